@@ -1,0 +1,1 @@
+"""The MQTT broker node: amqtt, extended so that a position is acknowledged only once Redis holds it."""

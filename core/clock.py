@@ -1,0 +1,44 @@
+"""Time, injected: a service is given a clock, and never asks the machine in its middle."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Clock = Callable[[], int]
+"""Answers the present as whole milliseconds since 1970-01-01T00:00:00Z."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST_MS = 0
+LATEST_MS = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z, the last instant that RFC 3339 can write."""
+
+
+def system_clock() -> int:
+    """The machine's own clock, in milliseconds since the epoch, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def parse_rfc3339(text: str) -> int:
+    """Milliseconds since the epoch of an RFC 3339 time.
+
+    Digits below a millisecond are cut off. Raises ValueError for anything else, for a time without an offset from
+    UTC, and for a time before 1970 or after 9999.
+    """
+    # fromisoformat also reads other profiles of ISO 8601 (20190218T085805Z, week dates, 24:00): those are refused.
+    if len(text) < len("2019-02-18T08:58:05Z") or text[4] != "-" or text[10] not in "Tt " or text[13] != ":":
+        raise ValueError("not an RFC 3339 time such as 2019-02-18T08:58:05Z")
+    moment = datetime.fromisoformat(text.upper())
+    if moment.tzinfo is None:
+        raise ValueError("the time has no offset from UTC: end it with Z or +01:00")
+    delta = moment - _EPOCH
+    milliseconds = (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
+    if not EARLIEST_MS <= milliseconds <= LATEST_MS:
+        raise ValueError("the time is before 1970 or after 9999")
+    return milliseconds
+
+
+def format_rfc3339(milliseconds: int) -> str:
+    """RFC 3339 in UTC: 2019-02-18T08:58:05Z, with three decimals only where they are not zero."""
+    whole, rest = divmod(milliseconds, 1000)
+    text = datetime.fromtimestamp(whole, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{rest:03d}Z" if rest else f"{text}Z"

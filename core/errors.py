@@ -1,0 +1,49 @@
+"""Two families of errors, which decide what happens next.
+
+An `InvalidMessage` is never tried again: it goes to the dead letters with its reason. An `Unavailable` dependency is
+tried again, later. Anything else is a defect of ours, and stops the service.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a message could not be used. Each reason is a label of a counter and is written in the dead letter."""
+
+    TOO_LARGE = "too_large"  # a payload of more than 64 KiB: the broker keeps nothing of it
+    NOT_BASE64 = "not_base64"  # the payload is not standard base64
+    NOT_JSON = (
+        "not_json"  # what it decodes to is not JSON in UTF-8, or is nested too deeply; NaN and Infinity are not JSON
+    )
+    NOT_GEOJSON = "not_geojson"  # not a Feature with a Point, a FeatureCollection of such, or a bare Point
+    NOT_A_POINT = "not_a_point"  # GeoJSON, but of another geometry
+    BAD_COORDINATES = "bad_coordinates"  # not two or three finite numbers, or longitude or latitude out of range
+    BAD_PROPERTY = "bad_property"  # a property that we read has the wrong type, or a value out of range
+    TOO_MANY_FEATURES = "too_many_features"  # more than 500 in one FeatureCollection
+    NO_DEVICE = "no_device"  # no device_id, and the MQTT user is not a device
+    WRONG_DEVICE = "wrong_device"  # a device spoke for another
+    FUTURE_TIMESTAMP = "future_timestamp"  # more than five minutes ahead of the broker's clock
+    UNKNOWN_TOPIC = "unknown_topic"  # neither car-iotp nor mobile-iotp
+
+
+class InvalidMessage(Exception):  # noqa: N818 - it names a message, as the dead letters do
+    """A message, or one feature of it, that can never be used."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        """Keep the reason and a sentence for people; the sentence never holds a coordinate or a device id."""
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Unavailable(Exception):  # noqa: N818 - it names a state of the dependency
+    """A dependency does not answer, or asks for less: the work is to be tried again."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        """`retry_after` is the wait in seconds that the dependency asked for, None where it named none."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class BadSettings(Exception):  # noqa: N818 - it names what is wrong
+    """A setting that cannot work; the message names the environment variable and says what to do."""

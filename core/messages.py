@@ -1,0 +1,153 @@
+"""The messages between the stages: frozen values that own their wire format."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from core.errors import Reason
+
+
+class Kind(StrEnum):
+    """What is counted: cars, and phones, which stand for the students who carry them."""
+
+    CAR = "car"
+    MOBILE = "mobile"
+
+
+class Role(StrEnum):
+    """What an MQTT user may do; devices are the users with the role `car` or `mobile`."""
+
+    ANONYMOUS = "anonymous"
+    CAR = "car"
+    MOBILE = "mobile"
+    GATEWAY = "gateway"
+    SERVICE = "service"
+
+
+INGEST_TOPICS = {"car-iotp": Kind.CAR, "mobile-iotp": Kind.MOBILE}
+"""The topics that devices publish to. What is published below them (`car-iotp/...`) counts as well."""
+
+
+def ingest_kind(topic: str) -> Kind | None:
+    """The kind of device that publishes to a topic; None for a topic that is not for positions."""
+    return INGEST_TOPICS.get(topic.partition("/")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class RawMessage:
+    """What a broker accepted, before anything was decoded."""
+
+    topic: str
+    user: str
+    """The MQTT user name, empty for an anonymous client."""
+    role: Role
+    received_at: int
+    """Milliseconds since the epoch, by the broker's clock."""
+    payload: bytes
+    refused: Reason | None = None
+    """Set where the broker refused the payload and kept none of it; the decoder makes the dead letter."""
+
+    def encode(self) -> dict[bytes | str, bytes | str | int]:
+        """The fields of an entry of the stream `raw`; names are one letter, since a stream repeats them."""
+        fields: dict[bytes | str, bytes | str | int] = {
+            "t": self.topic,
+            "u": self.user,
+            "r": self.role.value,
+            "a": self.received_at,
+            "p": self.payload,
+        }
+        if self.refused is not None:
+            fields["x"] = self.refused.value
+        return fields
+
+    @classmethod
+    def decode(cls, fields: dict[bytes, bytes]) -> "RawMessage":
+        """The message in a stream entry. Raises KeyError or ValueError if no broker of ours wrote it."""
+        return cls(
+            topic=fields[b"t"].decode(),
+            user=fields[b"u"].decode(),
+            role=Role(fields[b"r"].decode()),
+            received_at=int(fields[b"a"]),
+            payload=fields[b"p"],
+            refused=Reason(fields[b"x"].decode()) if b"x" in fields else None,
+        )
+
+
+class Position(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A device that was somewhere on the campus. Positions outside never become one."""
+
+    kind: Kind
+    device: str
+    """Keyed hash of the device id: 32 hexadecimal digits."""
+    observed_at: int
+    """Event time, milliseconds since the epoch."""
+    received_at: int
+    """When the broker received it, milliseconds since the epoch."""
+    longitude: float
+    """Degrees east, WGS 84."""
+    latitude: float
+    """Degrees north, WGS 84."""
+    zones: tuple[str, ...]
+    """Ids of the zones that hold it, the campus first, the others in alphabetical order."""
+    cell: str
+    """Geohash of the place, 8 characters: about 38 m by 19 m at the equator."""
+    altitude: float | None = None
+    """Metres."""
+    accuracy: float | None = None
+    """Metres."""
+    speed: float | None = None
+    """Metres a second."""
+    heading: float | None = None
+    """Degrees clockwise from true north, 0 to 360."""
+
+
+_positions_encoder = msgspec.msgpack.Encoder()
+_positions_decoder = msgspec.msgpack.Decoder(list[Position])
+
+
+def encode_positions(positions: list[Position]) -> bytes:
+    """Several positions as the one field of an entry of the stream `positions` (MessagePack)."""
+    return _positions_encoder.encode(positions)
+
+
+def decode_positions(data: bytes) -> list[Position]:
+    """The positions of a stream entry. Raises msgspec.DecodeError if no decoder of ours wrote it."""
+    return _positions_decoder.decode(data)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message, or one feature of a message, that could not be used."""
+
+    reason: Reason
+    detail: str
+    """A sentence for people; never a coordinate or a device id."""
+    topic: str
+    received_at: int
+    """Milliseconds since the epoch."""
+    payload: bytes | None
+    """What could not be used; None where it lies outside the campus, for nothing may be kept of that."""
+
+    def encode(self) -> dict[bytes | str, bytes | str | int]:
+        """The fields of an entry of the stream `dead`."""
+        fields: dict[bytes | str, bytes | str | int] = {
+            "reason": self.reason.value,
+            "detail": self.detail,
+            "topic": self.topic,
+            "received_at": self.received_at,
+        }
+        if self.payload is not None:
+            fields["payload"] = self.payload
+        return fields
+
+    @classmethod
+    def decode(cls, fields: dict[bytes, bytes]) -> "DeadLetter":
+        """The dead letter in a stream entry."""
+        return cls(
+            reason=Reason(fields[b"reason"].decode()),
+            detail=fields[b"detail"].decode(),
+            topic=fields[b"topic"].decode(),
+            received_at=int(fields[b"received_at"]),
+            payload=fields.get(b"payload"),
+        )

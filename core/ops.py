@@ -1,0 +1,47 @@
+"""What a service tells operators over HTTP: /healthz, /readyz and /metrics."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from core.errors import BadSettings
+from core.settings import OpsSettings
+
+Ready = Callable[[], str | None]
+"""Answers None when the service can work, or a sentence that says why it cannot."""
+
+
+@asynccontextmanager
+async def serve_ops(settings: OpsSettings, *, ready: Ready, registry: CollectorRegistry) -> AsyncIterator[None]:
+    """Serve health and metrics on OPS_HOST:OPS_PORT while the context lasts; nothing where OPS_PORT is unset.
+
+    Raises BadSettings where the port is taken.
+    """
+    if settings.ops_port is None:
+        yield
+        return
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        problem = ready()
+        return web.Response(text=f"{problem or 'ready'}\n", status=503 if problem else 200)
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, settings.ops_host, settings.ops_port).start()
+        except OSError as error:
+            raise BadSettings(f"OPS_PORT: cannot listen on {settings.ops_host}:{settings.ops_port}: {error}") from error
+        yield
+    finally:
+        await runner.cleanup()

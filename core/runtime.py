@@ -1,0 +1,92 @@
+"""How a service lives: start, work until it is told to stop, finish what is in hand, end."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import structlog
+
+from core.errors import BadSettings
+from core.logs import configure_logs
+from core.settings import CommonSettings
+
+GRACE_SECONDS = 4.0
+"""How long work in hand may take after SIGTERM. Process runners send SIGKILL after 5 to 10 s."""
+
+Stop = asyncio.Event
+"""Set once, when the service is to stop: whoever works looks at it between two pieces of work."""
+
+_log = structlog.stdlib.get_logger("runtime")
+
+
+def run(service: Callable[[Stop], Awaitable[None]], settings: CommonSettings) -> None:
+    """Run a service until it returns; SIGINT and SIGTERM set its `Stop`.
+
+    Leaves with exit code 2 and a message where a setting cannot work (`BadSettings`).
+    """
+    configure_logs(settings)
+
+    async def main() -> None:
+        stop = Stop()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        await service(stop)
+
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(main())
+    except BadSettings as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(2) from error
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop  # noqa: PLC0415 - not made for Windows, where asyncio's own loop serves
+
+    return uvloop.new_event_loop
+
+
+async def work_until_stopped(stages: dict[str, Callable[[Stop], Awaitable[None]]], stop: Stop) -> None:
+    """Run named stages side by side until `stop` is set; a stage that fails ends them all with its error.
+
+    After `stop` they have `GRACE_SECONDS` to finish what is in hand; what is still waiting then, for a dependency that
+    is away, say, is cancelled. Nothing is lost by that: what was not acknowledged is delivered again.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_stage(name, stage, stop), name=name) for name, stage in stages.items()]
+            await stop.wait()
+            _, unfinished = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
+            for task in unfinished:
+                _log.warning("stage did not finish in time", stage=task.get_name(), seconds=GRACE_SECONDS)
+                task.cancel()
+    except BaseExceptionGroup as group_of_errors:
+        # One reason is enough, and the first is the cause of the others.
+        raise group_of_errors.exceptions[0] from None
+
+
+async def _stage(name: str, stage: Callable[[Stop], Awaitable[None]], stop: Stop) -> None:
+    await stage(stop)
+    if not stop.is_set():
+        raise RuntimeError(f"stage {name} ended although nobody asked it to")
+
+
+async def either(first: Awaitable[object], second: Awaitable[object]) -> None:
+    """Wait for whichever comes first, and cancel the other."""
+    tasks = [asyncio.ensure_future(first), asyncio.ensure_future(second)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def pause(seconds: float, stop: Stop) -> None:
+    """Wait, but no longer than until `stop` is set."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)

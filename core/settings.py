@@ -1,0 +1,94 @@
+"""Settings that several services share. They come from the environment, under the names given here."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import BadSettings
+
+REDIS_SOCKET = "redis.sock"
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """The base of every service's settings: field names in capitals are the environment variables."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+
+
+class CommonSettings(Settings):
+    """What every service needs."""
+
+    data_dir: Path = Field(default=Path("data"), description="Folder of the embedded stores and keys.")
+    redis_url: str = Field(
+        default="", description="redis://, rediss:// or unix:// address; by default the socket in DATA_DIR."
+    )
+    partitions: int = Field(default=1, ge=1, le=256, description="Partitions of the streams; the same everywhere.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
+    log_format: Literal["console", "json"] = Field(default="console", description="console for people, json for tools.")
+
+    @property
+    def redis_address(self) -> str:
+        """Where Redis is: REDIS_URL, or the socket that a laptop run makes in DATA_DIR."""
+        return self.redis_url or f"unix://{(self.data_dir / REDIS_SOCKET).resolve()}"
+
+
+class OpsSettings(Settings):
+    """Where a service tells operators how it is."""
+
+    ops_host: str = Field(default="127.0.0.1", description="Address of /healthz, /readyz and /metrics.")
+    ops_port: int | None = Field(default=None, ge=1, le=65535, description="Their port; unset: they are not served.")
+
+
+class CampusSettings(Settings):
+    """What the decoder and the API must agree on about the campus."""
+
+    campus_file: Path | None = Field(
+        default=None, description="GeoJSON of the campus; unset: the University of Limerick."
+    )
+    campus_timezone: str = Field(default="Europe/Dublin", description="IANA time zone whose days the 1d windows are.")
+    presence_ttl: int = Field(
+        default=300, ge=1, le=86_400, description="Seconds after its newest position in which a device is present."
+    )
+
+    @field_validator("campus_timezone")
+    @classmethod
+    def _known_time_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Dublin") from error
+        return name
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def load(settings: type[AnySettings]) -> AnySettings:
+    """The settings of a service, from the environment.
+
+    Raises BadSettings, which names each variable that is wrong, its value's fault, and what it is for.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            name = str(problem["loc"][0]) if problem["loc"] else "settings"
+            field = settings.model_fields.get(name)
+            about = f" ({field.description})" if field and field.description else ""
+            lines.append(f"{name.upper()}: {problem['msg']}{about}")
+        raise BadSettings("\n".join(lines)) from error
+
+
+def load_or_exit(settings: type[AnySettings]) -> AnySettings:
+    """The settings of a service, or a message on standard error and exit code 2."""
+    try:
+        return load(settings)
+    except BadSettings as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(2) from error

@@ -1,0 +1,65 @@
+"""The Redis key map, written once.
+
+What a broker accepted and no decoder has finished:
+
+    raw:{p}          stream   one entry a message (`core.messages.RawMessage`); consumer group `observe`
+    positions:{p}    stream   several positions to an entry (`core.messages.encode_positions`); group `archive`
+    dead             stream   dead letters (`core.messages.DeadLetter`), the newest `DEAD_LETTERS_MAX` of them
+
+Where the devices are, and which windows they were in:
+
+    device:{d}                       hash        `at`: event time of the newest position (ms); `zones`: their ids,
+                                                 joined by commas. Newest wins. Lives as long as presence does
+    presence:{zone}:{kind}           sorted set  device -> event time (ms) of its newest position there. Present now are
+                                                 those younger than PRESENCE_TTL
+    window:{width}:{start}:{zone}:{kind}  set    distinct devices of one window; `start` in ms. Lives for the window's
+                                                 width and 48 hours after its last change
+    windows:dirty                    sorted set  `{width}:{start}:{zone}:{kind}` -> when it became dirty (ms, strictly
+                                                 growing for each member, so that a change during a roll-up shows)
+
+And beside them:
+
+    totals           hash     lifetime counts: messages, positions, outside, dead:{reason}. Written in the transaction
+                              that acknowledges, so they are exact whatever dies
+
+`{p}` is the number of a partition in braces: a Redis Cluster hash tag, one slot a partition. Entries are acknowledged
+after their effects, and cut off below the oldest entry that is still pending, never before.
+"""
+
+import zlib
+
+DEAD = "dead"
+DIRTY_WINDOWS = "windows:dirty"
+TOTALS = "totals"
+OBSERVE_GROUP = "observe"
+ARCHIVE_GROUP = "archive"
+
+
+def raw(partition: int) -> str:
+    """The stream of what brokers accepted, for one partition."""
+    return f"raw:{{{partition}}}"
+
+
+def positions(partition: int) -> str:
+    """The stream of decoded positions on the campus, for one partition."""
+    return f"positions:{{{partition}}}"
+
+
+def partition_of(name: str, partitions: int) -> int:
+    """The partition, from 0, for a client id or a device: the same for the same name in every process."""
+    return zlib.crc32(name.encode()) % partitions
+
+
+def device(hashed: str) -> str:
+    """The newest position of one device, by its hashed id."""
+    return f"device:{hashed}"
+
+
+def presence(zone: str, kind: str) -> str:
+    """The devices of one kind that are present in a zone."""
+    return f"presence:{zone}:{kind}"
+
+
+def window(member: str) -> str:
+    """The set behind one window; `member` is its name in `windows:dirty`."""
+    return f"window:{member}"
