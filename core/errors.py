@@ -23,17 +23,24 @@ class Reason(StrEnum):
     NO_DEVICE = "no_device"  # no device_id, and the MQTT user is not a device
     WRONG_DEVICE = "wrong_device"  # a device spoke for another
     FUTURE_TIMESTAMP = "future_timestamp"  # more than five minutes ahead of the broker's clock
+    MALFORMED_ENTRY = "malformed_entry"  # a stream entry that no service of ours wrote
+    REJECTED_DOCUMENT = "rejected_document"  # the document store will never take it
     UNKNOWN_TOPIC = "unknown_topic"  # neither car-iotp nor mobile-iotp
 
 
 class InvalidMessage(Exception):  # noqa: N818 - it names a message, as the dead letters do
     """A message, or one feature of it, that can never be used."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
-        """Keep the reason and a sentence for people; the sentence never holds a coordinate or a device id."""
+    def __init__(self, reason: Reason, detail: str, *, place: tuple[float, float] | None = None) -> None:
+        """Keep the reason and a sentence for people; the sentence never holds a coordinate or a device id.
+
+        `place` is longitude and latitude in degrees, where those at least could be read: what lies outside the campus
+        must not be kept, not even as a dead letter.
+        """
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.place = place
 
 
 class Unavailable(Exception):  # noqa: N818 - it names a state of the dependency

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager, contextmanager
 import redis.asyncio
 import stamina
 import structlog
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, RedisError, TimeoutError  # noqa: A004
 
 from core.errors import BadSettings, Unavailable
@@ -38,6 +40,8 @@ async def open_redis(settings: CommonSettings) -> AsyncIterator[Redis]:
             socket_timeout=READ_TIMEOUT_SECONDS,
             socket_connect_timeout=READ_TIMEOUT_SECONDS,
             max_connections=MAX_CONNECTIONS,
+            # Once, for connections that Redis closed while they were idle; more patience is the caller's to have.
+            retry=Retry(NoBackoff(), 1),
         )
     except ValueError as error:
         raise BadSettings(f"REDIS_URL: {error}") from error

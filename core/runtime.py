@@ -14,6 +14,7 @@ from core.settings import CommonSettings
 
 GRACE_SECONDS = 4.0
 """How long work in hand may take after SIGTERM. Process runners send SIGKILL after 5 to 10 s."""
+CANCEL_AGAIN_SECONDS = 0.2
 
 Stop = asyncio.Event
 """Set once, when the service is to stop: whoever works looks at it between two pieces of work."""
@@ -64,7 +65,11 @@ async def work_until_stopped(stages: dict[str, Callable[[Stop], Awaitable[None]]
             _, unfinished = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
             for task in unfinished:
                 _log.warning("stage did not finish in time", stage=task.get_name(), seconds=GRACE_SECONDS)
-                task.cancel()
+            while unfinished:
+                # More than once: in Python 3.11 asyncio.wait_for can swallow a cancellation (cpython issue 86296).
+                for task in unfinished:
+                    task.cancel()
+                _, unfinished = await asyncio.wait(unfinished, timeout=CANCEL_AGAIN_SECONDS)
     except BaseExceptionGroup as group_of_errors:
         # One reason is enough, and the first is the cause of the others.
         raise group_of_errors.exceptions[0] from None

@@ -17,7 +17,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 class Settings(BaseSettings):
     """The base of every service's settings: field names in capitals are the environment variables."""
 
-    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
 class CommonSettings(Settings):
@@ -60,7 +60,7 @@ class CampusSettings(Settings):
     def _known_time_zone(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (OSError, ValueError) as error:
+        except (KeyError, OSError, ValueError) as error:
             raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Dublin") from error
         return name
 

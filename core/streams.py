@@ -14,13 +14,15 @@ Where the devices are, and which windows they were in:
                                                  those younger than PRESENCE_TTL
     window:{width}:{start}:{zone}:{kind}  set    distinct devices of one window; `start` in ms. Lives for the window's
                                                  width and 48 hours after its last change
-    windows:dirty                    sorted set  `{width}:{start}:{zone}:{kind}` -> when it became dirty (ms, strictly
-                                                 growing for each member, so that a change during a roll-up shows)
+    windows:dirty    sorted set  `{width}:{start}:{zone}:{kind}` -> when its roll-up is due (ms). Who rolls it up moves
+                                 that into the future first, so that nobody else does; a change meanwhile moves it on by
+                                 1 ms, so that it shows
 
 And beside them:
 
-    totals           hash     lifetime counts: messages, positions, outside, dead:{reason}. Written in the transaction
-                              that acknowledges, so they are exact whatever dies
+    totals           hash     lifetime counts: messages, positions, outside, dead:{reason}. Written together with the
+                              acknowledgement, so they are exact whatever dies; only a batch that two decoders had at
+                              once, for it took longer than CLAIM_AFTER, can count twice in part
 
 `{p}` is the number of a partition in braces: a Redis Cluster hash tag, one slot a partition. Entries are acknowledged
 after their effects, and cut off below the oldest entry that is still pending, never before.

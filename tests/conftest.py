@@ -12,12 +12,18 @@ from typing import NoReturn, TypeVar, cast
 
 import pytest
 import redis
+from hypothesis import settings
 from redis.asyncio import Redis
 
 NOON = 1_772_366_400_000
 """2026-03-01T12:00:00Z in milliseconds since the epoch: the present of tests that stand still."""
 WAIT_SECONDS = 15.0
 Answer = TypeVar("Answer")
+
+# The same examples at every run; HYPOTHESIS_PROFILE=explore looks for others.
+settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
+settings.register_profile("explore", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
 def missing(what: str, how: str) -> NoReturn:

@@ -1,0 +1,1 @@
+"""How many brokers and decoders there should be, from the load on them."""

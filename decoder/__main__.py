@@ -1,0 +1,112 @@
+"""`python -m decoder`: turns what brokers accepted into documents and occupancy."""
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from typing import Annotated
+
+import structlog
+import typer
+from rich.console import Console
+
+import documents
+import timeseries
+from core import streams
+from core.clock import system_clock
+from core.errors import BadSettings, Unavailable
+from core.ops import serve_ops
+from core.redis import open_redis, redis_errors
+from core.runtime import Stop, run, work_until_stopped
+from core.settings import load_or_exit
+from decoder import dead_letters
+from decoder.devices import DeviceHasher, device_key
+from decoder.metrics import DecoderMetrics
+from decoder.settings import DecoderSettings, Stage
+from decoder.stages import Assembly, Stages
+from geofence import InvalidCampus, load_campus
+
+app = typer.Typer(add_completion=False, help=__doc__)
+letters = typer.Typer(add_completion=False, help="What could not be used, and why.")
+app.add_typer(letters, name="dead-letters")
+_log = structlog.stdlib.get_logger("decoder")
+
+
+async def serve(settings: DecoderSettings, stop: Stop) -> None:
+    """Run the chosen stages until `stop`."""
+    metrics = DecoderMetrics()
+    async with AsyncExitStack() as resources:
+        client = await resources.enter_async_context(open_redis(settings))
+        assembly = Assembly(settings=settings, client=client, clock=system_clock, metrics=metrics)
+        stages: Stages = {}
+        if Stage.OBSERVE in settings.chosen_stages:
+            try:
+                campus = load_campus(settings.campus_file)
+            except InvalidCampus as error:
+                raise BadSettings(f"CAMPUS_FILE: {error}") from error
+            configured = settings.device_key.get_secret_value() if settings.device_key else None
+            key = device_key(configured, settings.data_dir / "device.key")
+            stages |= assembly.observe(campus, DeviceHasher(key))
+            _log.info("campus", name=campus.boundary.name, zones=len(campus.zones), version=campus.version)
+        if Stage.ARCHIVE in settings.chosen_stages:
+            stages |= assembly.archive(await resources.enter_async_context(documents.open_store(settings)))
+        if Stage.ROLLUP in settings.chosen_stages:
+            stages |= assembly.rollup(await resources.enter_async_context(timeseries.open_store(settings)))
+        await resources.enter_async_context(
+            serve_ops(settings, ready=lambda: metrics.waiting, registry=metrics.registry)
+        )
+        _log.info("decoding", name=settings.decoder_name, stages=settings.stages, partitions=settings.partitions)
+        await work_until_stopped(stages, stop)
+    _log.info("stopped", name=settings.decoder_name)
+
+
+@app.callback(invoke_without_command=True)
+def decode(context: typer.Context) -> None:
+    """Decode until SIGTERM. Settings come from the environment: REDIS_URL, STAGES, CAMPUS_FILE, DOCUMENT_STORE, ...
+
+    With one process a stage: STAGES=observe python -m decoder, STAGES=archive python -m decoder, and so on.
+    """
+    if context.invoked_subcommand is None:
+        settings = load_or_exit(DecoderSettings)
+        run(lambda stop: serve(settings, stop), settings)
+
+
+@letters.callback(invoke_without_command=True)
+def list_letters(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many to list, the newest first.")] = 20,
+    *,
+    lines: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line, for tools; payloads are whole.")
+    ] = False,
+) -> None:
+    """List the newest dead letters: when, on which topic, the reason, and the payload.
+
+    Payloads may hold device ids. Those from outside the campus are never kept.
+
+    python -m decoder dead-letters --limit 100 --json
+    """
+    if context.invoked_subcommand is not None:
+        return
+    settings = load_or_exit(DecoderSettings)
+
+    async def fetch() -> None:
+        async with open_redis(settings) as client:
+            found = await dead_letters.newest(client, limit)
+            totals = await dead_letters.counts(client)
+            with redis_errors():
+                kept = await client.xlen(streams.DEAD)
+        if lines:
+            for entry_id, letter in found:
+                sys.stdout.write(dead_letters.as_json(entry_id, letter) + "\n")
+        else:
+            dead_letters.show(Console(), found, totals, kept)
+
+    try:
+        asyncio.run(fetch())
+    except Unavailable as error:
+        sys.stderr.write(f"{error}. Is the system running? REDIS_URL or DATA_DIR say where Redis is.\n")
+        raise typer.Exit(1) from error
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,71 @@
+"""What has to go: presence that has lapsed, and what Redis's append-only file remembers of finished messages."""
+
+import structlog
+from redis.exceptions import NoPermissionError, ResponseError
+
+from core import streams
+from core.clock import Clock
+from core.errors import Unavailable
+from core.messages import Kind
+from core.redis import Redis, redis_errors
+from core.runtime import Stop, pause
+
+EVERY_SECONDS = 5.0
+
+_log = structlog.stdlib.get_logger("housekeeping")
+
+
+class Housekeeping:
+    """Runs beside the stage observe; as many may run as there are decoders."""
+
+    def __init__(
+        self, *, client: Redis, zones: list[str], presence_ttl: int, forget_after: float, clock: Clock
+    ) -> None:
+        """`presence_ttl` and `forget_after` are in seconds."""
+        self._client = client
+        self._zones = zones
+        self._ttl_ms = presence_ttl * 1000
+        self._forget_after_ms = int(forget_after * 1000)
+        self._clock = clock
+        self._rewritten_at = clock()
+        self._rewritten_messages: bytes | str | None = None
+
+    async def run(self, stop: Stop) -> None:
+        """Tidy until `stop`."""
+        while not stop.is_set():
+            try:
+                await self.tidy()
+                if self._clock() - self._rewritten_at >= self._forget_after_ms:
+                    await self.forget()
+            except Unavailable:
+                pass  # the stages say so, and wait; there is nothing here that must not be missed
+            await pause(EVERY_SECONDS, stop)
+
+    async def tidy(self) -> None:
+        """Remove presence that has lapsed; readers leave it out all the same."""
+        lapsed = self._clock() - self._ttl_ms
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for zone in self._zones:
+                for kind in Kind:
+                    pipeline.zremrangebyscore(streams.presence(zone, kind), "-inf", lapsed)
+            with redis_errors():
+                await pipeline.execute()
+
+    async def forget(self) -> None:
+        """Have Redis rewrite its append-only file, if messages were processed since the last time.
+
+        A message that was cut off its stream is still in that file, a position outside the campus with it, until the
+        file is rewritten. Does nothing where there is no such file, or where the command is not allowed.
+        """
+        with redis_errors():
+            self._rewritten_at = self._clock()
+            messages = await self._client.hget(streams.TOTALS, "messages")
+            if messages == self._rewritten_messages:
+                return
+            persistence = await self._client.info("persistence")
+            if persistence.get("aof_enabled"):
+                try:
+                    await self._client.bgrewriteaof()
+                except (NoPermissionError, ResponseError) as error:
+                    _log.info("Redis does not rewrite its append-only file now", reason=str(error))
+            self._rewritten_messages = messages

@@ -1,0 +1,60 @@
+"""What a decoder process measures."""
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from decoder.batch import Batch
+
+
+class DecoderMetrics:
+    """The metrics of one process, in a registry of their own; lifetime counts of all processes are in `totals`."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        # Whole MQTT messages taken from the stream `raw`.
+        self.messages = Counter("decoder_messages", "Messages decoded.", registry=self.registry)
+        # Features on the campus: each becomes a document, and counts in its windows.
+        self.positions = Counter("decoder_positions", "Positions on the campus.", registry=self.registry)
+        # Features outside the campus: this number is all that is kept of them.
+        self.outside = Counter("decoder_outside", "Positions outside the campus.", registry=self.registry)
+        # Messages or features that could not be used; reason is one of core.errors.Reason.
+        self.dead = Counter("decoder_dead_letters", "Dead letters by reason.", ["reason"], registry=self.registry)
+        # From reading a batch of raw messages to its acknowledgement.
+        self.observe_seconds = Histogram("decoder_observe_seconds", "Seconds a batch took.", registry=self.registry)
+        # Positions handed to the document store and answered for, and how long the store took.
+        self.archived = Counter("decoder_archived_positions", "Positions archived.", registry=self.registry)
+        self.archive_seconds = Histogram(
+            "decoder_archive_seconds", "Seconds the document store took for a batch.", registry=self.registry
+        )
+        # Windows written to the time-series store, and how long the store took.
+        self.rolled_up = Counter("decoder_rolled_up_windows", "Windows written.", registry=self.registry)
+        self.rollup_seconds = Histogram(
+            "decoder_rollup_seconds", "Seconds the time-series store took for a batch.", registry=self.registry
+        )
+        # Times that a stage had to wait because what it depends on did not answer.
+        self.unavailable = Counter("decoder_unavailable", "Waits by stage.", ["stage"], registry=self.registry)
+
+        self._waiting: dict[str, str] = {}
+
+    @property
+    def waiting(self) -> str | None:
+        """What a stage waits for, as a sentence; None when none does."""
+        return "; ".join(f"{stage} waits: {reason}" for stage, reason in self._waiting.items()) or None
+
+    def waits(self, stage: str, reason: str) -> bool:
+        """Note that a stage waits; whether that is news."""
+        self.unavailable.labels(stage).inc()
+        news = stage not in self._waiting
+        self._waiting[stage] = reason
+        return news
+
+    def goes_on(self, stage: str) -> bool:
+        """Note that a stage got its answer; whether it had been waiting."""
+        return self._waiting.pop(stage, None) is not None
+
+    def count(self, batch: Batch) -> None:
+        """Count a batch once its effects are in Redis."""
+        self.messages.inc(batch.totals["messages"])
+        self.positions.inc(batch.totals["positions"])
+        self.outside.inc(batch.totals["outside"])
+        for letter in batch.dead:
+            self.dead.labels(letter.reason.value).inc()

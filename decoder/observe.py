@@ -1,0 +1,56 @@
+"""Stage 1: raw messages become presence, windows and positions."""
+
+from time import perf_counter
+
+from core.clock import Clock
+from core.errors import Reason
+from core.messages import DeadLetter, RawMessage
+from decoder.batch import BatchDecoder
+from decoder.effects import Effects
+from decoder.group import Entry
+from decoder.metrics import DecoderMetrics
+from decoder.retrying import until_available
+
+
+class Observer:
+    """Decodes the messages of one partition."""
+
+    def __init__(
+        self,
+        *,
+        partition: int,
+        decoder: BatchDecoder,
+        effects: Effects,
+        clock: Clock,
+        metrics: DecoderMetrics,
+    ) -> None:
+        self._partition = partition
+        self._decoder = decoder
+        self._effects = effects
+        self._clock = clock
+        self._metrics = metrics
+
+    async def __call__(self, entries: list[Entry]) -> None:
+        """Decode a batch, and make its effects and acknowledge it, all in one."""
+        started = perf_counter()
+        batch = self._decoder.decode(*self._messages(entries))
+        entry_ids = [entry_id for entry_id, _ in entries]
+        await until_available(
+            "observe",
+            self._metrics,
+            lambda: self._effects.apply(batch, partition=self._partition, entry_ids=entry_ids, now=self._clock()),
+        )
+        self._metrics.count(batch)
+        self._metrics.observe_seconds.observe(perf_counter() - started)
+
+    def _messages(self, entries: list[Entry]) -> tuple[list[RawMessage], list[DeadLetter]]:
+        messages, malformed = [], []
+        for _, fields in entries:
+            if not fields:  # cut off after it was delivered: another decoder has acknowledged it
+                continue
+            try:
+                messages.append(RawMessage.decode(fields))
+            except (KeyError, ValueError):
+                detail = "an entry of the stream raw that no broker wrote"
+                malformed.append(DeadLetter(Reason.MALFORMED_ENTRY, detail, "", self._clock(), payload=None))
+        return messages, malformed

@@ -1,0 +1,72 @@
+"""Stage 3: dirty windows become points of the occupancy series."""
+
+from time import perf_counter
+from typing import Any, cast
+
+from core.clock import Clock
+from core.errors import Unavailable
+from core.redis import Redis, redis_errors
+from core.runtime import Stop, pause
+from decoder.effects import script
+from decoder.metrics import DecoderMetrics
+from decoder.retrying import until_available
+from timeseries import OccupancyPoint, OccupancyStore, Window
+
+EVERY_SECONDS = 0.5
+"""How long changes are gathered: a window that changes all the time is written twice a second."""
+LEASE_MS = 60_000
+"""How long a claimed window is left alone: longer than the store may take for a batch."""
+NOBODY = -1
+"""No claim lasts until then: settling with it makes the windows due again."""
+
+
+class Rollup:
+    """Writes the windows that changed; several of them, in several processes, share the work."""
+
+    def __init__(
+        self, *, client: Redis, store: OccupancyStore, clock: Clock, metrics: DecoderMetrics, batch_size: int
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._batch_size = batch_size
+        self._claim = client.register_script(script("claim"))
+        self._settle = client.register_script(script("settle"))
+
+    async def run(self, stop: Stop) -> None:
+        """Write until `stop`; what changed before it is written by whoever runs next."""
+        while not stop.is_set():
+            if not await self.step():
+                await pause(EVERY_SECONDS, stop)
+
+    async def step(self) -> int:
+        """Roll up one batch of windows; how many there were. Waits while a store is away."""
+        return await until_available("rollup", self._metrics, self._attempt)
+
+    async def _attempt(self) -> int:
+        now = self._clock()
+        until = now + LEASE_MS
+        with redis_errors():
+            claimed = cast("list[Any]", await self._claim(args=[now, until, self._batch_size]))
+        members = claimed[::2]
+        # A set that has lapsed while its window was waiting says nothing: what is written already stays.
+        points = [
+            OccupancyPoint(window=Window.parse(member.decode()), devices=devices)
+            for member, devices in zip(members, claimed[1::2], strict=True)
+            if devices
+        ]
+        started = perf_counter()
+        try:
+            await self._store.write(points)
+        except Unavailable:
+            # Counts that are old by the time the store is back must not be written: they are claimed anew.
+            await self._end_claim(members, NOBODY)
+            raise
+        self._metrics.rollup_seconds.observe(perf_counter() - started)
+        await self._end_claim(members, until)
+        self._metrics.rolled_up.inc(len(points))
+        return len(members)
+
+    async def _end_claim(self, members: list[bytes], until: int) -> None:
+        with redis_errors():
+            await self._settle(args=[self._clock(), until, *members])

@@ -1,0 +1,58 @@
+"""Settings of the decoder."""
+
+import socket
+from enum import StrEnum
+
+from pydantic import Field, SecretStr, field_validator
+
+from core.settings import CampusSettings, CommonSettings, OpsSettings
+from documents import DocumentSettings
+from timeseries import TimeseriesSettings
+
+
+class Stage(StrEnum):
+    """The stages, each with a backlog of its own."""
+
+    OBSERVE = "observe"
+    ARCHIVE = "archive"
+    ROLLUP = "rollup"
+
+
+class DecoderSettings(DocumentSettings, TimeseriesSettings, CampusSettings, OpsSettings, CommonSettings):
+    """One decoder process."""
+
+    stages: str = Field(
+        default=",".join(Stage), description="Stages that this process runs, joined by commas: observe,archive,rollup."
+    )
+    decoder_name: str = Field(
+        default_factory=socket.gethostname, description="Name of this process among the decoders; unique and lasting."
+    )
+    device_key: SecretStr | None = Field(
+        default=None, description="Key of the device hashes, 64 hexadecimal digits; unset: one is made in DATA_DIR."
+    )
+    dead_letters_max: int = Field(default=1000, ge=1, le=1_000_000, description="Dead letters that are kept.")
+    observe_batch: int = Field(default=500, ge=1, le=10_000, description="Raw messages to a batch.")
+    archive_batch: int = Field(default=20, ge=1, le=1000, description="Entries of the positions stream to a batch.")
+    rollup_batch: int = Field(default=1000, ge=1, le=10_000, description="Windows to a batch.")
+    claim_after: float = Field(
+        default=30.0, gt=0, description="Seconds after which what another decoder left unfinished is taken over."
+    )
+    forget_after: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds after which Redis's append-only file is rewritten without what is done.",
+    )
+
+    @field_validator("stages")
+    @classmethod
+    def _known_stages(cls, text: str) -> str:
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        unknown = sorted(set(names) - set(Stage))
+        if unknown or not names:
+            raise ValueError(f"{', '.join(unknown) or 'nothing'}: choose from {', '.join(Stage)}")
+        return ",".join(names)
+
+    @property
+    def chosen_stages(self) -> set[Stage]:
+        """The stages to run."""
+        return {Stage(name) for name in self.stages.split(",")}

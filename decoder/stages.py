@@ -1,0 +1,117 @@
+"""The stages put together: what the picture in docs/architecture.md shows."""
+
+from collections.abc import Awaitable, Callable
+from zoneinfo import ZoneInfo
+
+from core import streams
+from core.clock import Clock
+from core.redis import Redis
+from core.runtime import Stop
+from decoder.archive import Archiver
+from decoder.batch import BatchDecoder
+from decoder.consumer import Consumer, Work
+from decoder.devices import DeviceHasher
+from decoder.effects import Effects
+from decoder.group import Group
+from decoder.housekeeping import Housekeeping
+from decoder.metrics import DecoderMetrics
+from decoder.observe import Observer
+from decoder.retrying import until_available
+from decoder.rollup import Rollup
+from decoder.settings import DecoderSettings
+from documents import DocumentStore
+from geofence import Campus, Geofence
+from timeseries import OccupancyStore
+
+Stages = dict[str, Callable[[Stop], Awaitable[None]]]
+
+
+class Assembly:
+    """Makes the stages of one process from its settings and resources."""
+
+    def __init__(self, *, settings: DecoderSettings, client: Redis, clock: Clock, metrics: DecoderMetrics) -> None:
+        self._settings = settings
+        self._client = client
+        self._clock = clock
+        self._metrics = metrics
+
+    def observe(self, campus: Campus, hasher: DeviceHasher) -> Stages:
+        """From raw to presence, windows and positions: a consumer a partition, and what tidies up."""
+        settings = self._settings
+        decoder = BatchDecoder(fence=Geofence(campus), hasher=hasher)
+        effects = Effects(
+            client=self._client,
+            zone=ZoneInfo(settings.campus_timezone),
+            presence_ttl=settings.presence_ttl,
+            dead_letters_max=settings.dead_letters_max,
+        )
+        stages: Stages = {}
+        for partition in range(settings.partitions):
+            group = self._group(streams.raw(partition), streams.OBSERVE_GROUP)
+            observer = Observer(
+                partition=partition,
+                decoder=decoder,
+                effects=effects,
+                clock=self._clock,
+                metrics=self._metrics,
+            )
+            stages[f"observe-{partition}"] = self._consumer("observe", group, observer, settings.observe_batch).run
+        stages["housekeeping"] = Housekeeping(
+            client=self._client,
+            zones=[zone.id for zone in campus.everything],
+            presence_ttl=settings.presence_ttl,
+            forget_after=settings.forget_after,
+            clock=self._clock,
+        ).run
+        return stages
+
+    def archive(self, store: DocumentStore) -> Stages:
+        """From positions to documents: one consumer for each partition."""
+        stages: Stages = {}
+        for partition in range(self._settings.partitions):
+            group = self._group(streams.positions(partition), streams.ARCHIVE_GROUP)
+            archiver = Archiver(
+                client=self._client,
+                group=group,
+                store=store,
+                clock=self._clock,
+                metrics=self._metrics,
+                dead_letters_max=self._settings.dead_letters_max,
+            )
+            consumer = self._consumer("archive", group, archiver, self._settings.archive_batch)
+            stages[f"archive-{partition}"] = self._after(store.setup, "archive", consumer.run)
+        return stages
+
+    def rollup(self, store: OccupancyStore) -> Stages:
+        """From dirty windows to points of the occupancy series."""
+        rollup = Rollup(
+            client=self._client,
+            store=store,
+            clock=self._clock,
+            metrics=self._metrics,
+            batch_size=self._settings.rollup_batch,
+        )
+        return {"rollup": self._after(store.setup, "rollup", rollup.run)}
+
+    def _group(self, stream: str, group: str) -> Group:
+        return Group(
+            client=self._client,
+            stream=stream,
+            group=group,
+            consumer=self._settings.decoder_name,
+            claim_after_ms=int(self._settings.claim_after * 1000),
+        )
+
+    def _consumer(self, stage: str, group: Group, work: Work, batch_size: int) -> Consumer:
+        return Consumer(
+            stage=stage, group=group, work=work, clock=self._clock, metrics=self._metrics, batch_size=batch_size
+        )
+
+    def _after(
+        self, setup: Callable[[], Awaitable[None]], stage: str, work: Callable[[Stop], Awaitable[None]]
+    ) -> Callable[[Stop], Awaitable[None]]:
+        async def set_up_and_work(stop: Stop) -> None:
+            await until_available(stage, self._metrics, setup)
+            await work(stop)
+
+        return set_up_and_work

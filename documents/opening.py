@@ -1,0 +1,30 @@
+"""From settings to an open store."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from documents.settings import DocumentSettings
+from documents.sqlite import SQLiteStore
+from documents.store import DocumentStore
+
+
+@asynccontextmanager
+async def open_store(settings: DocumentSettings) -> AsyncIterator[DocumentStore]:
+    """The store that DOCUMENT_STORE names, closed at the end.
+
+    Opening does not wait for a server, nor make anything: that is `setup`. Raises BadSettings.
+    """
+    if settings.document_store == "sqlite":
+        store = SQLiteStore(settings.documents_file)
+        try:
+            yield store
+        finally:
+            await store.close()
+        return
+    from documents.cloudant import CloudantStore  # noqa: PLC0415 - the SDK is loaded only where it is wanted
+
+    cloudant = CloudantStore(url=settings.cloudant_url, database=settings.cloudant_database)
+    try:
+        yield cloudant
+    finally:
+        cloudant.close()

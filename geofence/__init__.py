@@ -1,0 +1,11 @@
+"""Pure geometry: the campus, its zones, and which of them hold a position. No clock, and no I/O but reading one file.
+
+Coordinates are degrees of WGS 84, longitude before latitude, as in GeoJSON (RFC 7946).
+"""
+
+from geofence.campus import Campus, InvalidCampus, load_campus
+from geofence.cells import cell
+from geofence.fence import Geofence
+from geofence.zones import Zone
+
+__all__ = ["Campus", "Geofence", "InvalidCampus", "Zone", "cell", "load_campus"]

@@ -1,0 +1,218 @@
+"""What every store of occupancy must do: SQLite always, InfluxDB where INFLUXDB_V2_URL says where it is.
+
+InfluxDB cannot be installed from the registries that CI has, so that its absence skips these tests there as well.
+"""
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
+from influxdb_client.service.buckets_service import BucketsService
+
+from core.clock import system_clock
+from core.messages import Kind
+from timeseries import OccupancyPoint, OccupancyStore, TimeseriesSettings, Width, Window, nominal_ms, open_store
+
+HOUR = 3_600_000
+NINE = 1_550_480_400_000
+"""2019-02-18T09:00:00Z: 1h and 1d windows of any age are kept everywhere."""
+
+Opening = Callable[[], AbstractAsyncContextManager[OccupancyStore]]
+
+
+@pytest.fixture(params=["sqlite", "influxdb"])
+async def opening(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Opening]:
+    """Opens the same store, again and again; it is empty at first."""
+    monkeypatch.setenv("TIMESERIES_STORE", request.param)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("INFLUXDB_BUCKET_PREFIX", f"contract-{uuid.uuid4().hex[:12]}")
+    if request.param == "influxdb" and not os.environ.get("INFLUXDB_V2_URL"):
+        pytest.skip("INFLUXDB_V2_URL is not set")
+    settings = TimeseriesSettings()
+    async with open_store(settings) as store:
+        await store.setup()
+    yield lambda: open_store(settings)
+    if request.param == "influxdb":
+        await remove_buckets(settings)
+
+
+async def remove_buckets(settings: TimeseriesSettings) -> None:
+    async with InfluxDBClientAsync(
+        url=settings.influxdb_v2_url,
+        org=settings.influxdb_v2_org,
+        token=settings.influxdb_v2_token.get_secret_value(),
+    ) as client:
+        service = BucketsService(client.api_client)
+        for width in Width:
+            found = await service.get_buckets_async(name=f"{settings.influxdb_bucket_prefix}_{width}")
+            await service.delete_buckets_id_async(found.buckets[0].id)
+
+
+@pytest.fixture
+async def store(opening: Opening) -> AsyncIterator[OccupancyStore]:
+    async with opening() as opened:
+        yield opened
+
+
+def point(
+    start: int = NINE, *, devices: int = 1, zone: str = "campus", kind: Kind = Kind.CAR, width: Width = Width.HOUR
+) -> OccupancyPoint:
+    return OccupancyPoint(window=Window(width=width, start=start, zone=zone, kind=kind), devices=devices)
+
+
+async def history(
+    store: OccupancyStore,
+    *,
+    zone: str = "campus",
+    kind: Kind = Kind.CAR,
+    width: Width = Width.HOUR,
+    start: int = NINE - 100 * HOUR,
+    end: int = NINE + 100 * HOUR,
+) -> list[OccupancyPoint]:
+    return await store.history(zone=zone, kind=kind, width=width, start=start, end=end)
+
+
+async def test_what_is_written_is_read(store: OccupancyStore) -> None:
+    await store.write([point(devices=3)])
+    assert await history(store) == [point(devices=3)]
+
+
+async def test_a_point_replaces_that_of_the_same_window(store: OccupancyStore) -> None:
+    await store.write([point(devices=3)])
+    await store.write([point(devices=5)])
+    assert await history(store) == [point(devices=5)]
+    # It may also become less.
+    await store.write([point(devices=0)])
+    assert await history(store) == [point(devices=0)]
+
+
+async def test_of_one_window_s_points_the_last_counts(store: OccupancyStore) -> None:
+    await store.write([point(devices=1), point(devices=9), point(devices=4)])
+    assert await history(store) == [point(devices=4)]
+
+
+async def test_the_history_is_in_order_of_time(store: OccupancyStore) -> None:
+    starts = [NINE + hour * HOUR for hour in (5, 1, 4, 2, 3)]
+    await store.write([point(start) for start in starts[:3]])
+    await store.write([point(start) for start in starts[3:]])
+    assert [found.window.start for found in await history(store)] == sorted(starts)
+
+
+async def test_a_range_includes_its_start_and_excludes_its_end(store: OccupancyStore) -> None:
+    await store.write([point(NINE + hour * HOUR) for hour in range(4)])
+    found = await history(store, start=NINE + HOUR, end=NINE + 3 * HOUR)
+    assert [point.window.start for point in found] == [NINE + HOUR, NINE + 2 * HOUR]
+    found = await history(store, start=NINE + HOUR - 1, end=NINE + 3 * HOUR + 1)
+    assert [point.window.start for point in found] == [NINE + HOUR, NINE + 2 * HOUR, NINE + 3 * HOUR]
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(NINE, NINE), (NINE + HOUR, NINE), (10**17, 10**18), (-(10**18), -(10**17))]
+)
+async def test_an_empty_range_gives_nothing(store: OccupancyStore, start: int, end: int) -> None:
+    await store.write([point()])
+    assert await history(store, start=start, end=end) == []
+
+
+async def test_a_range_may_be_all_of_time(store: OccupancyStore) -> None:
+    await store.write([point()])
+    assert await history(store, start=-(10**18), end=10**18) == [point()]
+
+
+async def test_a_day_that_began_before_the_epoch_is_kept(store: OccupancyStore) -> None:
+    day = point(-3_600_000, width=Width.DAY)
+    await store.write([day])
+    assert await history(store, width=Width.DAY, start=-HOUR, end=0) == [day]
+
+
+async def test_windows_that_were_never_written_are_left_out(store: OccupancyStore) -> None:
+    await store.write([point(NINE), point(NINE + 2 * HOUR, devices=0)])
+    assert await history(store) == [point(NINE), point(NINE + 2 * HOUR, devices=0)]
+
+
+async def test_an_unknown_zone_has_no_history_and_no_extent(store: OccupancyStore) -> None:
+    await store.write([point()])
+    assert await history(store, zone="nowhere") == []
+    assert await store.extent("nowhere", Kind.CAR, Width.HOUR) is None
+
+
+async def test_an_empty_store_has_no_history_and_no_extent(store: OccupancyStore) -> None:
+    assert await history(store) == []
+    assert await store.extent("campus", Kind.CAR, Width.HOUR) is None
+
+
+async def test_zones_and_kinds_and_widths_do_not_mix(store: OccupancyStore) -> None:
+    # Recent, since InfluxDB keeps 1m for a week; and the start of a window of each width.
+    start = system_clock() // nominal_ms[Width.DAY] * nominal_ms[Width.DAY]
+    points = [
+        point(start, zone=zone, kind=kind, width=width)
+        for zone in ("campus", "campus-2", "2")
+        for kind in Kind
+        for width in Width
+    ]
+    numbered = [OccupancyPoint(window=point.window, devices=number) for number, point in enumerate(points)]
+    await store.write(numbered)
+    for one in numbered:
+        window = one.window
+        asked = {"zone": window.zone, "kind": window.kind, "width": window.width}
+        assert await store.history(**asked, start=start, end=start + 1) == [one]  # type: ignore[arg-type] # mixed values
+        assert await store.extent(window.zone, window.kind, window.width) == (start, start)
+
+
+async def test_the_extent_is_from_the_first_to_the_last_window(store: OccupancyStore) -> None:
+    await store.write([point(NINE + hour * HOUR) for hour in (2, 7, 3)])
+    assert await store.extent("campus", Kind.CAR, Width.HOUR) == (NINE + 2 * HOUR, NINE + 7 * HOUR)
+    await store.write([point(NINE - 20_000 * HOUR)])
+    assert await store.extent("campus", Kind.CAR, Width.HOUR) == (NINE - 20_000 * HOUR, NINE + 7 * HOUR)
+
+
+async def test_setup_can_be_repeated_and_keeps_what_is_there(store: OccupancyStore) -> None:
+    await store.write([point()])
+    await asyncio.gather(store.setup(), store.setup())
+    assert await history(store) == [point()]
+
+
+async def test_what_was_written_is_there_after_reopening(opening: Opening) -> None:
+    async with opening() as store:
+        await store.write([point(devices=7)])
+    async with opening() as store:
+        assert await history(store) == [point(devices=7)]
+
+
+async def test_writers_side_by_side_lose_nothing(opening: Opening) -> None:
+    async with opening() as one, opening() as other, opening() as reader:
+        await asyncio.gather(
+            *(one.write([point(NINE + hour * HOUR, zone="one")]) for hour in range(20)),
+            *(other.write([point(NINE + hour * HOUR, zone="other")]) for hour in range(20)),
+            *(writer.write([point(NINE + 50 * HOUR, devices=3)]) for writer in (one, other)),
+            *(history(reader) for _ in range(20)),
+        )
+        assert len(await history(reader, zone="one")) == 20
+        assert len(await history(reader, zone="other")) == 20
+        assert await history(reader) == [point(NINE + 50 * HOUR, devices=3)]
+
+
+async def test_many_points_are_written_at_once(store: OccupancyStore) -> None:
+    points = [point(NINE + hour * HOUR, devices=hour) for hour in range(12_000)]
+    await store.write(points)
+    assert await history(store, start=NINE, end=NINE + 12_000 * HOUR) == points
+
+
+@pytest.mark.parametrize(
+    "zone", ["", "Schuman", "a b", "a,zone=b", "a=b", 'a"', "a\\", "a\n", "a:b", "../a", "é", "-a", "a" * 65, "a\0"]
+)
+async def test_a_hostile_zone_is_refused_and_writes_nothing(store: OccupancyStore, zone: str) -> None:
+    with pytest.raises(ValueError, match="is no id of a zone"):
+        await store.write([point(), point(zone=zone)])
+    with pytest.raises(ValueError, match="is no id of a zone"):
+        await history(store, zone=zone)
+    with pytest.raises(ValueError, match="is no id of a zone"):
+        await store.extent(zone, Kind.CAR, Width.HOUR)
+    assert await history(store) == []

@@ -1,0 +1,117 @@
+"""A decoder in the test's own process: a small campus, stores in a folder, a clock that is set by hand."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from redis.asyncio import Redis
+
+from core import streams
+from core.messages import DeadLetter, Kind, Position, RawMessage, Role
+from decoder.batch import Batch, BatchDecoder
+from decoder.devices import DeviceHasher
+from decoder.effects import Effects
+from decoder.group import Group
+from decoder.metrics import DecoderMetrics
+from geofence import Geofence, load_campus
+from tests.conftest import NOON, entries
+
+TTL = 300
+HASHER = DeviceHasher(b"k" * 32)
+LIBRARY = (-8.5734, 52.6733)
+
+
+@dataclass(slots=True)
+class HandClock:
+    """A clock that stands still until it is moved; milliseconds."""
+
+    now: int = NOON
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def metrics() -> DecoderMetrics:
+    return DecoderMetrics()
+
+
+@pytest.fixture(scope="session")
+def fence() -> Geofence:
+    return Geofence(load_campus(None))
+
+
+@pytest.fixture
+def decoder(fence: Geofence) -> BatchDecoder:
+    return BatchDecoder(fence=fence, hasher=HASHER)
+
+
+@pytest.fixture
+def effects(redis_client: Redis) -> Effects:
+    return Effects(client=redis_client, zone=ZoneInfo("Europe/Dublin"), presence_ttl=TTL, dead_letters_max=100)
+
+
+Apply = Callable[[Batch], Awaitable[None]]
+
+
+@pytest.fixture
+def apply(redis_client: Redis, effects: Effects, group_of: Callable[[str], Group]) -> Apply:
+    """Gives a batch its effects, as if a message had just been read for it."""
+
+    async def apply_batch(batch: Batch) -> None:
+        group = group_of("applier")
+        await group.create()
+        await redis_client.xadd(streams.raw(0), {"n": 1})
+        entry_ids = [entry_id for entry_id, _ in await group.read(1)]
+        await effects.apply(batch, partition=0, entry_ids=entry_ids, now=NOON)
+
+    return apply_batch
+
+
+@pytest.fixture
+def group_of(redis_client: Redis) -> Callable[[str], Group]:
+    """A consumer of the group `observe` of the first partition, by its name."""
+
+    def make(consumer: str) -> Group:
+        return Group(
+            client=redis_client,
+            stream=streams.raw(0),
+            group=streams.OBSERVE_GROUP,
+            consumer=consumer,
+            claim_after_ms=0,
+        )
+
+    return make
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def raw(payload: bytes, *, topic: str = "car-iotp", received_at: int = NOON) -> RawMessage:
+    return RawMessage(topic, "", Role.ANONYMOUS, received_at, payload)
+
+
+def position(device: str, at: int, *zones: str, kind: Kind = Kind.CAR) -> Position:
+    return Position(
+        kind=kind,
+        device=device,
+        observed_at=at,
+        received_at=NOON,
+        longitude=LIBRARY[0],
+        latitude=LIBRARY[1],
+        zones=("campus", *zones),
+        cell="gc3gsuxx",
+    )
+
+
+async def dead_letters(client: Redis) -> list[DeadLetter]:
+    return [DeadLetter.decode(fields) for fields in await entries(client, streams.DEAD)]

@@ -1,0 +1,65 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from core.errors import Reason
+from core.messages import DeadLetter
+from decoder.batch import Batch
+from tests.conftest import NOON
+from tests.decoder.conftest import Apply
+
+
+def decoder(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "decoder", *arguments],
+        env={"PATH": "", "COLUMNS": "200", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+async def test_dead_letters_are_listed_for_people_and_for_tools(apply: Apply, redis_server: str) -> None:
+    letters = [
+        DeadLetter(Reason.NOT_JSON, "broken [bold]", "car-iotp", NOON, b"\x1b[31m\xff{"),
+        DeadLetter(Reason.FUTURE_TIMESTAMP, "too early", "mobile-iotp", NOON, None),
+    ]
+    await apply(Batch(dead=letters))
+    table = decoder("dead-letters", REDIS_URL=redis_server)
+    assert table.returncode == 0, table.stderr
+    for word in ("not_json", "broken [bold]", r"\x1b[31m\xff{", "future_timestamp", "(not kept)", "2 so far"):
+        assert word in table.stdout
+    assert "\x1b" not in table.stdout
+    newest, oldest = (
+        json.loads(line) for line in decoder("dead-letters", "--json", REDIS_URL=redis_server).stdout.splitlines()
+    )
+    assert (newest["reason"], newest["payload"]) == ("future_timestamp", None)
+    assert (oldest["reason"], oldest["payload"]) == ("not_json", "\x1b[31m\\xff{")
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"STAGES": "observe,dream"}, "STAGES"),
+        ({"CAMPUS_FILE": "/nowhere.geojson"}, "CAMPUS_FILE"),
+        ({"DEVICE_KEY": "short"}, "DEVICE_KEY"),
+        ({"DOCUMENT_STORE": "cloudant"}, "CLOUDANT_URL"),
+        ({"TIMESERIES_STORE": "influxdb"}, "INFLUXDB_V2_URL"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_named_and_ends_the_start(
+    environment: dict[str, str], named: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    ended = decoder(**environment, DATA_DIR=str(tmp_path_factory.mktemp("data")))
+    assert ended.returncode == 2
+    assert named in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_dead_letters_without_redis_say_where_to_look() -> None:
+    ended = decoder("dead-letters", REDIS_URL="unix:///nowhere/redis.sock")
+    assert ended.returncode == 1
+    assert "REDIS_URL or DATA_DIR" in ended.stderr

@@ -1,0 +1,160 @@
+from collections import Counter
+from collections.abc import Callable
+from typing import cast
+from zoneinfo import ZoneInfo
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from core import streams
+from core.errors import Reason
+from core.messages import DeadLetter, Kind, Position, decode_positions
+from core.presence import presence_now
+from decoder.batch import Batch
+from decoder.effects import Effects
+from decoder.group import Group
+from tests.conftest import NOON, entries
+from tests.decoder.conftest import TTL, Apply, dead_letters, position
+from timeseries import Width, Window, window_start
+
+ZONES = ["main", "schuman", "car-park-west"]
+DUBLIN = ZoneInfo("Europe/Dublin")
+GroupOf = Callable[[str], Group]
+sightings = st.lists(
+    st.builds(
+        lambda device, age, zones: position(device, NOON - age * 60_000, *sorted(zones)),
+        device=st.sampled_from(["a", "b", "c"]),
+        age=st.integers(0, 8),
+        zones=st.sets(st.sampled_from(ZONES), max_size=2),
+    ),
+    max_size=12,
+)
+
+
+def expected_presence(positions: list[Position]) -> dict[str, int]:
+    newest: dict[str, tuple[int, str, Position]] = {}
+    for each in positions:
+        rank = (each.observed_at, ",".join(each.zones), each)
+        if each.observed_at > NOON - TTL * 1000 and rank[:2] > newest.get(each.device, (-1, "", each))[:2]:
+            newest[each.device] = rank
+    return Counter(zone for _, _, each in newest.values() for zone in each.zones)
+
+
+def expected_windows(positions: list[Position]) -> dict[str, set[str]]:
+    windows: dict[str, set[str]] = {}
+    for each in positions:
+        for width in Width:
+            for zone in each.zones:
+                window = Window(width, window_start(width, each.observed_at, DUBLIN), zone, each.kind)
+                windows.setdefault(window.member, set()).add(each.device)
+    return windows
+
+
+async def actual_windows(client: Redis) -> dict[str, set[str]]:
+    windows = {}
+    async for key in client.scan_iter("window:*"):
+        members = cast("set[bytes]", await client.smembers(key))
+        windows[key.decode().removeprefix("window:")] = {member.decode() for member in members}
+    return windows
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(positions=sightings, data=st.data())
+async def test_in_any_order_any_pieces_and_any_repetition_the_result_is_the_same(
+    redis_client: Redis, apply: Apply, positions: list[Position], data: st.DataObject
+) -> None:
+    await redis_client.flushall()
+    shuffled = (
+        data.draw(
+            st.permutations(
+                positions + data.draw(st.lists(st.sampled_from(positions or [position("a", 0)]), max_size=3))
+            )
+        )
+        if positions
+        else []
+    )
+    cut = data.draw(st.integers(0, len(shuffled)))
+    for part in (shuffled[:cut], shuffled[cut:]):
+        await apply(Batch(positions=part))
+    present = await presence_now(redis_client, ["campus", *ZONES], now=NOON, ttl=TTL)
+    assert {zone: kinds[Kind.CAR].devices for zone, kinds in present.items() if kinds[Kind.CAR].devices} == dict(
+        expected_presence(positions)
+    )
+    assert await actual_windows(redis_client) == expected_windows(positions)
+
+
+async def test_a_device_that_moves_leaves_the_zone_it_was_in(redis_client: Redis, apply: Apply) -> None:
+    await apply(Batch(positions=[position("a", NOON - 1000, "main")]))
+    await apply(Batch(positions=[position("a", NOON, "schuman")]))
+    present = await presence_now(redis_client, ["campus", "main", "schuman"], now=NOON, ttl=TTL)
+    assert [kinds[Kind.CAR].devices for kinds in present.values()] == [1, 0, 1]
+
+
+async def test_an_old_position_fills_history_and_does_not_touch_presence(redis_client: Redis, apply: Apply) -> None:
+    await apply(Batch(positions=[position("a", 1_550_480_285_000, "main")]))
+    assert not await redis_client.keys("presence:*")
+    assert not await redis_client.keys("device:*")
+    assert "1m:1550480280000:main:car" in await actual_windows(redis_client)
+
+
+async def test_everything_that_a_device_leaves_behind_has_an_end(redis_client: Redis, apply: Apply) -> None:
+    await apply(Batch(positions=[position("a", NOON, "main")]))
+    for pattern in ("device:*", "presence:*", "window:*"):
+        keys = cast("list[bytes]", await redis_client.keys(pattern))
+        assert keys
+        assert all([await redis_client.pttl(key) > 0 for key in keys])
+
+
+async def test_a_window_is_marked_dirty_when_it_changed_and_not_when_it_did_not(
+    redis_client: Redis, apply: Apply
+) -> None:
+    await apply(Batch(positions=[position("a", NOON)]))
+    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == len(Width)
+    await redis_client.delete(streams.DIRTY_WINDOWS)
+    await apply(Batch(positions=[position("a", NOON)]))
+    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+
+
+async def test_a_batch_is_acknowledged_with_its_effects(
+    redis_client: Redis, effects: Effects, group_of: GroupOf
+) -> None:
+    group = group_of("a")
+    await group.create()
+    entry_id = cast("bytes", await redis_client.xadd(streams.raw(0), {"n": 1}))
+    await group.read(1)
+    letter = DeadLetter(Reason.NOT_JSON, "detail", "car-iotp", NOON, b"payload")
+    batch = Batch(positions=[position("a", NOON)], dead=[letter], totals=Counter(messages=2, positions=1))
+    await effects.apply(batch, partition=0, entry_ids=[entry_id], now=NOON)
+    assert not await group.own(1)
+    ((fields),) = await entries(redis_client, streams.positions(0))
+    assert decode_positions(fields[b"d"]) == batch.positions
+    assert await dead_letters(redis_client) == [letter]
+    assert await redis_client.hgetall(streams.TOTALS) == {
+        b"messages": b"2",
+        b"positions": b"1",
+        b"dead:not_json": b"1",
+    }
+
+
+async def test_a_batch_that_is_acknowledged_already_has_no_second_effect(
+    redis_client: Redis, effects: Effects, group_of: GroupOf
+) -> None:
+    group = group_of("a")
+    await group.create()
+    await redis_client.xadd(streams.raw(0), {"n": 1})
+    entry_ids = [entry_id for entry_id, _ in await group.read(1)]
+    letter = DeadLetter(Reason.NOT_JSON, "detail", "car-iotp", NOON, b"payload")
+    for _ in range(2):
+        batch = Batch(positions=[position("a", NOON)], dead=[letter], totals=Counter(messages=1))
+        await effects.apply(batch, partition=0, entry_ids=entry_ids, now=NOON)
+    assert len(await dead_letters(redis_client)) == 1
+    assert len(await entries(redis_client, streams.positions(0))) == 1
+    assert await redis_client.hget(streams.TOTALS, "messages") == b"1"
+
+
+async def test_dead_letters_are_capped_and_counted_all_the_same(redis_client: Redis, apply: Apply) -> None:
+    letters = [DeadLetter(Reason.NOT_JSON, "", "car-iotp", number, None) for number in range(150)]
+    await apply(Batch(dead=letters))
+    assert [letter.received_at for letter in await dead_letters(redis_client)] == list(range(50, 150))
+    assert await redis_client.hget(streams.TOTALS, "dead:not_json") == b"150"

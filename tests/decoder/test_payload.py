@@ -1,0 +1,205 @@
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.clock import format_rfc3339
+from core.errors import InvalidMessage, Reason
+from core.messages import RawMessage, Role
+from decoder.feature import MAX_FUTURE_MS, Fix, read_feature
+from decoder.payload import features
+from tests.conftest import NOON
+
+POINT = {"type": "Point", "coordinates": [-8.57, 52.67]}
+
+
+def encoded(document: object) -> bytes:
+    return base64.b64encode(json.dumps(document).encode())
+
+
+def feature(geometry: object = POINT, **properties: object) -> dict[str, Any]:
+    return {"type": "Feature", "geometry": geometry, "properties": {"device_id": "bus", **properties}}
+
+
+def message(payload: bytes = b"", *, user: str = "", role: Role = Role.ANONYMOUS) -> RawMessage:
+    return RawMessage("car-iotp", user, role, NOON, payload)
+
+
+def fixes(payload: bytes, *, user: str = "", role: Role = Role.ANONYMOUS) -> list[Fix]:
+    return [read_feature(found, message(user=user, role=role)) for found in features(payload)]
+
+
+def refusal(payload: bytes, *, user: str = "", role: Role = Role.ANONYMOUS) -> InvalidMessage:
+    with pytest.raises(InvalidMessage) as caught:
+        fixes(payload, user=user, role=role)
+    return caught.value
+
+
+DEEP = b'{"type":"Feature","x":' + b"[" * 30_000 + b"]" * 30_000 + b"}"
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"", Reason.NOT_JSON),
+        (b"not base64!", Reason.NOT_BASE64),
+        (base64.b64encode(b"?>?>")[:-1], Reason.NOT_BASE64),
+        (base64.urlsafe_b64encode(b"\xfb\xff\xfe"), Reason.NOT_BASE64),
+        (base64.b64encode(b"not json"), Reason.NOT_JSON),
+        (base64.b64encode(b'{"type": "Feature", "name": "\xff"}'), Reason.NOT_JSON),
+        (base64.b64encode(DEEP), Reason.NOT_JSON),
+        (base64.b64encode(b'{"type":"Point","coordinates":[NaN,52]}'), Reason.NOT_JSON),
+        (base64.b64encode(b'{"type":"Point","coordinates":[Infinity,52]}'), Reason.NOT_JSON),
+        (base64.b64encode(b'{"type":"Point","coordinates":[1e999,52]}'), Reason.BAD_COORDINATES),
+        (encoded(7), Reason.NOT_GEOJSON),
+        (encoded([]), Reason.NOT_GEOJSON),
+        (encoded({}), Reason.NOT_GEOJSON),
+        (encoded({"type": 7}), Reason.NOT_GEOJSON),
+        (encoded({"type": "Car"}), Reason.NOT_GEOJSON),
+        (encoded({"type": "FeatureCollection"}), Reason.NOT_GEOJSON),
+        (encoded({"type": "FeatureCollection", "features": {}}), Reason.NOT_GEOJSON),
+        (encoded({"type": "FeatureCollection", "features": [7]}), Reason.NOT_GEOJSON),
+        (encoded({"type": "FeatureCollection", "features": [POINT]}), Reason.NOT_GEOJSON),
+        (encoded({"type": "Feature", "geometry": None, "properties": {}}), Reason.NOT_GEOJSON),
+        (encoded({"type": "Feature", "geometry": 7, "properties": {}}), Reason.NOT_GEOJSON),
+        (encoded({"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}), Reason.NOT_A_POINT),
+        (encoded(feature({"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]})), Reason.NOT_A_POINT),
+        (encoded(feature({"type": "Point"})), Reason.BAD_COORDINATES),
+        (encoded(feature({"type": "Point", "coordinates": []})), Reason.BAD_COORDINATES),
+        (encoded(feature({"type": "Point", "coordinates": [1]})), Reason.BAD_COORDINATES),
+        (encoded(feature({"type": "Point", "coordinates": [1, 2, 3, 4]})), Reason.BAD_COORDINATES),
+        (encoded(feature({"type": "Point", "coordinates": ["1", "2"]})), Reason.BAD_COORDINATES),
+        (encoded(feature({"type": "Point", "coordinates": [True, 2]})), Reason.BAD_COORDINATES),
+        (encoded(feature({"type": "Point", "coordinates": [180.1, 0]})), Reason.BAD_COORDINATES),
+        (encoded(feature({"type": "Point", "coordinates": [0, -90.1]})), Reason.BAD_COORDINATES),
+        (encoded({"type": "Feature", "geometry": POINT, "properties": 7}), Reason.BAD_PROPERTY),
+        (encoded(feature(device_id="")), Reason.BAD_PROPERTY),
+        (encoded(feature(device_id="x" * 129)), Reason.BAD_PROPERTY),
+        (encoded(feature(device_id=7)), Reason.BAD_PROPERTY),
+        (encoded(feature(speed="fast")), Reason.BAD_PROPERTY),
+        (encoded(feature(timestamp="yesterday")), Reason.BAD_PROPERTY),
+        (encoded(feature(timestamp="2026-03-01T12:00:00")), Reason.BAD_PROPERTY),
+        (encoded(feature(timestamp="2026-02-30T12:00:00Z")), Reason.BAD_PROPERTY),
+        (encoded(feature(timestamp=True)), Reason.BAD_PROPERTY),
+        (encoded(feature(timestamp=-1)), Reason.BAD_PROPERTY),
+        (encoded(feature(timestamp=10**30)), Reason.BAD_PROPERTY),
+        (encoded(feature(timestamp=NOON // 1000)), Reason.BAD_PROPERTY),
+        (encoded(feature(timestamp=NOON + MAX_FUTURE_MS + 1)), Reason.FUTURE_TIMESTAMP),
+        (encoded(POINT), Reason.NO_DEVICE),
+        (encoded(feature(device_id=None)), Reason.NO_DEVICE),
+    ],
+)
+def test_what_cannot_be_used_has_a_reason(payload: bytes, reason: Reason) -> None:
+    assert refusal(payload).reason == reason
+
+
+def test_a_reason_never_repeats_where_or_who() -> None:
+    told = refusal(encoded(feature({"type": "Point", "coordinates": [-8.571234, 95.5]}, device_id="secret-bus")))
+    assert "8.571234" not in str(told)
+    assert "secret-bus" not in str(told)
+
+
+def test_500_features_are_read_and_501_are_too_many() -> None:
+    collection = {"type": "FeatureCollection", "features": [feature(timestamp=NOON - n) for n in range(500)]}
+    assert [fix.observed_at for fix in fixes(encoded(collection))] == [NOON - n for n in range(500)]
+    collection["features"].append(feature())  # type: ignore[attr-defined]
+    assert refusal(encoded(collection)).reason == Reason.TOO_MANY_FEATURES
+
+
+def test_a_bad_member_of_a_collection_leaves_its_neighbours_usable() -> None:
+    collection = encoded({"type": "FeatureCollection", "features": [feature(), 7, feature(device_id="car")]})
+    first, bad, last = features(collection)
+    assert read_feature(first, message()).device_id == "bus"
+    assert bad.text == b"7"
+    assert read_feature(last, message()).device_id == "car"
+
+
+@pytest.mark.parametrize("role", [Role.CAR, Role.MOBILE])
+def test_a_device_that_is_logged_in_need_not_name_itself(role: Role) -> None:
+    assert [fix.device_id for fix in fixes(encoded(POINT), user="car-7", role=role)] == ["car-7"]
+
+
+def test_a_device_may_not_speak_for_another_and_a_gateway_may() -> None:
+    payload = encoded(feature(device_id="other"))
+    assert refusal(payload, user="car-7", role=Role.CAR).reason == Reason.WRONG_DEVICE
+    assert [fix.device_id for fix in fixes(payload, user="gate", role=Role.GATEWAY)] == ["other"]
+
+
+def test_without_a_timestamp_the_time_of_receipt_counts() -> None:
+    assert fixes(encoded(feature()))[0].observed_at == NOON
+
+
+def test_what_a_phone_does_not_know_it_says_as_minus_one() -> None:
+    (fix,) = fixes(encoded(feature(speed=-1, heading=-1.0, accuracy=4)))
+    assert (fix.speed, fix.heading, fix.accuracy) == (None, None, 4)
+
+
+@given(
+    longitude=st.floats(-180, 180),
+    latitude=st.floats(-90, 90),
+    altitude=st.none() | st.floats(-500, 9000),
+    observed_at=st.integers(100_000_000_000, NOON + MAX_FUTURE_MS),
+    as_text=st.booleans(),
+    device_id=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=128),
+    accuracy=st.none() | st.floats(0, 1000),
+)
+def test_what_was_sent_is_what_is_read(
+    *,
+    longitude: float,
+    latitude: float,
+    altitude: float | None,
+    observed_at: int,
+    as_text: bool,
+    device_id: str,
+    accuracy: float | None,
+) -> None:
+    coordinates = [longitude, latitude] if altitude is None else [longitude, latitude, altitude]
+    properties: dict[str, object] = {
+        "timestamp": format_rfc3339(observed_at) if as_text else observed_at,
+        "device_id": device_id,
+    }
+    if accuracy is not None:
+        properties["accuracy"] = accuracy
+    payload = encoded(feature({"type": "Point", "coordinates": coordinates}, **properties))
+    assert fixes(payload) == [
+        Fix(device_id, longitude, latitude, altitude, observed_at, accuracy, speed=None, heading=None)
+    ]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=12,
+)
+geojson_like = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["Feature", "FeatureCollection", "Point", "Polygon"]) | json_values,
+        "geometry": st.fixed_dictionaries({"type": st.just("Point"), "coordinates": json_values}) | json_values,
+        "coordinates": st.lists(st.floats(-200, 200), max_size=4) | json_values,
+        "features": st.lists(json_values, max_size=4) | json_values,
+        "properties": st.fixed_dictionaries(
+            {}, optional={"device_id": json_values, "timestamp": json_values, "speed": json_values}
+        )
+        | json_values,
+    },
+)
+
+
+@given(st.binary(max_size=300) | st.binary(max_size=300).map(base64.b64encode) | geojson_like.map(encoded))
+def test_any_payload_is_read_or_refused_with_a_reason(payload: bytes) -> None:
+    try:
+        found = features(payload)
+    except InvalidMessage:
+        return
+    for each in found:
+        try:
+            fix = read_feature(each, message(payload))
+        except InvalidMessage:
+            continue
+        assert -180 <= fix.longitude <= 180
+        assert -90 <= fix.latitude <= 90
+        assert 0 <= fix.observed_at <= NOON + MAX_FUTURE_MS

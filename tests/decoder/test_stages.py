@@ -1,0 +1,223 @@
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+import pytest
+from redis.asyncio import Redis
+
+import documents
+import timeseries
+from core import streams
+from core.errors import Reason, Unavailable
+from core.messages import Kind, Position, encode_positions
+from core.runtime import Stop
+from decoder.archive import Archiver
+from decoder.batch import Batch, BatchDecoder
+from decoder.effects import Effects
+from decoder.group import Group
+from decoder.housekeeping import Housekeeping
+from decoder.metrics import DecoderMetrics
+from decoder.observe import Observer
+from decoder.rollup import LEASE_MS
+from decoder.settings import DecoderSettings
+from decoder.stages import Assembly, Stages
+from documents import DocumentStore, RejectedDocument
+from geofence import load_campus
+from tests.conftest import NOON, eventually
+from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, dead_letters, position, raw
+from timeseries import Width
+
+GroupOf = Callable[[str], Group]
+
+
+def payload(device: str, at: int) -> bytes:
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Point", "coordinates": list(LIBRARY)},
+        "properties": {"device_id": device, "timestamp": at},
+    }
+    return base64.b64encode(json.dumps(feature).encode())
+
+
+async def accepted(client: Redis, *payloads: bytes) -> None:
+    for each in payloads:
+        await client.xadd(streams.raw(0), raw(each).encode())  # type: ignore[arg-type]
+
+
+class Running:
+    """Stages that run until the test ends, or until they are killed."""
+
+    def __init__(self, stages: Stages) -> None:
+        self._stop = Stop()
+        self._tasks = [asyncio.ensure_future(stage(self._stop)) for stage in stages.values()]
+
+    async def stop(self) -> None:
+        self._stop.set()
+        await asyncio.wait_for(asyncio.gather(*self._tasks), 10)
+
+    async def kill(self) -> None:
+        alive = set(self._tasks)
+        while alive:  # more than once: see core.runtime
+            for task in alive:
+                task.cancel()
+            _, alive = await asyncio.wait(alive, timeout=0.05)
+
+
+@pytest.fixture
+def settings(data_dir: Path) -> DecoderSettings:
+    return DecoderSettings(data_dir=data_dir, presence_ttl=TTL, observe_batch=50, claim_after=0.001)
+
+
+@pytest.fixture
+async def stores(settings: DecoderSettings) -> AsyncIterator[tuple[DocumentStore, timeseries.OccupancyStore]]:
+    async with documents.open_store(settings) as archive, timeseries.open_store(settings) as series:
+        yield archive, series
+
+
+async def idle(client: Redis) -> bool:
+    return not (
+        await client.xlen(streams.raw(0))
+        or await client.xlen(streams.positions(0))
+        or await client.zcard(streams.DIRTY_WINDOWS)
+    )
+
+
+def assembled(
+    client: Redis,
+    settings: DecoderSettings,
+    stores: tuple[DocumentStore, timeseries.OccupancyStore],
+    clock: HandClock,
+) -> Stages:
+    assembly = Assembly(settings=settings, client=client, clock=clock, metrics=DecoderMetrics())
+    return assembly.observe(load_campus(None), HASHER) | assembly.archive(stores[0]) | assembly.rollup(stores[1])
+
+
+async def test_messages_become_documents_and_points_whatever_dies_in_between(
+    redis_client: Redis, settings: DecoderSettings, stores: tuple[DocumentStore, timeseries.OccupancyStore]
+) -> None:
+    devices = [f"device-{number}" for number in range(20)]
+    sent = [payload(device, NOON - minute * 60_000) for minute in range(20) for device in devices]
+    clock = HandClock()
+    running = Running(assembled(redis_client, settings, stores, clock))
+    for start in range(0, len(sent), 100):
+        await accepted(redis_client, *sent[start : start + 100])
+        await running.kill()
+        clock.now += LEASE_MS  # what the dead one had claimed is free again
+        running = Running(assembled(redis_client, settings, stores, clock))
+    await accepted(redis_client, *sent[:50])  # delivered twice
+    await eventually(lambda: idle(redis_client))
+    await running.stop()
+    assert await stores[0].count() == 400
+    for width, windows in ((Width.MINUTE, 20), (Width.FIVE_MINUTES, 5), (Width.HOUR, 2), (Width.DAY, 1)):
+        found = await stores[1].history(
+            zone="glucksman-library", kind=Kind.CAR, width=width, start=NOON - 86_400_000, end=NOON + 1
+        )
+        assert [point.devices for point in found] == [20] * windows
+    assert await redis_client.hgetall(streams.TOTALS) == {b"messages": b"450", b"positions": b"450"}
+
+
+async def test_a_lost_answer_is_not_counted_twice(
+    redis_client: Redis, effects: Effects, decoder: BatchDecoder, group_of: GroupOf, metrics: DecoderMetrics
+) -> None:
+    """Redis did the work, and the answer never arrived."""
+
+    class Forgetful:
+        lost = False
+
+        async def apply(self, batch: Batch, *, partition: int, entry_ids: Sequence[bytes], now: int) -> None:
+            await effects.apply(batch, partition=partition, entry_ids=entry_ids, now=now)
+            if not self.lost:
+                self.lost = True
+                raise Unavailable("the line is dead", retry_after=0.001)
+
+    group = group_of("a")
+    await group.create()
+    await accepted(redis_client, b"%%%", payload("a", NOON))
+    observer = Observer(
+        partition=0,
+        decoder=decoder,
+        effects=cast("Effects", Forgetful()),
+        clock=HandClock(),
+        metrics=metrics,
+    )
+    await observer(await group.read(10))
+    assert len(await dead_letters(redis_client)) == 1
+    assert await redis_client.hget(streams.TOTALS, "messages") == b"2"
+
+
+async def test_an_entry_that_no_broker_wrote_is_a_dead_letter_and_stops_nothing(
+    redis_client: Redis, effects: Effects, decoder: BatchDecoder, group_of: GroupOf, metrics: DecoderMetrics
+) -> None:
+    group = group_of("a")
+    await group.create()
+    await redis_client.xadd(streams.raw(0), {"hello": "world"})
+    await accepted(redis_client, payload("a", NOON))
+    observer = Observer(partition=0, decoder=decoder, effects=effects, clock=HandClock(), metrics=metrics)
+    await observer(await group.read(10))
+    assert [letter.reason for letter in await dead_letters(redis_client)] == [Reason.MALFORMED_ENTRY]
+    assert await redis_client.hget(streams.TOTALS, "positions") == b"1"
+
+
+class RefusingStore:
+    """Takes everything but says that one document will never do."""
+
+    async def put(self, positions: Sequence[Position]) -> int:
+        raise RejectedDocument({"abc-1": f"one of {len(positions)} is too odd"})
+
+
+async def test_a_document_that_is_refused_for_ever_is_a_dead_letter_and_the_stage_goes_on(
+    redis_client: Redis, metrics: DecoderMetrics
+) -> None:
+    stream = streams.positions(0)
+    group = Group(client=redis_client, stream=stream, group="archive", consumer="a", claim_after_ms=0)
+    await group.create()
+    await redis_client.xadd(stream, {"d": encode_positions([position("a", NOON)])})
+    await redis_client.xadd(stream, {"hello": "world"})
+    archiver = Archiver(
+        client=redis_client,
+        group=group,
+        store=cast("DocumentStore", RefusingStore()),
+        clock=HandClock(),
+        metrics=metrics,
+        dead_letters_max=10,
+    )
+    await archiver(await group.read(10))
+    (letter,) = await dead_letters(redis_client)
+    assert letter.reason == Reason.REJECTED_DOCUMENT
+    assert "abc-1" in letter.detail
+    assert not await group.own(10)
+
+
+async def test_presence_that_has_lapsed_is_removed(redis_client: Redis, clock: HandClock) -> None:
+    key = streams.presence("main", "car")
+    await redis_client.zadd(key, {"old": NOON - TTL * 1000, "new": NOON - TTL * 1000 + 1})
+    housekeeping = Housekeeping(client=redis_client, zones=["main"], presence_ttl=TTL, forget_after=60, clock=clock)
+    await housekeeping.tidy()
+    assert await redis_client.zrange(key, 0, -1) == [b"new"]
+
+
+async def test_the_append_only_file_is_rewritten_after_messages_and_only_then(
+    redis_client: Redis, clock: HandClock
+) -> None:
+    async def rewrites() -> int:
+        return int((await redis_client.info("persistence"))["aof_rewrites"])
+
+    async def calm() -> bool:
+        persistence = await redis_client.info("persistence")
+        return not (persistence["aof_rewrite_in_progress"] or persistence["aof_rewrite_scheduled"])
+
+    await redis_client.config_set("appendonly", "yes")
+    try:
+        await eventually(calm)
+        housekeeping = Housekeeping(client=redis_client, zones=[], presence_ttl=TTL, forget_after=60, clock=clock)
+        before = await rewrites()
+        await redis_client.hincrby(streams.TOTALS, "messages", 1)
+        for expected in (1, 1):
+            await housekeeping.forget()
+            await eventually(calm)
+            assert await rewrites() - before == expected
+    finally:
+        await redis_client.config_set("appendonly", "no")

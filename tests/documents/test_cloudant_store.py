@@ -1,0 +1,306 @@
+"""What the Cloudant store makes of answers that a well server does not give."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+import documents.cloudant
+from core.errors import BadSettings, Unavailable
+from documents.cloudant import CloudantStore
+from documents.document import document_id
+from documents.store import RejectedDocument
+from tests.documents.positions import position
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+DATE = "Sun, 01 Mar 2026 12:00:00 GMT"
+
+
+@pytest.fixture(autouse=True)
+def no_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDANT_AUTH_TYPE", "NOAUTH")
+
+
+@asynccontextmanager
+async def store_behind(handler: Handler) -> AsyncIterator[CloudantStore]:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    async with TestServer(app) as server:
+        store = CloudantStore(url=str(server.make_url("")), database="positions")
+        yield store
+        store.close()
+
+
+def answering(status: int, *, headers: dict[str, str] | None = None, **body: Any) -> Handler:
+    async def handler(_: web.Request) -> web.Response:
+        return web.json_response(body, status=status, headers=headers)
+
+    return handler
+
+
+def rows(*answers: dict[str, Any]) -> Handler:
+    async def handler(_: web.Request) -> web.Response:
+        return web.json_response(answers, status=201)
+
+    return handler
+
+
+async def accept(request: web.Request) -> web.Response:
+    body = await request.json()
+    return web.json_response([{"ok": True, "id": each["_id"], "rev": "1-x"} for each in body["docs"]], status=201)
+
+
+@pytest.mark.parametrize(
+    ("headers", "retry_after"),
+    [
+        ({"Retry-After": "3"}, 3.0),
+        ({"Retry-After": "0"}, 0.0),
+        ({"Retry-After": "Sun, 01 Mar 2026 12:00:09 GMT", "Date": DATE}, 9.0),
+        ({"Retry-After": "Sun, 01 Mar 2026 11:59:00 GMT", "Date": DATE}, 0.0),
+        ({"Retry-After": "9" * 400}, 3600.0),
+        ({"Retry-After": "-3"}, None),
+        ({"Retry-After": "soon"}, None),
+        ({}, None),
+    ],
+)
+async def test_too_many_requests_is_unavailable_for_as_long_as_the_server_says(
+    headers: dict[str, str], retry_after: float | None
+) -> None:
+    async with store_behind(answering(429, headers=headers, error="too_many_requests", reason="slow down")) as store:
+        with pytest.raises(Unavailable) as error:
+            await store.put([position()])
+
+    assert error.value.retry_after == retry_after
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+async def test_a_server_in_trouble_is_unavailable(status: int) -> None:
+    async with store_behind(answering(status, headers={"Retry-After": "7"}, error="x")) as store:
+        for attempt in (store.setup(), store.put([position()]), store.get("x"), store.count()):
+            with pytest.raises(Unavailable, match=f"answers {status}") as error:
+                await attempt
+            assert error.value.retry_after == 7.0
+
+
+async def test_an_answer_that_breaks_off_is_unavailable() -> None:
+    async def hang_up(request: web.Request) -> web.Response:
+        assert request.transport
+        request.transport.close()
+        return web.Response()
+
+    async with store_behind(hang_up) as store:
+        with pytest.raises(Unavailable, match="does not answer"):
+            await store.put([position()])
+
+
+async def test_an_answer_that_never_comes_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents.cloudant, "READ_SECONDS", 0.05)
+    over = asyncio.Event()
+
+    async def wait(_: web.Request) -> web.Response:
+        await over.wait()
+        return web.Response()
+
+    async with store_behind(wait) as store:
+        with pytest.raises(Unavailable, match="Timeout"):
+            await store.put([position()])
+        over.set()
+
+
+@pytest.mark.parametrize("content_type", ["text/html", "application/json"])
+async def test_an_answer_that_is_not_json_is_unavailable(content_type: str) -> None:
+    async def proxy(_: web.Request) -> web.Response:
+        return web.Response(text="<h1>Log in to the campus network", content_type=content_type)
+
+    async with store_behind(proxy) as store:
+        with pytest.raises(Unavailable, match="positions on 127"):
+            await store.put([position()])
+
+
+async def test_a_database_that_is_gone_is_unavailable_and_says_what_makes_it() -> None:
+    async with store_behind(answering(404, error="not_found", reason="Database does not exist.")) as store:
+        with pytest.raises(Unavailable, match="python -m documents setup"):
+            await store.put([position()])
+
+
+async def test_each_row_is_read() -> None:
+    one, two, three = (document_id(position(number)) for number in (1, 2, 3))
+    answers = rows({"id": one, "ok": True}, {"id": two, "error": "conflict"}, {"id": three, "ok": True})
+
+    async with store_behind(answers) as store:
+        assert await store.put([position(1), position(2), position(3)]) == 2
+
+
+async def test_rows_that_are_refused_are_named_and_all_the_others_are_stored() -> None:
+    refused = {document_id(position(number)) for number in (2, 700)}
+    stored = []
+
+    async def fussy(request: web.Request) -> web.Response:
+        answers: list[dict[str, str]] = []
+        for each in (await request.json())["docs"]:
+            if each["_id"] in refused:
+                answers.append({"id": each["_id"], "error": "forbidden", "reason": "not on a Sunday"})
+            else:
+                stored.append(each["_id"])
+                answers.append({"id": each["_id"], "ok": "true"})
+        return web.json_response(answers, status=201)
+
+    async with store_behind(fussy) as store:
+        with pytest.raises(RejectedDocument, match=f"{document_id(position(2))}: forbidden: not on a Sunday") as error:
+            await store.put([position(number) for number in range(1200)])
+
+    assert error.value.reasons == dict.fromkeys(refused, "forbidden: not on a Sunday")
+    assert len(stored) == 1198
+
+
+@pytest.mark.parametrize("row", [None, "internal_server_error", "timeout", "too_many_requests"])
+async def test_a_row_that_is_missing_or_failed_for_now_is_unavailable(row: str | None) -> None:
+    one, two = (document_id(position(number)) for number in (1, 2))
+    answers = rows({"id": one, "ok": True}, *([{"id": two, "error": row}] if row else []))
+
+    async with store_behind(answers) as store:
+        with pytest.raises(Unavailable, match="did not store all"):
+            await store.put([position(1), position(2)])
+
+
+async def test_a_request_has_500_documents_and_five_megabytes_at_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[tuple[int, list[str]]] = []
+
+    async def record(request: web.Request) -> web.Response:
+        body = await request.json()
+        requests.append((len(await request.read()), [each["_id"] for each in body["docs"]]))
+        return await accept(request)
+
+    positions = [position(number) for number in range(1003)]
+    async with store_behind(record) as store:
+        assert await store.put([*positions, *positions]) == 1003
+        assert [len(ids) for _, ids in requests] == [500, 500, 3]
+
+        requests.clear()
+        monkeypatch.setattr(documents.cloudant, "BATCH_BYTES", 2000)
+        await store.put(positions[:20])
+
+    assert len(requests) > 1
+    assert all(size <= 2000 + len('{"docs":[]}') for size, _ in requests)
+    assert [each for _, ids in requests for each in ids] == [document_id(each) for each in positions[:20]]
+
+
+async def test_at_most_ten_requests_are_under_way() -> None:
+    arrived = asyncio.Semaphore(0)
+    over = asyncio.Event()
+
+    async def hold(_: web.Request) -> web.Response:
+        arrived.release()
+        await over.wait()
+        return web.json_response({"error": "not_found", "reason": "missing"}, status=404)
+
+    async with store_behind(hold) as store, asyncio.TaskGroup() as group:
+        for number in range(15):
+            group.create_task(store.get(f"document-{number}"))
+        for _ in range(10):
+            await arrived.acquire()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(arrived.acquire(), 0.2)
+        over.set()
+
+
+async def test_a_database_that_exists_is_not_made_again() -> None:
+    methods: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        methods.append(request.method)
+        return web.json_response({"db_name": "positions", "doc_count": 0})
+
+    async with store_behind(handler) as store:
+        await store.setup()
+
+    assert methods == ["GET"]
+
+
+async def test_a_database_that_somebody_else_makes_meanwhile_is_set_up() -> None:
+    methods: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        methods.append(request.method)
+        status, error = (404, "not_found") if request.method == "GET" else (412, "file_exists")
+        return web.json_response({"error": error, "reason": "x"}, status=status)
+
+    async with store_behind(handler) as store:
+        await store.setup()
+
+    assert methods == ["GET", "PUT"]
+
+
+async def test_the_sdk_does_not_retry_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDANT_ENABLE_RETRIES", "true")
+    requests = 0
+
+    async def handler(_: web.Request) -> web.Response:
+        nonlocal requests
+        requests += 1
+        return web.json_response({"error": "x"}, status=503)
+
+    async with store_behind(handler) as store:
+        with pytest.raises(Unavailable):
+            await store.put([position()])
+
+    assert requests == 1
+
+
+async def test_a_session_that_the_server_forgot_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDANT_AUTH_TYPE", "COUCHDB_SESSION")
+    monkeypatch.setenv("CLOUDANT_USERNAME", "archive")
+    monkeypatch.setenv("CLOUDANT_PASSWORD", "a secret")
+    valid = 0
+
+    async def handler(request: web.Request) -> web.Response:
+        nonlocal valid
+        if request.path == "/_session":
+            assert await request.json() == {"username": "archive", "password": "a secret"}
+            valid += 1
+            response = web.json_response({"ok": True})
+            response.set_cookie("AuthSession", str(valid))
+            return response
+        if request.cookies.get("AuthSession") != str(valid):
+            return web.json_response({"error": "unauthorized", "reason": "You are not authorized"}, status=401)
+        return await accept(request)
+
+    async with store_behind(handler) as store:
+        assert await store.put([position(1)]) == 1
+        valid += 1  # the server starts anew, with another secret
+        assert await store.put([position(2)]) == 1
+
+    assert valid == 3
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_login_that_is_refused_names_the_variables(status: int) -> None:
+    async with store_behind(answering(status, error="unauthorized", reason="Name or password is wrong.")) as store:
+        with pytest.raises(BadSettings, match=r"CLOUDANT_USERNAME and CLOUDANT_PASSWORD.*Name or password is wrong"):
+            await store.setup()
+
+
+@pytest.mark.parametrize("url", ["", "localhost:5984", "ftp://localhost", "http://", "{https://host}"])
+def test_an_address_that_cannot_work_names_its_variable(url: str) -> None:
+    with pytest.raises(BadSettings, match="CLOUDANT_URL"):
+        CloudantStore(url=url, database="positions")
+
+
+def test_a_login_without_a_password_names_its_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDANT_AUTH_TYPE", "BASIC")
+    monkeypatch.setenv("CLOUDANT_USERNAME", "archive")
+
+    with pytest.raises(BadSettings, match="CLOUDANT_PASSWORD"):
+        CloudantStore(url="http://localhost:5984", database="positions")
+
+
+def test_no_login_at_all_says_which_variables_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLOUDANT_AUTH_TYPE")
+    monkeypatch.setenv("CLOUDANT_URL", "http://localhost:5984")
+
+    with pytest.raises(BadSettings, match="CLOUDANT_AUTH_TYPE"):
+        CloudantStore(url="http://localhost:5984", database="positions")

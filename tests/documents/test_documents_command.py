@@ -1,0 +1,124 @@
+import asyncio
+import io
+import json
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from documents import DocumentSettings, document_id, open_store
+from documents.__main__ import _export, app
+from tests.documents.positions import position
+
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("DOCUMENT_STORE", "sqlite")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def three_positions() -> None:
+    async def put() -> None:
+        async with open_store(DocumentSettings()) as store:
+            await store.setup()
+            await store.put([position(number) for number in (2, 0, 1)])
+
+    asyncio.run(put())
+
+
+def test_setup_makes_the_store_and_may_be_repeated(data_dir: Path) -> None:
+    assert runner.invoke(app, ["setup"]).exit_code == 0
+    assert (data_dir / "documents.sqlite3").exists()
+    assert runner.invoke(app, ["setup"]).exit_code == 0
+
+
+@pytest.mark.usefixtures("three_positions")
+def test_count_prints_how_many_there_are() -> None:
+    result = runner.invoke(app, ["count"])
+
+    assert (result.exit_code, result.stdout) == (0, "3\n")
+
+
+@pytest.mark.usefixtures("three_positions")
+def test_export_writes_one_geojson_feature_a_line_that_only_its_owner_may_read(tmp_path: Path) -> None:
+    file = tmp_path / "positions.geojsonl"
+    file.write_text("an older export, readable for all")
+    file.chmod(0o644)
+
+    result = runner.invoke(app, ["export", str(file)])
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "3 positions" in result.stderr
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    features = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [feature["id"] for feature in features] == [document_id(position(number)) for number in range(3)]
+    assert features[0]["type"] == "Feature"
+    assert features[0]["geometry"] == {"type": "Point", "coordinates": [-8.5701, 52.6741]}
+    assert "_id" not in features[0]
+
+
+@pytest.mark.usefixtures("three_positions")
+def test_export_to_standard_output_prints_the_features_and_nothing_else() -> None:
+    for arguments in (["export"], ["export", "-"]):
+        result = runner.invoke(app, arguments)
+
+        assert result.exit_code == 0
+        assert [json.loads(line)["type"] for line in result.stdout.splitlines()] == ["Feature"] * 3
+        assert result.stderr == ""
+
+
+@pytest.mark.usefixtures("three_positions")
+async def test_the_progress_bar_reaches_its_end() -> None:
+    out = io.BytesIO()
+    async with open_store(DocumentSettings()) as store:
+        assert await _export(store, out, progress=True) == 3
+
+    assert out.getvalue().count(b"\n") == 3
+
+
+def test_an_export_that_fails_leaves_no_file(tmp_path: Path, data_dir: Path) -> None:
+    data_dir.write_text("a file where the folder should be")
+    file = tmp_path / "positions.geojsonl"
+
+    result = runner.invoke(app, ["export", str(file)])
+
+    assert result.exit_code == 1
+    assert "cannot be used" in result.stderr
+    assert list(tmp_path.iterdir()) == [data_dir]
+
+
+@pytest.mark.usefixtures("three_positions")
+def test_an_export_into_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["export", str(tmp_path / "nowhere" / "positions.geojsonl")])
+
+    assert result.exit_code == 1
+    assert "No such file" in result.stderr
+
+
+def test_a_setting_that_is_wrong_is_named_and_the_exit_code_is_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCUMENT_STORE", "cloudant")
+    monkeypatch.delenv("CLOUDANT_URL", raising=False)
+
+    result = runner.invoke(app, ["count"])
+
+    assert result.exit_code == 2
+    assert "CLOUDANT_URL" in result.stderr
+
+
+def test_the_help_says_whose_data_these_are() -> None:
+    result = runner.invoke(app, ["export", "--help"])
+
+    assert "personal data" in result.stdout
+
+
+def test_the_sdk_of_cloudant_is_not_loaded_where_it_is_not_used() -> None:
+    check = "import sys, documents.__main__; sys.exit('ibmcloudant' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", check], cwd=Path(__file__).parents[2], check=False).returncode == 0

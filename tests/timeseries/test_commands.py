@@ -1,0 +1,94 @@
+"""`python -m timeseries`, as it is typed."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from core.messages import Kind
+from timeseries import OccupancyPoint, TimeseriesSettings, Width, Window, open_store
+from timeseries.__main__ import app
+
+NINE = 1_550_480_400_000
+"""2019-02-18T09:00:00Z."""
+RANGE = ("--start", "2019-02-18T08:55:00Z", "--end", "2019-02-18T10:05:00+01:00")
+
+
+@pytest.fixture(autouse=True)
+def _data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("TIMESERIES_STORE", "sqlite")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def write(*starts: int) -> None:
+    async def fill() -> None:
+        async with open_store(TimeseriesSettings()) as store:
+            await store.write(
+                [
+                    OccupancyPoint(
+                        window=Window(width=Width.MINUTE, start=start, zone="campus", kind=Kind.CAR), devices=number
+                    )
+                    for number, start in enumerate(starts, start=1)
+                ]
+            )
+
+    asyncio.run(fill())
+
+
+def test_setup_can_be_repeated(tmp_path: Path) -> None:
+    assert run("setup").stdout == "sqlite is ready\n"
+    assert run("setup").exit_code == 0
+    assert (tmp_path / "data" / "timeseries.sqlite3").exists()
+
+
+def test_history_prints_a_line_for_each_window() -> None:
+    write(NINE - 120_000, NINE, NINE + 600_000)
+    result = run("history", "campus", "car", "--window", "1m", *RANGE)
+    assert result.exit_code == 0
+    assert [line.split() for line in result.stdout.splitlines()] == [
+        ["start", "devices"],
+        ["2019-02-18T08:58:00Z", "1"],
+        ["2019-02-18T09:00:00Z", "2"],
+    ]
+    assert result.stderr == "known from 2019-02-18T08:58:00Z to 2019-02-18T09:10:00Z\n"
+
+
+def test_history_of_what_nobody_counted_says_so() -> None:
+    result = run("history", "campus", "mobile", *RANGE)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "nothing is known of mobile in campus by 5m\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("campus", "bike", *RANGE), "bike"),
+        (("campus", "car", "--window", "2m", *RANGE), "2m"),
+        (("Schuman Building", "car", *RANGE), "is no id of a zone"),
+        (("campus", "car", "--start", "yesterday", "--end", "2019-02-18T09:05:00Z"), "--start"),
+        (("campus", "car", "--start", "2019-02-18T09:05:00Z", "--end", "2019-02-18T09:05:00Z"), "after --start"),
+    ],
+)
+def test_history_says_what_it_cannot_use(arguments: tuple[str, ...], words: str) -> None:
+    result = run("history", *arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_a_store_that_does_not_answer_is_exit_code_1(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file is in the way", encoding="utf-8")
+    result = run("setup")
+    assert result.exit_code == 1
+    assert "cannot be used" in result.stderr
+
+
+def test_a_setting_that_is_missing_is_exit_code_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIMESERIES_STORE", "influxdb")
+    monkeypatch.delenv("INFLUXDB_V2_URL", raising=False)
+    result = run("setup")
+    assert result.exit_code == 2

@@ -1,0 +1,76 @@
+"""Settings of the time-series store, and the store they choose."""
+
+from pathlib import Path
+
+import pytest
+
+from core.errors import BadSettings
+from core.settings import load
+from timeseries import TimeseriesSettings, open_store
+from timeseries.influx import InfluxOccupancyStore
+from timeseries.sqlite import SqliteOccupancyStore
+
+INFLUX = {
+    "TIMESERIES_STORE": "influxdb",
+    "INFLUXDB_V2_URL": "http://localhost:8086",
+    "INFLUXDB_V2_ORG": "campus",
+    "INFLUXDB_V2_TOKEN": "very-secret",
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in (*INFLUX, "INFLUXDB_BUCKET_PREFIX"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+
+
+async def test_without_settings_it_is_a_file_in_the_data_directory(tmp_path: Path) -> None:
+    async with open_store(load(TimeseriesSettings)) as store:
+        assert isinstance(store, SqliteOccupancyStore)
+        await store.setup()
+    assert (tmp_path / "timeseries.sqlite3").exists()
+
+
+async def test_influxdb_is_chosen_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in INFLUX.items():
+        monkeypatch.setenv(name, value)
+    async with open_store(load(TimeseriesSettings)) as store:
+        assert isinstance(store, InfluxOccupancyStore)
+
+
+def test_each_variable_that_influxdb_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIMESERIES_STORE", "influxdb")
+    monkeypatch.setenv("INFLUXDB_V2_TOKEN", "very-secret")
+    with pytest.raises(BadSettings) as refusal:
+        load(TimeseriesSettings)
+    assert "INFLUXDB_V2_URL" in str(refusal.value)
+    assert "INFLUXDB_V2_ORG" in str(refusal.value)
+    assert "INFLUXDB_V2_TOKEN" not in str(refusal.value)
+
+
+def test_the_token_is_in_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in INFLUX.items():
+        monkeypatch.setenv(name, value)
+    assert "very-secret" not in repr(load(TimeseriesSettings))
+    monkeypatch.setenv("INFLUXDB_V2_ORG", "")
+    with pytest.raises(BadSettings) as refusal:
+        load(TimeseriesSettings)
+    assert "very-secret" not in f"{refusal.value!r} {refusal.value.__cause__}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TIMESERIES_STORE", "postgres"),
+        ("INFLUXDB_V2_URL", "localhost:8086"),
+        ("INFLUXDB_V2_URL", "file:///etc/passwd"),
+        ("INFLUXDB_V2_URL", "http://"),
+        ("INFLUXDB_BUCKET_PREFIX", "_internal"),
+        ("INFLUXDB_BUCKET_PREFIX", 'a"b'),
+    ],
+)
+def test_a_bad_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(BadSettings, match=name):
+        load(TimeseriesSettings)

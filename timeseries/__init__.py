@@ -1,0 +1,20 @@
+"""Occupancy over time: windows, and the store that keeps what was counted in them (InfluxDB, or one SQLite file)."""
+
+from timeseries.opening import open_store
+from timeseries.settings import TimeseriesSettings
+from timeseries.store import MAX_POINTS, OccupancyPoint, OccupancyStore
+from timeseries.windows import Width, Window, nominal_ms, window_end, window_start, windows_between
+
+__all__ = [
+    "MAX_POINTS",
+    "OccupancyPoint",
+    "OccupancyStore",
+    "TimeseriesSettings",
+    "Width",
+    "Window",
+    "nominal_ms",
+    "open_store",
+    "window_end",
+    "window_start",
+    "windows_between",
+]

@@ -1,0 +1,95 @@
+"""Commands around the time-series store: `python -m timeseries setup`, `python -m timeseries history ZONE KIND`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+
+from core.clock import format_rfc3339, parse_rfc3339
+from core.errors import BadSettings, Unavailable
+from core.messages import Kind
+from core.settings import load_or_exit
+from timeseries.opening import open_store
+from timeseries.settings import TimeseriesSettings
+from timeseries.store import OccupancyPoint, OccupancyStore
+from timeseries.windows import Width
+
+Answer = TypeVar("Answer")
+Extent = tuple[int, int] | None
+
+app = typer.Typer(
+    help="The store of occupancy over time. TIMESERIES_STORE chooses it: sqlite (a file in DATA_DIR) or influxdb.",
+    add_completion=False,
+)
+
+
+@app.command()
+def setup() -> None:
+    """Make the buckets (InfluxDB) or the file (SQLite) where they are missing. Safe to repeat.
+
+    Example: TIMESERIES_STORE=influxdb python -m timeseries setup
+    """
+    settings = load_or_exit(TimeseriesSettings)
+    _with_store(settings, lambda store: store.setup())
+    typer.echo(f"{settings.timeseries_store} is ready")
+
+
+@app.command()
+def history(
+    zone: Annotated[str, typer.Argument(help="Id of the zone, or campus.")],
+    kind: Annotated[Kind, typer.Argument(help="What is counted.")],
+    *,
+    window: Annotated[Width, typer.Option(help="Width of the windows.")] = Width.FIVE_MINUTES,
+    start: Annotated[str, typer.Option(help="Windows that begin at this time or later, RFC 3339.")],
+    end: Annotated[str, typer.Option(help="Windows that begin before this time, RFC 3339.")],
+) -> None:
+    """Print how many distinct devices were in a zone: a line for each window that is in the store, times in UTC.
+
+    Example: python -m timeseries history campus car --window 1m --start 2019-02-18T08:55:00Z --end 2019-02-18T09:05:00Z
+    """
+    start_ms, end_ms = _time("--start", start), _time("--end", end)
+    if start_ms >= end_ms:
+        raise typer.BadParameter("it must be after --start", param_hint="--end")
+
+    async def ask(store: OccupancyStore) -> tuple[Extent, list[OccupancyPoint]]:
+        known = await store.extent(zone, kind, window)
+        return known, await store.history(zone=zone, kind=kind, width=window, start=start_ms, end=end_ms)
+
+    known, points = _with_store(load_or_exit(TimeseriesSettings), ask)
+    if known is None:
+        typer.echo(f"nothing is known of {kind} in {zone} by {window}", err=True)
+        return
+    first, last = known
+    typer.echo(f"known from {format_rfc3339(first)} to {format_rfc3339(last)}", err=True)
+    typer.echo(f"{'start':24}  devices")
+    for point in points:
+        typer.echo(f"{format_rfc3339(point.window.start):24}  {point.devices:7}")
+
+
+def _time(option: str, text: str) -> int:
+    try:
+        return parse_rfc3339(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def _with_store(settings: TimeseriesSettings, work: Callable[[OccupancyStore], Awaitable[Answer]]) -> Answer:
+    async def run() -> Answer:
+        async with open_store(settings) as store:
+            return await work(store)
+
+    try:
+        return asyncio.run(run())
+    except BadSettings as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    except Unavailable as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m timeseries")

@@ -1,0 +1,65 @@
+"""What every store of occupancy can do, wherever it keeps it."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from core.messages import Kind
+from timeseries.windows import ZONE_ID, Width, Window
+
+MAX_POINTS = 100_000
+"""The most points that one `history` gives: ten weeks of 1m windows."""
+_ZONE = re.compile(ZONE_ID, re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class OccupancyPoint:
+    """How many distinct devices were observed in a window."""
+
+    window: Window
+    devices: int
+
+
+class OccupancyStore(Protocol):
+    """Occupancy over time. Every method raises `core.errors.Unavailable` where the store does not answer."""
+
+    async def setup(self) -> None:
+        """Make what is missing: tables or buckets. It may be called again, and by several processes at once.
+
+        Raises BadSettings where the store is there and refuses who we say we are.
+        """
+
+    async def write(self, points: Sequence[OccupancyPoint]) -> None:
+        """Write points, each in the place of what its window held before; of one window's points the last counts.
+
+        After Unavailable some may have been written: write all of them again. Raises ValueError, and writes nothing,
+        where a zone's id is none.
+        """
+
+    async def history(self, *, zone: str, kind: Kind, width: Width, start: int, end: int) -> list[OccupancyPoint]:
+        """The points of the windows that begin in [start, end), milliseconds since the epoch, in order of time.
+
+        A window that was never written is left out; `extent` tells whether it is zero or unknown. Raises ValueError
+        for more than `MAX_POINTS` points, and for a zone's id that is none.
+        """
+
+    async def extent(self, zone: str, kind: Kind, width: Width) -> tuple[int, int] | None:
+        """The starts of the first and of the last window that were ever written; None where there is none.
+
+        Raises ValueError for a zone's id that is none.
+        """
+
+
+def checked_zone(zone: str) -> str:
+    """The id of a zone, unchanged. Raises ValueError for what cannot be one: it ends up in keys, tags and queries."""
+    if not _ZONE.fullmatch(zone):
+        raise ValueError(f"{zone[:80]!r} is no id of a zone: 1 to 64 of a-z, 0-9 and -, not beginning with -")
+    return zone
+
+
+def checked_length(points: list[OccupancyPoint]) -> list[OccupancyPoint]:
+    """The points, unchanged. Raises ValueError for more than `MAX_POINTS`."""
+    if len(points) > MAX_POINTS:
+        raise ValueError(f"more than {MAX_POINTS:,} windows: ask for a shorter time or for wider windows")
+    return points
