@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationError, field_validator
@@ -34,7 +35,7 @@ class CommonSettings(Settings):
     @property
     def redis_address(self) -> str:
         """Where Redis is: REDIS_URL, or the socket that a laptop run makes in DATA_DIR."""
-        return self.redis_url or f"unix://{(self.data_dir / REDIS_SOCKET).resolve()}"
+        return self.redis_url or f"unix://{quote(str((self.data_dir / REDIS_SOCKET).resolve()))}"
 
 
 class OpsSettings(Settings):

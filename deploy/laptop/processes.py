@@ -1,0 +1,124 @@
+"""What runs on a laptop: each process, its command and its environment."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.laptop.ports import LOOPBACK
+from deploy.laptop.redis_server import redis_command
+from deploy.laptop.settings import LaptopSettings
+
+HAPROXY_CONFIG = Path(__file__).resolve().parents[2] / "haproxy" / "haproxy.cfg"
+HAPROXY_SOCKET = "haproxy.sock"
+HAPROXY_SOCKET_MAX = 90
+"""Bytes of its path: HAProxy adds a suffix of its own while it starts."""
+HAPROXY_LOG_LEVELS = {"debug": "info", "info": "notice", "warning": "warning", "error": "err"}
+REDIS = "redis"
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """One process."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """The programs that are not ours, by their paths."""
+
+    redis_server: str | None
+    """None where REDIS_URL names a Redis that runs already."""
+    haproxy: str | None
+    """None where there is none: then the nodes and the API listen on the public ports themselves."""
+    descriptors: int
+    """How many files and sockets one process may open."""
+
+
+def describe(
+    settings: LaptopSettings,
+    *,
+    folder: Path,
+    ports: Mapping[str, int],
+    programs: Programs,
+    environment: Mapping[str, str],
+) -> list[Description]:
+    """The processes of a run, Redis first. `folder` is DATA_DIR as an absolute path, `ports` as chosen for this run."""
+    shared = {
+        **environment,
+        "DATA_DIR": str(folder),
+        "MQTT_ALLOW_ANONYMOUS": str(settings.mqtt_allow_anonymous).lower(),
+        "OPS_HOST": LOOPBACK,
+        "PYTHONUNBUFFERED": "1",
+    }
+    redis = (
+        [Description(REDIS, redis_command(programs.redis_server, folder, settings.log_level), dict(environment))]
+        if programs.redis_server
+        else []
+    )
+    haproxy = [_haproxy(settings, folder, ports, programs, environment)] if programs.haproxy else []
+    behind = programs.haproxy is not None
+    return [
+        *redis,
+        *(_broker(number, settings, ports, shared, behind=behind) for number in (1, 2)),
+        *haproxy,
+        _service("decoder", shared, OPS_PORT=str(ports["decoder_ops_port"])),
+        _service(
+            "api",
+            shared,
+            API_HOST=LOOPBACK if behind else str(settings.bind_address),
+            API_PORT=str(ports["api_port" if behind else "http_port"]),
+        ),
+    ]
+
+
+def _service(package: str, shared: Mapping[str, str], *, name: str = "", **own: str) -> Description:
+    return Description(name or package, [sys.executable, "-m", package], {**shared, **own})
+
+
+def _broker(
+    number: int, settings: LaptopSettings, ports: Mapping[str, int], shared: Mapping[str, str], *, behind: bool
+) -> Description:
+    name = f"broker-{number}"
+    return _service(
+        "broker",
+        shared,
+        name=name,
+        BROKER_NODE=name,
+        BROKER_HOST=LOOPBACK if behind else str(settings.bind_address),
+        BROKER_PORT=str(ports[f"broker_{number}_port" if behind else "mqtt_port"]),
+        BROKER_REUSE_PORT="false" if behind else "true",
+        OPS_PORT=str(ports[f"broker_{number}_ops_port"]),
+    )
+
+
+def _haproxy(
+    settings: LaptopSettings,
+    folder: Path,
+    ports: Mapping[str, int],
+    programs: Programs,
+    environment: Mapping[str, str],
+) -> Description:
+    own = {
+        "BIND_ADDRESS": str(settings.bind_address),
+        "BROKER_1_HOST": LOOPBACK,
+        "BROKER_2_HOST": LOOPBACK,
+        "API_HOST": LOOPBACK,
+        "HAPROXY_OPS_HOST": LOOPBACK,
+        "HAPROXY_LOG_LEVEL": HAPROXY_LOG_LEVELS[settings.log_level],
+        "HAPROXY_MAXCONN": str(min(settings.haproxy_maxconn, _affordable_connections(programs.descriptors))),
+        **{name.upper(): str(port) for name, port in ports.items()},
+    }
+    socket = str(folder / HAPROXY_SOCKET)
+    if len(socket.encode()) <= HAPROXY_SOCKET_MAX:
+        own["HAPROXY_SOCKET"] = socket
+    # -db: in the foreground.
+    return Description("haproxy", [str(programs.haproxy), "-db", "-f", str(HAPROXY_CONFIG)], {**environment, **own})
+
+
+def _affordable_connections(descriptors: int) -> int:
+    # HAProxy does not start if it could not open two for each connection, and some thirty for itself.
+    return max((descriptors - 100) // 2, 10)

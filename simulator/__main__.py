@@ -1,0 +1,156 @@
+"""Devices without devices: `python -m simulator --help`."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from core.messages import Kind
+from core.settings import load_or_exit
+from simulator.fix import BadTrack, Fix
+from simulator.message import DEVICE_ID_MAX
+from simulator.pacing import MAX_SPEED
+from simulator.plan import Plan
+from simulator.progress import shown_progress
+from simulator.publisher import NotConnected, Publisher
+from simulator.replay import replay, summary
+from simulator.settings import SimulatorSettings
+from simulator.tracks import read_track
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C: 128 and the number of SIGINT."""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="""Simulated devices, which publish over MQTT like real ones.
+
+    \b
+    Examples:
+      python -m simulator replay bus.gpx --kind car --speed max
+      python -m simulator replay walk.geojson --kind mobile --speed 10 --shift-to-now
+    """,
+)
+
+
+@app.callback()
+def _simulator() -> None:
+    """Keep `replay` a command of its own, as others will stand beside it."""
+
+
+def _speed(text: str) -> float:
+    if str(text) in ("max", str(MAX_SPEED)):
+        return MAX_SPEED
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < MAX_SPEED:
+        raise typer.BadParameter("max, or a number above 0: 1 is as recorded, 10 ten times as fast")
+    return speed
+
+
+@app.command(
+    "replay",
+    help="""Publish a recorded track, each fix with its own time, at QoS 1.
+
+    Ends with a line that says how many were sent and acknowledged; the exit code is 0 only if all were.
+
+    \b
+    Examples:
+      python -m simulator replay bus.gpx
+      python -m simulator replay bus.gpx --speed 1 --shift-to-now --loop
+    """,
+)
+def replay_command(
+    file: Annotated[Path, typer.Argument(help="GPX, or GeoJSON with times.", show_default=False)],
+    *,
+    kind: Annotated[Kind, typer.Option(help="car publishes to car-iotp, mobile to mobile-iotp.")] = Kind.CAR,
+    speed: Annotated[
+        float,
+        typer.Option(
+            parser=_speed,
+            metavar="max|NUMBER",
+            show_default=False,
+            help="1 is as recorded, 10 ten times as fast; by default max.",
+        ),
+    ] = MAX_SPEED,
+    device: Annotated[str | None, typer.Option(help="Device id; by default the file's name.")] = None,
+    host: Annotated[str | None, typer.Option(help="Where MQTT is; by default MQTT_HOST or 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Its port; by default MQTT_PORT or 1883.")] = None,
+    username: Annotated[
+        str | None, typer.Option(help="MQTT user, with the password in MQTT_PASSWORD, or asked for.")
+    ] = None,
+    shuffle: Annotated[int | None, typer.Option(metavar="SEED", help="In a random order, the same for a seed.")] = None,
+    shift_to_now: Annotated[
+        bool, typer.Option("--shift-to-now", help="Move the track in time so that its first fix is now.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many fixes.")] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Again and again, until Ctrl-C.")] = False,
+) -> None:
+    """Publish a recorded track; the help above is what people read."""
+    settings = load_or_exit(SimulatorSettings)
+    try:
+        track = read_track(file)
+        plan = Plan(speed=speed, shuffle=shuffle, shift_to_now=shift_to_now, limit=limit, loop=loop)
+    except (BadTrack, ValueError) as error:
+        _fail(str(error))
+    username = username or settings.mqtt_username
+    publisher = Publisher(
+        host=host or settings.mqtt_host,
+        port=port or settings.mqtt_port,
+        username=username,
+        password=_password(settings) if username else None,
+    )
+    raise typer.Exit(_run(track, publisher, kind=kind, device=_device_id(device, file), plan=plan))
+
+
+def _run(track: list[Fix], publisher: Publisher, *, kind: Kind, device: str, plan: Plan) -> int:
+    started = time.monotonic()
+    code = 0
+    problem = ""
+    try:
+        with publisher:
+            started = time.monotonic()
+            with shown_progress(publisher, total=plan.total(track), console=Console()) as progress:
+                replay(track, publisher=publisher, kind=kind, device=device, plan=plan, progress=progress)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except (NotConnected, ValueError) as error:
+        code = 1
+        problem = str(error)
+    if publisher.sent or not problem:
+        typer.echo(summary(publisher, time.monotonic() - started))
+    if problem:
+        typer.echo(problem, err=True)
+    return code
+
+
+def _password(settings: SimulatorSettings) -> str:
+    if settings.mqtt_password is not None:
+        return settings.mqtt_password.get_secret_value()
+    if not sys.stdin.isatty():
+        _fail("a user name needs a password: set MQTT_PASSWORD")
+    return str(typer.prompt("MQTT password", hide_input=True))
+
+
+def _device_id(given: str | None, file: Path) -> str:
+    if given is None:
+        return file.stem[:DEVICE_ID_MAX]
+    if not 1 <= len(given) <= DEVICE_ID_MAX:
+        raise typer.BadParameter(f"1 to {DEVICE_ID_MAX} characters", param_hint="--device")
+    return given
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,35 @@
+"""What a device publishes: a fix as base64 of GeoJSON."""
+
+import base64
+
+import msgspec
+
+from core.clock import format_rfc3339
+from core.messages import INGEST_TOPICS, Kind
+from simulator.fix import Fix
+
+DEVICE_ID_MAX = 128
+"""Characters in a device id, at the most."""
+
+
+def topic_of(kind: Kind) -> str:
+    """The topic that devices of a kind publish to."""
+    return next(topic for topic, of in INGEST_TOPICS.items() if of is kind)
+
+
+def payload(fix: Fix, device: str) -> bytes:
+    """Standard base64 of a compact GeoJSON Feature (RFC 7946) in UTF-8; `device` is the plain device id."""
+    coordinates = [fix.longitude, fix.latitude]
+    if fix.altitude is not None:
+        coordinates.append(fix.altitude)
+    properties: dict[str, str | float] = {"device_id": device, "timestamp": format_rfc3339(fix.at_ms)}
+    for name in ("accuracy", "speed", "heading"):
+        value: float | None = getattr(fix, name)
+        if value is not None:
+            properties[name] = value
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Point", "coordinates": coordinates},
+        "properties": properties,
+    }
+    return base64.b64encode(msgspec.json.encode(feature))

@@ -1,0 +1,47 @@
+"""Recorded tracks: GPX, or GeoJSON as togeojson writes it."""
+
+from pathlib import Path
+
+from simulator.fix import BadTrack, Fix
+from simulator.geojson import read_geojson
+from simulator.gpx import read_gpx
+
+MAX_BYTES = 50_000_000
+"""Five days of one fix a second in GPX. Reading so much takes some 750 MB of memory."""
+
+
+def read_track(path: Path) -> list[Fix]:
+    """The fixes of a recorded track, in the order of the file; what the file holds decides how it is read.
+
+    Raises BadTrack, which names the file and what is wrong with it.
+    """
+    try:
+        return _parse(_text(path))
+    except BadTrack as error:
+        raise BadTrack(f"{path}: {error}") from error
+    except OSError as error:
+        raise BadTrack(f"{path}: {error.strerror or error}") from error
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise BadTrack(f"larger than {MAX_BYTES // 1_000_000} MB: split it")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadTrack(f"not UTF-8 at byte {error.start}") from error
+
+
+def _parse(text: str) -> list[Fix]:
+    match text.lstrip()[:1]:
+        case "<":
+            fixes = read_gpx(text)
+        case "{":
+            fixes = read_geojson(text)
+        case _:
+            raise BadTrack("neither GPX nor GeoJSON")
+    if not fixes:
+        raise BadTrack("no fixes in it")
+    return fixes

@@ -1,0 +1,101 @@
+"""An API over a real Redis, an SQLite file, and a clock that stands still at noon."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from redis.asyncio import Redis
+
+from api.application import create_app
+from api.metrics import ApiMetrics
+from api.settings import ApiSettings
+from api.state import State
+from core import streams
+from core.messages import Kind
+from geofence import Campus, load_campus
+from tests.conftest import NOON
+from timeseries import OccupancyPoint, OccupancyStore, Width, Window, open_store
+
+
+@pytest.fixture(scope="session")
+def campus() -> Campus:
+    return load_campus(None)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ApiSettings:
+    return ApiSettings(data_dir=tmp_path, history_max_points=1000)
+
+
+@pytest.fixture
+async def store(settings: ApiSettings) -> AsyncIterator[OccupancyStore]:
+    async with open_store(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def state(settings: ApiSettings, campus: Campus, redis_client: Redis, store: OccupancyStore) -> State:
+    return State(
+        settings=settings, campus=campus, redis=redis_client, store=store, metrics=ApiMetrics(), clock=lambda: NOON
+    )
+
+
+@pytest.fixture
+def app(state: State) -> FastAPI:
+    return create_app(state)
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(app) as opened:
+        yield opened
+
+
+def client_of(app: FastAPI) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://campus")
+
+
+def client_over(state: State) -> httpx.AsyncClient:
+    """A client of another API, over other resources."""
+    return client_of(create_app(state))
+
+
+async def arrive(redis: Redis, zone: str, kind: Kind, *observed_at: int) -> None:
+    """Let a device of its own be seen in a zone at each of these times."""
+    await redis.zadd(streams.presence(zone, kind), {f"{kind}{number}": at for number, at in enumerate(observed_at)})
+
+
+async def record(store: OccupancyStore, zone: str, kind: Kind, width: Width, windows: dict[int, int]) -> None:
+    """Keep devices by the start of their window."""
+    await store.write(
+        [
+            OccupancyPoint(Window(width=width, start=start, zone=zone, kind=kind), devices)
+            for start, devices in windows.items()
+        ]
+    )
+
+
+def assert_problem(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """Problem details that are whole; returns them."""
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert (
+        {"type", "title", "status", "detail", "instance"}
+        <= body.keys()
+        <= {
+            "type",
+            "title",
+            "status",
+            "detail",
+            "instance",
+            "errors",
+        }
+    )
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    return body

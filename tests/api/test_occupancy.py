@@ -1,0 +1,149 @@
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from api.occupancy import Occupancy, occupancy
+from api.settings import ApiSettings
+from api.state import State
+from core.messages import Kind
+from core.presence import Presence
+from core.redis import MAX_CONNECTIONS, open_redis
+from geofence import Campus
+from tests.api.conftest import arrive, assert_problem, client_over
+from tests.conftest import NOON, free_port
+
+NOBODY = Presence(devices=0, observed_at=None)
+
+
+def presence(*, car: int = 0, mobile: int = 0) -> dict[Kind, Presence]:
+    return {Kind.CAR: Presence(car, NOON if car else None), Kind.MOBILE: Presence(mobile, NOON if mobile else None)}
+
+
+async def test_the_occupancy_of_a_zone_counts_cars_and_phones_apart(
+    client: httpx.AsyncClient, redis_client: Redis
+) -> None:
+    await arrive(redis_client, "kemmy", Kind.CAR, NOON - 9_000)
+    await arrive(redis_client, "kemmy", Kind.MOBILE, NOON - 2_500, NOON - 60_000)
+
+    answer = await client.get("/v1/zones/kemmy/occupancy")
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "public, max-age=1"
+    assert answer.json() == {
+        "zone": "kemmy",
+        "name": "Kemmy Business School",
+        "category": "building",
+        "car": 1,
+        "mobile": 2,
+        "total": 3,
+        "capacity": None,
+        "percentage": None,
+        "observed_at": "2026-03-01T11:59:57.500Z",
+        "last_updated": "2026-03-01T12:00:00Z",
+        "ttl": 1,
+    }
+
+
+async def test_who_was_not_seen_for_the_presence_ttl_is_gone(client: httpx.AsyncClient, redis_client: Redis) -> None:
+    await arrive(redis_client, "campus", Kind.CAR, NOON - 300_000, NOON - 299_999)
+
+    assert (await client.get("/v1/zones/campus/occupancy")).json()["car"] == 1
+
+
+async def test_an_empty_zone_has_zeros_and_no_time_of_observation(client: httpx.AsyncClient) -> None:
+    body = (await client.get("/v1/zones/campus/occupancy")).json()
+
+    assert (body["car"], body["mobile"], body["total"], body["observed_at"]) == (0, 0, 0, None)
+    assert body["last_updated"] == "2026-03-01T12:00:00Z"
+
+
+async def test_the_occupancy_of_all_zones_has_the_campus_first_and_each_as_alone(
+    client: httpx.AsyncClient, redis_client: Redis
+) -> None:
+    await arrive(redis_client, "campus", Kind.MOBILE, NOON)
+    await arrive(redis_client, "car-park-west", Kind.CAR, NOON, NOON - 1)
+
+    answer = await client.get("/v1/occupancy")
+
+    body = answer.json()
+    assert answer.headers["cache-control"] == "public, max-age=1"
+    assert (body["last_updated"], body["ttl"]) == ("2026-03-01T12:00:00Z", 1)
+    assert body["zones"][0]["zone"] == "campus"
+    ids = [feature["id"] for feature in (await client.get("/v1/zones")).json()["features"]]
+    assert [zone["zone"] for zone in body["zones"]] == ids
+    assert sum(zone["total"] for zone in body["zones"]) == 3
+    for zone in body["zones"]:
+        assert (await client.get(f"/v1/zones/{zone['zone']}/occupancy")).json() == zone
+
+
+def test_the_percentage_is_of_the_total_and_in_a_car_park_of_the_cars(campus: Campus) -> None:
+    building = dataclasses.replace(campus.by_id["kemmy"], capacity=30)
+    car_park = dataclasses.replace(campus.by_id["car-park-west"], capacity=30)
+
+    in_building = occupancy(building, presence(car=1, mobile=9), now=NOON, ttl=1)
+    in_car_park = occupancy(car_park, presence(car=40, mobile=9), now=NOON, ttl=1)
+
+    assert (in_building.capacity, in_building.percentage) == (30, 33.3)
+    assert (in_car_park.total, in_car_park.percentage) == (49, 133.3)
+
+
+def test_an_observation_is_the_newest_of_either_kind(campus: Campus) -> None:
+    seen = {Kind.CAR: Presence(1, NOON - 5000), Kind.MOBILE: Presence(1, NOON - 1000)}
+    only_cars = {Kind.CAR: Presence(1, NOON - 5000), Kind.MOBILE: NOBODY}
+
+    def body(present: dict[Kind, Presence]) -> Occupancy:
+        return occupancy(campus.boundary, present, now=NOON, ttl=1)
+
+    assert body(seen).observed_at == "2026-03-01T11:59:59Z"
+    assert body(only_cars).observed_at == "2026-03-01T11:59:55Z"
+
+
+async def test_without_redis_occupancy_is_unavailable_and_says_when_to_come_back(state: State) -> None:
+    port = free_port()
+    async with (
+        open_redis(ApiSettings(redis_url=f"redis://127.0.0.1:{port}")) as away,
+        client_over(dataclasses.replace(state, redis=away)) as client,
+    ):
+        for path in ("/v1/occupancy", "/v1/zones/kemmy/occupancy"):
+            answer = await client.get(path)
+
+            problem = assert_problem(answer, 503)
+            assert answer.headers["retry-after"] == "1"
+            assert problem["type"] == "/docs#unavailable"
+            assert str(port) not in answer.text
+        # What does not need Redis goes on.
+        assert (await client.get("/v1/zones")).status_code == 200
+
+
+async def test_a_redis_that_is_silent_is_not_waited_for_long(
+    state: State, silent_redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.occupancy.REDIS_SECONDS", 0.05)
+    async with client_over(dataclasses.replace(state, redis=silent_redis)) as client, asyncio.timeout(5):
+        assert_problem(await client.get("/v1/occupancy"), 503)
+
+
+async def test_more_clients_at_once_than_connections_are_all_answered(state: State, redis_server: str) -> None:
+    async with (
+        open_redis(ApiSettings(redis_url=redis_server)) as redis,
+        client_over(dataclasses.replace(state, redis=redis)) as client,
+    ):
+        answers = await asyncio.gather(*[client.get("/v1/zones/kemmy/occupancy") for _ in range(2 * MAX_CONNECTIONS)])
+
+    assert {answer.status_code for answer in answers} == {200}
+
+
+@pytest.fixture
+async def silent_redis() -> AsyncIterator[Redis]:
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    async with server, Redis(port=server.sockets[0].getsockname()[1]) as client:
+        yield client

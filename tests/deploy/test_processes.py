@@ -1,0 +1,133 @@
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.laptop.processes import HAPROXY_CONFIG, Description, Programs, describe
+from deploy.laptop.settings import LaptopSettings
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - that is what these tests are about
+FOLDER = Path("/home/anna/my data")
+PORTS = {
+    "mqtt_port": 1883,
+    "http_port": 8080,
+    "broker_1_ops_port": 20001,
+    "broker_2_ops_port": 20002,
+    "decoder_ops_port": 20003,
+    "broker_1_port": 20004,
+    "broker_2_port": 20005,
+    "api_port": 20006,
+    "haproxy_ops_port": 20007,
+}
+USERS = {"HOME": "/home/anna", "OPS_PORT": "1", "CAMPUS_FILE": "my.geojson", "BROKER_REUSE_PORT": "true"}
+
+
+def described(
+    *,
+    haproxy: str | None = "/usr/sbin/haproxy",
+    redis_server: str | None = "/usr/bin/redis-server",
+    descriptors: int = 1_000_000,
+    **settings: Any,
+) -> dict[str, Description]:
+    processes = describe(
+        LaptopSettings(**settings),
+        folder=FOLDER,
+        ports=PORTS,
+        programs=Programs(redis_server=redis_server, haproxy=haproxy, descriptors=descriptors),
+        environment=USERS,
+    )
+    return {process.name: process for process in processes}
+
+
+def test_with_haproxy_the_services_stand_behind_it() -> None:
+    processes = described()
+
+    assert list(processes) == ["redis", "broker-1", "broker-2", "haproxy", "decoder", "api"]
+    for number in (1, 2):
+        broker = processes[f"broker-{number}"]
+        assert broker.command == [sys.executable, "-m", "broker"]
+        assert broker.environment.items() >= {
+            ("BROKER_NODE", f"broker-{number}"),
+            ("BROKER_HOST", "127.0.0.1"),
+            ("BROKER_PORT", str(PORTS[f"broker_{number}_port"])),
+            ("BROKER_REUSE_PORT", "false"),
+            ("OPS_PORT", str(PORTS[f"broker_{number}_ops_port"])),
+        }
+    assert processes["decoder"].environment["OPS_PORT"] == "20003"
+    assert processes["api"].environment.items() >= {("API_HOST", "127.0.0.1"), ("API_PORT", "20006")}
+    assert processes["haproxy"].command == ["/usr/sbin/haproxy", "-db", "-f", str(HAPROXY_CONFIG)]
+    assert processes["haproxy"].environment.items() >= {
+        ("BIND_ADDRESS", "127.0.0.1"),
+        ("MQTT_PORT", "1883"),
+        ("HTTP_PORT", "8080"),
+        ("BROKER_1_PORT", "20004"),
+        ("BROKER_1_OPS_PORT", "20001"),
+        ("BROKER_2_PORT", "20005"),
+        ("BROKER_2_OPS_PORT", "20002"),
+        ("API_PORT", "20006"),
+        ("HAPROXY_OPS_PORT", "20007"),
+        ("HAPROXY_SOCKET", "/home/anna/my data/haproxy.sock"),
+    }
+
+
+def test_without_haproxy_the_services_listen_on_the_public_ports_themselves() -> None:
+    processes = described(haproxy=None, bind_address=EVERYWHERE)
+
+    assert list(processes) == ["redis", "broker-1", "broker-2", "decoder", "api"]
+    for name in ("broker-1", "broker-2"):
+        assert processes[name].environment.items() >= {
+            ("BROKER_NODE", name),
+            ("BROKER_HOST", EVERYWHERE),
+            ("BROKER_PORT", "1883"),
+            ("BROKER_REUSE_PORT", "true"),
+        }
+    assert processes["api"].environment.items() >= {("API_HOST", EVERYWHERE), ("API_PORT", "8080")}
+
+
+def test_only_the_public_ports_are_opened_to_the_network() -> None:
+    processes = described(bind_address=EVERYWHERE)
+
+    assert processes["haproxy"].environment["BIND_ADDRESS"] == EVERYWHERE
+    assert processes["haproxy"].environment["HAPROXY_OPS_HOST"] == "127.0.0.1"
+    for name in ("broker-1", "broker-2", "decoder", "api"):
+        environment = processes[name].environment
+        assert environment["OPS_HOST"] == "127.0.0.1"
+        assert environment.get("BROKER_HOST", "127.0.0.1") == "127.0.0.1"
+        assert environment.get("API_HOST", "127.0.0.1") == "127.0.0.1"
+
+
+def test_every_service_finds_the_same_data() -> None:
+    processes = described()
+
+    assert {processes[name].environment["DATA_DIR"] for name in ("broker-1", "broker-2", "decoder", "api")} == {
+        "/home/anna/my data"
+    }
+
+
+def test_what_the_user_has_set_reaches_the_services() -> None:
+    assert all(process.environment["CAMPUS_FILE"] == "my.geojson" for process in described().values())
+
+
+def test_a_redis_that_runs_already_is_not_started() -> None:
+    assert "redis" not in described(redis_server=None)
+
+
+@pytest.mark.parametrize(("given", "passed"), [({}, "true"), ({"mqtt_allow_anonymous": False}, "false")])
+def test_clients_need_no_user_on_a_laptop_unless_it_is_asked_for(given: dict[str, Any], passed: str) -> None:
+    assert described(**given)["broker-1"].environment["MQTT_ALLOW_ANONYMOUS"] == passed
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "wanted", "given"),
+    [(1_000_000, 2000, "2000"), (1024, 2000, "462"), (1024, 100, "100"), (64, 2000, "10")],
+)
+def test_haproxy_takes_no_more_connections_than_it_may_open_files(descriptors: int, wanted: int, given: str) -> None:
+    processes = described(descriptors=descriptors, haproxy_maxconn=wanted)
+
+    assert processes["haproxy"].environment["HAPROXY_MAXCONN"] == given
+
+
+@pytest.mark.parametrize(("level", "lines"), [("info", "notice"), ("debug", "info")])
+def test_haproxy_writes_a_line_for_each_connection_only_for_debugging(level: str, lines: str) -> None:
+    assert described(log_level=level)["haproxy"].environment["HAPROXY_LOG_LEVEL"] == lines

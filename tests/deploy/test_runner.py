@@ -1,0 +1,150 @@
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.conftest import wait_until
+
+FOREVER = "while :; do sleep 0.05; done"
+TALKING = "while :; do echo x; sleep 0.05; done"
+
+
+def writes(line: str, log: Path) -> str:
+    return f'echo {line} >> "{log}"'
+
+
+def service(name: str, log: Path, *, on_term: str = "exit 0", work: str = FOREVER) -> str:
+    return f"trap '{writes(f'{name} ends', log)}; {on_term}' TERM; {writes(f'{name} up', log)}; {work}"
+
+
+@pytest.fixture
+def log() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "log"
+        path.touch()
+        yield path
+
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
+    def run(**scripts: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "tests.deploy.run_these", json.dumps(scripts)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def lines(log: Path) -> list[str]:
+    return log.read_text(encoding="utf-8").splitlines()
+
+
+def wait_for_lines(log: Path, count: int) -> None:
+    wait_until(lambda: len(lines(log)) >= count)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_redis_is_stopped_when_all_others_have_gone(start: Start, log: Path, number: int) -> None:
+    slow = f"sleep 0.4; {writes('broker is done', log)}; exit 0"
+    process = start(redis=service("redis", log), broker=service("broker", log, on_term=slow), api=service("api", log))
+    wait_for_lines(log, 3)
+
+    process.send_signal(number)
+    output, errors = process.communicate()
+
+    assert (process.returncode, errors) == (0, "")
+    ends = lines(log)[3:]
+    assert set(ends[:2]) == {"broker ends", "api ends"}
+    assert ends[2:] == ["broker is done", "redis ends"]
+    assert "here we go" in output
+
+
+def test_a_signal_at_the_very_beginning_ends_the_run_as_well(start: Start, log: Path) -> None:
+    process = start(redis=service("redis", log), api=service("api", log))
+    assert process.stdout is not None
+    assert "here we go" in process.stdout.readline()
+
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+
+    assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("ends", "how"),
+    [
+        ("exit 3", "ended with exit code 3"),
+        ("exit 0", "ended with exit code 0"),
+        ("kill -9 $$", "was ended by SIGKILL"),
+    ],
+)
+def test_a_process_that_ends_by_itself_ends_the_run_and_is_named(start: Start, log: Path, ends: str, how: str) -> None:
+    decoder = f"while [ $(wc -l < '{log}') -lt 2 ]; do sleep 0.05; done; {ends}"
+    process = start(redis=service("redis", log), api=service("api", log), decoder=decoder)
+    _, errors = process.communicate()
+
+    assert process.returncode == 1
+    assert errors == f"decoder {how}, so everything was stopped\n"
+    assert lines(log)[2:] == ["api ends", "redis ends"]
+
+
+def test_who_does_not_stop_is_killed_and_redis_still_ends_last(start: Start, log: Path) -> None:
+    process = start(redis=service("redis", log), broker=service("broker", log, on_term=":"))
+    wait_for_lines(log, 2)
+
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate()
+
+    assert process.returncode == 0
+    assert lines(log)[2:] == ["broker ends", "redis ends"]
+    assert "sending SIGKILL to broker" in output
+    assert "sending SIGKILL to redis" not in output
+
+
+def test_where_the_runner_is_killed_its_processes_end_themselves(start: Start, log: Path) -> None:
+    process = start(redis=service("redis", log), api=service("api", log))
+    wait_for_lines(log, 2)
+
+    process.kill()
+
+    wait_for_lines(log, 4)
+    assert set(lines(log)[2:]) == {"redis ends", "api ends"}
+
+
+def test_what_processes_write_has_their_name_before_it(start: Start) -> None:
+    process = start(redis=FOREVER, api="echo 'a  $HOME \"quoted\" line'")
+    output, _ = process.communicate()
+
+    assert any(line.endswith('api    | a  $HOME "quoted" line') for line in output.splitlines())
+
+
+def test_the_run_ends_in_order_where_nobody_reads_its_log_any_more(start: Start, log: Path) -> None:
+    process = start(
+        redis=service("redis", log),
+        api=service("api", log, work=TALKING),
+    )
+    wait_for_lines(log, 2)
+    assert process.stdout is not None
+    process.stdout.close()
+
+    process.send_signal(signal.SIGTERM)
+
+    wait_for_lines(log, 4)
+    assert lines(log)[2:] == ["api ends", "redis ends"]

@@ -1,0 +1,136 @@
+"""The whole system, started as a user starts it, on ports and a data directory of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+import httpx
+import redis
+
+from tests.conftest import free_port
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+BUS = ROOT / "simulator" / "recordings" / "bus-304-to-university-of-limerick-2019-02-18.gpx"
+
+
+def wait_for(probe: Any, what: str, limit: float = 30.0) -> Any:  # noqa: ANN401 - whatever the probe answers
+    """The first true answer of `probe`; fails with `what` after `limit` seconds."""
+    until = time.monotonic() + limit
+    while not (answer := probe()):
+        if time.monotonic() > until:
+            raise AssertionError(f"{what}: not within {limit} s")
+        time.sleep(0.05)
+    return answer
+
+
+@dataclass(slots=True)
+class System:
+    """A running `python -m deploy.laptop`."""
+
+    data_dir: Path
+    environment: dict[str, str]
+    process: subprocess.Popen[str]
+    reader: threading.Thread
+    log: list[str]
+
+    @property
+    def mqtt_port(self) -> int:
+        return int(self.environment["MQTT_PORT"])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.environment['HTTP_PORT']}"
+
+    @property
+    def text(self) -> str:
+        """All that it has logged, without colours."""
+        return re.sub(r"\x1b\[[0-9;]*m", "", "".join(self.log))
+
+    def get(self, path: str, **query: str) -> httpx.Response:
+        return httpx.get(f"{self.url}{path}", params=query)
+
+    def redis(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self.data_dir / "redis.sock"))
+
+    def total(self, name: str) -> int:
+        with self.redis() as client:
+            return int(cast("bytes | None", client.hget("totals", name)) or 0)
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """One of the commands, with the settings of this system."""
+        return subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=ROOT,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=90,
+        )
+
+    def wait_until_done(self) -> None:
+        """Wait until every stage has worked off its backlog."""
+
+        def idle() -> bool:
+            with self.redis() as client:
+                return not (client.xlen("raw:{0}") or client.xlen("positions:{0}") or client.zcard("windows:dirty"))
+
+        wait_for(idle, "the stages have worked off their backlogs")
+
+    def stop(self) -> int:
+        """Ctrl-C, as a terminal sends it; the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(STOP_SECONDS)
+        self.reader.join(STOP_SECONDS)
+        return code
+
+
+def start(data_dir: Path, *, path: str | None = None, **settings: str) -> System:
+    """Start a system and return once it says that it is ready. `path` replaces PATH."""
+    environment = {
+        **os.environ,
+        "DATA_DIR": str(data_dir),
+        "MQTT_PORT": str(free_port()),
+        "HTTP_PORT": str(free_port()),
+        **settings,
+    }
+    if path is not None:
+        environment["PATH"] = path
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deploy.laptop"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    log: list[str] = []
+
+    def follow() -> None:
+        with cast("TextIO", process.stdout) as output:
+            for line in output:
+                log.append(line)  # noqa: PERF402 - as it comes, not at the end
+
+    reader = threading.Thread(target=follow, daemon=True)
+    reader.start()
+    system = System(data_dir, environment, process, reader, log)
+
+    def ready() -> bool:
+        assert process.poll() is None, f"it ended while starting:\n{system.text}"
+        return "ready: MQTT" in system.text
+
+    try:
+        wait_for(ready, "the system is ready", START_SECONDS)
+    except AssertionError as error:
+        process.kill()
+        raise AssertionError(f"{error}\n{system.text}") from error
+    return system
