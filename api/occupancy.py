@@ -98,7 +98,7 @@ async def occupancy_now(state: State, zones: Sequence[Zone]) -> list[Occupancy]:
     """Who is in these zones now, in their order. Raises Unavailable if Redis does not answer in time."""
     now = state.clock()
     try:
-        async with asyncio.timeout(REDIS_SECONDS), state.redis_turns:
+        async with asyncio.timeout(REDIS_SECONDS):
             present = await presence_now(
                 state.redis, [zone.id for zone in zones], now=now, ttl=state.settings.presence_ttl
             )

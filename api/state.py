@@ -1,7 +1,6 @@
 """What the routes work with: opened once by whoever starts the API, and given to each request."""
 
-import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends
@@ -15,10 +14,6 @@ from core.redis import Redis
 from geofence import Campus, Zone
 from timeseries import OccupancyStore
 
-REDIS_TURNS = 32
-"""Answers that read from Redis at the same time; the others wait. The pool has more connections than that, but refuses
-who comes when all are taken."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
@@ -30,7 +25,6 @@ class State:
     store: OccupancyStore
     metrics: ApiMetrics
     clock: Clock
-    redis_turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REDIS_TURNS))
 
     def zone(self, zone: str) -> Zone:
         """A zone by its id, the campus itself included; 404 where there is none."""

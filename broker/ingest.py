@@ -114,5 +114,5 @@ class Ingest:
             if problem:
                 _log.warning("publishers wait: nothing is acknowledged", reason=problem)
             else:
-                _log.info("messages are appended")
+                _log.info("Redis takes messages")
         self.problem = problem

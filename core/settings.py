@@ -31,6 +31,7 @@ class CommonSettings(Settings):
     partitions: int = Field(default=1, ge=1, le=256, description="Partitions of the streams; the same everywhere.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
     log_format: Literal["console", "json"] = Field(default="console", description="console for people, json for tools.")
+    log_time: bool = Field(default=True, description="Begin each console line with the time; a runner may do that.")
 
     @property
     def redis_address(self) -> str:

@@ -51,6 +51,7 @@ def describe(
         **environment,
         "DATA_DIR": str(folder),
         "MQTT_ALLOW_ANONYMOUS": str(settings.mqtt_allow_anonymous).lower(),
+        "LOG_TIME": "false",  # the runner gives it
         "OPS_HOST": LOOPBACK,
         "PYTHONUNBUFFERED": "1",
     }
@@ -115,8 +116,11 @@ def _haproxy(
     socket = str(folder / HAPROXY_SOCKET)
     if len(socket.encode()) <= HAPROXY_SOCKET_MAX:
         own["HAPROXY_SOCKET"] = socket
-    # -db: in the foreground.
-    return Description("haproxy", [str(programs.haproxy), "-db", "-f", str(HAPROXY_CONFIG)], {**environment, **own})
+    # -db: in the foreground. -q: silent once it has started, for at a start every server is down for a moment, and
+    # later the services themselves say what they wait for.
+    return Description(
+        "haproxy", [str(programs.haproxy), "-db", "-q", "-f", str(HAPROXY_CONFIG)], {**environment, **own}
+    )
 
 
 def _affordable_connections(descriptors: int) -> int:

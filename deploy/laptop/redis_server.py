@@ -7,7 +7,8 @@ from core.errors import BadSettings
 from core.settings import REDIS_SOCKET
 
 REDIS_FOLDER = "redis"
-LOG_LEVELS = {"debug": "verbose", "info": "notice", "warning": "warning", "error": "warning"}
+LOG_LEVELS = {"debug": "notice", "info": "warning", "warning": "warning", "error": "warning"}
+"""Redis's levels: from notice on it tells of every rewrite of its append-only file, several lines a minute."""
 
 
 def redis_executable(folder: Path) -> str:

@@ -56,7 +56,7 @@ def test_with_haproxy_the_services_stand_behind_it() -> None:
         }
     assert processes["decoder"].environment["OPS_PORT"] == "20003"
     assert processes["api"].environment.items() >= {("API_HOST", "127.0.0.1"), ("API_PORT", "20006")}
-    assert processes["haproxy"].command == ["/usr/sbin/haproxy", "-db", "-f", str(HAPROXY_CONFIG)]
+    assert processes["haproxy"].command == ["/usr/sbin/haproxy", "-db", "-q", "-f", str(HAPROXY_CONFIG)]
     assert processes["haproxy"].environment.items() >= {
         ("BIND_ADDRESS", "127.0.0.1"),
         ("MQTT_PORT", "1883"),

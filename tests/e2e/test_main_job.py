@@ -3,7 +3,9 @@
 import base64
 import json
 import re
+import shutil
 import struct
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +20,7 @@ import shapely
 from paho.mqtt.enums import CallbackAPIVersion
 
 from core.clock import format_rfc3339, parse_rfc3339, system_clock
+from tests.conftest import missing
 from tests.e2e.system import BUS, ROOT, System, start, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
@@ -286,6 +289,17 @@ def test_bad_input_lands_in_the_dead_letters_and_the_system_goes_on(system: Syst
 
 def json_without_spaces(document: object) -> bytes:
     return base64.b64encode(json.dumps(document, separators=(",", ":")).encode())
+
+
+@pytest.mark.parametrize("qos", ["0", "1", "2"])
+def test_mosquitto_pub_is_a_device_like_others(system: System, qos: str) -> None:
+    if not shutil.which("mosquitto_pub"):
+        missing("mosquitto_pub", "apt install mosquitto-clients")
+    before = system.total("positions")
+    payload = encoded(fix(device=f"mosquitto-{qos}")).decode()
+    where = ("-h", "127.0.0.1", "-p", str(system.mqtt_port))
+    subprocess.run(["mosquitto_pub", *where, "-t", "car-iotp", "-q", qos, "-m", payload], check=True, timeout=20)
+    wait_for(lambda: system.total("positions") == before + 1, "the position is decoded")
 
 
 def test_the_live_map_is_served(system: System) -> None:
