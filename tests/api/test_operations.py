@@ -52,6 +52,7 @@ async def test_readiness_names_the_store_when_it_is_away(state: State, tmp_path:
         assert (ready.status_code, ready.text) == (503, "the occupancy store does not answer\n")
         # Readiness comes back by itself.
         blocked.unlink()
+        blocked.mkdir()
         assert (await client.get("/readyz")).status_code == 200
 
 

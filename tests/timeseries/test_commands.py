@@ -28,6 +28,7 @@ def run(*arguments: str) -> Result:
 def write(*starts: int) -> None:
     async def fill() -> None:
         async with open_store(TimeseriesSettings()) as store:
+            await store.setup()
             await store.write(
                 [
                     OccupancyPoint(
@@ -59,6 +60,7 @@ def test_history_prints_a_line_for_each_window() -> None:
 
 
 def test_history_of_what_nobody_counted_says_so() -> None:
+    run("setup")
     result = run("history", "campus", "mobile", *RANGE)
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == "nothing is known of mobile in campus by 5m\n"
