@@ -1,7 +1,6 @@
 """`python -m api`: the REST interface and the live map."""
 
 import logging
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +14,7 @@ from api.settings import ApiSettings
 from api.state import State
 from core.clock import system_clock
 from core.errors import BadSettings
+from core.listening import listening_socket
 from core.redis import open_redis
 from core.runtime import Stop, run, work_until_stopped
 from core.settings import load_or_exit
@@ -56,7 +56,7 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
                 timeout_graceful_shutdown=DRAIN_SECONDS,
             )
         )
-        with _listening_socket(settings) as listener:
+        with listening_socket(settings.api_host, settings.api_port, setting="API_HOST, API_PORT") as listener:
 
             async def answer(_: Stop) -> None:
                 await server.serve(sockets=[listener])
@@ -75,17 +75,6 @@ def _campus(settings: ApiSettings) -> Campus:
         return load_campus(settings.campus_file)
     except InvalidCampus as error:
         raise BadSettings(f"CAMPUS_FILE: {error}") from error
-
-
-def _listening_socket(settings: ApiSettings) -> socket.socket:
-    host, port = settings.api_host, settings.api_port
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    # UnicodeError is what a name that cannot be one fails with.
-    except (OSError, UnicodeError) as error:
-        raise BadSettings(
-            f"API_PORT: cannot listen on {host}:{port}: {error}. Choose another port, or another API_HOST"
-        ) from error
 
 
 @app.command()

@@ -7,9 +7,10 @@ import typer
 
 from broker.ingest import Ingest
 from broker.metrics import BrokerMetrics
-from broker.node import Node, listening_socket
+from broker.node import Node
 from broker.settings import BrokerSettings
 from core.clock import system_clock
+from core.listening import listening_socket
 from core.ops import serve_ops
 from core.redis import open_redis
 from core.runtime import Stop, run, work_until_stopped
@@ -25,11 +26,17 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
     logging.getLogger("amqtt").setLevel(logging.WARNING)
     logging.getLogger("transitions").setLevel(logging.WARNING)
     metrics = BrokerMetrics()
+    listener = listening_socket(
+        settings.broker_host,
+        settings.broker_port,
+        setting="BROKER_HOST, BROKER_PORT",
+        reuse_port=settings.broker_reuse_port,
+    )
     async with open_redis(settings) as client:
         ingest = Ingest(client=client, partitions=settings.partitions, max_length=settings.raw_max_length)
         node = Node(
             settings=settings,
-            listener=listening_socket(settings),
+            listener=listener,
             ingest=ingest,
             metrics=metrics,
             clock=system_clock,

@@ -20,28 +20,13 @@ from broker.metrics import BrokerMetrics
 from broker.packets import ProtocolViolation
 from broker.settings import BrokerSettings
 from core.clock import Clock
-from core.errors import BadSettings
+from core.listening import BACKLOG
 
 MAX_CONNECT_BYTES = 131_072
 """A CONNECT with a will of 64 KiB fits; the strings before it are short."""
-BACKLOG = 1024
 _LISTENER = "default"
 
 _log = structlog.stdlib.get_logger("node")
-
-
-def listening_socket(settings: BrokerSettings) -> socket.socket:
-    """A socket bound to BROKER_HOST:BROKER_PORT. Raises BadSettings where that cannot be had."""
-    host, port = settings.broker_host, settings.broker_port
-    try:
-        return socket.create_server(
-            (host, port),
-            family=socket.AF_INET6 if ":" in host else socket.AF_INET,
-            backlog=BACKLOG,
-            reuse_port=settings.broker_reuse_port,
-        )
-    except OSError as error:
-        raise BadSettings(f"BROKER_PORT: cannot listen on {host}:{port}: {error}") from error
 
 
 class Node(Broker):

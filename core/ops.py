@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from core.errors import BadSettings
+from core.listening import listening_socket
 from core.settings import OpsSettings
 
 Ready = Callable[[], str | None]
@@ -35,13 +35,11 @@ async def serve_ops(settings: OpsSettings, *, ready: Ready, registry: CollectorR
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
+    with listening_socket(settings.ops_host, settings.ops_port, setting="OPS_HOST, OPS_PORT") as listener:
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
         try:
-            await web.TCPSite(runner, settings.ops_host, settings.ops_port).start()
-        except OSError as error:
-            raise BadSettings(f"OPS_PORT: cannot listen on {settings.ops_host}:{settings.ops_port}: {error}") from error
-        yield
-    finally:
-        await runner.cleanup()
+            await web.SockSite(runner, listener).start()
+            yield
+        finally:
+            await runner.cleanup()

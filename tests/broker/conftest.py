@@ -9,8 +9,9 @@ from redis.asyncio import Redis
 
 from broker.ingest import Ingest
 from broker.metrics import BrokerMetrics
-from broker.node import Node, listening_socket
+from broker.node import Node
 from broker.settings import BrokerSettings
+from core.listening import listening_socket
 from core.runtime import Stop
 from tests.conftest import NOON, free_port
 
@@ -36,7 +37,7 @@ async def node(redis_client: Redis, broker_settings: BrokerSettings) -> AsyncIte
     metrics = BrokerMetrics()
     node = Node(
         settings=broker_settings,
-        listener=listening_socket(broker_settings),
+        listener=listening_socket("127.0.0.1", broker_settings.broker_port, setting="BROKER_PORT"),
         ingest=ingest,
         metrics=metrics,
         clock=lambda: NOON,
