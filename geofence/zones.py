@@ -9,7 +9,7 @@ from shapely import MultiPolygon, Polygon
 
 from geofence.shapes import polygon_from
 
-ZONE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
+ZONE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 """What an id may be: it becomes part of Redis keys, of MQTT topics and of addresses."""
 MAX_NAME_CHARACTERS = 200
 MAX_CATEGORY_CHARACTERS = 64
@@ -49,7 +49,7 @@ def zone_from(feature: object) -> Zone:
     if zone_id is None:
         raise ValueError('it has no id: add a member "id" beside "type"')
     if not ZONE_ID.fullmatch(zone_id):
-        raise ValueError("its id may have 1 to 64 of a-z, 0-9 and -, and does not begin with -")
+        raise ValueError("its id may have 1 to 64 letters, digits, -, _ and ., and begins with a letter or digit")
     role = properties.get("role")
     if role != "boundary" and role != "zone":  # noqa: PLR1714 - so the type checker sees the two values
         raise ValueError('its role is neither "boundary" nor "zone": set properties.role to one of them')

@@ -54,7 +54,9 @@ class OccupancyStore(Protocol):
 def checked_zone(zone: str) -> str:
     """The id of a zone, unchanged. Raises ValueError for what cannot be one: it ends up in keys, tags and queries."""
     if not _ZONE.fullmatch(zone):
-        raise ValueError(f"{zone[:80]!r} is no id of a zone: 1 to 64 of a-z, 0-9 and -, not beginning with -")
+        raise ValueError(
+            f"{zone[:80]!r} is no id of a zone: 1 to 64 letters, digits, -, _ and ., the first a letter or digit"
+        )
     return zone
 
 

@@ -18,7 +18,7 @@ from core.messages import Kind
 QUARTER_HOUR_MS = 15 * 60_000
 CACHED_QUARTER_HOURS = 8192
 """About 85 days of one time zone."""
-ZONE_ID = "[a-z0-9][a-z0-9-]{0,63}"
+ZONE_ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _MEMBER = re.compile(rf"(1m|5m|1h|1d):(0|-?[1-9][0-9]{{0,14}}):({ZONE_ID}):(car|mobile)", re.ASCII)
 _ONE_DAY = timedelta(days=1)
 

@@ -206,7 +206,7 @@ async def test_many_points_are_written_at_once(store: OccupancyStore) -> None:
 
 
 @pytest.mark.parametrize(
-    "zone", ["", "Schuman", "a b", "a,zone=b", "a=b", 'a"', "a\\", "a\n", "a:b", "../a", "é", "-a", "a" * 65, "a\0"]
+    "zone", ["", ".a", "a b", "a,zone=b", "a=b", 'a"', "a\\", "a\n", "a:b", "../a", "é", "-a", "a" * 65, "a\0"]
 )
 async def test_a_hostile_zone_is_refused_and_writes_nothing(store: OccupancyStore, zone: str) -> None:
     with pytest.raises(ValueError, match="is no id of a zone"):

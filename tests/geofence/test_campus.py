@@ -142,7 +142,7 @@ BAD_FEATURES = {
     "no object": ([1], "is not a GeoJSON Feature"),
     "no id": (with_changes(lambda zone: zone.pop("id")), "feature number 2: it has no id"),
     "an id that is true": (feature(True, [SQUARE]), "it has no id"),  # noqa: FBT003 - hostile input
-    "an id with a capital": (feature("Library", [SQUARE]), "feature 'Library' (number 2): its id may have"),
+    "an id with a space": (feature("the library", [SQUARE]), "feature 'the library' (number 2): its id may have"),
     "an id with a colon": (feature("a:b", [SQUARE]), "its id may have"),
     "an id with a slash": (feature("a/b", [SQUARE]), "its id may have"),
     "an id with a line break": (feature("library\n", [SQUARE]), "its id may have"),
