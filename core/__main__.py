@@ -1,0 +1,58 @@
+"""`python -m core`: what Redis holds at present, for operators."""
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from core.errors import BadSettings, Unavailable
+from core.redis import open_redis
+from core.settings import CommonSettings, load_or_exit
+from core.status import Status, read_status
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def status(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for tools.")] = False) -> None:
+    """Show the backlog of each stage, and how many messages, positions and dead letters there have ever been.
+
+    `outside` counts the positions outside the campus: that number is all that is kept of them.
+
+    DATA_DIR or REDIS_URL say where Redis is. Example: DATA_DIR=data python -m core --json
+    """
+    settings = load_or_exit(CommonSettings)
+
+    async def ask() -> Status:
+        async with open_redis(settings) as client:
+            return await read_status(client, settings.partitions)
+
+    try:
+        found = asyncio.run(ask())
+    except (BadSettings, Unavailable) as error:
+        sys.stderr.write(f"{error}. Is the system running? REDIS_URL or DATA_DIR say where Redis is.\n")
+        raise typer.Exit(1) from error
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(found)) + "\n")
+    else:
+        _show(found)
+
+
+def _show(found: Status) -> None:
+    table = Table("what", "count")
+    table.columns[1].justify = "right"
+    for name, count in found.backlogs.items():
+        table.add_row(f"waiting in {name}", str(count))
+    table.add_row("dead letters kept", str(found.dead_letters), end_section=True)
+    for name, count in found.totals.items():
+        table.add_row(f"{name}, ever", str(count))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,39 @@
+import json
+import subprocess
+import sys
+
+from redis.asyncio import Redis
+
+from core import streams
+from core.status import Status, read_status
+
+
+async def test_the_status_tells_what_waits_and_what_was(redis_client: Redis) -> None:
+    await redis_client.xadd(streams.raw(1), {"n": 1})
+    await redis_client.zadd(streams.DIRTY_WINDOWS, {"1m:0:campus:car": 1})
+    await redis_client.xadd(streams.DEAD, {"n": 1})
+    await redis_client.hset(streams.TOTALS, mapping={"outside": 2064, "messages": 2144})
+    assert await read_status(redis_client, 2) == Status(
+        backlogs={"raw:{0}": 0, "raw:{1}": 1, "positions:{0}": 0, "positions:{1}": 0, "windows:dirty": 1},
+        totals={"messages": 2144, "outside": 2064},
+        dead_letters=1,
+    )
+
+
+def status(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "core", *arguments]
+    return subprocess.run(
+        command, env={"PATH": "", **environment}, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+async def test_the_command_shows_it_to_people_and_to_tools(redis_client: Redis, redis_server: str) -> None:
+    await redis_client.hset(streams.TOTALS, "outside", "2064")
+    assert "outside, ever" in status(REDIS_URL=redis_server).stdout
+    assert json.loads(status("--json", REDIS_URL=redis_server).stdout)["totals"] == {"outside": 2064}
+
+
+def test_without_redis_the_command_says_where_to_look() -> None:
+    ended = status(REDIS_URL="unix:///nowhere/redis.sock")
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert "REDIS_URL or DATA_DIR" in ended.stderr
