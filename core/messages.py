@@ -100,6 +100,11 @@ class Position(msgspec.Struct, frozen=True, omit_defaults=True):
     """Metres a second."""
     heading: float | None = None
     """Degrees clockwise from true north, 0 to 360."""
+    fence: str = ""
+    """Version of the campus that the zones were found with."""
+    implausible: bool = False
+    """Whether the device could only have come here faster than IMPLAUSIBLE_SPEED from where it was last known to be.
+    It depends on the order of arrival, so nothing that is counted depends on it."""
 
 
 _positions_encoder = msgspec.msgpack.Encoder()
@@ -127,7 +132,11 @@ class DeadLetter:
     received_at: int
     """Milliseconds since the epoch."""
     payload: bytes | None
-    """What could not be used; None where it lies outside the campus, for nothing may be kept of that."""
+    """What could not be used, as a device could send it: base64. Of a message of which only one feature was bad, that
+    feature. None where it lies outside the campus, for nothing may be kept of that."""
+    user: str = ""
+    """The MQTT user who sent it, empty for an anonymous client and where the payload is not kept."""
+    role: Role = Role.ANONYMOUS
 
     def encode(self) -> dict[bytes | str, bytes | str | int]:
         """The fields of an entry of the stream `dead`."""
@@ -138,7 +147,7 @@ class DeadLetter:
             "received_at": self.received_at,
         }
         if self.payload is not None:
-            fields["payload"] = self.payload
+            fields |= {"payload": self.payload, "user": self.user, "role": self.role.value}
         return fields
 
     @classmethod
@@ -150,4 +159,6 @@ class DeadLetter:
             topic=fields[b"topic"].decode(),
             received_at=int(fields[b"received_at"]),
             payload=fields.get(b"payload"),
+            user=fields.get(b"user", b"").decode(),
+            role=Role(fields.get(b"role", Role.ANONYMOUS.value.encode()).decode()),
         )

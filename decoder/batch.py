@@ -1,5 +1,6 @@
 """One batch of raw messages, decoded: positions on the campus, dead letters, and counts. No I/O, no clock."""
 
+import base64
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -71,7 +72,7 @@ class BatchDecoder:
                 fix = read_feature(feature, message)
                 candidates.append(_Candidate(message, kind, fix.longitude, fix.latitude, fix))
             except InvalidMessage as error:
-                letter = _dead(message, error, feature.text)
+                letter = _dead(message, error, base64.b64encode(feature.text))
                 if error.place is None:
                     batch.dead.append(letter)
                 else:
@@ -116,6 +117,8 @@ def _dead(message: RawMessage, error: InvalidMessage, payload: bytes | None) -> 
         topic=message.topic[:MAX_TOPIC],
         received_at=message.received_at,
         payload=payload,
+        user=message.user if payload is not None else "",
+        role=message.role,
     )
 
 

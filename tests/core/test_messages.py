@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -32,7 +34,9 @@ dead_letters = st.builds(
     detail=text,
     topic=text,
     received_at=st.integers(0, 2**53),
-    payload=st.none() | st.binary(max_size=100),
+    payload=st.binary(max_size=100),
+    user=text,
+    role=st.sampled_from(Role),
 )
 degrees = st.floats(-180, 180)
 positions = st.builds(
@@ -49,6 +53,8 @@ positions = st.builds(
     accuracy=st.none() | degrees,
     speed=st.none() | degrees,
     heading=st.none() | degrees,
+    fence=text,
+    implausible=st.booleans(),
 )
 
 
@@ -67,6 +73,8 @@ def test_a_raw_message_survives_the_stream(message: RawMessage) -> None:
 @given(dead_letters)
 def test_a_dead_letter_survives_the_stream(letter: DeadLetter) -> None:
     assert DeadLetter.decode(as_redis_answers(letter.encode())) == letter
+    kept_nothing = replace(letter, payload=None, user="", role=Role.ANONYMOUS)
+    assert DeadLetter.decode(as_redis_answers(kept_nothing.encode())) == kept_nothing
 
 
 @given(st.lists(positions, max_size=5))
