@@ -8,10 +8,10 @@ What a broker accepted and no decoder has finished:
 
 Where the devices are, and which windows they were in:
 
-    campus                           hash        the campus after a change: `version`, `geojson`, and `origin`, the version
-                                                 of the file that it was changed from. Absent: the file holds
-    device:{d}                       hash        of the newest position: `at` (ms), `zones` (ids, joined by commas), `lon`
-                                                 and `lat` (degrees). Newest wins. Lives as long as presence does
+    campus                           hash        the campus after a change: `version`, `geojson`, and `origin`, the
+                                                 version of the file that was changed. Absent: the file holds
+    device:{d}                       hash        of the newest position: `at` (ms), `zones` (ids, joined by commas),
+                                                 `lon`, `lat` (degrees). Newest wins. Lives as long as presence does
     presence:{zone}:{kind}           sorted set  device -> event time (ms) of its newest position there. Present now are
                                                  those younger than PRESENCE_TTL
     window:{width}:{start}:{zone}:{kind}  set    distinct devices of one window; `start` in ms. Lives for the window's
