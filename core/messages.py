@@ -25,6 +25,7 @@ class Role(StrEnum):
     SERVICE = "service"
 
 
+_ROLES = {role.value.encode(): role for role in Role}
 INGEST_TOPICS = {"car-iotp": Kind.CAR, "mobile-iotp": Kind.MOBILE}
 """The topics that devices publish to. What is published below them (`car-iotp/...`) counts as well."""
 
@@ -34,8 +35,7 @@ def ingest_kind(topic: str) -> Kind | None:
     return INGEST_TOPICS.get(topic.partition("/")[0])
 
 
-@dataclass(frozen=True, slots=True)
-class RawMessage:
+class RawMessage(msgspec.Struct, frozen=True):
     """What a broker accepted, before anything was decoded."""
 
     topic: str
@@ -64,13 +64,14 @@ class RawMessage:
     @classmethod
     def decode(cls, fields: dict[bytes, bytes]) -> "RawMessage":
         """The message in a stream entry. Raises KeyError or ValueError if no broker of ours wrote it."""
+        refused = fields.get(b"x")
         return cls(
-            topic=fields[b"t"].decode(),
-            user=fields[b"u"].decode(),
-            role=Role(fields[b"r"].decode()),
-            received_at=int(fields[b"a"]),
-            payload=fields[b"p"],
-            refused=Reason(fields[b"x"].decode()) if b"x" in fields else None,
+            fields[b"t"].decode(),
+            fields[b"u"].decode(),
+            _ROLES[fields[b"r"]],
+            int(fields[b"a"]),
+            fields[b"p"],
+            Reason(refused.decode()) if refused else None,
         )
 
 
@@ -107,6 +108,8 @@ class Position(msgspec.Struct, frozen=True, omit_defaults=True):
     It depends on the order of arrival, so nothing that is counted depends on it."""
 
 
+IMPLAUSIBLE = b"i"
+"""Field of an entry of `positions`: indices of the positions that are implausible, joined by commas."""
 _positions_encoder = msgspec.msgpack.Encoder()
 _positions_decoder = msgspec.msgpack.Decoder(list[Position])
 
@@ -116,9 +119,16 @@ def encode_positions(positions: list[Position]) -> bytes:
     return _positions_encoder.encode(positions)
 
 
-def decode_positions(data: bytes) -> list[Position]:
-    """The positions of a stream entry. Raises msgspec.DecodeError if no decoder of ours wrote it."""
-    return _positions_decoder.decode(data)
+def decode_positions(fields: dict[bytes, bytes]) -> list[Position]:
+    """The positions of an entry of the stream `positions`.
+
+    Raises KeyError, ValueError or msgspec.DecodeError if no decoder of ours wrote it.
+    """
+    positions = _positions_decoder.decode(fields[b"d"])
+    marks = fields.get(IMPLAUSIBLE)
+    for index in map(int, marks.split(b",")) if marks else ():
+        positions[index] = msgspec.structs.replace(positions[index], implausible=True)
+    return positions
 
 
 @dataclass(frozen=True, slots=True)

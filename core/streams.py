@@ -3,13 +3,14 @@
 What a broker accepted and no decoder has finished:
 
     raw:{p}          stream   one entry a message (`core.messages.RawMessage`); consumer group `observe`
-    positions:{p}    stream   several positions to an entry (`core.messages.encode_positions`); group `archive`
+    positions:{p}    stream   several positions to an entry: `d` (`core.messages.encode_positions`), and in `i` which of
+                              them are implausible; group `archive`
     dead             stream   dead letters (`core.messages.DeadLetter`), the newest `DEAD_LETTERS_MAX` of them
 
 Where the devices are, and which windows they were in:
 
-    campus                           hash        the campus after a change: `version`, `geojson`, and `origin`, the
-                                                 version of the file that was changed. Absent: the file holds
+    campus                           hash        the campus, once somebody has changed a zone: `version`, `geojson`.
+                                                 From then on it holds, and not the file
     device:{d}                       hash        of the newest position: `at` (ms), `zones` (ids, joined by commas),
                                                  `lon`, `lat` (degrees). Newest wins. Lives as long as presence does
     presence:{zone}:{kind}           sorted set  device -> event time (ms) of its newest position there. Present now are

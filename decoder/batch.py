@@ -2,7 +2,7 @@
 
 import base64
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,8 +10,9 @@ import numpy as np
 from core.errors import InvalidMessage, Reason
 from core.messages import DeadLetter, Kind, Position, RawMessage, ingest_kind
 from decoder.devices import DeviceHasher
-from decoder.feature import Fix, read_feature
-from decoder.payload import features
+from decoder.diagnosis import refuse_document, refuse_member
+from decoder.feature import Fix, fix_of
+from decoder.payload import DECODE_ERRORS, Collection, checked_size, decode_document, decode_member, text_of
 from geofence import Geofence, cell
 
 MAX_TOPIC = 200
@@ -22,106 +23,126 @@ MAX_TOPIC = 200
 class Batch:
     """What a batch of messages came to."""
 
+    fence: str = ""
+    """Version of the campus that all of it was fenced with."""
     positions: list[Position] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     totals: Counter[str] = field(default_factory=Counter)
     """Increments of the hash `totals` (core/streams.py); dead letters are counted where they are buried."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A feature of which the place is known: a fix, or something unusable that must not be kept if it lies outside."""
-
-    message: RawMessage
-    kind: Kind
-    longitude: float
-    latitude: float
-    outcome: Fix | DeadLetter
+Outcome = tuple[RawMessage, Kind, Fix]
+Located = tuple[float, float, DeadLetter]
+"""Something unusable, of which the place is known: longitude and latitude."""
 
 
 class BatchDecoder:
-    """Decodes batches with one geometry and one key."""
+    """Decodes batches with one key, each with the geometry of the moment at which it began."""
 
     def __init__(self, *, fence: Geofence, hasher: DeviceHasher) -> None:
-        self._fence = fence
+        self.fence = fence
         self._hasher = hasher
 
     def decode(self, messages: Sequence[RawMessage], malformed: Sequence[DeadLetter] = ()) -> Batch:
         """The effects of `messages`, and of `malformed` entries beside them; never raises for what they hold."""
-        batch = Batch(dead=list(malformed))
-        candidates: list[_Candidate] = []
+        fence = self.fence
+        batch = Batch(fence=fence.version, dead=list(malformed))
+        fixes: list[Outcome] = []
+        unusable: list[Located] = []
         for message in messages:
-            batch.totals["messages"] += 1
             try:
-                self._read(message, batch, candidates)
+                kind = _kind(message)
+                for outcome in _outcomes(message):
+                    if isinstance(outcome, Fix):
+                        fixes.append((message, kind, outcome))
+                    else:
+                        _bury(message, *outcome, batch=batch, unusable=unusable)
             except InvalidMessage as error:
-                batch.dead.append(_dead(message, error, message.payload))
-        self._locate(candidates, batch)
+                _bury(message, error, message.payload, batch=batch, unusable=unusable)
+        batch.totals["messages"] = len(messages)
+        self._locate(fence, fixes, batch)
+        _keep_what_may_be_kept(fence, unusable, batch)
+        batch.totals = +batch.totals
         return batch
 
-    def _read(self, message: RawMessage, batch: Batch, candidates: list[_Candidate]) -> None:
-        if message.refused is not None:
-            error = InvalidMessage(message.refused, "a payload over the broker's limit; nothing of it was kept")
-            batch.dead.append(_dead(message, error, None))
-            return
-        kind = ingest_kind(message.topic)
-        if kind is None:
-            raise InvalidMessage(Reason.UNKNOWN_TOPIC, "positions go to car-iotp or mobile-iotp")
-        for feature in features(message.payload):
+    def _locate(self, fence: Geofence, fixes: list[Outcome], batch: Batch) -> None:
+        places = np.array([(fix.longitude, fix.latitude) for _, _, fix in fixes], dtype=np.float64).reshape(-1, 2)
+        positions, hasher, version = batch.positions, self._hasher.hash, fence.version
+        for (message, kind, fix), zones in zip(fixes, fence.locate(places[:, 0], places[:, 1]), strict=True):
+            if zones is not None:
+                positions.append(
+                    Position(
+                        kind,
+                        hasher(kind, fix.device_id),
+                        fix.observed_at,
+                        message.received_at,
+                        fix.longitude,
+                        fix.latitude,
+                        zones,
+                        cell(fix.longitude, fix.latitude),
+                        fix.altitude,
+                        fix.accuracy,
+                        fix.speed,
+                        fix.heading,
+                        version,
+                    )
+                )
+        batch.totals["positions"] = len(positions)
+        batch.totals["outside"] = len(fixes) - len(positions)
+
+
+def _kind(message: RawMessage) -> Kind:
+    if message.refused is not None:
+        raise InvalidMessage(message.refused, "a payload over the broker's limit; nothing of it was kept")
+    kind = ingest_kind(message.topic)
+    if kind is None:
+        raise InvalidMessage(Reason.UNKNOWN_TOPIC, "positions go to car-iotp or mobile-iotp")
+    return kind
+
+
+def _outcomes(message: RawMessage) -> Iterator[Fix | tuple[InvalidMessage, bytes]]:
+    """The fix of each feature, or its error and its payload. Raises InvalidMessage for the message as a whole."""
+    text = text_of(message.payload)
+    try:
+        document = decode_document(text)
+    except DECODE_ERRORS as error:
+        refuse_document(text, error)
+    if not isinstance(document, Collection):
+        yield fix_of(document, message)
+        return
+    for member in checked_size(document).features:
+        try:
             try:
-                fix = read_feature(feature, message)
-                candidates.append(_Candidate(message, kind, fix.longitude, fix.latitude, fix))
-            except InvalidMessage as error:
-                letter = _dead(message, error, base64.b64encode(feature.text))
-                if error.place is None:
-                    batch.dead.append(letter)
-                else:
-                    candidates.append(_Candidate(message, kind, *error.place, letter))
-
-    def _locate(self, candidates: list[_Candidate], batch: Batch) -> None:
-        located = self._fence.locate(
-            np.array([candidate.longitude for candidate in candidates], dtype=np.float64),
-            np.array([candidate.latitude for candidate in candidates], dtype=np.float64),
-        )
-        for candidate, zones in zip(candidates, located, strict=True):
-            outcome = candidate.outcome
-            if isinstance(outcome, DeadLetter):
-                batch.dead.append(outcome if zones else _without_trace(outcome))
-            elif zones is None:
-                batch.totals["outside"] += 1
-            else:
-                batch.totals["positions"] += 1
-                batch.positions.append(self._position(candidate, outcome, zones))
-
-    def _position(self, candidate: _Candidate, fix: Fix, zones: tuple[str, ...]) -> Position:
-        return Position(
-            kind=candidate.kind,
-            device=self._hasher.hash(candidate.kind, fix.device_id),
-            observed_at=fix.observed_at,
-            received_at=candidate.message.received_at,
-            longitude=fix.longitude,
-            latitude=fix.latitude,
-            zones=zones,
-            cell=cell(fix.longitude, fix.latitude),
-            altitude=fix.altitude,
-            accuracy=fix.accuracy,
-            speed=fix.speed,
-            heading=fix.heading,
-        )
+                feature = decode_member(member)
+            except DECODE_ERRORS as error:
+                refuse_member(bytes(member), error)
+            yield fix_of(feature, message)
+        except InvalidMessage as error:
+            yield error, base64.b64encode(member)
 
 
-def _dead(message: RawMessage, error: InvalidMessage, payload: bytes | None) -> DeadLetter:
-    return DeadLetter(
+def _bury(message: RawMessage, error: InvalidMessage, payload: bytes, *, batch: Batch, unusable: list[Located]) -> None:
+    letter = DeadLetter(
         reason=error.reason,
         detail=error.detail,
         topic=message.topic[:MAX_TOPIC],
         received_at=message.received_at,
-        payload=payload,
-        user=message.user if payload is not None else "",
+        payload=payload if message.refused is None else None,
+        user=message.user if message.refused is None else "",
         role=message.role,
     )
+    if error.place is None:
+        batch.dead.append(letter)
+    else:
+        unusable.append((*error.place, letter))
 
 
-def _without_trace(letter: DeadLetter) -> DeadLetter:
-    """The letter for something outside the campus: no payload, and no topic below which a device may be named."""
-    return DeadLetter(letter.reason, letter.detail, letter.topic.partition("/")[0], letter.received_at, payload=None)
+def _keep_what_may_be_kept(fence: Geofence, unusable: list[Located], batch: Batch) -> None:
+    """Bury what is unusable; outside the campus without payload, user, or topic below which a device may be named."""
+    places = np.array([place for *place, _ in unusable], dtype=np.float64).reshape(-1, 2)
+    for (*_, letter), zones in zip(unusable, fence.locate(places[:, 0], places[:, 1]), strict=True):
+        if zones is None:
+            first_level = letter.topic.partition("/")[0]
+            batch.dead.append(DeadLetter(letter.reason, letter.detail, first_level, letter.received_at, payload=None))
+        else:
+            batch.dead.append(letter)

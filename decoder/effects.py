@@ -3,16 +3,19 @@
 from collections import Counter
 from collections.abc import Sequence
 from importlib import resources
+from typing import NamedTuple, cast
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from core import streams
-from core.messages import Position, encode_positions
+from core.messages import Kind, Position, encode_positions
 from core.redis import Redis, redis_errors
 from decoder.batch import Batch
 from timeseries import Width, Window, nominal_ms, window_start
 
+MOMENT_MS = 30_000
+"""No window begins within half a minute that itself begins at a whole one: not even days of the oddest time zone."""
 WINDOW_LIFE_MS = 48 * 3600 * 1000
 """How long after its last change a window's set is kept, beyond the width of the window."""
 PRESENCE_KEEP_MS = 3600 * 1000
@@ -24,21 +27,43 @@ def script(name: str) -> str:
     return resources.files("decoder").joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 
+class Applied(NamedTuple):
+    """What the script answers."""
+
+    entries: int
+    """Raw entries that were acknowledged; 0 if the whole batch had been done before."""
+    implausible: int
+    """Positions that were marked."""
+
+
+class StaleFence(Exception):  # noqa: N818 - it names what is wrong
+    """The campus has changed since the batch was fenced: nothing was done, and it must be decoded again."""
+
+
 class Effects:
     """Applies batches; one for each partition is as good as one for all."""
 
-    def __init__(self, *, client: Redis, zone: ZoneInfo, presence_ttl: int, dead_letters_max: int) -> None:
-        """`zone` is the time zone whose days the 1d windows are; `presence_ttl` is in seconds."""
+    def __init__(
+        self,
+        *,
+        client: Redis,
+        zone: ZoneInfo,
+        presence_ttl: int,
+        dead_letters_max: int,
+        implausible_speed: float,
+    ) -> None:
+        """`zone` is whose days the 1d windows are; `presence_ttl` is in seconds, `implausible_speed` in m/s."""
         self._zone = zone
         self._ttl_ms = presence_ttl * 1000
         self._dead_letters_max = dead_letters_max
+        self._implausible_speed = implausible_speed
         self._script = client.register_script(script("effects"))
 
-    async def apply(self, batch: Batch, *, partition: int, entry_ids: Sequence[bytes], now: int) -> None:
+    async def apply(self, batch: Batch, *, partition: int, entry_ids: Sequence[bytes], now: int) -> Applied:
         """Do all that a batch does, and acknowledge the raw entries that it came from: together or not at all.
 
-        `now` is in milliseconds since the epoch. Raises Unavailable if Redis does not answer: it may be done or not,
-        and is to be tried again, for nothing is done for entries that are acknowledged already.
+        `now` is in milliseconds since the epoch. Raises StaleFence. Raises Unavailable if Redis does not answer: it may
+        be done or not, and is to be tried again, for nothing is done for entries that are acknowledged already.
         """
         letters = [letter.encode() for letter in batch.dead]
         totals = batch.totals + Counter(f"dead:{letter.reason}" for letter in batch.dead)
@@ -46,10 +71,12 @@ class Effects:
             {
                 "group": streams.OBSERVE_GROUP,
                 "entries": [entry_id.decode() for entry_id in entry_ids],
+                "fence": batch.fence,
                 "now": now,
                 "ttl": self._ttl_ms,
                 "keep": self._ttl_ms + PRESENCE_KEEP_MS,
-                "devices": self._newest(batch.positions, now),
+                "speed": self._implausible_speed,
+                "devices": _by_device(batch.positions),
                 "windows": self._windows(batch.positions),
                 "totals": list(totals.items()),
                 "letters": [2 * len(fields) for fields in letters],
@@ -59,30 +86,38 @@ class Effects:
         positions = encode_positions(batch.positions) if batch.positions else b""
         texts = [text for fields in letters for pair in fields.items() for text in pair]
         with redis_errors():
-            await self._script(
+            answer = await self._script(
                 keys=[streams.raw(partition), streams.positions(partition)], args=[packed, positions, *texts]
             )
-
-    def _newest(self, positions: Sequence[Position], now: int) -> list[tuple[str, str, int, str]]:
-        """The newest position of each device, where it is recent enough for presence."""
-        newest: dict[str, tuple[str, str, int, str]] = {}
-        for position in positions:
-            if position.observed_at <= now - self._ttl_ms:
-                continue
-            entry = (position.device, position.kind.value, position.observed_at, ",".join(position.zones))
-            known = newest.get(position.device)
-            if known is None or entry[2:] > known[2:]:
-                newest[position.device] = entry
-        return list(newest.values())
+        if answer is None:
+            raise StaleFence
+        return Applied(*cast("list[int]", answer))
 
     def _windows(self, positions: Sequence[Position]) -> list[tuple[str, int, list[str]]]:
-        windows: dict[Window, set[str]] = {}
+        # Many positions of a batch share their moment and place: each such group is spread over its windows once.
+        together: dict[tuple[int, tuple[str, ...], Kind], set[str]] = {}
         for position in positions:
+            moment = position.observed_at - position.observed_at % MOMENT_MS
+            together.setdefault((moment, position.zones, position.kind), set()).add(position.device)
+        windows: dict[tuple[Width, int, str, Kind], set[str]] = {}
+        for (moment, zones, kind), devices in together.items():
             for width in Width:
-                start = window_start(width, position.observed_at, self._zone)
-                for zone in position.zones:
-                    windows.setdefault(Window(width, start, zone, position.kind), set()).add(position.device)
+                start = window_start(width, moment, self._zone)
+                for zone in zones:
+                    windows.setdefault((width, start, zone, kind), set()).update(devices)
         return [
-            (window.member, nominal_ms[window.width] + WINDOW_LIFE_MS, sorted(devices))
+            (Window(*window).member, nominal_ms[window[0]] + WINDOW_LIFE_MS, list(devices))
             for window, devices in windows.items()
         ]
+
+
+def _by_device(positions: Sequence[Position]) -> list[tuple[str, str, list[tuple[int, int, float, float, str]]]]:
+    """The positions of each device, in the order of their arrival, each with its index in the batch."""
+    devices: dict[str, tuple[str, str, list[tuple[int, int, float, float, str]]]] = {}
+    for index, position in enumerate(positions):
+        device = position.device
+        known = devices.get(device)
+        if known is None:
+            known = devices[device] = (device, position.kind.value, [])
+        known[2].append((index, position.observed_at, position.longitude, position.latitude, ",".join(position.zones)))
+    return list(devices.values())

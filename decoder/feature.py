@@ -1,23 +1,22 @@
 """One feature of a message, checked: a device was at a place at a time."""
 
-from dataclasses import dataclass
-
 import msgspec
 
 from core.clock import EARLIEST_MS, LATEST_MS, parse_rfc3339
 from core.errors import InvalidMessage, Reason
 from core.messages import RawMessage, Role
-from decoder.payload import Feature
+from decoder.payload import Feature, Point, Properties
 
 MAX_DEVICE_ID = 128
 MAX_FUTURE_MS = 5 * 60 * 1000
 SECONDS_NOT_MS = 100_000_000_000
 """Epoch milliseconds below this are before March 1973: somebody sent seconds."""
 _DEVICES = {Role.CAR, Role.MOBILE}
+_TWO, _THREE = 2, 3
+_NOTHING = Properties()
 
 
-@dataclass(frozen=True, slots=True)
-class Fix:
+class Fix(msgspec.Struct, frozen=True):
     """A checked feature; not yet known to be on the campus."""
 
     device_id: str
@@ -36,73 +35,47 @@ class Fix:
     """Degrees clockwise from true north."""
 
 
-class _Geometry(msgspec.Struct, frozen=True):
-    type: str
-    coordinates: msgspec.Raw = msgspec.Raw(b"null")
+def fix_of(found: Feature | Point, message: RawMessage) -> Fix:
+    """The fix in a feature, or in a bare Point, of `message`.
 
-
-class _Properties(msgspec.Struct, frozen=True):
-    device_id: str | None = None
-    timestamp: str | int | float | None = None
-    accuracy: float | None = None
-    speed: float | None = None
-    heading: float | None = None
-
-
-_decode_geometry = msgspec.json.Decoder(_Geometry | None).decode
-_decode_coordinates = msgspec.json.Decoder(list[float]).decode
-_decode_properties = msgspec.json.Decoder(_Properties | None).decode
-_NOTHING = _Properties()
-
-
-def read_feature(feature: Feature, message: RawMessage) -> Fix:
-    """The fix in a feature of `message`.
-
-    Raises InvalidMessage with the reasons not_geojson, not_a_point, bad_coordinates, bad_property, no_device,
-    wrong_device or future_timestamp; with the place, once that is known.
+    Raises InvalidMessage with the reason bad_coordinates or, with the place, bad_property, no_device, wrong_device or
+    future_timestamp.
     """
-    longitude, latitude, altitude = _place(feature.geometry)
+    if isinstance(found, Point):
+        point, properties = found, _NOTHING
+    else:
+        point, properties = found.geometry, found.properties or _NOTHING
+    longitude, latitude, altitude = checked_place(point.coordinates)
     try:
-        properties = _decode_properties(feature.properties) or _NOTHING
-        observed_at = _time(properties.timestamp, message.received_at)
         return Fix(
-            device_id=_device(properties.device_id, message),
-            longitude=longitude,
-            latitude=latitude,
-            altitude=altitude,
-            observed_at=observed_at,
-            accuracy=_known(properties.accuracy),
-            speed=_known(properties.speed),
-            heading=_known(properties.heading),
+            _device(properties.device_id, message),
+            longitude,
+            latitude,
+            altitude,
+            _time(properties.timestamp, message.received_at),
+            _known(properties.accuracy),
+            _known(properties.speed),
+            _known(properties.heading),
         )
     except InvalidMessage as error:
         raise InvalidMessage(error.reason, error.detail, place=(longitude, latitude)) from error
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidMessage(Reason.BAD_PROPERTY, f"properties: {error}", place=(longitude, latitude)) from error
 
 
-def _place(text: msgspec.Raw) -> tuple[float, float, float | None]:
-    try:
-        geometry = _decode_geometry(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidMessage(Reason.NOT_GEOJSON, "the geometry is not a GeoJSON object") from error
-    if geometry is None:
-        raise InvalidMessage(Reason.NOT_GEOJSON, "not a Feature with a geometry")
-    if geometry.type != "Point":
-        raise InvalidMessage(Reason.NOT_A_POINT, "the geometry of a position is a Point")
-    try:
-        longitude, latitude, *rest = _decode_coordinates(geometry.coordinates)
-    except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        raise InvalidMessage(
-            Reason.BAD_COORDINATES, "the coordinates are not longitude, latitude and perhaps altitude, as numbers"
-        ) from error
-    if len(rest) > 1:
-        raise InvalidMessage(Reason.BAD_COORDINATES, "more than three coordinates")
+def checked_place(coordinates: list[float]) -> tuple[float, float, float | None]:
+    """Longitude, latitude and altitude of a Point. Raises InvalidMessage (bad_coordinates)."""
+    count = len(coordinates)
+    if count == _TWO:
+        longitude, latitude = coordinates
+        altitude = None
+    elif count == _THREE:
+        longitude, latitude, altitude = coordinates
+    else:
+        raise InvalidMessage(Reason.BAD_COORDINATES, f"{count} coordinates: send two, or three with the altitude")
     if not -180 <= longitude <= 180 or not -90 <= latitude <= 90:  # noqa: PLR2004 - degrees
         raise InvalidMessage(
             Reason.BAD_COORDINATES, "longitude is from -180 to 180, latitude from -90 to 90; longitude comes first"
         )
-    return longitude, latitude, rest[0] if rest else None
+    return longitude, latitude, altitude
 
 
 def _time(timestamp: str | float | None, received_at: int) -> int:

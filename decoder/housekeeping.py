@@ -1,5 +1,7 @@
 """What has to go: presence that has lapsed, and what Redis's append-only file remembers of finished messages."""
 
+from collections.abc import Callable, Iterable
+
 import structlog
 from redis.exceptions import NoPermissionError, ResponseError
 
@@ -19,9 +21,9 @@ class Housekeeping:
     """Runs beside the stage observe; as many may run as there are decoders."""
 
     def __init__(
-        self, *, client: Redis, zones: list[str], presence_ttl: int, forget_after: float, clock: Clock
+        self, *, client: Redis, zones: Callable[[], Iterable[str]], presence_ttl: int, forget_after: float, clock: Clock
     ) -> None:
-        """`presence_ttl` and `forget_after` are in seconds."""
+        """`zones` answers the ids of all zones at present; `presence_ttl` and `forget_after` are in seconds."""
         self._client = client
         self._zones = zones
         self._ttl_ms = presence_ttl * 1000
@@ -45,7 +47,7 @@ class Housekeeping:
         """Remove presence that has lapsed; readers leave it out all the same."""
         lapsed = self._clock() - self._ttl_ms
         async with self._client.pipeline(transaction=False) as pipeline:
-            for zone in self._zones:
+            for zone in self._zones():
                 for kind in Kind:
                     pipeline.zremrangebyscore(streams.presence(zone, kind), "-inf", lapsed)
             with redis_errors():

@@ -14,6 +14,10 @@ class DecoderMetrics:
         self.messages = Counter("decoder_messages", "Messages decoded.", registry=self.registry)
         # Features on the campus: each becomes a document, and counts in its windows.
         self.positions = Counter("decoder_positions", "Positions on the campus.", registry=self.registry)
+        # Positions that a device could only have reached faster than IMPLAUSIBLE_SPEED; they count all the same.
+        self.implausible = Counter(
+            "decoder_implausible_positions", "Positions marked as implausible.", registry=self.registry
+        )
         # Features outside the campus: this number is all that is kept of them.
         self.outside = Counter("decoder_outside", "Positions outside the campus.", registry=self.registry)
         # Messages or features that could not be used; reason is one of core.errors.Reason.

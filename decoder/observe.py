@@ -1,12 +1,14 @@
 """Stage 1: raw messages become presence, windows and positions."""
 
+from functools import partial
 from time import perf_counter
 
 from core.clock import Clock
 from core.errors import Reason
 from core.messages import DeadLetter, RawMessage
-from decoder.batch import BatchDecoder
-from decoder.effects import Effects
+from decoder.batch import Batch, BatchDecoder
+from decoder.campus import CampusFollower
+from decoder.effects import Applied, Effects, StaleFence
 from decoder.group import Entry
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
@@ -20,28 +22,37 @@ class Observer:
         *,
         partition: int,
         decoder: BatchDecoder,
+        campus: CampusFollower,
         effects: Effects,
         clock: Clock,
         metrics: DecoderMetrics,
     ) -> None:
         self._partition = partition
         self._decoder = decoder
+        self._campus = campus
         self._effects = effects
         self._clock = clock
         self._metrics = metrics
 
     async def __call__(self, entries: list[Entry]) -> None:
-        """Decode a batch, and make its effects and acknowledge it, all in one."""
+        """Decode a batch, make its effects and acknowledge it, all in one."""
         started = perf_counter()
-        batch = self._decoder.decode(*self._messages(entries))
+        messages, malformed = self._messages(entries)
         entry_ids = [entry_id for entry_id, _ in entries]
-        await until_available(
-            "observe",
-            self._metrics,
-            lambda: self._effects.apply(batch, partition=self._partition, entry_ids=entry_ids, now=self._clock()),
-        )
+        while True:
+            batch = self._decoder.decode(messages, malformed)
+            try:
+                applied = await until_available("observe", self._metrics, partial(self._apply, batch, entry_ids))
+            except StaleFence:
+                await until_available("observe", self._metrics, self._campus.refresh)
+            else:
+                break
         self._metrics.count(batch)
+        self._metrics.implausible.inc(applied.implausible)
         self._metrics.observe_seconds.observe(perf_counter() - started)
+
+    async def _apply(self, batch: Batch, entry_ids: list[bytes]) -> Applied:
+        return await self._effects.apply(batch, partition=self._partition, entry_ids=entry_ids, now=self._clock())
 
     def _messages(self, entries: list[Entry]) -> tuple[list[RawMessage], list[DeadLetter]]:
         messages, malformed = [], []

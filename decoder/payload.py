@@ -1,4 +1,4 @@
-"""What a device sends: base64 of GeoJSON, taken apart into its features."""
+"""What a device sends: base64 of GeoJSON. The common case is decoded in one step, straight into typed values."""
 
 import base64
 import binascii
@@ -8,58 +8,46 @@ import msgspec
 from core.errors import InvalidMessage, Reason
 
 MAX_FEATURES = 500
-_GEOMETRIES = {"Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon", "GeometryCollection"}
 
 
-class Feature(msgspec.Struct, frozen=True):
-    """A Feature, its parts not yet decoded; `text` is all of it, as it was sent."""
+class Point(msgspec.Struct, frozen=True, tag_field="type", tag="Point"):
+    """A GeoJSON Point, its coordinates not yet checked."""
 
-    geometry: msgspec.Raw
-    properties: msgspec.Raw
-    text: bytes
+    coordinates: list[float]
 
 
-class _Head(msgspec.Struct, frozen=True):
-    """As much of a GeoJSON object as tells what it is; other members are skipped."""
+class Properties(msgspec.Struct, frozen=True):
+    """The properties that we read; others are skipped."""
 
-    type: str
-    features: list[msgspec.Raw] | None = None
-    geometry: msgspec.Raw = msgspec.Raw(b"null")
-    properties: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_decode_head = msgspec.json.Decoder(_Head).decode
+    device_id: str | None = None
+    timestamp: str | int | float | None = None
+    accuracy: float | None = None
+    speed: float | None = None
+    heading: float | None = None
 
 
-def features(payload: bytes) -> list[Feature]:
-    """The features of a payload; a bare Point becomes one without properties.
+class Feature(msgspec.Struct, frozen=True, tag_field="type", tag="Feature"):
+    """A GeoJSON Feature with a Point."""
 
-    Members of a FeatureCollection are not looked into: see `read_feature`. Raises InvalidMessage with the reasons
-    not_base64, not_json, not_geojson, not_a_point or too_many_features.
-    """
-    text = _text(payload)
-    head = _head(text)
-    match head.type:
-        case "Feature":
-            return [Feature(head.geometry, head.properties, text)]
-        case "FeatureCollection":
-            if head.features is None:
-                raise InvalidMessage(Reason.NOT_GEOJSON, "a FeatureCollection without a list of features")
-            if len(head.features) > MAX_FEATURES:
-                raise InvalidMessage(
-                    Reason.TOO_MANY_FEATURES,
-                    f"{len(head.features)} features: send {MAX_FEATURES} in one message at the most",
-                )
-            return [_member(bytes(feature)) for feature in head.features]
-        case "Point":
-            return [Feature(msgspec.Raw(text), msgspec.Raw(b"null"), text)]
-        case other if other in _GEOMETRIES:
-            raise InvalidMessage(Reason.NOT_A_POINT, f"a {other}: send a Point")
-        case _:
-            raise InvalidMessage(Reason.NOT_GEOJSON, "send a Feature, a FeatureCollection or a Point")
+    geometry: Point
+    properties: Properties | None = None
 
 
-def _text(payload: bytes) -> bytes:
+class Collection(msgspec.Struct, frozen=True, tag_field="type", tag="FeatureCollection"):
+    """A GeoJSON FeatureCollection, its members not yet decoded: a bad one must not cost its neighbours."""
+
+    features: list[msgspec.Raw]
+
+
+decode_document = msgspec.json.Decoder(Feature | Collection | Point).decode
+"""Decodes a whole payload's JSON; any error means that `decoder.diagnosis` is to find the reason."""
+decode_member = msgspec.json.Decoder(Feature).decode
+"""The same for a member of a FeatureCollection."""
+DECODE_ERRORS = (msgspec.DecodeError, RecursionError)
+
+
+def text_of(payload: bytes) -> bytes:
+    """The JSON in a payload, as UTF-8. Raises InvalidMessage with the reason not_base64 or not_json."""
     try:
         text = base64.b64decode(payload, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -71,23 +59,11 @@ def _text(payload: bytes) -> bytes:
     return text
 
 
-def _head(text: bytes) -> _Head:
-    try:
-        return _decode_head(text)
-    except msgspec.ValidationError as error:
-        raise InvalidMessage(Reason.NOT_GEOJSON, f"not a GeoJSON object: {error}") from error
-    except msgspec.DecodeError as error:
-        raise InvalidMessage(Reason.NOT_JSON, f"{error}; NaN and Infinity are not JSON") from error
-    except RecursionError as error:
-        raise InvalidMessage(Reason.NOT_JSON, "nested too deeply") from error
-
-
-def _member(text: bytes) -> Feature:
-    """A member of a FeatureCollection; what is wrong with it shows when it is read, so that its neighbours are used."""
-    try:
-        head = _head(text)
-    except InvalidMessage:
-        return Feature(msgspec.Raw(b"null"), msgspec.Raw(b"null"), text)
-    if head.type != "Feature":
-        return Feature(msgspec.Raw(b"null"), msgspec.Raw(b"null"), text)
-    return Feature(head.geometry, head.properties, text)
+def checked_size(collection: Collection) -> Collection:
+    """The collection, unchanged. Raises InvalidMessage (too_many_features) for more than `MAX_FEATURES`."""
+    count = len(collection.features)
+    if count > MAX_FEATURES:
+        raise InvalidMessage(
+            Reason.TOO_MANY_FEATURES, f"{count} features: send {MAX_FEATURES} in one message at the most"
+        )
+    return collection

@@ -31,6 +31,9 @@ class DecoderSettings(DocumentSettings, TimeseriesSettings, CampusSettings, OpsS
         default=None, description="Key of the device hashes, 64 hexadecimal digits; unset: one is made in DATA_DIR."
     )
     dead_letters_max: int = Field(default=1000, ge=1, le=1_000_000, description="Dead letters that are kept.")
+    implausible_speed: float = Field(
+        default=70.0, gt=0, description="Metres a second; a position that would take more is marked in its document."
+    )
     observe_batch: int = Field(default=500, ge=1, le=10_000, description="Raw messages to a batch.")
     archive_batch: int = Field(default=20, ge=1, le=1000, description="Entries of the positions stream to a batch.")
     rollup_batch: int = Field(default=1000, ge=1, le=10_000, description="Windows to a batch.")

@@ -9,6 +9,7 @@ from core.redis import Redis
 from core.runtime import Stop
 from decoder.archive import Archiver
 from decoder.batch import BatchDecoder
+from decoder.campus import CampusFollower
 from decoder.consumer import Consumer, Work
 from decoder.devices import DeviceHasher
 from decoder.effects import Effects
@@ -44,13 +45,16 @@ class Assembly:
             zone=ZoneInfo(settings.campus_timezone),
             presence_ttl=settings.presence_ttl,
             dead_letters_max=settings.dead_letters_max,
+            implausible_speed=settings.implausible_speed,
         )
-        stages: Stages = {}
+        follower = CampusFollower(client=self._client, decoder=decoder, file=campus, metrics=self._metrics)
+        stages: Stages = {"campus": follower.run}
         for partition in range(settings.partitions):
             group = self._group(streams.raw(partition), streams.OBSERVE_GROUP)
             observer = Observer(
                 partition=partition,
                 decoder=decoder,
+                campus=follower,
                 effects=effects,
                 clock=self._clock,
                 metrics=self._metrics,
@@ -58,7 +62,7 @@ class Assembly:
             stages[f"observe-{partition}"] = self._consumer("observe", group, observer, settings.observe_batch).run
         stages["housekeeping"] = Housekeeping(
             client=self._client,
-            zones=[zone.id for zone in campus.everything],
+            zones=lambda: decoder.fence.zone_ids,
             presence_ttl=settings.presence_ttl,
             forget_after=settings.forget_after,
             clock=self._clock,

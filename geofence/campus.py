@@ -58,7 +58,17 @@ def load_campus(path: Path | None) -> Campus:
     id of its own and a valid Polygon or MultiPolygon, of which some part lies on the campus. Raises InvalidCampus.
     """
     file = path or DEFAULT_CAMPUS
-    features = _features(file)
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise InvalidCampus(f"{file}: cannot read it: {error.strerror}. Check the path and its permissions") from error
+    return parse_campus(data, str(file))
+
+
+def parse_campus(data: bytes, file: str) -> Campus:
+    """The campus in the text of a GeoJSON file; `file` is its name in errors. Raises InvalidCampus as `load_campus`."""
+    features = _features(data, file)
     zones: dict[str, Zone] = {}
     for index, feature in enumerate(features):
         try:
@@ -76,12 +86,16 @@ def load_campus(path: Path | None) -> Campus:
     return campus
 
 
-def _features(file: Path) -> list[object]:
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise InvalidCampus(f"{file}: cannot read it: {error.strerror}. Check the path and its permissions") from error
+def changed_zones(old: Campus, new: Campus) -> set[str]:
+    """The ids of what is in `old`, and not in `new`, or there with another shape."""
+    return {
+        zone.id
+        for zone in old.everything
+        if zone.id not in new.by_id or not shapely.equals_exact(zone.geometry, new.by_id[zone.id].geometry)
+    }
+
+
+def _features(data: bytes, file: str) -> list[object]:
     if len(data) > MAX_FILE_BYTES:
         raise InvalidCampus(f"{file}: it is larger than {MAX_FILE_BYTES:,} bytes: simplify its outlines")
     try:
@@ -104,7 +118,7 @@ def _named(feature: object, index: int) -> str:
     return f"feature {known[:80]!r} ({number})" if known else f"feature {number}"
 
 
-def _boundary(file: Path, zones: Mapping[str, Zone]) -> Zone:
+def _boundary(file: str, zones: Mapping[str, Zone]) -> Zone:
     boundaries = [zone for zone in zones.values() if zone.role == "boundary"]
     match boundaries:
         case [boundary]:
@@ -120,7 +134,7 @@ def _boundary(file: Path, zones: Mapping[str, Zone]) -> Zone:
             raise AssertionError(boundaries)
 
 
-def _check_overlap(file: Path, campus: Campus) -> None:
+def _check_overlap(file: str, campus: Campus) -> None:
     outline = campus.boundary.geometry
     for zone in campus.zones:
         if shapely.relate_pattern(outline, zone.geometry, SHARED_AREA):

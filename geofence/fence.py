@@ -10,9 +10,13 @@ from geofence.campus import Campus
 class Geofence:
     """Answers for many positions at once where they are. Outlines belong to their zone."""
 
-    def __init__(self, campus: Campus) -> None:
-        """Index the zones, once; the fence never changes afterwards."""
+    def __init__(self, campus: Campus, *, version: str | None = None) -> None:
+        """Index the zones, once; the fence never changes afterwards. `version` is the campus's own unless given."""
         self._campus_id = campus.boundary.id
+        self.version = version or campus.version
+        """Tells this geometry from others."""
+        self.zone_ids = tuple(zone.id for zone in campus.everything)
+        """The campus, then its zones."""
         self._outline = campus.boundary.geometry
         zones = sorted(campus.zones, key=lambda zone: zone.id)
         self._ids = [zone.id for zone in zones]

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from core import streams
 from core.messages import DeadLetter, Kind, Position, RawMessage, Role
 from decoder.batch import Batch, BatchDecoder
+from decoder.campus import CampusFollower
 from decoder.devices import DeviceHasher
 from decoder.effects import Effects
 from decoder.group import Group
@@ -55,7 +56,18 @@ def decoder(fence: Geofence) -> BatchDecoder:
 
 @pytest.fixture
 def effects(redis_client: Redis) -> Effects:
-    return Effects(client=redis_client, zone=ZoneInfo("Europe/Dublin"), presence_ttl=TTL, dead_letters_max=100)
+    return Effects(
+        client=redis_client,
+        zone=ZoneInfo("Europe/Dublin"),
+        presence_ttl=TTL,
+        dead_letters_max=100,
+        implausible_speed=70,
+    )
+
+
+@pytest.fixture
+def follower(redis_client: Redis, decoder: BatchDecoder, metrics: DecoderMetrics) -> CampusFollower:
+    return CampusFollower(client=redis_client, decoder=decoder, file=load_campus(None), metrics=metrics)
 
 
 Apply = Callable[[Batch], Awaitable[None]]
@@ -100,14 +112,16 @@ def raw(payload: bytes, *, topic: str = "car-iotp", received_at: int = NOON) -> 
     return RawMessage(topic, "", Role.ANONYMOUS, received_at, payload)
 
 
-def position(device: str, at: int, *zones: str, kind: Kind = Kind.CAR) -> Position:
+def position(
+    device: str, at: int, *zones: str, kind: Kind = Kind.CAR, place: tuple[float, float] = LIBRARY
+) -> Position:
     return Position(
         kind=kind,
         device=device,
         observed_at=at,
         received_at=NOON,
-        longitude=LIBRARY[0],
-        latitude=LIBRARY[1],
+        longitude=place[0],
+        latitude=place[1],
         zones=("campus", *zones),
         cell="gc3gsuxx",
     )

@@ -128,7 +128,7 @@ async def test_a_batch_is_acknowledged_with_its_effects(
     await effects.apply(batch, partition=0, entry_ids=[entry_id], now=NOON)
     assert not await group.own(1)
     ((fields),) = await entries(redis_client, streams.positions(0))
-    assert decode_positions(fields[b"d"]) == batch.positions
+    assert decode_positions(fields) == batch.positions
     assert await dead_letters(redis_client) == [letter]
     assert await redis_client.hgetall(streams.TOTALS) == {
         b"messages": b"2",
@@ -158,3 +158,42 @@ async def test_dead_letters_are_capped_and_counted_all_the_same(redis_client: Re
     await apply(Batch(dead=letters))
     assert [letter.received_at for letter in await dead_letters(redis_client)] == list(range(50, 150))
     assert await redis_client.hget(streams.TOTALS, "dead:not_json") == b"150"
+
+
+async def marked(client: Redis) -> list[bool]:
+    return [
+        each.implausible for fields in await entries(client, streams.positions(0)) for each in decode_positions(fields)
+    ]
+
+
+NEAR, FAR = (-8.5734, 52.6733), (-8.5634, 52.6733)
+"""675 m apart."""
+
+
+async def test_a_device_that_would_have_had_to_fly_is_marked(redis_client: Redis, apply: Apply) -> None:
+    await apply(Batch(positions=[position("a", NOON - 10_000, place=NEAR)]))
+    await apply(Batch(positions=[position("a", NOON - 1_000, place=FAR)]))
+    await apply(Batch(positions=[position("a", NOON, place=FAR)]))
+    assert await marked(redis_client) == [False, True, False]
+
+
+async def test_a_device_that_can_have_driven_is_not_marked(redis_client: Redis, apply: Apply) -> None:
+    await apply(Batch(positions=[position("a", NOON - 10_000, place=NEAR), position("a", NOON, place=FAR)]))
+    await apply(Batch(positions=[position("b", NOON, place=FAR)]))
+    assert await marked(redis_client) == [False, False, False]
+
+
+async def test_within_a_batch_the_newest_before_counts_and_a_repetition_is_no_jump(
+    redis_client: Redis, apply: Apply
+) -> None:
+    there = position("a", NOON - 5_000, place=FAR)
+    await apply(Batch(positions=[position("a", NOON - 6_000, place=NEAR), there, there]))
+    await apply(Batch(positions=[there]))
+    assert await marked(redis_client) == [False, True, False, False]
+
+
+async def test_a_mark_changes_no_count(redis_client: Redis, apply: Apply) -> None:
+    await apply(Batch(positions=[position("a", NOON - 1000, "main", place=NEAR)]))
+    await apply(Batch(positions=[position("a", NOON, "schuman", place=FAR)]))
+    present = await presence_now(redis_client, ["campus", "main", "schuman"], now=NOON, ttl=TTL)
+    assert [kinds[Kind.CAR].devices for kinds in present.values()] == [1, 0, 1]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from core.clock import format_rfc3339
 from core.errors import InvalidMessage, Reason
 from core.messages import RawMessage, Role
-from decoder.feature import MAX_FUTURE_MS, Fix, read_feature
-from decoder.payload import features
+from decoder.batch import _outcomes
+from decoder.feature import MAX_FUTURE_MS, Fix
 from tests.conftest import NOON
 
 POINT = {"type": "Point", "coordinates": [-8.57, 52.67]}
@@ -28,8 +28,19 @@ def message(payload: bytes = b"", *, user: str = "", role: Role = Role.ANONYMOUS
     return RawMessage("car-iotp", user, role, NOON, payload)
 
 
+def outcomes(
+    payload: bytes, *, user: str = "", role: Role = Role.ANONYMOUS
+) -> list[Fix | tuple[InvalidMessage, bytes]]:
+    return list(_outcomes(message(payload, user=user, role=role)))
+
+
 def fixes(payload: bytes, *, user: str = "", role: Role = Role.ANONYMOUS) -> list[Fix]:
-    return [read_feature(found, message(user=user, role=role)) for found in features(payload)]
+    found = []
+    for outcome in outcomes(payload, user=user, role=role):
+        if not isinstance(outcome, Fix):
+            raise outcome[0]
+        found.append(outcome)
+    return found
 
 
 def refusal(payload: bytes, *, user: str = "", role: Role = Role.ANONYMOUS) -> InvalidMessage:
@@ -110,11 +121,15 @@ def test_500_features_are_read_and_501_are_too_many() -> None:
 
 
 def test_a_bad_member_of_a_collection_leaves_its_neighbours_usable() -> None:
-    collection = encoded({"type": "FeatureCollection", "features": [feature(), 7, feature(device_id="car")]})
-    first, bad, last = features(collection)
-    assert read_feature(first, message()).device_id == "bus"
-    assert bad.text == b"7"
-    assert read_feature(last, message()).device_id == "car"
+    first, bad, last = outcomes(
+        encoded({"type": "FeatureCollection", "features": [feature(), 7, feature(device_id="car")]})
+    )
+    assert isinstance(first, Fix)
+    assert first.device_id == "bus"
+    assert not isinstance(bad, Fix)
+    assert bad[1] == base64.b64encode(b"7")
+    assert isinstance(last, Fix)
+    assert last.device_id == "car"
 
 
 @pytest.mark.parametrize("role", [Role.CAR, Role.MOBILE])
@@ -192,14 +207,11 @@ geojson_like = st.fixed_dictionaries(
 @given(st.binary(max_size=300) | st.binary(max_size=300).map(base64.b64encode) | geojson_like.map(encoded))
 def test_any_payload_is_read_or_refused_with_a_reason(payload: bytes) -> None:
     try:
-        found = features(payload)
+        found = outcomes(payload)
     except InvalidMessage:
         return
-    for each in found:
-        try:
-            fix = read_feature(each, message(payload))
-        except InvalidMessage:
-            continue
-        assert -180 <= fix.longitude <= 180
-        assert -90 <= fix.latitude <= 90
-        assert 0 <= fix.observed_at <= NOON + MAX_FUTURE_MS
+    for outcome in found:
+        if isinstance(outcome, Fix):
+            assert -180 <= outcome.longitude <= 180
+            assert -90 <= outcome.latitude <= 90
+            assert 0 <= outcome.observed_at <= NOON + MAX_FUTURE_MS

@@ -16,7 +16,8 @@ from core.messages import Kind, Position, encode_positions
 from core.runtime import Stop
 from decoder.archive import Archiver
 from decoder.batch import Batch, BatchDecoder
-from decoder.effects import Effects
+from decoder.campus import CampusFollower
+from decoder.effects import Applied, Effects
 from decoder.group import Group
 from decoder.housekeeping import Housekeeping
 from decoder.metrics import DecoderMetrics
@@ -120,18 +121,24 @@ async def test_messages_become_documents_and_points_whatever_dies_in_between(
 
 
 async def test_a_lost_answer_is_not_counted_twice(
-    redis_client: Redis, effects: Effects, decoder: BatchDecoder, group_of: GroupOf, metrics: DecoderMetrics
+    redis_client: Redis,
+    effects: Effects,
+    decoder: BatchDecoder,
+    group_of: GroupOf,
+    metrics: DecoderMetrics,
+    follower: CampusFollower,
 ) -> None:
     """Redis did the work, and the answer never arrived."""
 
     class Forgetful:
         lost = False
 
-        async def apply(self, batch: Batch, *, partition: int, entry_ids: Sequence[bytes], now: int) -> None:
-            await effects.apply(batch, partition=partition, entry_ids=entry_ids, now=now)
+        async def apply(self, batch: Batch, *, partition: int, entry_ids: Sequence[bytes], now: int) -> Applied:
+            applied = await effects.apply(batch, partition=partition, entry_ids=entry_ids, now=now)
             if not self.lost:
                 self.lost = True
                 raise Unavailable("the line is dead", retry_after=0.001)
+            return applied
 
     group = group_of("a")
     await group.create()
@@ -139,6 +146,7 @@ async def test_a_lost_answer_is_not_counted_twice(
     observer = Observer(
         partition=0,
         decoder=decoder,
+        campus=follower,
         effects=cast("Effects", Forgetful()),
         clock=HandClock(),
         metrics=metrics,
@@ -149,13 +157,20 @@ async def test_a_lost_answer_is_not_counted_twice(
 
 
 async def test_an_entry_that_no_broker_wrote_is_a_dead_letter_and_stops_nothing(
-    redis_client: Redis, effects: Effects, decoder: BatchDecoder, group_of: GroupOf, metrics: DecoderMetrics
+    redis_client: Redis,
+    effects: Effects,
+    decoder: BatchDecoder,
+    group_of: GroupOf,
+    metrics: DecoderMetrics,
+    follower: CampusFollower,
 ) -> None:
     group = group_of("a")
     await group.create()
     await redis_client.xadd(streams.raw(0), {"hello": "world"})
     await accepted(redis_client, payload("a", NOON))
-    observer = Observer(partition=0, decoder=decoder, effects=effects, clock=HandClock(), metrics=metrics)
+    observer = Observer(
+        partition=0, decoder=decoder, campus=follower, effects=effects, clock=HandClock(), metrics=metrics
+    )
     await observer(await group.read(10))
     assert [letter.reason for letter in await dead_letters(redis_client)] == [Reason.MALFORMED_ENTRY]
     assert await redis_client.hget(streams.TOTALS, "positions") == b"1"
@@ -194,7 +209,9 @@ async def test_a_document_that_is_refused_for_ever_is_a_dead_letter_and_the_stag
 async def test_presence_that_has_lapsed_is_removed(redis_client: Redis, clock: HandClock) -> None:
     key = streams.presence("main", "car")
     await redis_client.zadd(key, {"old": NOON - TTL * 1000, "new": NOON - TTL * 1000 + 1})
-    housekeeping = Housekeeping(client=redis_client, zones=["main"], presence_ttl=TTL, forget_after=60, clock=clock)
+    housekeeping = Housekeeping(
+        client=redis_client, zones=lambda: ["main"], presence_ttl=TTL, forget_after=60, clock=clock
+    )
     await housekeeping.tidy()
     assert await redis_client.zrange(key, 0, -1) == [b"new"]
 
@@ -212,7 +229,7 @@ async def test_the_append_only_file_is_rewritten_after_messages_and_only_then(
     await redis_client.config_set("appendonly", "yes")
     try:
         await eventually(calm)
-        housekeeping = Housekeeping(client=redis_client, zones=[], presence_ttl=TTL, forget_after=60, clock=clock)
+        housekeeping = Housekeeping(client=redis_client, zones=list, presence_ttl=TTL, forget_after=60, clock=clock)
         before = await rewrites()
         await redis_client.hincrby(streams.TOTALS, "messages", 1)
         for expected in (1, 1):

@@ -1,0 +1,131 @@
+"""Zones that change while decoders run."""
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from redis.asyncio import Redis
+
+from core import streams
+from core.errors import Unavailable
+from core.messages import Kind, decode_positions
+from core.presence import presence_now
+from core.zones import StoredCampus, replace_campus, stored_campus, stored_version
+from decoder.batch import Batch, BatchDecoder
+from decoder.campus import CampusFollower
+from decoder.effects import Effects, StaleFence
+from decoder.group import Group
+from decoder.metrics import DecoderMetrics
+from decoder.observe import Observer
+from geofence import Campus, changed_zones, load_campus, parse_campus
+from tests.conftest import NOON, entries
+from tests.decoder.conftest import LIBRARY, TTL, Apply, HandClock, position, raw
+
+FILE = load_campus(None)
+GroupOf = Callable[[str], Group]
+
+
+def without(zone: str) -> tuple[Campus, StoredCampus]:
+    """The campus after a zone was deleted."""
+    collection = cast("Any", FILE.as_feature_collection())
+    kept = [feature for feature in collection["features"] if feature["id"] != zone]
+    geojson = json.dumps({**collection, "features": kept}).encode()
+    campus = parse_campus(geojson, "a test")
+    return campus, StoredCampus(campus.version, geojson)
+
+
+async def replaced(client: Redis, zone: str) -> StoredCampus:
+    campus, stored = without(zone)
+    assert await replace_campus(client, stored, replaces=FILE.version, changed=changed_zones(FILE, campus))
+    return stored
+
+
+def fix(device: str = "bus", at: int = NOON) -> bytes:
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Point", "coordinates": list(LIBRARY)},
+        "properties": {"device_id": device, "timestamp": at},
+    }
+    return base64.b64encode(json.dumps(feature).encode())
+
+
+async def test_what_was_fenced_with_an_old_geometry_has_no_effect(
+    redis_client: Redis, effects: Effects, group_of: GroupOf
+) -> None:
+    group = group_of("a")
+    await group.create()
+    await redis_client.xadd(streams.raw(0), {"n": 1})
+    entry_ids = [entry_id for entry_id, _ in await group.read(1)]
+    await replaced(redis_client, "main")
+    batch = Batch(fence=FILE.version, positions=[position("a", NOON, "main")])
+    with pytest.raises(StaleFence):
+        await effects.apply(batch, partition=0, entry_ids=entry_ids, now=NOON)
+    assert [entry_id for entry_id, _ in await group.own(1)] == entry_ids
+    assert not await redis_client.keys("presence:*")
+
+
+async def test_a_decoder_takes_up_the_new_geometry_and_decodes_the_batch_again(
+    redis_client: Redis,
+    effects: Effects,
+    decoder: BatchDecoder,
+    follower: CampusFollower,
+    group_of: GroupOf,
+    metrics: DecoderMetrics,
+) -> None:
+    group = group_of("a")
+    await group.create()
+    await redis_client.xadd(streams.raw(0), raw(fix()).encode())  # type: ignore[arg-type]
+    stored = await replaced(redis_client, "glucksman-library")
+    observer = Observer(
+        partition=0, decoder=decoder, campus=follower, effects=effects, clock=HandClock(), metrics=metrics
+    )
+    await observer(await group.read(1))
+    (fields,) = await entries(redis_client, streams.positions(0))
+    (found,) = decode_positions(fields)
+    assert (found.zones, found.fence) == (("campus",), stored.version)
+
+
+async def test_a_deleted_zone_takes_its_counts_with_it(redis_client: Redis, apply: Apply) -> None:
+    await apply(Batch(positions=[position("a", NOON, "main", "schuman")]))
+    await replaced(redis_client, "main")
+    present = await presence_now(redis_client, ["campus", "main", "schuman"], now=NOON, ttl=TTL)
+    assert [kinds[Kind.CAR].devices for kinds in present.values()] == [1, 0, 1]
+
+
+async def test_of_two_changes_at_once_one_is_refused(redis_client: Redis) -> None:
+    stored = await replaced(redis_client, "main")
+    assert not await replace_campus(redis_client, stored, replaces=FILE.version, changed=[])
+    assert await stored_version(redis_client) == stored.version
+    assert await replace_campus(redis_client, StoredCampus("next", b"{}"), replaces=stored.version, changed=[])
+
+
+async def test_without_a_campus_in_redis_the_file_holds(
+    redis_client: Redis, decoder: BatchDecoder, follower: CampusFollower
+) -> None:
+    assert await stored_campus(redis_client) is None
+    stored = await replaced(redis_client, "main")
+    await follower.refresh()
+    assert decoder.fence.version == stored.version
+    await redis_client.delete(streams.CAMPUS)
+    await follower.refresh()
+    assert decoder.fence.version == FILE.version
+
+
+async def test_a_campus_in_redis_that_cannot_be_used_is_waited_for(
+    redis_client: Redis, follower: CampusFollower
+) -> None:
+    await redis_client.hset(streams.CAMPUS, mapping={"version": "1", "geojson": "{}"})
+    with pytest.raises(Unavailable, match="the campus in Redis"):
+        await follower.refresh()
+
+
+def test_what_has_changed_is_what_is_gone_or_has_another_shape() -> None:
+    campus, _ = without("main")
+    assert changed_zones(FILE, campus) == {"main"}
+    assert changed_zones(campus, FILE) == set()
+    collection = json.loads(json.dumps(FILE.as_feature_collection()))
+    collection["features"][1]["geometry"]["coordinates"][0][1][0] += 0.0001
+    moved = parse_campus(json.dumps(collection).encode(), "a test")
+    assert changed_zones(FILE, moved) == {FILE.zones[0].id}
