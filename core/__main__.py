@@ -47,7 +47,9 @@ def _show(found: Status) -> None:
     table = Table("what", "count")
     table.columns[1].justify = "right"
     for name, count in found.backlogs.items():
-        table.add_row(f"waiting in {name}", str(count))
+        oldest = found.oldest_seconds.get(name)
+        age = "" if oldest is None else f", the oldest for {oldest:.0f} s"
+        table.add_row(f"waiting in {name}{age}", str(count))
     table.add_row("dead letters kept", str(found.dead_letters), end_section=True)
     for name, count in found.totals.items():
         table.add_row(f"{name}, ever", str(count))

@@ -29,12 +29,16 @@ def parse_rfc3339(text: str) -> int:
     # fromisoformat also reads other profiles of ISO 8601 (20190218T085805Z, week dates, no offset): refused here.
     if not _RFC3339.fullmatch(text):
         raise ValueError("not an RFC 3339 time with an offset from UTC, such as 2019-02-18T08:58:05Z")
-    moment = datetime.fromisoformat(text.upper())
-    delta = moment - _EPOCH
-    milliseconds = (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
+    milliseconds = to_milliseconds(datetime.fromisoformat(text.upper()))
     if not EARLIEST_MS <= milliseconds <= LATEST_MS:
         raise ValueError("the time is before 1970 or after 9999")
     return milliseconds
+
+
+def to_milliseconds(moment: datetime) -> int:
+    """Whole milliseconds since the epoch of a time that has an offset from UTC; what is below them is cut off."""
+    delta = moment - _EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
 
 
 def format_rfc3339(milliseconds: int) -> str:

@@ -32,7 +32,7 @@ INGEST_TOPICS = {"car-iotp": Kind.CAR, "mobile-iotp": Kind.MOBILE}
 
 def ingest_kind(topic: str) -> Kind | None:
     """The kind of device that publishes to a topic; None for a topic that is not for positions."""
-    return INGEST_TOPICS.get(topic.partition("/")[0])
+    return INGEST_TOPICS.get(topic) or INGEST_TOPICS.get(topic.partition("/")[0])
 
 
 class RawMessage(msgspec.Struct, frozen=True):

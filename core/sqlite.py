@@ -26,7 +26,7 @@ class SqliteFile:
     """
 
     def __init__(self, path: Path, *, schema: str) -> None:
-        """`schema` is one statement that changes nothing where the table exists."""
+        """`schema` is statements, with semicolons, that change nothing where their tables exist."""
         self._path = path
         self._schema = schema
         # One thread: a connection does one thing at a time, and its commits wait for the disk.
@@ -89,7 +89,7 @@ class SqliteFile:
             _enter_wal_mode(connection)
             # Who writes acknowledges afterwards what it wrote from: so it must have reached the disk.
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(self._schema)
+            connection.executescript(self._schema)
         except BaseException:
             connection.close()
             raise

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from core import streams
+from core.backlog import read_backlogs
 from core.redis import Redis, redis_errors
 
 
@@ -13,6 +14,8 @@ class Status:
 
     backlogs: dict[str, int]
     """What each stage has yet to do: entries of `raw` and `positions` by stream, and dirty windows."""
+    oldest_seconds: dict[str, float]
+    """Age of the oldest of them by stream, where there is one."""
     totals: dict[str, int]
     """Lifetime counts, in alphabetical order: see `core.streams`."""
     dead_letters: int
@@ -20,23 +23,23 @@ class Status:
 
 
 async def read_status(client: Redis, partitions: int) -> Status:
-    """Ask Redis, in one round trip. Raises Unavailable if it does not answer."""
-    names = [
-        *(streams.raw(partition) for partition in range(partitions)),
-        *(streams.positions(partition) for partition in range(partitions)),
+    """Ask Redis, in a few round trips. Raises Unavailable if it does not answer."""
+    # Groups that somebody else has added read the same streams; they are no stages.
+    stages = [
+        backlog
+        for backlog in await read_backlogs(client, partitions)
+        if backlog.group in (streams.OBSERVE_GROUP, streams.ARCHIVE_GROUP)
     ]
     async with client.pipeline(transaction=False) as pipeline:
-        for name in names:
-            # Entries that are done are cut off at once: what is there is what is left to do.
-            pipeline.xlen(name)
         pipeline.zcard(streams.DIRTY_WINDOWS)
         pipeline.xlen(streams.DEAD)
         pipeline.hgetall(streams.TOTALS)
         with redis_errors():
-            *backlogs, dirty, dead, totals = await pipeline.execute()
+            dirty, dead, totals = await pipeline.execute()
     counted = {name.decode(): int(count) for name, count in cast("dict[bytes, Any]", totals).items()}
     return Status(
-        backlogs=dict(zip(names, backlogs, strict=True)) | {streams.DIRTY_WINDOWS: dirty},
+        backlogs={stage.stream: stage.entries for stage in stages} | {streams.DIRTY_WINDOWS: dirty},
+        oldest_seconds={stage.stream: stage.oldest_seconds for stage in stages if stage.oldest_seconds is not None},
         totals=dict(sorted(counted.items())),
         dead_letters=dead,
     )

@@ -11,8 +11,9 @@ Where the devices are, and which windows they were in:
 
     campus                           hash        the campus, once somebody has changed a zone: `version`, `geojson`.
                                                  From then on it holds, and not the file
-    device:{d}                       hash        of the newest position: `at` (ms), `zones` (ids, joined by commas),
-                                                 `lon`, `lat` (degrees). Newest wins. Lives as long as presence does
+    device:{d}                       string      of the newest position, joined by commas: event time (ms), longitude,
+                                                 latitude (degrees), ids of its zones. Newest wins. Lives as long as
+                                                 presence does
     presence:{zone}:{kind}           sorted set  device -> event time (ms) of its newest position there. Present now are
                                                  those younger than PRESENCE_TTL
     window:{width}:{start}:{zone}:{kind}  set    distinct devices of one window; `start` in ms. Lives for the window's
@@ -26,6 +27,7 @@ And beside them:
     totals           hash     lifetime counts: messages, positions, outside, dead:{reason}. Written together with the
                               acknowledgement, so they are exact whatever dies; only a batch that two decoders had at
                               once, for it took longer than CLAIM_AFTER, can count twice in part
+                              `replayed` and `dropped` are the dead letters that somebody has replayed or dropped
 
 `{p}` is the number of a partition in braces: a Redis Cluster hash tag, one slot a partition. Entries are acknowledged
 after their effects, and cut off below the oldest entry that is still pending, never before.
@@ -37,6 +39,10 @@ CAMPUS = "campus"
 DEAD = "dead"
 DIRTY_WINDOWS = "windows:dirty"
 TOTALS = "totals"
+DEAD_TOTAL = "dead:"
+"""How the totals of dead letters begin; the reason follows."""
+REPLAYED = "replayed"
+DROPPED = "dropped"
 OBSERVE_GROUP = "observe"
 ARCHIVE_GROUP = "archive"
 

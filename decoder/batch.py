@@ -2,9 +2,10 @@
 
 import base64
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from core.errors import InvalidMessage, Reason
@@ -12,7 +13,16 @@ from core.messages import DeadLetter, Kind, Position, RawMessage, ingest_kind
 from decoder.devices import DeviceHasher
 from decoder.diagnosis import refuse_document, refuse_member
 from decoder.feature import Fix, fix_of
-from decoder.payload import DECODE_ERRORS, Collection, checked_size, decode_document, decode_member, text_of
+from decoder.payload import (
+    DECODE_ERRORS,
+    Collection,
+    Feature,
+    Point,
+    checked_size,
+    decode_document,
+    decode_member,
+    text_of,
+)
 from geofence import Geofence, cell
 
 MAX_TOPIC = 200
@@ -31,7 +41,7 @@ class Batch:
     """Increments of the hash `totals` (core/streams.py); dead letters are counted where they are buried."""
 
 
-Outcome = tuple[RawMessage, Kind, Fix]
+Found = tuple[RawMessage, Kind, Fix]
 Located = tuple[float, float, DeadLetter]
 """Something unusable, of which the place is known: longitude and latitude."""
 
@@ -47,16 +57,20 @@ class BatchDecoder:
         """The effects of `messages`, and of `malformed` entries beside them; never raises for what they hold."""
         fence = self.fence
         batch = Batch(fence=fence.version, dead=list(malformed))
-        fixes: list[Outcome] = []
+        fixes: list[Found] = []
         unusable: list[Located] = []
         for message in messages:
             try:
                 kind = _kind(message)
-                for outcome in _outcomes(message):
-                    if isinstance(outcome, Fix):
-                        fixes.append((message, kind, outcome))
-                    else:
-                        _bury(message, *outcome, batch=batch, unusable=unusable)
+                document = _document(message.payload)
+                if isinstance(document, Collection):
+                    for member in checked_size(document).features:
+                        try:
+                            fixes.append((message, kind, fix_of(_member(member), message)))
+                        except InvalidMessage as error:
+                            _bury(message, error, base64.b64encode(member), batch=batch, unusable=unusable)
+                else:
+                    fixes.append((message, kind, fix_of(document, message)))
             except InvalidMessage as error:
                 _bury(message, error, message.payload, batch=batch, unusable=unusable)
         batch.totals["messages"] = len(messages)
@@ -65,7 +79,7 @@ class BatchDecoder:
         batch.totals = +batch.totals
         return batch
 
-    def _locate(self, fence: Geofence, fixes: list[Outcome], batch: Batch) -> None:
+    def _locate(self, fence: Geofence, fixes: list[Found], batch: Batch) -> None:
         places = np.array([(fix.longitude, fix.latitude) for _, _, fix in fixes], dtype=np.float64).reshape(-1, 2)
         positions, hasher, version = batch.positions, self._hasher.hash, fence.version
         for (message, kind, fix), zones in zip(fixes, fence.locate(places[:, 0], places[:, 1]), strict=True):
@@ -100,25 +114,19 @@ def _kind(message: RawMessage) -> Kind:
     return kind
 
 
-def _outcomes(message: RawMessage) -> Iterator[Fix | tuple[InvalidMessage, bytes]]:
-    """The fix of each feature, or its error and its payload. Raises InvalidMessage for the message as a whole."""
-    text = text_of(message.payload)
+def _document(payload: bytes) -> Feature | Collection | Point:
+    text = text_of(payload)
     try:
-        document = decode_document(text)
+        return decode_document(text)
     except DECODE_ERRORS as error:
         refuse_document(text, error)
-    if not isinstance(document, Collection):
-        yield fix_of(document, message)
-        return
-    for member in checked_size(document).features:
-        try:
-            try:
-                feature = decode_member(member)
-            except DECODE_ERRORS as error:
-                refuse_member(bytes(member), error)
-            yield fix_of(feature, message)
-        except InvalidMessage as error:
-            yield error, base64.b64encode(member)
+
+
+def _member(text: msgspec.Raw) -> Feature:
+    try:
+        return decode_member(text)
+    except DECODE_ERRORS as error:
+        refuse_member(bytes(text), error)
 
 
 def _bury(message: RawMessage, error: InvalidMessage, payload: bytes, *, batch: Batch, unusable: list[Located]) -> None:

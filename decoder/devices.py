@@ -18,12 +18,14 @@ class DeviceHasher:
     def __init__(self, key: bytes) -> None:
         if len(key) != KEY_BYTES:
             raise BadSettings(f"DEVICE_KEY: {KEY_BYTES} bytes are needed, as {2 * KEY_BYTES} hexadecimal digits")
-        self._key = key
+        # Copied for each device: the key is taken in once.
+        self._keyed = hashlib.blake2b(digest_size=HASH_BYTES, key=key)
 
     def hash(self, kind: Kind, device_id: str) -> str:
         """32 hexadecimal digits. A car and a phone of the same name are two devices."""
-        named = f"{kind.value}\0{device_id}".encode()
-        return hashlib.blake2b(named, digest_size=HASH_BYTES, key=self._key).hexdigest()
+        hashed = self._keyed.copy()
+        hashed.update(f"{kind}\0{device_id}".encode())
+        return hashed.hexdigest()
 
 
 def device_key(configured: str | None, path: Path) -> bytes:

@@ -1,7 +1,7 @@
 -- All effects of one batch of raw entries, and their acknowledgement, together (keys: core/streams.py).
 -- KEYS: the raw stream, the positions stream.
 -- ARGV[1]: MessagePack of {group, entries = {id}, fence, now, ttl, keep, speed,
---   devices = {{device, kind, {{index, at, longitude, latitude, zones}}}}, windows = {{member, life, devices}},
+--   devices = {{device, kind, {{index, at, longitude, latitude, zones}}}}, windows = {{member, life, {number of a device}}},
 --   totals = {{name, increment}}, letters = {count of fields}, letters_max}
 --   with times and durations in milliseconds, degrees, metres a second, and zones joined by commas.
 -- ARGV[2]: the entry for the positions stream, empty if there is none. ARGV[3...]: fields and values of dead letters.
@@ -13,21 +13,36 @@ if fence and fence ~= batch.fence then
     return nil
 end
 
+-- Redis commands take many arguments, and Lua's stack holds some thousands: so call them with CHUNK at a time.
+local CHUNK = 1000
+local function in_chunks(arguments, call)
+    for first = 1, #arguments, CHUNK do
+        call(unpack(arguments, first, math.min(first + CHUNK - 1, #arguments)))
+    end
+end
+
 -- None of the entries is pending any more: another decoder has done this batch, or we have, and the answer was lost.
 local acknowledged = 0
-for first = 1, #batch.entries, 1000 do
-    local last = math.min(first + 999, #batch.entries)
-    acknowledged = acknowledged + redis.call('XACK', KEYS[1], batch.group, unpack(batch.entries, first, last))
-end
+in_chunks(batch.entries, function(...)
+    acknowledged = acknowledged + redis.call('XACK', KEYS[1], batch.group, ...)
+end)
 if acknowledged == 0 then
     return {0, 0}
 end
+trim(KEYS[1])
 
 -- Presence and windows are maxima and unions: it does no harm that a position comes twice, or in another order.
-local function each(zones, visit)
-    for zone in string.gmatch(zones, '[^,]+') do
-        visit(zone)
+local known = {}
+do
+    local keys = {}
+    for index, entry in ipairs(batch.devices) do
+        keys[index] = 'device:' .. entry[1]
     end
+    in_chunks(keys, function(...)
+        for _, value in ipairs(redis.call('MGET', ...)) do
+            known[#known + 1] = value
+        end
+    end)
 end
 
 -- Metres between two places less than a few hundred kilometres apart (equirectangular; mean radius of the earth).
@@ -37,13 +52,26 @@ local function distance(lon1, lat1, lon2, lat2)
     return 6371008.8 * math.sqrt(x * x + y * y)
 end
 
-local implausible = {}
-for _, entry in ipairs(batch.devices) do
+local function add(lists, key, ...)
+    local list = lists[key]
+    if not list then
+        list = {}
+        lists[key] = list
+    end
+    for index = 1, select('#', ...) do
+        list[#list + 1] = (select(index, ...))
+    end
+end
+
+local implausible, arriving, leaving = {}, {}, {}
+for number, entry in ipairs(batch.devices) do
     local device, kind, positions = entry[1], entry[2], entry[3]
-    local key = 'device:' .. device
-    local old = redis.call('HMGET', key, 'at', 'zones', 'lon', 'lat')
-    local at, zones, lon, lat = tonumber(old[1] or '-1'), old[2] or '', tonumber(old[3] or '0'), tonumber(old[4] or '0')
-    local moved = false
+    local at, lon, lat, old_zones = -1, 0, 0, ''
+    if known[number] then
+        at, lon, lat, old_zones = string.match(known[number], '^(%d+),([^,]+),([^,]+),(.*)$')
+        at, lon, lat = tonumber(at), tonumber(lon), tonumber(lat)
+    end
+    local zones, moved = old_zones, false
     for _, new in ipairs(positions) do
         if at >= 0 and distance(lon, lat, new[3], new[4]) > batch.speed * math.abs(new[2] - at) / 1000 then
             implausible[#implausible + 1] = new[1]
@@ -55,29 +83,42 @@ for _, entry in ipairs(batch.devices) do
     end
     -- What is too old for presence stays out of it.
     if moved and at > batch.now - batch.ttl then
-        each(old[2] or '', function(zone)
-            redis.call('ZREM', 'presence:' .. zone .. ':' .. kind, device)
-        end)
-        each(zones, function(zone)
-            local presence = 'presence:' .. zone .. ':' .. kind
-            redis.call('ZADD', presence, at, device)
-            redis.call('PEXPIRE', presence, batch.keep)
-        end)
-        redis.call('HSET', key, 'at', string.format('%.0f', at), 'zones', zones,
-            'lon', string.format('%.17g', lon), 'lat', string.format('%.17g', lat))
-        redis.call('PEXPIRE', key, math.max(1, at + batch.ttl - batch.now))
+        if zones ~= old_zones then
+            for zone in string.gmatch(old_zones, '[^,]+') do
+                add(leaving, 'presence:' .. zone .. ':' .. kind, device)
+            end
+        end
+        for zone in string.gmatch(zones, '[^,]+') do
+            add(arriving, 'presence:' .. zone .. ':' .. kind, at, device)
+        end
+        redis.call('SET', 'device:' .. device, string.format('%.0f,%.17g,%.17g,%s', at, lon, lat, zones),
+            'PX', math.max(1, at + batch.ttl - batch.now))
     end
+end
+-- Leaving comes first: a device that stays in a zone while it moves is in both lists.
+for presence, devices in pairs(leaving) do
+    in_chunks(devices, function(...)
+        redis.call('ZREM', presence, ...)
+    end)
+end
+for presence, devices in pairs(arriving) do
+    in_chunks(devices, function(...)
+        redis.call('ZADD', presence, ...)
+    end)
+    redis.call('PEXPIRE', presence, batch.keep)
 end
 
 for _, entry in ipairs(batch.windows) do
     local member, life, devices = entry[1], entry[2], entry[3]
-    local key = 'window:' .. member
     local added = 0
-    for _, device in ipairs(devices) do
-        added = added + redis.call('SADD', key, device)
+    for index, number in ipairs(devices) do
+        devices[index] = batch.devices[number][1]
     end
+    in_chunks(devices, function(...)
+        added = added + redis.call('SADD', 'window:' .. member, ...)
+    end)
     if added > 0 then
-        redis.call('PEXPIRE', key, life)
+        redis.call('PEXPIRE', 'window:' .. member, life)
         local due = tonumber(redis.call('ZSCORE', 'windows:dirty', member) or '-1')
         if due < 0 then
             redis.call('ZADD', 'windows:dirty', batch.now, member)

@@ -57,7 +57,7 @@ class Effects:
         self._ttl_ms = presence_ttl * 1000
         self._dead_letters_max = dead_letters_max
         self._implausible_speed = implausible_speed
-        self._script = client.register_script(script("effects"))
+        self._script = client.register_script(script("trim") + script("effects"))
 
     async def apply(self, batch: Batch, *, partition: int, entry_ids: Sequence[bytes], now: int) -> Applied:
         """Do all that a batch does, and acknowledge the raw entries that it came from: together or not at all.
@@ -67,6 +67,7 @@ class Effects:
         """
         letters = [letter.encode() for letter in batch.dead]
         totals = batch.totals + Counter(f"dead:{letter.reason}" for letter in batch.dead)
+        devices = _by_device(batch.positions)
         packed = msgspec.msgpack.encode(
             {
                 "group": streams.OBSERVE_GROUP,
@@ -76,8 +77,8 @@ class Effects:
                 "ttl": self._ttl_ms,
                 "keep": self._ttl_ms + PRESENCE_KEEP_MS,
                 "speed": self._implausible_speed,
-                "devices": _by_device(batch.positions),
-                "windows": self._windows(batch.positions),
+                "devices": list(devices.values()),
+                "windows": self._windows(batch.positions, {device: number for number, device in enumerate(devices, 1)}),
                 "totals": list(totals.items()),
                 "letters": [2 * len(fields) for fields in letters],
                 "letters_max": self._dead_letters_max,
@@ -93,13 +94,13 @@ class Effects:
             raise StaleFence
         return Applied(*cast("list[int]", answer))
 
-    def _windows(self, positions: Sequence[Position]) -> list[tuple[str, int, list[str]]]:
+    def _windows(self, positions: Sequence[Position], numbers: dict[str, int]) -> list[tuple[str, int, list[int]]]:
         # Many positions of a batch share their moment and place: each such group is spread over its windows once.
-        together: dict[tuple[int, tuple[str, ...], Kind], set[str]] = {}
+        together: dict[tuple[int, tuple[str, ...], Kind], set[int]] = {}
         for position in positions:
             moment = position.observed_at - position.observed_at % MOMENT_MS
-            together.setdefault((moment, position.zones, position.kind), set()).add(position.device)
-        windows: dict[tuple[Width, int, str, Kind], set[str]] = {}
+            together.setdefault((moment, position.zones, position.kind), set()).add(numbers[position.device])
+        windows: dict[tuple[Width, int, str, Kind], set[int]] = {}
         for (moment, zones, kind), devices in together.items():
             for width in Width:
                 start = window_start(width, moment, self._zone)
@@ -111,13 +112,22 @@ class Effects:
         ]
 
 
-def _by_device(positions: Sequence[Position]) -> list[tuple[str, str, list[tuple[int, int, float, float, str]]]]:
-    """The positions of each device, in the order of their arrival, each with its index in the batch."""
-    devices: dict[str, tuple[str, str, list[tuple[int, int, float, float, str]]]] = {}
+Sighting = tuple[int, int, float, float, str]
+"""Index in the batch, event time, longitude, latitude, ids of the zones joined by commas."""
+
+
+def _by_device(positions: Sequence[Position]) -> dict[str, tuple[str, Kind, list[Sighting]]]:
+    """The sightings of each device, in the order of their arrival."""
+    devices: dict[str, tuple[str, Kind, list[Sighting]]] = {}
+    joined: dict[tuple[str, ...], str] = {}
     for index, position in enumerate(positions):
-        device = position.device
-        known = devices.get(device)
+        zones = joined.get(position.zones)
+        if zones is None:
+            zones = joined[position.zones] = ",".join(position.zones)
+        sighting = (index, position.observed_at, position.longitude, position.latitude, zones)
+        known = devices.get(position.device)
         if known is None:
-            known = devices[device] = (device, position.kind.value, [])
-        known[2].append((index, position.observed_at, position.longitude, position.latitude, ",".join(position.zones)))
-    return list(devices.values())
+            devices[position.device] = (position.device, position.kind, [sighting])
+        else:
+            known[2].append(sighting)
+    return devices

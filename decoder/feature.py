@@ -1,8 +1,10 @@
 """One feature of a message, checked: a device was at a place at a time."""
 
+from datetime import datetime
+
 import msgspec
 
-from core.clock import EARLIEST_MS, LATEST_MS, parse_rfc3339
+from core.clock import EARLIEST_MS, LATEST_MS, to_milliseconds
 from core.errors import InvalidMessage, Reason
 from core.messages import RawMessage, Role
 from decoder.payload import Feature, Point, Properties
@@ -78,20 +80,19 @@ def checked_place(coordinates: list[float]) -> tuple[float, float, float | None]
     return longitude, latitude, altitude
 
 
-def _time(timestamp: str | float | None, received_at: int) -> int:
+def _time(timestamp: datetime | float | None, received_at: int) -> int:
     if timestamp is None:
         return received_at
-    if isinstance(timestamp, str):
-        try:
-            observed_at = parse_rfc3339(timestamp)
-        except ValueError as error:
-            raise InvalidMessage(Reason.BAD_PROPERTY, f"timestamp: {error}") from error
+    if isinstance(timestamp, datetime):
+        if timestamp.tzinfo is None:
+            raise InvalidMessage(Reason.BAD_PROPERTY, "timestamp: no offset from UTC; end it with Z or +01:00")
+        observed_at = to_milliseconds(timestamp)
+    elif 0 <= timestamp < SECONDS_NOT_MS:
+        raise InvalidMessage(Reason.BAD_PROPERTY, "timestamp: a number is in milliseconds, and this is in seconds")
     else:
-        if not EARLIEST_MS <= timestamp <= LATEST_MS:
-            raise InvalidMessage(Reason.BAD_PROPERTY, "timestamp: before 1970 or after 9999")
-        if timestamp < SECONDS_NOT_MS:
-            raise InvalidMessage(Reason.BAD_PROPERTY, "timestamp: a number is in milliseconds, and this is in seconds")
         observed_at = int(timestamp)
+    if not EARLIEST_MS <= observed_at <= LATEST_MS:
+        raise InvalidMessage(Reason.BAD_PROPERTY, "timestamp: before 1970 or after 9999")
     if observed_at > received_at + MAX_FUTURE_MS:
         raise InvalidMessage(Reason.FUTURE_TIMESTAMP, "more than five minutes after it was received")
     return observed_at

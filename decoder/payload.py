@@ -1,7 +1,7 @@
 """What a device sends: base64 of GeoJSON. The common case is decoded in one step, straight into typed values."""
 
-import base64
 import binascii
+from datetime import datetime
 
 import msgspec
 
@@ -20,7 +20,7 @@ class Properties(msgspec.Struct, frozen=True):
     """The properties that we read; others are skipped."""
 
     device_id: str | None = None
-    timestamp: str | int | float | None = None
+    timestamp: datetime | int | float | None = None
     accuracy: float | None = None
     speed: float | None = None
     heading: float | None = None
@@ -49,9 +49,11 @@ DECODE_ERRORS = (msgspec.DecodeError, RecursionError)
 def text_of(payload: bytes) -> bytes:
     """The JSON in a payload, as UTF-8. Raises InvalidMessage with the reason not_base64 or not_json."""
     try:
-        text = base64.b64decode(payload, validate=True)
-    except (binascii.Error, ValueError) as error:
+        text = binascii.a2b_base64(payload, strict_mode=True)
+    except binascii.Error as error:
         raise InvalidMessage(Reason.NOT_BASE64, "the payload is not standard base64 (RFC 4648, section 4)") from error
+    if text.isascii():
+        return text
     try:
         text.decode()
     except UnicodeDecodeError as error:

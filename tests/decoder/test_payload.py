@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from core.clock import format_rfc3339
 from core.errors import InvalidMessage, Reason
 from core.messages import RawMessage, Role
-from decoder.batch import _outcomes
-from decoder.feature import MAX_FUTURE_MS, Fix
+from decoder.batch import _document, _member
+from decoder.feature import MAX_FUTURE_MS, Fix, fix_of
+from decoder.payload import Collection, checked_size
 from tests.conftest import NOON
 
 POINT = {"type": "Point", "coordinates": [-8.57, 52.67]}
@@ -28,17 +29,26 @@ def message(payload: bytes = b"", *, user: str = "", role: Role = Role.ANONYMOUS
     return RawMessage("car-iotp", user, role, NOON, payload)
 
 
-def outcomes(
-    payload: bytes, *, user: str = "", role: Role = Role.ANONYMOUS
-) -> list[Fix | tuple[InvalidMessage, bytes]]:
-    return list(_outcomes(message(payload, user=user, role=role)))
+def outcomes(payload: bytes, *, user: str = "", role: Role = Role.ANONYMOUS) -> list[Fix | InvalidMessage]:
+    """What each feature comes to. Raises InvalidMessage for the message as a whole."""
+    sender = message(payload, user=user, role=role)
+    document = _document(payload)
+    if not isinstance(document, Collection):
+        return [fix_of(document, sender)]
+    found: list[Fix | InvalidMessage] = []
+    for member in checked_size(document).features:
+        try:
+            found.append(fix_of(_member(member), sender))
+        except InvalidMessage as error:
+            found.append(error)
+    return found
 
 
 def fixes(payload: bytes, *, user: str = "", role: Role = Role.ANONYMOUS) -> list[Fix]:
     found = []
     for outcome in outcomes(payload, user=user, role=role):
         if not isinstance(outcome, Fix):
-            raise outcome[0]
+            raise outcome
         found.append(outcome)
     return found
 
@@ -126,8 +136,8 @@ def test_a_bad_member_of_a_collection_leaves_its_neighbours_usable() -> None:
     )
     assert isinstance(first, Fix)
     assert first.device_id == "bus"
-    assert not isinstance(bad, Fix)
-    assert bad[1] == base64.b64encode(b"7")
+    assert isinstance(bad, InvalidMessage)
+    assert bad.reason == Reason.NOT_GEOJSON
     assert isinstance(last, Fix)
     assert last.device_id == "car"
 

@@ -1,0 +1,176 @@
+"""How many messages a second the stage observe decodes, beside base64 and JSON decoding of the same bytes alone.
+
+python -m bench.observe                         five rounds of 50,000 messages: a table, and bench/results/observe.json
+python -m bench.observe --profile observe.prof  one round under cProfile
+
+Each round appends the same messages to a Redis of its own, and lets one decoder, on one core, work them off.
+"""
+
+import asyncio
+import base64
+import cProfile
+import json
+import os
+import random
+import resource
+import tempfile
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+import uvloop
+
+from bench.report import Report
+from bench.servers import redis_server
+from core import streams
+from core.clock import format_rfc3339, system_clock
+from core.messages import RawMessage, Role
+from core.redis import Redis, open_redis
+from core.settings import CommonSettings
+from decoder.batch import BatchDecoder
+from decoder.campus import CampusFollower
+from decoder.devices import KEY_BYTES, DeviceHasher
+from decoder.effects import Effects
+from decoder.group import Group
+from decoder.metrics import DecoderMetrics
+from decoder.observe import Observer
+from decoder.settings import DecoderSettings
+from geofence import Geofence, load_campus
+
+TARGET = 40_000
+TARGET_RATIO = 0.3
+DEVICES = 5000
+WORKERS = int(os.environ.get("W","2"))
+
+
+def main(
+    *,
+    messages: Annotated[int, typer.Option(min=1000, max=2_000_000, help="Messages in a round.")] = 50_000,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds.")] = 5,
+    batch: Annotated[int | None, typer.Option(min=1, help="Messages to a batch; unset: the default.")] = None,
+    profile: Annotated[Path | None, typer.Option(help="Write a profile of one round here.")] = None,
+) -> None:
+    """Measure the stage observe. Needs redis-server."""
+    settings = DecoderSettings()
+    if batch:
+        settings = settings.model_copy(update={"observe_batch": batch})
+    traffic = _traffic(messages, system_clock())
+    if hasattr(os, "sched_setaffinity") and len(os.sched_getaffinity(0)) > 1:
+        # One core for the decoder; Redis is started before, and has the others.
+        cores = sorted(os.sched_getaffinity(0))
+    else:
+        cores = []
+    with tempfile.TemporaryDirectory(prefix="bench-observe-") as folder, redis_server(Path(folder)) as address:
+        if cores:
+            os.sched_setaffinity(0, cores[:1])
+        if profile:
+            profiler = cProfile.Profile()
+            uvloop.run(_stage(address, traffic, settings, profiler))
+            profiler.dump_stats(profile)
+            return
+        pairs = [(uvloop.run(_stage(address, traffic, settings)), _alone(traffic)) for _ in range(rounds)]
+    Report(
+        name="observe",
+        title=f"{messages:,} messages of one feature each, {settings.observe_batch:,} to a batch",
+        unit="messages/s",
+        measured="observe, Redis beside it",
+        rates=[pair[0] for pair in pairs],
+        peer="base64 + json alone",
+        peer_rates=[pair[1] for pair in pairs],
+        target=TARGET,
+        target_ratio=TARGET_RATIO,
+        others={"peak memory of this process, MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024},
+    ).show()
+
+
+async def _stage(
+    address: str, traffic: list[RawMessage], settings: DecoderSettings, profiler: cProfile.Profile | None = None
+) -> float:
+    """Messages a second, from the first read to the last acknowledgement."""
+    async with open_redis(CommonSettings(redis_url=address)) as client:
+        await _append(client, traffic)
+        metrics = DecoderMetrics()
+        campus = load_campus(None)
+        decoder = BatchDecoder(fence=Geofence(campus), hasher=DeviceHasher(b"k" * KEY_BYTES))
+        group = Group(
+            client=client, stream=streams.raw(0), group=streams.OBSERVE_GROUP, consumer="bench", claim_after_ms=60_000
+        )
+        observer = Observer(
+            partition=0,
+            decoder=decoder,
+            campus=CampusFollower(client=client, decoder=decoder, file=campus, metrics=metrics),
+            effects=Effects(
+                client=client,
+                zone=ZoneInfo(settings.campus_timezone),
+                presence_ttl=settings.presence_ttl,
+                dead_letters_max=settings.dead_letters_max,
+                implausible_speed=settings.implausible_speed,
+            ),
+            clock=system_clock,
+            metrics=metrics,
+        )
+        await group.create()
+        left = len(traffic)
+        if profiler:
+            profiler.enable()
+        started = perf_counter()
+        async def work() -> None:
+            nonlocal left
+            while left:
+                entries = await group.read(settings.observe_batch)
+                left -= len(entries)
+                await observer(entries) if entries else None
+        await asyncio.gather(*(work() for _ in range(WORKERS)))
+        seconds = perf_counter() - started
+        if profiler:
+            profiler.disable()
+        if await client.xlen(streams.raw(0)):
+            raise AssertionError("messages are left")
+        return len(traffic) / seconds
+
+
+async def _append(client: Redis, traffic: list[RawMessage]) -> None:
+    await client.flushall()
+    for first in range(0, len(traffic), 1000):
+        async with client.pipeline(transaction=False) as pipeline:
+            for message in traffic[first : first + 1000]:
+                pipeline.xadd(streams.raw(0), message.encode())  # type: ignore[arg-type]  # redis-py's dict is invariant
+            await pipeline.execute()
+
+
+def _alone(traffic: list[RawMessage]) -> float:
+    payloads = [message.payload for message in traffic]
+    started = perf_counter()
+    for payload in payloads:
+        json.loads(base64.b64decode(payload))
+    return len(payloads) / (perf_counter() - started)
+
+
+def _traffic(count: int, now: int) -> list[RawMessage]:
+    """Phones and cars all over the campus, one feature of about 220 bytes to a message, in the last minute."""
+    chance = random.Random(304)  # noqa: S311 - traffic, not a secret
+    west, south, east, north = load_campus(None).boundary.geometry.bounds
+    messages = []
+    for number in range(count):
+        feature = {
+            "type": "Feature",
+            "geometry": {
+                "type": "Point",
+                "coordinates": [round(chance.uniform(west, east), 7), round(chance.uniform(south, north), 7)],
+            },
+            "properties": {
+                "device_id": f"phone-{number % DEVICES}",
+                "timestamp": format_rfc3339(now - chance.randrange(60_000)),
+                "accuracy": 4.5,
+                "speed": round(chance.uniform(0, 15), 1),
+            },
+        }
+        payload = base64.b64encode(json.dumps(feature).encode())
+        messages.append(RawMessage("mobile-iotp", "", Role.ANONYMOUS, now, payload))
+    return messages
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,101 @@
+"""What the stages have yet to do, as their consumer groups tell it: for operators, and for whoever scales decoders."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from core import streams
+from core.redis import Redis, redis_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What one group has yet to do in one stream."""
+
+    stream: str
+    group: str
+    undelivered: int
+    """Entries that no consumer has asked for."""
+    pending: int
+    """Entries that a consumer has in hand, or has left unfinished."""
+    oldest_seconds: float | None
+    """Age of the oldest of them, by the clock of Redis; None where there is none."""
+
+    @property
+    def entries(self) -> int:
+        """How many there are in all."""
+        return self.undelivered + self.pending
+
+
+async def read_backlogs(client: Redis, partitions: int) -> list[Backlog]:
+    """The backlog of every group of the streams `raw` and `positions`, in two round trips.
+
+    The groups `observe` and `archive` are there even before a decoder has made them. Exact where Redis knows a group's
+    lag (7.0 and later); else by the length of the stream, which is that or a little more, since streams are cut off
+    behind the groups. Raises Unavailable if Redis does not answer.
+    """
+    meant = [(streams.raw(partition), streams.OBSERVE_GROUP) for partition in range(partitions)]
+    meant += [(streams.positions(partition), streams.ARCHIVE_GROUP) for partition in range(partitions)]
+    found = await _groups(client, meant)
+    async with client.pipeline(transaction=False) as pipeline:
+        pipeline.time()
+        for stream, group in found:
+            # Of a group that nobody has made, nothing is pending; to ask would be an error.
+            if group.made:
+                pipeline.xpending(stream, group.name)
+            pipeline.xrange(stream, f"({group.delivered}", "+", count=1)
+        with redis_errors():
+            (seconds, microseconds), *answers = await pipeline.execute()
+    now = seconds * 1000 + microseconds // 1000
+    backlogs = []
+    for stream, group in found:
+        oldest = [answers.pop(0)["min"]] if group.made else []
+        oldest += [entry_id for entry_id, _ in answers.pop(0)]
+        ages = [max(0, now - int(entry_id.partition(b"-")[0])) / 1000 for entry_id in oldest if entry_id]
+        backlogs.append(Backlog(stream, group.name, group.undelivered, group.pending, max(ages, default=None)))
+    return backlogs
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    name: str
+    undelivered: int
+    pending: int = 0
+    delivered: str = "0-0"
+    made: bool = True
+
+
+async def _groups(client: Redis, meant: Sequence[tuple[str, str]]) -> list[tuple[str, _Group]]:
+    async with client.pipeline(transaction=False) as pipeline:
+        for stream, _ in meant:
+            pipeline.xlen(stream)
+            pipeline.xinfo_groups(stream)
+        with redis_errors():
+            answers = await pipeline.execute(raise_on_error=False)
+            for answer in answers:
+                # A stream that nothing was ever added to has no groups, and XINFO calls that an error.
+                if isinstance(answer, Exception) and not _no_stream(answer):
+                    raise answer
+    groups = []
+    for (stream, name), length, told in zip(meant, answers[::2], answers[1::2], strict=True):
+        known = [] if isinstance(told, Exception) else [_group(each, length) for each in told]
+        if name not in {group.name for group in known}:
+            known.append(_Group(name, undelivered=length, made=False))
+        groups += [(stream, group) for group in known]
+    return groups
+
+
+def _group(told: dict[str, Any], length: int) -> _Group:
+    lag, pending = told.get("lag"), told["pending"]
+    return _Group(
+        name=told["name"].decode(errors="backslashreplace"),
+        undelivered=max(0, length - pending) if lag is None else lag,
+        pending=pending,
+        delivered=told["last-delivered-id"].decode(),
+    )
+
+
+def _no_stream(answer: Exception) -> bool:
+    return isinstance(answer, ResponseError) and "no such key" in str(answer)
