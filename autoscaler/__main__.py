@@ -46,7 +46,7 @@ def main(
 
 async def _read(settings: AutoscalerSettings) -> int:
     async with open_redis(settings) as client:
-        return await decoder_lag(client, range(settings.partitions))
+        return await decoder_lag(client, settings.partitions)
 
 
 def _table(settings: AutoscalerSettings, load: Load, *, brokers: int, decoders: int) -> Table:

@@ -11,7 +11,6 @@ import base64
 import cProfile
 import json
 import os
-import random
 import resource
 import tempfile
 from pathlib import Path
@@ -24,9 +23,10 @@ import uvloop
 
 from bench.report import Report
 from bench.servers import redis_server
+from bench.traffic import raw_messages
 from core import streams
-from core.clock import format_rfc3339, system_clock
-from core.messages import RawMessage, Role
+from core.clock import system_clock
+from core.messages import RawMessage
 from core.redis import Redis, open_redis
 from core.settings import CommonSettings
 from decoder.batch import BatchDecoder
@@ -41,8 +41,7 @@ from geofence import Geofence, load_campus
 
 TARGET = 40_000
 TARGET_RATIO = 0.3
-DEVICES = 5000
-WORKERS = int(os.environ.get("W","2"))
+WORKERS = int(os.environ.get("W", "2"))
 
 
 def main(
@@ -56,7 +55,7 @@ def main(
     settings = DecoderSettings()
     if batch:
         settings = settings.model_copy(update={"observe_batch": batch})
-    traffic = _traffic(messages, system_clock())
+    traffic = raw_messages(messages, system_clock())
     if hasattr(os, "sched_setaffinity") and len(os.sched_getaffinity(0)) > 1:
         # One core for the decoder; Redis is started before, and has the others.
         cores = sorted(os.sched_getaffinity(0))
@@ -116,12 +115,14 @@ async def _stage(
         if profiler:
             profiler.enable()
         started = perf_counter()
+
         async def work() -> None:
             nonlocal left
             while left:
                 entries = await group.read(settings.observe_batch)
                 left -= len(entries)
                 await observer(entries) if entries else None
+
         await asyncio.gather(*(work() for _ in range(WORKERS)))
         seconds = perf_counter() - started
         if profiler:
@@ -146,30 +147,6 @@ def _alone(traffic: list[RawMessage]) -> float:
     for payload in payloads:
         json.loads(base64.b64decode(payload))
     return len(payloads) / (perf_counter() - started)
-
-
-def _traffic(count: int, now: int) -> list[RawMessage]:
-    """Phones and cars all over the campus, one feature of about 220 bytes to a message, in the last minute."""
-    chance = random.Random(304)  # noqa: S311 - traffic, not a secret
-    west, south, east, north = load_campus(None).boundary.geometry.bounds
-    messages = []
-    for number in range(count):
-        feature = {
-            "type": "Feature",
-            "geometry": {
-                "type": "Point",
-                "coordinates": [round(chance.uniform(west, east), 7), round(chance.uniform(south, north), 7)],
-            },
-            "properties": {
-                "device_id": f"phone-{number % DEVICES}",
-                "timestamp": format_rfc3339(now - chance.randrange(60_000)),
-                "accuracy": 4.5,
-                "speed": round(chance.uniform(0, 15), 1),
-            },
-        }
-        payload = base64.b64encode(json.dumps(feature).encode())
-        messages.append(RawMessage("mobile-iotp", "", Role.ANONYMOUS, now, payload))
-    return messages
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What every benchmark ends with: a table of rates, the ratio to the peer, the spread, the machine, and a file of JSON."""
+"""What every benchmark ends with: a table of rates, ratio to the peer, spread, machine, and a file of JSON."""
 
 import json
 import os
 import platform
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
-_STATISTICS = {"median": statistics.median, "least": min, "most": max}
+_STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {"median": statistics.median, "least": min, "most": max}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,24 +1,19 @@
 """`python -m decoder`: turns what brokers accepted into documents and occupancy."""
 
-import asyncio
-import sys
 from contextlib import AsyncExitStack
-from typing import Annotated
 
 import structlog
 import typer
-from rich.console import Console
 
 import documents
 import timeseries
-from core import streams
 from core.clock import system_clock
-from core.errors import BadSettings, Unavailable
+from core.errors import BadSettings
 from core.ops import serve_ops
-from core.redis import open_redis, redis_errors
+from core.redis import open_redis
 from core.runtime import Stop, run, work_until_stopped
 from core.settings import load_or_exit
-from decoder import dead_letters
+from decoder import dead_letters_command
 from decoder.devices import DeviceHasher, device_key
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings, Stage
@@ -26,8 +21,7 @@ from decoder.stages import Assembly, Stages
 from geofence import InvalidCampus, load_campus
 
 app = typer.Typer(add_completion=False, help=__doc__)
-letters = typer.Typer(add_completion=False, help="What could not be used, and why.")
-app.add_typer(letters, name="dead-letters")
+app.add_typer(dead_letters_command.app, name="dead-letters")
 _log = structlog.stdlib.get_logger("decoder")
 
 
@@ -37,7 +31,7 @@ async def serve(settings: DecoderSettings, stop: Stop) -> None:
     async with AsyncExitStack() as resources:
         client = await resources.enter_async_context(open_redis(settings))
         assembly = Assembly(settings=settings, client=client, clock=system_clock, metrics=metrics)
-        stages: Stages = {}
+        stages: Stages = assembly.watch()
         if Stage.OBSERVE in settings.chosen_stages:
             try:
                 campus = load_campus(settings.campus_file)
@@ -68,44 +62,6 @@ def decode(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         settings = load_or_exit(DecoderSettings)
         run(lambda stop: serve(settings, stop), settings)
-
-
-@letters.callback(invoke_without_command=True)
-def list_letters(
-    context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many to list, the newest first.")] = 20,
-    *,
-    lines: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line, for tools; payloads are whole.")
-    ] = False,
-) -> None:
-    """List the newest dead letters: when, on which topic, the reason, and the payload.
-
-    Payloads may hold device ids. Those from outside the campus are never kept.
-
-    python -m decoder dead-letters --limit 100 --json
-    """
-    if context.invoked_subcommand is not None:
-        return
-    settings = load_or_exit(DecoderSettings)
-
-    async def fetch() -> None:
-        async with open_redis(settings) as client:
-            found = await dead_letters.newest(client, limit)
-            totals = await dead_letters.counts(client)
-            with redis_errors():
-                kept = await client.xlen(streams.DEAD)
-        if lines:
-            for entry_id, letter in found:
-                sys.stdout.write(dead_letters.as_json(entry_id, letter) + "\n")
-        else:
-            dead_letters.show(Console(), found, totals, kept)
-
-    try:
-        asyncio.run(fetch())
-    except Unavailable as error:
-        sys.stderr.write(f"{error}. Is the system running? REDIS_URL or DATA_DIR say where Redis is.\n")
-        raise typer.Exit(1) from error
 
 
 if __name__ == "__main__":

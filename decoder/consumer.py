@@ -1,16 +1,32 @@
-"""The loop of a stage that reads a stream: own leftovers first, then what arrives, and what others left in between."""
+"""The loop of a stage that reads a stream: own leftovers first, then what arrives, and what others left in between.
 
+Leftovers are finished one at a time, and one at a time in the whole process. So when a decoder dies of an entry, it is
+that entry alone whose deliveries went up by one; after `poison_after` of them it is buried instead of delivered again.
+"""
+
+import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from contextlib import AsyncExitStack, suppress
+from typing import Protocol, TypeVar
+
+import structlog
 
 from core.clock import Clock
-from core.runtime import Stop
-from decoder.group import Entry, Group
+from core.errors import Unavailable
+from core.runtime import Stop, pause
+from decoder.group import Entry, Group, Leftover
 from decoder.metrics import DecoderMetrics
+from decoder.poison import poison_letter
 from decoder.retrying import until_available
 
 CLAIM_EVERY_MS = 5000
 """How often a consumer looks for what others left unfinished."""
+PATIENCE_SECONDS = 2.0
+"""Work that takes longer waits for something, and does not kill; Redis is told so again and again."""
+GIVE_BACK_SECONDS = 1.0
+Answer = TypeVar("Answer")
+
+_log = structlog.stdlib.get_logger("decoder")
 
 
 class Work(Protocol):
@@ -24,33 +40,95 @@ class Consumer:
     """Reads one stream for one stage, and hands on its entries in batches."""
 
     def __init__(
-        self, *, stage: str, group: Group, work: Work, clock: Clock, metrics: DecoderMetrics, batch_size: int
+        self,
+        *,
+        stage: str,
+        group: Group,
+        work: Work,
+        clock: Clock,
+        metrics: DecoderMetrics,
+        batch_size: int,
+        alone: asyncio.Lock,
+        poison_after: int,
+        dead_letters_max: int,
     ) -> None:
+        """`alone` is one lock for all consumers of a process: whoever has a leftover in hand holds it."""
         self._stage = stage
         self._group = group
         self._work = work
         self._clock = clock
         self._metrics = metrics
         self._batch_size = batch_size
+        self._alone = alone
+        self._poison_after = poison_after
+        self._dead_letters_max = dead_letters_max
 
     async def run(self, stop: Stop) -> None:
         """Work until `stop`; a batch in hand is finished first."""
-        await until_available(self._stage, self._metrics, self._group.create)
-        while not stop.is_set() and await self._step(self._group.own):
-            pass
+        await self._until_available(self._group.create)
+        await self._finish_leftovers(self._group.own, stop)
         claimed_at = self._clock()
         while not stop.is_set():
-            await self._step(self._group.read)
+            entries = await self._until_available(lambda: self._group.read(self._batch_size))
+            if entries:
+                await self._finish(entries, AsyncExitStack())
+                await self._until_available(self._group.trim)
             if self._clock() - claimed_at >= CLAIM_EVERY_MS:
-                while not stop.is_set() and await self._step(self._group.abandoned):
-                    pass
+                await self._finish_leftovers(self._group.abandoned, stop)
+                for name in await self._until_available(self._group.dismiss):
+                    _log.info("a decoder is gone for good", stage=self._stage, name=name)
                 claimed_at = self._clock()
 
-    async def _step(self, read: Callable[[int], Awaitable[list[Entry]]]) -> bool:
-        """One batch; False if there was nothing to read."""
-        entries = await until_available(self._stage, self._metrics, lambda: read(self._batch_size))
-        if not entries:
-            return False
-        await self._work(entries)
-        await until_available(self._stage, self._metrics, self._group.trim)
-        return True
+    async def _finish_leftovers(self, find: Callable[[int], Awaitable[list[Leftover]]], stop: Stop) -> None:
+        while leftovers := await self._until_available(lambda: find(self._batch_size)):
+            for leftover in leftovers:
+                if stop.is_set():
+                    return
+                async with AsyncExitStack() as turn:
+                    await turn.enter_async_context(self._alone)
+                    await self._finish_leftover(leftover, turn)
+            await self._until_available(self._group.trim)
+
+    async def _finish_leftover(self, leftover: Leftover, turn: AsyncExitStack) -> None:
+        if leftover.deliveries >= self._poison_after:
+            await self._bury(leftover)
+            return
+        entry = await self._until_available(lambda: self._group.claim(leftover))
+        if entry is not None:
+            self._metrics.claimed.labels(self._stage).inc()
+            await self._finish([entry], turn)
+
+    async def _finish(self, entries: list[Entry], turn: AsyncExitStack) -> None:
+        """Do the work. Once it is clear that it waits, end `turn`, and keep the entries from being taken over."""
+        entry_ids = [entry_id for entry_id, _ in entries]
+        self._metrics.batch_entries.labels(self._stage).observe(len(entries))
+        finished = asyncio.Event()
+        keeping = asyncio.ensure_future(self._keep(entry_ids, turn, finished))
+        try:
+            await self._work(entries)
+        except asyncio.CancelledError:
+            # The process ends in good order: that is not the fault of what is in hand.
+            with suppress(Unavailable, TimeoutError):
+                async with asyncio.timeout(GIVE_BACK_SECONDS):
+                    await self._group.give_back(entry_ids)
+            raise
+        finally:
+            finished.set()
+            del keeping  # held until here, for the event loop holds tasks only weakly
+
+    async def _keep(self, entry_ids: list[bytes], turn: AsyncExitStack, finished: asyncio.Event) -> None:
+        await pause(PATIENCE_SECONDS, finished)
+        while not finished.is_set():
+            await turn.aclose()
+            with suppress(Unavailable):
+                await self._group.keep(entry_ids)
+            await pause(PATIENCE_SECONDS, finished)
+
+    async def _bury(self, leftover: Leftover) -> None:
+        entry = await self._until_available(lambda: self._group.look(leftover))
+        letter = poison_letter(entry, stage=self._stage, deliveries=leftover.deliveries)
+        if await self._until_available(lambda: self._group.bury(leftover.entry_id, letter, self._dead_letters_max)):
+            self._metrics.dead.labels(letter.reason.value).inc()
+
+    async def _until_available(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        return await until_available(self._stage, self._metrics, ask)

@@ -1,19 +1,60 @@
-"""What could not be used, and why: written by the stages, listed by `python -m decoder dead-letters`."""
+"""What could not be used, and why, as Redis keeps it: buried by the stages; read, replayed and dropped by people."""
 
-import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from redis.asyncio.client import Pipeline
-from rich.console import Console
-from rich.table import Table
 
 from core import streams
-from core.clock import format_rfc3339
-from core.messages import DeadLetter
+from core.errors import Reason
+from core.messages import DeadLetter, RawMessage
 from core.redis import Redis, redis_errors
+from decoder.effects import script
 
-SHOWN_BYTES = 60
+BATCH = 100
+"""Letters to a round trip: with payloads of the largest size they are 9 MB."""
+FIRST, LAST = "-", "+"
+
+Found = tuple[str, DeadLetter]
+"""A dead letter with its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which letters are meant; what is None does not matter."""
+
+    reason: Reason | None = None
+    since: int | None = None
+    """Received at this time or later, in milliseconds since the epoch."""
+    before: int | None = None
+    """Received before this time, in milliseconds since the epoch."""
+
+    def matches(self, letter: DeadLetter) -> bool:
+        """Whether a letter is meant."""
+        return (
+            (self.reason is None or letter.reason is self.reason)
+            and (self.since is None or letter.received_at >= self.since)
+            and (self.before is None or letter.received_at < self.before)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How many dead letters there are and were."""
+
+    ever: dict[str, int]
+    """Buried, by reason, in alphabetical order."""
+    kept: int
+    replayed: int
+    dropped: int
+    """By hand."""
+
+    @property
+    def capped(self) -> int:
+        """Pushed out by newer ones, once there were DEAD_LETTERS_MAX."""
+        return max(0, sum(self.ever.values()) - self.kept - self.replayed - self.dropped)
 
 
 def bury(pipeline: Pipeline, letters: Iterable[DeadLetter], maximum: int) -> None:
@@ -23,43 +64,103 @@ def bury(pipeline: Pipeline, letters: Iterable[DeadLetter], maximum: int) -> Non
         pipeline.hincrby(streams.TOTALS, f"dead:{letter.reason}", 1)
 
 
-async def newest(client: Redis, limit: int) -> list[tuple[str, DeadLetter]]:
-    """The newest dead letters with their ids, the newest first. Raises Unavailable if Redis does not answer."""
-    with redis_errors():
-        found = cast("list[Any]", await client.xrevrange(streams.DEAD, count=limit))
-    return [(entry_id.decode(), DeadLetter.decode(fields)) for entry_id, fields in found]
-
-
-async def counts(client: Redis) -> dict[str, int]:
-    """How many there have ever been, by reason; more than are kept, once the cap has bitten."""
-    with redis_errors():
-        totals = cast("dict[bytes, bytes]", await client.hgetall(streams.TOTALS))
-    found = {name.decode().removeprefix("dead:"): int(count) for name, count in totals.items() if b"dead:" in name}
-    return dict(sorted(found.items()))
-
-
-def as_json(entry_id: str, letter: DeadLetter) -> str:
-    """One dead letter as one line of JSON; the payload as text, with what is not UTF-8 escaped."""
-    return json.dumps(
-        {
-            "id": entry_id,
-            "received_at": format_rfc3339(letter.received_at),
-            "topic": letter.topic,
-            "reason": letter.reason,
-            "detail": letter.detail,
-            "payload": None if letter.payload is None else letter.payload.decode(errors="backslashreplace"),
-        }
+async def kept(client: Redis) -> Kept:
+    """How many there are and were. Raises Unavailable if Redis does not answer, as all that follows."""
+    async with client.pipeline(transaction=True) as pipeline:
+        pipeline.xlen(streams.DEAD)
+        pipeline.hgetall(streams.TOTALS)
+        with redis_errors():
+            length, totals = await pipeline.execute()
+    counted = Counter({name.decode(): int(count) for name, count in cast("dict[bytes, Any]", totals).items()})
+    return Kept(
+        ever={
+            name.removeprefix(streams.DEAD_TOTAL): count
+            for name, count in sorted(counted.items())
+            if name.startswith(streams.DEAD_TOTAL)
+        },
+        kept=length,
+        replayed=counted[streams.REPLAYED],
+        dropped=counted[streams.DROPPED],
     )
 
 
-def show(console: Console, letters: list[tuple[str, DeadLetter]], totals: dict[str, int], kept: int) -> None:
-    """Print a table for people. What came from outside is escaped: a payload cannot speak to the terminal."""
-    table = Table("received", "topic", "reason", "detail", "payload", title="Dead letters, the newest first")
-    for _, letter in letters:
-        payload = "(not kept)" if letter.payload is None else repr(letter.payload[:SHOWN_BYTES])[2:-1]
-        cells = (format_rfc3339(letter.received_at), ascii(letter.topic)[1:-1], letter.reason, letter.detail, payload)
-        table.add_row(*(cell.replace("[", r"\[") for cell in cells))
-    console.print(table)
-    ever = sum(totals.values())
-    by_reason = ", ".join(f"{reason} {count}" for reason, count in totals.items()) or "none"
-    console.print(f"{ever} so far ({by_reason}); {kept} kept, {ever - kept} dropped by DEAD_LETTERS_MAX or by hand.")
+async def newest(client: Redis, which: Which) -> AsyncIterator[Found]:
+    """The letters that are meant, the newest first."""
+    last = LAST
+    while True:
+        with redis_errors():
+            page = cast("list[Any]", await client.xrevrange(streams.DEAD, last, FIRST, count=BATCH))
+        if not page:
+            return
+        for found in map(_decoded, page):
+            if which.matches(found[1]):
+                yield found
+        last = f"({page[-1][0].decode()}"
+
+
+async def batches(client: Redis, which: Which) -> AsyncIterator[list[Found]]:
+    """The letters that are meant, the oldest first, in batches; none that is buried after this began."""
+    with redis_errors():
+        end = cast("list[Any]", await client.xrevrange(streams.DEAD, count=1))
+    first = FIRST
+    while end:
+        with redis_errors():
+            page = cast("list[Any]", await client.xrange(streams.DEAD, first, end[0][0], count=BATCH))
+        if not page:
+            return
+        yield [found for found in map(_decoded, page) if which.matches(found[1])]
+        first = f"({page[-1][0].decode()}"
+
+
+async def named(client: Redis, letter_ids: Sequence[str]) -> list[Found]:
+    """The letters with these ids, as far as they are there."""
+    async with client.pipeline(transaction=False) as pipeline:
+        for letter_id in letter_ids:
+            pipeline.xrange(streams.DEAD, letter_id, letter_id)
+        with redis_errors():
+            answers = await pipeline.execute()
+    return [_decoded(entry) for answer in answers for entry in answer]
+
+
+async def replay(client: Redis, letters: Iterable[Found], partitions: int) -> int:
+    """Put the messages of letters back into `raw`, each in place of its letter; how many.
+
+    A letter whose payload was not kept stays, and so does nothing of one that somebody else has taken meanwhile. It is
+    safe to do this again after a failure: a letter is gone if and only if its message is in the stream.
+    """
+    replayable = [(letter_id, letter) for letter_id, letter in letters if letter.payload is not None]
+    take = client.register_script(script("take_letter"))
+    async with client.pipeline(transaction=False) as pipeline:
+        for letter_id, letter in replayable:
+            message = RawMessage(letter.topic, letter.user, letter.role, letter.received_at, letter.payload or b"")
+            # Any partition will do, for nothing depends on the order; this one spreads them.
+            stream = streams.raw(streams.partition_of(letter_id, partitions))
+            texts = [text for pair in message.encode().items() for text in pair]
+            await take(
+                keys=[streams.DEAD, streams.TOTALS, stream],
+                args=[letter_id, streams.REPLAYED, *texts],
+                client=pipeline,
+            )
+        with redis_errors():
+            return sum(await pipeline.execute())
+
+
+async def drop(client: Redis, letter_ids: Iterable[str]) -> int:
+    """Remove letters for ever; how many."""
+    take = client.register_script(script("take_letter"))
+    async with client.pipeline(transaction=False) as pipeline:
+        for letter_id in letter_ids:
+            await take(keys=[streams.DEAD, streams.TOTALS], args=[letter_id, streams.DROPPED], client=pipeline)
+        with redis_errors():
+            return sum(await pipeline.execute())
+
+
+def _decoded(entry: tuple[bytes, dict[bytes, bytes]]) -> Found:
+    entry_id, fields = entry
+    try:
+        return entry_id.decode(), DeadLetter.decode(fields)
+    except (KeyError, ValueError):
+        # A newer version's, say: it can be seen, and dropped.
+        at = int(entry_id.partition(b"-")[0])
+        detail = "an entry of the stream dead that no decoder of this version wrote"
+        return entry_id.decode(), DeadLetter(Reason.MALFORMED_ENTRY, detail, "", at, payload=None)

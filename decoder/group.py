@@ -1,22 +1,39 @@
-"""One consumer of a consumer group: reads entries, takes over what others left, and cuts off what is done."""
+"""One consumer of a consumer group: reads entries, finishes what was left over, and cuts off what is done."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from redis.exceptions import ResponseError
 
+from core import streams
+from core.messages import DeadLetter
 from core.redis import Redis, redis_errors
+from decoder.effects import script
 
 Entry = tuple[bytes, dict[bytes, bytes]]
 BLOCK_MS = 500
 """How long a read waits for something to arrive; also how long a stop may go unnoticed."""
+GONE_AFTER_MS = 3_600_000
+"""A living consumer asks every `BLOCK_MS`; one that has not asked for this long, and has nothing pending, is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """An entry that was delivered and never acknowledged."""
+
+    entry_id: bytes
+    deliveries: int
+    """How often it was delivered so far."""
+    idle_ms: int
+    """How long nobody may have touched it, for it to be claimed."""
 
 
 class Group:
     """A consumer of one group of one stream.
 
-    `claim_after_ms` is how long an entry may be with a consumer before another takes it over: longer than any batch
-    takes. Until it has an answer of its own, every method raises Unavailable if Redis does not answer.
+    `claim_after_ms` is how long an entry may be with a consumer before another takes it over. Until it has an answer of
+    its own, every method raises Unavailable if Redis does not answer.
     """
 
     def __init__(self, *, client: Redis, stream: str, group: str, consumer: str, claim_after_ms: int) -> None:
@@ -25,6 +42,8 @@ class Group:
         self._group = group
         self._consumer = consumer
         self._claim_after_ms = claim_after_ms
+        self._bury = client.register_script(script("bury"))
+        self._dismiss = client.register_script(script("dismiss"))
 
     async def create(self) -> None:
         """Make the stream and the group, from its first entry on, unless they are there."""
@@ -41,21 +60,65 @@ class Group:
             answer = await self._client.xreadgroup(
                 self._group, self._consumer, {self._stream: ">"}, count=count, block=BLOCK_MS
             )
-        return _entries(cast("Any", answer))
+        found = cast("list[Any]", answer)
+        return [(entry_id, fields or {}) for entry_id, fields in found[0][1]] if found else []
 
-    async def own(self, count: int) -> list[Entry]:
-        """Entries that a process of this name had read and not acknowledged, the oldest first."""
+    async def own(self, count: int) -> list[Leftover]:
+        """What a process of this name had read and not acknowledged, the oldest first."""
         with redis_errors():
-            answer = await self._client.xreadgroup(self._group, self._consumer, {self._stream: "0"}, count=count)
-        return _entries(cast("Any", answer))
-
-    async def abandoned(self, count: int) -> list[Entry]:
-        """Take over entries that another consumer has had for `claim_after_ms`, the oldest first."""
-        with redis_errors():
-            answer = await self._client.xautoclaim(
-                self._stream, self._group, self._consumer, min_idle_time=self._claim_after_ms, count=count
+            found = await self._client.xpending_range(
+                self._stream, self._group, "-", "+", count, consumername=self._consumer
             )
-        return [(entry_id, fields or {}) for entry_id, fields in cast("Any", answer)[1]]
+        return _leftovers(found, idle_ms=0)
+
+    async def abandoned(self, count: int) -> list[Leftover]:
+        """What any consumer has had for `claim_after_ms` without a sign of life, the oldest first."""
+        with redis_errors():
+            # Redis looks through all that is pending until it has `count`: XAUTOCLAIM, which stops earlier, would need
+            # its cursor carried along, and would deliver a whole page at once.
+            found = await self._client.xpending_range(
+                self._stream, self._group, "-", "+", count, idle=self._claim_after_ms
+            )
+        return _leftovers(found, idle_ms=self._claim_after_ms)
+
+    async def claim(self, leftover: Leftover) -> Entry | None:
+        """Have it delivered once more, to this consumer; None where somebody was faster, or has finished it."""
+        with redis_errors():
+            found = await self._client.xclaim(
+                self._stream, self._group, self._consumer, leftover.idle_ms, [leftover.entry_id]
+            )
+        # Of an entry that was cut off the stream by hand, Redis 6 says that it is pending, and nothing else.
+        return (leftover.entry_id, cast("Any", found)[0][1] or {}) if found else None
+
+    async def keep(self, entry_ids: Sequence[bytes]) -> None:
+        """Say that entries are in hand and did no harm: nobody takes them over, and earlier deliveries are forgotten.
+
+        What is acknowledged already stays so.
+        """
+        await self._hold(entry_ids, idle_ms=0)
+
+    async def give_back(self, entry_ids: Sequence[bytes]) -> None:
+        """Leave entries to whoever looks for abandoned ones first; this delivery is not held against them."""
+        await self._hold(entry_ids, idle_ms=self._claim_after_ms)
+
+    async def look(self, leftover: Leftover) -> Entry:
+        """The entry, without its being delivered; without fields where it is gone."""
+        with redis_errors():
+            found = cast("Any", await self._client.xrange(self._stream, leftover.entry_id, leftover.entry_id))
+        return leftover.entry_id, found[0][1] if found else {}
+
+    async def bury(self, entry_id: bytes, letter: DeadLetter, maximum: int) -> bool:
+        """Acknowledge an entry and put `letter` in its place, `maximum` of them at the most: together, and once.
+
+        False where the entry is not pending any more: somebody else has finished or buried it.
+        """
+        texts = [text for pair in letter.encode().items() for text in pair]
+        with redis_errors():
+            buried = await self._bury(
+                keys=[self._stream, streams.DEAD, streams.TOTALS],
+                args=[self._group, entry_id, maximum, f"dead:{letter.reason}", *texts],
+            )
+        return bool(buried)
 
     async def acknowledge(self, entry_ids: Sequence[bytes]) -> None:
         """Tell the group that entries are done."""
@@ -75,10 +138,29 @@ class Group:
             milliseconds, sequence = min(done)
             await self._client.xtrim(self._stream, minid=f"{milliseconds}-{sequence}", approximate=False)
 
+    async def dismiss(self) -> list[str]:
+        """Remove consumers that are gone (`GONE_AFTER_MS`), and their names: pods have a new one each time."""
+        with redis_errors():
+            consumers = cast("Any", await self._client.xinfo_consumers(self._stream, self._group))
+            gone = [
+                consumer["name"]
+                for consumer in consumers
+                if not consumer["pending"] and consumer["idle"] > GONE_AFTER_MS
+            ]
+            # A script looks again: to remove a consumer is to forget what is pending for it.
+            return [
+                name.decode() for name in gone if await self._dismiss(keys=[self._stream], args=[self._group, name])
+            ]
 
-def _entries(answer: list[Any]) -> list[Entry]:
-    """The entries of the one stream that was asked for; those that were cut off meanwhile have no fields."""
-    return [(entry_id, fields or {}) for entry_id, fields in answer[0][1]] if answer else []
+    async def _hold(self, entry_ids: Sequence[bytes], *, idle_ms: int) -> None:
+        with redis_errors():
+            await self._client.xclaim(
+                self._stream, self._group, self._consumer, 0, list(entry_ids), idle=idle_ms, retrycount=1, justid=True
+            )
+
+
+def _leftovers(found: object, *, idle_ms: int) -> list[Leftover]:
+    return [Leftover(each["message_id"], each["times_delivered"], idle_ms) for each in cast("Any", found)]
 
 
 def _key(entry_id: bytes) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """What a device sends: base64 of GeoJSON. The common case is decoded in one step, straight into typed values."""
 
 import binascii
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -39,7 +40,9 @@ class Collection(msgspec.Struct, frozen=True, tag_field="type", tag="FeatureColl
     features: list[msgspec.Raw]
 
 
-decode_document = msgspec.json.Decoder(Feature | Collection | Point).decode
+decode_document: Callable[[bytes], Feature | Collection | Point] = msgspec.json.Decoder(
+    Feature | Collection | Point
+).decode
 """Decodes a whole payload's JSON; any error means that `decoder.diagnosis` is to find the reason."""
 decode_member = msgspec.json.Decoder(Feature).decode
 """The same for a member of a FeatureCollection."""

@@ -1,16 +1,18 @@
-"""Stage 3: dirty windows become points of the occupancy series."""
+"""Stage 3: dirty windows become points of the occupancy series (docs/decisions/0007-rolling-up.md)."""
 
 from time import perf_counter
 from typing import Any, cast
+
+import structlog
 
 from core.clock import Clock
 from core.errors import Unavailable
 from core.redis import Redis, redis_errors
 from core.runtime import Stop, pause
-from decoder.effects import script
+from decoder.effects import WINDOW_LIFE_MS, script
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
-from timeseries import OccupancyPoint, OccupancyStore, Window
+from timeseries import OccupancyPoint, OccupancyStore, Window, nominal_ms, stored_devices
 
 EVERY_SECONDS = 0.5
 """How long changes are gathered: a window that changes all the time is written twice a second."""
@@ -18,6 +20,10 @@ LEASE_MS = 60_000
 """How long a claimed window is left alone: longer than the store may take for a batch."""
 NOBODY = -1
 """No claim lasts until then: settling with it makes the windows due again."""
+CLOCKS_APART_MS = 3600 * 1000
+"""A device's clock may be five minutes ahead, and ours and that of Redis are not the same: an hour is plenty."""
+
+_log = structlog.stdlib.get_logger("rollup")
 
 
 class Rollup:
@@ -49,15 +55,19 @@ class Rollup:
         with redis_errors():
             claimed = cast("list[Any]", await self._claim(args=[now, until, self._batch_size]))
         members = claimed[::2]
+        if not members:
+            return 0
         # A set that has lapsed while its window was waiting says nothing: what is written already stays.
         points = [
             OccupancyPoint(window=Window.parse(member.decode()), devices=devices)
             for member, devices in zip(members, claimed[1::2], strict=True)
             if devices
         ]
+        if len(points) < len(members):
+            _log.warning("windows lapsed before they were written", windows=len(members) - len(points))
         started = perf_counter()
         try:
-            await self._store.write(points)
+            await self._store.write(await self._not_lowered(points, now))
         except Unavailable:
             # Counts that are old by the time the store is back must not be written: they are claimed anew.
             await self._end_claim(members, NOBODY)
@@ -67,6 +77,19 @@ class Rollup:
         self._metrics.rolled_up.inc(len(points))
         return len(members)
 
+    async def _not_lowered(self, points: list[OccupancyPoint], now: int) -> list[OccupancyPoint]:
+        """The points without those that hold fewer devices than the store has, where the set may have begun anew."""
+        late = [point.window for point in points if _may_have_lapsed(point.window, now)]
+        if not late:
+            return points
+        stored = await stored_devices(self._store, late)
+        return [point for point in points if point.devices > stored.get(point.window, -1)]
+
     async def _end_claim(self, members: list[bytes], until: int) -> None:
         with redis_errors():
             await self._settle(args=[self._clock(), until, *members])
+
+
+def _may_have_lapsed(window: Window, now: int) -> bool:
+    """Whether the window's set can be a second one: its first may have gone, and its devices with it."""
+    return window.start + nominal_ms[window.width] + WINDOW_LIFE_MS - CLOCKS_APART_MS <= now

@@ -18,6 +18,14 @@ class Stage(StrEnum):
     ROLLUP = "rollup"
 
 
+class Archive(StrEnum):
+    """Which positions become documents; the counts never depend on it."""
+
+    EVERY = "every"
+    SAMPLED = "sampled"  # of one device, one a minute and combination of zones
+    OFF = "off"
+
+
 class DecoderSettings(DocumentSettings, TimeseriesSettings, CampusSettings, OpsSettings, CommonSettings):
     """One decoder process."""
 
@@ -35,10 +43,17 @@ class DecoderSettings(DocumentSettings, TimeseriesSettings, CampusSettings, OpsS
         default=70.0, gt=0, description="Metres a second; a position that would take more is marked in its document."
     )
     observe_batch: int = Field(default=500, ge=1, le=10_000, description="Raw messages to a batch.")
+    archive: Archive = Field(
+        default=Archive.EVERY,
+        description="Which positions become documents: every; sampled, at most one a device, minute and zones; off.",
+    )
     archive_batch: int = Field(default=20, ge=1, le=1000, description="Entries of the positions stream to a batch.")
     rollup_batch: int = Field(default=1000, ge=1, le=10_000, description="Windows to a batch.")
     claim_after: float = Field(
         default=30.0, gt=0, description="Seconds after which what another decoder left unfinished is taken over."
+    )
+    poison_after: int = Field(
+        default=5, ge=2, le=1000, description="Deliveries after which an entry that is never finished is a dead letter."
     )
     forget_after: float = Field(
         default=60.0,

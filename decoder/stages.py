@@ -1,5 +1,6 @@
 """The stages put together: what the picture in docs/architecture.md shows."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from zoneinfo import ZoneInfo
 
@@ -19,8 +20,9 @@ from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from decoder.retrying import until_available
 from decoder.rollup import Rollup
-from decoder.settings import DecoderSettings
-from documents import DocumentStore
+from decoder.settings import Archive, DecoderSettings
+from decoder.watch import Watch
+from documents import DocumentStore, Retention
 from geofence import Campus, Geofence
 from timeseries import OccupancyStore
 
@@ -35,6 +37,11 @@ class Assembly:
         self._client = client
         self._clock = clock
         self._metrics = metrics
+        self._alone = asyncio.Lock()
+
+    def watch(self) -> Stages:
+        """Beside the others: what Redis holds, as metrics."""
+        return {"watch": Watch(client=self._client, partitions=self._settings.partitions, metrics=self._metrics).run}
 
     def observe(self, campus: Campus, hasher: DeviceHasher) -> Stages:
         """From raw to presence, windows and positions: a consumer a partition, and what tidies up."""
@@ -81,9 +88,16 @@ class Assembly:
                 clock=self._clock,
                 metrics=self._metrics,
                 dead_letters_max=self._settings.dead_letters_max,
+                archive=self._settings.archive,
             )
             consumer = self._consumer("archive", group, archiver, self._settings.archive_batch)
-            stages[f"archive-{partition}"] = self._after(store.setup, "archive", consumer.run)
+            if self._settings.archive is Archive.OFF:
+                stages[f"archive-{partition}"] = consumer.run
+            else:
+                stages[f"archive-{partition}"] = self._after(store.setup, "archive", consumer.run)
+        if self._settings.archive is not Archive.OFF or self._settings.documents_keep:
+            retention = Retention(store=store, keep_ms=self._settings.documents_keep_ms, clock=self._clock)
+            stages["retention"] = retention.run
         return stages
 
     def rollup(self, store: OccupancyStore) -> Stages:
@@ -108,7 +122,15 @@ class Assembly:
 
     def _consumer(self, stage: str, group: Group, work: Work, batch_size: int) -> Consumer:
         return Consumer(
-            stage=stage, group=group, work=work, clock=self._clock, metrics=self._metrics, batch_size=batch_size
+            stage=stage,
+            group=group,
+            work=work,
+            clock=self._clock,
+            metrics=self._metrics,
+            batch_size=batch_size,
+            alone=self._alone,
+            poison_after=self._settings.poison_after,
+            dead_letters_max=self._settings.dead_letters_max,
         )
 
     def _after(

@@ -1,17 +1,25 @@
 """The position documents: one store interface, IBM Cloudant, or SQLite where there is no server."""
 
-from documents.document import Document, document_id, from_document, to_document
+from documents.document import Document, document_id, from_document, sample_id, to_document
 from documents.opening import open_store
+from documents.query import LIMIT_MAX, Page, PositionQuery
+from documents.retention import Retention
 from documents.settings import DocumentSettings
-from documents.store import DocumentStore, RejectedDocument
+from documents.store import DocumentStore, Dropped, RejectedDocument
 
 __all__ = [
+    "LIMIT_MAX",
     "Document",
     "DocumentSettings",
     "DocumentStore",
+    "Dropped",
+    "Page",
+    "PositionQuery",
     "RejectedDocument",
+    "Retention",
     "document_id",
     "from_document",
     "open_store",
+    "sample_id",
     "to_document",
 ]

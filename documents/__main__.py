@@ -11,11 +11,16 @@ from typing import Annotated, Any, BinaryIO, NoReturn, TypeVar
 import msgspec
 import typer
 
+from core.clock import parse_rfc3339, system_clock
 from core.errors import BadSettings, Unavailable
 from core.settings import load_or_exit
+from documents.document import Document
 from documents.opening import open_store
+from documents.query import LIMIT_MAX, PositionQuery
+from documents.retention import parse_keep
 from documents.settings import DocumentSettings
 from documents.store import DocumentStore
+from documents.tiles import BBox
 
 app = typer.Typer(
     add_completion=False,
@@ -28,7 +33,7 @@ Answer = TypeVar("Answer")
 
 @app.command()
 def setup() -> None:
-    """Make the database, or the file. Does no harm where it is there already."""
+    """Make the databases of this month and the next with their indexes, or the file. It may be repeated."""
     _with_store(lambda store: store.setup())
     typer.echo("The document store is ready.")
 
@@ -45,7 +50,7 @@ def export(
         Path, typer.Argument(help="Where to; - is standard output. A file that is there already is replaced.")
     ] = Path("-"),
 ) -> None:
-    """Write all positions as GeoJSON, one Feature a line, in the order of device and time.
+    """Write all positions as GeoJSON, one Feature a line; those of one device are in the order of time.
 
     These are personal data: they say where a device was, and when. The hash in place of its name does not hide whose it
     is from somebody who knows one place where the owner was. They are for whoever answers for data protection on the
@@ -75,14 +80,99 @@ def export(
     typer.echo(f"{written} positions written to {file}.", err=True)
 
 
+@app.command()
+def find(
+    *,
+    start: Annotated[str, typer.Option(help="The first instant that is asked for, RFC 3339 with an offset from UTC.")],
+    end: Annotated[str, typer.Option(help="The first that is not.")],
+    zone: Annotated[str | None, typer.Option(help="Positions in this zone, by its id.")] = None,
+    device: Annotated[str | None, typer.Option(help="Positions of this device, by its hash.")] = None,
+    bbox: Annotated[
+        str | None, typer.Option(help="Positions in this box: WEST,SOUTH,EAST,NORTH in degrees, with --bbox=.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at the most, the newest first.")] = 100,
+) -> None:
+    """Print positions as GeoJSON, one Feature a line, the newest first. They are personal data: see `export --help`.
+
+    At least one of --zone, --device and --bbox; of several, all hold.
+
+    For example:
+
+    - `python -m documents find --zone main --start 2026-11-01T08:00:00Z --end 2026-11-01T09:00:00Z`
+
+    - `python -m documents find --bbox=-8.58,52.67,-8.56,52.68 --start 2026-11-01T00:00:00Z --end 2026-11-02T00:00:00Z`
+    """
+    try:
+        query = PositionQuery(
+            start=parse_rfc3339(start), end=parse_rfc3339(end), zone=zone, device=device, bbox=_box(bbox)
+        )
+    except ValueError as error:
+        _fail(str(error), code=2)
+
+    async def print_pages(store: DocumentStore) -> None:
+        left, cursor = limit, None
+        while left:
+            page = await store.find(query, limit=min(left, LIMIT_MAX), cursor=cursor)
+            for document in page.documents:
+                sys.stdout.buffer.write(_line(document))
+            left, cursor = left - len(page.documents), page.cursor
+            if cursor is None:
+                return
+
+    _with_store(print_pages)
+
+
+@app.command()
+def retention(
+    keep: Annotated[
+        str | None,
+        typer.Option(help="How long documents are kept after their month is over: 90d. Else DOCUMENTS_KEEP."),
+    ] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say only what would be dropped.")] = False,
+) -> None:
+    """Drop the months (UTC) of documents that were over long enough ago.
+
+    The decoder does it once a day where DOCUMENTS_KEEP is set. What is dropped is gone; the counts are kept elsewhere.
+
+    For example:
+
+    - `python -m documents retention --keep 90d --dry-run`
+    """
+    settings = load_or_exit(DocumentSettings)
+    try:
+        keep_ms = settings.documents_keep_ms if keep is None else parse_keep(keep)
+    except ValueError as error:
+        _fail(f"--keep: {error}", code=2)
+    if keep_ms is None:
+        _fail("How long are documents kept? --keep 90d, or DOCUMENTS_KEEP=90d", code=2)
+    dropped = _with_store(lambda store: store.drop_before(system_clock() - keep_ms, dry_run=dry_run))
+    for month in dropped:
+        typer.echo(f"{month.name}: {month.documents} documents")
+    total = sum(month.documents for month in dropped)
+    typer.echo(f"{total} documents of {len(dropped)} months {'would be' if dry_run else 'were'} dropped.")
+
+
+def _box(text: str | None) -> BBox | None:
+    if text is None:
+        return None
+    degrees = [float(part) for part in text.split(",")]
+    if len(degrees) != len(("west", "south", "east", "north")):
+        raise ValueError("--bbox: four numbers, WEST,SOUTH,EAST,NORTH")
+    return degrees[0], degrees[1], degrees[2], degrees[3]
+
+
+def _line(document: Document) -> bytes:
+    # RFC 7946 calls it `id`; `_id` is the store's name for it.
+    return msgspec.json.encode({"type": "Feature", "id": document.pop("_id"), **document}) + b"\n"
+
+
 async def _export(store: DocumentStore, out: BinaryIO, *, progress: bool) -> int:
     written = 0
     bar = typer.progressbar(length=await store.count(), label="Exporting", file=sys.stderr) if progress else None
     with bar or nullcontext():
         async for document in store.scan():
-            # RFC 7946 calls it `id`; `_id` is the store's name for it.
-            feature = {"type": "Feature", "id": document.pop("_id"), **document}
-            out.write(msgspec.json.encode(feature) + b"\n")
+            out.write(_line(document))
             written += 1
             if bar:
                 bar.update(1)

@@ -1,238 +1,230 @@
-"""The document store of a campus in production: IBM Cloudant, or Apache CouchDB, which speaks the same."""
+"""The document store of a campus in production: IBM Cloudant, or Apache CouchDB, which speaks the same.
+
+Documents are kept in a database for each month of their event time (UTC), `positions-2026-11`, so that old ones can be
+dropped with their indexes in one request. Months far from the present have no database of their own: whoever can send
+event times must not be able to make databases, of which a plan has few. Those documents are together in one, which is
+called `positions-other`.
+"""
 
 import asyncio
-import io
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from email.utils import parsedate_to_datetime
-from http import HTTPStatus
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
-from ibm_cloud_sdk_core.api_exception import ApiException
-from ibm_cloud_sdk_core.detailed_response import DetailedResponse
-from ibmcloudant.cloudant_v1 import CloudantV1
-from requests import RequestException, Response
 
-from core.errors import BadSettings, Unavailable
+from core.clock import LATEST_MS, Clock, system_clock
+from core.errors import Unavailable
 from core.messages import Position
-from documents.document import Document, to_document
-from documents.store import PAGE, RejectedDocument
+from documents.couch import CouchServer
+from documents.database import Database
+from documents.document import Document, Key, document_id, time_of, to_document
+from documents.merging import chained, merged, read_page
+from documents.months import month_after, month_end, month_of, month_start
+from documents.pace import Pace
+from documents.query import Mark, Page, PositionQuery, checked_limit, first_mark
+from documents.store import PAGE, Dropped, RejectedDocument
 
-THREADS = 10
-"""Requests at a time: the SDK is synchronous, and its pool keeps ten connections."""
 BATCH_DOCUMENTS = 500
 BATCH_BYTES = 5_000_000
 """Cloudant takes requests of up to 11 MB; documents of ours have some 500 bytes."""
-CONNECT_SECONDS = 3.0
-READ_SECONDS = 6.0
-"""How long an answer may take. A stop must wait for the request in hand, and has 10 s in all."""
-RETRY_AFTER_MAX_SECONDS = 3600.0
+PUTS = 4
+"""Batches of one `put` under way at the same time."""
+OTHER = "other"
 
 # What a row of _bulk_docs may say that holds for this moment, and not for the document.
 _PASSING = {"internal_server_error", "service_unavailable", "timeout", "too_many_requests", "unknown_error"}
-# Design documents (indexes) live among the others; their ids sort between these two.
-_DESIGN_FIRST, _DESIGN_END = "_design/", "_design0"
-
-_LOGIN = "CLOUDANT_USERNAME and CLOUDANT_PASSWORD, or CLOUDANT_APIKEY"
-
-Call = Callable[[CloudantV1], DetailedResponse]
 
 
 class CloudantStore:
-    """Documents in one database of a Cloudant or CouchDB server; conflicts on an id mean that it is stored.
+    """Documents in databases by month; conflicts on an id mean that it is stored.
 
-    Logs in as the SDK's own variables say (CLOUDANT_AUTH_TYPE and what belongs to it). Raises BadSettings where they
-    cannot work, or later, where the server refuses them.
+    The login has to be one that may list, make and drop databases. `months` is how many months back from the present
+    have a database of their own; `pace` keeps within a plan.
     """
 
-    def __init__(self, *, url: str, database: str) -> None:
-        self._url = _checked(url)
-        self._database = database
-        self._client = _client(self._url)
-        self._executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="documents-cloudant")
+    def __init__(
+        self, *, url: str, database: str, months: int = 12, pace: Pace | None = None, clock: Clock = system_clock
+    ) -> None:
+        self._server = CouchServer(url)
+        self._prefix = f"{database}-"
+        self._ours = re.compile(rf"{re.escape(self._prefix)}(\d{{4}}-(?:0[1-9]|1[0-2])|{OTHER})", re.ASCII)
+        self._months = months
+        self._pace = pace
+        self._clock = clock
 
     async def setup(self) -> None:
-        """Make the database, where it is not there yet."""
-        # Asked first: who may only read and write documents may not make databases, and need not where it is there.
-        if await self._ask(lambda client: client.get_database_information(self._database), HTTPStatus.NOT_FOUND):
-            return
-        await self._ask(lambda client: client.put_database(self._database), HTTPStatus.PRECONDITION_FAILED)
+        """Make the databases of this month and the next, and the indexes of all, where they are not there yet."""
+        existing = await self._existing()
+        present = month_of(self._clock())
+        for month in dict.fromkeys([*existing, present, month_after(present, 1)]):
+            database = self._of(month)
+            if month not in existing or not await database.is_complete():
+                await database.make()
 
-    async def put(self, positions: Sequence[Position]) -> int:
-        """See `DocumentStore.put`; in batches, one after the other."""
-        documents = await asyncio.get_running_loop().run_in_executor(self._executor, _encode, positions)
-        new = 0
+    async def put(self, positions: Sequence[Position], *, key: Key = document_id) -> int:
+        """See `DocumentStore.put`; in batches, up to `PUTS` at a time."""
+        # An id twice in one request: which of the two stays is not defined, so only the first is sent.
+        unique: dict[str, Position] = {}
+        for position in positions:
+            unique.setdefault(key(position), position)
+        batches = _by_month(
+            unique.values(), min(BATCH_DOCUMENTS, self._pace.per_second if self._pace else BATCH_DOCUMENTS)
+        )
         rejected: dict[str, str] = {}
-        for batch in _batches(documents):
-            new += await self._put_batch(batch, rejected)
+        new = 0
+
+        async def work() -> None:
+            nonlocal new
+            for month, batch in batches:
+                stored = await self._put_batch(month, batch, key, rejected)
+                new += stored
+
+        workers = [asyncio.ensure_future(work()) for _ in range(PUTS)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            # After an error nothing goes on behind the caller's back; what a thread has begun, it ends.
+            for worker in workers:
+                worker.cancel()
         if rejected:
             raise RejectedDocument(rejected)
         return new
 
     async def get(self, document_id: str) -> Document | None:
         """See `DocumentStore.get`."""
-        if not document_id or document_id.startswith("_"):
+        time = time_of(document_id)
+        if document_id.startswith("_") or time is None or time > LATEST_MS:
             return None
-        found = await self._ask(lambda client: client.get_document(self._database, document_id), HTTPStatus.NOT_FOUND)
-        return _without_revision(found) if found else None
+        return await self._of(month_of(time)).get(document_id) or await self._of(OTHER).get(document_id)
 
     async def count(self) -> int:
         """See `DocumentStore.count`."""
-        about = await self._ask(lambda client: client.get_database_information(self._database))
-        designs = await self._ask(
-            lambda client: client.post_all_docs(self._database, start_key=_DESIGN_FIRST, end_key=_DESIGN_END)
-        )
-        return int(about["doc_count"]) - len(designs["rows"])
+        return sum([await self._of(month).count() for month in await self._existing()])
 
-    async def scan(self, *, page: int = PAGE) -> AsyncIterator[Document]:
-        """See `DocumentStore.scan`."""
+    async def scan(
+        self, *, page: int = PAGE, start: int | None = None, end: int | None = None
+    ) -> AsyncIterator[Document]:
+        """See `DocumentStore.scan`; month by month, and in each by device."""
         if page < 1:
             raise ValueError(f"a page holds at least one document, not {page}")
-        start: str | None = None
+        first, last = start or 0, LATEST_MS + 1 if end is None else end
+        existing = await self._existing()
+        # What is of no month comes first: nearly all of it is old.
+        for month in ([OTHER] if OTHER in existing else []) + _touched(existing, first, last):
+            async for document in self._of(month).scan(page):
+                if (start is None and end is None) or first <= Mark.of(document).observed_at < last:
+                    yield document
 
-        def ask(client: CloudantV1) -> DetailedResponse:
-            # One more than the page: its id is where the next page starts.
-            return client.post_all_docs(self._database, include_docs=True, limit=page + 1, start_key=start)
+    async def find(self, query: PositionQuery, *, limit: int, cursor: str | None = None) -> Page:
+        """See `DocumentStore.find`."""
+        below = first_mark(query)
+        if cursor is not None:
+            below = min(below, Mark.decode(cursor))
+        count = checked_limit(limit) + 1
+        existing = await self._existing()
+        months = reversed(_touched(existing, query.start, below.observed_at + 1))
+        sources = [chained([self._of(month).candidates(query, below, count) for month in months])]
+        if OTHER in existing:
+            sources.append(self._of(OTHER).candidates(query, below, count))
+        return await read_page(merged(sources), query, limit)
 
-        while True:
-            rows = (await self._ask(ask))["rows"]
-            for row in rows[:page]:
-                if row["doc"] and not row["id"].startswith(_DESIGN_FIRST):
-                    yield _without_revision(row["doc"])
-            if len(rows) <= page:
-                return
-            start = rows[page]["id"]
+    async def drop_before(self, time: int, *, dry_run: bool = False) -> list[Dropped]:
+        """See `DocumentStore.drop_before`.
+
+        The database of what is far from the present goes once `time` is after the oldest month that would have one of
+        its own: then all that is in it is older than that.
+        """
+        existing = await self._existing()
+        over = [month for month in existing if month != OTHER and month_end(month) <= time]
+        if OTHER in existing and time >= month_start(self._oldest()):
+            over.append(OTHER)
+        dropped = []
+        for database in map(self._of, over):
+            dropped.append(Dropped(database.name, await database.count()))
+            if not dry_run:
+                await database.drop()
+        return dropped
 
     def close(self) -> None:
         """Start nothing more, and close the connections that are idle."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        _close(self._client)
+        self._server.close()
 
-    async def _put_batch(self, batch: dict[str, bytes], rejected: dict[str, str]) -> int:
+    async def _put_batch(self, month: str, batch: list[Position], key: Key, rejected: dict[str, str]) -> int:
         """How many were new; what the server will never take is added to `rejected`."""
-        body = b'{"docs":[' + b",".join(batch.values()) + b"]}"
-        rows = await self._ask(lambda client: client.post_bulk_docs(self._database, io.BytesIO(body)))
-        answers = {row.get("id"): row for row in rows}
         new = 0
-        for document_id in batch:
-            row = answers.get(document_id)
-            if row is None or row.get("error") in _PASSING:
-                raise Unavailable(f"{self._name} did not store all documents of a batch")
-            if "error" not in row:
-                new += 1
-            elif row["error"] != "conflict":
-                rejected[document_id] = f"{row['error']}: {row.get('reason')}"
+        for documents in await self._server.in_thread(lambda: list(_encode(batch, key))):
+            answers = {row.get("id"): row for row in await self._put_somewhere(month, documents)}
+            for name in documents:
+                row = answers.get(name)
+                if row is None or row.get("error") in _PASSING:
+                    raise Unavailable(f"{self._server.name(self._prefix + month)} did not store all of a batch")
+                if "error" not in row:
+                    new += 1
+                elif row["error"] != "conflict":
+                    rejected[name] = f"{row['error']}: {row.get('reason')}"
         return new
 
-    async def _ask(self, call: Call, *expected: HTTPStatus) -> Any:  # noqa: ANN401 - JSON of several shapes
-        """The answer's JSON; None for an `expected` status."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._answer, call, expected)
+    async def _put_somewhere(self, month: str, documents: dict[str, bytes]) -> list[dict[str, Any]]:
+        """The rows of the database of a month, made if need be, or of the one for months that are far away."""
+        database = self._of(month)
+        rows = await self._paced(database, documents)
+        if rows is None and not self._oldest() <= month <= month_after(month_of(self._clock()), 1):
+            database = self._of(OTHER)
+            rows = await self._paced(database, documents)
+        if rows is None:
+            await database.make()
+            rows = await self._paced(database, documents)
+        if rows is None:
+            raise Unavailable(f"{self._server.name(database.name)} was made, and is not there")
+        return rows
 
-    def _answer(self, call: Call, expected: tuple[HTTPStatus, ...]) -> Any:  # noqa: ANN401
-        client = self._client
-        try:
-            try:
-                answer = call(client).get_result()
-            except ApiException as error:
-                if error.status_code != HTTPStatus.UNAUTHORIZED:
-                    raise
-                # A session ends before its time where the server starts anew with another secret: log in again, once.
-                self._client = _client(self._url)
-                _close(client)
-                answer = call(self._client).get_result()
-        except ApiException as error:
-            if error.status_code in expected:
-                return None
-            meaning = self._meaning(error)
-            if meaning is None:
-                raise
-            raise meaning from error
-        except RequestException as error:
-            raise Unavailable(f"{self._name} does not answer: {type(error).__name__}") from error
-        if not isinstance(answer, dict | list):
-            raise Unavailable(f"{self._name} answered, but not in JSON")
-        return answer
+    async def _paced(self, database: Database, documents: dict[str, bytes]) -> list[dict[str, Any]] | None:
+        if self._pace is None:
+            return await database.put(documents)
+        async with self._pace.writing(len(documents)):
+            return await database.put(documents)
 
-    def _meaning(self, error: ApiException) -> BadSettings | Unavailable | None:
-        status = error.status_code
-        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            return BadSettings(f"{_LOGIN}: {self._name} refuses it: {error}")
-        if status == HTTPStatus.NOT_FOUND:
-            return Unavailable(f"{self._name} does not exist: python -m documents setup makes it")
-        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return Unavailable(f"{self._name} answers {status}", retry_after=_retry_after(error.http_response))
-        if status < HTTPStatus.MULTIPLE_CHOICES:
-            return Unavailable(f"{self._name} broke its answer off")
-        return None
+    async def _existing(self) -> list[str]:
+        """The months that have a database, in order; `OTHER` comes last."""
+        names = await self._server.ask(
+            f"{self._prefix}*",
+            lambda client: client.get_all_dbs(start_key=self._prefix, end_key=f"{self._prefix}\uffff"),
+        )
+        return sorted(found[1] for name in names if (found := self._ours.fullmatch(name)))
 
-    @property
-    def _name(self) -> str:
-        return f"the database {self._database} on {urlsplit(self._url).hostname}"
+    def _oldest(self) -> str:
+        """The oldest month that has a database of its own."""
+        return month_after(month_of(self._clock()), 1 - self._months)
+
+    def _of(self, month: str) -> Database:
+        return Database(self._server, self._prefix + month)
 
 
-def _checked(url: str) -> str:
-    if not url:
-        raise BadSettings("CLOUDANT_URL: not set; DOCUMENT_STORE=cloudant needs the server's address, https://host")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadSettings("CLOUDANT_URL: not an address such as https://host or http://localhost:5984")
-    return url
+def _by_month(positions: Iterable[Position], most: int) -> Iterator[tuple[str, list[Position]]]:
+    months: dict[str, list[Position]] = {}
+    for position in positions:
+        months.setdefault(month_of(position.observed_at), []).append(position)
+    for month, found in months.items():
+        for start in range(0, len(found), most):
+            yield month, found[start : start + most]
 
 
-def _client(url: str) -> CloudantV1:
-    try:
-        client = CloudantV1.new_instance()
-        client.set_service_url(url)
-    except ValueError as error:
-        raise BadSettings(f"CLOUDANT_AUTH_TYPE and what belongs to it ({_LOGIN}): {error}") from error
-    client.set_http_config({"timeout": (CONNECT_SECONDS, READ_SECONDS)})
-    # The archive stage retries, and it alone: two that do would multiply.
-    client.disable_retries()  # type: ignore[no-untyped-call]
-    return client
-
-
-def _close(client: CloudantV1) -> None:
-    client.get_http_client().close()
-
-
-def _encode(positions: Sequence[Position]) -> dict[str, bytes]:
-    # An id twice in one request: which of the two stays is not defined, so only the first is sent.
-    documents: dict[str, bytes] = {}
-    for document in map(to_document, positions):
-        documents.setdefault(document["_id"], msgspec.json.encode(document))
-    return documents
-
-
-def _batches(documents: dict[str, bytes]) -> Iterator[dict[str, bytes]]:
+def _encode(positions: list[Position], key: Key) -> Iterator[dict[str, bytes]]:
     batch: dict[str, bytes] = {}
     size = 0
-    for document_id, body in documents.items():
-        if batch and (len(batch) == BATCH_DOCUMENTS or size + len(body) > BATCH_BYTES):
+    for position in positions:
+        document = to_document(position, key=key)
+        body = msgspec.json.encode(document)
+        if batch and size + len(body) > BATCH_BYTES:
             yield batch
             batch, size = {}, 0
-        batch[document_id] = body
+        batch[document["_id"]] = body
         size += len(body) + 1
     if batch:
         yield batch
 
 
-def _without_revision(found: Document) -> Document:
-    return {name: value for name, value in found.items() if name != "_rev"}
-
-
-def _retry_after(response: Response | None) -> float | None:
-    """RFC 9110, section 10.2.3: seconds, or a date, which is read against the answer's own date."""
-    if response is None:
-        return None
-    text = response.headers.get("Retry-After", "")
-    try:
-        if text.isdecimal():
-            seconds = float(text)
-        else:
-            ends, now = parsedate_to_datetime(text), parsedate_to_datetime(response.headers["Date"])
-            seconds = (ends - now).total_seconds()
-    except (KeyError, ValueError, TypeError):
-        return None
-    return min(max(seconds, 0.0), RETRY_AFTER_MAX_SECONDS)
+def _touched(existing: list[str], start: int, end: int) -> list[str]:
+    """The months that have a part in a range of time, in order; without `OTHER`."""
+    return [month for month in existing if month != OTHER and month_start(month) < end and month_end(month) > start]

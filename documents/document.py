@@ -1,16 +1,26 @@
 """A position as it is stored: a GeoJSON Feature (RFC 7946)."""
 
+import re
+import zlib
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from core.clock import format_rfc3339, parse_rfc3339
 from core.messages import Kind, Position
+from documents.tiles import TILE_CHARACTERS
 
 Document = dict[str, Any]
 """A GeoJSON Feature whose member `_id` is its key. Coordinates are longitude, latitude and, if known, altitude."""
 
+Key = Callable[[Position], str]
+"""Makes the key of a position's document: `document_id`, or `sample_id`."""
+
+MINUTE_MS = 60_000
+
 _OPTIONAL = ("accuracy", "speed", "heading")
+_ID = re.compile(r"[^/]{1,200}-(\d{15})(?:-[0-9a-f]{8})?", re.ASCII)
 
 
 def document_id(position: Position) -> str:
@@ -21,7 +31,24 @@ def document_id(position: Position) -> str:
     return f"{position.device}-{position.observed_at:015d}"
 
 
-def to_document(position: Position) -> Document:
+def sample_id(position: Position) -> str:
+    """The key of a sample: device, minute of the event time, and zones.
+
+    Whoever comes second in the same minute with the same zones has the same key, and is not stored. So how many samples
+    there are depends neither on the order nor on the number of deliveries, and every window that a position counts in
+    has a sample that counts in it, too.
+    """
+    zones = zlib.crc32("\0".join(position.zones).encode())
+    return f"{position.device}-{position.observed_at // MINUTE_MS * MINUTE_MS:015d}-{zones:08x}"
+
+
+def time_of(document_id: str) -> int | None:
+    """The time in a key, milliseconds since the epoch; of a sample, its minute. None for what is no key."""
+    found = _ID.fullmatch(document_id)
+    return int(found[1]) if found else None
+
+
+def to_document(position: Position, *, key: Key = document_id) -> Document:
     """The document of a position.
 
     Its times are RFC 3339 in UTC, always with three decimals: the order of the text is the order of time.
@@ -32,17 +59,22 @@ def to_document(position: Position) -> Document:
     properties: dict[str, Any] = {
         "kind": position.kind.value,
         "device": position.device,
-        "observed_at": _format_time(position.observed_at),
-        "received_at": _format_time(position.received_at),
+        "observed_at": format_time(position.observed_at),
+        "received_at": format_time(position.received_at),
         "zones": list(position.zones),
         "cell": position.cell,
+        "tile": position.cell[:TILE_CHARACTERS],
     }
     for name in _OPTIONAL:
         value = getattr(position, name)
         if value is not None:
             properties[name] = value
+    if position.fence:
+        properties["fence"] = position.fence
+    if position.implausible:
+        properties["implausible"] = True
     return {
-        "_id": document_id(position),
+        "_id": key(position),
         "type": "Feature",
         "geometry": {"type": "Point", "coordinates": coordinates},
         "properties": properties,
@@ -67,10 +99,13 @@ def from_document(document: Document) -> Position:
         accuracy=properties.accuracy,
         speed=properties.speed,
         heading=properties.heading,
+        fence=properties.fence,
+        implausible=properties.implausible,
     )
 
 
-def _format_time(milliseconds: int) -> str:
+def format_time(milliseconds: int) -> str:
+    """RFC 3339 in UTC with three decimals, as documents have it."""
     rest = milliseconds % 1000
     return f"{format_rfc3339(milliseconds - rest).removesuffix('Z')}.{rest:03d}Z"
 
@@ -90,6 +125,8 @@ class _Properties(msgspec.Struct):
     accuracy: float | None = None
     speed: float | None = None
     heading: float | None = None
+    fence: str = ""
+    implausible: bool = False
 
 
 class _Feature(msgspec.Struct):

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from core.settings import CommonSettings
+from documents.retention import parse_keep
 
 
 class DocumentSettings(CommonSettings):
@@ -20,8 +21,40 @@ class DocumentSettings(CommonSettings):
     )
     cloudant_url: str = Field(default="", description="Address of Cloudant or CouchDB: https://host, without a path.")
     cloudant_database: str = Field(
-        default="positions", pattern=r"^[a-z][a-z0-9_-]{0,99}$", description="Database of the position documents."
+        default="positions",
+        pattern=r"^[a-z][a-z0-9_-]{0,99}$",
+        description="What the names of the databases begin with; a month follows, as in positions-2026-11.",
     )
+    cloudant_months: int = Field(
+        default=12,
+        ge=1,
+        le=600,
+        description="Months back from the present that have a database each; older positions share one. A Lite plan has"
+        " room for 20 databases, Standard for 200.",
+    )
+    cloudant_writes_per_second: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="Documents that this process writes a second at the most: 10 on a Lite plan. Unset: no limit.",
+    )
+    documents_keep: str | None = Field(
+        default=None,
+        description="How long documents are kept, such as 90d: months that were over before are dropped, once a day."
+        " Unset: for ever.",
+    )
+
+    @field_validator("documents_keep")
+    @classmethod
+    def _days(cls, text: str | None) -> str | None:
+        if text is not None:
+            parse_keep(text)
+        return text
+
+    @property
+    def documents_keep_ms(self) -> int | None:
+        """DOCUMENTS_KEEP in milliseconds; None for ever."""
+        return None if self.documents_keep is None else parse_keep(self.documents_keep)
 
     @property
     def documents_file(self) -> Path:

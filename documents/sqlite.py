@@ -7,13 +7,49 @@ from typing import cast
 
 import msgspec
 
+from core.clock import LATEST_MS
 from core.messages import Position
 from core.sqlite import SqliteFile
-from documents.document import Document, to_document
-from documents.store import PAGE
+from documents.document import Document, Key, document_id, from_document, to_document
+from documents.merging import Field, Source, candidates, fetched, read_page
+from documents.months import month_of, month_start
+from documents.query import Mark, Page, PositionQuery, checked_limit, first_mark
+from documents.store import PAGE, Dropped
 
-_SCHEMA = "CREATE TABLE IF NOT EXISTS documents (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID"
-_INSERT = "INSERT INTO documents (id, body) VALUES (?, ?) ON CONFLICT (id) DO NOTHING"
+# Times are milliseconds since the epoch. WITHOUT ROWID: the ids are the table, and end every index.
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS positions (
+    id TEXT PRIMARY KEY, device TEXT NOT NULL, tile TEXT NOT NULL, observed_at INTEGER NOT NULL, body TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS zones (
+    zone TEXT NOT NULL, observed_at INTEGER NOT NULL, id TEXT NOT NULL, PRIMARY KEY (zone, observed_at, id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_device ON positions (device, observed_at, id);
+CREATE INDEX IF NOT EXISTS by_tile ON positions (tile, observed_at, id);
+CREATE INDEX IF NOT EXISTS by_time ON positions (observed_at, id);
+"""
+_INSERT = "INSERT INTO positions (id, device, tile, observed_at, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_INSERT_ZONE = "INSERT INTO zones (zone, observed_at, id) VALUES (?, ?, ?)"
+
+_FIND: dict[Field, str] = {
+    "device": """
+        SELECT body FROM positions WHERE device = :value AND observed_at >= :start
+        AND (observed_at, id) < (:before, :id) ORDER BY observed_at DESC, id DESC LIMIT :count""",
+    "tile": """
+        SELECT body FROM positions WHERE tile = :value AND observed_at >= :start
+        AND (observed_at, id) < (:before, :id) ORDER BY observed_at DESC, id DESC LIMIT :count""",
+    "zone": """
+        SELECT body FROM zones AS at CROSS JOIN positions USING (id) WHERE zone = :value AND at.observed_at >= :start
+        AND (at.observed_at, at.id) < (:before, :id) ORDER BY at.observed_at DESC, at.id DESC LIMIT :count""",
+}
+_SCAN = (
+    "SELECT id, observed_at, body FROM positions WHERE (observed_at, id) > (?, ?) AND observed_at < ? "
+    "ORDER BY observed_at, id LIMIT ?"
+)
+# The file of an earlier version: documents by their id alone.
+_EARLIER = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'documents'"
+CHUNK = 1000
+"""Rows of one transaction when months are dropped or an earlier file is taken over: others may write in between."""
 
 
 class SQLiteStore:
@@ -23,29 +59,22 @@ class SQLiteStore:
         self._file = SqliteFile(path, schema=_SCHEMA)
 
     async def setup(self) -> None:
-        """Make the folder and the file, for this user alone."""
+        """Make the folder and the file, for this user alone; take over what a file of an earlier version holds."""
         await self._file.make()
+        while await self._file.write(_take_over):
+            pass
 
-    async def put(self, positions: Sequence[Position]) -> int:
+    async def put(self, positions: Sequence[Position], *, key: Key = document_id) -> int:
         """See `DocumentStore.put`; all of them in one transaction."""
         if not positions:
             return 0
-
-        def insert(connection: sqlite3.Connection) -> int:
-            documents = [to_document(position) for position in positions]
-            before = connection.total_changes
-            connection.executemany(
-                _INSERT, [(document["_id"], msgspec.json.encode(document).decode()) for document in documents]
-            )
-            return connection.total_changes - before
-
-        return await self._file.write(insert)
+        return await self._file.write(lambda connection: _insert(connection, positions, key))
 
     async def get(self, document_id: str) -> Document | None:
         """See `DocumentStore.get`."""
 
         def select(connection: sqlite3.Connection) -> Document | None:
-            row = connection.execute("SELECT body FROM documents WHERE id = ?", (document_id,)).fetchone()
+            row = connection.execute("SELECT body FROM positions WHERE id = ?", (document_id,)).fetchone()
             return _document(row[0]) if row else None
 
         return await self._file.read(select)
@@ -54,28 +83,104 @@ class SQLiteStore:
         """See `DocumentStore.count`."""
 
         def select(connection: sqlite3.Connection) -> int:
-            return int(connection.execute("SELECT count(*) FROM documents").fetchone()[0])
+            return int(connection.execute("SELECT count(*) FROM positions").fetchone()[0])
 
         return await self._file.read(select)
 
-    async def scan(self, *, page: int = PAGE) -> AsyncIterator[Document]:
-        """See `DocumentStore.scan`. Between pages no transaction is open, so a slow reader holds no writer up."""
+    async def scan(
+        self, *, page: int = PAGE, start: int | None = None, end: int | None = None
+    ) -> AsyncIterator[Document]:
+        """See `DocumentStore.scan`; in the order of time. Between pages nothing is open: no writer is held up."""
         if page < 1:
             raise ValueError(f"a page holds at least one document, not {page}")
-        last = ""
+        last = (start or 0, "")
+        before = LATEST_MS + 1 if end is None else end
 
-        def select(connection: sqlite3.Connection) -> list[tuple[str, str]]:
-            query = "SELECT id, body FROM documents WHERE id > ? ORDER BY id LIMIT ?"
-            return connection.execute(query, (last, page)).fetchall()
+        def select(connection: sqlite3.Connection) -> list[tuple[str, int, str]]:
+            return connection.execute(_SCAN, (*last, before, page)).fetchall()
 
         while rows := await self._file.read(select):
-            for _, body in rows:
+            for _, _, body in rows:
                 yield _document(body)
-            last = rows[-1][0]
+            last = rows[-1][1], rows[-1][0]
+
+    async def find(self, query: PositionQuery, *, limit: int, cursor: str | None = None) -> Page:
+        """See `DocumentStore.find`."""
+        below = first_mark(query)
+        if cursor is not None:
+            below = min(below, Mark.decode(cursor))
+        return await read_page(self._candidates(query, below, checked_limit(limit) + 1), query, limit)
+
+    async def drop_before(self, time: int, *, dry_run: bool = False) -> list[Dropped]:
+        """See `DocumentStore.drop_before`; what is dropped is overwritten, and its room used again."""
+        before = month_start(month_of(time))
+
+        def count(connection: sqlite3.Connection) -> list[Dropped]:
+            month = "strftime('%Y-%m', observed_at / 1000, 'unixepoch')"
+            select = f"SELECT {month}, count(*) FROM positions WHERE observed_at < ? GROUP BY 1 ORDER BY 1"  # noqa: S608 - no input in it
+            return [Dropped(*row) for row in connection.execute(select, (before,))]
+
+        dropped = await self._file.read(count)
+        if not dry_run:
+            while await self._file.write(lambda connection: _delete(connection, before)):
+                pass
+        return dropped
 
     async def close(self) -> None:
         """Finish what is in hand and close the file."""
         await self._file.close()
+
+    def _candidates(self, query: PositionQuery, below: Mark, count: int) -> Source:
+        def source(field: Field, value: str, count: int) -> Source:
+            async def fetch(mark: Mark, count: int) -> list[Document]:
+                wanted = {
+                    "value": value,
+                    "start": query.start,
+                    "before": mark.observed_at,
+                    "id": mark.id,
+                    "count": count,
+                }
+                return await self._file.read(
+                    lambda connection: [_document(body) for (body,) in connection.execute(_FIND[field], wanted)]
+                )
+
+            return fetched(fetch, below, count)
+
+        return candidates(query, count, source)
+
+
+def _insert(connection: sqlite3.Connection, positions: Sequence[Position], key: Key = document_id) -> int:
+    new = 0
+    for position in positions:
+        document = to_document(position, key=key)
+        tile, body = document["properties"]["tile"], msgspec.json.encode(document).decode()
+        row = (document["_id"], position.device, tile, position.observed_at, body)
+        if connection.execute(_INSERT, row).rowcount:
+            new += 1
+            rows = [(zone, position.observed_at, document["_id"]) for zone in set(position.zones)]
+            connection.executemany(_INSERT_ZONE, rows)
+    return new
+
+
+def _delete(connection: sqlite3.Connection, before: int) -> int:
+    connection.execute("PRAGMA secure_delete = ON")
+    select = "SELECT id, observed_at, body FROM positions WHERE observed_at < ? ORDER BY observed_at LIMIT ?"
+    rows = connection.execute(select, (before, CHUNK)).fetchall()
+    zones = [(zone, at, name) for name, at, body in rows for zone in _document(body)["properties"]["zones"]]
+    connection.executemany("DELETE FROM zones WHERE zone = ? AND observed_at = ? AND id = ?", zones)
+    connection.executemany("DELETE FROM positions WHERE id = ?", [(name,) for name, _, _ in rows])
+    return len(rows)
+
+
+def _take_over(connection: sqlite3.Connection) -> int:
+    if not connection.execute(_EARLIER).fetchone()[0]:
+        return 0
+    rows = connection.execute("SELECT id, body FROM documents ORDER BY id LIMIT ?", (CHUNK,)).fetchall()
+    _insert(connection, [from_document(_document(body)) for _, body in rows])
+    connection.executemany("DELETE FROM documents WHERE id = ?", [(name,) for name, _ in rows])
+    if not rows:
+        connection.execute("DROP TABLE documents")
+    return len(rows)
 
 
 def _document(body: str) -> Document:

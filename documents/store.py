@@ -1,10 +1,12 @@
 """What a store of position documents can do."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from core.messages import Position
-from documents.document import Document
+from documents.document import Document, Key, document_id
+from documents.query import Page, PositionQuery
 
 PAGE = 500
 """How many documents `scan` asks for at a time unless it is told otherwise."""
@@ -20,14 +22,23 @@ class RejectedDocument(Exception):  # noqa: N818 - it names what was refused
         self.reasons = reasons
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A month that was dropped with all its documents."""
+
+    name: str
+    """Of the month, or of its database."""
+    documents: int
+
+
 class DocumentStore(Protocol):
     """Documents by their id. Every method raises `core.errors.Unavailable` while the store is away or wants a pause."""
 
     async def setup(self) -> None:
-        """Make what the store needs, where it is not there yet."""
+        """Make what the store needs, where it is not there yet: also for the month that comes next."""
         ...
 
-    async def put(self, positions: Sequence[Position]) -> int:
+    async def put(self, positions: Sequence[Position], *, key: Key = document_id) -> int:
         """Store positions, and say how many were new.
 
         A document that exists already stays as it is, and that is success. After an error it is unknown which of the
@@ -43,9 +54,25 @@ class DocumentStore(Protocol):
         """How many documents there are."""
         ...
 
-    def scan(self, *, page: int = PAGE) -> AsyncIterator[Document]:
-        """All documents in the order of their ids, `page` of them in memory at a time.
+    def scan(self, *, page: int = PAGE, start: int | None = None, end: int | None = None) -> AsyncIterator[Document]:
+        """All documents, each once, `page` of them in memory at a time; of one device, in the order of event time.
 
+        With `start` and `end` (milliseconds since the epoch), only those observed from the one on and before the other.
         What is put during a scan may or may not be seen. Raises ValueError for a page below 1.
+        """
+        ...
+
+    async def find(self, query: PositionQuery, *, limit: int, cursor: str | None = None) -> Page:
+        """A page of the positions that a query asks for, the newest first; `cursor` is where the last page ended.
+
+        An index leads to all that is looked at, and a page looks at a bounded number of documents. Raises ValueError
+        for a limit that is not 1 to 1000, and for a cursor that no page gave.
+        """
+        ...
+
+    async def drop_before(self, time: int, *, dry_run: bool = False) -> list[Dropped]:
+        """Drop the months (UTC) that were over before `time`, milliseconds since the epoch, and say which.
+
+        With `dry_run`, say only which they would be.
         """
         ...

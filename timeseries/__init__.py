@@ -1,6 +1,7 @@
 """Occupancy over time: windows, and the store that keeps what was counted in them (InfluxDB, or one SQLite file)."""
 
 from timeseries.opening import open_store
+from timeseries.reading import stored_devices
 from timeseries.settings import TimeseriesSettings
 from timeseries.store import MAX_POINTS, OccupancyPoint, OccupancyStore
 from timeseries.windows import Width, Window, nominal_ms, window_end, window_start, windows_between
@@ -14,6 +15,7 @@ __all__ = [
     "Window",
     "nominal_ms",
     "open_store",
+    "stored_devices",
     "window_end",
     "window_start",
     "windows_between",

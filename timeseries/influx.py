@@ -21,7 +21,7 @@ from influxdb_client.rest import ApiException
 from core.messages import Kind
 from timeseries.influx_buckets import bucket_name, make_buckets
 from timeseries.influx_errors import UNPROCESSABLE, influx_errors
-from timeseries.store import MAX_POINTS, OccupancyPoint, checked_length, checked_zone
+from timeseries.store import MAX_POINTS, MAX_SERIES, OccupancyPoint, checked_length, checked_series, checked_zone
 from timeseries.windows import Width, Window
 
 BATCH_POINTS = 5000
@@ -47,6 +47,15 @@ EXTENT_QUERY = f"""{_SERIES}    |> first()
 {_SERIES}    |> last()
     |> keep(columns: ["_time"])
     |> yield(name: "last")
+"""
+# last() is answered from the index, a row for each series; only these rows are gathered into one table.
+SERIES_QUERY = """from(bucket: _bucket)
+    |> range(start: _start, stop: _stop)
+    |> filter(fn: (r) => r._measurement == "occupancy" and r._field == "devices")
+    |> last()
+    |> keep(columns: ["kind", "zone"])
+    |> group()
+    |> limit(n: _most)
 """
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DROPPED = re.compile(r"dropped[ =](\d+)")
@@ -134,13 +143,20 @@ class InfluxOccupancyStore:
         times = [_milliseconds(record["_time"]) async for record in self._query(EXTENT_QUERY, parameters)]
         return (min(times), max(times)) if times else None
 
+    async def series(self, width: Width) -> list[tuple[str, Kind]]:
+        """The zones and kinds of which InfluxDB still keeps a point, as `OccupancyStore.series` says."""
+        parameters = {**self._range(width, -FARTHEST_MS, FARTHEST_MS), "_most": MAX_SERIES + 1}
+        found = [(str(record["zone"]), Kind(record["kind"])) async for record in self._query(SERIES_QUERY, parameters)]
+        return checked_series(found)
+
     def _parameters(self, zone: str, kind: Kind, width: Width, start: int, end: int) -> dict[str, str | datetime]:
+        return {**self._range(width, start, end), "_zone": checked_zone(zone), "_kind": kind.value}
+
+    def _range(self, width: Width, start: int, end: int) -> dict[str, str | datetime]:
         return {
             "_bucket": bucket_name(self._prefix, width),
             "_start": _EPOCH + timedelta(milliseconds=start),
             "_stop": _EPOCH + timedelta(milliseconds=end),
-            "_zone": checked_zone(zone),
-            "_kind": kind.value,
         }
 
     async def _query(self, query: str, parameters: Mapping[str, str | datetime | int]) -> AsyncIterator[FluxRecord]:

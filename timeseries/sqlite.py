@@ -11,7 +11,7 @@ from typing import Self
 
 from core.messages import Kind
 from core.sqlite import SqliteFile
-from timeseries.store import MAX_POINTS, OccupancyPoint, checked_length, checked_zone
+from timeseries.store import MAX_POINTS, MAX_SERIES, OccupancyPoint, checked_length, checked_series, checked_zone
 from timeseries.windows import Width, Window
 
 FILE_NAME = "timeseries.sqlite3"
@@ -40,6 +40,10 @@ _EXTENT = """
 SELECT (SELECT min(start) FROM occupancy WHERE width = :width AND zone = :zone AND kind = :kind),
        (SELECT max(start) FROM occupancy WHERE width = :width AND zone = :zone AND kind = :kind)
 """
+# The next series after one: a step in the index for each, where DISTINCT would read every window.
+_NEXT_SERIES = """
+SELECT zone, kind FROM occupancy WHERE width = ? AND (zone, kind) > (?, ?) ORDER BY zone, kind LIMIT 1
+"""
 _INT64 = 2**63 - 1
 
 
@@ -49,6 +53,8 @@ class SqliteOccupancyStore:
     def __init__(self, *, file: Path) -> None:
         """`file` is made by `setup`, with its folder, readable by its owner alone."""
         self._file = SqliteFile(file, schema=_SCHEMA)
+        self.refused = 0
+        """A file takes points of any age."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -103,3 +109,18 @@ class SqliteOccupancyStore:
             return None if first is None else (first, last)
 
         return await self._file.read(ends)
+
+    async def series(self, width: Width) -> list[tuple[str, Kind]]:
+        """The zones and kinds, as `OccupancyStore.series` says."""
+
+        def names(connection: sqlite3.Connection) -> list[tuple[str, Kind]]:
+            found: list[tuple[str, Kind]] = []
+            last = ("", "")
+            while len(found) <= MAX_SERIES and (
+                row := connection.execute(_NEXT_SERIES, (width.value, *last)).fetchone()
+            ):
+                last = row
+                found.append((last[0], Kind(last[1])))
+            return found
+
+        return checked_series(await self._file.read(names))

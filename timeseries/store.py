@@ -10,6 +10,8 @@ from timeseries.windows import ZONE_ID, Width, Window
 
 MAX_POINTS = 100_000
 """The most points that one `history` gives: ten weeks of 1m windows."""
+MAX_SERIES = 10_000
+"""The most series that `series` gives: five thousand zones."""
 _ZONE = re.compile(ZONE_ID, re.ASCII)
 
 
@@ -23,6 +25,9 @@ class OccupancyPoint:
 
 class OccupancyStore(Protocol):
     """Occupancy over time. Every method raises `core.errors.Unavailable` where the store does not answer."""
+
+    refused: int
+    """Points that were not kept since this store was opened, for they are older than the server keeps any."""
 
     async def setup(self) -> None:
         """Make what is missing: tables or buckets. It may be called again, and by several processes at once.
@@ -50,6 +55,12 @@ class OccupancyStore(Protocol):
         Raises ValueError for a zone's id that is none.
         """
 
+    async def series(self, width: Width) -> list[tuple[str, Kind]]:
+        """The zones and kinds of which there is a point of this width, in alphabetical order.
+
+        Raises ValueError for more than `MAX_SERIES`.
+        """
+
 
 def checked_zone(zone: str) -> str:
     """The id of a zone, unchanged. Raises ValueError for what cannot be one: it ends up in keys, tags and queries."""
@@ -65,3 +76,10 @@ def checked_length(points: list[OccupancyPoint]) -> list[OccupancyPoint]:
     if len(points) > MAX_POINTS:
         raise ValueError(f"more than {MAX_POINTS:,} windows: ask for a shorter time or for wider windows")
     return points
+
+
+def checked_series(series: list[tuple[str, Kind]]) -> list[tuple[str, Kind]]:
+    """The series in alphabetical order. Raises ValueError for more than `MAX_SERIES`."""
+    if len(series) > MAX_SERIES:
+        raise ValueError(f"more than {MAX_SERIES:,} zones and kinds have points")
+    return sorted(series)

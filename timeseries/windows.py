@@ -32,6 +32,9 @@ class Width(StrEnum):
     DAY = "1d"
 
 
+_WIDTHS = {width.value: width for width in Width}
+_KINDS = {kind.value: kind for kind in Kind}
+
 nominal_ms: Mapping[Width, int] = MappingProxyType(
     {Width.MINUTE: 60_000, Width.FIVE_MINUTES: 300_000, Width.HOUR: 3_600_000, Width.DAY: 86_400_000}
 )
@@ -60,7 +63,7 @@ class Window:
         if not found:
             raise ValueError(f"{member[:120]!r} is not a window such as 5m:1550480100000:campus:car")
         width, start, zone, kind = found.groups()
-        return cls(width=Width(width), start=int(start), zone=zone, kind=Kind(kind))
+        return cls(width=_WIDTHS[width], start=int(start), zone=zone, kind=_KINDS[kind])
 
 
 def window_start(width: Width, at_ms: int, zone: ZoneInfo) -> int:

@@ -1,20 +1,40 @@
 """What every store of position documents does, whatever is behind it."""
 
 import asyncio
+import random
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ibmcloudant.cloudant_v1 import DesignDocument
+from ibmcloudant.cloudant_v1 import CloudantV1, DesignDocument
 
+from core.clock import parse_rfc3339
 from core.errors import Unavailable
-from documents import DocumentSettings, DocumentStore, document_id, from_document, open_store, to_document
-from documents.cloudant import CloudantStore
+from core.messages import Position
+from documents import (
+    DocumentSettings,
+    DocumentStore,
+    PositionQuery,
+    document_id,
+    from_document,
+    open_store,
+    sample_id,
+    to_document,
+)
+from documents.indexes import MANGO, mango_query
+from documents.query import Mark
+from geofence import cell
+from tests.conftest import NOON
 from tests.documents.positions import position
 
+DAY = 86_400_000
+MONTHS_AGO = [NOON - 31 * DAY * months for months in range(20)]
+"""Instants in different months, the oldest of them older than those that have a database of their own."""
+SOME_MONTHS = [MONTHS_AGO[index] for index in (0, 1, 2, 14, 16)]
 Opened = Callable[[], AbstractAsyncContextManager[DocumentStore]]
 
 
@@ -32,11 +52,22 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
 @pytest.fixture
 def opened(settings: DocumentSettings) -> Iterator[Opened]:
     """Opens the store of this test; the same one each time."""
-    yield lambda: open_store(settings)
+    yield lambda: open_store(settings, clock=lambda: NOON)
     if settings.document_store == "cloudant":
-        store = CloudantStore(url=settings.cloudant_url, database=settings.cloudant_database)
-        store._client.delete_database(settings.cloudant_database)
-        store.close()
+        client = client_of(settings)
+        for name in databases(settings):
+            client.delete_database(name)
+
+
+def client_of(settings: DocumentSettings) -> Any:  # noqa: ANN401 - its answers are of many types
+    client = CloudantV1.new_instance()
+    client.set_service_url(settings.cloudant_url)
+    return client
+
+
+def databases(settings: DocumentSettings) -> list[str]:
+    prefix = f"{settings.cloudant_database}-"
+    return [name for name in client_of(settings).get_all_dbs().get_result() if name.startswith(prefix)]
 
 
 @pytest.fixture
@@ -198,18 +229,309 @@ async def test_a_store_that_is_away_is_unavailable(away: DocumentStore) -> None:
     async def scan() -> None:
         await ids(away)
 
-    for attempt in (away.setup(), away.put([position()]), away.get("x"), away.count(), scan()):
+    for attempt in (away.setup(), away.put([position()]), away.get(document_id(position())), away.count(), scan()):
         with pytest.raises(Unavailable) as error:
             await attempt
         assert error.value.retry_after is None
 
 
+# --- queries ----------------------------------------------------------------------------------------------------------
+
+
+def placed(number: int, longitude: float, latitude: float, **changes: object) -> Position:
+    return position(number, longitude=longitude, latitude=latitude, cell=cell(longitude, latitude), **changes)
+
+
+def traffic(count: int = 200) -> list[Position]:
+    """Some devices in some zones all over the campus, in many months; several of them at the same instants."""
+    dice = random.Random(4)  # noqa: S311 - the same traffic every time
+    found: dict[str, Position] = {}
+    for _ in range(count):
+        longitude, latitude = dice.uniform(-8.59, -8.55), dice.uniform(52.66, 52.69)
+        each = placed(
+            dice.randrange(8),
+            longitude,
+            latitude,
+            observed_at=dice.choice(SOME_MONTHS) - dice.randrange(3),
+            zones=("campus", *dice.sample(["a", "b", "c"], dice.randrange(3))),
+        )
+        found.setdefault(document_id(each), each)
+    return list(found.values())
+
+
+async def found(store: DocumentStore, query: PositionQuery, *, limit: int = 1000) -> list[str]:
+    """All pages of an answer, of `limit` each."""
+    answer: list[str] = []
+    cursor = None
+    while True:
+        page = await store.find(query, limit=limit, cursor=cursor)
+        assert len(page.documents) <= limit
+        answer += [document["_id"] for document in page.documents]
+        if page.cursor is None:
+            return answer
+        cursor = page.cursor
+
+
+def expected(positions: list[Position], query: PositionQuery) -> list[str]:
+    """The plain answer: look at everything."""
+    documents = [document for document in map(to_document, positions) if query.matches(document)]
+    return [document["_id"] for document in sorted(documents, key=Mark.of, reverse=True)]
+
+
+def triangle(longitude: float, latitude: float) -> bool:
+    return longitude + latitude > 44.1
+
+
+def ever(**conditions: Any) -> PositionQuery:
+    return PositionQuery(start=0, end=NOON + DAY, **conditions)
+
+
+QUERIES = [
+    ever(zone="campus"),
+    ever(zone="b"),
+    ever(zone="nowhere"),
+    ever(device=f"{3:032x}"),
+    ever(device=f"{3:032x}", zone="a"),
+    ever(bbox=(-8.58, 52.67, -8.57, 52.68)),
+    ever(bbox=(-8.59, 52.66, -8.55, 52.69)),
+    ever(bbox=(8.0, 50.0, 8.001, 50.001)),
+    ever(bbox=(-8.58, 52.67, -8.56, 52.68), zone="a", device=f"{1:032x}"),
+    ever(cells=("gc3gs", "gc3gth"), contains=triangle),
+    ever(bbox=(-8.58, 52.66, -8.56, 52.69), contains=triangle),
+    PositionQuery(start=MONTHS_AGO[2] - 1, end=MONTHS_AGO[0], zone="campus"),
+    PositionQuery(start=MONTHS_AGO[2] - 1, end=MONTHS_AGO[0], device=f"{1:032x}"),
+    PositionQuery(start=MONTHS_AGO[14], end=MONTHS_AGO[1], bbox=(-8.59, 52.66, -8.57, 52.69)),
+    PositionQuery(start=NOON, end=NOON, zone="campus"),
+]
+
+
+@pytest.mark.parametrize("limit", [30, 1000])
+async def test_a_query_finds_what_looking_at_everything_finds_the_newest_first(
+    store: DocumentStore, limit: int
+) -> None:
+    positions = traffic()
+    await store.put(positions)
+
+    for query in QUERIES:
+        assert await found(store, query, limit=limit) == expected(positions, query), query
+    # The comparison says something only if most of them find anything.
+    assert sum(bool(expected(positions, query)) for query in QUERIES) > 10
+
+
+async def test_pages_part_positions_of_the_same_instant(store: DocumentStore) -> None:
+    positions = [position(number, observed_at=NOON) for number in range(25)]
+    await store.put(positions)
+    newest_first = [document_id(each) for each in reversed(positions)]
+
+    for query in (ever(zone="campus"), ever(cells=("gc6x3p2q",))):
+        for limit in (3, 24, 25, 26):
+            assert await found(store, query, limit=limit) == newest_first
+
+
+async def test_the_end_of_a_range_does_not_belong_to_it(store: DocumentStore) -> None:
+    await store.put([position(number) for number in range(5)])
+
+    for query in (
+        PositionQuery(start=NOON + 1, end=NOON + 3, zone="campus"),
+        PositionQuery(start=NOON + 1, end=NOON + 3, cells=("gc6x3p2q",)),
+    ):
+        assert await found(store, query) == [document_id(position(2)), document_id(position(1))]
+
+
+async def test_a_last_page_that_is_full_has_no_cursor(store: DocumentStore) -> None:
+    await store.put([position(number) for number in range(4)])
+
+    page = await store.find(ever(zone="campus"), limit=4)
+
+    assert len(page.documents) == 4
+    assert page.cursor is None
+
+
+async def test_documents_that_are_found_are_those_that_were_put(store: DocumentStore) -> None:
+    put = position(fence="v7", implausible=True, altitude=3.5)
+    await store.put([put])
+
+    for query in (ever(zone="campus"), ever(device=put.device)):
+        (document,) = (await store.find(query, limit=1)).documents
+        assert document == to_document(put)
+        assert from_document(document) == put
+
+
+async def test_what_is_put_between_two_pages_moves_nothing(store: DocumentStore) -> None:
+    await store.put([position(number) for number in range(1, 5)])
+    query = ever(zone="campus")
+    page = await store.find(query, limit=2)
+
+    await store.put([position(number) for number in (0, 9)])
+
+    assert page.cursor
+    rest = await store.find(query, limit=10, cursor=page.cursor)
+    assert [document["_id"] for document in rest.documents] == [document_id(position(number)) for number in (2, 1, 0)]
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1001])
+async def test_a_limit_that_no_page_may_have_is_an_error(store: DocumentStore, limit: int) -> None:
+    with pytest.raises(ValueError, match="1 to 1000"):
+        await store.find(ever(zone="campus"), limit=limit)
+
+
+async def test_a_cursor_that_no_page_gave_is_an_error(store: DocumentStore) -> None:
+    with pytest.raises(ValueError, match="cursor"):
+        await store.find(ever(zone="campus"), limit=5, cursor="next")
+
+
+async def test_a_scan_of_a_range_gives_what_was_observed_in_it(store: DocumentStore) -> None:
+    positions = traffic(100)
+    await store.put(positions)
+    start, end = MONTHS_AGO[14], MONTHS_AGO[2]
+
+    seen = [document["_id"] async for document in store.scan(page=9, start=start, end=end)]
+
+    assert len(seen) == len(set(seen))
+    assert set(seen) == {document_id(each) for each in positions if start <= each.observed_at < end}
+
+
+# --- samples ----------------------------------------------------------------------------------------------------------
+
+
+async def test_samples_of_one_minute_and_the_same_zones_are_stored_once(store: DocumentStore) -> None:
+    def at(seconds: int, *zones: str) -> Position:
+        return position(1, observed_at=NOON + 1000 * seconds, zones=("campus", *zones))
+
+    assert await store.put([at(0), at(59), at(30, "a")], key=sample_id) == 2
+    assert await store.put([at(10), at(40, "a"), at(60), at(5, "b")], key=sample_id) == 2
+
+    assert await store.count() == 4
+    assert await store.get(sample_id(at(59))) == to_document(at(0), key=sample_id)
+    query = ever(device=position(1).device)
+    times = [
+        parse_rfc3339(document["properties"]["observed_at"]) - NOON
+        for document in (await store.find(query, limit=9)).documents
+    ]
+    assert times == [60_000, 30_000, 5000, 0]
+
+
+# --- months -----------------------------------------------------------------------------------------------------------
+
+
+async def test_positions_of_many_months_are_one_store(store: DocumentStore) -> None:
+    positions = [position(number, observed_at=at) for number, at in enumerate([*MONTHS_AGO, 0, NOON + 40 * DAY])]
+
+    assert await store.put(positions) == len(positions)
+    assert await store.put(positions) == 0
+
+    assert await store.count() == len(positions)
+    assert sorted(await ids(store)) == sorted(map(document_id, positions))
+    for each in positions:
+        assert await store.get(document_id(each)) == to_document(each)
+
+
+async def test_months_that_were_over_are_dropped_and_no_others(store: DocumentStore) -> None:
+    first, last, kept = (
+        parse_rfc3339(text) for text in ("2026-01-01T00:00:00Z", "2026-01-31T23:59:59.999Z", "2026-02-01T00:00:00Z")
+    )
+    positions = [position(number, observed_at=at) for number, at in enumerate([first, last, kept, NOON])]
+    await store.put(positions)
+    before = parse_rfc3339("2026-02-28T12:00:00Z")
+
+    told = await store.drop_before(before, dry_run=True)
+    assert await store.count() == 4
+    assert await store.drop_before(before) == told
+
+    (month,) = told
+    assert month.name.endswith("2026-01")
+    assert month.documents == 2
+    assert await ids(store) == [document_id(each) for each in positions[2:]]
+    assert await found(store, ever(zone="campus")) == [document_id(each) for each in positions[:1:-1]]
+    assert await store.get(document_id(positions[0])) is None
+    assert await store.drop_before(before) == []
+
+
+async def test_what_is_very_old_is_dropped_too(store: DocumentStore) -> None:
+    await store.put([position(1, observed_at=0), position(2, observed_at=5 * DAY), position(3)])
+
+    assert [month.documents for month in await store.drop_before(NOON - 90 * DAY)] == [2]
+
+    assert await ids(store) == [document_id(position(3))]
+
+
+async def test_a_position_of_a_month_that_was_dropped_finds_a_place(store: DocumentStore) -> None:
+    late = position(1, observed_at=NOON - 100 * DAY)
+    await store.put([late])
+    await store.drop_before(NOON - 30 * DAY)
+
+    assert await store.put([late]) == 1
+    assert await store.get(document_id(late)) == to_document(late)
+
+
+async def test_a_store_that_is_away_is_not_searched_either(away: DocumentStore) -> None:
+    for attempt in (away.find(ever(zone="campus"), limit=5), away.drop_before(NOON)):
+        with pytest.raises(Unavailable):
+            await attempt
+
+
+# --- of Cloudant alone ------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("settings", ["cloudant"], indirect=True)
-async def test_indexes_are_neither_counted_nor_scanned(store: DocumentStore) -> None:
-    assert isinstance(store, CloudantStore)
+async def test_this_month_and_the_next_have_a_database_before_there_is_anything_to_put(
+    store: DocumentStore, settings: DocumentSettings
+) -> None:
+    assert await store.count() == 0
+    assert databases(settings) == [f"{settings.cloudant_database}-{month}" for month in ("2026-03", "2026-04")]
+
+
+@pytest.mark.parametrize("settings", ["cloudant"], indirect=True)
+async def test_no_event_times_make_more_databases_than_a_plan_has(
+    store: DocumentStore, settings: DocumentSettings
+) -> None:
+    await store.put([position(number, observed_at=number * 30 * DAY) for number in range(0, 700, 2)])
+
+    names = databases(settings)
+    assert len(names) <= settings.cloudant_months + 2
+    assert f"{settings.cloudant_database}-other" in names
+    assert await store.count() == 350
+
+
+@pytest.mark.parametrize("settings", ["cloudant"], indirect=True)
+async def test_mango_queries_use_their_index_and_a_range_of_it(
+    store: DocumentStore, settings: DocumentSettings
+) -> None:
+    await store.put([position(number, observed_at=MONTHS_AGO[2]) for number in range(3)])
+    client = client_of(settings)
+    for name in databases(settings):
+        for field in MANGO:
+            query = mango_query(field, "x", start=0, below=Mark(NOON, ""), count=10)
+            plan = client.post_explain(name, **query).get_result()
+
+            assert plan["index"]["type"] == "json"
+            assert plan["index"]["ddoc"] == f"_design/by-{field}"
+            plan_range = plan.get("range") or plan["mrargs"]
+            assert (plan_range["start_key"][0], plan_range["end_key"][0]) == ("x", "x")
+
+
+@pytest.mark.parametrize("settings", ["cloudant"], indirect=True)
+async def test_indexes_that_somebody_removed_are_made_again_by_setup(
+    store: DocumentStore, settings: DocumentSettings
+) -> None:
+    await store.put([position()])
+    name = f"{settings.cloudant_database}-2026-03"
+    client = client_of(settings)
+    revision = client.get_design_document(name, "by-zone").get_result()["_rev"]
+    client.delete_design_document(name, "by-zone", rev=revision)
+    with pytest.raises(Unavailable, match="documents setup"):
+        await store.find(ever(zone="campus"), limit=1)
+
+    await store.setup()
+
+    assert await found(store, ever(zone="campus")) == [document_id(position())]
+
+
+@pytest.mark.parametrize("settings", ["cloudant"], indirect=True)
+async def test_indexes_are_neither_counted_nor_scanned(store: DocumentStore, settings: DocumentSettings) -> None:
     await store.put([position(1), position(2, device="f" * 32)])
     index = DesignDocument(language="javascript")
-    await asyncio.to_thread(store._client.put_design_document, store._database, "by-zone", index)
+    client_of(settings).put_design_document(f"{settings.cloudant_database}-2026-03", "one-more", index)
 
     assert await store.count() == 2
     assert await ids(store, page=1) == [document_id(position(1)), document_id(position(2, device="f" * 32))]

@@ -9,12 +9,16 @@ from core.status import Status, read_status
 
 
 async def test_the_status_tells_what_waits_and_what_was(redis_client: Redis) -> None:
-    await redis_client.xadd(streams.raw(1), {"n": 1})
+    seconds, _ = await redis_client.time()
+    await redis_client.xadd(streams.raw(1), {"n": 1}, id=f"{(seconds - 90) * 1000}-0")
     await redis_client.zadd(streams.DIRTY_WINDOWS, {"1m:0:campus:car": 1})
     await redis_client.xadd(streams.DEAD, {"n": 1})
     await redis_client.hset(streams.TOTALS, mapping={"outside": 2064, "messages": 2144})
-    assert await read_status(redis_client, 2) == Status(
+    status = await read_status(redis_client, 2)
+    assert 90 <= status.oldest_seconds.pop("raw:{1}") < 120
+    assert status == Status(
         backlogs={"raw:{0}": 0, "raw:{1}": 1, "positions:{0}": 0, "positions:{1}": 0, "windows:dirty": 1},
+        oldest_seconds={},
         totals={"messages": 2144, "outside": 2064},
         dead_letters=1,
     )

@@ -62,7 +62,7 @@ async def test_what_was_fenced_with_an_old_geometry_has_no_effect(
     batch = Batch(fence=FILE.version, positions=[position("a", NOON, "main")])
     with pytest.raises(StaleFence):
         await effects.apply(batch, partition=0, entry_ids=entry_ids, now=NOON)
-    assert [entry_id for entry_id, _ in await group.own(1)] == entry_ids
+    assert [leftover.entry_id for leftover in await group.own(1)] == entry_ids
     assert not await redis_client.keys("presence:*")
 
 

@@ -11,10 +11,11 @@ from tests.conftest import NOON
 from tests.decoder.conftest import Apply
 
 
-def decoder(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def decoder(*arguments: str, answer: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "decoder", *arguments],
         env={"PATH": "", "COLUMNS": "200", **environment},
+        input=answer,
         capture_output=True,
         text=True,
         check=False,

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from redis.asyncio import Redis
@@ -10,21 +11,39 @@ from core.errors import Unavailable
 from core.messages import Kind
 from decoder import retrying
 from decoder.batch import Batch
+from decoder.effects import WINDOW_LIFE_MS
 from decoder.metrics import DecoderMetrics
 from decoder.rollup import LEASE_MS, Rollup
 from tests.conftest import NOON
 from tests.decoder.conftest import Apply, HandClock, position
-from timeseries import OccupancyPoint, OccupancyStore, TimeseriesSettings, Width, open_store
+from tests.timeseries.live import everything
+from timeseries import (
+    OccupancyPoint,
+    OccupancyStore,
+    TimeseriesSettings,
+    Width,
+    Window,
+    nominal_ms,
+    open_store,
+    stored_devices,
+    window_start,
+)
+from timeseries.reading import SPAN_WINDOWS
 
+DUBLIN = ZoneInfo("Europe/Dublin")
+HOUR = 3_600_000
+DAY = 24 * HOUR
 MINUTE = f"1m:{NOON}:campus:car"
 
 
 class StubStore:
-    """A store that remembers what is written, and does something first."""
+    """A store that remembers what is written and how often it is read, and does something first."""
 
     def __init__(self) -> None:
         self.written: dict[str, int] = {}
+        self.reads: list[tuple[str, Kind, Width, int, int]] = []
         self.before: Callable[[], object] | None = None
+        self.refused = 0
 
     async def setup(self) -> None: ...
 
@@ -35,9 +54,18 @@ class StubStore:
         self.written |= {point.window.member: point.devices for point in points}
 
     async def history(self, *, zone: str, kind: Kind, width: Width, start: int, end: int) -> list[OccupancyPoint]:
-        raise NotImplementedError
+        self.reads.append((zone, kind, width, start, end))
+        windows = [(Window.parse(member), devices) for member, devices in self.written.items()]
+        return [
+            OccupancyPoint(window, devices)
+            for window, devices in windows
+            if (window.zone, window.kind, window.width) == (zone, kind, width) and start <= window.start < end
+        ]
 
     async def extent(self, zone: str, kind: Kind, width: Width) -> tuple[int, int] | None:
+        raise NotImplementedError
+
+    async def series(self, width: Width) -> list[tuple[str, Kind]]:
         raise NotImplementedError
 
 
@@ -124,6 +152,109 @@ async def test_a_window_whose_set_has_lapsed_is_not_written_as_zero(
     await roller(redis_client, store, clock, metrics).step()
     assert MINUTE not in store.written
     assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+
+
+async def test_a_set_that_began_anew_lowers_nothing_and_may_raise(
+    redis_client: Redis, apply: Apply, store: StubStore, clock: HandClock, metrics: DecoderMetrics
+) -> None:
+    old = NOON - 14 * DAY
+    windows = {width: window_start(width, old, DUBLIN) for width in Width}
+    lower, higher = f"1m:{windows[Width.MINUTE]}:campus:car", f"1h:{windows[Width.HOUR]}:campus:car"
+    store.written |= {lower: 7, higher: 1}
+    await apply(Batch(positions=[position(device, old) for device in ("a", "b")]))
+    await roller(redis_client, store, clock, metrics).step()
+    assert store.written[lower] == 7
+    assert store.written[higher] == 2
+    # Those that nobody had counted are written, too.
+    assert store.written[f"5m:{windows[Width.FIVE_MINUTES]}:campus:car"] == 2
+    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+
+
+@pytest.mark.parametrize("width", Width)
+async def test_what_is_stored_is_asked_for_from_before_the_first_moment_at_which_a_set_may_have_lapsed(
+    redis_client: Redis,
+    apply: Apply,
+    store: StubStore,
+    clock: HandClock,
+    metrics: DecoderMetrics,
+    width: Width,
+) -> None:
+    start = window_start(width, NOON, DUBLIN)
+    # A clock that is five minutes ahead sends the first position of a window before the window begins.
+    lapse = start - 5 * 60_000 + nominal_ms[width] + WINDOW_LIFE_MS
+    for now, asked in ((lapse, True), (lapse - 2 * HOUR, False)):
+        store.reads.clear()
+        clock.now = now
+        await apply(Batch(positions=[position(f"device-{now}", start)]))
+        await roller(redis_client, store, clock, metrics).step()
+        assert (width in {read[2] for read in store.reads}) == asked
+
+
+async def test_a_recent_window_follows_its_set_down(
+    redis_client: Redis, apply: Apply, store: StubStore, clock: HandClock, metrics: DecoderMetrics
+) -> None:
+    """Nothing is read for it: what its set says is so."""
+    store.written[MINUTE] = 9
+    await observed(apply, "a")
+    await roller(redis_client, store, clock, metrics).step()
+    assert store.written[MINUTE] == 1
+    assert store.reads == []
+
+
+async def test_what_is_stored_is_read_once_for_each_zone_and_kind_and_width(
+    redis_client: Redis, apply: Apply, store: StubStore, clock: HandClock, metrics: DecoderMetrics
+) -> None:
+    old = NOON - 14 * DAY
+    await apply(Batch(positions=[position("a", old + minute * 60_000, "library") for minute in range(10)]))
+    await apply(Batch(positions=[position("b", old, kind=Kind.MOBILE)]))
+    while await roller(redis_client, store, clock, metrics).step():
+        pass
+    assert len(store.reads) == 3 * len(Width)
+    assert ("library", Kind.CAR, Width.MINUTE, old, old + 9 * 60_000 + 1) in store.reads
+
+
+async def test_windows_that_are_years_apart_are_read_in_bounded_ranges(store: StubStore) -> None:
+    starts = [0, 60_000, SPAN_WINDOWS * 60_000, 2 * SPAN_WINDOWS * 60_000 - 60_000, 10**12, 10**12 + 60_000]
+    windows = [Window(Width.MINUTE, start, "campus", Kind.CAR) for start in starts]
+    store.written |= {window.member: number for number, window in enumerate(windows[1:])}
+    assert await stored_devices(store, windows) == {window: number for number, window in enumerate(windows[1:])}
+    ranges = [(start, end) for *_, start, end in store.reads]
+    assert ranges == [
+        (0, 60_001),
+        (SPAN_WINDOWS * 60_000, 2 * SPAN_WINDOWS * 60_000 - 59_999),
+        (10**12, 10**12 + 60_001),
+    ]
+
+
+async def test_an_old_track_that_is_replayed_after_its_sets_lapsed_leaves_the_figures_as_they_were(
+    redis_client: Redis, apply: Apply, clock: HandClock, metrics: DecoderMetrics, tmp_path: Path
+) -> None:
+    old = NOON - 400 * DAY
+    track = [
+        position(f"device-{number % 4}", old + number * 40_000, *(["library"] if number % 3 else []))
+        for number in range(60)
+    ]
+    async with open_store(TimeseriesSettings(data_dir=tmp_path)) as store:
+        await store.setup()
+        rollup = roller(redis_client, store, clock, metrics)
+        await apply(Batch(positions=track))
+        while await rollup.step():
+            pass
+        first = await everything(store)
+        assert max(first.values()) == 4
+        lapsed = [key async for key in redis_client.scan_iter("window:*")]
+        assert len(lapsed) == len(first)
+        await redis_client.delete(*lapsed)
+        # One position at a time: each set begins with fewer devices than are stored.
+        for each in reversed(track):
+            await apply(Batch(positions=[each]))
+            await rollup.step()
+            assert await everything(store) == first
+        # What is new raises them, as far as its set goes.
+        await apply(Batch(positions=[position(f"new-{number}", old) for number in range(5)]))
+        await rollup.step()
+        (point,) = await store.history(zone="campus", kind=Kind.CAR, width=Width.MINUTE, start=old, end=old + 1)
+        assert point.devices == 7
 
 
 async def test_the_embedded_store_holds_what_was_rolled_up(

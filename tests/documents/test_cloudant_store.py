@@ -10,10 +10,14 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 import documents.cloudant
+import documents.couch
 from core.errors import BadSettings, Unavailable
 from documents.cloudant import CloudantStore
 from documents.document import document_id
+from documents.pace import Pace
+from documents.query import PositionQuery
 from documents.store import RejectedDocument
+from tests.conftest import NOON
 from tests.documents.positions import position
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -26,11 +30,11 @@ def no_login(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def store_behind(handler: Handler) -> AsyncIterator[CloudantStore]:
+async def store_behind(handler: Handler, *, pace: Pace | None = None) -> AsyncIterator[CloudantStore]:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     async with TestServer(app) as server:
-        store = CloudantStore(url=str(server.make_url("")), database="positions")
+        store = CloudantStore(url=str(server.make_url("")), database="positions", pace=pace, clock=lambda: NOON)
         yield store
         store.close()
 
@@ -80,7 +84,7 @@ async def test_too_many_requests_is_unavailable_for_as_long_as_the_server_says(
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 async def test_a_server_in_trouble_is_unavailable(status: int) -> None:
     async with store_behind(answering(status, headers={"Retry-After": "7"}, error="x")) as store:
-        for attempt in (store.setup(), store.put([position()]), store.get("x"), store.count()):
+        for attempt in (store.setup(), store.put([position()]), store.get(document_id(position())), store.count()):
             with pytest.raises(Unavailable, match=f"answers {status}") as error:
                 await attempt
             assert error.value.retry_after == 7.0
@@ -98,7 +102,7 @@ async def test_an_answer_that_breaks_off_is_unavailable() -> None:
 
 
 async def test_an_answer_that_never_comes_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents.cloudant, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(documents.couch, "READ_SECONDS", 0.05)
     over = asyncio.Event()
 
     async def wait(_: web.Request) -> web.Response:
@@ -117,7 +121,7 @@ async def test_an_answer_that_is_not_json_is_unavailable(content_type: str) -> N
         return web.Response(text="<h1>Log in to the campus network", content_type=content_type)
 
     async with store_behind(proxy) as store:
-        with pytest.raises(Unavailable, match="positions on 127"):
+        with pytest.raises(Unavailable, match="positions-2026-03 on 127"):
             await store.put([position()])
 
 
@@ -178,7 +182,7 @@ async def test_a_request_has_500_documents_and_five_megabytes_at_the_most(monkey
     positions = [position(number) for number in range(1003)]
     async with store_behind(record) as store:
         assert await store.put([*positions, *positions]) == 1003
-        assert [len(ids) for _, ids in requests] == [500, 500, 3]
+        assert sorted(len(ids) for _, ids in requests) == [3, 500, 500]
 
         requests.clear()
         monkeypatch.setattr(documents.cloudant, "BATCH_BYTES", 2000)
@@ -186,7 +190,7 @@ async def test_a_request_has_500_documents_and_five_megabytes_at_the_most(monkey
 
     assert len(requests) > 1
     assert all(size <= 2000 + len('{"docs":[]}') for size, _ in requests)
-    assert [each for _, ids in requests for each in ids] == [document_id(each) for each in positions[:20]]
+    assert sorted(each for _, ids in requests for each in ids) == [document_id(each) for each in positions[:20]]
 
 
 async def test_at_most_ten_requests_are_under_way() -> None:
@@ -200,7 +204,7 @@ async def test_at_most_ten_requests_are_under_way() -> None:
 
     async with store_behind(hold) as store, asyncio.TaskGroup() as group:
         for number in range(15):
-            group.create_task(store.get(f"document-{number}"))
+            group.create_task(store.get(document_id(position(number))))
         for _ in range(10):
             await arrived.acquire()
         with pytest.raises(TimeoutError):
@@ -208,31 +212,153 @@ async def test_at_most_ten_requests_are_under_way() -> None:
         over.set()
 
 
-async def test_a_database_that_exists_is_not_made_again() -> None:
+async def test_databases_that_exist_are_not_made_again() -> None:
     methods: list[str] = []
 
     async def handler(request: web.Request) -> web.Response:
         methods.append(request.method)
-        return web.json_response({"db_name": "positions", "doc_count": 0})
+        if request.path == "/_all_dbs":
+            return web.json_response(["positions-2026-03", "positions-2026-04"])
+        return web.json_response({"_id": "_design/by-zone", "views": {}})
 
     async with store_behind(handler) as store:
         await store.setup()
 
-    assert methods == ["GET"]
+    assert set(methods) == {"GET"}
 
 
 async def test_a_database_that_somebody_else_makes_meanwhile_is_set_up() -> None:
-    methods: list[str] = []
+    made: list[str] = []
 
     async def handler(request: web.Request) -> web.Response:
-        methods.append(request.method)
-        status, error = (404, "not_found") if request.method == "GET" else (412, "file_exists")
+        if request.path == "/_all_dbs":
+            return web.json_response([])
+        made.append(request.path)
+        if request.method == "POST":
+            return web.json_response({"result": "exists"})
+        status, error = (409, "conflict") if "_design" in request.path else (412, "file_exists")
         return web.json_response({"error": error, "reason": "x"}, status=status)
 
     async with store_behind(handler) as store:
         await store.setup()
 
-    assert methods == ["GET", "PUT"]
+    # The view comes last: where it is, all is.
+    assert made == [
+        f"/positions-{month}{path}"
+        for month in ("2026-03", "2026-04")
+        for path in ("", "/_index", "/_index", "/_design/by-zone")
+    ]
+
+
+async def test_other_databases_are_left_alone() -> None:
+    asked: list[tuple[str, str]] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        if request.path == "/_all_dbs":
+            return web.json_response(
+                ["_users", "positions", "positions-2025-01", "positions-2025-13", "positions-x", "positionsx-2025-01"]
+            )
+        asked.append((request.method, request.path))
+        return web.json_response({"ok": True, "total_rows": 0, "rows": []})
+
+    async with store_behind(handler) as store:
+        await store.drop_before(NOON)
+
+    assert asked == [("POST", "/positions-2025-01/_all_docs"), ("DELETE", "/positions-2025-01")]
+
+
+async def test_a_plan_that_is_full_is_waited_for() -> None:
+    async with store_behind(answering(402, error="payment_required", reason="quota")) as store:
+        with pytest.raises(Unavailable, match="answers 402"):
+            await store.put([position()])
+
+
+async def test_a_query_by_zone_reads_a_range_of_the_view() -> None:
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        if request.path == "/_all_dbs":
+            return web.json_response(["positions-2026-02", "positions-2026-03"])
+        asked.append((request.path, await request.json()))
+        return web.json_response({"total_rows": 0, "rows": []})
+
+    async with store_behind(handler) as store:
+        await store.find(PositionQuery(start=NOON, end=NOON + 60_000, zone="main"), limit=20)
+
+    ((path, body),) = asked  # and nothing of another month
+    assert path == "/positions-2026-03/_design/by-zone/_view/positions"
+    assert body == {
+        "start_key": ["main", "2026-03-01T12:01:00.000Z", ""],
+        "end_key": ["main", "2026-03-01T12:00:00.000Z"],
+        "descending": True,
+        "include_docs": True,
+        "limit": 22,
+    }
+
+
+async def test_after_an_error_nothing_more_is_sent() -> None:
+    requests = 0
+
+    async def handler(_: web.Request) -> web.Response:
+        nonlocal requests
+        requests += 1
+        return web.json_response({"error": "x"}, status=503)
+
+    async with store_behind(handler) as store:
+        with pytest.raises(Unavailable):
+            await store.put([position(number) for number in range(20_000)])
+
+    assert requests <= 4
+
+
+class LitePlan:
+    """A server that takes ten writes in any second of a clock that only waiting moves on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.writes: list[tuple[float, int]] = []
+        self.refused = 0
+        self.stored: set[str] = set()
+
+    async def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.now += seconds
+
+    async def answer(self, request: web.Request) -> web.Response:
+        ids = {each["_id"] for each in (await request.json())["docs"]}
+        self.now += 0.05  # on its way
+        self.writes = [(at, count) for at, count in self.writes if at > self.now - 1]
+        self.writes.append((self.now, len(ids)))
+        if sum(count for _, count in self.writes) > 10:
+            self.refused += 1
+            return web.json_response({"error": "too_many_requests"}, status=429)
+        self.stored |= ids
+        self.now += 0.1  # on the way back
+        return web.json_response([{"id": name, "ok": True} for name in ids], status=201)
+
+
+async def test_a_lite_plan_of_ten_writes_a_second_works_without_an_error_only_slowly() -> None:
+    plan = LitePlan()
+    pace = Pace(10, now=lambda: plan.now, sleep=plan.sleep)
+
+    async with store_behind(plan.answer, pace=pace) as store:
+        # Two partitions at the same time, one of them with small batches.
+        news = await asyncio.gather(
+            store.put([position(number) for number in range(83)]),
+            *(store.put([position(number) for number in range(start, start + 3)]) for start in range(100, 121, 3)),
+        )
+
+    assert sum(news) == len(plan.stored) == 104
+    assert plan.refused == 0
+    assert 10 < plan.now < 25
+
+
+async def test_without_a_pace_the_same_server_refuses() -> None:
+    plan = LitePlan()
+
+    async with store_behind(plan.answer) as store:
+        with pytest.raises(Unavailable, match="429"):
+            await store.put([position(number) for number in range(83)])
 
 
 async def test_the_sdk_does_not_retry_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:

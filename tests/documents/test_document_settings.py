@@ -45,3 +45,28 @@ def test_an_unknown_store_is_an_error_that_names_the_variable(monkeypatch: pytes
 
     with pytest.raises(BadSettings, match="DOCUMENT_STORE"):
         load(DocumentSettings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DOCUMENTS_KEEP", "soon"),
+        ("CLOUDANT_MONTHS", "0"),
+        ("CLOUDANT_WRITES_PER_SECOND", "0"),
+    ],
+)
+def test_a_number_that_cannot_work_is_an_error_that_names_it(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(BadSettings, match=name):
+        load(DocumentSettings)
+
+
+def test_documents_are_kept_for_ever_unless_a_setting_says_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(DocumentSettings).documents_keep_ms is None
+
+    monkeypatch.setenv("DOCUMENTS_KEEP", "90d")
+
+    assert load(DocumentSettings).documents_keep_ms == 90 * 86_400_000

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from documents import DocumentSettings, document_id, open_store
 from documents.__main__ import _export, app
+from tests.conftest import NOON
 from tests.documents.positions import position
 
 runner = CliRunner()
@@ -122,3 +123,49 @@ def test_the_sdk_of_cloudant_is_not_loaded_where_it_is_not_used() -> None:
     check = "import sys, documents.__main__; sys.exit('ibmcloudant' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", check], cwd=Path(__file__).parents[2], check=False).returncode == 0
+
+
+@pytest.mark.usefixtures("three_positions")
+def test_find_prints_the_newest_first_and_as_many_as_were_asked_for() -> None:
+    arguments = ["find", "--start", "2026-03-01T12:00:00Z", "--end", "2026-03-01T13:00:00Z"]
+
+    for where in (["--zone", "campus"], ["--bbox=-8.58,52.67,-8.56,52.68", "--zone", "campus"]):
+        result = runner.invoke(app, [*arguments, *where, "--limit", "2"])
+
+        found = [json.loads(line)["id"] for line in result.stdout.splitlines()]
+        if "campus" in where[:2]:
+            assert found == [document_id(position(2)), document_id(position(1))]
+    result = runner.invoke(app, [*arguments, "--device", position(1).device])
+    assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == [document_id(position(1))]
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--start", "yesterday", "--zone", "a"], [], ["--bbox=1,2,3"], ["--bbox=a,b,c,d"], ["--bbox=3,2,1,0"]]
+)
+def test_a_question_that_cannot_be_asked_says_why_and_the_exit_code_is_2(wrong: list[str]) -> None:
+    result = runner.invoke(app, ["find", "--start", "2026-03-01T12:00:00Z", "--end", "2026-03-01T13:00:00Z", *wrong])
+
+    assert result.exit_code == 2
+    assert result.stderr
+
+
+@pytest.mark.usefixtures("three_positions")
+def test_retention_tells_what_it_drops_and_drops_it_only_without_dry_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("documents.__main__.system_clock", lambda: NOON + 200 * 86_400_000)
+
+    for arguments, told, left in (
+        (["--keep", "90d", "--dry-run"], "2026-03: 3 documents\n3 documents of 1 months would be dropped.\n", "3\n"),
+        (["--keep", "300d"], "0 documents of 0 months were dropped.\n", "3\n"),
+        (["--keep", "90d"], "2026-03: 3 documents\n3 documents of 1 months were dropped.\n", "0\n"),
+    ):
+        result = runner.invoke(app, ["retention", *arguments])
+        assert (result.exit_code, result.stdout) == (0, told)
+        assert runner.invoke(app, ["count"]).stdout == left
+
+
+@pytest.mark.parametrize("arguments", [[], ["--keep", "soon"], ["--keep", "0d"]])
+def test_retention_without_a_number_of_days_says_so(arguments: list[str]) -> None:
+    result = runner.invoke(app, ["retention", *arguments])
+
+    assert result.exit_code == 2
+    assert "90d" in result.stderr

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from core.clock import EARLIEST_MS, LATEST_MS, parse_rfc3339
 from core.messages import Kind, Position
-from documents import document_id, from_document, to_document
+from documents import document_id, from_document, sample_id, to_document
+from documents.document import time_of
 from tests.documents.positions import position
 
 times = st.integers(EARLIEST_MS, LATEST_MS)
@@ -27,6 +28,8 @@ positions = st.builds(
     accuracy=st.none() | numbers,
     speed=st.none() | numbers,
     heading=st.none() | numbers,
+    fence=st.text(),
+    implausible=st.booleans(),
 )
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | numbers | st.text(),
@@ -47,9 +50,39 @@ def test_a_document_is_a_geojson_feature_with_longitude_first() -> None:
             "received_at": "2026-03-01T12:00:01.500Z",
             "zones": ["campus", "car-park-west"],
             "cell": "gc6x3p2q",
+            "tile": "gc6x3p",
             "speed": 0.0,
         },
     }
+
+
+def test_a_document_names_the_campus_that_it_was_fenced_with_and_what_is_not_plausible() -> None:
+    properties = to_document(position(fence="v3", implausible=True))["properties"]
+    assert (properties["fence"], properties["implausible"]) == ("v3", True)
+    assert not {"fence", "implausible"} & set(to_document(position())["properties"])
+
+
+@settings(max_examples=200)
+@given(positions)
+def test_a_sample_has_the_key_of_its_minute_and_zones(one: Position) -> None:
+    name = sample_id(one)
+    minute = one.observed_at // 60_000 * 60_000
+
+    assert time_of(name) == minute
+    assert sample_id(msgspec.structs.replace(one, observed_at=min(minute + 59_999, LATEST_MS))) == name
+    assert sample_id(msgspec.structs.replace(one, observed_at=minute, zones=(*one.zones, "x"))) != name
+    assert to_document(one, key=sample_id)["_id"] == name
+
+
+@settings(max_examples=100)
+@given(positions)
+def test_a_key_tells_its_time(one: Position) -> None:
+    assert time_of(document_id(one)) == one.observed_at
+
+
+@pytest.mark.parametrize("name", ["", "x", "_design/by-zone", "a-1", "a-0001772366400007-", "a/b-001772366400007"])
+def test_what_is_no_key_tells_no_time(name: str) -> None:
+    assert time_of(name) is None
 
 
 @settings(max_examples=200)

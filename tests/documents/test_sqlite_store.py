@@ -1,12 +1,19 @@
 import asyncio
+import json
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from documents.document import document_id
-from documents.sqlite import SQLiteStore
+import documents.sqlite
+from documents.document import document_id, to_document
+from documents.merging import Field
+from documents.query import PositionQuery
+from documents.sqlite import _FIND, SQLiteStore
+from tests.conftest import NOON
 from tests.documents.positions import position
 
 REPOSITORY = Path(__file__).parents[2]
@@ -67,3 +74,54 @@ async def test_a_scan_holds_no_writer_up(store: SQLiteStore, file: Path) -> None
     await other.close()
 
     assert [document["_id"] async for document in scan] == [document_id(position(number)) for number in (1, 2, 3, 9)]
+
+
+@pytest.mark.parametrize("field", ["device", "zone", "tile"])
+async def test_a_query_searches_an_index_and_sorts_nothing(store: SQLiteStore, field: Field) -> None:
+    wanted = {"value": "x", "start": 0, "before": NOON, "id": "", "count": 10}
+
+    def explain(connection: sqlite3.Connection) -> list[str]:
+        return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {_FIND[field]}", wanted)]
+
+    first, *others = await store._file.read(explain)
+
+    # One entry of the index, and a range of its times; then each document by its key.
+    assert first.startswith("SEARCH")
+    assert f"({'zone' if field == 'zone' else field}=? AND observed_at>? AND " in first.replace("(observed_at,id)", "")
+    assert not any("SCAN" in line or "TEMP B-TREE" in line for line in (first, *others))
+
+
+async def test_a_file_of_the_earlier_version_is_taken_over(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents.sqlite, "CHUNK", 7)
+    file.parent.mkdir()
+    with closing(sqlite3.connect(file)) as earlier:
+        earlier.execute("CREATE TABLE documents (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID")
+        for number in range(20):
+            document = to_document(position(number))
+            del document["properties"]["tile"]
+            earlier.execute("INSERT INTO documents VALUES (?, ?)", (document["_id"], json.dumps(document)))
+        earlier.commit()
+    store = SQLiteStore(file)
+
+    for _ in range(2):
+        await store.setup()
+
+        assert await store.count() == 20
+        assert await store.get(document_id(position(3))) == to_document(position(3))
+        page = await store.find(PositionQuery(start=0, end=NOON + 100, zone="car-park-west"), limit=30)
+        assert len(page.documents) == 20
+    await store.close()
+
+
+async def test_dropping_goes_in_steps_and_leaves_nothing_of_a_zone(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents.sqlite, "CHUNK", 7)
+    await store.put([position(number, observed_at=number) for number in range(50)])
+
+    assert [month.documents for month in await store.drop_before(NOON)] == [50]
+
+    def left(connection: sqlite3.Connection) -> int:
+        return int(connection.execute("SELECT count(*) FROM zones").fetchone()[0])
+
+    assert await store._file.read(left) == 0

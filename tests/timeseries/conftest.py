@@ -1,7 +1,7 @@
 """A stand-in for InfluxDB's HTTP API, which keeps what it is asked and answers what a test has prepared."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,10 @@ class FakeInflux:
     requests: list[Request] = field(default_factory=list)
     prepared: list[web.Response] = field(default_factory=list)
     buckets: list[dict[str, Any]] = field(default_factory=list)
+    points: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    """The devices of what was written, by bucket, series and time."""
+    trouble: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
+    """Answers in the place of a healthy server, as long as it is set."""
 
     def prepare(self, status: int, message: str = "", **headers: str) -> None:
         """The next request is answered with an error as InfluxDB writes them."""
@@ -49,11 +53,13 @@ class FakeInflux:
         """Method and path of each request."""
         return [f"{request.method} {request.path}" for request in self.requests]
 
-    async def handle(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.text()
         token = request.headers.get("Authorization")
         seen = Request(request.method, request.path, dict(request.query), body, token)
         self.requests.append(seen)
+        if self.trouble:
+            return await self.trouble(request)
         return self.prepared.pop(0) if self.prepared else self._healthy(seen)
 
     def _healthy(self, seen: Request) -> web.Response:
@@ -69,6 +75,9 @@ class FakeInflux:
                 self.buckets.append(json.loads(seen.body))
                 answer = web.json_response({"id": "1", **self.buckets[-1]}, status=201)
             case "POST", "/api/v2/write":
+                for line in seen.body.splitlines():
+                    series, value, at = line.split(" ")
+                    self.points[seen.query["bucket"], series, int(at)] = int(value[len("devices=") : -1])
                 answer = web.Response(status=204)
             case "POST", "/api/v2/query":
                 answer = web.Response(text="\r\n", content_type="text/csv")

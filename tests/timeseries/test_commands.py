@@ -1,12 +1,18 @@
 """`python -m timeseries`, as it is typed."""
 
 import asyncio
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+import documents
 from core.messages import Kind
+from tests.timeseries.live import position
 from timeseries import OccupancyPoint, TimeseriesSettings, Width, Window, open_store
 from timeseries.__main__ import app
 
@@ -78,6 +84,102 @@ def test_history_of_what_nobody_counted_says_so() -> None:
 )
 def test_history_says_what_it_cannot_use(arguments: tuple[str, ...], words: str) -> None:
     result = run("history", *arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+BACKFILL = ("backfill", "--start", "2019-02-18T09:00:00Z", "--end", "2019-02-18T09:05:00Z")
+
+
+def archive(*seconds: int) -> None:
+    """A document for each, so many seconds after nine."""
+
+    async def fill() -> None:
+        async with documents.open_store(documents.DocumentSettings()) as store:
+            await store.setup()
+            await store.put([position(f"device-{at}", NINE + at * 1000) for at in seconds])
+
+    asyncio.run(fill())
+
+
+def test_backfill_writes_what_the_documents_say_and_reports_it_by_width() -> None:
+    archive(-90_000, 0, 1, 61)
+    # 08:58, 09:00 and 09:02: the first is outside of the range, the last has no document.
+    write(NINE - 120_000, NINE, NINE + 120_000)
+    dry = run(*BACKFILL, "--dry-run")
+    assert dry.exit_code == 0, dry.output
+    assert "would be written" in dry.stdout
+    history = ("history", "campus", "car", "--window", "1m", *RANGE)
+    assert [line.split()[1] for line in run(*history).stdout.splitlines()[1:]] == ["1", "2", "3"]
+    result = run(*BACKFILL)
+    assert result.exit_code == 0, result.output
+    # Width, windows, written, of them 0, kept.
+    rows = [line.strip("│ ").split("│") for line in result.stdout.splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["1m", "3", "2", "1", "0"],
+        ["5m", "1", "1", "0", "0"],
+        ["1h", "1", "1", "0", "0"],
+        ["1d", "1", "1", "0", "0"],
+    ]
+    assert result.stderr == "3 documents in the range\n"
+    assert [line.split()[1] for line in run(*history).stdout.splitlines()[1:]] == ["1", "2", "1", "0"]
+
+
+def test_backfill_says_which_figures_it_kept_and_how_to_lower_them() -> None:
+    archive(1)
+    write(NINE - 60_000, NINE)  # 2 at nine; and the oldest document is of a second later
+    result = run(*BACKFILL)
+    assert result.exit_code == 0
+    assert "--lower lowers it" in result.stderr
+    history = ("history", "campus", "car", "--window", "1m", *RANGE)
+    assert run(*history).stdout.splitlines()[2].endswith(" 2")
+    assert run(*BACKFILL, "--lower").exit_code == 0
+    assert run(*history).stdout.splitlines()[2].endswith(" 1")
+
+
+def test_backfill_shows_how_far_it_is_where_somebody_is_watching() -> None:
+    archive(0, 1, 2)
+    shell = [sys.executable, "-m", "timeseries", *BACKFILL]
+    watching, theirs = pty.openpty()
+    try:
+        subprocess.run(shell, check=True, stdout=subprocess.DEVNULL, stderr=theirs, timeout=30)
+        shown = os.read(watching, 100_000).decode()
+    finally:
+        os.close(watching)
+        os.close(theirs)
+    assert "reading documents" in shown
+    assert "3/3" in shown
+    assert "comparing and writing" in shown
+
+
+def test_backfill_where_no_documents_are_made_must_be_forced_and_then_lowers_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    archive(-90_000, 0)
+    write(NINE, NINE)  # 2 at nine
+    monkeypatch.setenv("ARCHIVE", "off")
+    refused = run(*BACKFILL)
+    assert refused.exit_code == 2
+    assert "ARCHIVE=off" in refused.stderr
+    assert "--force" in refused.stderr
+    assert run(*BACKFILL, "--force", "--lower").exit_code == 2
+    assert run(*BACKFILL, "--force").exit_code == 0
+    assert run("history", "campus", "car", "--window", "1m", *RANGE).stdout.splitlines()[1].endswith(" 2")
+    monkeypatch.setenv("ARCHIVE", "sampled")
+    assert run(*BACKFILL).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--start", "2019-02-18T09:05:00Z", "--end", "2019-02-18T09:05:00Z"), "after --start"),
+        (("--start", "today", "--end", "2019-02-18T09:05:00Z"), "--start"),
+        (("--start", "2019-02-18T09:05:00Z", "--end", "9999-12-31T23:59:59Z"), "no time in the years"),
+    ],
+)
+def test_backfill_says_what_it_cannot_use(arguments: tuple[str, ...], words: str) -> None:
+    archive(0)
+    result = run("backfill", *arguments)
     assert result.exit_code == 2
     assert words in result.stderr
 

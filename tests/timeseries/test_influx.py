@@ -1,11 +1,13 @@
 """What the InfluxDB store sends, and what it makes of the answers; against InfluxDB's documented formats."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from core.errors import Unavailable
@@ -13,7 +15,8 @@ from core.messages import Kind
 from tests.timeseries.conftest import ORG, TOKEN, FakeInflux
 from timeseries import MAX_POINTS, OccupancyPoint, Width, Window
 from timeseries import influx as influx_module
-from timeseries.influx import EXTENT_QUERY, HISTORY_QUERY, InfluxOccupancyStore
+from timeseries.influx import EXTENT_QUERY, HISTORY_QUERY, SERIES_QUERY, InfluxOccupancyStore
+from timeseries.store import MAX_SERIES
 
 NINE = 1_550_480_400_000
 """2019-02-18T09:00:00Z."""
@@ -163,17 +166,6 @@ async def test_history_is_one_query_with_typed_parameters(store: InfluxOccupancy
     }
 
 
-def test_the_history_query_is_the_flux_that_was_reviewed() -> None:
-    assert HISTORY_QUERY == (
-        "from(bucket: _bucket)\n"
-        "    |> range(start: _start, stop: _stop)\n"
-        '    |> filter(fn: (r) => r._measurement == "occupancy" and r._field == "devices")\n'
-        "    |> filter(fn: (r) => r.zone == _zone and r.kind == _kind)\n"
-        '    |> keep(columns: ["_time", "_value"])\n'
-        "    |> limit(n: _most)\n"
-    )
-
-
 async def test_the_points_of_an_answer_come_in_order_of_time(store: InfluxOccupancyStore, influx: FakeInflux) -> None:
     influx.prepare_rows(
         """
@@ -273,6 +265,52 @@ async def test_the_extent_is_read_from_the_first_and_the_last_point(
     assert parameters["_bucket"] == ("StringLiteral", "occupancy_5m")
     assert parameters["_kind"] == ("StringLiteral", "mobile")
     assert parameters["_zone"] == ("StringLiteral", "campus")
+
+
+async def test_the_series_are_the_tags_of_the_answer_in_order(store: InfluxOccupancyStore, influx: FakeInflux) -> None:
+    influx.prepare_rows(
+        """
+        #datatype,string,long,string,string
+        #group,false,false,false,false
+        #default,_result,,,
+        ,result,table,kind,zone
+        ,,0,mobile,library
+        ,,0,car,library
+        ,,0,car,campus
+        """
+    )
+    assert await store.series(Width.HOUR) == [
+        ("campus", Kind.CAR),
+        ("library", Kind.CAR),
+        ("library", Kind.MOBILE),
+    ]
+    [request] = influx.requests
+    assert json.loads(request.body)["query"] == SERIES_QUERY
+    parameters = bound(request.body)
+    assert parameters["_bucket"] == ("StringLiteral", "occupancy_1h")
+    assert parameters["_most"] == ("IntegerLiteral", str(MAX_SERIES + 1))
+    assert await store.series(Width.DAY) == []
+
+
+async def test_an_answer_is_read_as_it_arrives_and_not_kept(store: InfluxOccupancyStore, influx: FakeInflux) -> None:
+    """A row is given before the rest of the answer is there: no more than the rows that are wanted is in memory."""
+    first_is_read = asyncio.Event()
+
+    async def slowly(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "text/csv"})
+        await answer.prepare(request)
+        head = "#datatype,string,long,dateTime:RFC3339\r\n#group,false,false,false\r\n#default,_result,,\r\n"
+        await answer.write(f"{head},result,table,_time\r\n,,0,2019-02-18T09:00:00Z\r\n".encode())
+        await asyncio.wait_for(first_is_read.wait(), 5)
+        await answer.write(b",,0,2019-02-18T09:01:00Z\r\n\r\n")
+        return answer
+
+    influx.trouble = slowly
+    times = []
+    async for record in store._query(EXTENT_QUERY, {}):
+        times.append(record["_time"])
+        first_is_read.set()
+    assert len(times) == 2
 
 
 async def test_the_extent_of_nothing_is_none(store: InfluxOccupancyStore) -> None:

@@ -40,10 +40,24 @@ async def test_history_is_read_from_the_index(store: SqliteOccupancyStore, tmp_p
         history = connection.execute(
             f"EXPLAIN QUERY PLAN {sqlite_module._HISTORY}", ("1m", "campus", "car", 0, 1, 2)
         ).fetchall()
+        series = connection.execute(f"EXPLAIN QUERY PLAN {sqlite_module._NEXT_SERIES}", ("1m", "a", "car")).fetchall()
         extent = connection.execute(f"EXPLAIN QUERY PLAN {sqlite_module._EXTENT}", names).fetchall()
-    plans = [row[3] for row in [*history, *extent]]
+    plans = [row[3] for row in [*history, *extent, *series]]
     assert not [plan for plan in plans if "TEMP B-TREE" in plan or plan == "SCAN occupancy"]
     assert any("(width=? AND zone=? AND kind=? AND start>? AND start<?)" in plan for plan in plans)
+
+
+async def test_a_store_of_too_many_series_is_refused(
+    store: SqliteOccupancyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_module, "MAX_SERIES", 2)
+    monkeypatch.setattr("timeseries.store.MAX_SERIES", 2)
+    zones = ["a", "b", "c"]
+    for count, zone in enumerate(zones):
+        assert len(await store.series(Width.MINUTE)) == count
+        await store.write([OccupancyPoint(Window(Width.MINUTE, 0, zone, Kind.CAR), 1)])
+    with pytest.raises(ValueError, match="more than 2 zones"):
+        await store.series(Width.MINUTE)
 
 
 async def test_a_history_of_too_many_points_is_refused(

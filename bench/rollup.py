@@ -1,0 +1,185 @@
+"""How many dirty windows a second the roll-up writes, beside what the store takes from whoever only writes.
+
+python -m bench.rollup                        five rounds of 20,000 windows: a table, and bench/results/rollup.json
+python -m bench.rollup --age-hours 1000       windows of long ago, so that the stage also reads what is stored
+python -m bench.rollup --profile rollup.prof  one round of the stage alone, under cProfile
+
+Each round marks the same windows as dirty in a Redis of its own, lets the stage roll them up into an empty SQLite file,
+and then gives the same points, in batches of the same size, to the `write` of another empty file.
+"""
+
+import cProfile
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated
+
+import redis
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from core import streams
+from core.clock import system_clock
+from core.messages import Kind
+from core.redis import Redis, open_redis
+from core.settings import CommonSettings
+from decoder.metrics import DecoderMetrics
+from decoder.rollup import Rollup
+from decoder.settings import DecoderSettings
+from timeseries import OccupancyPoint, TimeseriesSettings, Width, Window, nominal_ms, open_store
+
+TARGET = 10_000
+"""Dirty windows a second, at least."""
+RESULTS = Path(__file__).parent / "results" / "rollup.json"
+ZONES = 30
+DEVICES = 3
+HOUR_MS = 3_600_000
+
+
+def main(
+    *,
+    windows: Annotated[int, typer.Option(min=1, max=1_000_000, help="Dirty windows in a round.")] = 20_000,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds.")] = 5,
+    batch: Annotated[int | None, typer.Option(min=1, help="Windows to a batch; unset: the decoder's default.")] = None,
+    age_hours: Annotated[int, typer.Option(min=0, help="How long ago the newest window was.")] = 0,
+    profile: Annotated[Path | None, typer.Option(help="Write a profile of one round of the stage here.")] = None,
+) -> None:
+    """Measure the stage rollup against the store's own write. Needs redis-server."""
+    batch = batch or DecoderSettings().rollup_batch
+    with tempfile.TemporaryDirectory(prefix="bench-rollup-") as folder, redis_server(Path(folder)) as address:
+        bench = Bench(Path(folder), address, _windows(windows, system_clock() - age_hours * HOUR_MS), batch)
+        if profile:
+            profiler = cProfile.Profile()
+            uvloop.run(bench.stage(0, profiler))
+            profiler.dump_stats(profile)
+            return
+        pairs = [(uvloop.run(bench.stage(number)), uvloop.run(bench.write(number))) for number in range(rounds)]
+    _report(windows, batch, age_hours, pairs)
+
+
+class Bench:
+    """The two sides, over the same windows."""
+
+    def __init__(self, folder: Path, address: str, windows: list[Window], batch: int) -> None:
+        self._folder = folder
+        self._address = address
+        self._windows = windows
+        self._batch = batch
+
+    async def stage(self, number: int, profiler: cProfile.Profile | None = None) -> float:
+        """Windows a second of the stage, from the first claim to the last settling."""
+        async with (
+            open_redis(CommonSettings(redis_url=self._address)) as client,
+            open_store(TimeseriesSettings(data_dir=self._folder / f"stage-{number}")) as store,
+        ):
+            await store.setup()
+            await self._mark(client)
+            rollup = Rollup(
+                client=client, store=store, clock=system_clock, metrics=DecoderMetrics(), batch_size=self._batch
+            )
+            if profiler:
+                profiler.enable()
+            started = perf_counter()
+            written = 0
+            while count := await rollup.step():
+                written += count
+            seconds = perf_counter() - started
+            if profiler:
+                profiler.disable()
+        if written != len(self._windows):
+            raise AssertionError(f"{written} windows were rolled up, of {len(self._windows)}")
+        return written / seconds
+
+    async def write(self, number: int) -> float:
+        """Windows a second of the store alone."""
+        points = [OccupancyPoint(window=window, devices=DEVICES) for window in self._windows]
+        async with open_store(TimeseriesSettings(data_dir=self._folder / f"write-{number}")) as store:
+            await store.setup()
+            started = perf_counter()
+            for first in range(0, len(points), self._batch):
+                await store.write(points[first : first + self._batch])
+            return len(points) / (perf_counter() - started)
+
+    async def _mark(self, client: Redis) -> None:
+        await client.flushall()
+        for first in range(0, len(self._windows), 1000):
+            async with client.pipeline(transaction=False) as pipeline:
+                for window in self._windows[first : first + 1000]:
+                    pipeline.sadd(streams.window(window.member), *(f"{device:032x}" for device in range(DEVICES)))
+                    pipeline.zadd(streams.DIRTY_WINDOWS, {window.member: 1})
+                await pipeline.execute()
+
+
+def _windows(count: int, newest: int) -> list[Window]:
+    """As traffic dirties them: in each minute, back from `newest`, all zones and kinds, in all widths."""
+    found: dict[Window, None] = {}
+    minute = newest - newest % nominal_ms[Width.MINUTE]
+    while len(found) < count:
+        for width in Width:
+            start = minute - minute % nominal_ms[width]
+            found |= {Window(width, start, f"zone-{zone}", kind): None for zone in range(ZONES) for kind in Kind}
+        minute -= nominal_ms[Width.MINUTE]
+    return list(found)[:count]
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[str]:
+    """A Redis that nobody else uses; its address."""
+    executable = shutil.which("redis-server")
+    if not executable:
+        raise SystemExit("redis-server is missing: install Debian's redis-server")
+    path = folder / "redis.sock"
+    process = subprocess.Popen(  # noqa: S603 - found on the PATH, with arguments of our own
+        [executable, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(folder)],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        # Without a socket yet, connecting fails at once, and is tried again.
+        retry = redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 200)
+        with redis.Redis(unix_socket_path=str(path), retry=retry, retry_on_error=[redis.ConnectionError]) as client:
+            client.ping()
+        yield f"unix://{path}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _report(windows: int, batch: int, age_hours: int, pairs: list[tuple[float, float]]) -> None:
+    stage, write = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    ratios = [one / other for one, other in pairs]
+    table = Table("windows/s", "median", "least", "most", title=f"{windows:,} dirty windows, {batch:,} to a batch")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, rates in (("rollup stage, Redis beside it", stage), ("the store's own write", write)):
+        table.add_row(name, *(f"{figure(rates):,.0f}" for figure in (statistics.median, min, max)))
+    table.add_row("ratio", *(f"{figure(ratios):.2f}" for figure in (statistics.median, min, max)))
+    Console().print(table)
+    machine = f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    verdict = "reached" if statistics.median(stage) >= TARGET else "MISSED"
+    Console().print(f"{machine}. Target {TARGET:,} windows/s: {verdict}.", highlight=False)
+    RESULTS.parent.mkdir(exist_ok=True)
+    figures = {"stage": stage, "write": write, "ratio": ratios}
+    about = {"windows": windows, "batch": batch, "age_hours": age_hours, "machine": machine}
+    RESULTS.write_text(json.dumps(about | figures, indent=2) + "\n", encoding="utf-8")
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,245 @@
+"""`python -m decoder dead-letters`: look at what could not be used, send it through once more, or remove it."""
+
+import asyncio
+import re
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Annotated, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from core.clock import parse_rfc3339
+from core.errors import BadSettings, Reason, Unavailable
+from core.redis import Redis, open_redis
+from core.settings import CommonSettings, load_or_exit
+from decoder import dead_letters
+from decoder.dead_letters import Found, Which
+from decoder.dead_letters_output import as_json, described, show_table
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode="markdown",
+    help="""What could not be used, and why: look at it, send it through once more, or remove it.
+
+    Without a command it lists. Payloads may hold device ids: they are personal data. Those from outside the campus are
+    never kept.
+    """,
+)
+Answer = TypeVar("Answer")
+
+
+def _time(text: str) -> int:
+    try:
+        return parse_rfc3339(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _id(text: str) -> str:
+    if not re.fullmatch(r"\d{1,20}-\d{1,20}", text, re.ASCII):
+        raise typer.BadParameter("an id looks like 1772366400000-0: `dead-letters list` shows them")
+    return text
+
+
+Limit = Annotated[int, typer.Option(min=1, max=1_000_000, help="How many to list, the newest first.")]
+OfReason = Annotated[Reason | None, typer.Option(help="Only those of this reason.")]
+Since = Annotated[
+    int | None, typer.Option(parser=_time, metavar="TIME", help="Only those received at this time (RFC 3339) or later.")
+]
+Before = Annotated[
+    int | None, typer.Option(parser=_time, metavar="TIME", help="Only those received before this time (RFC 3339).")
+]
+Lines = Annotated[bool, typer.Option("--json", help="One JSON object a line, for tools; payloads are whole.")]
+Ids = Annotated[list[str] | None, typer.Argument(parser=_id, metavar="[ID]...", help="Those with these ids.")]
+All = Annotated[bool, typer.Option("--all", help="All of them.")]
+
+
+@app.callback(invoke_without_command=True)
+def default(
+    context: typer.Context,
+    limit: Limit = 20,
+    reason: OfReason = None,
+    since: Since = None,
+    *,
+    lines: Lines = False,
+) -> None:
+    """List, where no command says otherwise; the help above is what people read."""
+    if context.invoked_subcommand is None:
+        _list(limit, Which(reason=reason, since=since), lines=lines)
+
+
+@app.command("list")
+def list_letters(limit: Limit = 20, reason: OfReason = None, since: Since = None, *, lines: Lines = False) -> None:
+    """List the newest dead letters: id, when it was received, on which topic, the reason, and the payload.
+
+    For example:
+
+    - `python -m decoder dead-letters list --reason not_json --since 2026-03-01T00:00:00Z`
+
+    - `python -m decoder dead-letters list --limit 1000 --json | jq -r .payload`
+    """
+    _list(limit, Which(reason=reason, since=since), lines=lines)
+
+
+@app.command()
+def show(letter_id: Annotated[str, typer.Argument(parser=_id, metavar="ID", help="Its id, as listed.")]) -> None:
+    """Show everything of one dead letter, its payload decoded.
+
+    For example: `python -m decoder dead-letters show 1772366400000-0`
+    """
+
+    async def work(client: Redis, _: CommonSettings) -> list[Found]:
+        return await dead_letters.named(client, [letter_id])
+
+    found = _with_redis(work)
+    if not found:
+        _fail(f"{letter_id}: no such dead letter; it may have been replayed, dropped, or pushed out by newer ones")
+    # What the terminal cannot write must not end the command.
+    typer.echo(described(found[0]).encode(sys.stdout.encoding, "backslashreplace"))
+
+
+@app.command()
+def replay(
+    letter_ids: Ids = None,
+    reason: OfReason = None,
+    *,
+    everything: All = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be replayed, and do nothing.")] = False,
+) -> None:
+    """Send messages through the decoder once more, say after a fix, with the topic, user and time they came with.
+
+    A letter goes when its message is back in the stream; what is still bad becomes a dead letter again, with a new id.
+    Where no payload was kept there is nothing to replay: such letters stay. To replay what was stored meanwhile does no
+    harm.
+
+    For example:
+
+    - `python -m decoder dead-letters replay --reason bad_property --dry-run`
+
+    - `python -m decoder dead-letters replay 1772366400000-0 1772366400000-1`
+    """
+    _one_choice(letter_ids, filtered=reason is not None, everything=everything)
+
+    async def work(client: Redis, settings: CommonSettings) -> tuple[Counter[str], list[str]]:
+        counts: Counter[str] = Counter()
+        seen: set[str] = set()
+        async for letters in _chosen(client, letter_ids, Which(reason=reason)):
+            seen.update(letter_id for letter_id, _ in letters)
+            replayable = [found for found in letters if found[1].payload is not None]
+            counts["without"] += len(letters) - len(replayable)
+            counts["replayed"] += (
+                len(replayable) if dry_run else await dead_letters.replay(client, replayable, settings.partitions)
+            )
+        return counts, [letter_id for letter_id in letter_ids or [] if letter_id not in seen]
+
+    counts, absent = _with_redis(work)
+    typer.echo(
+        f"{counts['replayed']} {'would be ' if dry_run else ''}replayed, "
+        f"{counts['without']} cannot be: their payload was not kept"
+    )
+    _end(absent, impossible=bool(letter_ids) and counts["without"] > 0)
+
+
+@app.command()
+def drop(
+    letter_ids: Ids = None,
+    reason: OfReason = None,
+    before: Before = None,
+    *,
+    everything: All = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove dead letters for ever. It asks first.
+
+    For example: `python -m decoder dead-letters drop --reason not_base64 --before 2026-03-01T00:00:00Z`
+    """
+    _one_choice(letter_ids, filtered=reason is not None or before is not None, everything=everything)
+    which = Which(reason=reason, before=before)
+
+    async def find(client: Redis, _: CommonSettings) -> list[str]:
+        return [letter_id async for letters in _chosen(client, letter_ids, which) for letter_id, _ in letters]
+
+    found = _with_redis(find)
+
+    async def work(client: Redis, _: CommonSettings) -> int:
+        # These and no others: while somebody was being asked, more may have come.
+        return sum([await dead_letters.drop(client, ids) for ids in _batches(found)])
+
+    if found and not yes:
+        typer.confirm(f"Remove {len(found)} dead letters for ever?", abort=True)
+    typer.echo(f"{_with_redis(work) if found else 0} dropped")
+    _end([letter_id for letter_id in letter_ids or [] if letter_id not in found])
+
+
+def _list(limit: int, which: Which, *, lines: bool) -> None:
+    async def work(client: Redis, _: CommonSettings) -> tuple[list[Found], dead_letters.Kept]:
+        found: list[Found] = []
+        async for letter in dead_letters.newest(client, which):
+            found.append(letter)
+            if len(found) == limit:
+                break
+        return found, await dead_letters.kept(client)
+
+    found, numbers = _with_redis(work)
+    if lines:
+        for letter in found:
+            sys.stdout.write(as_json(letter) + "\n")
+    else:
+        show_table(Console(), found, numbers)
+
+
+async def _chosen(client: Redis, letter_ids: list[str] | None, which: Which) -> AsyncIterator[list[Found]]:
+    """The letters that were asked for, in batches, with a progress bar where there are many and somebody looks."""
+    if letter_ids:
+        for batch in _batches(letter_ids):
+            yield await dead_letters.named(client, batch)
+        return
+    total = (await dead_letters.kept(client)).kept
+    console = Console(stderr=True)
+    with Progress(
+        console=console, transient=True, disable=not console.is_terminal or total <= dead_letters.BATCH
+    ) as bar:
+        task = bar.add_task("dead letters", total=total)
+        async for letters in dead_letters.batches(client, which):
+            yield letters
+            bar.advance(task, dead_letters.BATCH)
+
+
+def _batches(letter_ids: list[str]) -> list[list[str]]:
+    starts = range(0, len(letter_ids), dead_letters.BATCH)
+    return [letter_ids[start : start + dead_letters.BATCH] for start in starts]
+
+
+def _one_choice(letter_ids: list[str] | None, *, filtered: bool, everything: bool) -> None:
+    if sum((bool(letter_ids), filtered, everything)) != 1:
+        raise typer.BadParameter("say which: ids, or a filter such as --reason, or --all")
+
+
+def _end(absent: list[str], *, impossible: bool = False) -> None:
+    if absent:
+        typer.echo(f"no such dead letter: {', '.join(absent)}", err=True)
+    if absent or impossible:
+        raise typer.Exit(1)
+
+
+def _with_redis(work: Callable[[Redis, CommonSettings], Awaitable[Answer]]) -> Answer:
+    settings = load_or_exit(CommonSettings)
+
+    async def main() -> Answer:
+        async with open_redis(settings) as client:
+            return await work(client, settings)
+
+    try:
+        return asyncio.run(main())
+    except BadSettings as error:
+        _fail(str(error), code=2)
+    except Unavailable as error:
+        _fail(f"{error}. Is the system running? REDIS_URL or DATA_DIR say where Redis is.")
+
+
+def _fail(message: str, *, code: int = 1) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,98 @@
+"""Dead letters for people and for tools. What came from outside is escaped: no payload speaks to the terminal."""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from core.clock import format_rfc3339
+from core.messages import DeadLetter
+from decoder.dead_letters import Found, Kept
+
+SHOWN_BYTES = 60
+NOT_KEPT = "(not kept)"
+
+
+def as_json(found: Found) -> str:
+    """One dead letter as one line of JSON; the payload as text, with what is not UTF-8 escaped."""
+    letter_id, letter = found
+    return json.dumps(
+        {
+            "id": letter_id,
+            "received_at": format_rfc3339(letter.received_at),
+            "topic": letter.topic,
+            "user": letter.user,
+            "role": letter.role,
+            "reason": letter.reason,
+            "detail": letter.detail,
+            "payload": None if letter.payload is None else letter.payload.decode(errors="backslashreplace"),
+        }
+    )
+
+
+def show_table(console: Console, letters: Iterable[Found], numbers: Kept) -> None:
+    """Print a line for each letter, and how many there are and were."""
+    table = Table("id", "received", "topic", "reason", "detail", "payload", title="Dead letters, the newest first")
+    table.columns[0].no_wrap = True
+    for letter_id, letter in letters:
+        payload = NOT_KEPT if letter.payload is None else repr(letter.payload[:SHOWN_BYTES])[2:-1]
+        cells = (
+            letter_id,
+            format_rfc3339(letter.received_at),
+            escaped(letter.topic),
+            letter.reason,
+            escaped(letter.detail),
+            payload,
+        )
+        # As texts: in strings, rich would look for mark-up.
+        table.add_row(*(Text(cell) for cell in cells))
+    console.print(table)
+    ever = ", ".join(f"{reason} {count}" for reason, count in numbers.ever.items()) or "none"
+    gone = f"{numbers.replayed} replayed, {numbers.dropped} dropped, {numbers.capped} pushed out by DEAD_LETTERS_MAX"
+    console.print(Text(f"{sum(numbers.ever.values())} so far ({ever}): {numbers.kept} kept, {gone}."))
+
+
+def described(found: Found) -> str:
+    """Everything of one letter, with its payload as a person would want to read it."""
+    letter_id, letter = found
+    fields = {
+        "id": letter_id,
+        "received": format_rfc3339(letter.received_at),
+        "topic": letter.topic,
+        "user": letter.user or "(anonymous, or not kept)",
+        "role": letter.role,
+        "reason": letter.reason,
+        "detail": letter.detail,
+    }
+    lines = [f"{name:9} {escaped(text)}" for name, text in fields.items()]
+    return "\n".join([*lines, *_payload(letter)])
+
+
+def escaped(text: str) -> str:
+    """The text, with every character that is not simply printed (controls, directions, line ends) as its code."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
+        for character in text
+    )
+
+
+def _payload(letter: DeadLetter) -> list[str]:
+    if letter.payload is None:
+        return [f"payload   {NOT_KEPT}"]
+    try:
+        data = base64.b64decode(letter.payload, validate=True)
+    except (binascii.Error, ValueError):
+        text = letter.payload.decode(errors="backslashreplace")
+        return [f"payload   {len(letter.payload)} bytes, not base64:", escaped(text)]
+    try:
+        # It lays out the text and decodes nothing: numbers and names stay as they were sent.
+        pretty = msgspec.json.format(data, indent=2).decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        text = data.decode(errors="backslashreplace")
+        return [f"payload   base64 of {len(data)} bytes, not JSON:", escaped(text)]
+    return [f"payload   base64 of {len(data)} bytes of JSON:", *(escaped(line) for line in pretty.split("\n"))]

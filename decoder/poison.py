@@ -1,0 +1,28 @@
+"""What becomes of an entry that decoders die of."""
+
+import structlog
+
+from core.clock import format_rfc3339
+from core.errors import Reason
+from core.messages import DeadLetter, RawMessage
+from decoder.batch import MAX_TOPIC
+from decoder.group import Entry
+
+_log = structlog.stdlib.get_logger("poison")
+
+
+def poison_letter(entry: Entry, *, stage: str, deliveries: int) -> DeadLetter:
+    """The dead letter for an entry that was delivered so often and never finished.
+
+    Nothing of its payload is kept, and no topic below which a device may be named: where it lies is not known, for
+    nobody has lived to tell.
+    """
+    entry_id, fields = entry
+    try:
+        message = RawMessage.decode(fields)
+        topic, received_at = message.topic.partition("/")[0][:MAX_TOPIC], message.received_at
+    except (KeyError, ValueError):  # an entry of the stream positions, or one that no broker wrote
+        topic, received_at = "", int(entry_id.partition(b"-")[0])
+    detail = f"delivered {deliveries} times to the stage {stage}, and never finished"
+    _log.error("poison", entry=entry_id.decode(), received_at=format_rfc3339(received_at), detail=detail)
+    return DeadLetter(Reason.POISON, detail, topic, received_at, payload=None)

@@ -1,0 +1,38 @@
+"""Beside the stages: what Redis holds, as metrics. Asked for every few seconds, so that scrapes cost Redis nothing."""
+
+from core import streams
+from core.backlog import read_backlogs
+from core.errors import Unavailable
+from core.redis import Redis, redis_errors
+from core.runtime import Stop, pause
+from decoder.dead_letters import kept
+from decoder.metrics import DecoderMetrics
+
+EVERY_SECONDS = 5.0
+
+
+class Watch:
+    """Keeps the gauges of `DecoderMetrics` up to date; every decoder process shows the same."""
+
+    def __init__(self, *, client: Redis, partitions: int, metrics: DecoderMetrics) -> None:
+        self._client = client
+        self._partitions = partitions
+        self._metrics = metrics
+
+    async def run(self, stop: Stop) -> None:
+        """Look until `stop`."""
+        while not stop.is_set():
+            try:
+                await self.look()
+            except Unavailable:
+                # The stages say so, and wait. What was true before is not shown as if it were true now.
+                self._metrics.forget()
+            await pause(EVERY_SECONDS, stop)
+
+    async def look(self) -> None:
+        """Ask Redis once. Raises Unavailable if it does not answer."""
+        backlogs = await read_backlogs(self._client, self._partitions)
+        letters = await kept(self._client)
+        with redis_errors():
+            dirty = await self._client.zcard(streams.DIRTY_WINDOWS)
+        self._metrics.show(backlogs, letters=letters, dirty_windows=dirty)

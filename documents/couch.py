@@ -1,0 +1,139 @@
+"""A server that speaks CouchDB's HTTP: IBM's SDK in threads of its own, and what its errors mean."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from ibm_cloud_sdk_core.api_exception import ApiException
+from ibm_cloud_sdk_core.detailed_response import DetailedResponse
+from ibmcloudant.cloudant_v1 import CloudantV1
+from requests import RequestException, Response
+
+from core.errors import BadSettings, Unavailable
+
+THREADS = 10
+"""Requests at a time: the SDK is synchronous, and its pool keeps ten connections."""
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 6.0
+"""How long an answer may take. A stop must wait for the request in hand, and has 10 s in all."""
+RETRY_AFTER_MAX_SECONDS = 3600.0
+
+_LOGIN = "CLOUDANT_USERNAME and CLOUDANT_PASSWORD, or CLOUDANT_APIKEY"
+
+Call = Callable[[CloudantV1], DetailedResponse]
+Answer = TypeVar("Answer")
+
+
+class CouchServer:
+    """One server, asked by at most `THREADS` requests at a time.
+
+    Logs in as the SDK's own variables say (CLOUDANT_AUTH_TYPE and what belongs to it). Raises BadSettings where they
+    cannot work, or later, where the server refuses them.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = _checked(url)
+        self._client = _client(self._url)
+        self._executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="documents-cloudant")
+
+    async def in_thread(self, work: Callable[[], Answer]) -> Answer:
+        """Work that would hold the event loop up."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    async def ask(self, database: str, call: Call, *expected: HTTPStatus) -> Any:  # noqa: ANN401 - JSON of several shapes
+        """The answer's JSON; None for an `expected` status. Raises Unavailable; `database` is named in its message."""
+        return await self.in_thread(lambda: self._answer(database, call, expected))
+
+    def name(self, database: str) -> str:
+        """The database, as messages name it."""
+        return f"the database {database} on {urlsplit(self._url).hostname}"
+
+    def close(self) -> None:
+        """Start nothing more, and close the connections that are idle."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        _close(self._client)
+
+    def _answer(self, database: str, call: Call, expected: tuple[HTTPStatus, ...]) -> Any:  # noqa: ANN401
+        client = self._client
+        try:
+            try:
+                answer = call(client).get_result()
+            except ApiException as error:
+                if error.status_code != HTTPStatus.UNAUTHORIZED:
+                    raise
+                # A session ends before its time where the server starts anew with another secret: log in again, once.
+                self._client = _client(self._url)
+                _close(client)
+                answer = call(self._client).get_result()
+        except ApiException as error:
+            if error.status_code in expected:
+                return None
+            meaning = _meaning(error, self.name(database))
+            if meaning is None:
+                raise
+            raise meaning from error
+        except RequestException as error:
+            raise Unavailable(f"{self.name(database)} does not answer: {type(error).__name__}") from error
+        if not isinstance(answer, dict | list):
+            raise Unavailable(f"{self.name(database)} answered, but not in JSON")
+        return answer
+
+
+def _meaning(error: ApiException, name: str) -> BadSettings | Unavailable | None:
+    status = error.status_code
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return BadSettings(f"{_LOGIN}: {name} refuses it: {error}")
+    if status == HTTPStatus.NOT_FOUND:
+        return Unavailable(f"{name} or its indexes do not exist: python -m documents setup makes them")
+    # Cloudant answers 402 where the room of a plan is full: there is more of it once somebody pays, or drops something.
+    wants_a_pause = status in (HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.TOO_MANY_REQUESTS)
+    if wants_a_pause or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Unavailable(f"{name} answers {status}", retry_after=_retry_after(error.http_response))
+    if status < HTTPStatus.MULTIPLE_CHOICES:
+        return Unavailable(f"{name} broke its answer off")
+    return None
+
+
+def _checked(url: str) -> str:
+    if not url:
+        raise BadSettings("CLOUDANT_URL: not set; DOCUMENT_STORE=cloudant needs the server's address, https://host")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadSettings("CLOUDANT_URL: not an address such as https://host or http://localhost:5984")
+    return url
+
+
+def _client(url: str) -> CloudantV1:
+    try:
+        client = CloudantV1.new_instance()
+        client.set_service_url(url)
+    except ValueError as error:
+        raise BadSettings(f"CLOUDANT_AUTH_TYPE and what belongs to it ({_LOGIN}): {error}") from error
+    client.set_http_config({"timeout": (CONNECT_SECONDS, READ_SECONDS)})
+    # The archive stage retries, and it alone: two that do would multiply.
+    client.disable_retries()  # type: ignore[no-untyped-call]
+    return client
+
+
+def _close(client: CloudantV1) -> None:
+    client.get_http_client().close()
+
+
+def _retry_after(response: Response | None) -> float | None:
+    """RFC 9110, section 10.2.3: seconds, or a date, which is read against the answer's own date."""
+    if response is None:
+        return None
+    text = response.headers.get("Retry-After", "")
+    try:
+        if text.isdecimal():
+            seconds = float(text)
+        else:
+            ends, now = parsedate_to_datetime(text), parsedate_to_datetime(response.headers["Date"])
+            seconds = (ends - now).total_seconds()
+    except (KeyError, ValueError, TypeError):
+        return None
+    return min(max(seconds, 0.0), RETRY_AFTER_MAX_SECONDS)

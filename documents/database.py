@@ -1,0 +1,110 @@
+"""One database of positions on a server that speaks CouchDB's HTTP."""
+
+import io
+from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
+from typing import Any
+
+from ibm_cloud_sdk_core.detailed_response import DetailedResponse
+from ibmcloudant.cloudant_v1 import CloudantV1
+
+from documents import indexes
+from documents.couch import CouchServer
+from documents.document import Document
+from documents.merging import Field, Source, candidates, fetched
+from documents.query import Mark, PositionQuery
+
+# Design documents (indexes) live among the others; their ids sort between these two.
+_DESIGN_FIRST, _DESIGN_END = "_design/", "_design0"
+
+
+class Database:
+    """A database by its name, whether it is there or not."""
+
+    def __init__(self, server: CouchServer, name: str) -> None:
+        self.name = name
+        self._server = server
+
+    async def is_complete(self) -> bool:
+        """Whether it is there with all its indexes: the view is made last."""
+        asked = self._ask(
+            lambda client: client.get_design_document(self.name, indexes.ZONE_DESIGN), HTTPStatus.NOT_FOUND
+        )
+        return await asked is not None
+
+    async def make(self) -> None:
+        """Make it, and its indexes, where they are not there yet."""
+        await self._ask(lambda client: client.put_database(self.name), HTTPStatus.PRECONDITION_FAILED)
+        for field in indexes.MANGO:
+            await self._ask(lambda client, field=field: indexes.make_mango(client, self.name, field))  # type: ignore[misc]
+        await self._ask(lambda client: indexes.make_view(client, self.name), HTTPStatus.CONFLICT)
+
+    async def drop(self) -> None:
+        """Delete it with all that is in it, if it is there."""
+        await self._ask(lambda client: client.delete_database(self.name), HTTPStatus.NOT_FOUND)
+
+    async def put(self, documents: dict[str, bytes]) -> list[dict[str, Any]] | None:
+        """Write documents, by id as JSON; the server's row for each, None if the database is not there."""
+        body = b'{"docs":[' + b",".join(documents.values()) + b"]}"
+        rows: list[dict[str, Any]] | None = await self._ask(
+            lambda client: client.post_bulk_docs(self.name, io.BytesIO(body)), HTTPStatus.NOT_FOUND
+        )
+        return rows
+
+    async def get(self, document_id: str) -> Document | None:
+        """One document; None if there is none, or no database."""
+        found = await self._ask(lambda client: client.get_document(self.name, document_id), HTTPStatus.NOT_FOUND)
+        return _without_revision(found) if found else None
+
+    async def count(self) -> int:
+        """How many documents there are; none, if there is no database."""
+        answer = await self._ask(
+            lambda client: client.post_all_docs(self.name, start_key=_DESIGN_FIRST, end_key=_DESIGN_END),
+            HTTPStatus.NOT_FOUND,
+        )
+        return int(answer["total_rows"]) - len(answer["rows"]) if answer else 0
+
+    async def scan(self, page: int) -> AsyncIterator[Document]:
+        """All documents in the order of their ids, `page` of them in memory at a time."""
+        start: str | None = None
+
+        def ask(client: CloudantV1) -> DetailedResponse:
+            # One more than the page: its id is where the next page starts.
+            return client.post_all_docs(self.name, include_docs=True, limit=page + 1, start_key=start)
+
+        while True:
+            answer = await self._ask(ask, HTTPStatus.NOT_FOUND)
+            rows = answer["rows"] if answer else []
+            for row in rows[:page]:
+                if row["doc"] and not row["id"].startswith(_DESIGN_FIRST):
+                    yield _without_revision(row["doc"])
+            if len(rows) <= page:
+                return
+            start = rows[page]["id"]
+
+    def candidates(self, query: PositionQuery, below: Mark, count: int) -> Source:
+        """What an index leads to for a query, below a mark, the newest first."""
+
+        def source(field: Field, value: str, count: int) -> Source:
+            async def fetch(mark: Mark, count: int) -> list[Document]:
+                if field == "zone":
+                    return await self._in_zone(value, query.start, mark, count)
+                wanted = indexes.mango_query(field, value, start=query.start, below=mark, count=count)
+                answer = await self._ask(lambda client: client.post_find(self.name, **wanted))
+                return [_without_revision(document) for document in answer["docs"]]
+
+            return fetched(fetch, below, count)
+
+        return candidates(query, count, source)
+
+    async def _in_zone(self, zone: str, start: int, mark: Mark, count: int) -> list[Document]:
+        wanted = indexes.zone_query(zone, start=start, below=mark, count=count)
+        rows = (await self._ask(lambda client: client.post_view(self.name, **wanted)))["rows"]
+        return [_without_revision(row["doc"]) for row in rows if row["doc"] and row["id"] != mark.id][:count]
+
+    async def _ask(self, call: Callable[[CloudantV1], DetailedResponse], *expected: HTTPStatus) -> Any:  # noqa: ANN401 - JSON of several shapes
+        return await self._server.ask(self.name, call, *expected)
+
+
+def _without_revision(found: Document) -> Document:
+    return {name: value for name, value in found.items() if name != "_rev"}

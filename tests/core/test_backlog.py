@@ -1,0 +1,76 @@
+import pytest
+from redis.asyncio import Redis
+
+from core import streams
+from core.backlog import Backlog, read_backlogs
+from core.errors import Unavailable
+
+RAW = streams.raw(0)
+ARCHIVE = Backlog("positions:{0}", "archive", 0, 0, None)
+
+
+async def publish(client: Redis, count: int) -> None:
+    for number in range(count):
+        await client.xadd(RAW, {"n": number})
+
+
+async def numbers(client: Redis) -> list[tuple[str, int, int]]:
+    found = await read_backlogs(client, 1)
+    return [(backlog.group, backlog.undelivered, backlog.pending) for backlog in found if backlog.stream == RAW]
+
+
+async def test_before_anything_was_published_every_stage_has_nothing_to_do(redis_client: Redis) -> None:
+    assert await read_backlogs(redis_client, 1) == [Backlog("raw:{0}", "observe", 0, 0, None), ARCHIVE]
+
+
+async def test_what_was_published_before_the_first_decoder_waits_for_it(redis_client: Redis) -> None:
+    await publish(redis_client, 3)
+    assert await numbers(redis_client) == [("observe", 3, 0)]
+
+
+async def test_each_group_has_a_backlog_of_its_own(redis_client: Redis) -> None:
+    await publish(redis_client, 5)
+    for name in ("observe", "statistics"):
+        await redis_client.xgroup_create(RAW, name, id="0")
+    await redis_client.xreadgroup("observe", "a", {RAW: ">"}, count=3)
+    assert await numbers(redis_client) == [("observe", 2, 3), ("statistics", 5, 0)]
+
+
+async def test_the_oldest_is_the_oldest_that_is_not_finished(redis_client: Redis) -> None:
+    seconds, _ = await redis_client.time()
+    for age in (300, 200, 100):
+        await redis_client.xadd(RAW, {"n": age}, id=f"{(seconds - age) * 1000}-0")
+    await redis_client.xgroup_create(RAW, "observe", id="0")
+
+    async def oldest() -> float | None:
+        return (await read_backlogs(redis_client, 1))[0].oldest_seconds
+
+    def about(age: float) -> object:
+        return pytest.approx(age, abs=30)
+
+    assert await oldest() == about(300)
+    await redis_client.xreadgroup("observe", "a", {RAW: ">"}, count=2)
+    assert await oldest() == about(300)
+    await redis_client.xack(RAW, "observe", f"{(seconds - 300) * 1000}-0")
+    assert await oldest() == about(200)
+    await redis_client.xack(RAW, "observe", f"{(seconds - 200) * 1000}-0")
+    assert await oldest() == about(100)
+    await redis_client.xreadgroup("observe", "a", {RAW: ">"}, count=2)
+    await redis_client.xack(RAW, "observe", f"{(seconds - 100) * 1000}-0")
+    assert await oldest() is None
+
+
+async def test_where_redis_does_not_know_the_lag_the_length_of_the_stream_says_it(redis_client: Redis) -> None:
+    """As Redis 6 never does, and Redis 7 not after an XDEL among what is not delivered."""
+    await publish(redis_client, 5)
+    await redis_client.xgroup_create(RAW, "observe", id="0")
+    await redis_client.xreadgroup("observe", "a", {RAW: ">"}, count=2)
+    *_, (last_but_one, _), _ = await redis_client.xrange(RAW) or []
+    await redis_client.xdel(RAW, last_but_one or b"")
+    assert await numbers(redis_client) == [("observe", 2, 2)]
+
+
+async def test_a_redis_that_is_away_is_unavailable() -> None:
+    async with Redis.from_url("unix:///nowhere/redis.sock") as client:
+        with pytest.raises(Unavailable):
+            await read_backlogs(client, 1)

@@ -1,0 +1,257 @@
+import asyncio
+import base64
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+from typer.testing import CliRunner, Result
+
+from core import streams
+from core.errors import Reason
+from core.messages import DeadLetter, RawMessage, Role
+from decoder import dead_letters
+from decoder.batch import BatchDecoder
+from decoder.dead_letters import Found, Which
+from decoder.dead_letters_command import app
+from decoder.dead_letters_output import described, escaped
+from decoder.effects import Effects
+from decoder.group import Group
+from tests.conftest import NOON, entries
+from tests.decoder.conftest import LIBRARY
+
+BROKEN = base64.b64encode(b'{"type":')
+OUTSIDE = DeadLetter(Reason.BAD_PROPERTY, "speed is a word", "mobile-iotp", NOON + 1000, None)
+Run = Callable[..., Awaitable[Result]]
+
+
+def letter(payload: bytes | None = BROKEN, *, reason: Reason = Reason.NOT_JSON, at: int = NOON) -> DeadLetter:
+    return DeadLetter(reason, "it ends too soon", "car-iotp/x", at, payload, user="car-7", role=Role.CAR)
+
+
+@pytest.fixture
+def run(redis_server: str) -> Run:
+    """Runs `dead-letters` with arguments, and `typed` as its input."""
+
+    async def invoke(*arguments: str, typed: str = "", partitions: int = 1) -> Result:
+        environment = {"REDIS_URL": redis_server, "COLUMNS": "250", "PARTITIONS": str(partitions)}
+        return await asyncio.to_thread(CliRunner().invoke, app, arguments, input=typed, env=environment)
+
+    return invoke
+
+
+async def buried(client: Redis, *letters: DeadLetter) -> list[str]:
+    """Their ids."""
+    async with client.pipeline(transaction=True) as pipeline:
+        dead_letters.bury(pipeline, letters, 1000)
+        await pipeline.execute()
+    return (await kept_ids(client))[-len(letters) :]
+
+
+async def messages(client: Redis, partition: int = 0) -> list[RawMessage]:
+    return [RawMessage.decode(fields) for fields in await entries(client, streams.raw(partition))]
+
+
+async def kept_ids(client: Redis) -> list[str]:
+    found = cast("Any", await client.xrange(streams.DEAD))
+    return [entry_id.decode() for entry_id, _ in found]
+
+
+async def test_the_list_is_of_a_reason_and_since_a_time(redis_client: Redis, run: Run) -> None:
+    ids = await buried(redis_client, letter(), letter(at=NOON + 5000), OUTSIDE)
+
+    async def listed(*arguments: str) -> list[str]:
+        result = await run("list", "--json", *arguments)
+        assert result.exit_code == 0, result.output
+        return [json.loads(line)["id"] for line in result.stdout.splitlines()]
+
+    assert await listed() == ids[::-1]
+    assert await listed("--limit", "1") == ids[2:]
+    assert await listed("--reason", "not_json") == [ids[1], ids[0]]
+    assert await listed("--since", "2026-03-01T12:00:01Z") == [ids[2], ids[1]]
+    assert await listed("--since", "2026-03-01T12:00:01Z", "--reason", "not_json") == [ids[1]]
+
+
+async def test_the_list_goes_back_as_far_as_it_must(redis_client: Redis, run: Run) -> None:
+    ids = await buried(redis_client, *[OUTSIDE] * 2, *[letter()] * 250)
+    result = await run("list", "--reason", "bad_property", "--json")
+    assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == [ids[1], ids[0]]
+
+
+async def test_the_table_names_ids_in_full_and_says_what_became_of_the_others(redis_client: Redis, run: Run) -> None:
+    (first, second) = await buried(redis_client, letter(), letter())
+    await run("drop", first, "--yes")
+    result = await run()
+    assert second in result.stdout
+    assert "2 so far (not_json 2): 1 kept, 0 replayed, 1 dropped, 0 pushed out" in result.stdout
+
+
+async def test_one_letter_is_shown_with_its_payload_decoded(redis_client: Redis, run: Run) -> None:
+    payload = b'{"type": "Feature", "n": 1.50, "n": [], "evil": "\xe2\x80\xae\\u001b[31m", "place": "\xc3\x81ras"}'
+    (letter_id,) = await buried(redis_client, letter(base64.b64encode(payload)))
+    result = await run("show", letter_id)
+    assert result.exit_code == 0, result.output
+    for text in (
+        letter_id,
+        "2026-03-01T12:00:00Z",
+        "car-iotp/x",
+        "car-7",
+        "not_json",
+        "it ends too soon",
+        '  "n": 1.50,\n  "n": [],\n',
+        r'"evil": "\u202e\u001b[31m"',
+        "Áras",
+    ):
+        assert text in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("payload", "shown"),
+    [
+        (None, "(not kept)"),
+        (b"%%%\x1b[2J", "not base64:\n%%%\\x1b[2J"),
+        (base64.b64encode(b"\x00\xff{"), "3 bytes, not JSON:\n\\x00\\xff{"),
+        (base64.b64encode(b"[" * 5000), "not JSON"),
+        (b"", "not JSON"),
+    ],
+)
+def test_a_payload_that_is_no_json_is_shown_as_it_is(payload: bytes | None, shown: str) -> None:
+    assert shown in described(("1-0", letter(payload)))
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=60), st.booleans(), st.text(max_size=20))
+def test_no_letter_speaks_to_the_terminal(payload: bytes, encoded: bool, topic: str) -> None:  # noqa: FBT001
+    sent = base64.b64encode(payload) if encoded else payload
+    for line in described(("1-0", DeadLetter(Reason.NOT_JSON, topic, topic, NOON, sent, user=topic))).split("\n"):
+        assert line.isprintable()
+    assert escaped(topic).isprintable()
+
+
+async def test_a_replayed_message_is_the_one_that_came(redis_client: Redis, run: Run) -> None:
+    (letter_id,) = await buried(redis_client, letter())
+    result = await run("replay", letter_id)
+    assert (result.exit_code, result.stdout) == (0, "1 replayed, 0 cannot be: their payload was not kept\n")
+    assert await messages(redis_client) == [RawMessage("car-iotp/x", "car-7", Role.CAR, NOON, BROKEN)]
+    assert not await kept_ids(redis_client)
+
+
+async def test_a_replay_is_of_a_reason_or_of_all_and_skips_what_has_no_payload(redis_client: Redis, run: Run) -> None:
+    ids = await buried(redis_client, letter(), letter(reason=Reason.NO_DEVICE), OUTSIDE)
+    assert (await run("replay", "--reason", "no_device")).exit_code == 0
+    assert await kept_ids(redis_client) == [ids[0], ids[2]]
+    result = await run("replay", "--all")
+    assert (result.exit_code, result.stdout) == (0, "1 replayed, 1 cannot be: their payload was not kept\n")
+    assert await kept_ids(redis_client) == [ids[2]]
+    assert len(await messages(redis_client)) == 2
+
+
+async def test_a_dry_run_says_what_would_be_and_does_nothing(redis_client: Redis, run: Run) -> None:
+    ids = await buried(redis_client, letter(), OUTSIDE)
+    result = await run("replay", "--all", "--dry-run")
+    assert result.stdout == "1 would be replayed, 1 cannot be: their payload was not kept\n"
+    assert (await kept_ids(redis_client), await messages(redis_client)) == (ids, [])
+
+
+async def test_many_letters_are_replayed_over_all_partitions(redis_client: Redis, run: Run) -> None:
+    await buried(redis_client, *[letter()] * 250)
+    assert "250 replayed" in (await run("replay", "--all", partitions=3)).stdout
+    lengths = [await redis_client.xlen(streams.raw(partition)) for partition in range(3)]
+    assert sum(lengths) == 250
+    assert all(lengths)
+
+
+async def test_two_who_replay_the_same_letter_send_it_once(redis_client: Redis) -> None:
+    await buried(redis_client, letter())
+    found: list[Found] = [each async for each in dead_letters.newest(redis_client, Which())]
+    assert [await dead_letters.replay(redis_client, found, 1) for _ in range(2)] == [1, 0]
+    assert len(await messages(redis_client)) == 1
+
+
+async def test_where_redis_takes_no_more_a_letter_stays(redis_client: Redis, run: Run) -> None:
+    ids = await buried(redis_client, letter())
+    await redis_client.config_set("maxmemory", "1")
+    try:
+        result = await run("replay", "--all")
+    finally:
+        await redis_client.config_set("maxmemory", "0")
+    assert result.exit_code == 1
+    assert "Redis takes nothing at present" in result.stderr
+    assert (await kept_ids(redis_client), await messages(redis_client)) == (ids, [])
+
+
+async def test_what_is_still_bad_is_a_dead_letter_again_and_what_is_good_now_counts(
+    redis_client: Redis, run: Run, effects: Effects, decoder: BatchDecoder
+) -> None:
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Point", "coordinates": list(LIBRARY)},
+        "properties": {"device_id": "a"},
+    }
+    good = base64.b64encode(json.dumps(feature).encode())
+    await buried(redis_client, letter(), DeadLetter(Reason.NO_DEVICE, "then", "car-iotp", NOON, good))
+    await run("replay", "--all")
+    group = Group(client=redis_client, stream=streams.raw(0), group="observe", consumer="a", claim_after_ms=0)
+    await group.create()
+    read = await group.read(10)
+    batch = decoder.decode([RawMessage.decode(fields) for _, fields in read])
+    await effects.apply(batch, partition=0, entry_ids=[entry_id for entry_id, _ in read], now=NOON)
+    (again,) = [each async for _, each in dead_letters.newest(redis_client, Which())]
+    assert (again.reason, again.payload, again.user, again.received_at) == (Reason.NOT_JSON, BROKEN, "car-7", NOON)
+    assert await redis_client.scard(streams.window(f"1m:{NOON}:campus:car")) == 1
+    totals = await redis_client.hgetall(streams.TOTALS)
+    assert (totals[b"replayed"], totals[b"dead:not_json"]) == (b"2", b"2")
+
+
+async def test_letters_are_dropped_after_a_question(redis_client: Redis, run: Run) -> None:
+    ids = await buried(redis_client, letter(), letter(at=NOON + 5000), OUTSIDE)
+    declined = await run("drop", "--all", typed="n\n")
+    assert declined.exit_code == 1
+    assert "Remove 3 dead letters for ever?" in declined.output
+    assert await kept_ids(redis_client) == ids
+    accepted = await run("drop", "--reason", "not_json", "--before", "2026-03-01T12:00:05Z", typed="y\n")
+    assert "1 dropped" in accepted.stdout
+    assert await kept_ids(redis_client) == ids[1:]
+    assert (await run("drop", "--all", "--yes")).stdout == "2 dropped\n"
+    assert not await kept_ids(redis_client)
+    assert await redis_client.hget(streams.TOTALS, "dropped") == b"3"
+
+
+@pytest.mark.parametrize("command", ["show", "replay", "drop"])
+async def test_a_letter_that_is_not_there_is_said_to_be_missing(redis_client: Redis, run: Run, command: str) -> None:
+    assert not await kept_ids(redis_client)
+    result = await run(command, "1-1")
+    assert result.exit_code == 1
+    assert "no such dead letter" in result.stderr
+    assert "1-1" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["replay"], "--all"),
+        (["drop"], "--all"),
+        (["replay", "1-1", "--all"], "ids, or a filter"),
+        (["drop", "1-1", "--reason", "not_json"], "ids, or a filter"),
+        (["show", "first"], "1772366400000-0"),
+        (["list", "--since", "yesterday"], "RFC 3339"),
+        (["list", "--reason", "ugly"], "not_json"),
+    ],
+)
+async def test_what_cannot_be_meant_is_refused_and_explained(run: Run, arguments: list[str], named: str) -> None:
+    result = await run(*arguments)
+    assert result.exit_code == 2
+    assert named in result.stderr
+
+
+async def test_an_entry_that_this_version_cannot_read_is_listed_and_can_be_dropped(
+    redis_client: Redis, run: Run
+) -> None:
+    await redis_client.xadd(streams.DEAD, {"reason": "of tomorrow"})
+    (entry_id,) = await kept_ids(redis_client)
+    assert "malformed_entry" in (await run("list")).stdout
+    assert "0 replayed, 1 cannot be" in (await run("replay", "--all")).stdout
+    assert (await run("drop", entry_id, "--yes")).stdout == "1 dropped\n"

@@ -1,0 +1,37 @@
+"""What docs/operating.md says of a new DEVICE_KEY."""
+
+import base64
+import json
+
+from redis.asyncio import Redis
+
+from core import streams
+from decoder.batch import BatchDecoder
+from decoder.devices import DeviceHasher
+from geofence import Geofence
+from tests.conftest import NOON
+from tests.decoder.conftest import LIBRARY, Apply, raw
+
+MINUTE = 60_000
+
+
+async def test_a_window_that_spans_a_rotation_counts_a_device_twice_and_presence_does_too(
+    redis_client: Redis, apply: Apply, fence: Geofence
+) -> None:
+    for key, at in ((b"a" * 32, NOON), (b"b" * 32, NOON + MINUTE)):
+        feature = {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": list(LIBRARY)},
+            "properties": {"device_id": "my-phone", "timestamp": at},
+        }
+        decoder = BatchDecoder(fence=fence, hasher=DeviceHasher(key))
+        await apply(decoder.decode([raw(base64.b64encode(json.dumps(feature).encode()), received_at=at)]))
+
+    async def devices(width: str, start: int) -> int:
+        return int(await redis_client.scard(streams.window(f"{width}:{start}:campus:car")))
+
+    assert [await devices("1m", NOON), await devices("1m", NOON + MINUTE)] == [1, 1]
+    assert [await devices("5m", NOON), await devices("1h", NOON), await devices("1d", NOON - 12 * 60 * MINUTE)] == [
+        2
+    ] * 3
+    assert await redis_client.zcard(streams.presence("campus", "car")) == 2

@@ -1,0 +1,67 @@
+import asyncio
+import math
+
+from redis.asyncio import Redis
+
+from core import streams
+from core.errors import Reason
+from core.messages import DeadLetter
+from core.runtime import Stop
+from decoder import dead_letters
+from decoder.dead_letters import Which
+from decoder.metrics import DecoderMetrics
+from decoder.watch import Watch
+from tests.conftest import NOON, eventually
+
+GROUP = {"stream": "raw:{0}", "group": "observe"}
+
+
+def value(metrics: DecoderMetrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+async def test_what_waits_in_redis_is_shown_by_stream_and_group(redis_client: Redis, metrics: DecoderMetrics) -> None:
+    seconds, _ = await redis_client.time()
+    await redis_client.xadd(streams.raw(0), {"n": 1}, id=f"{(seconds - 90) * 1000}-0")
+    await redis_client.xadd(streams.raw(0), {"n": 2})
+    await redis_client.xgroup_create(streams.raw(0), streams.OBSERVE_GROUP, id="0")
+    await redis_client.xreadgroup(streams.OBSERVE_GROUP, "a", {streams.raw(0): ">"}, count=1)
+    await redis_client.zadd(streams.DIRTY_WINDOWS, {"1m:0:campus:car": 1})
+    await Watch(client=redis_client, partitions=1, metrics=metrics).look()
+    assert value(metrics, "decoder_backlog_entries", **GROUP, state="undelivered") == 1
+    assert value(metrics, "decoder_backlog_entries", **GROUP, state="pending") == 1
+    assert 90 <= (value(metrics, "decoder_oldest_entry_seconds", **GROUP) or 0) < 120
+    assert value(metrics, "decoder_oldest_entry_seconds", stream="positions:{0}", group="archive") == 0
+    assert value(metrics, "decoder_dirty_windows") == 1
+
+
+async def test_dead_letters_are_kept_replayed_dropped_or_pushed_out(
+    redis_client: Redis, metrics: DecoderMetrics
+) -> None:
+    watch = Watch(client=redis_client, partitions=1, metrics=metrics)
+    letter = DeadLetter(Reason.NOT_JSON, "broken", "car-iotp", NOON, b"e30=")
+    async with redis_client.pipeline(transaction=True) as pipeline:
+        dead_letters.bury(pipeline, [letter] * 8, 5)
+        await pipeline.execute()
+    first, second, *_ = [found async for found in dead_letters.newest(redis_client, Which())]
+    await dead_letters.replay(redis_client, [first], 1)
+    await dead_letters.drop(redis_client, [second[0]])
+    await watch.look()
+    assert value(metrics, "decoder_dead_letters_kept") == 3
+    assert value(metrics, "decoder_dead_letters_capped") == 3
+
+
+async def test_while_redis_is_away_nothing_old_is_shown(redis_client: Redis, metrics: DecoderMetrics) -> None:
+    await Watch(client=redis_client, partitions=1, metrics=metrics).look()
+    assert value(metrics, "decoder_dirty_windows") == 0
+    stop = Stop()
+    async with Redis.from_url("unix:///nowhere/redis.sock") as away:
+        running = asyncio.ensure_future(Watch(client=away, partitions=1, metrics=metrics).run(stop))
+
+        async def unknown() -> bool:
+            return math.isnan(value(metrics, "decoder_dirty_windows") or 0)
+
+        await eventually(unknown)
+        stop.set()
+        await running
+    assert value(metrics, "decoder_backlog_entries", **GROUP, state="pending") is None

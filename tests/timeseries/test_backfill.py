@@ -1,0 +1,223 @@
+"""Windows recomputed from the documents."""
+
+import itertools
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+import documents
+from core.clock import parse_rfc3339
+from core.messages import Kind
+from decoder.effects import WINDOW_LIFE_MS
+from documents import DocumentSettings, DocumentStore
+from tests.decoder.conftest import LIBRARY, HandClock
+from tests.timeseries.live import DUBLIN, Live, counted, everything, position
+from timeseries import OccupancyPoint, OccupancyStore, TimeseriesSettings, Width, Window, open_store, window_start
+from timeseries.backfill import LIVE_MS, Backfill, Outcome
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+NINE = parse_rfc3339("2026-02-10T09:00:00Z")
+LATER = NINE + 30 * DAY
+"""The present of backfills: the live path is done with all windows of then."""
+
+
+class Silent:
+    """Hears how far it is, and tells nobody."""
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[str, int]] = []
+        self.steps = 0
+
+    def begin(self, what: str, total: int) -> None:
+        self.parts.append((what, total))
+
+    def advance(self) -> None:
+        self.steps += 1
+
+
+@pytest.fixture
+async def archive(tmp_path: Path) -> AsyncIterator[DocumentStore]:
+    async with documents.open_store(DocumentSettings(data_dir=tmp_path / "archive")) as opened:
+        await opened.setup()
+        yield opened
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[OccupancyStore]:
+    async with open_store(TimeseriesSettings(data_dir=tmp_path / "series")) as opened:
+        await opened.setup()
+        yield opened
+
+
+async def backfill(
+    archive: DocumentStore,
+    store: OccupancyStore,
+    start: int,
+    end: int,
+    *,
+    now: int = LATER,
+    lower: bool | None = None,
+    dry_run: bool = False,
+) -> Outcome:
+    work = Backfill(
+        documents=archive, store=store, zone=DUBLIN, start=start, end=end, now=now, lower=lower, dry_run=dry_run
+    )
+    return await work.run(Silent())
+
+
+@pytest.mark.parametrize("change", ["2026-03-29T01:00:00Z", "2026-10-25T01:00:00Z"], ids=["23 hours", "25 hours"])
+async def test_a_backfill_gives_the_points_of_the_live_path_also_around_a_change_of_the_clocks(
+    redis_client: Redis, archive: DocumentStore, store: OccupancyStore, tmp_path: Path, change: str
+) -> None:
+    dice = random.Random(change)  # noqa: S311 - the same traffic at every run
+    middle = parse_rfc3339(change)
+    clock = HandClock(middle + 2 * DAY)
+    async with Live(client=redis_client, clock=clock, folder=tmp_path, store=store, archive=archive) as live:
+        for _ in range(400):
+            kind = dice.choice(list(Kind))
+            place = (LIBRARY[0] + dice.uniform(-0.006, 0.006), LIBRARY[1] + dice.uniform(-0.006, 0.006))
+            at = middle + dice.randrange(-36 * HOUR, 36 * HOUR) // dice.choice([1, 30])
+            await live.accept(f"{kind}-{dice.randrange(12)}", kind, place, at)
+        await live.done()
+    by_live = await everything(store)
+    days = sorted({window.start for window in by_live if window.width is Width.DAY})
+    assert {after - before for before, after in itertools.pairwise(days)} - {DAY} == (
+        {23 * HOUR} if change < "2026-06" else {25 * HOUR}
+    )
+    assert len({window.zone for window in by_live}) > 5
+    assert max(by_live.values()) > 10
+
+    start, end = min(days), max(days) + DAY
+    async with open_store(TimeseriesSettings(data_dir=tmp_path / "anew")) as anew:
+        await anew.setup()
+        outcome = await backfill(archive, anew, start, end)
+        assert await everything(anew) == by_live
+    assert sum(tally.changed for tally in outcome.tallies.values()) == len(by_live)
+    # And there is nothing to be changed in what the live path wrote.
+    outcome = await backfill(archive, store, start, end)
+    assert {width: tally.changed + tally.kept for width, tally in outcome.tallies.items()} == dict.fromkeys(Width, 0)
+    assert sum(tally.windows for tally in outcome.tallies.values()) == len(by_live)
+
+
+async def test_the_range_grows_to_whole_windows_and_no_further(archive: DocumentStore, store: OccupancyStore) -> None:
+    positions = [position(f"device-{hour}", NINE + hour * HOUR, "library") for hour in range(-60, 60)]
+    await archive.put(positions)
+    outcome = await backfill(archive, store, NINE + 61_000, NINE + 62_000)
+    found = await everything(store)
+    day = window_start(Width.DAY, NINE, DUBLIN)
+    expected = {
+        window: devices
+        for window, devices in counted(positions).items()
+        if window.start == {Width.DAY: day, Width.HOUR: NINE, Width.FIVE_MINUTES: NINE}.get(window.width)
+    }
+    assert found == expected
+    assert found[Window(Width.DAY, day, "library", Kind.CAR)] == 24
+    assert outcome.documents == 24
+
+
+@pytest.mark.parametrize("sampled", [False, True], ids=["every position", "samples"])
+async def test_every_zone_and_kind_and_width_is_counted(
+    archive: DocumentStore, store: OccupancyStore, *, sampled: bool
+) -> None:
+    dice = random.Random(4)  # noqa: S311
+    positions = [
+        position(
+            f"{kind}-{dice.randrange(9)}", NINE + dice.randrange(DAY), dice.choice(["library", "foundation"]), kind=kind
+        )
+        for kind in Kind
+        for _ in range(300)
+    ]
+    await archive.put(positions, **({"key": documents.sample_id} if sampled else {}))
+    await backfill(archive, store, NINE, NINE + DAY)
+    assert await everything(store) == counted(positions)
+
+
+async def test_a_window_without_a_device_gets_a_zero_only_where_it_had_a_point(
+    archive: DocumentStore, store: OccupancyStore
+) -> None:
+    await archive.put([position("a", NINE - 2 * DAY), position("a", NINE)])
+    gone = Window(Width.MINUTE, NINE + 60_000, "closed", Kind.MOBILE)
+    outside = Window(Width.MINUTE, NINE + 10 * 60_000, "closed", Kind.MOBILE)
+    await store.write([OccupancyPoint(gone, 5), OccupancyPoint(outside, 5)])
+    outcome = await backfill(archive, store, NINE, NINE + 5 * 60_000)
+    found = await everything(store)
+    assert (found.pop(gone), found.pop(outside)) == (0, 5)
+    assert found == counted([position("a", NINE)])
+    assert outcome.tallies[Width.MINUTE].zeroed == 1
+
+
+@pytest.mark.parametrize(
+    ("now", "oldest", "lower", "expected"),
+    [
+        (LATER, NINE - DAY, None, 1),
+        (LATER, NINE - DAY, False, 9),
+        # Older documents may have been dropped.
+        (LATER, NINE + 1, None, 9),
+        (LATER, NINE + 1, True, 1),
+        # Positions may still wait to be archived.
+        (NINE + 60_000 + LIVE_MS - 1, NINE - DAY, None, 9),
+        (NINE + 60_000 + LIVE_MS, NINE - DAY, None, 1),
+        (NINE + 60_000 + LIVE_MS - 1, NINE - DAY, True, 1),
+    ],
+)
+async def test_a_figure_is_lowered_only_where_the_documents_are_all_there_were(
+    archive: DocumentStore, store: OccupancyStore, *, now: int, oldest: int, lower: bool | None, expected: int
+) -> None:
+    await archive.put([position("a", oldest), position("a", NINE + 1)])
+    minute = Window(Width.MINUTE, NINE, "campus", Kind.CAR)
+    await store.write([OccupancyPoint(minute, 9)])
+    outcome = await backfill(archive, store, NINE, NINE + 60_000, now=now, lower=lower)
+    assert (await everything(store))[minute] == expected
+    assert outcome.tallies[Width.MINUTE].kept == (expected == 9)
+
+
+async def test_without_any_document_nothing_is_lowered(archive: DocumentStore, store: OccupancyStore) -> None:
+    """The wrong folder, or the wrong database."""
+    minute = Window(Width.MINUTE, NINE, "campus", Kind.CAR)
+    await store.write([OccupancyPoint(minute, 9)])
+    await backfill(archive, store, NINE, NINE + DAY)
+    assert await everything(store) == {minute: 9}
+
+
+async def test_a_figure_that_is_too_low_is_raised_whatever_its_age(
+    archive: DocumentStore, store: OccupancyStore
+) -> None:
+    await archive.put([position("a", NINE), position("b", NINE)])
+    minute = Window(Width.MINUTE, NINE, "campus", Kind.CAR)
+    await store.write([OccupancyPoint(minute, 1)])
+    await backfill(archive, store, NINE, NINE + 1, now=NINE + 1, lower=False)
+    assert (await everything(store))[minute] == 2
+
+
+async def test_a_dry_run_says_the_same_and_writes_nothing(archive: DocumentStore, store: OccupancyStore) -> None:
+    await archive.put([position("a", NINE - DAY), position("a", NINE)])
+    minute = Window(Width.MINUTE, NINE + 60_000, "campus", Kind.CAR)
+    await store.write([OccupancyPoint(minute, 9)])
+    dry = await backfill(archive, store, NINE, NINE + DAY, dry_run=True)
+    assert await everything(store) == {minute: 9}
+    assert dry == await backfill(archive, store, NINE, NINE + DAY)
+    assert dry.tallies[Width.MINUTE].changed == 2
+
+
+async def test_progress_is_told(archive: DocumentStore, store: OccupancyStore) -> None:
+    await archive.put([position("a", NINE + number) for number in range(7)])
+    silent = Silent()
+    await Backfill(documents=archive, store=store, zone=DUBLIN, start=NINE, end=NINE + 1, now=LATER).run(silent)
+    assert silent.parts == [("reading documents", 7), ("comparing and writing", len(Width))]
+    assert silent.steps == 7 + len(Width)
+
+
+@pytest.mark.parametrize(("start", "end"), [(NINE, NINE), (NINE, NINE - 1), (0, 253_402_300_799_999)])
+async def test_a_range_that_cannot_be_is_refused(
+    archive: DocumentStore, store: OccupancyStore, start: int, end: int
+) -> None:
+    with pytest.raises(ValueError, match=r"range|years"):
+        await backfill(archive, store, start, end)
+
+
+def test_the_live_path_is_left_alone_for_as_long_as_its_sets_live() -> None:
+    assert LIVE_MS == WINDOW_LIFE_MS
