@@ -61,7 +61,11 @@ async def work_until_stopped(stages: dict[str, Callable[[Stop], Awaitable[None]]
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_stage(name, stage, stop), name=name) for name, stage in stages.items()]
-            await stop.wait()
+            try:
+                await stop.wait()
+            finally:
+                # Where a stage has failed: what swallows its cancellation, as below, still sees this.
+                stop.set()
             _, unfinished = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
             for task in unfinished:
                 _log.warning("stage did not finish in time", stage=task.get_name(), seconds=GRACE_SECONDS)

@@ -2,6 +2,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import aiohttp
 import pytest
@@ -45,6 +46,20 @@ async def test_a_stage_that_fails_ends_the_others_with_its_error() -> None:
     with pytest.raises(ValueError, match="broken"):
         await work_until_stopped({"works": works, "fails": fails}, Stop())
     assert ended.is_set()
+
+
+async def test_a_stage_that_swallows_its_cancellation_ends_all_the_same_when_another_fails() -> None:
+    async def fails(_: Stop) -> None:
+        raise ValueError("broken")
+
+    async def swallows(stop: Stop) -> None:
+        while not stop.is_set():
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+
+    async with asyncio.timeout(5):
+        with pytest.raises(ValueError, match="broken"):
+            await work_until_stopped({"swallows": swallows, "fails": fails}, Stop())
 
 
 async def test_a_stage_that_ends_by_itself_is_a_defect_and_not_a_success() -> None:

@@ -1,0 +1,103 @@
+"""What cannot be used, in many ways: each has one fault, so that nobody can differ about the reason."""
+
+import base64
+import json
+from copy import deepcopy
+from random import Random
+from typing import Any
+
+from core.errors import Reason
+from core.messages import RawMessage
+
+Feature = dict[str, Any]
+FUTURE_MS = 301_000
+
+_GEOMETRIES: list[Any] = [
+    None,
+    7,
+    {"type": "Polygon", "coordinates": [[[-8.57, 52.67], [-8.56, 52.67], [-8.56, 52.68], [-8.57, 52.67]]]},
+    {"type": "LineString", "coordinates": [[-8.57, 52.67], [-8.56, 52.67]]},
+    {"type": "Point"},
+    {"type": "Point", "coordinates": [-8.57]},
+    {"type": "Point", "coordinates": [-8.57, 52.67, 1, 2]},
+    {"type": "Point", "coordinates": ["-8.57", "52.67"]},
+    {"type": "Point", "coordinates": [52.67, -98.57]},
+    {"type": "Point", "coordinates": [181, 52.67]},
+]
+_PROPERTIES: list[dict[str, Any]] = [
+    {"timestamp": "yesterday"},
+    {"timestamp": "2026-03-28T12:00:00"},
+    {"timestamp": 1_774_785_600},
+    {"timestamp": True},
+    {"device_id": ""},
+    {"device_id": 7},
+    {"device_id": "x" * 129},
+    {"accuracy": "good"},
+    {"speed": [1]},
+]
+_PAYLOADS = [
+    b"",
+    b"%%%",
+    b"e30",
+    b"eyJ0\neXBl",
+    b"\xff\xfe",
+    b"-_-_",
+    base64.b64encode(b'{"type": "Feature", '),
+    base64.b64encode(b'{"type": "\xff"}'),
+    base64.b64encode(b'{"type": "Point", "coordinates": [NaN, 52.67]}'),
+    base64.b64encode(b'{"type": "Point", "coordinates": [-8.57, -Infinity]}'),
+    base64.b64encode(b"[]"),
+    base64.b64encode(b"42"),
+    base64.b64encode(b"null"),
+    base64.b64encode(b'{"type": "Topology"}'),
+    base64.b64encode(b'{"kind": "Feature"}'),
+    base64.b64encode(b'{"type": "FeatureCollection"}'),
+    base64.b64encode(b'{"type": "FeatureCollection", "features": {}}'),
+    base64.b64encode(b'{"type": "MultiPoint", "coordinates": [[-8.57, 52.67]]}'),
+    base64.b64encode(json.dumps({"type": "FeatureCollection", "features": [1] * 501}).encode()),
+]
+
+
+def bad_feature(random: Random, good: Feature, received_at: int) -> Any:  # noqa: ANN401 - not even always an object
+    """A feature like `good`, with one fault."""
+    feature = deepcopy(good)
+    match random.randrange(5):
+        case 0:
+            return random.choice([None, 42, [], {"type": "Topology"}, good["geometry"]])
+        case 1:
+            feature["geometry"] = random.choice(_GEOMETRIES)
+        case 2:
+            feature["properties"] |= random.choice(_PROPERTIES)
+        case 3:
+            feature["properties"]["timestamp"] = received_at + FUTURE_MS
+        case _:
+            feature["properties"] = []
+    return feature
+
+
+def bad_message(random: Random, message: RawMessage, good: Feature) -> RawMessage:
+    """A message like `message` of which nothing can be used."""
+    topic, role, user, at = message.topic, message.role, message.user, message.received_at
+    feature = deepcopy(good)
+    match random.randrange(8):
+        case 0:
+            return RawMessage(topic, user, role, at, b"", Reason.TOO_LARGE)
+        case 1:
+            return RawMessage("lorry-iotp", user, role, at, _encoded(feature))
+        case 2:
+            # Nobody says whose it is; or, of a device with a name, another one.
+            feature["properties"].pop("device_id", None)
+            if user and user != "gateway-1":
+                feature["properties"]["device_id"] = "somebody-else"
+            return RawMessage(topic, user, role, at, _encoded(feature))
+        case 3 | 4:
+            bad = bad_feature(random, feature, at)
+            # A bare Point may be a good message.
+            body = {"type": "FeatureCollection", "features": [bad]} if bad == good["geometry"] else bad
+            return RawMessage(topic, user, role, at, _encoded(body))
+        case _:
+            return RawMessage(topic, user, role, at, random.choice(_PAYLOADS))
+
+
+def _encoded(body: object) -> bytes:
+    return base64.b64encode(json.dumps(body).encode())
