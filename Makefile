@@ -18,7 +18,7 @@ REDIS := $(if $(REDIS_URL)$(shell command -v redis-server 2>/dev/null),,$(VENV)/
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run replay test check format lock clean distclean embedded-redis track-named
+.PHONY: help run replay test check format lock clean distclean embedded-redis bench-decoder track-named
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,11 @@ check: $(DEV) $(REDIS) ## lint, types, layers, and the tests that need no whole 
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not e2e" --ignore=tests/contract
+
+bench-decoder: $(DEV) ## measure the decoder: observe, rollup, the whole way to REST (needs redis-server)
+	$(BIN)/python -m bench.observe
+	$(BIN)/python -m bench.rollup
+	$(BIN)/python -m bench.end_to_end
 
 format: $(DEV) ## format the code, and mend what the linter can mend
 	$(BIN)/python -m ruff format .

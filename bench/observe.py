@@ -6,7 +6,6 @@ python -m bench.observe --profile observe.prof  one round under cProfile
 Each round appends the same messages to a Redis of its own, and lets one decoder, on one core, work them off.
 """
 
-import asyncio
 import base64
 import cProfile
 import json
@@ -41,7 +40,6 @@ from geofence import Geofence, load_campus
 
 TARGET = 40_000
 TARGET_RATIO = 0.3
-WORKERS = int(os.environ.get("W", "2"))
 
 
 def main(
@@ -115,15 +113,10 @@ async def _stage(
         if profiler:
             profiler.enable()
         started = perf_counter()
-
-        async def work() -> None:
-            nonlocal left
-            while left:
-                entries = await group.read(settings.observe_batch)
-                left -= len(entries)
-                await observer(entries) if entries else None
-
-        await asyncio.gather(*(work() for _ in range(WORKERS)))
+        while left:
+            entries = await group.read(settings.observe_batch)
+            await observer(entries)
+            left -= len(entries)
         seconds = perf_counter() - started
         if profiler:
             profiler.disable()

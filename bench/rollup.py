@@ -9,25 +9,16 @@ and then gives the same points, in batches of the same size, to the `write` of a
 """
 
 import cProfile
-import json
-import os
-import platform
-import shutil
-import statistics
-import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
 
-import redis
 import typer
 import uvloop
-from rich.console import Console
-from rich.table import Table
 
+from bench.report import Report
+from bench.servers import redis_server
 from core import streams
 from core.clock import system_clock
 from core.messages import Kind
@@ -40,7 +31,6 @@ from timeseries import OccupancyPoint, TimeseriesSettings, Width, Window, nomina
 
 TARGET = 10_000
 """Dirty windows a second, at least."""
-RESULTS = Path(__file__).parent / "results" / "rollup.json"
 ZONES = 30
 DEVICES = 3
 HOUR_MS = 3_600_000
@@ -64,7 +54,7 @@ def main(
             profiler.dump_stats(profile)
             return
         pairs = [(uvloop.run(bench.stage(number)), uvloop.run(bench.write(number))) for number in range(rounds)]
-    _report(windows, batch, age_hours, pairs)
+    _report(windows, batch, pairs)
 
 
 class Bench:
@@ -132,53 +122,17 @@ def _windows(count: int, newest: int) -> list[Window]:
     return list(found)[:count]
 
 
-@contextmanager
-def redis_server(folder: Path) -> Iterator[str]:
-    """A Redis that nobody else uses; its address."""
-    executable = shutil.which("redis-server")
-    if not executable:
-        raise SystemExit("redis-server is missing: install Debian's redis-server")
-    path = folder / "redis.sock"
-    process = subprocess.Popen(  # noqa: S603 - found on the PATH, with arguments of our own
-        [executable, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(folder)],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        # Without a socket yet, connecting fails at once, and is tried again.
-        retry = redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 200)
-        with redis.Redis(unix_socket_path=str(path), retry=retry, retry_on_error=[redis.ConnectionError]) as client:
-            client.ping()
-        yield f"unix://{path}"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _report(windows: int, batch: int, age_hours: int, pairs: list[tuple[float, float]]) -> None:
-    stage, write = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    ratios = [one / other for one, other in pairs]
-    table = Table("windows/s", "median", "least", "most", title=f"{windows:,} dirty windows, {batch:,} to a batch")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name, rates in (("rollup stage, Redis beside it", stage), ("the store's own write", write)):
-        table.add_row(name, *(f"{figure(rates):,.0f}" for figure in (statistics.median, min, max)))
-    table.add_row("ratio", *(f"{figure(ratios):.2f}" for figure in (statistics.median, min, max)))
-    Console().print(table)
-    machine = f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
-    verdict = "reached" if statistics.median(stage) >= TARGET else "MISSED"
-    Console().print(f"{machine}. Target {TARGET:,} windows/s: {verdict}.", highlight=False)
-    RESULTS.parent.mkdir(exist_ok=True)
-    figures = {"stage": stage, "write": write, "ratio": ratios}
-    about = {"windows": windows, "batch": batch, "age_hours": age_hours, "machine": machine}
-    RESULTS.write_text(json.dumps(about | figures, indent=2) + "\n", encoding="utf-8")
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+def _report(windows: int, batch: int, pairs: list[tuple[float, float]]) -> None:
+    Report(
+        name="rollup",
+        title=f"{windows:,} dirty windows, {batch:,} to a batch",
+        unit="windows/s",
+        measured="rollup stage, Redis beside it",
+        rates=[pair[0] for pair in pairs],
+        peer="the store's own write",
+        peer_rates=[pair[1] for pair in pairs],
+        target=TARGET,
+    ).show()
 
 
 if __name__ == "__main__":
