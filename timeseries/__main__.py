@@ -21,6 +21,7 @@ Extent = tuple[int, int] | None
 app = typer.Typer(
     help="The store of occupancy over time. TIMESERIES_STORE chooses it: sqlite (a file in DATA_DIR) or influxdb.",
     add_completion=False,
+    rich_markup_mode="markdown",
 )
 
 
@@ -79,9 +80,11 @@ def backfill(
     Whole windows: with a range of one minute, also the day that holds it. What is stored already and right is not
     written again, so that it can be repeated. A window without a device gets 0 if it has a point.
 
-    Figures are not lowered where the documents may not be all there were: in windows that begin before the oldest
-    document, and in those that ended within 48 hours, whose positions may still wait to be archived. --lower does that,
-    too. Every document is read; memory stays bounded however many there are.
+    Figures are not lowered where the documents may not be all there were: in windows before the oldest document of
+    their month or before DOCUMENTS_KEEP, whose documents may have been dropped, and in those that ended within 48
+    hours, whose positions may still wait to be archived. --lower does that, too.
+
+    The documents of the range are read once; memory stays bounded however many there are.
 
     Example: python -m timeseries backfill --start 2019-02-18T00:00:00Z --end 2019-02-19T00:00:00Z --dry-run
     """

@@ -7,6 +7,7 @@ same millisecond the first is the document, and both were counted.
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,9 @@ LIVE_MS = 48 * 3600 * 1000
 """How long after its end Redis has the set of a window at the least: until then the live path is right about it."""
 CHUNK_WINDOWS = 10_000
 """Windows of a series in memory at a time, and points in one write."""
+
+
+_Month = tuple[int, int]
 
 
 class Progress(Protocol):
@@ -74,15 +78,17 @@ class Backfill:
         start: int,
         end: int,
         now: int,
+        complete_from: int = 0,
         lower: bool | None = None,
         dry_run: bool = False,
     ) -> None:
         """`zone` is whose days the 1d windows are; times are milliseconds since the epoch, `end` is excluded.
 
         `lower`: False never lowers a figure, True lowers any. None lowers those that the documents are sure to know
-        better: windows that begin after the oldest document and ended 48 hours ago or earlier. Of others, documents may
-        have been dropped, or may still be on their way. Raises ValueError for an empty range, and for one that reaches
-        outside the years 1 to 9999.
+        better: of windows that begin at `complete_from` or later, and after the oldest document of their month (UTC),
+        and that ended 48 hours ago or earlier. Of others, documents may have been dropped, which happens by the month,
+        or may still be on their way. Raises ValueError for an empty range, and for one that reaches outside the years 1
+        to 9999.
         """
         if start >= end:
             raise ValueError("a range ends after its start")
@@ -90,10 +96,11 @@ class Backfill:
         self._store = store
         self._zone = zone
         self._now = now
+        self._complete_from = complete_from
         self._lower = lower
         self._dry_run = dry_run
         self._ranges = _whole_windows(start, end, zone)
-        self._oldest: int | None = None
+        self._oldest: dict[_Month, int] = {}
 
     async def run(self, progress: Progress) -> Outcome:
         """Count, compare with what is stored, and write what differs. Raises Unavailable; it can be run again."""
@@ -117,8 +124,8 @@ class Backfill:
         """The positions of the range, in any order; `_oldest` is known at the end."""
         first = min(start for start, _ in self._ranges.values())
         last = max(end for _, end in self._ranges.values())
-        before = await anext(self._documents.scan(page=1, end=first), None)
-        self._oldest = None if before is None else first
+        if await anext(self._documents.scan(page=1, start=_month_start(first), end=first), None):
+            self._oldest[_month(first)] = first
         async for document in self._documents.scan(start=first, end=last):
             progress.advance()
             try:
@@ -127,7 +134,8 @@ class Backfill:
                 outcome.unreadable += 1
                 continue
             outcome.documents += 1
-            self._oldest = position.observed_at if self._oldest is None else min(self._oldest, position.observed_at)
+            month = _month(position.observed_at)
+            self._oldest[month] = min(self._oldest.get(month, position.observed_at), position.observed_at)
             yield position
 
     def _count(self, position: Position, distinct: DistinctDevices) -> None:
@@ -179,8 +187,12 @@ class Backfill:
     def _may_lower(self, window: Window) -> bool:
         if self._lower is not None:
             return self._lower
-        ended = window_end(window.width, window.start, self._zone) + LIVE_MS <= self._now
-        return ended and self._oldest is not None and window.start >= self._oldest
+        if window.start < self._complete_from:
+            return False
+        if window_end(window.width, window.start, self._zone) + LIVE_MS > self._now:
+            return False
+        oldest = self._oldest.get(_month(window.start))
+        return oldest is not None and window.start >= oldest
 
 
 def _whole_windows(start: int, end: int, zone: ZoneInfo) -> dict[Width, tuple[int, int]]:
@@ -189,3 +201,15 @@ def _whole_windows(start: int, end: int, zone: ZoneInfo) -> dict[Width, tuple[in
         width: (window_start(width, start, zone), window_end(width, window_start(width, end - 1, zone), zone))
         for width in Width
     }
+
+
+def _month(at_ms: int) -> _Month:
+    """Year and month in UTC."""
+    moment = datetime.fromtimestamp(at_ms // 1000, UTC)
+    return moment.year, moment.month
+
+
+def _month_start(at_ms: int) -> int:
+    """The first millisecond of the month, in UTC, that holds `at_ms`."""
+    year, month = _month(at_ms)
+    return int(datetime(year, month, 1, tzinfo=UTC).timestamp()) * 1000

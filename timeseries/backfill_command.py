@@ -51,6 +51,8 @@ async def recompute(
     dry_run: bool,
 ) -> Outcome:
     """Run a backfill with a progress bar on standard error; times are milliseconds since the epoch."""
+    now = system_clock()
+    keep = settings.documents_keep_ms
     async with open_documents(settings) as documents:
         backfill = Backfill(
             documents=documents,
@@ -58,7 +60,8 @@ async def recompute(
             zone=ZoneInfo(settings.campus_timezone),
             start=start,
             end=end,
-            now=system_clock(),
+            now=now,
+            complete_from=0 if keep is None else now - keep,
             lower=lower,
             dry_run=dry_run,
         )

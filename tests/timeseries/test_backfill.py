@@ -158,6 +158,8 @@ async def test_a_window_without_a_device_gets_a_zero_only_where_it_had_a_point(
         # Older documents may have been dropped.
         (LATER, NINE + 1, None, 9),
         (LATER, NINE + 1, True, 1),
+        # A month may have been dropped although an older one has documents: a track that was replayed since.
+        (LATER, NINE - 40 * DAY, None, 9),
         # Positions may still wait to be archived.
         (NINE + 60_000 + LIVE_MS - 1, NINE - DAY, None, 9),
         (NINE + 60_000 + LIVE_MS, NINE - DAY, None, 1),
@@ -173,6 +175,27 @@ async def test_a_figure_is_lowered_only_where_the_documents_are_all_there_were(
     outcome = await backfill(archive, store, NINE, NINE + 60_000, now=now, lower=lower)
     assert (await everything(store))[minute] == expected
     assert outcome.tallies[Width.MINUTE].kept == (expected == 9)
+
+
+@pytest.mark.parametrize(("complete_from", "expected"), [(NINE, 1), (NINE + 1, 9)])
+async def test_a_figure_from_before_the_time_for_which_documents_are_kept_is_not_lowered(
+    archive: DocumentStore, store: OccupancyStore, complete_from: int, expected: int
+) -> None:
+    """The month was dropped, and then a late position came."""
+    await archive.put([position("a", NINE - DAY), position("a", NINE + 1)])
+    minute = Window(Width.MINUTE, NINE, "campus", Kind.CAR)
+    await store.write([OccupancyPoint(minute, 9)])
+    work = Backfill(
+        documents=archive,
+        store=store,
+        zone=DUBLIN,
+        start=NINE,
+        end=NINE + 60_000,
+        now=LATER,
+        complete_from=complete_from,
+    )
+    await work.run(Silent())
+    assert (await everything(store))[minute] == expected
 
 
 async def test_without_any_document_nothing_is_lowered(archive: DocumentStore, store: OccupancyStore) -> None:

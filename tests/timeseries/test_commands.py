@@ -137,6 +137,17 @@ def test_backfill_says_which_figures_it_kept_and_how_to_lower_them() -> None:
     assert run(*history).stdout.splitlines()[2].endswith(" 1")
 
 
+@pytest.mark.parametrize(("keep", "expected"), [("", " 1"), ("90d", " 2")])
+def test_backfill_lowers_nothing_of_which_documents_are_no_longer_kept(
+    monkeypatch: pytest.MonkeyPatch, keep: str, expected: str
+) -> None:
+    archive(-90_000, 1)
+    write(NINE - 60_000, NINE)  # 2 at nine
+    monkeypatch.setenv("DOCUMENTS_KEEP", keep)
+    assert run(*BACKFILL).exit_code == 0
+    assert run("history", "campus", "car", "--window", "1m", *RANGE).stdout.splitlines()[2].endswith(expected)
+
+
 def test_backfill_shows_how_far_it_is_where_somebody_is_watching() -> None:
     archive(0, 1, 2)
     shell = [sys.executable, "-m", "timeseries", *BACKFILL]
