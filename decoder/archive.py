@@ -117,7 +117,7 @@ class Archiver:
     def _positions(self, fields: dict[bytes, bytes]) -> list[Position]:
         try:
             return decode_positions(fields) if fields else []
-        except (KeyError, ValueError, msgspec.DecodeError) as error:
+        except (LookupError, ValueError, msgspec.DecodeError) as error:
             # Only somebody who writes to Redis by hand can cause this; there is nothing to keep.
             _log.error("an entry of the stream positions that no decoder wrote", error=type(error).__name__)
             return []

@@ -3,7 +3,7 @@
 import asyncio
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
@@ -18,7 +18,7 @@ from core.messages import DeadLetter, Kind, RawMessage
 from core.status import read_status
 from decoder.settings import DecoderSettings
 from documents import Document
-from tests.conftest import eventually
+from tests.conftest import WAIT_SECONDS, eventually
 from tests.oracle.naive import Content, Truth, Window, load_shapes
 from timeseries import Width
 
@@ -74,7 +74,8 @@ async def work(
 
     Windows may be left to roll up: those which somebody who was killed had claimed. `wait` is awaited in between.
     """
-    decoders = {number: await start(f"decoder-{number}") for number in range(run.decoders)}
+    names = [f"decoder-{number}" for number in range(run.decoders)]
+    decoders = {name: await start(name) for name in names}
     try:
         await _deliver(run, client, messages, decoders, start, wait)
         await asyncio.gather(*(decoder.stop() for decoder in decoders.values()))
@@ -86,19 +87,19 @@ async def _deliver(
     run: Run,
     client: Redis,
     messages: Sequence[RawMessage],
-    decoders: dict[int, Decoder],
+    decoders: dict[str, Decoder],
     start: Start,
     wait: Callable[[], Awaitable[object]],
 ) -> None:
     random = Random(run.seed)  # noqa: S311 - to be repeatable, not secret
     chunks = [messages[first : first + CHUNK] for first in range(0, len(messages), CHUNK)]
     deadly = Counter(random.randrange(len(chunks)) for _ in range(run.kills))
-    names = run.decoders
+    ever = run.decoders
 
     async def keeping_up() -> bool:
         for decoder in decoders.values():
             decoder.check()
-        return await _is_keeping_up(client, run.partitions)
+        return await waiting(client, run.partitions) < BACKLOG
 
     async def done() -> bool:
         await wait()
@@ -106,17 +107,34 @@ async def _deliver(
 
     for number, chunk in enumerate(chunks):
         await append(client, chunk, run.partitions)
-        await eventually(keeping_up)
         for _ in range(deadly[number]):
-            # Some way into whatever they are doing.
-            for _ in range(random.randrange(60)):
-                await asyncio.sleep(0)
-            victim = random.randrange(run.decoders)
-            await decoders[victim].kill()
-            decoders[victim] = await start(f"decoder-{victim if run.returns else names}")
-            names += 1
+            victim = random.choice(await _busy(client, run.partitions, decoders))
+            for _ in range(random.randrange(8)):
+                await asyncio.sleep(0)  # some way further, where it is a task of this very loop
+            await decoders.pop(victim).kill()
+            name = victim if run.returns else f"decoder-{ever}"
+            decoders[name] = await start(name)
+            ever += 1
+        await eventually(keeping_up)
         await wait()
     await eventually(done, limit=60)
+
+
+async def _busy(client: Redis, partitions: int, alive: Iterable[str]) -> list[str]:
+    """The names of those that have something in hand; once there is nothing left to do, of all."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not await is_observed(client, partitions):
+            holders = {name for stream, group in _groups(partitions) for name in await _holders(client, stream, group)}
+            if found := sorted(holders.intersection(alive)):
+                return found
+    return sorted(alive)
+
+
+async def _holders(client: Redis, stream: str, group: str) -> list[str]:
+    if not await _last_delivered(client, stream, group):
+        return []
+    pending = cast("Any", await client.xpending(stream, group))
+    return [consumer["name"].decode() for consumer in pending["consumers"]]
 
 
 async def append(client: Redis, messages: Sequence[RawMessage], partitions: int) -> None:
@@ -129,33 +147,36 @@ async def append(client: Redis, messages: Sequence[RawMessage], partitions: int)
         await pipeline.execute()
 
 
-async def _is_keeping_up(client: Redis, partitions: int) -> bool:
-    waiting = [
-        await undelivered(client, streams.raw(partition), streams.OBSERVE_GROUP) for partition in range(partitions)
-    ]
-    return sum(waiting) < BACKLOG
-
-
-async def undelivered(client: Redis, stream: str, group: str) -> int:
-    """Entries that nobody has read yet; no more than are interesting. 1 before there is such a group."""
-    groups = cast("Any", await client.xinfo_groups(stream)) if await client.exists(stream) else []
-    for found in groups:
-        if found["name"] == group.encode():
-            after = f"({found['last-delivered-id'].decode()}"
-            return len(await client.xrange(stream, min=after, count=BACKLOG) or [])
-    return 1
+async def waiting(client: Redis, partitions: int) -> int:
+    """Messages that nobody has read yet; beyond BACKLOG in a partition it does not count on."""
+    return sum(
+        [await _undelivered(client, streams.raw(partition), streams.OBSERVE_GROUP) for partition in range(partitions)]
+    )
 
 
 async def is_observed(client: Redis, partitions: int) -> bool:
     """Whether each message has had its effects, and each position its document."""
-    for name, group in ((streams.raw, streams.OBSERVE_GROUP), (streams.positions, streams.ARCHIVE_GROUP)):
-        for partition in range(partitions):
-            stream = name(partition)
-            if await undelivered(client, stream, group):
-                return False
-            if cast("Any", await client.xpending(stream, group))["pending"]:
-                return False
+    for stream, group in _groups(partitions):
+        if await _undelivered(client, stream, group) or await _holders(client, stream, group):
+            return False
     return True
+
+
+def _groups(partitions: int) -> list[tuple[str, str]]:
+    """Stream and group: first of the messages, then of the positions that come of them."""
+    stages = (streams.raw, streams.OBSERVE_GROUP), (streams.positions, streams.ARCHIVE_GROUP)
+    return [(stream(partition), group) for stream, group in stages for partition in range(partitions)]
+
+
+async def _undelivered(client: Redis, stream: str, group: str) -> int:
+    last = await _last_delivered(client, stream, group)
+    return len(await client.xrange(stream, min=f"({last}", count=BACKLOG) or []) if last else 1
+
+
+async def _last_delivered(client: Redis, stream: str, group: str) -> str | None:
+    """None before there is such a group."""
+    groups = cast("Any", await client.xinfo_groups(stream)) if await client.exists(stream) else []
+    return next((found["last-delivered-id"].decode() for found in groups if found["name"] == group.encode()), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,398 @@
+"""The stage archive: which positions become documents, and what becomes of them while the store is away."""
+
+import asyncio
+import base64
+import json
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from redis.asyncio import Redis
+
+import decoder.archive
+import decoder.retrying
+import documents
+import timeseries
+from core import streams
+from core.errors import Unavailable
+from core.messages import Kind, Position, decode_positions, encode_positions
+from core.runtime import Stop
+from decoder.archive import Archiver
+from decoder.group import Group
+from decoder.metrics import DecoderMetrics
+from decoder.settings import Archive, DecoderSettings
+from decoder.stages import Assembly
+from documents import DocumentSettings, DocumentStore, document_id, from_document, sample_id
+from documents.sqlite import SQLiteStore
+from geofence import load_campus
+from tests.conftest import NOON, entries, eventually
+from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, position, raw
+from timeseries import Width
+
+STREAM = streams.positions(0)
+MakeArchiver = Callable[..., Archiver]
+
+
+class Recording:
+    """A store in memory, which is away as often as it is told to be."""
+
+    def __init__(self, *, away: int = 0) -> None:
+        self.puts: list[list[str]] = []
+        self.stored: set[str] = set()
+        self._away = away
+
+    async def put(self, positions: Sequence[Position], *, key: Callable[[Position], str] = document_id) -> int:
+        if self._away:
+            self._away -= 1
+            raise Unavailable("a pause", retry_after=0.0)
+        ids = list(map(key, positions))
+        self.puts.append(ids)
+        before = len(self.stored)
+        self.stored.update(ids)
+        return len(self.stored) - before
+
+
+@pytest.fixture
+async def group(redis_client: Redis) -> Group:
+    group = Group(client=redis_client, stream=STREAM, group=streams.ARCHIVE_GROUP, consumer="a", claim_after_ms=0)
+    await group.create()
+    return group
+
+
+@pytest.fixture
+def archiver(redis_client: Redis, group: Group, metrics: DecoderMetrics) -> MakeArchiver:
+    def make(store: object, archive: Archive = Archive.EVERY) -> Archiver:
+        return Archiver(
+            client=redis_client,
+            group=group,
+            store=cast("DocumentStore", store),
+            clock=HandClock(),
+            metrics=metrics,
+            dead_letters_max=10,
+            archive=archive,
+        )
+
+    return make
+
+
+async def observed(client: Redis, *batches: list[Position]) -> None:
+    for batch in batches:
+        await client.xadd(STREAM, {"d": encode_positions(batch)})
+
+
+async def pending(client: Redis) -> int:
+    return int((await client.xpending(STREAM, streams.ARCHIVE_GROUP))["pending"])
+
+
+async def test_a_batch_is_written_in_parts_and_each_is_acknowledged_after_it_is_written(
+    redis_client: Redis, group: Group, archiver: MakeArchiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder.archive, "PART_POSITIONS", 10)
+    left: list[int] = []
+
+    class Looking(Recording):
+        async def put(self, positions: Sequence[Position], *, key: Callable[[Position], str] = document_id) -> int:
+            left.append(await pending(redis_client))
+            return await super().put(positions, key=key)
+
+    sizes = [4, 4, 4, 25, 1]
+    await observed(redis_client, *([position(f"{n}-{i}", NOON) for i in range(size)] for n, size in enumerate(sizes)))
+    store = Looking()
+
+    await archiver(store)(await group.read(10))
+
+    assert [len(ids) for ids in store.puts] == [10, 2, 10, 10, 5, 1]
+    assert left == [5, 5, 2, 2, 2, 1]
+    assert await pending(redis_client) == 0
+    assert len(store.stored) == sum(sizes)
+
+
+async def test_nothing_is_acknowledged_that_was_not_written(
+    redis_client: Redis, group: Group, archiver: MakeArchiver
+) -> None:
+    class Broken:
+        async def put(self, positions: Sequence[Position]) -> int:
+            raise RuntimeError(f"a defect, with {len(positions)} positions")
+
+    await observed(redis_client, [position("a", NOON)])
+
+    with pytest.raises(RuntimeError):
+        await archiver(Broken())(await group.read(10))
+
+    assert await pending(redis_client) == 1
+
+
+async def test_an_entry_with_marks_that_no_decoder_made_stops_nothing(
+    redis_client: Redis, group: Group, archiver: MakeArchiver
+) -> None:
+    await redis_client.xadd(STREAM, {"d": encode_positions([position("a", NOON)]), "i": b"7"})
+    await observed(redis_client, [position("b", NOON)])
+    store = Recording()
+
+    await archiver(store)(await group.read(10))
+
+    assert store.stored == {document_id(position("b", NOON))}
+    assert await pending(redis_client) == 0
+
+
+async def test_off_acknowledges_and_writes_nothing(redis_client: Redis, group: Group, archiver: MakeArchiver) -> None:
+    await observed(redis_client, [position("a", NOON)], [position("b", NOON)])
+    store = Recording()
+
+    await archiver(store, Archive.OFF)(await group.read(10))
+
+    assert store.puts == []
+    assert await pending(redis_client) == 0
+
+
+def drives() -> list[Position]:
+    """Some devices for some minutes, every five seconds, on their way through zones."""
+    dice = random.Random(7)  # noqa: S311 - the same traffic every time
+    return [
+        position(f"{device:032x}", NOON + 5000 * step, *dice.choice([(), ("a",), ("a", "b"), ("b",)]))
+        for device in range(4)
+        for step in range(60)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_samples_are_the_same_in_number_whatever_comes_twice_and_in_which_order(
+    redis_client: Redis, group: Group, archiver: MakeArchiver, tmp_path: Path, seed: int
+) -> None:
+    dice = random.Random(seed)  # noqa: S311 - the same traffic every time
+    traffic = drives() * 2
+    dice.shuffle(traffic)
+    store = SQLiteStore(tmp_path / "documents.sqlite3")
+    decoders = [archiver(store, Archive.SAMPLED) for _ in range(3)]
+    for start in range(0, len(traffic), 25):
+        await observed(redis_client, traffic[start : start + 25])
+        await dice.choice(decoders)(await group.read(10))
+
+    samples = [from_document(document) async for document in store.scan()]
+    await store.close()
+
+    def windows(positions: list[Position]) -> set[tuple[str, int, str]]:
+        return {(each.device, each.observed_at // 60_000, zone) for each in positions for zone in each.zones}
+
+    minutes = {(each.device, each.observed_at // 60_000, each.zones) for each in drives()}
+    assert len(samples) == len(minutes)
+    assert {(each.device, each.observed_at // 60_000, each.zones) for each in samples} == minutes
+    # So every window has the devices that it has with ARCHIVE=every.
+    assert windows(samples) == windows(drives())
+
+
+async def test_a_sample_that_was_written_is_not_sent_again(
+    redis_client: Redis, group: Group, archiver: MakeArchiver
+) -> None:
+    store = Recording(away=2)
+    sampling = archiver(store, Archive.SAMPLED)
+    for seconds in range(0, 60, 5):
+        await observed(redis_client, [position("a", NOON + 1000 * seconds)])
+        await sampling(await group.read(10))
+
+    assert store.puts == [[sample_id(position("a", NOON))]]
+    assert await pending(redis_client) == 0
+
+
+async def test_a_sample_that_is_forgotten_is_sent_again_and_memory_has_an_end(
+    redis_client: Redis, group: Group, archiver: MakeArchiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder.archive, "KNOWN_SAMPLES", 3)
+    store = Recording()
+    sampling = archiver(store, Archive.SAMPLED)
+    for device in ("a", "b", "c", "d", "d", "a"):
+        await observed(redis_client, [position(device, NOON)])
+        await sampling(await group.read(10))
+        assert len(sampling._known) <= 3
+
+    assert len(store.puts) == 5
+    assert len(store.stored) == 4
+
+
+# --- an outage --------------------------------------------------------------------------------------------------------
+
+
+class Couch:
+    """As much of a CouchDB as is written to, in memory; `away` as long as it says."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.refused = 0
+        self.databases: dict[str, dict[str, Any]] = {}
+
+    async def answer(self, request: web.Request) -> web.Response:
+        if self.away:
+            self.refused += 1
+            return web.json_response({"error": "away"}, status=503, headers={"Retry-After": "0"})
+        if request.path == "/_all_dbs":
+            return web.json_response(sorted(self.databases))
+        name, _, path = request.path.strip("/").partition("/")
+        if request.method == "PUT" and not path:
+            self.databases.setdefault(name, {})
+        elif path == "_bulk_docs":
+            if name not in self.databases:
+                return web.json_response({"error": "not_found"}, status=404)
+            rows = []
+            for each in (await request.json())["docs"]:
+                known = each["_id"] in self.databases[name]
+                self.databases[name].setdefault(each["_id"], each)
+                rows.append({"id": each["_id"]} | ({"error": "conflict"} if known else {"ok": True}))
+            return web.json_response(rows, status=201)
+        return web.json_response({"ok": True}, status=201)
+
+
+class Outage:
+    """Makes a store unusable for a while; what has been stored, and what waits for it."""
+
+    def __init__(self, settings: DecoderSettings, couch: Couch) -> None:
+        self._file = settings.documents_file
+        self._moved = self._file.with_suffix(".moved")
+        self._couch = couch
+
+    def begin(self) -> None:
+        self._couch.away = True
+        if self._file.exists():
+            self._file.rename(self._moved)
+        # A folder in its place keeps out even root, whom no file mode stops.
+        self._file.mkdir()
+
+    def end(self) -> None:
+        self._couch.away = False
+        self._file.rmdir()
+        if self._moved.exists():
+            self._moved.rename(self._file)
+
+    async def stored(self, store: DocumentStore) -> set[str]:
+        if isinstance(store, SQLiteStore):
+            return {document["_id"] async for document in store.scan()}
+        return {name for database in self._couch.databases.values() for name in database}
+
+
+@asynccontextmanager
+async def couch_server(couch: Couch) -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", couch.answer)
+    async with TestServer(app) as server:
+        yield str(server.make_url(""))
+
+
+def message(device: str, at: int) -> dict[Any, Any]:
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Point", "coordinates": list(LIBRARY)},
+        "properties": {"device_id": device, "timestamp": at},
+    }
+    return raw(base64_of(feature)).encode()
+
+
+def base64_of(feature: dict[str, Any]) -> bytes:
+    return base64.b64encode(json.dumps(feature).encode())
+
+
+@pytest.mark.parametrize("store_name", ["sqlite", "cloudant"])
+async def test_a_store_that_is_away_delays_no_counts_and_has_every_document_when_it_is_back(
+    store_name: str, redis_client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder.retrying, "WAIT_MAX_SECONDS", 0.05)
+    monkeypatch.setenv("CLOUDANT_AUTH_TYPE", "NOAUTH")
+    couch, clock, metrics, stop = Couch(), HandClock(), DecoderMetrics(), Stop()
+    devices = [f"device-{number}" for number in range(10)]
+    expected: set[str] = set()
+
+    async def traffic(minute: int) -> None:
+        """A minute of it: everybody is in the library."""
+        for device in devices:
+            at = NOON + minute * 60_000
+            await redis_client.xadd(streams.raw(0), message(device, at))
+            expected.add(f"{HASHER.hash(Kind.CAR, device)}-{at:015d}")
+
+    async with couch_server(couch) as url:
+        settings = DecoderSettings.model_validate(
+            {"data_dir": tmp_path, "presence_ttl": TTL, "document_store": store_name, "cloudant_url": url}
+        )
+        outage = Outage(settings, couch)
+        async with (
+            documents.open_store(settings, clock=clock) as store,
+            timeseries.open_store(settings) as series,
+        ):
+            assembly = Assembly(settings=settings, client=redis_client, clock=clock, metrics=metrics)
+            stages = assembly.observe(load_campus(None), HASHER) | assembly.archive(store) | assembly.rollup(series)
+            running = [asyncio.ensure_future(stage(stop)) for stage in stages.values()]
+
+            async def counted() -> list[int]:
+                points = await series.history(
+                    zone="glucksman-library", kind=Kind.CAR, width=Width.MINUTE, start=NOON - 1, end=NOON + 600_000
+                )
+                return [point.devices for point in points]
+
+            async def documents_are_complete() -> bool:
+                return await outage.stored(store) == expected
+
+            await traffic(0)
+            await eventually(documents_are_complete)
+            outage.begin()
+            for minute in range(1, 4):
+                clock.now += 60_000
+                await traffic(minute)
+
+                async def all_windows(minutes: int = minute + 1) -> bool:
+                    return await counted() == [10] * minutes
+
+                # The counts go on, each minute of it, and so does presence.
+                await eventually(all_windows)
+            assert await redis_client.zcard(streams.presence("glucksman-library", "car")) == 10
+
+            async def waits() -> bool:
+                return bool(metrics.waiting and "archive" in metrics.waiting)
+
+            await eventually(waits)
+            waiting = [each for fields in await entries(redis_client, STREAM) for each in decode_positions(fields)]
+            assert {document_id(each) for each in waiting} == {name for name in expected if not _first(name)}
+
+            outage.end()
+            await eventually(documents_are_complete)
+            await traffic(5)
+            await eventually(documents_are_complete)
+            stop.set()
+            await asyncio.wait_for(asyncio.gather(*running), 10)
+    assert metrics.waiting is None
+    assert await redis_client.xlen(STREAM) == 0
+
+
+def _first(name: str) -> bool:
+    return name.endswith(f"-{NOON:015d}")
+
+
+@pytest.mark.parametrize("archive", list(Archive))
+async def test_counts_do_not_depend_on_what_is_archived(archive: Archive, redis_client: Redis, tmp_path: Path) -> None:
+    stop = Stop()
+    settings = DecoderSettings(data_dir=tmp_path, presence_ttl=TTL, archive=archive)
+    async with documents.open_store(settings) as store, timeseries.open_store(settings) as series:
+        assembly = Assembly(settings=settings, client=redis_client, clock=HandClock(), metrics=DecoderMetrics())
+        stages = assembly.observe(load_campus(None), HASHER) | assembly.archive(store) | assembly.rollup(series)
+        running = [asyncio.ensure_future(stage(stop)) for stage in stages.values()]
+        for seconds in range(0, 120, 10):
+            for device in ("a", "b", "c"):
+                await redis_client.xadd(streams.raw(0), message(device, NOON - 1000 * seconds))
+
+        async def idle() -> bool:
+            waiting = [await redis_client.xlen(streams.raw(0)), await redis_client.xlen(STREAM)]
+            return not any(waiting) and not await redis_client.zcard(streams.DIRTY_WINDOWS)
+
+        await eventually(idle)
+        points = await series.history(
+            zone="glucksman-library", kind=Kind.CAR, width=Width.MINUTE, start=NOON - 3_600_000, end=NOON + 1
+        )
+        assert [point.devices for point in points] == [3, 3, 3]
+        assert await redis_client.zcard(streams.presence("glucksman-library", "car")) == 3
+        stop.set()
+        await asyncio.wait_for(asyncio.gather(*running), 10)
+        if archive is Archive.OFF:
+            assert not DocumentSettings(data_dir=tmp_path).documents_file.exists()
+        else:
+            assert await store.count() == {Archive.EVERY: 36, Archive.SAMPLED: 9}[archive]
