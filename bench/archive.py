@@ -104,13 +104,13 @@ async def _rounds(address: str, url: str, count: int, rounds: int, profile: Path
 
 
 async def _stage(address: str, url: str, positions: list[Position], profiler: cProfile.Profile | None = None) -> float:
-    """Documents a second, from the first read to the last entry that is cut off."""
+    """Documents a second, from the first read to the last acknowledgement."""
     async with AsyncExitStack() as resources:
         client = await resources.enter_async_context(open_redis(CommonSettings(redis_url=address)))
         store = CloudantStore(url=url, database=f"bench-{uuid4()}")
         resources.callback(store.close)
         await store.setup()
-        await _append(client, positions)
+        left = await _append(client, positions)
         group = Group(
             client=client,
             stream=streams.positions(0),
@@ -131,9 +131,10 @@ async def _stage(address: str, url: str, positions: list[Position], profiler: cP
         if profiler:
             profiler.enable()
         started = perf_counter()
-        while await client.xlen(streams.positions(0)):
-            await archiver(await group.read(batch))
-            await group.trim()
+        while left:
+            entries = await group.read(batch)
+            await archiver(entries)
+            left -= len(entries)
         seconds = perf_counter() - started
         if profiler:
             profiler.disable()
@@ -167,10 +168,12 @@ async def _alone(url: str, bodies: list[bytes]) -> float:
     return stored / seconds
 
 
-async def _append(client: Redis, positions: list[Position]) -> None:
+async def _append(client: Redis, positions: list[Position]) -> int:
+    """How many entries they make."""
     await client.flushall()
     for batch in _batches(positions, ENTRY_POSITIONS):
         await client.xadd(streams.positions(0), {"d": encode_positions(batch)})
+    return await client.xlen(streams.positions(0))
 
 
 def _batches(positions: list[Position], size: int = BATCH_DOCUMENTS) -> Iterator[list[Position]]:

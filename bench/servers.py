@@ -18,14 +18,14 @@ POUCHDB = Path(__file__).parents[1] / "tests" / "node" / "node_modules" / ".bin"
 
 
 @contextmanager
-def redis_server(folder: Path) -> Iterator[str]:
-    """A Redis on a socket in `folder`; its address."""
+def redis_server(folder: Path, *settings: str) -> Iterator[str]:
+    """A Redis on a socket in `folder`, with further `settings` such as "--appendonly", "yes"; its address."""
     executable = shutil.which("redis-server")
     if not executable:
         raise SystemExit("redis-server is missing: install Debian's redis-server")
     path = folder / "redis.sock"
     process = subprocess.Popen(  # noqa: S603 - found on the PATH, with arguments of our own
-        [executable, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(folder)],
+        [executable, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(folder), *settings],
         stdout=subprocess.DEVNULL,
     )
     try:
@@ -58,7 +58,8 @@ def pouchdb_server(folder: Path) -> Iterator[str]:
         with requests.Session() as session:
             # Nobody listens yet: connecting fails at once, and is tried again.
             session.mount(
-                url, HTTPAdapter(max_retries=urllib3.Retry(connect=200, backoff_factor=0.05, backoff_max=0.1))
+                url,
+                HTTPAdapter(max_retries=urllib3.Retry(total=None, connect=300, backoff_factor=0.05, backoff_max=0.1)),
             )
             session.get(url, timeout=10).raise_for_status()
         yield url

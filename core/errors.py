@@ -53,5 +53,9 @@ class Unavailable(Exception):  # noqa: N818 - it names a state of the dependency
         self.retry_after = retry_after
 
 
+class Unanswered(Unavailable):
+    """A dependency was asked to do something, and nobody knows whether it has done it, or will yet."""
+
+
 class BadSettings(Exception):  # noqa: N818 - it names what is wrong
     """A setting that cannot work; the message names the environment variable and says what to do."""

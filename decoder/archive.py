@@ -1,7 +1,7 @@
 """Stage 2: positions become documents."""
 
-from collections.abc import Iterable, Sequence
-from time import perf_counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -14,15 +14,24 @@ from decoder.dead_letters import bury
 from decoder.group import Entry, Group
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
+from decoder.samples import Samples
 from decoder.settings import Archive
-from documents import DocumentStore, RejectedDocument, sample_id
+from documents import DocumentStore, RejectedDocument, document_id, sample_id
 
 PART_POSITIONS = 5000
 """Positions of one `put` at the most: what is written again where the store went away in its middle."""
-KNOWN_SAMPLES = 200_000
-"""Samples that one partition remembers, about 150 bytes each: devices times zones of some minutes."""
+PART_SECONDS = 10
+"""A part takes no longer than that by the plan: on a slow one, a store that stumbles now and then is still got past."""
+REASON_CHARACTERS = 200
+"""What is kept of a server's words."""
+Answer = TypeVar("Answer")
 
 _log = structlog.stdlib.get_logger("archive")
+
+
+def part_positions(writes_per_second: int | None) -> int:
+    """How many positions to hand to the store at a time, if it may write so many a second (None: as many as it can)."""
+    return PART_POSITIONS if writes_per_second is None else min(PART_POSITIONS, PART_SECONDS * writes_per_second)
 
 
 class Archiver:
@@ -38,15 +47,22 @@ class Archiver:
         metrics: DecoderMetrics,
         dead_letters_max: int,
         archive: Archive = Archive.EVERY,
+        samples: Samples | None = None,
+        part: int = PART_POSITIONS,
+        partition: int | None = None,
     ) -> None:
+        """`samples` is one for all partitions of a process; `partition` is named where the stage waits."""
         self._client = client
+        self._partition = partition
         self._clock = clock
         self._dead_letters_max = dead_letters_max
         self._group = group
         self._store = store
         self._metrics = metrics
         self._archive = archive
-        self._known: dict[str, None] = {}
+        self._key = sample_id if archive is Archive.SAMPLED else document_id
+        self._samples = Samples() if samples is None else samples
+        self._part = part
 
     async def __call__(self, entries: list[Entry]) -> None:
         """Write a batch in parts, and acknowledge each after it is written; what is stored already stays as it is."""
@@ -54,70 +70,76 @@ class Archiver:
         entry_ids: list[bytes] = []
         for entry_id, fields in entries:
             if self._archive is not Archive.OFF:
-                positions += self._positions(fields)
+                found = await self._positions(entry_id, fields)
+                if found is None:
+                    continue
+                positions += found
             entry_ids.append(entry_id)
-            if len(positions) >= PART_POSITIONS:
+            if len(positions) >= self._part:
                 await self._finish(positions, entry_ids)
                 positions, entry_ids = [], []
         if entry_ids:
             await self._finish(positions, entry_ids)
 
+    async def _positions(self, entry_id: bytes, fields: dict[bytes, bytes]) -> list[Position] | None:
+        """The positions of an entry; None of one that was buried, since no decoder wrote it."""
+        try:
+            # Without fields: it was pending when somebody cut it off the stream by hand.
+            return decode_positions(fields) if fields else []
+        except (LookupError, ValueError, msgspec.DecodeError):
+            letter = self._letter(Reason.MALFORMED_ENTRY, "an entry of the stream positions that no decoder wrote")
+        if await self._until_available(lambda: self._group.bury(entry_id, letter, self._dead_letters_max)):
+            self._metrics.dead.labels(letter.reason.value).inc()
+        return None
+
     async def _finish(self, positions: list[Position], entry_ids: list[bytes]) -> None:
         if self._archive is Archive.SAMPLED:
             positions = self._unknown(positions)
-        for start in range(0, len(positions), PART_POSITIONS):
-            await self._write(positions[start : start + PART_POSITIONS])
-        await until_available("archive", self._metrics, lambda: self._group.acknowledge(entry_ids))
+        for start in range(0, len(positions), self._part):
+            await self._write(positions[start : start + self._part])
+        await self._until_available(lambda: self._group.acknowledge(entry_ids))
 
-    async def _write(self, positions: Sequence[Position]) -> None:
-        started = perf_counter()
-        try:
-            await until_available("archive", self._metrics, lambda: self._put(positions))
-        except RejectedDocument as error:
-            # The rest is stored; these would be refused for ever.
-            reasons = error.reasons
-            await until_available("archive", self._metrics, lambda: self._bury(reasons))
-        self._metrics.archive_seconds.observe(perf_counter() - started)
-        self._metrics.archived.inc(len(positions))
-
-    async def _put(self, positions: Sequence[Position]) -> None:
-        if self._archive is not Archive.SAMPLED:
-            await self._store.put(positions)
-            return
-        await self._store.put(positions, key=sample_id)
-        for position in positions:
-            self._known[sample_id(position)] = None
-        while len(self._known) > KNOWN_SAMPLES:
-            del self._known[next(iter(self._known))]
-
-    def _unknown(self, positions: Iterable[Position]) -> list[Position]:
-        """The first position of each sample that is not stored by us: a conflict, too, counts as a write in a plan.
-
-        What is forgotten, or stored by another decoder, is a conflict in the store.
-        """
+    def _unknown(self, positions: list[Position]) -> list[Position]:
+        """The first position of each sample that is not known to be stored: a conflict, too, is a write in a plan."""
         first: dict[str, Position] = {}
         for position in positions:
-            name = sample_id(position)
-            if name not in self._known:
-                first.setdefault(name, position)
+            key = sample_id(position)
+            if key not in self._samples:
+                first.setdefault(key, position)
         return list(first.values())
 
-    async def _bury(self, reasons: dict[str, str]) -> None:
-        letters = []
-        for document_id, reason in reasons.items():
-            _log.error("a document was refused", document=document_id, reason=reason)
-            detail = f"the document store refused {document_id}: {reason}"
-            letters.append(DeadLetter(Reason.REJECTED_DOCUMENT, detail, "", self._clock(), payload=None))
+    async def _write(self, positions: Sequence[Position]) -> None:
+        refused: dict[str, str] = {}
+        try:
+            await self._until_available(lambda: self._put(positions))
+        except RejectedDocument as error:
+            # The rest is stored; these would be refused for ever.
+            refused = error.reasons
+            await self._until_available(lambda: self._bury(refused))
+        self._metrics.archived.inc(len(positions) - len(refused))
+        if self._archive is Archive.SAMPLED:
+            for key in map(sample_id, positions):
+                if key not in refused:
+                    self._samples.add(key)
+
+    async def _put(self, positions: Sequence[Position]) -> None:
+        with self._metrics.asking("documents", "put"):
+            await self._store.put(positions, key=self._key)
+
+    async def _bury(self, refused: dict[str, str]) -> None:
+        letters = [
+            self._letter(Reason.REJECTED_DOCUMENT, f"the document store refused {key}: {reason[:REASON_CHARACTERS]}")
+            for key, reason in refused.items()
+        ]
         async with self._client.pipeline(transaction=True) as pipeline:
             bury(pipeline, letters, self._dead_letters_max)
             with redis_errors():
                 await pipeline.execute()
+        _log.error("documents were refused", documents=len(letters), first=letters[0].detail)
         self._metrics.dead.labels(Reason.REJECTED_DOCUMENT.value).inc(len(letters))
 
-    def _positions(self, fields: dict[bytes, bytes]) -> list[Position]:
-        try:
-            return decode_positions(fields) if fields else []
-        except (LookupError, ValueError, msgspec.DecodeError) as error:
-            # Only somebody who writes to Redis by hand can cause this; there is nothing to keep.
-            _log.error("an entry of the stream positions that no decoder wrote", error=type(error).__name__)
-            return []
+    def _letter(self, reason: Reason, detail: str) -> DeadLetter:
+        return DeadLetter(reason, detail, "", self._clock(), payload=None)
+
+    async def _until_available(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        return await until_available("archive", self._metrics, ask, partition=self._partition)

@@ -5,4 +5,5 @@ if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then
 end
 redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[3], '*', unpack(ARGV, 5))
 redis.call('HINCRBY', KEYS[3], ARGV[4], 1)
+trim(KEYS[1])
 return 1

@@ -51,8 +51,12 @@ class Consumer:
         alone: asyncio.Lock,
         poison_after: int,
         dead_letters_max: int,
+        partition: int | None = None,
     ) -> None:
-        """`alone` is one lock for all consumers of a process: whoever has a leftover in hand holds it."""
+        """`alone` is one lock for all consumers of a process: whoever has a leftover in hand holds it.
+
+        `partition` is named where the stage waits.
+        """
         self._stage = stage
         self._group = group
         self._work = work
@@ -62,6 +66,7 @@ class Consumer:
         self._alone = alone
         self._poison_after = poison_after
         self._dead_letters_max = dead_letters_max
+        self._partition = partition
 
     async def run(self, stop: Stop) -> None:
         """Work until `stop`; a batch in hand is finished first."""
@@ -72,9 +77,9 @@ class Consumer:
             entries = await self._until_available(lambda: self._group.read(self._batch_size))
             if entries:
                 await self._finish(entries, AsyncExitStack())
-                await self._until_available(self._group.trim)
             if self._clock() - claimed_at >= CLAIM_EVERY_MS:
                 await self._finish_leftovers(self._group.abandoned, stop)
+                await self._until_available(self._group.trim)
                 for name in await self._until_available(self._group.dismiss):
                     _log.info("a decoder is gone for good", stage=self._stage, name=name)
                 claimed_at = self._clock()
@@ -87,7 +92,6 @@ class Consumer:
                 async with AsyncExitStack() as turn:
                     await turn.enter_async_context(self._alone)
                     await self._finish_leftover(leftover, turn)
-            await self._until_available(self._group.trim)
 
     async def _finish_leftover(self, leftover: Leftover, turn: AsyncExitStack) -> None:
         if leftover.deliveries >= self._poison_after:
@@ -131,4 +135,4 @@ class Consumer:
             self._metrics.dead.labels(letter.reason.value).inc()
 
     async def _until_available(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-        return await until_available(self._stage, self._metrics, ask)
+        return await until_available(self._stage, self._metrics, ask, partition=self._partition)

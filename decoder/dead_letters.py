@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
 from redis.asyncio.client import Pipeline
 
 from core import streams
+from core.clock import EARLIEST_MS, LATEST_MS
 from core.errors import Reason
 from core.messages import DeadLetter, RawMessage
 from core.redis import Redis, redis_errors
@@ -157,10 +159,12 @@ async def drop(client: Redis, letter_ids: Iterable[str]) -> int:
 
 def _decoded(entry: tuple[bytes, dict[bytes, bytes]]) -> Found:
     entry_id, fields = entry
-    try:
-        return entry_id.decode(), DeadLetter.decode(fields)
-    except (KeyError, ValueError):
+    letter = None
+    with suppress(KeyError, ValueError):
+        letter = DeadLetter.decode(fields)
+    if letter is None or not EARLIEST_MS <= letter.received_at <= LATEST_MS:
         # A newer version's, say: it can be seen, and dropped.
-        at = int(entry_id.partition(b"-")[0])
+        at = min(int(entry_id.partition(b"-")[0]), LATEST_MS)
         detail = "an entry of the stream dead that no decoder of this version wrote"
-        return entry_id.decode(), DeadLetter(Reason.MALFORMED_ENTRY, detail, "", at, payload=None)
+        letter = DeadLetter(Reason.MALFORMED_ENTRY, detail, "", at, payload=None)
+    return entry_id.decode(), letter

@@ -17,7 +17,7 @@ from core.redis import Redis, open_redis
 from core.settings import CommonSettings, load_or_exit
 from decoder import dead_letters
 from decoder.dead_letters import Found, Which
-from decoder.dead_letters_output import as_json, described, show_table
+from decoder.dead_letters_output import as_json, described, row, show_table
 
 app = typer.Typer(
     add_completion=False,
@@ -44,7 +44,14 @@ def _id(text: str) -> str:
     return text
 
 
-Limit = Annotated[int, typer.Option(min=1, max=1_000_000, help="How many to list, the newest first.")]
+MOST_ROWS = 10_000
+"""Letters in one table, which is laid out as a whole; lines of JSON are written as they are read."""
+Limit = Annotated[
+    int,
+    typer.Option(
+        min=1, max=1_000_000, help=f"How many to list, the newest first; more than {MOST_ROWS} only with --json."
+    ),
+]
 OfReason = Annotated[Reason | None, typer.Option(help="Only those of this reason.")]
 Since = Annotated[
     int | None, typer.Option(parser=_time, metavar="TIME", help="Only those received at this time (RFC 3339) or later.")
@@ -175,20 +182,27 @@ def drop(
 
 
 def _list(limit: int, which: Which, *, lines: bool) -> None:
-    async def work(client: Redis, _: CommonSettings) -> tuple[list[Found], dead_letters.Kept]:
-        found: list[Found] = []
-        async for letter in dead_letters.newest(client, which):
-            found.append(letter)
-            if len(found) == limit:
-                break
-        return found, await dead_letters.kept(client)
+    if limit > MOST_ROWS and not lines:
+        raise typer.BadParameter(f"more than {MOST_ROWS} need --json", param_hint="--limit")
 
-    found, numbers = _with_redis(work)
-    if lines:
-        for letter in found:
-            sys.stdout.write(as_json(letter) + "\n")
-    else:
-        show_table(Console(), found, numbers)
+    async def write_lines(client: Redis, _: CommonSettings) -> None:
+        async for found in _newest(client, which, limit):
+            sys.stdout.write(as_json(found) + "\n")
+
+    async def write_table(client: Redis, _: CommonSettings) -> None:
+        rows = [row(found) async for found in _newest(client, which, limit)]
+        show_table(Console(), rows, await dead_letters.kept(client))
+
+    _with_redis(write_lines if lines else write_table)
+
+
+async def _newest(client: Redis, which: Which, limit: int) -> AsyncIterator[Found]:
+    count = 0
+    async for found in dead_letters.newest(client, which):
+        yield found
+        count += 1
+        if count == limit:
+            return
 
 
 async def _chosen(client: Redis, letter_ids: list[str] | None, which: Which) -> AsyncIterator[list[Found]]:

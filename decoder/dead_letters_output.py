@@ -15,7 +15,10 @@ from core.messages import DeadLetter
 from decoder.dead_letters import Found, Kept
 
 SHOWN_BYTES = 60
+INDENTED_TIMES = 20
+"""How much longer JSON may become when it is laid out: deep in 900 brackets, every number would have a line of 2 kB."""
 NOT_KEPT = "(not kept)"
+Row = tuple[str, ...]
 
 
 def as_json(found: Found) -> str:
@@ -35,22 +38,27 @@ def as_json(found: Found) -> str:
     )
 
 
-def show_table(console: Console, letters: Iterable[Found], numbers: Kept) -> None:
-    """Print a line for each letter, and how many there are and were."""
+def row(found: Found) -> Row:
+    """One dead letter as a line of the table, which holds no more of the payload than is shown."""
+    letter_id, letter = found
+    return (
+        letter_id,
+        format_rfc3339(letter.received_at),
+        escaped(letter.topic),
+        letter.reason,
+        escaped(letter.detail),
+        NOT_KEPT if letter.payload is None else repr(letter.payload[:SHOWN_BYTES])[2:-1],
+    )
+
+
+def show_table(console: Console, rows: Iterable[Row], numbers: Kept) -> None:
+    """Print the rows, and how many letters there are and were."""
     table = Table("id", "received", "topic", "reason", "detail", "payload", title="Dead letters, the newest first")
     table.columns[0].no_wrap = True
-    for letter_id, letter in letters:
-        payload = NOT_KEPT if letter.payload is None else repr(letter.payload[:SHOWN_BYTES])[2:-1]
-        cells = (
-            letter_id,
-            format_rfc3339(letter.received_at),
-            escaped(letter.topic),
-            letter.reason,
-            escaped(letter.detail),
-            payload,
-        )
-        # As texts: in strings, rich would look for mark-up.
-        table.add_row(*(Text(cell) for cell in cells))
+    for cells in rows:
+        # What the terminal cannot write must not end the command. As texts: in strings, rich would look for mark-up.
+        written = (cell.encode(console.encoding, "backslashreplace").decode(console.encoding) for cell in cells)
+        table.add_row(*map(Text, written))
     console.print(table)
     ever = ", ".join(f"{reason} {count}" for reason, count in numbers.ever.items()) or "none"
     gone = f"{numbers.replayed} replayed, {numbers.dropped} dropped, {numbers.capped} pushed out by DEAD_LETTERS_MAX"
@@ -91,8 +99,9 @@ def _payload(letter: DeadLetter) -> list[str]:
         return [f"payload   {len(letter.payload)} bytes, not base64:", escaped(text)]
     try:
         # It lays out the text and decodes nothing: numbers and names stay as they were sent.
-        pretty = msgspec.json.format(data, indent=2).decode()
+        pretty = msgspec.json.format(data, indent=2)
+        lines = (pretty if len(pretty) <= INDENTED_TIMES * len(data) else data).decode().split("\n")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = data.decode(errors="backslashreplace")
         return [f"payload   base64 of {len(data)} bytes, not JSON:", escaped(text)]
-    return [f"payload   base64 of {len(data)} bytes of JSON:", *(escaped(line) for line in pretty.split("\n"))]
+    return [f"payload   base64 of {len(data)} bytes of JSON:", *map(escaped, lines)]

@@ -42,7 +42,9 @@ class Group:
         self._group = group
         self._consumer = consumer
         self._claim_after_ms = claim_after_ms
-        self._bury = client.register_script(script("bury"))
+        self._trim = client.register_script(script("trim") + "trim(KEYS[1])")
+        self._acknowledge = client.register_script(script("trim") + script("acknowledge"))
+        self._bury = client.register_script(script("trim") + script("bury"))
         self._dismiss = client.register_script(script("dismiss"))
 
     async def create(self) -> None:
@@ -121,22 +123,17 @@ class Group:
         return bool(buried)
 
     async def acknowledge(self, entry_ids: Sequence[bytes]) -> None:
-        """Tell the group that entries are done."""
+        """Tell the group that entries are done, some thousands at the most, and cut them off as `trim` does."""
         with redis_errors():
-            await self._client.xack(self._stream, self._group, *entry_ids)
+            await self._acknowledge(keys=[self._stream], args=[self._group, *entry_ids])
 
     async def trim(self) -> None:
-        """Cut off all entries that every group of the stream has acknowledged; never one that is still pending."""
+        """Cut off all entries that every group of the stream has acknowledged; never one that is still pending.
+
+        Acknowledging and burying do that by themselves: this is for what other groups have acknowledged since.
+        """
         with redis_errors():
-            # Asked first: what is delivered after this counts as not delivered, which errs on the safe side.
-            groups = cast("Any", await self._client.xinfo_groups(self._stream))
-            done = []
-            for group in groups:
-                pending = cast("Any", await self._client.xpending(self._stream, group["name"]))
-                delivered = _after(group["last-delivered-id"])
-                done.append(min(delivered, _key(pending["min"])) if pending["pending"] else delivered)
-            milliseconds, sequence = min(done)
-            await self._client.xtrim(self._stream, minid=f"{milliseconds}-{sequence}", approximate=False)
+            await self._trim(keys=[self._stream])
 
     async def dismiss(self) -> list[str]:
         """Remove consumers that are gone (`GONE_AFTER_MS`), and their names: pods have a new one each time."""
@@ -161,13 +158,3 @@ class Group:
 
 def _leftovers(found: object, *, idle_ms: int) -> list[Leftover]:
     return [Leftover(each["message_id"], each["times_delivered"], idle_ms) for each in cast("Any", found)]
-
-
-def _key(entry_id: bytes) -> tuple[int, int]:
-    milliseconds, _, sequence = entry_id.partition(b"-")
-    return int(milliseconds), int(sequence)
-
-
-def _after(entry_id: bytes) -> tuple[int, int]:
-    milliseconds, sequence = _key(entry_id)
-    return milliseconds, sequence + 1

@@ -69,5 +69,7 @@ class Housekeeping:
                 try:
                     await self._client.bgrewriteaof()
                 except (NoPermissionError, ResponseError) as error:
+                    # One that is under way began before the last of these messages were done: it is asked for again.
                     _log.info("Redis does not rewrite its append-only file now", reason=str(error))
+                    return
             self._rewritten_messages = messages

@@ -1,15 +1,23 @@
-"""What a decoder process measures."""
+"""What a decoder process measures. docs/operating.md says of each what to do when it rises."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from core.backlog import Backlog
+from core.errors import Reason, Unavailable
 from decoder.batch import Batch
 from decoder.dead_letters import Kept
+from decoder.waiting import Waiting
 
 BATCH_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+"""From a write to a file to the time-out of a server that is away."""
 
 
 class DecoderMetrics:
@@ -26,23 +34,43 @@ class DecoderMetrics:
             "decoder_implausible_positions", "Positions marked as implausible.", registry=self.registry
         )
         # Features outside the campus: this number is all that is kept of them.
-        self.outside = Counter("decoder_outside", "Positions outside the campus.", registry=self.registry)
-        # Messages or features that could not be used; reason is one of core.errors.Reason.
+        self.outside = Counter("decoder_outside_positions", "Positions outside the campus.", registry=self.registry)
+        # Messages or features that could not be used; each reason is there from the start, so that a first one shows.
         self.dead = Counter("decoder_dead_letters", "Dead letters by reason.", ["reason"], registry=self.registry)
-        # From reading a batch of raw messages to its acknowledgement.
-        self.observe_seconds = Histogram("decoder_observe_seconds", "Seconds a batch took.", registry=self.registry)
-        # Positions handed to the document store and answered for, and how long the store took.
+        for reason in Reason:
+            self.dead.labels(reason.value)
+        # From reading a batch of raw messages to its acknowledgement, with the waits for Redis.
+        self.observe_seconds = Histogram(
+            "decoder_observe_seconds", "Seconds a batch took.", buckets=SECONDS, registry=self.registry
+        )
+        # Positions that the document store has answered for.
         self.archived = Counter("decoder_archived_positions", "Positions archived.", registry=self.registry)
-        self.archive_seconds = Histogram(
-            "decoder_archive_seconds", "Seconds the document store took for a batch.", registry=self.registry
-        )
-        # Windows written to the time-series store, and how long the store took.
+        # Windows that the time-series store has taken.
         self.rolled_up = Counter("decoder_rolled_up_windows", "Windows written.", registry=self.registry)
-        self.rollup_seconds = Histogram(
-            "decoder_rollup_seconds", "Seconds the time-series store took for a batch.", registry=self.registry
+        # Points that the time-series store will never take, most of them since they are older than it keeps any.
+        self.refused = Counter("decoder_refused_points", "Points refused for good.", registry=self.registry)
+        # Windows whose sets lapsed before they were written: a backfill recomputes them.
+        self.lapsed = Counter("decoder_lapsed_windows", "Windows lost until a backfill.", registry=self.registry)
+
+        # One attempt of a stage to use a store: `documents` or `timeseries`; waits between attempts are not part of it.
+        self.store_seconds = Histogram(
+            "decoder_store_seconds",
+            "Seconds until a store had answered, or was given up.",
+            ["store", "operation"],
+            buckets=SECONDS,
+            registry=self.registry,
         )
-        # Times that a stage had to wait because what it depends on did not answer.
+        # Those of them that ended with "not now".
+        self.store_failures = Counter(
+            "decoder_store_failures",
+            "Attempts that a store did not serve.",
+            ["store", "operation"],
+            registry=self.registry,
+        )
+        # Attempts of a stage that ended with "not now", of Redis and of stores alike.
         self.unavailable = Counter("decoder_unavailable", "Waits by stage.", ["stage"], registry=self.registry)
+        # 1 while a stage waits, else 0; partition is empty for a stage that has none. /readyz says for what.
+        self.waiting_now = Gauge("decoder_waiting", "Stages that wait.", ["stage", "partition"], registry=self.registry)
         # What a stage takes at once: stream entries, or windows.
         self.batch_entries = Histogram(
             "decoder_batch_entries", "Sizes of batches.", ["stage"], buckets=BATCH_SIZES, registry=self.registry
@@ -52,39 +80,55 @@ class DecoderMetrics:
 
         # From here on what Redis holds, see decoder/watch.py: the same from every process; absent, or NaN,
         # while Redis is away.
-        # Entries that a group has not finished: not delivered, and pending.
+        # Entries that a group has not finished: its lag (undelivered), and what its consumers have in hand (pending).
         self.backlog = Gauge(
             "decoder_backlog_entries", "Unfinished entries.", ["stream", "group", "state"], registry=self.registry
         )
         # Age of the oldest of them, by the clock of Redis; 0 where there is none.
         self.oldest = Gauge(
-            "decoder_oldest_entry_seconds", "Age of the oldest.", ["stream", "group"], registry=self.registry
+            "decoder_oldest_entry_age_seconds", "Age of the oldest.", ["stream", "group"], registry=self.registry
         )
         # Windows that have changed since they were last written to the time-series store.
         self.dirty_windows = Gauge("decoder_dirty_windows", "Windows to write.", registry=self.registry)
-        # Dead letters that can be looked at, and those that the cap (DEAD_LETTERS_MAX) has pushed out, ever.
+        # Dead letters that can be looked at.
         self.dead_kept = Gauge("decoder_dead_letters_kept", "Dead letters.", registry=self.registry)
-        self.dead_capped = Gauge("decoder_dead_letters_capped", "Dead letters pushed out.", registry=self.registry)
+        # Those that the cap (DEAD_LETTERS_MAX) has pushed out, ever.
+        self._pushed_out = _PushedOut()
+        self.registry.register(self._pushed_out)
 
         self.forget()
 
-        self._waiting: dict[str, str] = {}
+        self._waiting = Waiting()
 
     @property
     def waiting(self) -> str | None:
-        """What a stage waits for, as a sentence; None when none does."""
-        return "; ".join(f"{stage} waits: {reason}" for stage, reason in self._waiting.items()) or None
+        """What the stages wait for, as a sentence; None when none does."""
+        return self._waiting.sentence()
 
-    def waits(self, stage: str, reason: str) -> bool:
-        """Note that a stage waits; whether that is news."""
+    def waits(self, stage: str, partition: int | None, reason: str) -> bool:
+        """Note that a stage, or one partition of it, waits; whether that is news."""
         self.unavailable.labels(stage).inc()
-        news = stage not in self._waiting
-        self._waiting[stage] = reason
-        return news
+        self.waiting_now.labels(stage, _label(partition)).set(1)
+        return self._waiting.begins(stage, partition, reason)
 
-    def goes_on(self, stage: str) -> bool:
+    def goes_on(self, stage: str, partition: int | None) -> bool:
         """Note that a stage got its answer; whether it had been waiting."""
-        return self._waiting.pop(stage, None) is not None
+        ended = self._waiting.ends(stage, partition)
+        if ended:
+            self.waiting_now.labels(stage, _label(partition)).set(0)
+        return ended
+
+    @contextmanager
+    def asking(self, store: str, operation: str) -> Iterator[None]:
+        """Measure one attempt to use a store."""
+        started = perf_counter()
+        try:
+            yield
+        except Unavailable:
+            self.store_failures.labels(store, operation).inc()
+            raise
+        finally:
+            self.store_seconds.labels(store, operation).observe(perf_counter() - started)
 
     def count(self, batch: Batch) -> None:
         """Count a batch once its effects are in Redis."""
@@ -104,11 +148,28 @@ class DecoderMetrics:
             self.oldest.labels(*names).set(backlog.oldest_seconds or 0)
         self.dirty_windows.set(dirty_windows)
         self.dead_kept.set(letters.kept)
-        self.dead_capped.set(letters.capped)
+        self._pushed_out.ever = letters.capped
 
     def forget(self) -> None:
         """Show nothing of what Redis holds: it does not say."""
         for by_group in (self.backlog, self.oldest):
             by_group.clear()
-        for number in (self.dirty_windows, self.dead_kept, self.dead_capped):
+        for number in (self.dirty_windows, self.dead_kept):
             number.set(math.nan)
+        self._pushed_out.ever = None
+
+
+class _PushedOut(Collector):
+    """A counter that Redis keeps: it is told, not incremented, and absent where Redis does not say."""
+
+    ever: int | None = None
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily("decoder_dead_letters_capped", "Dead letters pushed out by newer ones.")
+        if self.ever is not None:
+            family.add_metric([], self.ever)
+        yield family
+
+
+def _label(partition: int | None) -> str:
+    return "" if partition is None else str(partition)

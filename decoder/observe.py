@@ -1,7 +1,9 @@
 """Stage 1: raw messages become presence, windows and positions."""
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from time import perf_counter
+from typing import TypeVar
 
 from core.clock import Clock
 from core.errors import Reason
@@ -12,6 +14,8 @@ from decoder.effects import Applied, Effects, StaleFence
 from decoder.group import Entry
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
+
+Answer = TypeVar("Answer")
 
 
 class Observer:
@@ -42,14 +46,17 @@ class Observer:
         while True:
             batch = self._decoder.decode(messages, malformed)
             try:
-                applied = await until_available("observe", self._metrics, partial(self._apply, batch, entry_ids))
+                applied = await self._until_available(partial(self._apply, batch, entry_ids))
             except StaleFence:
-                await until_available("observe", self._metrics, self._campus.refresh)
+                await self._until_available(self._campus.refresh)
             else:
                 break
         self._metrics.count(batch)
         self._metrics.implausible.inc(applied.implausible)
         self._metrics.observe_seconds.observe(perf_counter() - started)
+
+    async def _until_available(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        return await until_available("observe", self._metrics, ask, partition=self._partition)
 
     async def _apply(self, batch: Batch, entry_ids: list[bytes]) -> Applied:
         return await self._effects.apply(batch, partition=self._partition, entry_ids=entry_ids, now=self._clock())

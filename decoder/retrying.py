@@ -1,5 +1,6 @@
 """Waiting for what is away: with backoff and jitter, as long as it takes, and said once."""
 
+import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -10,6 +11,8 @@ from core.errors import Unavailable
 from decoder.metrics import DecoderMetrics
 
 WAIT_MAX_SECONDS = 10.0
+JITTER_SECONDS = 0.1
+"""Added to a wait that a dependency asked for (Retry-After); other waits have a jitter of up to a second."""
 Result = TypeVar("Result")
 
 _log = structlog.stdlib.get_logger("decoder")
@@ -18,23 +21,27 @@ _log = structlog.stdlib.get_logger("decoder")
 def _wait(error: Exception) -> bool | float:
     if not isinstance(error, Unavailable):
         return False
-    return True if error.retry_after is None else error.retry_after
+    # Whoever was told the same does not come back at the same moment; nor at once, where that is 0.
+    return True if error.retry_after is None else error.retry_after + random.uniform(0, JITTER_SECONDS)  # noqa: S311 - no secret
 
 
-async def until_available(stage: str, metrics: DecoderMetrics, work: Callable[[], Awaitable[Result]]) -> Result:
+async def until_available(
+    stage: str, metrics: DecoderMetrics, work: Callable[[], Awaitable[Result]], *, partition: int | None = None
+) -> Result:
     """The result of `work`, tried again whenever it raises Unavailable; cancel it to give up.
 
-    A wait that the dependency asked for (Retry-After) is honoured. `work` must be safe to do twice.
+    A wait that the dependency asked for (Retry-After) is honoured. `work` must be safe to do twice. `partition` is the
+    one that it is for, None for a stage without: each of them waits, and is said to wait, on its own.
     """
     async for attempt in stamina.retry_context(on=_wait, attempts=None, timeout=None, wait_max=WAIT_MAX_SECONDS):
         with attempt:
             try:
                 result = await work()
             except Unavailable as error:
-                if metrics.waits(stage, str(error)):
-                    _log.warning("stage waits", stage=stage, reason=str(error))
+                if metrics.waits(stage, partition, str(error)):
+                    _log.warning("stage waits", stage=stage, partition=partition, reason=str(error))
                 raise
-            if metrics.goes_on(stage):
-                _log.info("stage goes on", stage=stage)
+            if metrics.goes_on(stage, partition):
+                _log.info("stage goes on", stage=stage, partition=partition)
             return result
     raise AssertionError("retries without an end have ended")

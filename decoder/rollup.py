@@ -1,12 +1,12 @@
 """Stage 3: dirty windows become points of the occupancy series (docs/decisions/0007-rolling-up.md)."""
 
-from time import perf_counter
 from typing import Any, cast
 
 import structlog
 
+from core import streams
 from core.clock import Clock
-from core.errors import Unavailable
+from core.errors import Unanswered, Unavailable
 from core.redis import Redis, redis_errors
 from core.runtime import Stop, pause
 from decoder.effects import WINDOW_LIFE_MS, script
@@ -17,7 +17,7 @@ from timeseries import OccupancyPoint, OccupancyStore, Window, nominal_ms, store
 EVERY_SECONDS = 0.5
 """How long changes are gathered: a window that changes all the time is written twice a second."""
 LEASE_MS = 60_000
-"""How long a claimed window is left alone: longer than the store may take for a batch."""
+"""How long a claimed window is left alone: longer than the store may take, also for a batch that nobody waits for."""
 NOBODY = -1
 """No claim lasts until then: settling with it makes the windows due again."""
 CLOCKS_APART_MS = 3600 * 1000
@@ -32,6 +32,7 @@ class Rollup:
     def __init__(
         self, *, client: Redis, store: OccupancyStore, clock: Clock, metrics: DecoderMetrics, batch_size: int
     ) -> None:
+        self._client = client
         self._store = store
         self._clock = clock
         self._metrics = metrics
@@ -63,27 +64,45 @@ class Rollup:
             for member, devices in zip(members, claimed[1::2], strict=True)
             if devices
         ]
-        if len(points) < len(members):
-            _log.warning("windows lapsed before they were written", windows=len(members) - len(points))
-        started = perf_counter()
         try:
-            await self._store.write(await self._not_lowered(points, now))
+            await self._write(await self._not_lowered(points, now))
+        except Unanswered as error:
+            # The store may write these counts yet: nobody is to write newer ones before it has.
+            await self._leave_alone(members)
+            raise Unavailable(str(error), retry_after=LEASE_MS / 1000) from error
         except Unavailable:
             # Counts that are old by the time the store is back must not be written: they are claimed anew.
             await self._end_claim(members, NOBODY)
             raise
-        self._metrics.rollup_seconds.observe(perf_counter() - started)
         await self._end_claim(members, until)
-        self._metrics.rolled_up.inc(len(points))
+        self._metrics.batch_entries.labels("rollup").observe(len(members))
+        if len(points) < len(members):
+            lapsed = len(members) - len(points)
+            self._metrics.lapsed.inc(lapsed)
+            _log.warning("windows lapsed before they were written", windows=lapsed)
         return len(members)
+
+    async def _write(self, points: list[OccupancyPoint]) -> None:
+        before = self._store.refused
+        with self._metrics.asking("timeseries", "write"):
+            await self._store.write(points)
+        refused = self._store.refused - before
+        self._metrics.refused.inc(refused)
+        self._metrics.rolled_up.inc(len(points) - refused)
 
     async def _not_lowered(self, points: list[OccupancyPoint], now: int) -> list[OccupancyPoint]:
         """The points without those that hold fewer devices than the store has, where the set may have begun anew."""
         late = [point.window for point in points if _may_have_lapsed(point.window, now)]
         if not late:
             return points
-        stored = await stored_devices(self._store, late)
+        with self._metrics.asking("timeseries", "read"):
+            stored = await stored_devices(self._store, late)
         return [point for point in points if point.devices > stored.get(point.window, -1)]
+
+    async def _leave_alone(self, members: list[bytes]) -> None:
+        until = self._clock() + LEASE_MS
+        with redis_errors():
+            await self._client.zadd(streams.DIRTY_WINDOWS, dict.fromkeys(members, until), xx=True, gt=True)
 
     async def _end_claim(self, members: list[bytes], until: int) -> None:
         with redis_errors():

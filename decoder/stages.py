@@ -8,7 +8,7 @@ from core import streams
 from core.clock import Clock
 from core.redis import Redis
 from core.runtime import Stop
-from decoder.archive import Archiver
+from decoder.archive import Archiver, part_positions
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.consumer import Consumer, Work
@@ -20,6 +20,7 @@ from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from decoder.retrying import until_available
 from decoder.rollup import Rollup
+from decoder.samples import Samples
 from decoder.settings import Archive, DecoderSettings
 from decoder.watch import Watch
 from documents import DocumentStore, Retention
@@ -66,7 +67,8 @@ class Assembly:
                 clock=self._clock,
                 metrics=self._metrics,
             )
-            stages[f"observe-{partition}"] = self._consumer("observe", group, observer, settings.observe_batch).run
+            consumer = self._consumer("observe", partition, group, observer, settings.observe_batch)
+            stages[f"observe-{partition}"] = consumer.run
         stages["housekeeping"] = Housekeeping(
             client=self._client,
             zones=lambda: decoder.fence.zone_ids,
@@ -79,6 +81,7 @@ class Assembly:
     def archive(self, store: DocumentStore) -> Stages:
         """From positions to documents: one consumer for each partition."""
         stages: Stages = {}
+        samples = Samples()
         for partition in range(self._settings.partitions):
             group = self._group(streams.positions(partition), streams.ARCHIVE_GROUP)
             archiver = Archiver(
@@ -88,13 +91,17 @@ class Assembly:
                 clock=self._clock,
                 metrics=self._metrics,
                 dead_letters_max=self._settings.dead_letters_max,
+                samples=samples,
                 archive=self._settings.archive,
+                part=part_positions(self._settings.cloudant_writes_per_second),
+                partition=partition,
             )
-            consumer = self._consumer("archive", group, archiver, self._settings.archive_batch)
+            consumer = self._consumer("archive", partition, group, archiver, self._settings.archive_batch)
             if self._settings.archive is Archive.OFF:
                 stages[f"archive-{partition}"] = consumer.run
             else:
-                stages[f"archive-{partition}"] = self._after(store.setup, "archive", consumer.run)
+                setup = self._setup(store, "documents")
+                stages[f"archive-{partition}"] = self._after(setup, "archive", consumer.run, partition=partition)
         if self._settings.archive is not Archive.OFF or self._settings.documents_keep:
             retention = Retention(store=store, keep_ms=self._settings.documents_keep_ms, clock=self._clock)
             stages["retention"] = retention.run
@@ -109,7 +116,7 @@ class Assembly:
             metrics=self._metrics,
             batch_size=self._settings.rollup_batch,
         )
-        return {"rollup": self._after(store.setup, "rollup", rollup.run)}
+        return {"rollup": self._after(self._setup(store, "timeseries"), "rollup", rollup.run)}
 
     def _group(self, stream: str, group: str) -> Group:
         return Group(
@@ -120,7 +127,7 @@ class Assembly:
             claim_after_ms=int(self._settings.claim_after * 1000),
         )
 
-    def _consumer(self, stage: str, group: Group, work: Work, batch_size: int) -> Consumer:
+    def _consumer(self, stage: str, partition: int, group: Group, work: Work, batch_size: int) -> Consumer:
         return Consumer(
             stage=stage,
             group=group,
@@ -131,13 +138,26 @@ class Assembly:
             alone=self._alone,
             poison_after=self._settings.poison_after,
             dead_letters_max=self._settings.dead_letters_max,
+            partition=partition,
         )
 
+    def _setup(self, store: DocumentStore | OccupancyStore, name: str) -> Callable[[], Awaitable[None]]:
+        async def set_up() -> None:
+            with self._metrics.asking(name, "setup"):
+                await store.setup()
+
+        return set_up
+
     def _after(
-        self, setup: Callable[[], Awaitable[None]], stage: str, work: Callable[[Stop], Awaitable[None]]
+        self,
+        setup: Callable[[], Awaitable[None]],
+        stage: str,
+        work: Callable[[Stop], Awaitable[None]],
+        *,
+        partition: int | None = None,
     ) -> Callable[[Stop], Awaitable[None]]:
         async def set_up_and_work(stop: Stop) -> None:
-            await until_available(stage, self._metrics, setup)
+            await until_available(stage, self._metrics, setup, partition=partition)
             await work(stop)
 
         return set_up_and_work

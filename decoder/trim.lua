@@ -1,33 +1,41 @@
--- Cut off all entries of a stream that every one of its groups has acknowledged; never one that is still pending.
-local function before(a, b)
-    return a[1] < b[1] or (a[1] == b[1] and a[2] < b[2])
+-- Cut off all entries of a stream that every one of its groups has acknowledged, and no others. A script that
+-- acknowledges has this before its own text, so that an entry is acknowledged and gone at once, whatever dies.
+
+-- Ids are compared as texts, for a number of Lua is exact up to 2^53 only, and each half of an id goes up to 2^64.
+local function smaller(a, b)
+    return #a < #b or (#a == #b and a < b)
 end
 
-local function parsed(id)
-    local milliseconds, sequence = string.match(id, '(%d+)-(%d+)')
-    return {tonumber(milliseconds), tonumber(sequence)}
+local function before(a, b)
+    local a_time, a_number = string.match(a, '(%d+)-(%d+)')
+    local b_time, b_number = string.match(b, '(%d+)-(%d+)')
+    return smaller(a_time, b_time) or (a_time == b_time and smaller(a_number, b_number))
 end
 
 local function trim(stream)
-    local done
-    for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    local groups = redis.call('XINFO', 'GROUPS', stream)
+    local oldest
+    local function unfinished(id)
+        if not oldest or before(id, oldest) then
+            oldest = id
+        end
+    end
+    for _, group in ipairs(groups) do
         local info = {}
         for index = 1, #group, 2 do
             info[group[index]] = group[index + 1]
         end
-        local first = parsed(info['last-delivered-id'])
-        first[2] = first[2] + 1
         if info.pending > 0 then
-            local pending = parsed(redis.call('XPENDING', stream, info.name)[2])
-            if before(pending, first) then
-                first = pending
-            end
+            unfinished(redis.call('XPENDING', stream, info.name)[2])
         end
-        if not done or before(first, done) then
-            done = first
+        local undelivered = redis.call('XRANGE', stream, '(' .. info['last-delivered-id'], '+', 'COUNT', 1)[1]
+        if undelivered then
+            unfinished(undelivered[1])
         end
     end
-    if done then
-        redis.call('XTRIM', stream, 'MINID', string.format('%.0f-%.0f', done[1], done[2]))
+    if oldest then
+        redis.call('XTRIM', stream, 'MINID', oldest)
+    elseif #groups > 0 then -- where there is no group, nobody has read anything yet
+        redis.call('XTRIM', stream, 'MAXLEN', 0)
     end
 end

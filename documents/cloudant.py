@@ -9,7 +9,6 @@ called `positions-other`.
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import Any
 
 import msgspec
 
@@ -17,7 +16,7 @@ from core.clock import LATEST_MS, Clock, system_clock
 from core.errors import Unavailable
 from core.messages import Position
 from documents.couch import CouchServer
-from documents.database import Database
+from documents.database import Database, Row
 from documents.document import Document, Key, document_id, time_of, to_document
 from documents.merging import chained, merged, read_page
 from documents.months import month_after, month_end, month_of, month_start
@@ -32,8 +31,14 @@ PUTS = 4
 """Batches of one `put` under way at the same time."""
 OTHER = "other"
 
-# What a row of _bulk_docs may say that holds for this moment, and not for the document.
-_PASSING = {"internal_server_error", "service_unavailable", "timeout", "too_many_requests", "unknown_error"}
+CONFLICT = "conflict"
+"""What a row of _bulk_docs says of a document that is there already."""
+REFUSED = {"forbidden", "unauthorized", "doc_validation", "bad_request", "illegal_docid", "document_too_large"}
+"""What a row says of a document that will never be stored: what CouchDB's chttpd.erl has a 4xx for.
+
+All else holds for the moment. There is no list of that: where a node is away, the text is the name of an error of
+Erlang's, such as `nodedown`, `write_quorum_not_met` or just `error`.
+"""
 
 
 class CloudantStore:
@@ -52,15 +57,18 @@ class CloudantStore:
         self._months = months
         self._pace = pace
         self._clock = clock
+        self._setting_up = asyncio.Lock()
 
     async def setup(self) -> None:
         """Make the databases of this month and the next, and the indexes of all, where they are not there yet."""
-        existing = await self._existing()
-        present = month_of(self._clock())
-        for month in dict.fromkeys([*existing, present, month_after(present, 1)]):
-            database = self._of(month)
-            if month not in existing or not await database.is_complete():
-                await database.make()
+        # The stages of a process all begin with this: the first one makes what is missing, the others look.
+        async with self._setting_up:
+            existing = await self._existing()
+            present = month_of(self._clock())
+            for month in dict.fromkeys([*existing, present, month_after(present, 1)]):
+                database = self._of(month)
+                if month not in existing or not await database.is_complete():
+                    await database.make()
 
     async def put(self, positions: Sequence[Position], *, key: Key = document_id) -> int:
         """See `DocumentStore.put`; in batches, up to `PUTS` at a time."""
@@ -156,34 +164,29 @@ class CloudantStore:
         for documents in await self._server.in_thread(lambda: list(_encode(batch, key))):
             answers = {row.get("id"): row for row in await self._put_somewhere(month, documents)}
             for name in documents:
-                row = answers.get(name)
-                if row is None or row.get("error") in _PASSING:
-                    raise Unavailable(f"{self._server.name(self._prefix + month)} did not store all of a batch")
-                if "error" not in row:
+                row = answers.get(name, {"error": "no answer"})
+                if row.get("ok"):
                     new += 1
-                elif row["error"] != "conflict":
+                elif row.get("error") in REFUSED:
                     rejected[name] = f"{row['error']}: {row.get('reason')}"
+                elif row.get("error") != CONFLICT:
+                    where = self._server.name(self._prefix + month)
+                    raise Unavailable(f"{where} did not store all of a batch: {row.get('error')}")
         return new
 
-    async def _put_somewhere(self, month: str, documents: dict[str, bytes]) -> list[dict[str, Any]]:
+    async def _put_somewhere(self, month: str, documents: dict[str, bytes]) -> list[Row]:
         """The rows of the database of a month, made if need be, or of the one for months that are far away."""
         database = self._of(month)
-        rows = await self._paced(database, documents)
+        rows = await database.put(documents)
         if rows is None and not self._oldest() <= month <= month_after(month_of(self._clock()), 1):
             database = self._of(OTHER)
-            rows = await self._paced(database, documents)
+            rows = await database.put(documents)
         if rows is None:
             await database.make()
-            rows = await self._paced(database, documents)
+            rows = await database.put(documents)
         if rows is None:
             raise Unavailable(f"{self._server.name(database.name)} was made, and is not there")
         return rows
-
-    async def _paced(self, database: Database, documents: dict[str, bytes]) -> list[dict[str, Any]] | None:
-        if self._pace is None:
-            return await database.put(documents)
-        async with self._pace.writing(len(documents)):
-            return await database.put(documents)
 
     async def _existing(self) -> list[str]:
         """The months that have a database, in order; `OTHER` comes last."""
@@ -198,7 +201,7 @@ class CloudantStore:
         return month_after(month_of(self._clock()), 1 - self._months)
 
     def _of(self, month: str) -> Database:
-        return Database(self._server, self._prefix + month)
+        return Database(self._server, self._prefix + month, pace=self._pace)
 
 
 def _by_month(positions: Iterable[Position], most: int) -> Iterator[tuple[str, list[Position]]]:

@@ -18,10 +18,16 @@ from core.errors import BadSettings, Unavailable
 THREADS = 10
 """Requests at a time: the SDK is synchronous, and its pool keeps ten connections."""
 CONNECT_SECONDS = 3.0
-READ_SECONDS = 6.0
-"""How long an answer may take. A stop must wait for the request in hand, and has 10 s in all."""
+READ_SECONDS = 5.0
+"""How long an answer may take. A stop has 10 s in all: 4 of them for what is in hand, then a thread may still wait."""
 RETRY_AFTER_MAX_SECONDS = 3600.0
 
+_PAUSES = (
+    HTTPStatus.PAYMENT_REQUIRED,  # the room of a plan is full: until somebody pays, or drops something
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.PRECONDITION_FAILED,  # of CouchDB: a node is down, or in maintenance
+    HTTPStatus.TOO_MANY_REQUESTS,
+)
 _LOGIN = "CLOUDANT_USERNAME and CLOUDANT_PASSWORD, or CLOUDANT_APIKEY"
 
 Call = Callable[[CloudantV1], DetailedResponse]
@@ -32,12 +38,14 @@ class CouchServer:
     """One server, asked by at most `THREADS` requests at a time.
 
     Logs in as the SDK's own variables say (CLOUDANT_AUTH_TYPE and what belongs to it). Raises BadSettings where they
-    cannot work, or later, where the server refuses them.
+    cannot work, or where the server refuses them from the first. A login that has worked once and is refused later is
+    Unavailable: the counts need not stop because somebody took a key away.
     """
 
     def __init__(self, url: str) -> None:
         self._url = _checked(url)
         self._client = _client(self._url)
+        self._let_in = False
         self._executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="documents-cloudant")
 
     async def in_thread(self, work: Callable[[], Answer]) -> Answer:
@@ -72,7 +80,7 @@ class CouchServer:
         except ApiException as error:
             if error.status_code in expected:
                 return None
-            meaning = _meaning(error, self.name(database))
+            meaning = self._meaning(error, database)
             if meaning is None:
                 raise
             raise meaning from error
@@ -80,22 +88,25 @@ class CouchServer:
             raise Unavailable(f"{self.name(database)} does not answer: {type(error).__name__}") from error
         if not isinstance(answer, dict | list):
             raise Unavailable(f"{self.name(database)} answered, but not in JSON")
+        self._let_in = True
         return answer
 
-
-def _meaning(error: ApiException, name: str) -> BadSettings | Unavailable | None:
-    status = error.status_code
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return BadSettings(f"{_LOGIN}: {name} refuses it: {error}")
-    if status == HTTPStatus.NOT_FOUND:
-        return Unavailable(f"{name} or its indexes do not exist: python -m documents setup makes them")
-    # Cloudant answers 402 where the room of a plan is full: there is more of it once somebody pays, or drops something.
-    wants_a_pause = status in (HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.TOO_MANY_REQUESTS)
-    if wants_a_pause or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Unavailable(f"{name} answers {status}", retry_after=_retry_after(error.http_response))
-    if status < HTTPStatus.MULTIPLE_CHOICES:
-        return Unavailable(f"{name} broke its answer off")
-    return None
+    def _meaning(self, error: ApiException, database: str) -> BadSettings | Unavailable | None:
+        """What an answer means that is no success; None where the request itself was wrong."""
+        name, status, response = self.name(database), error.status_code, error.http_response
+        if status in _PAUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return Unavailable(f"{name} answers {status}", retry_after=_retry_after(response))
+        # IBM Cloud's tokens come from another server, which says 400 of a key that it does not know.
+        elsewhere = response is not None and urlsplit(response.url).hostname != urlsplit(self._url).hostname
+        unknown_key = elsewhere and status == HTTPStatus.BAD_REQUEST
+        if unknown_key or status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            message = f"{_LOGIN}: {name} refuses it: {error}"
+            return Unavailable(message) if self._let_in else BadSettings(message)
+        if status == HTTPStatus.NOT_FOUND:
+            return Unavailable(f"{name} or its indexes do not exist: python -m documents setup makes them")
+        if status < HTTPStatus.MULTIPLE_CHOICES:
+            return Unavailable(f"{name} broke its answer off")
+        return None
 
 
 def _checked(url: str) -> str:

@@ -2,9 +2,12 @@
 
 import io
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
+from ibm_cloud_sdk_core.api_exception import ApiException
 from ibm_cloud_sdk_core.detailed_response import DetailedResponse
 from ibmcloudant.cloudant_v1 import CloudantV1
 
@@ -12,18 +15,25 @@ from documents import indexes
 from documents.couch import CouchServer
 from documents.document import Document
 from documents.merging import Field, Source, candidates, fetched
+from documents.pace import Pace
 from documents.query import Mark, PositionQuery
 
 # Design documents (indexes) live among the others; their ids sort between these two.
 _DESIGN_FIRST, _DESIGN_END = "_design/", "_design0"
+_REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+"""What a server, or a proxy in front of it, says of a whole request when one document in it, or its size, is wrong."""
+
+Row = dict[str, Any]
+"""What _bulk_docs says of one document: its `id`, and `ok`, or `error` and `reason`."""
 
 
 class Database:
-    """A database by its name, whether it is there or not."""
+    """A database by its name, whether it is there or not; what is written keeps to `pace`."""
 
-    def __init__(self, server: CouchServer, name: str) -> None:
+    def __init__(self, server: CouchServer, name: str, *, pace: Pace | None = None) -> None:
         self.name = name
         self._server = server
+        self._pace = pace
 
     async def is_complete(self) -> bool:
         """Whether it is there with all its indexes: the view is made last."""
@@ -36,19 +46,39 @@ class Database:
         """Make it, and its indexes, where they are not there yet."""
         await self._ask(lambda client: client.put_database(self.name), HTTPStatus.PRECONDITION_FAILED)
         for field in indexes.MANGO:
-            await self._ask(lambda client, field=field: indexes.make_mango(client, self.name, field))  # type: ignore[misc]
-        await self._ask(lambda client: indexes.make_view(client, self.name), HTTPStatus.CONFLICT)
+            async with self._writing(1):
+                await self._ask(lambda client, field=field: indexes.make_mango(client, self.name, field))  # type: ignore[misc]
+        async with self._writing(1):
+            await self._ask(lambda client: indexes.make_view(client, self.name), HTTPStatus.CONFLICT)
 
     async def drop(self) -> None:
         """Delete it with all that is in it, if it is there."""
         await self._ask(lambda client: client.delete_database(self.name), HTTPStatus.NOT_FOUND)
 
-    async def put(self, documents: dict[str, bytes]) -> list[dict[str, Any]] | None:
-        """Write documents, by id as JSON; the server's row for each, None if the database is not there."""
+    async def put(self, documents: dict[str, bytes]) -> list[Row] | None:
+        """Write documents, by id as JSON; a row for each, None if the database is not there.
+
+        A request that is refused as a whole is tried in halves, so that the row which says so is of one document alone.
+        """
         body = b'{"docs":[' + b",".join(documents.values()) + b"]}"
-        rows: list[dict[str, Any]] | None = await self._ask(
-            lambda client: client.post_bulk_docs(self.name, io.BytesIO(body)), HTTPStatus.NOT_FOUND
-        )
+        try:
+            async with self._writing(len(documents)):
+                found: list[Row] | None = await self._ask(
+                    lambda client: client.post_bulk_docs(self.name, io.BytesIO(body)), HTTPStatus.NOT_FOUND
+                )
+                return found
+        except ApiException as error:
+            if error.status_code not in _REFUSED:
+                raise
+            if len(documents) == 1:
+                return [{"id": name, "error": "bad_request", "reason": error.message} for name in documents]
+        rest = iter(documents.items())
+        rows: list[Row] = []
+        for half in (dict(islice(rest, len(documents) // 2)), dict(rest)):
+            found = await self.put(half)
+            if found is None:
+                return None
+            rows += found
         return rows
 
     async def get(self, document_id: str) -> Document | None:
@@ -101,6 +131,9 @@ class Database:
         wanted = indexes.zone_query(zone, start=start, below=mark, count=count)
         rows = (await self._ask(lambda client: client.post_view(self.name, **wanted)))["rows"]
         return [_without_revision(row["doc"]) for row in rows if row["doc"] and row["id"] != mark.id][:count]
+
+    def _writing(self, documents: int) -> AbstractAsyncContextManager[None]:
+        return self._pace.writing(documents) if self._pace else nullcontext()
 
     async def _ask(self, call: Callable[[CloudantV1], DetailedResponse], *expected: HTTPStatus) -> Any:  # noqa: ANN401 - JSON of several shapes
         return await self._server.ask(self.name, call, *expected)

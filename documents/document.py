@@ -3,11 +3,12 @@
 import re
 import zlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from core.clock import format_rfc3339, parse_rfc3339
+from core.clock import parse_rfc3339
 from core.messages import Kind, Position
 from documents.tiles import TILE_CHARACTERS
 
@@ -20,7 +21,7 @@ Key = Callable[[Position], str]
 MINUTE_MS = 60_000
 
 _OPTIONAL = ("accuracy", "speed", "heading")
-_ID = re.compile(r"[^/]{1,200}-(\d{15})(?:-[0-9a-f]{8})?", re.ASCII)
+_ID = re.compile(r"[!-.0-~]{1,128}-(\d{15})(?:-[0-9a-f]{8})?", re.ASCII)
 
 
 def document_id(position: Position) -> str:
@@ -106,8 +107,9 @@ def from_document(document: Document) -> Position:
 
 def format_time(milliseconds: int) -> str:
     """RFC 3339 in UTC with three decimals, as documents have it."""
-    rest = milliseconds % 1000
-    return f"{format_rfc3339(milliseconds - rest).removesuffix('Z')}.{rest:03d}Z"
+    seconds, rest = divmod(milliseconds, 1000)
+    # Half the cost of a document where strftime makes it.
+    return f"{datetime.fromtimestamp(seconds, tz=UTC).isoformat()[:19]}.{rest:03d}Z"
 
 
 class _Point(msgspec.Struct):

@@ -1,12 +1,12 @@
 """Documents from several sources as one answer, the newest first, with little of it in memory."""
 
 import asyncio
-import heapq
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Literal
 
 from documents.document import Document
-from documents.query import Mark, Page, PositionQuery
+from documents.query import LIMIT_MAX, Mark, Page, PositionQuery
+from documents.tiles import tiles_of_box
 
 Source = AsyncIterator[Document]
 """Documents, the newest first."""
@@ -22,42 +22,45 @@ FETCH_MIN = 50
 
 
 async def fetched(fetch: Fetch, below: Mark, count: int) -> Source:
-    """All that a fetch gives, `count` of it in memory at a time."""
+    """All that a fetch gives, `count` of it in memory at first, then more: what matches may be far between."""
     while found := await fetch(below, count):
         for document in found:
             yield document
         if len(found) < count:
             return
         below = Mark.of(found[-1])
+        count = max(count, min(2 * count, LIMIT_MAX))
 
 
 def candidates(query: PositionQuery, count: int, source: Callable[[Field, str, int], Source]) -> Source:
-    """What the best index for a query leads to; `source` opens one entry of an index, so many documents at a time."""
-    if query.device:
+    """What the best index for a query leads to; `source` opens one entry of an index, so many documents at a time.
+
+    A campus has a few tiles and many zones, so an area comes last.
+    """
+    if query.device is not None:
         return source("device", query.device, count)
-    if query.zone and not (query.bbox or query.cells):
+    if query.zone is not None:
         return source("zone", query.zone, count)
-    tiles = sorted(query.tiles)
+    tiles = sorted(tiles_of_box(query.bbox)) if query.bbox else []
     share = max(count // max(len(tiles), 1), FETCH_MIN)
     return merged([source("tile", tile, share) for tile in tiles])
 
 
 async def merged(sources: Sequence[Source]) -> Source:
     """Several sources as one."""
-    heads: list[tuple[int, tuple[int, ...], int, Document]] = []
+    heads: dict[int, tuple[Mark, Document]] = {}
 
     async def advance(number: int) -> None:
+        heads.pop(number, None)
         document = await anext(sources[number], None)
         if document is not None:
-            mark = Mark.of(document)
-            # A heap gives the smallest: so times are negative, and ids with their characters turned over.
-            heapq.heappush(heads, (-mark.observed_at, _turned(mark.id), number, document))
+            heads[number] = Mark.of(document), document
 
     await asyncio.gather(*map(advance, range(len(sources))))
     while heads:
-        _, _, number, document = heapq.heappop(heads)
-        yield document
-        await advance(number)
+        newest = max(heads, key=lambda number: heads[number][0])
+        yield heads[newest][1]
+        await advance(newest)
 
 
 async def chained(sources: Sequence[Source]) -> Source:
@@ -80,8 +83,3 @@ async def read_page(source: Source, query: PositionQuery, limit: int) -> Page:
         if looked_at == LOOKED_AT_MAX:
             return Page(found, Mark.of(document).encode())
     return Page(found, None)
-
-
-def _turned(text: str) -> tuple[int, ...]:
-    # Of two texts of which one begins with the other, the longer one comes first.
-    return (*(-ord(character) for character in text), 1)

@@ -10,19 +10,20 @@ import msgspec
 
 from core.clock import EARLIEST_MS, LATEST_MS, parse_rfc3339
 from documents.document import Document, time_of
-from documents.tiles import BBox, tiles_of_box, tiles_of_cells
+from documents.tiles import BBox, tiles_of_box
 
 LIMIT_MAX = 1000
 """Documents of one page at the most."""
 CURSOR_MAX_CHARACTERS = 500
+NAME_MAX_BYTES = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionQuery:
     """Positions from `start` on and before `end` for which every condition that is given holds.
 
-    At least one of `zone`, `device`, `bbox` and `cells` is needed: each of them leads to an index. Raises ValueError
-    for what cannot be asked.
+    At least one of `zone`, `device` and `bbox` is needed: each of them leads to an index. Raises ValueError for what
+    cannot be asked.
     """
 
     start: int
@@ -34,34 +35,27 @@ class PositionQuery:
     """The device's hash, as documents have it."""
     bbox: BBox | None = None
     """West, south, east, north in degrees; the edges belong to it. It may not cross the 180th meridian."""
-    cells: tuple[str, ...] = ()
-    """Geohashes, of 5 characters or more, one of which holds the position: what covers a polygon, say."""
     contains: Callable[[float, float], bool] | None = None
-    """The exact answer for a polygon, by longitude and latitude. Beside `cells` or another condition."""
+    """Whether a polygon holds a place, by longitude and latitude; beside `bbox`, the box around the polygon."""
 
     def __post_init__(self) -> None:
         if self.start > self.end:
             raise ValueError("start is after end")
         if self.start < EARLIEST_MS or self.end > LATEST_MS:
             raise ValueError("start and end lie between the years 1970 and 9999")
-        if not (self.zone or self.device or self.bbox or self.cells):
+        if self.zone is None and self.device is None and self.bbox is None:
             raise ValueError("a query names a zone, a device, or an area")
+        for name in (self.zone, self.device):
+            # What is no text in UTF-8 is a ValueError, too.
+            if name is not None and not 1 <= len(name.encode()) <= NAME_MAX_BYTES:
+                raise ValueError(f"a zone or a device has a name of 1 to {NAME_MAX_BYTES} bytes")
         if self.bbox:
             west, south, east, north = self.bbox
             # Also false for what is not a number.
             if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):  # noqa: PLR2004 - degrees
                 raise ValueError("a box is west, south, east, north in degrees, west and south the smaller ones")
-        if not (self.device or self.zone):
-            _ = self.tiles
-
-    @property
-    def tiles(self) -> frozenset[str]:
-        """The tiles of the area, none if there is no area. Raises ValueError for one that is too large."""
-        of_box = tiles_of_box(self.bbox) if self.bbox else None
-        of_cells = tiles_of_cells(self.cells) if self.cells else None
-        if of_box is None or of_cells is None:
-            return of_box or of_cells or frozenset()
-        return of_box & of_cells
+            if self.zone is None and self.device is None:
+                tiles_of_box(self.bbox)
 
     def matches(self, document: Document) -> bool:
         """Whether every condition holds for a document."""
@@ -75,7 +69,6 @@ class PositionQuery:
             self.start <= parse_rfc3339(properties["observed_at"]) < self.end
             and (self.device is None or properties["device"] == self.device)
             and (self.zone is None or self.zone in properties["zones"])
-            and (not self.cells or properties["cell"].startswith(self.cells))
             and (self.contains is None or self.contains(longitude, latitude))
         )
 

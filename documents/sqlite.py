@@ -8,6 +8,7 @@ from typing import cast
 import msgspec
 
 from core.clock import LATEST_MS
+from core.errors import Unavailable
 from core.messages import Position
 from core.sqlite import SqliteFile
 from documents.document import Document, Key, document_id, from_document, to_document
@@ -46,6 +47,7 @@ _SCAN = (
     "SELECT id, observed_at, body FROM positions WHERE (observed_at, id) > (?, ?) AND observed_at < ? "
     "ORDER BY observed_at, id LIMIT ?"
 )
+_OVER = "SELECT id, observed_at, body FROM positions WHERE observed_at < ? ORDER BY observed_at LIMIT ?"
 # The file of an earlier version: documents by their id alone.
 _EARLIER = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'documents'"
 CHUNK = 1000
@@ -164,8 +166,7 @@ def _insert(connection: sqlite3.Connection, positions: Sequence[Position], key: 
 
 def _delete(connection: sqlite3.Connection, before: int) -> int:
     connection.execute("PRAGMA secure_delete = ON")
-    select = "SELECT id, observed_at, body FROM positions WHERE observed_at < ? ORDER BY observed_at LIMIT ?"
-    rows = connection.execute(select, (before, CHUNK)).fetchall()
+    rows = connection.execute(_OVER, (before, CHUNK)).fetchall()
     zones = [(zone, at, name) for name, at, body in rows for zone in _document(body)["properties"]["zones"]]
     connection.executemany("DELETE FROM zones WHERE zone = ? AND observed_at = ? AND id = ?", zones)
     connection.executemany("DELETE FROM positions WHERE id = ?", [(name,) for name, _, _ in rows])
@@ -176,11 +177,20 @@ def _take_over(connection: sqlite3.Connection) -> int:
     if not connection.execute(_EARLIER).fetchone()[0]:
         return 0
     rows = connection.execute("SELECT id, body FROM documents ORDER BY id LIMIT ?", (CHUNK,)).fetchall()
-    _insert(connection, [from_document(_document(body)) for _, body in rows])
+    for name, body in rows:
+        try:
+            _insert(connection, [from_document(_document(body))])
+        except ValueError as error:
+            told = f"the document {name!r} in its table `documents`, of an earlier version, is no position: {error}"
+            raise Unavailable(f"{_file_of(connection)} cannot be taken over: {told}") from error
     connection.executemany("DELETE FROM documents WHERE id = ?", [(name,) for name, _ in rows])
     if not rows:
         connection.execute("DROP TABLE documents")
     return len(rows)
+
+
+def _file_of(connection: sqlite3.Connection) -> str:
+    return str(connection.execute("PRAGMA database_list").fetchone()[2])
 
 
 def _document(body: str) -> Document:

@@ -28,21 +28,6 @@ def tiles_of_box(box: BBox) -> frozenset[str]:
     return frozenset(_name(column, row) for column, row in product(columns, rows))
 
 
-def tiles_of_cells(cells: tuple[str, ...]) -> frozenset[str]:
-    """The tiles that hold cells, or that cells hold. Raises ValueError where there are more than `TILES_MAX`."""
-    tiles: set[str] = set()
-    for cell in cells:
-        if not cell or set(cell) - set(_ALPHABET):
-            raise ValueError(f"{cell[:20]!r} is not a geohash")
-        missing = TILE_CHARACTERS - len(cell)
-        if missing > 1:
-            raise ValueError(f"the cell {cell} is too large: at least {TILE_CHARACTERS - 1} characters")
-        tiles.update(cell + last for last in _ALPHABET) if missing == 1 else tiles.add(cell[:TILE_CHARACTERS])
-        if len(tiles) > TILES_MAX:
-            raise ValueError(f"the area is too large: at most {TILES_MAX} tiles of about 1 km")
-    return frozenset(tiles)
-
-
 def _number(degrees: float, most: float) -> int:
     return min(max(int((degrees + most) / (2 * most) * _SIDE), 0), _SIDE - 1)
 

@@ -62,7 +62,7 @@ class Outcome:
     unreadable: int = 0
     """Documents that are not positions: left out."""
     refused: int = 0
-    """Points that the store did not keep, for they are older than it keeps any."""
+    """Points that the store will never take: as a rule, they are older than it keeps any."""
     tallies: dict[Width, Tally] = field(default_factory=lambda: {width: Tally() for width in Width})
 
 

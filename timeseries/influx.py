@@ -20,7 +20,7 @@ from influxdb_client.rest import ApiException
 
 from core.messages import Kind
 from timeseries.influx_buckets import bucket_name, make_buckets
-from timeseries.influx_errors import UNPROCESSABLE, influx_errors
+from timeseries.influx_errors import UNPROCESSABLE, influx_errors, said
 from timeseries.store import MAX_POINTS, MAX_SERIES, OccupancyPoint, checked_length, checked_series, checked_zone
 from timeseries.windows import Width, Window
 
@@ -58,7 +58,7 @@ SERIES_QUERY = """from(bucket: _bucket)
     |> limit(n: _most)
 """
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DROPPED = re.compile(r"dropped[ =](\d+)")
+_DROPPED = re.compile(r"dropped[ =](\d{1,9})\b", re.ASCII)
 
 _log = structlog.stdlib.get_logger("timeseries")
 
@@ -73,7 +73,7 @@ class InfluxOccupancyStore:
         self._token = token
         self._prefix = bucket_prefix
         self.refused = 0
-        """Points that InfluxDB would not take since this store was opened, for they are older than it keeps any."""
+        """Points that InfluxDB will never take, since this store was opened: as a rule, older than it keeps any."""
 
     async def __aenter__(self) -> Self:
         # The client must be made inside the event loop that it works in.
@@ -92,7 +92,8 @@ class InfluxOccupancyStore:
     async def write(self, points: Sequence[OccupancyPoint]) -> None:
         """Write points in batches. Raises Unavailable, and ValueError for a zone's id that is none.
 
-        Points older than the retention of their bucket are not kept: they are counted in `refused`, and logged.
+        Points that InfluxDB will never take, such as those older than the retention of their bucket, are counted in
+        `refused`, and logged; the others of their batch are stored.
         """
         lines: dict[Width, list[str]] = defaultdict(list)
         for point in points:
@@ -105,7 +106,7 @@ class InfluxOccupancyStore:
                 await self._write_batch(bucket_name(self._prefix, width), of_width[first : first + BATCH_POINTS])
 
     async def _write_batch(self, bucket: str, lines: list[str]) -> None:
-        with influx_errors():
+        with influx_errors(writing=True):
             try:
                 await self._client.write_api().write(
                     bucket=bucket,
@@ -113,13 +114,13 @@ class InfluxOccupancyStore:
                     write_precision=WritePrecision.MS,  # type: ignore[arg-type] # its members are texts, not of its type
                 )
             except ApiException as error:
-                if error.status != UNPROCESSABLE:
+                if not _partly_written(error):
                     raise
                 # The rest of the batch is stored. To send it again would be refused again, for ever.
                 dropped = _DROPPED.search(str(error.message))
-                refused = int(dropped[1]) if dropped else len(lines)
+                refused = min(int(dropped[1]), len(lines)) if dropped else len(lines)
                 self.refused += refused
-                _log.warning("points refused by InfluxDB", bucket=bucket, points=refused, answer=str(error.message))
+                _log.warning("points refused by InfluxDB", bucket=bucket, points=refused, answer=said(error))
 
     async def history(self, *, zone: str, kind: Kind, width: Width, start: int, end: int) -> list[OccupancyPoint]:
         """The points of the windows that begin in [start, end), as `OccupancyStore.history` says."""
@@ -165,6 +166,12 @@ class InfluxOccupancyStore:
             async with aclosing(records):
                 async for record in records:
                     yield record
+
+
+def _partly_written(error: ApiException) -> bool:
+    # 2.7 says 422. InfluxDB Cloud says 400, as for a request that is wrong, and 2.0 said 500, as if it were worth
+    # another attempt: https://github.com/influxdata/influxdb/issues/20359
+    return error.status == UNPROCESSABLE or "partial write" in str(error.message)
 
 
 def _representable(at_ms: int) -> int:

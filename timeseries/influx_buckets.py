@@ -13,7 +13,7 @@ from influxdb_client.service.buckets_service import BucketsService
 from influxdb_client.service.organizations_service import OrganizationsService
 
 from core.errors import BadSettings
-from timeseries.influx_errors import NOT_FOUND, REFUSED, UNPROCESSABLE, influx_errors
+from timeseries.influx_errors import NOT_FOUND, REFUSED, UNPROCESSABLE, influx_errors, said
 from timeseries.windows import Width
 
 DAY_SECONDS = 86_400
@@ -44,7 +44,7 @@ async def make_buckets(client: InfluxDBClientAsync, *, org: str, prefix: str) ->
             if error.status not in REFUSED:
                 raise
             raise BadSettings(
-                f"INFLUXDB_V2_TOKEN: InfluxDB refuses it: {error.message} (it must read and write buckets)"
+                f"INFLUXDB_V2_TOKEN: InfluxDB refuses it: {said(error)} (it must read and write buckets)"
             ) from error
 
 

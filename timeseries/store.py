@@ -27,7 +27,7 @@ class OccupancyStore(Protocol):
     """Occupancy over time. Every method raises `core.errors.Unavailable` where the store does not answer."""
 
     refused: int
-    """Points that were not kept since this store was opened, for they are older than the server keeps any."""
+    """Points that the server will never take, since this store was opened: as a rule, older than it keeps any."""
 
     async def setup(self) -> None:
         """Make what is missing: tables or buckets. It may be called again, and by several processes at once.
@@ -38,7 +38,8 @@ class OccupancyStore(Protocol):
     async def write(self, points: Sequence[OccupancyPoint]) -> None:
         """Write points, each in the place of what its window held before; of one window's points the last counts.
 
-        After Unavailable some may have been written: write all of them again. Raises ValueError, and writes nothing,
+        After Unavailable some may have been written: write all of them again. After Unanswered, which is one, they may
+        also be written later, in the place of newer ones: wait first. Raises ValueError, and writes nothing,
         where a zone's id is none.
         """
 

@@ -198,6 +198,17 @@ async def test_nothing_that_a_bucket_still_takes_is_refused(store: OccupancyStor
     assert store.refused == 0
 
 
+async def test_a_point_is_either_kept_or_refused(store: OccupancyStore) -> None:
+    """InfluxDB keeps 1m for a week. The others of the batch are stored."""
+    recent = system_clock() // HOUR * HOUR
+    old, new = point(NINE, width=Width.MINUTE), point(recent, width=Width.MINUTE)
+    await store.write([old, new, point()])
+    assert await history(store) == [point()]
+    found = await history(store, width=Width.MINUTE, start=NINE, end=recent + 1)
+    assert found == ([new] if store.refused else [old, new])
+    assert store.refused in {0, 1}
+
+
 async def test_setup_can_be_repeated_and_keeps_what_is_there(store: OccupancyStore) -> None:
     await store.write([point()])
     await asyncio.gather(store.setup(), store.setup())

@@ -10,28 +10,31 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import stamina.instrumentation
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from redis.asyncio import Redis
 
-import decoder.archive
 import decoder.retrying
 import documents
 import timeseries
 from core import streams
-from core.errors import Unavailable
+from core.errors import Reason, Unavailable
 from core.messages import Kind, Position, decode_positions, encode_positions
 from core.runtime import Stop
-from decoder.archive import Archiver
+from decoder.archive import Archiver, part_positions
 from decoder.group import Group
 from decoder.metrics import DecoderMetrics
+from decoder.samples import Samples
 from decoder.settings import Archive, DecoderSettings
 from decoder.stages import Assembly
-from documents import DocumentSettings, DocumentStore, document_id, from_document, sample_id
+from documents import DocumentSettings, DocumentStore, RejectedDocument, document_id, from_document, sample_id
+from documents.cloudant import CloudantStore
+from documents.document import Key
 from documents.sqlite import SQLiteStore
 from geofence import load_campus
 from tests.conftest import NOON, entries, eventually
-from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, position, raw
+from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, dead_letters, position, raw
 from timeseries import Width
 
 STREAM = streams.positions(0)
@@ -41,19 +44,23 @@ MakeArchiver = Callable[..., Archiver]
 class Recording:
     """A store in memory, which is away as often as it is told to be."""
 
-    def __init__(self, *, away: int = 0) -> None:
+    def __init__(self, *, away: int = 0, refuses: Callable[[str], bool] = lambda _: False) -> None:
         self.puts: list[list[str]] = []
         self.stored: set[str] = set()
         self._away = away
+        self._refuses = refuses
 
-    async def put(self, positions: Sequence[Position], *, key: Callable[[Position], str] = document_id) -> int:
+    async def put(self, positions: Sequence[Position], *, key: Key) -> int:
         if self._away:
             self._away -= 1
             raise Unavailable("a pause", retry_after=0.0)
         ids = list(map(key, positions))
         self.puts.append(ids)
         before = len(self.stored)
-        self.stored.update(ids)
+        refused = set(filter(self._refuses, ids))
+        self.stored.update(set(ids) - refused)
+        if refused:
+            raise RejectedDocument(dict.fromkeys(refused, "forbidden: " + "no " * 1000))
         return len(self.stored) - before
 
 
@@ -66,7 +73,7 @@ async def group(redis_client: Redis) -> Group:
 
 @pytest.fixture
 def archiver(redis_client: Redis, group: Group, metrics: DecoderMetrics) -> MakeArchiver:
-    def make(store: object, archive: Archive = Archive.EVERY) -> Archiver:
+    def make(store: object, archive: Archive = Archive.EVERY, **more: Any) -> Archiver:
         return Archiver(
             client=redis_client,
             group=group,
@@ -75,6 +82,7 @@ def archiver(redis_client: Redis, group: Group, metrics: DecoderMetrics) -> Make
             metrics=metrics,
             dead_letters_max=10,
             archive=archive,
+            **more,
         )
 
     return make
@@ -85,18 +93,21 @@ async def observed(client: Redis, *batches: list[Position]) -> None:
         await client.xadd(STREAM, {"d": encode_positions(batch)})
 
 
+def counted(metrics: DecoderMetrics, reason: Reason) -> float | None:
+    return metrics.registry.get_sample_value("decoder_dead_letters_total", {"reason": reason.value})
+
+
 async def pending(client: Redis) -> int:
     return int((await client.xpending(STREAM, streams.ARCHIVE_GROUP))["pending"])
 
 
 async def test_a_batch_is_written_in_parts_and_each_is_acknowledged_after_it_is_written(
-    redis_client: Redis, group: Group, archiver: MakeArchiver, monkeypatch: pytest.MonkeyPatch
+    redis_client: Redis, group: Group, archiver: MakeArchiver
 ) -> None:
-    monkeypatch.setattr(decoder.archive, "PART_POSITIONS", 10)
     left: list[int] = []
 
     class Looking(Recording):
-        async def put(self, positions: Sequence[Position], *, key: Callable[[Position], str] = document_id) -> int:
+        async def put(self, positions: Sequence[Position], *, key: Key) -> int:
             left.append(await pending(redis_client))
             return await super().put(positions, key=key)
 
@@ -104,7 +115,7 @@ async def test_a_batch_is_written_in_parts_and_each_is_acknowledged_after_it_is_
     await observed(redis_client, *([position(f"{n}-{i}", NOON) for i in range(size)] for n, size in enumerate(sizes)))
     store = Looking()
 
-    await archiver(store)(await group.read(10))
+    await archiver(store, part=10)(await group.read(10))
 
     assert [len(ids) for ids in store.puts] == [10, 2, 10, 10, 5, 1]
     assert left == [5, 5, 2, 2, 2, 1]
@@ -116,8 +127,8 @@ async def test_nothing_is_acknowledged_that_was_not_written(
     redis_client: Redis, group: Group, archiver: MakeArchiver
 ) -> None:
     class Broken:
-        async def put(self, positions: Sequence[Position]) -> int:
-            raise RuntimeError(f"a defect, with {len(positions)} positions")
+        async def put(self, positions: Sequence[Position], *, key: Key) -> int:
+            raise RuntimeError(f"a defect, with {list(map(key, positions))}")
 
     await observed(redis_client, [position("a", NOON)])
 
@@ -127,17 +138,133 @@ async def test_nothing_is_acknowledged_that_was_not_written(
     assert await pending(redis_client) == 1
 
 
-async def test_an_entry_with_marks_that_no_decoder_made_stops_nothing(
-    redis_client: Redis, group: Group, archiver: MakeArchiver
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"d": encode_positions([position("a", NOON)]), "i": b"7"},
+        {"d": encode_positions([position("a", NOON)]), "i": b"x"},
+        {"d": b"nonsense"},
+        {"e": b""},
+    ],
+)
+async def test_an_entry_that_no_decoder_made_becomes_a_dead_letter_and_stops_nothing(
+    redis_client: Redis, group: Group, archiver: MakeArchiver, metrics: DecoderMetrics, fields: dict[Any, Any]
 ) -> None:
-    await redis_client.xadd(STREAM, {"d": encode_positions([position("a", NOON)]), "i": b"7"})
     await observed(redis_client, [position("b", NOON)])
+    await redis_client.xadd(STREAM, fields)
+    await observed(redis_client, [position("c", NOON)])
     store = Recording()
 
     await archiver(store)(await group.read(10))
 
-    assert store.stored == {document_id(position("b", NOON))}
+    assert store.stored == {document_id(position(device, NOON)) for device in ("b", "c")}
     assert await pending(redis_client) == 0
+    assert [letter.reason for letter in await dead_letters(redis_client)] == [Reason.MALFORMED_ENTRY]
+    assert counted(metrics, Reason.MALFORMED_ENTRY) == 1
+
+
+async def test_documents_that_are_refused_become_dead_letters_once_and_all_others_are_stored(
+    redis_client: Redis, group: Group, archiver: MakeArchiver, metrics: DecoderMetrics
+) -> None:
+    positions = [position(f"{number}", NOON) for number in range(25)]
+    await observed(redis_client, positions)
+    refused = {document_id(positions[number]) for number in (3, 7, 20)}
+    store = Recording(refuses=refused.__contains__)
+
+    await archiver(store, part=10)(await group.read(10))
+
+    assert store.stored == {document_id(each) for each in positions} - refused
+    assert [len(ids) for ids in store.puts] == [10, 10, 5]
+    assert await pending(redis_client) == 0
+    letters = await dead_letters(redis_client)
+    assert [letter.reason for letter in letters] == [Reason.REJECTED_DOCUMENT] * 3
+    assert all(any(name in letter.detail for letter in letters) for name in refused)
+    assert all(letter.payload is None and len(letter.detail) < 350 for letter in letters)
+    assert counted(metrics, Reason.REJECTED_DOCUMENT) == 3
+    assert int(await redis_client.hget(streams.TOTALS, "dead:rejected_document") or 0) == 3
+    assert metrics.registry.get_sample_value("decoder_archived_positions_total") == 22
+
+
+async def test_a_sample_that_is_refused_is_not_taken_for_stored(
+    redis_client: Redis, group: Group, archiver: MakeArchiver
+) -> None:
+    store = Recording(refuses=lambda name: name.startswith("a") and len(store.puts) == 1)
+    sampling = archiver(store, Archive.SAMPLED)
+    for _ in range(2):
+        await observed(redis_client, [position("a", NOON), position("b", NOON)])
+        await sampling(await group.read(10))
+
+    assert store.puts[1] == [sample_id(position("a", NOON))]
+    assert store.stored == {sample_id(position(device, NOON)) for device in ("a", "b")}
+
+
+def test_a_part_takes_no_more_than_ten_seconds_of_a_plan() -> None:
+    assert [part_positions(writes) for writes in (None, 1, 10, 499, 501)] == [5000, 10, 100, 4990, 5000]
+
+
+class LitePlan:
+    """A server that stumbles: of so many documents, it takes them in hand and then does not answer."""
+
+    def __init__(self, *, stumbles_every: int) -> None:
+        self.stored: set[str] = set()
+        self.written = 0
+        self._stumbles_every = stumbles_every
+
+    async def put(self, positions: Sequence[Position], *, key: Key) -> int:
+        for each in positions:
+            self.written += 1
+            if self.written % self._stumbles_every == 0:
+                raise Unavailable("a timeout", retry_after=0.0)
+            self.stored.add(key(each))
+        return len(positions)
+
+
+async def test_a_slow_plan_with_a_server_that_stumbles_still_gets_through_its_backlog(
+    redis_client: Redis, group: Group, archiver: MakeArchiver
+) -> None:
+    positions = [position(f"{number}", NOON) for number in range(2000)]
+    await observed(redis_client, positions)
+    plan = LitePlan(stumbles_every=350)
+
+    await archiver(plan, part=part_positions(10))(await group.read(10))
+
+    assert len(plan.stored) == 2000
+    assert plan.written < 3000
+
+
+async def test_a_wait_that_the_server_asks_for_is_waited_for(
+    redis_client: Redis, group: Group, archiver: MakeArchiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(decoder.retrying, "WAIT_MAX_SECONDS", 0.01)
+    monkeypatch.setenv("CLOUDANT_AUTH_TYPE", "NOAUTH")
+    given_up = asyncio.Event()
+
+    def note(details: stamina.instrumentation.RetryDetails) -> None:
+        waits.append(details.wait_for)
+        given_up.set()
+
+    async def too_many(_: web.Request) -> web.Response:
+        return web.json_response({"error": "too_many_requests"}, status=429, headers={"Retry-After": "30"})
+
+    stamina.instrumentation.set_on_retry_hooks([note])
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", too_many)
+    try:
+        async with TestServer(app) as server:
+            store = CloudantStore(url=str(server.make_url("")), database="positions")
+            await observed(redis_client, [position("a", NOON)])
+            archiving = asyncio.ensure_future(archiver(store)(await group.read(10)))
+            await asyncio.wait_for(given_up.wait(), 10)
+            archiving.cancel()
+            store.close()
+    finally:
+        stamina.instrumentation.set_on_retry_hooks(None)
+
+    assert len(waits) == 1
+    # Not less, whatever the longest of our own waits is; and not everybody at the same moment.
+    assert 30 < waits[0] < 30.2
+    assert await pending(redis_client) == 1
 
 
 async def test_off_acknowledges_and_writes_nothing(redis_client: Redis, group: Group, archiver: MakeArchiver) -> None:
@@ -200,18 +327,36 @@ async def test_a_sample_that_was_written_is_not_sent_again(
 
 
 async def test_a_sample_that_is_forgotten_is_sent_again_and_memory_has_an_end(
-    redis_client: Redis, group: Group, archiver: MakeArchiver, monkeypatch: pytest.MonkeyPatch
+    redis_client: Redis, group: Group, archiver: MakeArchiver
 ) -> None:
-    monkeypatch.setattr(decoder.archive, "KNOWN_SAMPLES", 3)
     store = Recording()
-    sampling = archiver(store, Archive.SAMPLED)
-    for device in ("a", "b", "c", "d", "d", "a"):
+    samples = Samples(4)
+    # Two partitions of one process.
+    sampling = [archiver(store, Archive.SAMPLED, samples=samples) for _ in range(2)]
+    for number, device in enumerate(["a", "b", "c", "d", "a", "e", "d", "a"]):
         await observed(redis_client, [position(device, NOON)])
-        await sampling(await group.read(10))
-        assert len(sampling._known) <= 3
+        await sampling[number % 2](await group.read(10))
+        assert len(samples) <= 4
 
-    assert len(store.puts) == 5
-    assert len(store.stored) == 4
+    assert [ids[0][0] for ids in store.puts] == ["a", "b", "c", "d", "e", "a"]
+    assert len(store.stored) == 5
+
+
+async def test_months_that_were_over_are_dropped_while_the_stage_runs(redis_client: Redis, tmp_path: Path) -> None:
+    stop = Stop()
+    settings = DecoderSettings(data_dir=tmp_path, documents_keep="90d")
+    async with documents.open_store(settings) as store:
+        await store.setup()
+        await store.put([position("old", NOON - 200 * 86_400_000), position("new", NOON)])
+        assembly = Assembly(settings=settings, client=redis_client, clock=HandClock(), metrics=DecoderMetrics())
+        running = [asyncio.ensure_future(stage(stop)) for stage in assembly.archive(store).values()]
+
+        async def dropped() -> bool:
+            return [document["_id"] async for document in store.scan()] == [document_id(position("new", NOON))]
+
+        await eventually(dropped)
+        stop.set()
+        await asyncio.wait_for(asyncio.gather(*running), 10)
 
 
 # --- an outage --------------------------------------------------------------------------------------------------------

@@ -1,13 +1,19 @@
 import asyncio
 import base64
+import io
 import json
+import os
+import sys
+import tracemalloc
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from core import streams
@@ -15,9 +21,9 @@ from core.errors import Reason
 from core.messages import DeadLetter, RawMessage, Role
 from decoder import dead_letters
 from decoder.batch import BatchDecoder
-from decoder.dead_letters import Found, Which
+from decoder.dead_letters import Found, Kept, Which
 from decoder.dead_letters_command import app
-from decoder.dead_letters_output import described, escaped
+from decoder.dead_letters_output import as_json, described, escaped, row, show_table
 from decoder.effects import Effects
 from decoder.group import Group
 from tests.conftest import NOON, entries
@@ -25,6 +31,7 @@ from tests.decoder.conftest import LIBRARY
 
 BROKEN = base64.b64encode(b'{"type":')
 OUTSIDE = DeadLetter(Reason.BAD_PROPERTY, "speed is a word", "mobile-iotp", NOON + 1000, None)
+NONE = Kept(ever={}, kept=0, replayed=0, dropped=0)
 Run = Callable[..., Awaitable[Result]]
 
 
@@ -124,11 +131,65 @@ def test_a_payload_that_is_no_json_is_shown_as_it_is(payload: bytes | None, show
 
 @settings(max_examples=200)
 @given(st.binary(max_size=60), st.booleans(), st.text(max_size=20))
+@example(b'"\x7f\xc2\x9b"', True, "\x1b[2J\x7f\x9b\u202e\r\n[bold]")  # noqa: FBT003
 def test_no_letter_speaks_to_the_terminal(payload: bytes, encoded: bool, topic: str) -> None:  # noqa: FBT001
     sent = base64.b64encode(payload) if encoded else payload
-    for line in described(("1-0", DeadLetter(Reason.NOT_JSON, topic, topic, NOON, sent, user=topic))).split("\n"):
+    found = ("1-0", DeadLetter(Reason.NOT_JSON, topic, topic, NOON, sent, user=topic))
+    for line in described(found).split("\n"):
         assert line.isprintable()
     assert escaped(topic).isprintable()
+    assert as_json(found).isprintable()
+    assert as_json(found).isascii()
+    assert json.loads(as_json(found))["topic"] == topic
+    output = io.StringIO()
+    show_table(Console(file=output, width=400), [row(found)], NONE)
+    assert output.getvalue().replace("\n", "").isprintable()
+
+
+def test_what_the_terminal_cannot_write_does_not_end_the_list() -> None:
+    written = io.BytesIO()
+    output = io.TextIOWrapper(written, encoding="ascii")
+    show_table(
+        Console(file=output, width=400), [row(("1-0", DeadLetter(Reason.NOT_JSON, "", "Áras", NOON, None)))], NONE
+    )
+    output.flush()
+    assert rb"\xc1ras" in written.getvalue()
+
+
+def test_a_payload_that_is_laid_out_does_not_become_a_thousand_times_as_long() -> None:
+    deep = 900
+    nested = b"[" * deep + b"1" + b"]" * deep
+    wide = b"[" * deep + b",".join([b"1"] * 20_000) + b"]" * deep
+    assert "\n        [\n" in described(("1-0", letter(base64.b64encode(b"[[[[[1]]]]]"))))
+    for data in (nested, wide):
+        assert data.decode() in described(("1-0", letter(base64.b64encode(data))))
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+async def test_a_long_list_is_not_in_memory_as_a_whole(
+    redis_client: Redis, redis_server: str, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    for _ in range(8):
+        await buried(redis_client, *[letter(base64.b64encode(bytes(45_000)))] * 100)
+    monkeypatch.setenv("REDIS_URL", redis_server)
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:  # noqa: ASYNC230 - it never blocks
+        monkeypatch.setattr(sys, "stdout", nowhere)
+        tracemalloc.start()
+        try:
+            await asyncio.to_thread(app, ["list", "--limit", "800", *arguments], standalone_mode=False)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    # The payloads are 48 MB in all.
+    assert peak < 30_000_000
+
+
+async def test_a_table_has_a_limit_and_lines_have_a_greater_one(run: Run) -> None:
+    refused = await run("list", "--limit", "10001")
+    assert refused.exit_code == 2
+    assert "--json" in refused.stderr
+    assert (await run("list", "--limit", "1000000", "--json")).exit_code == 0
+    assert (await run("list", "--limit", "1000001", "--json")).exit_code == 2
 
 
 async def test_a_replayed_message_is_the_one_that_came(redis_client: Redis, run: Run) -> None:
@@ -247,11 +308,26 @@ async def test_what_cannot_be_meant_is_refused_and_explained(run: Run, arguments
     assert named in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("changed", "entry_id"),
+    [
+        ({"reason": "of tomorrow"}, "*"),
+        ({"received_at": 10**30}, "*"),
+        ({"received_at": "-1"}, "*"),
+        ({"received_at": "9" * 5000}, "*"),
+        ({"topic": b"\xff"}, "*"),
+        ({"role": "king", "payload": b""}, "*"),
+        ({"reason": "of tomorrow"}, "18446744073709551615-1"),
+    ],
+)
 async def test_an_entry_that_this_version_cannot_read_is_listed_and_can_be_dropped(
-    redis_client: Redis, run: Run
+    redis_client: Redis, run: Run, changed: dict[str, Any], entry_id: str
 ) -> None:
-    await redis_client.xadd(streams.DEAD, {"reason": "of tomorrow"})
+    fields: dict[Any, Any] = {**letter().encode(), **changed}
+    await redis_client.xadd(streams.DEAD, fields, id=entry_id)
     (entry_id,) = await kept_ids(redis_client)
     assert "malformed_entry" in (await run("list")).stdout
+    assert json.loads((await run("list", "--json")).stdout)["reason"] == "malformed_entry"
+    assert "malformed_entry" in (await run("show", entry_id)).stdout
     assert "0 replayed, 1 cannot be" in (await run("replay", "--all")).stdout
     assert (await run("drop", entry_id, "--yes")).stdout == "1 dropped\n"

@@ -134,6 +134,7 @@ async def test_an_entry_is_buried_once(redis_client: Redis, group_of: GroupOf) -
     assert await dead_letters(redis_client) == [letter]
     assert await redis_client.hgetall(streams.TOTALS) == {b"dead:poison": b"1"}
     assert not await group.own(5)
+    assert not await entries(redis_client, RAW)
 
 
 async def test_consumers_are_removed_when_they_are_gone_and_nothing_is_pending_for_them(
@@ -150,29 +151,34 @@ async def test_consumers_are_removed_when_they_are_gone_and_nothing_is_pending_f
     assert len(await group_of("holder").own(5)) == 1
 
 
-async def test_what_is_done_is_cut_off_and_what_is_pending_is_kept(redis_client: Redis, group_of: GroupOf) -> None:
+async def test_what_is_acknowledged_is_cut_off_at_once_and_what_is_pending_is_kept(
+    redis_client: Redis, group_of: GroupOf
+) -> None:
     group = group_of("a")
     await filled(redis_client, group, 5)
     read = await group.read(3)
     await group.acknowledge([read[0][0], read[2][0]])
-    await group.trim()
     # The second is pending, so it stays, and what came after it; the last two have not been read at all.
     assert [fields[b"n"] for fields in await entries(redis_client, RAW)] == [b"1", b"2", b"3", b"4"]
     await group.acknowledge([read[1][0]])
-    await group.trim()
     assert [fields[b"n"] for fields in await entries(redis_client, RAW)] == [b"3", b"4"]
     await group.acknowledge([entry_id for entry_id, _ in await group.read(10)])
-    await group.trim()
     assert not await entries(redis_client, RAW)
 
 
-async def test_a_second_group_keeps_what_it_has_not_read(redis_client: Redis, group_of: GroupOf) -> None:
+async def test_what_a_second_group_has_not_acknowledged_stays_until_it_has(
+    redis_client: Redis, group_of: GroupOf
+) -> None:
     group = group_of("a")
     await filled(redis_client, group, 2)
     await redis_client.xgroup_create(RAW, "statistics", id="0")
-    await group.acknowledge([entry_id for entry_id, _ in await group.read(10)])
-    await group.trim()
+    read = [entry_id for entry_id, _ in await group.read(10)]
+    await group.acknowledge(read)
     assert len(await entries(redis_client, RAW)) == 2
+    await redis_client.xreadgroup("statistics", "s", {RAW: ">"})
+    await redis_client.xack(RAW, "statistics", *read)
+    await group.trim()
+    assert not await entries(redis_client, RAW)
 
 
 async def test_a_redis_that_is_away_is_unavailable() -> None:
@@ -189,6 +195,7 @@ async def test_a_redis_that_is_away_is_unavailable() -> None:
             group.look(leftover),
             group.keep([b"1-0"]),
             group.bury(b"1-0", letter, 1),
+            group.acknowledge([b"1-0"]),
             group.trim(),
             group.dismiss(),
         ):

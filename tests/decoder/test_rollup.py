@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -7,14 +8,14 @@ from redis.asyncio import Redis
 
 from core import streams
 from core.clock import Clock
-from core.errors import Unavailable
+from core.errors import Unanswered, Unavailable
 from core.messages import Kind
 from decoder import retrying
 from decoder.batch import Batch
 from decoder.effects import WINDOW_LIFE_MS
 from decoder.metrics import DecoderMetrics
 from decoder.rollup import LEASE_MS, Rollup
-from tests.conftest import NOON
+from tests.conftest import NOON, eventually
 from tests.decoder.conftest import Apply, HandClock, position
 from tests.timeseries.live import everything
 from timeseries import (
@@ -125,6 +126,98 @@ async def test_a_claimed_window_is_left_alone_until_the_claim_lapses(
     assert await other.step() == len(Width)
 
 
+async def test_who_writes_after_its_claim_has_lapsed_does_not_have_the_last_word(
+    redis_client: Redis, apply: Apply, store: StubStore, clock: HandClock, metrics: DecoderMetrics
+) -> None:
+    """The older count is written after the newer one, by somebody who was very slow."""
+    await observed(apply, "a")
+    other = roller(redis_client, store, clock, metrics)
+
+    async def be_slow() -> None:
+        clock.now += LEASE_MS
+        await observed(apply, "b")
+        clock.now += 1
+        assert await other.step() == len(Width)
+        assert store.written[MINUTE] == 2
+        assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+
+    store.before = be_slow
+    await roller(redis_client, store, clock, metrics).step()
+    assert store.written[MINUTE] == 1
+    while await other.step():
+        pass
+    assert store.written[MINUTE] == 2
+    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+
+
+async def test_windows_of_a_write_without_an_answer_are_left_alone_for_it_may_happen_yet(
+    redis_client: Redis,
+    apply: Apply,
+    store: StubStore,
+    clock: HandClock,
+    metrics: DecoderMetrics,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("decoder.rollup.LEASE_MS", 200)
+    await observed(apply, "a")
+    other = roller(redis_client, store, clock, metrics)
+
+    async def no_answer() -> None:
+        await observed(apply, "b")
+        clock.now += 500  # the claim itself has lapsed by now
+        raise Unanswered("silence")
+
+    store.before = no_answer
+    task = asyncio.ensure_future(roller(redis_client, store, clock, metrics).step())
+
+    async def waits() -> bool:
+        return metrics.waiting == "rollup waits: silence"
+
+    await eventually(waits)
+    assert await other._attempt() == 0
+    assert metrics.waiting == "rollup waits: silence"
+    store.written[MINUTE] = 1  # the server gets to it
+    clock.now += 200
+    assert await task == len(Width)
+    assert store.written[MINUTE] == 2
+    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+
+
+async def test_what_becomes_of_windows_and_points_is_counted(
+    redis_client: Redis, apply: Apply, store: StubStore, clock: HandClock, metrics: DecoderMetrics
+) -> None:
+    await observed(apply, "a")
+    await redis_client.delete(streams.window(MINUTE))
+
+    async def away() -> None:
+        raise Unavailable("out for lunch", retry_after=0.001)
+
+    async def refuse_one() -> None:
+        store.refused += 1
+
+    store.before = away
+    rollup = roller(redis_client, store, clock, metrics)
+    assert await rollup.step() == len(Width)
+    store.before = refuse_one
+    await observed(apply, "b")
+    assert await rollup.step() == len(Width)
+
+    def value(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"decoder_{name}", labels)
+
+    # The minute lapsed, and was told once although there were two attempts; the other three were written, then all
+    # four, of which one was refused.
+    assert value("lapsed_windows_total") == 1
+    assert value("refused_points_total") == 1
+    assert value("rolled_up_windows_total") == 3 + 4 - 1
+    assert value("batch_entries_count", stage="rollup") == 2
+    assert value("batch_entries_sum", stage="rollup") == 2 * len(Width)
+    write = {"store": "timeseries", "operation": "write"}
+    assert value("store_seconds_count", **write) == 3
+    assert value("store_failures_total", **write) == 1
+    assert value("unavailable_total", stage="rollup") == 1
+
+
 async def test_a_store_that_is_away_delays_a_window_and_the_newest_count_is_written(
     redis_client: Redis,
     apply: Apply,
@@ -210,6 +303,8 @@ async def test_what_is_stored_is_read_once_for_each_zone_and_kind_and_width(
     while await roller(redis_client, store, clock, metrics).step():
         pass
     assert len(store.reads) == 3 * len(Width)
+    read = {"store": "timeseries", "operation": "read"}
+    assert metrics.registry.get_sample_value("decoder_store_seconds_count", read) == 1
     assert ("library", Kind.CAR, Width.MINUTE, old, old + 9 * 60_000 + 1) in store.reads
 
 

@@ -8,11 +8,27 @@ from redis.asyncio import Redis
 from core import streams
 from decoder.batch import BatchDecoder
 from decoder.devices import DeviceHasher
+from documents.document import document_id
 from geofence import Geofence
 from tests.conftest import NOON
 from tests.decoder.conftest import LIBRARY, Apply, raw
 
 MINUTE = 60_000
+
+
+def test_a_position_that_is_sent_again_after_a_rotation_is_another_document_of_another_device(fence: Geofence) -> None:
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Point", "coordinates": list(LIBRARY)},
+        "properties": {"device_id": "my-phone", "timestamp": NOON},
+    }
+    message = raw(base64.b64encode(json.dumps(feature).encode()))
+    before, again, after = (
+        BatchDecoder(fence=fence, hasher=DeviceHasher(key)).decode([message]).positions[0]
+        for key in (b"a" * 32, b"a" * 32, b"b" * 32)
+    )
+    assert document_id(before) == document_id(again) != document_id(after)
+    assert before.device != after.device
 
 
 async def test_a_window_that_spans_a_rotation_counts_a_device_twice_and_presence_does_too(

@@ -16,6 +16,6 @@ def position(number: int = 0, **changes: Any) -> Position:
         "longitude": -8.5701,
         "latitude": 52.6741,
         "zones": ("campus", "car-park-west"),
-        "cell": "gc6x3p2q",
+        "cell": "gc3gsvp2",
     }
     return Position(**fields | changes)

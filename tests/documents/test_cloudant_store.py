@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 import documents.cloudant
 import documents.couch
 from core.errors import BadSettings, Unavailable
-from documents.cloudant import CloudantStore
+from documents.cloudant import REFUSED, CloudantStore
 from documents.document import document_id
 from documents.pace import Pace
 from documents.query import PositionQuery
@@ -161,14 +161,74 @@ async def test_rows_that_are_refused_are_named_and_all_the_others_are_stored() -
     assert len(stored) == 1198
 
 
-@pytest.mark.parametrize("row", [None, "internal_server_error", "timeout", "too_many_requests"])
-async def test_a_row_that_is_missing_or_failed_for_now_is_unavailable(row: str | None) -> None:
+@pytest.mark.parametrize(
+    "row",
+    [
+        {},
+        {"error": None},
+        {"error": "error", "reason": "internal_server_error"},
+        {"error": "timeout"},
+        {"error": "service unavailable"},
+        {"error": "nodedown"},
+        {"error": "write_quorum_not_met"},
+        {"error": "too_many_requests"},
+        {"error": "what a later version calls it"},
+    ],
+)
+async def test_a_row_that_is_missing_or_failed_for_now_is_unavailable(row: dict[str, Any]) -> None:
     one, two = (document_id(position(number)) for number in (1, 2))
-    answers = rows({"id": one, "ok": True}, *([{"id": two, "error": row}] if row else []))
+    answers = rows({"id": one, "ok": True}, *([{"id": two} | row] if row else []))
 
     async with store_behind(answers) as store:
-        with pytest.raises(Unavailable, match="did not store all"):
+        with pytest.raises(Unavailable, match=f"did not store all of a batch: {row.get('error', 'no answer')}"):
             await store.put([position(1), position(2)])
+
+
+@pytest.mark.parametrize("error", sorted(REFUSED))
+async def test_a_row_that_says_never_is_no_reason_to_try_again(error: str) -> None:
+    (name,) = (document_id(position()),)
+
+    async with store_behind(rows({"id": name, "error": error, "reason": "because"})) as store:
+        with pytest.raises(RejectedDocument) as rejected:
+            await store.put([position()])
+
+    assert rejected.value.reasons == {name: f"{error}: because"}
+
+
+@pytest.mark.parametrize("status", [400, 413])
+async def test_a_request_that_is_refused_for_one_document_names_it_and_stores_the_others(status: int) -> None:
+    refused = {document_id(position(number)) for number in (3, 40)}
+    stored: list[str] = []
+
+    async def strict(request: web.Request) -> web.Response:
+        ids = [each["_id"] for each in (await request.json())["docs"]]
+        if refused & set(ids):
+            return web.json_response({"error": "document_too_large", "reason": "so it is"}, status=status)
+        stored.extend(ids)
+        return web.json_response([{"id": name, "ok": True} for name in ids], status=201)
+
+    async with store_behind(strict) as store:
+        with pytest.raises(RejectedDocument, match="so it is") as rejected:
+            await store.put([position(number) for number in range(50)])
+
+    assert rejected.value.reasons.keys() == refused
+    assert sorted(stored) == sorted({document_id(position(number)) for number in range(50)} - refused)
+
+
+async def test_a_proxy_that_takes_small_requests_only_is_sent_small_ones() -> None:
+    stored: set[str] = set()
+
+    async def small(request: web.Request) -> web.Response:
+        body = await request.json()
+        if len(await request.read()) > 10_000:
+            return web.Response(status=413, text="<html>413 Request Entity Too Large")
+        stored.update(each["_id"] for each in body["docs"])
+        return await accept(request)
+
+    async with store_behind(small) as store:
+        assert await store.put([position(number) for number in range(300)]) == 300
+
+    assert len(stored) == 300
 
 
 async def test_a_request_has_500_documents_and_five_megabytes_at_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,9 +327,10 @@ async def test_other_databases_are_left_alone() -> None:
     assert asked == [("POST", "/positions-2025-01/_all_docs"), ("DELETE", "/positions-2025-01")]
 
 
-async def test_a_plan_that_is_full_is_waited_for() -> None:
-    async with store_behind(answering(402, error="payment_required", reason="quota")) as store:
-        with pytest.raises(Unavailable, match="answers 402"):
+@pytest.mark.parametrize(("status", "error"), [(402, "payment_required"), (408, "request_timeout"), (412, "nodedown")])
+async def test_a_plan_that_is_full_or_a_node_that_is_down_is_waited_for(status: int, error: str) -> None:
+    async with store_behind(answering(status, error=error, reason="quota")) as store:
+        with pytest.raises(Unavailable, match=f"answers {status}"):
             await store.put([position()])
 
 
@@ -312,12 +373,17 @@ async def test_after_an_error_nothing_more_is_sent() -> None:
 
 
 class LitePlan:
-    """A server that takes ten writes in any second of a clock that only waiting moves on."""
+    """A server that takes ten writes in any second of a clock that only waiting moves on.
+
+    A design document, which is an index, is a write as well.
+    """
 
     def __init__(self) -> None:
+        self.databases: set[str] = set()
+        self.designs: set[str] = set()
         self.now = 0.0
         self.writes: list[tuple[float, int]] = []
-        self.refused = 0
+        self.taken = self.refused = 0
         self.stored: set[str] = set()
 
     async def sleep(self, seconds: float) -> None:
@@ -325,7 +391,21 @@ class LitePlan:
         self.now += seconds
 
     async def answer(self, request: web.Request) -> web.Response:
-        ids = {each["_id"] for each in (await request.json())["docs"]}
+        if request.path == "/_all_dbs":
+            return web.json_response(sorted(self.databases))
+        database, _, rest = request.path.strip("/").partition("/")
+        if request.method == "GET":
+            return web.json_response({}, status=200 if request.path in self.designs else 404)
+        if not rest:
+            self.databases.add(database)
+            return web.json_response({"ok": True}, status=201)
+        body = await request.json()
+        if rest == "_bulk_docs":
+            return self._write({each["_id"] for each in body["docs"]})
+        self.designs.add(request.path)
+        return self._write({f"{database} {body.get('ddoc')}"})
+
+    def _write(self, ids: set[str]) -> web.Response:
         self.now += 0.05  # on its way
         self.writes = [(at, count) for at, count in self.writes if at > self.now - 1]
         self.writes.append((self.now, len(ids)))
@@ -333,6 +413,7 @@ class LitePlan:
             self.refused += 1
             return web.json_response({"error": "too_many_requests"}, status=429)
         self.stored |= ids
+        self.taken += len(ids)
         self.now += 0.1  # on the way back
         return web.json_response([{"id": name, "ok": True} for name in ids], status=201)
 
@@ -351,6 +432,19 @@ async def test_a_lite_plan_of_ten_writes_a_second_works_without_an_error_only_sl
     assert sum(news) == len(plan.stored) == 104
     assert plan.refused == 0
     assert 10 < plan.now < 25
+
+
+async def test_a_lite_plan_is_kept_to_when_databases_and_indexes_are_made_too() -> None:
+    plan = LitePlan()
+    pace = Pace(10, now=lambda: plan.now, sleep=plan.sleep)
+
+    async with store_behind(plan.answer, pace=pace) as store:
+        # As the stages of several partitions begin: all at once.
+        await asyncio.gather(*(store.setup() for _ in range(5)), store.put([position(each) for each in range(20)]))
+
+    assert plan.databases == {"positions-2026-03", "positions-2026-04"}
+    assert len(plan.stored) == plan.taken == 20 + 6
+    assert plan.refused == 0
 
 
 async def test_without_a_pace_the_same_server_refuses() -> None:
@@ -408,6 +502,43 @@ async def test_a_login_that_is_refused_names_the_variables(status: int) -> None:
     async with store_behind(answering(status, error="unauthorized", reason="Name or password is wrong.")) as store:
         with pytest.raises(BadSettings, match=r"CLOUDANT_USERNAME and CLOUDANT_PASSWORD.*Name or password is wrong"):
             await store.setup()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_login_that_worked_and_is_refused_later_is_waited_for(status: int) -> None:
+    taken_away = False
+
+    async def handler(request: web.Request) -> web.Response:
+        if taken_away:
+            return web.json_response({"error": "unauthorized", "reason": "The key is gone."}, status=status)
+        return await accept(request)
+
+    async with store_behind(handler) as store:
+        await store.put([position(1)])
+        taken_away = True
+        for _ in range(2):
+            with pytest.raises(Unavailable, match=r"CLOUDANT_APIKEY.*The key is gone"):
+                await store.put([position(2)])
+        taken_away = False
+        assert await store.put([position(2)]) == 1
+
+
+async def test_a_key_that_ibm_cloud_does_not_know_names_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDANT_AUTH_TYPE", "IAM")
+    monkeypatch.setenv("CLOUDANT_APIKEY", "a secret")
+
+    async def iam(request: web.Request) -> web.Response:
+        assert request.path == "/identity/token"
+        return web.json_response({"errorMessage": "Provided API key could not be found"}, status=400)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", iam)
+    async with TestServer(app) as server, TestServer(web.Application(), host="127.0.0.2") as cloudant:
+        monkeypatch.setenv("CLOUDANT_AUTH_URL", str(server.make_url("")).rstrip("/"))
+        store = CloudantStore(url=str(cloudant.make_url("")), database="positions")
+        with pytest.raises(BadSettings, match=r"CLOUDANT_APIKEY.*could not be found"):
+            await store.setup()
+        store.close()
 
 
 @pytest.mark.parametrize("url", ["", "localhost:5984", "ftp://localhost", "http://", "{https://host}"])

@@ -49,8 +49,8 @@ def test_a_document_is_a_geojson_feature_with_longitude_first() -> None:
             "observed_at": "2026-03-01T12:00:00.007Z",
             "received_at": "2026-03-01T12:00:01.500Z",
             "zones": ["campus", "car-park-west"],
-            "cell": "gc6x3p2q",
-            "tile": "gc6x3p",
+            "cell": "gc3gsvp2",
+            "tile": "gc3gsv",
             "speed": 0.0,
         },
     }

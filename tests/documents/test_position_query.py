@@ -1,3 +1,4 @@
+import base64
 import math
 from typing import Any
 
@@ -8,9 +9,10 @@ from hypothesis import strategies as st
 
 from core.clock import EARLIEST_MS, LATEST_MS
 from documents import PositionQuery, to_document
-from documents.merging import LOOKED_AT_MAX, Source, read_page
-from documents.query import Mark, checked_limit
-from documents.tiles import TILES_MAX, tiles_of_box, tiles_of_cells
+from documents.document import Document
+from documents.merging import LOOKED_AT_MAX, Source, fetched, read_page
+from documents.query import LIMIT_MAX, Mark, checked_limit
+from documents.tiles import tiles_of_box
 from geofence import cell
 from tests.conftest import NOON
 from tests.documents.positions import position
@@ -67,6 +69,14 @@ def test_a_cursor_that_is_well_made_of_nonsense_is_a_value_error(mark: Any) -> N
         Mark.decode("A" * 100_000)
 
 
+def test_a_cursor_in_another_spelling_is_a_value_error() -> None:
+    text = base64.urlsafe_b64encode(b'[5, "a-000000000000005"]').decode()
+    with pytest.raises(ValueError, match="cursor"):
+        Mark.decode(text)
+    with pytest.raises(ValueError, match="cursor"):
+        Mark.decode(Mark(5, "a-000000000000005").encode() + "=")
+
+
 @pytest.mark.parametrize("limit", [0, -1, 1001, 10**30])
 def test_a_limit_is_1_to_1000(limit: int) -> None:
     with pytest.raises(ValueError, match="1 to 1000"):
@@ -87,10 +97,10 @@ def test_a_limit_is_1_to_1000(limit: int) -> None:
         ({"bbox": (math.nan, 0.0, 1.0, 1.0)}, "west"),
         ({"bbox": (0.0, 0.0, math.inf, 1.0)}, "west"),
         ({"bbox": (-180.0, -90.0, 180.0, 90.0), "zone": None}, "too large"),
-        ({"cells": ("gc6",), "zone": None}, "too large"),
-        ({"cells": ("gc6x3", "gc6x4", "gc6x5"), "zone": None}, "too large"),
-        ({"cells": ("",), "zone": None}, "geohash"),
-        ({"cells": ("ailo12",), "zone": None}, "geohash"),
+        ({"zone": ""}, "1 to 500 bytes"),
+        ({"zone": "é" * 251}, "1 to 500 bytes"),
+        ({"device": ""}, "1 to 500 bytes"),
+        ({"device": "\udcff"}, "surrogates not allowed"),
     ],
 )
 def test_what_cannot_be_asked_is_a_value_error(conditions: dict[str, Any], message: str) -> None:
@@ -115,17 +125,11 @@ def test_every_place_in_a_box_is_in_one_of_its_tiles(
     assert len(tiles) <= 16
 
 
-def test_cells_of_any_length_from_5_lead_to_their_tiles() -> None:
-    assert tiles_of_cells(("gc6x3p2q", "gc6x3p2r", "gc6x3q")) == {"gc6x3p", "gc6x3q"}
-    assert len(tiles_of_cells(("gc6x3",))) == 32
-    assert len(tiles_of_cells(("gc6x3", "gc6x4"))) == TILES_MAX
+def test_an_area_of_any_size_narrows_down_what_an_index_by_zone_or_device_leads_to() -> None:
+    world = (-180.0, -90.0, 180.0, 90.0)
 
-
-def test_a_box_and_cells_together_have_the_tiles_that_both_have() -> None:
-    inside = query(zone=None, bbox=(-8.58, 52.67, -8.57, 52.68), cells=("gc3gs", "u0000"))
-    assert inside.tiles
-    assert all(tile.startswith("gc3gs") for tile in inside.tiles)
-    assert query(zone=None, bbox=(-8.58, 52.67, -8.57, 52.68), cells=("u00000",)).tiles == frozenset()
+    assert query(bbox=world).matches(to_document(position(0, observed_at=NOON - 1)))
+    assert query(bbox=world, zone=None, device="d").bbox == world
 
 
 async def test_a_page_looks_at_no_more_than_its_share_and_says_where_to_go_on() -> None:
@@ -143,6 +147,20 @@ async def test_a_page_looks_at_no_more_than_its_share_and_says_where_to_go_on() 
     assert page.cursor
     assert looked_at == LOOKED_AT_MAX
     assert Mark.decode(page.cursor).observed_at == NOON - LOOKED_AT_MAX
+
+
+async def test_what_matches_nothing_is_fetched_in_growing_parts_of_a_bounded_size() -> None:
+    asked: list[int] = []
+
+    async def fetch(below: Mark, count: int) -> list[Document]:
+        asked.append(count)
+        return [to_document(position(1, observed_at=below.observed_at - 1 - number)) for number in range(count)]
+
+    page = await read_page(fetched(fetch, Mark(NOON, ""), 2), query(zone="nowhere"), 1)
+
+    assert page.documents == []
+    assert len(asked) < 25
+    assert max(asked) == LIMIT_MAX
 
 
 def test_a_mark_is_json_of_two_members() -> None:

@@ -64,6 +64,23 @@ async def test_a_store_that_is_away_is_asked_again_sooner(monkeypatch: pytest.Mo
     assert store.dropped_before == [NOON - DAY]
 
 
+async def test_it_is_done_again_every_day_by_the_time_that_it_is_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, stop, store = NOON, Stop(), Asked(Stop())
+
+    async def a_day_passes(seconds: float, _: Stop) -> None:
+        nonlocal now
+        assert seconds == 86_400
+        now += DAY
+        if len(store.dropped_before) == 3:
+            stop.set()
+
+    monkeypatch.setattr(documents.retention, "pause", a_day_passes)
+    await Retention(store=cast("DocumentStore", store), keep_ms=DAY, clock=lambda: now).run(stop)
+
+    assert store.setups == 3
+    assert store.dropped_before == [NOON - DAY, NOON, NOON + DAY]
+
+
 @pytest.mark.parametrize(("text", "days"), [("1d", 1), ("90d", 90), ("36500d", 36_500)])
 def test_how_long_is_a_number_of_days(text: str, days: int) -> None:
     assert parse_keep(text) == days * DAY

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 import documents.sqlite
+from core.errors import Unavailable
 from documents.document import document_id, to_document
 from documents.merging import Field
 from documents.query import PositionQuery
-from documents.sqlite import _FIND, SQLiteStore
+from documents.sqlite import _FIND, _OVER, _SCAN, SQLiteStore
 from tests.conftest import NOON
 from tests.documents.positions import position
 
@@ -28,6 +29,27 @@ async def main():
     first = int(sys.argv[2])
     for start in range(first, first + 200, 10):
         assert await store.put([position(number) for number in range(start, start + 10)]) == 10
+    await store.close()
+
+asyncio.run(main())
+"""
+READER = """
+import asyncio, sys
+from pathlib import Path
+from documents.query import PositionQuery
+from documents.sqlite import SQLiteStore
+from tests.conftest import NOON
+
+async def main():
+    store = SQLiteStore(Path(sys.argv[1]))
+    query = PositionQuery(start=NOON, end=NOON + 1000, zone="campus")
+    found = []
+    while len(found) < int(sys.argv[2]):
+        page = await store.find(query, limit=1000)
+        assert len(page.documents) >= len(found) and len(page.documents) % 10 == 0
+        found = page.documents
+        times = [document["properties"]["observed_at"] for document in found]
+        assert times == sorted(times, reverse=True)
     await store.close()
 
 asyncio.run(main())
@@ -48,16 +70,16 @@ async def store(file: Path) -> AsyncIterator[SQLiteStore]:
 
 
 async def test_several_processes_write_and_read_at_the_same_time(store: SQLiteStore, file: Path) -> None:
-    writers = [
-        await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, file, str(first), cwd=REPOSITORY)
-        for first in (0, 200)
+    others = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", program, file, str(number), cwd=REPOSITORY)
+        for program, number in ((WRITER, 0), (WRITER, 200), (READER, 400), (READER, 400))
     ]
-    done = asyncio.gather(*(writer.wait() for writer in writers))
+    done = asyncio.gather(*(other.wait() for other in others))
     seen = []
     while not done.done():
         seen.append(await store.count())
 
-    assert await done == [0, 0]
+    assert await done == [0, 0, 0, 0]
     assert seen == sorted(seen)
     # Each put is a transaction: nobody sees a part of it.
     assert {count % 10 for count in seen} == {0}
@@ -91,6 +113,18 @@ async def test_a_query_searches_an_index_and_sorts_nothing(store: SQLiteStore, f
     assert not any("SCAN" in line or "TEMP B-TREE" in line for line in (first, *others))
 
 
+async def test_a_scan_and_what_is_over_are_found_by_the_index_of_times(store: SQLiteStore) -> None:
+    def explain(connection: sqlite3.Connection) -> list[str]:
+        scan = connection.execute(f"EXPLAIN QUERY PLAN {_SCAN}", (0, "", NOON, 10))
+        over = connection.execute(f"EXPLAIN QUERY PLAN {_OVER}", (NOON, 10))
+        return [row[3] for row in (*scan, *over)]
+
+    plans = await store._file.read(explain)
+
+    assert len(plans) == 2
+    assert all(plan.startswith("SEARCH positions USING INDEX by_time") for plan in plans)
+
+
 async def test_a_file_of_the_earlier_version_is_taken_over(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents.sqlite, "CHUNK", 7)
     file.parent.mkdir()
@@ -111,6 +145,39 @@ async def test_a_file_of_the_earlier_version_is_taken_over(file: Path, monkeypat
         page = await store.find(PositionQuery(start=0, end=NOON + 100, zone="car-park-west"), limit=30)
         assert len(page.documents) == 20
     await store.close()
+
+
+async def test_an_earlier_file_with_something_else_in_it_is_left_as_it_is_and_says_what(file: Path) -> None:
+    file.parent.mkdir()
+    with closing(sqlite3.connect(file)) as earlier:
+        earlier.execute("CREATE TABLE documents (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID")
+        for name, body in (("a", json.dumps(to_document(position(1)))), ("b", "{}")):
+            earlier.execute("INSERT INTO documents VALUES (?, ?)", (name, body))
+        earlier.commit()
+    store = SQLiteStore(file)
+
+    with pytest.raises(Unavailable, match=r"documents.sqlite3 cannot be taken over: the document 'b'.*is no position"):
+        await store.setup()
+
+    await store.close()
+    with closing(sqlite3.connect(file)) as earlier:
+        assert earlier.execute("SELECT count(*) FROM documents").fetchone() == (2,)
+
+
+async def test_nothing_of_what_was_dropped_is_left_in_the_file(file: Path) -> None:
+    store = SQLiteStore(file)
+    await store.setup()
+    # Debian's SQLite overwrites without being told to.
+    await store._file.read(lambda connection: connection.execute("PRAGMA secure_delete = OFF").fetchall())
+    gone, kept = position(0xABC, observed_at=NOON - 90 * 86_400_000, zones=("campus", "a")), position(0xDEF)
+    await store.put([gone, kept])
+
+    await store.drop_before(NOON - 40 * 86_400_000)
+    await store.close()
+
+    content = await asyncio.to_thread(file.read_bytes)
+    assert kept.device.encode() in content
+    assert gone.device.encode() not in content
 
 
 async def test_dropping_goes_in_steps_and_leaves_nothing_of_a_zone(

@@ -1,39 +1,10 @@
 """Decoders as tasks of the test's own process: to kill one is to cancel it, and the clock can be moved on."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from unittest.mock import patch
 
-from core.clock import system_clock
 from core.runtime import Stop
 from decoder.__main__ import serve
 from decoder.settings import DecoderSettings
-from tests.oracle.traffic import PRESENT
-
-LEASES_LAPSE_MS = 600_000
-"""Longer than any claim holds."""
-
-
-@dataclass(slots=True)
-class RunningClock:
-    """Begins at PRESENT, and can be moved on; milliseconds. It runs: what lapses in Redis must lapse here, too."""
-
-    ahead: int
-
-    @classmethod
-    def at_present(cls) -> "RunningClock":
-        return cls(PRESENT - system_clock())
-
-    def __call__(self) -> int:
-        return system_clock() + self.ahead
-
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        """Decoders that start meanwhile go by this clock."""
-        with patch("decoder.__main__.system_clock", self):
-            yield
 
 
 class TaskDecoder:

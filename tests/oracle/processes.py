@@ -7,20 +7,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pydantic import SecretStr
+
+from decoder.settings import DecoderSettings
+from tests.oracle.clock import RunningClock
+
 ROOT = Path(__file__).parents[2]
 STOP_SECONDS = 15.0
 
 
 class ProcessDecoder:
-    """One `python -m decoder`; its log goes to a file beside the stores."""
+    """One `python -m decoder`, by `clock`; its log goes to a file beside the stores."""
 
-    def __init__(self, name: str, environment: dict[str, str]) -> None:
-        self._log = Path(environment["DATA_DIR"]) / f"{name}.log"
+    def __init__(self, settings: DecoderSettings, clock: RunningClock) -> None:
+        self._log = settings.data_dir / f"{settings.decoder_name}.log"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "decoder"],
+                [sys.executable, "-m", "tests.oracle.decoder_ahead", str(clock.ahead)],
                 cwd=ROOT,
-                env={**os.environ, **environment, "DECODER_NAME": name},
+                env={**os.environ, **_environment(settings)},
                 stdout=log,
                 stderr=log,
             )
@@ -40,3 +45,12 @@ class ProcessDecoder:
 
     def _told(self) -> str:
         return f"decoder ended with {self._process.returncode}:\n{self._log.read_text()[-4000:]}"
+
+
+def _environment(settings: DecoderSettings) -> dict[str, str]:
+    """What was chosen in `settings`, as the variables that say so."""
+    chosen = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return {
+        name.upper(): value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in chosen.items()
+    }

@@ -10,6 +10,9 @@ from random import Random
 from typing import Any, Protocol, cast
 
 from redis.asyncio import Redis
+from redis.exceptions import BusyLoadingError
+from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import TimeoutError as NoAnswer
 
 import documents
 import timeseries
@@ -18,15 +21,15 @@ from core.messages import DeadLetter, Kind, RawMessage
 from core.status import read_status
 from decoder.settings import DecoderSettings
 from documents import Document
-from tests.conftest import WAIT_SECONDS, eventually
+from tests.conftest import eventually
+from tests.oracle.backlog import BACKLOG, holders, is_observed, stages, waiting
 from tests.oracle.naive import Content, Truth, Window, load_shapes
 from timeseries import Width
 
 KEY = b"o" * 32
 CHUNK = 25
 """Messages that arrive at once."""
-BACKLOG = 500
-"""Messages that may wait for a decoder before more arrive, so that there is always work and never all of it."""
+PATIENCE_SECONDS = 60.0
 FOREVER_MS = 2**45
 """A year after 3000."""
 
@@ -56,10 +59,22 @@ class Run:
     partitions: int
     kills: int = 0
     """How many times one of them is killed while messages arrive; another starts at once."""
+    outages: int = 0
+    """How many times Redis goes away, and comes back, while messages arrive."""
     returns: bool = True
     """Whether that has the same name, and so takes up what was left; if not, the others must claim it."""
     seed: int = 0
     """Decides who is killed, and when."""
+
+
+async def nothing() -> None:
+    """What happens in between by default."""
+    await asyncio.sleep(0)
+
+
+async def no_outage() -> None:
+    """For runs without any."""
+    raise AssertionError("this Redis cannot be restarted")
 
 
 async def work(
@@ -68,16 +83,18 @@ async def work(
     messages: Sequence[RawMessage],
     start: Start,
     *,
-    wait: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0),
+    wait: Callable[[], Awaitable[object]] = nothing,
+    outage: Callable[[], Awaitable[object]] = no_outage,
 ) -> None:
     """Deliver the messages to decoders, and return when all of them have stopped after the last document.
 
-    Windows may be left to roll up: those which somebody who was killed had claimed. `wait` is awaited in between.
+    Windows may be left to roll up: those which somebody who was killed had claimed. `wait` is awaited in between,
+    `outage` beside messages that arrive: it takes Redis away, and returns when it is back.
     """
     names = [f"decoder-{number}" for number in range(run.decoders)]
     decoders = {name: await start(name) for name in names}
     try:
-        await _deliver(run, client, messages, decoders, start, wait)
+        await _deliver(run, client, messages, decoders, start, wait, outage)
         await asyncio.gather(*(decoder.stop() for decoder in decoders.values()))
     finally:
         await asyncio.gather(*(decoder.kill() for decoder in decoders.values()))
@@ -90,10 +107,12 @@ async def _deliver(
     decoders: dict[str, Decoder],
     start: Start,
     wait: Callable[[], Awaitable[object]],
+    outage: Callable[[], Awaitable[object]],
 ) -> None:
     random = Random(run.seed)  # noqa: S311 - to be repeatable, not secret
     chunks = [messages[first : first + CHUNK] for first in range(0, len(messages), CHUNK)]
     deadly = Counter(random.randrange(len(chunks)) for _ in range(run.kills))
+    away = {random.randrange(len(chunks)) for _ in range(run.outages)}
     ever = run.decoders
 
     async def keeping_up() -> bool:
@@ -106,7 +125,7 @@ async def _deliver(
         return await keeping_up() and await is_observed(client, run.partitions)
 
     for number, chunk in enumerate(chunks):
-        await append(client, chunk, run.partitions)
+        await asyncio.gather(append(client, chunk, run.partitions), *([outage()] if number in away else []))
         for _ in range(deadly[number]):
             victim = random.choice(await _busy(client, run.partitions, decoders))
             for _ in range(random.randrange(8)):
@@ -115,68 +134,41 @@ async def _deliver(
             name = victim if run.returns else f"decoder-{ever}"
             decoders[name] = await start(name)
             ever += 1
-        await eventually(keeping_up)
+        await eventually(keeping_up, limit=PATIENCE_SECONDS)
         await wait()
-    await eventually(done, limit=60)
+    await eventually(done, limit=PATIENCE_SECONDS)
 
 
 async def _busy(client: Redis, partitions: int, alive: Iterable[str]) -> list[str]:
     """The names of those that have something in hand; once there is nothing left to do, of all."""
-    async with asyncio.timeout(WAIT_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await is_observed(client, partitions):
-            holders = {name for stream, group in _groups(partitions) for name in await _holders(client, stream, group)}
-            if found := sorted(holders.intersection(alive)):
+            busy = {name for stream, group in stages(partitions) for name in await holders(client, stream, group)}
+            if found := sorted(busy.intersection(alive)):
                 return found
+            await asyncio.sleep(0.001)
     return sorted(alive)
 
 
-async def _holders(client: Redis, stream: str, group: str) -> list[str]:
-    if not await _last_delivered(client, stream, group):
-        return []
-    pending = cast("Any", await client.xpending(stream, group))
-    return [consumer["name"].decode() for consumer in pending["consumers"]]
-
-
 async def append(client: Redis, messages: Sequence[RawMessage], partitions: int) -> None:
-    """Add messages to the streams, as brokers do."""
+    """Add messages to the streams, as brokers do; all of them again if Redis did not answer, as publishers do."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                await _append(client, messages, partitions)
+            except (Disconnected, NoAnswer, BusyLoadingError):
+                await asyncio.sleep(0.02)
+            else:
+                return
+
+
+async def _append(client: Redis, messages: Sequence[RawMessage], partitions: int) -> None:
     async with client.pipeline(transaction=False) as pipeline:
         for message in messages:
             # Who has no name may come through any broker's connection the next time.
             sender = message.user or str(zlib.crc32(message.payload))
             pipeline.xadd(streams.raw(streams.partition_of(sender, partitions)), cast("Any", message.encode()))
         await pipeline.execute()
-
-
-async def waiting(client: Redis, partitions: int) -> int:
-    """Messages that nobody has read yet; beyond BACKLOG in a partition it does not count on."""
-    return sum(
-        [await _undelivered(client, streams.raw(partition), streams.OBSERVE_GROUP) for partition in range(partitions)]
-    )
-
-
-async def is_observed(client: Redis, partitions: int) -> bool:
-    """Whether each message has had its effects, and each position its document."""
-    for stream, group in _groups(partitions):
-        if await _undelivered(client, stream, group) or await _holders(client, stream, group):
-            return False
-    return True
-
-
-def _groups(partitions: int) -> list[tuple[str, str]]:
-    """Stream and group: first of the messages, then of the positions that come of them."""
-    stages = (streams.raw, streams.OBSERVE_GROUP), (streams.positions, streams.ARCHIVE_GROUP)
-    return [(stream(partition), group) for stream, group in stages for partition in range(partitions)]
-
-
-async def _undelivered(client: Redis, stream: str, group: str) -> int:
-    last = await _last_delivered(client, stream, group)
-    return len(await client.xrange(stream, min=f"({last}", count=BACKLOG) or []) if last else 1
-
-
-async def _last_delivered(client: Redis, stream: str, group: str) -> str | None:
-    """None before there is such a group."""
-    groups = cast("Any", await client.xinfo_groups(stream)) if await client.exists(stream) else []
-    return next((found["last-delivered-id"].decode() for found in groups if found["name"] == group.encode()), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,9 +119,10 @@ class Traffic:
         received_at = min(fixes[-1][0] + delay, PRESENT)
         below = random.choice(["", "", "", "/west/1"])
         features = [_feature(random, sender, at, place) for at, place in fixes]
+        good = features[0]
         if len(features) > 1:
             if random.random() < self.corrupt:
-                features.insert(random.randrange(len(features)), bad_feature(random, features[0], received_at))
+                features.insert(random.randrange(len(features)), bad_feature(random, good, received_at))
             body: Feature = {"type": "FeatureCollection", "features": features}
         elif sender.role is not Role.ANONYMOUS and sender.role is not Role.GATEWAY and random.random() < 0.1:
             body = features[0]["geometry"]
@@ -129,7 +130,7 @@ class Traffic:
             (body,) = features
         yield sender.message(_encoded(body), received_at, below)
         if random.random() < self.corrupt:
-            yield bad_message(random, sender.message(b"", received_at, below), features[0])
+            yield bad_message(random, sender.message(b"", received_at, below), good)
 
 
 def _journey(random: Random, kind: Kind, fixes: int) -> Iterator[tuple[int, Place]]:

@@ -113,6 +113,8 @@ class Live:
         await self.observed()
 
         async def clean() -> bool:
+            # Time goes on, so that claims lapse.
+            self._clock.now += 100
             return not await self.dirty()
 
         await eventually(clean)

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from core.errors import Unavailable
+from core.errors import Unanswered, Unavailable
 from core.messages import Kind
 from tests.timeseries.conftest import ORG, TOKEN, FakeInflux
 from timeseries import MAX_POINTS, OccupancyPoint, Width, Window
@@ -86,18 +86,23 @@ async def test_many_points_are_written_in_batches(
 
 
 @pytest.mark.parametrize(
-    ("answer", "refused"),
+    ("status", "answer", "refused"),
     [
-        ("failure writing points to database: partial write: points beyond retention policy dropped=2", 2),
-        ("partial write: dropped 1 points outside retention policy of duration 168h0m0s", 1),
-        ("partial write: for a reason of its own", 3),
+        (422, "failure writing points to database: partial write: points beyond retention policy dropped=2", 2),
+        (422, "partial write: dropped 1 points outside retention policy of duration 168h0m0s", 1),
+        (422, "partial write: for a reason of its own", 3),
+        (422, "partial write: dropped=7000000000000000000000", 3),
+        (422, "partial write: more than there were dropped=4", 3),
+        (422, "unprocessable entity", 3),
+        (400, "partial write: points beyond retention policy dropped=1", 1),
+        (500, "unexpected error writing points to database: partial write: points beyond retention dropped=1", 1),
     ],
-    ids=["2.7", "2.8", "no number"],
+    ids=["2.7", "2.8", "no number", "no such number", "too many", "no words", "Cloud", "2.0"],
 )
 async def test_points_beyond_the_retention_are_counted_and_logged_and_not_sent_again(
-    store: InfluxOccupancyStore, influx: FakeInflux, answer: str, refused: int
+    store: InfluxOccupancyStore, influx: FakeInflux, status: int, answer: str, refused: int
 ) -> None:
-    influx.prepare(422, answer)
+    influx.prepare(status, answer)
     with capture_logs() as logs:
         await store.write([point(), point(NINE + 60_000), point(NINE + 120_000), point(width=Width.HOUR)])
     assert store.refused == refused
@@ -134,6 +139,44 @@ async def test_what_may_pass_is_unavailable_with_the_wait_that_was_asked_for(
     assert store.refused == 0
 
 
+@pytest.mark.parametrize(
+    ("status", "unanswered"),
+    [(429, False), (503, False), (401, False), (404, False), (408, True), (500, True), (504, True)],
+)
+async def test_a_write_that_may_have_happened_is_told_from_one_that_has_not(
+    store: InfluxOccupancyStore, influx: FakeInflux, status: int, *, unanswered: bool
+) -> None:
+    for request in (store.write([point()]), history(store)):
+        influx.prepare(status, "no")
+        with pytest.raises(Unavailable) as refusal:
+            await request
+        assert isinstance(refusal.value, Unanswered) == (unanswered and influx.paths()[-1].endswith("write"))
+
+
+@pytest.mark.parametrize("hangs", [False, True], ids=["hangs up", "hangs"])
+async def test_a_write_that_is_not_answered_at_all_may_have_happened(
+    influx: FakeInflux, monkeypatch: pytest.MonkeyPatch, *, hangs: bool
+) -> None:
+    monkeypatch.setattr(influx_module, "TIMEOUT_MS", 100)
+    released = asyncio.Event()
+
+    async def silent(request: web.Request) -> web.StreamResponse:
+        if hangs:
+            await released.wait()
+        assert request.transport
+        request.transport.abort()
+        return web.Response()
+
+    influx.trouble = silent
+    async with InfluxOccupancyStore(url=influx.url, org=ORG, token=TOKEN, bucket_prefix="occupancy") as store:
+        with pytest.raises(Unanswered):
+            await store.write([point()])
+        with pytest.raises(Unavailable) as refusal:
+            await history(store)
+        assert not isinstance(refusal.value, Unanswered)
+    released.set()
+
+
 async def test_a_request_that_we_made_wrong_is_no_unavailability(
     store: InfluxOccupancyStore, influx: FakeInflux
 ) -> None:
@@ -143,12 +186,29 @@ async def test_a_request_that_we_made_wrong_is_no_unavailability(
     assert not isinstance(refusal.value, Unavailable)
 
 
+@pytest.mark.parametrize("status", [401, 404, 429, 503])
+async def test_no_more_of_an_answer_is_told_than_a_person_would_read(
+    store: InfluxOccupancyStore, influx: FakeInflux, status: int
+) -> None:
+    influx.prepared.append(web.Response(status=status, text="<html>\x1b[2J\n" + 100_000 * "x"))
+    with pytest.raises(Unavailable, match="<html>") as refusal:
+        await store.write([point()])
+    assert len(str(refusal.value)) < 500
+    assert str(refusal.value).isprintable()
+    influx.prepare(422, "partial write: dropped=1 " + 1000 * "y")
+    with capture_logs() as logs:
+        await store.write([point()])
+    assert (logs[0]["points"], len(logs[0]["answer"])) == (1, 300)
+
+
 async def test_a_server_that_is_gone_is_unavailable() -> None:
     # Nothing listens on port 1.
     async with InfluxOccupancyStore(url="http://127.0.0.1:1", org=ORG, token=TOKEN, bucket_prefix="a") as store:
         for request in (store.setup(), store.write([point()]), history(store)):
-            with pytest.raises(Unavailable, match="does not answer"):
+            with pytest.raises(Unavailable, match="does not answer") as refusal:
                 await request
+            # Nobody was asked.
+            assert not isinstance(refusal.value, Unanswered)
 
 
 async def test_history_is_one_query_with_typed_parameters(store: InfluxOccupancyStore, influx: FakeInflux) -> None:

@@ -1,0 +1,35 @@
+"""Which stages wait at present, and for what: each partition of a stage on its own."""
+
+
+class Waiting:
+    """What /readyz answers from."""
+
+    def __init__(self) -> None:
+        self._reasons: dict[tuple[str, int | None], str] = {}
+
+    def begins(self, stage: str, partition: int | None, reason: str) -> bool:
+        """Note that a stage, or one partition of it, waits; whether that is news."""
+        news = (stage, partition) not in self._reasons
+        self._reasons[stage, partition] = reason
+        return news
+
+    def ends(self, stage: str, partition: int | None) -> bool:
+        """Note that it waits no longer; whether it did."""
+        return self._reasons.pop((stage, partition), None) is not None
+
+    def sentence(self) -> str | None:
+        """All of them; partitions that wait for the same are named together. None when none waits."""
+        together: dict[tuple[str, str], list[int]] = {}
+        for (stage, partition), reason in self._reasons.items():
+            partitions = together.setdefault((stage, reason), [])
+            if partition is not None:
+                partitions.append(partition)
+        return (
+            "; ".join(f"{stage}{_named(where)} waits: {reason}" for (stage, reason), where in together.items()) or None
+        )
+
+
+def _named(partitions: list[int]) -> str:
+    if not partitions:
+        return ""
+    return f" (partition{'s' if len(partitions) > 1 else ''} {', '.join(map(str, sorted(partitions)))})"

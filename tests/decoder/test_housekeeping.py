@@ -1,0 +1,47 @@
+from typing import cast
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, ResponseError
+
+from core import streams
+from decoder.housekeeping import Housekeeping
+from tests.decoder.conftest import TTL, HandClock
+
+
+class Unwilling:
+    """A Redis that keeps an append-only file, and does not rewrite it at first."""
+
+    def __init__(self, client: Redis, refusals: list[Exception]) -> None:
+        self._client = client
+        self._refusals = refusals
+        self.asked = 0
+
+    async def info(self, _: str) -> dict[str, int]:
+        return {"aof_enabled": 1}
+
+    async def bgrewriteaof(self) -> None:
+        self.asked += 1
+        if self._refusals:
+            raise self._refusals.pop(0)
+
+    async def hget(self, key: str, field: str) -> object:
+        return await self._client.hget(key, field)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [ResponseError("Background append only file rewriting already in progress"), NoPermissionError("no")],
+)
+async def test_a_rewrite_that_was_refused_is_asked_for_again_although_no_message_came_since(
+    redis_client: Redis, refusal: Exception
+) -> None:
+    """A rewrite that is under way began before the last message was cut off: it holds that message still."""
+    unwilling = Unwilling(redis_client, [refusal])
+    housekeeping = Housekeeping(
+        client=cast("Redis", unwilling), zones=list, presence_ttl=TTL, forget_after=60, clock=HandClock()
+    )
+    await redis_client.hincrby(streams.TOTALS, "messages", 1)
+    for asked in (1, 2, 2):
+        await housekeeping.forget()
+        assert unwilling.asked == asked

@@ -1,0 +1,148 @@
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from redis.asyncio import Redis
+
+from core import streams
+from core.errors import Reason, Unavailable
+from core.messages import Position, encode_positions
+from core.runtime import Stop
+from decoder import retrying
+from decoder.archive import Archiver
+from decoder.batch import Batch
+from decoder.group import Group
+from decoder.metrics import DecoderMetrics
+from decoder.settings import DecoderSettings
+from decoder.stages import Assembly
+from documents import DocumentStore, RejectedDocument
+from tests.conftest import NOON
+from tests.decoder.conftest import HandClock, position
+from timeseries import OccupancyStore
+
+PAGE = Path(__file__).parents[2] / "docs" / "operating.md"
+PUT = {"store": "documents", "operation": "put"}
+
+
+def names(registry: CollectorRegistry) -> dict[str, str]:
+    """The type of each metric, by the name that it is scraped by."""
+    return {
+        f"{family.name}_total" if family.type == "counter" else family.name: family.type
+        for family in registry.collect()
+    }
+
+
+def value(metrics: DecoderMetrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def test_the_operators_page_lists_each_metric_and_no_other(metrics: DecoderMetrics) -> None:
+    listed = set(re.findall(r"`(decoder_\w+)(?:\{[a-z, ]+\})?`", PAGE.read_text(encoding="utf-8")))
+    assert listed == set(names(metrics.registry))
+
+
+def test_the_operators_page_names_the_labels_that_there_are(metrics: DecoderMetrics) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for family in (each for each in vars(metrics).values() if getattr(each, "_labelnames", ())):
+        (name,) = [name for name in names(family) if name.startswith("decoder_")]
+        assert f"`{name}{{{', '.join(family._labelnames)}}}`" in page
+
+
+def test_names_follow_the_conventions_of_prometheus(metrics: DecoderMetrics) -> None:
+    """https://prometheus.io/docs/practices/naming/: a prefix, base units, _total for counters alone."""
+    for name, kind in names(metrics.registry).items():
+        assert re.fullmatch(r"decoder_[a-z]+(_[a-z]+)*", name)
+        assert name.endswith("_total") == (kind == "counter")
+        assert not re.search(r"milli|_ms|minutes|hours|_count$|_sum$|_bucket$", name)
+        if "seconds" in name:
+            assert name.endswith("_seconds")
+
+
+def test_a_reason_is_there_before_its_first_dead_letter_so_that_the_first_one_shows(metrics: DecoderMetrics) -> None:
+    for reason in Reason:
+        assert value(metrics, "decoder_dead_letters_total", reason=reason.value) == 0
+    assert b"decoder_dead_letters_total{reason=" in generate_latest(metrics.registry)
+
+
+class Documents:
+    """Is away once, then takes all but one document."""
+
+    def __init__(self) -> None:
+        self.answers: list[Exception] = [
+            Unavailable("a pause", retry_after=0.0),
+            RejectedDocument({"abc-1": "it is too odd"}),
+        ]
+
+    async def setup(self) -> None: ...
+
+    async def put(self, positions: Sequence[Position], **_: Any) -> int:
+        if self.answers:
+            raise self.answers.pop(0)
+        return len(positions)
+
+
+async def test_what_a_document_store_did_not_serve_and_what_it_refused_is_counted_apart(
+    redis_client: Redis, metrics: DecoderMetrics
+) -> None:
+    stream = streams.positions(0)
+    group = Group(client=redis_client, stream=stream, group="archive", consumer="a", claim_after_ms=0)
+    await group.create()
+    archiver = Archiver(
+        client=redis_client,
+        group=group,
+        store=cast("DocumentStore", Documents()),
+        clock=HandClock(),
+        metrics=metrics,
+        dead_letters_max=10,
+        partition=0,
+    )
+    for device in ("a", "b"):
+        await redis_client.xadd(stream, {"d": encode_positions([position(device, NOON), position(device, NOON + 1)])})
+        await archiver(await group.read(10))
+    assert value(metrics, "decoder_archived_positions_total") == 3
+    assert value(metrics, "decoder_dead_letters_total", reason="rejected_document") == 1
+    assert value(metrics, "decoder_store_seconds_count", **PUT) == 3
+    assert value(metrics, "decoder_store_failures_total", **PUT) == 1
+    assert value(metrics, "decoder_unavailable_total", stage="archive") == 1
+    assert value(metrics, "decoder_waiting", stage="archive", partition="0") == 0
+
+
+class Occupancy:
+    """Is away for the first two attempts to set it up; then the test has seen enough."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self._attempts = 0
+
+    async def setup(self) -> None:
+        self._attempts += 1
+        if self._attempts <= 2:
+            raise Unavailable("starting", retry_after=0.0)
+        self._stop.set()
+
+
+async def test_setting_a_store_up_is_measured_as_well(
+    redis_client: Redis, metrics: DecoderMetrics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrying, "WAIT_MAX_SECONDS", 0.01)
+    stop = Stop()
+    assembly = Assembly(
+        settings=DecoderSettings(data_dir=tmp_path), client=redis_client, clock=HandClock(), metrics=metrics
+    )
+    await assembly.rollup(cast("OccupancyStore", Occupancy(stop)))["rollup"](stop)
+    setup = {"store": "timeseries", "operation": "setup"}
+    assert value(metrics, "decoder_store_seconds_count", **setup) == 3
+    assert value(metrics, "decoder_store_failures_total", **setup) == 2
+
+
+def test_messages_and_positions_and_drops_are_counted_by_what_became_of_them(metrics: DecoderMetrics) -> None:
+    batch = Batch()
+    batch.totals.update({"messages": 5, "positions": 3, "outside": 2})
+    metrics.count(batch)
+    assert value(metrics, "decoder_messages_total") == 5
+    assert value(metrics, "decoder_positions_total") == 3
+    assert value(metrics, "decoder_outside_positions_total") == 2

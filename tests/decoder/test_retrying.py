@@ -1,0 +1,152 @@
+import asyncio
+from pathlib import Path
+from time import perf_counter
+from typing import cast
+
+import pytest
+from redis.asyncio import Redis
+from structlog.testing import capture_logs
+
+from core.errors import Unavailable
+from core.runtime import Stop
+from decoder import retrying
+from decoder.metrics import DecoderMetrics
+from decoder.retrying import until_available
+from decoder.settings import DecoderSettings
+from decoder.stages import Assembly
+from documents import DocumentStore
+from geofence import load_campus
+from tests.conftest import eventually
+from tests.decoder.conftest import HASHER, HandClock
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retrying, "WAIT_MAX_SECONDS", 0.01)
+
+
+class Away:
+    """Something that is away until it is told to be back."""
+
+    def __init__(self, reason: str = "out for lunch") -> None:
+        self.reason = reason
+        self.back = False
+
+    async def __call__(self) -> str:
+        if not self.back:
+            raise Unavailable(self.reason)
+        return "here"
+
+
+class Unready:
+    """A store of documents that cannot be set up."""
+
+    async def setup(self) -> None:
+        raise Unavailable("starting")
+
+
+def waiting_now(metrics: DecoderMetrics, stage: str, partition: str) -> float | None:
+    return metrics.registry.get_sample_value("decoder_waiting", {"stage": stage, "partition": partition})
+
+
+async def said(metrics: DecoderMetrics, sentence: str | None) -> None:
+    async def so() -> bool:
+        return metrics.waiting == sentence
+
+    await eventually(so)
+
+
+async def test_a_partition_that_goes_on_does_not_speak_for_one_that_waits(metrics: DecoderMetrics) -> None:
+    away = [Away(), Away(), Away("broken")]
+    tasks = [
+        asyncio.ensure_future(until_available("archive", metrics, each, partition=number))
+        for number, each in enumerate(away)
+    ]
+    other = Away("broken")
+    tasks.append(asyncio.ensure_future(until_available("rollup", metrics, other)))
+    await said(
+        metrics,
+        "archive (partitions 0, 1) waits: out for lunch; archive (partition 2) waits: broken; rollup waits: broken",
+    )
+    away[1].back = away[2].back = True
+    assert await asyncio.gather(*tasks[1:3]) == ["here", "here"]
+    # Another answer of the same stage, such as every read of its stream is, changes nothing for those that wait.
+    assert await until_available("archive", metrics, away[1], partition=1) == "here"
+    await said(metrics, "archive (partition 0) waits: out for lunch; rollup waits: broken")
+    assert [waiting_now(metrics, "archive", str(number)) for number in range(3)] == [1, 0, 0]
+    assert waiting_now(metrics, "rollup", "") == 1
+    away[0].back = other.back = True
+    await asyncio.gather(*tasks)
+    assert metrics.waiting is None
+    assert waiting_now(metrics, "archive", "0") == 0
+
+
+async def test_each_partition_of_a_decoder_waits_on_its_own(metrics: DecoderMetrics, tmp_path: Path) -> None:
+    stop = Stop()
+    settings = DecoderSettings(data_dir=tmp_path, partitions=2)
+    async with Redis.from_url("unix:///nowhere/redis.sock") as away:
+        assembly = Assembly(settings=settings, client=away, clock=HandClock(), metrics=metrics)
+        stages = assembly.archive(cast("DocumentStore", Unready()))
+        stages |= {
+            name: stage
+            for name, stage in assembly.observe(load_campus(None), HASHER).items()
+            if name.startswith("observe-")
+        }
+        tasks = [asyncio.ensure_future(stage(stop)) for stage in stages.values()]
+
+        async def all_wait() -> bool:
+            return str(metrics.waiting).count("partitions 0, 1") == 2
+
+        await eventually(all_wait)
+        for stage in ("observe", "archive"):
+            assert [waiting_now(metrics, stage, partition) for partition in ("0", "1")] == [1, 1]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def test_the_newest_reason_is_told_and_each_wait_is_logged_once(metrics: DecoderMetrics) -> None:
+    away = Away("first")
+    with capture_logs() as logs:
+        task = asyncio.ensure_future(until_available("observe", metrics, away, partition=3))
+        await said(metrics, "observe (partition 3) waits: first")
+        away.reason = "second"
+        await said(metrics, "observe (partition 3) waits: second")
+        away.back = True
+        await task
+    ours = [log for log in logs if log["event"].startswith("stage ")]
+    assert [(log["event"], log["stage"], log["partition"]) for log in ours] == [
+        ("stage waits", "observe", 3),
+        ("stage goes on", "observe", 3),
+    ]
+    attempts = metrics.registry.get_sample_value("decoder_unavailable_total", {"stage": "observe"})
+    assert attempts is not None
+    assert attempts >= 2
+
+
+@pytest.mark.parametrize(("retry_after", "least", "most"), [(0.3, 0.3, 5), (None, 0, 0.2), (0.0, 0, 0.2)])
+async def test_the_wait_that_was_asked_for_is_the_one_that_is_made(
+    metrics: DecoderMetrics, retry_after: float | None, least: float, most: float
+) -> None:
+    """Retry-After is longer than WAIT_MAX_SECONDS here, and holds all the same."""
+    answers = [Unavailable("slow down", retry_after=retry_after), None]
+
+    async def work() -> None:
+        answer = answers.pop(0)
+        if answer:
+            raise answer
+
+    started = perf_counter()
+    await until_available("rollup", metrics, work)
+    assert least <= perf_counter() - started < most
+
+
+async def test_a_wait_ends_at_once_where_it_is_cancelled(metrics: DecoderMetrics) -> None:
+    async def work() -> None:
+        raise Unavailable("in an hour", retry_after=3600)
+
+    task = asyncio.ensure_future(until_available("rollup", metrics, work))
+    await said(metrics, "rollup waits: in an hour")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 1)
