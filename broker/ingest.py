@@ -1,113 +1,151 @@
-"""Durable ingest: messages go into the stream `raw`, and whoever waits for them hears when Redis has them.
+"""Durable ingest: positions go into the streams `raw`, and whoever waits for them hears when Redis has them.
 
-One pipeline is under way at a time. What arrives meanwhile goes into the next: so the busier it is, the larger the
-batches, and the order of one connection's messages is kept.
+For each partition one script is under way at a time. What arrives meanwhile goes into the next: so the busier it is,
+the larger the batches, and the order of one connection's messages is kept.
 """
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from importlib import resources
+from typing import NamedTuple
 
 import stamina
 import structlog
 
 from core import streams
 from core.errors import Unavailable
-from core.messages import RawMessage
 from core.redis import Redis, redis_errors
 from core.runtime import Stop, either, pause
 
-MAX_PIPELINE_BYTES = 8 * 1024 * 1024
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+MAX_BATCH_MESSAGES = 2000
+"""Redis is busy with that many for some 10 ms."""
 FULL_CHECK_SECONDS = 0.1
 
 _log = structlog.stdlib.get_logger("ingest")
 
 
-@dataclass(frozen=True, slots=True)
-class _Append:
-    partition: int
-    messages: list[RawMessage]
-    done: asyncio.Future[None]
+class Group(NamedTuple):
+    """Messages that share everything but their payload; the fields are those of core.messages.RawMessage."""
+
+    topic: str
+    user: str
+    role: str
+    received_at: int
+    refused: str
+    """Empty if they were not."""
+    payloads: list[bytes]
+
+
+class _Append(NamedTuple):
+    groups: list[Group]
+    messages: int
+    size: int
+    done: Callable[[], None]
 
 
 class Ingest:
     """Appends to the streams of all partitions.
 
     `max_length` is how many messages of a partition may wait for a decoder: at more, appends wait. What is waiting is
-    bounded by the connections, each of which waits for its own last read.
+    bounded by the connections, each of which is read no further while much of it waits; messages of QoS 0 that nobody
+    waits for are bounded by `qos0_bytes`.
     """
 
-    def __init__(self, *, client: Redis, partitions: int, max_length: int) -> None:
-        self._client = client
-        self._partitions = partitions
-        self._max_length = max_length
-        self._waiting: deque[_Append] = deque()
-        self._arrived = asyncio.Event()
-        self.problem: str | None = "Redis has not answered yet"
+    def __init__(self, *, client: Redis, partitions: int, max_length: int, qos0_bytes: int) -> None:
+        self._lanes = [_Lane(client=client, partition=number, max_length=max_length) for number in range(partitions)]
+        self._qos0_bytes = qos0_bytes
+
+    def append(self, partition: int, groups: list[Group], done: Callable[[], None]) -> None:
+        """Append `groups` in their order; `done` is called once Redis holds them all."""
+        self._lanes[partition].append(groups, done)
+
+    @property
+    def problem(self) -> str | None:
         """Why nothing can be appended at present; None when all is well."""
+        return next((lane.problem for lane in self._lanes if lane.problem), None)
 
-    async def append(self, sender: str, messages: list[RawMessage]) -> None:
-        """Return once Redis holds all of `messages`, in their order; `sender` chooses the partition.
-
-        Waits as long as Redis is away or the stream is full. Cancelling it leaves open whether they are stored.
-        """
-        done = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Append(streams.partition_of(sender, self._partitions), messages, done))
-        self._arrived.set()
-        await done
+    @property
+    def is_full(self) -> bool:
+        """Whether messages of QoS 0 have to be dropped, for they cannot be appended, and many wait already."""
+        return self.problem is not None and sum(lane.size for lane in self._lanes) >= self._qos0_bytes
 
     async def run(self, stop: Stop) -> None:
         """Send what is waiting to Redis, until `stop`."""
-        lengths = await self._send([])
+        async with asyncio.TaskGroup() as group:
+            for lane in self._lanes:
+                group.create_task(lane.run(stop))
+
+
+class _Lane:
+    """The appends of one partition."""
+
+    def __init__(self, *, client: Redis, partition: int, max_length: int) -> None:
+        self._key = streams.raw(partition)
+        self._max_length = max_length
+        self._script = client.register_script(resources.files("broker").joinpath("append.lua").read_text("utf-8"))
+        self._waiting: deque[_Append] = deque()
+        self._arrived = asyncio.Event()
+        self.size = 0
+        self.problem: str | None = "Redis has not answered yet"
+
+    def append(self, groups: list[Group], done: Callable[[], None]) -> None:
+        messages = size = 0
+        for group in groups:
+            messages += len(group.payloads)
+            size += sum(map(len, group.payloads))
+        self.size += size
+        self._waiting.append(_Append(groups, messages, size, done))
+        self._arrived.set()
+
+    async def run(self, stop: Stop) -> None:
+        length = await self._send([])
         while not stop.is_set():
-            if max(lengths) > self._max_length:
-                self._tell(f"{max(lengths)} messages wait for a decoder, more than RAW_MAX_LENGTH={self._max_length}")
+            if length > self._max_length:
+                self._tell(f"{length} messages wait for a decoder, more than RAW_MAX_LENGTH={self._max_length}")
                 await pause(FULL_CHECK_SECONDS, stop)
-                lengths = await self._send([])
+                length = await self._send([])
             elif self._waiting:
                 self._tell(None)
                 batch = self._next_batch()
-                lengths = await self._send(batch)
+                length = await self._send(batch)
                 for append in batch:
-                    if not append.done.done():
-                        append.done.set_result(None)
+                    self.size -= append.size
+                    append.done()
             else:
                 self._tell(None)
                 self._arrived.clear()
                 await either(self._arrived.wait(), stop.wait())
 
     def _next_batch(self) -> list[_Append]:
-        batch: list[_Append] = []
-        size = 0
-        while self._waiting and size < MAX_PIPELINE_BYTES:
-            append = self._waiting.popleft()
-            # A connection that went away meanwhile was not acknowledged: its messages need not be stored.
-            if not append.done.cancelled():
-                batch.append(append)
-                size += sum(len(message.payload) for message in append.messages)
+        batch = [self._waiting.popleft()]
+        messages, size = batch[0].messages, batch[0].size
+        while self._waiting:
+            following = self._waiting[0]
+            messages += following.messages
+            size += following.size
+            if messages > MAX_BATCH_MESSAGES or size > MAX_BATCH_BYTES:
+                break
+            batch.append(self._waiting.popleft())
         return batch
 
-    async def _send(self, batch: list[_Append]) -> list[int]:
+    async def _send(self, batch: list[_Append]) -> int:
+        arguments: list[str | bytes | int] = []
+        for append in batch:
+            for group in append.groups:
+                arguments += group[:-1]
+                arguments.append(len(group.payloads))
+                arguments += group.payloads
         async for attempt in stamina.retry_context(on=Unavailable, attempts=None, timeout=None, wait_max=1.0):
             with attempt:
                 try:
-                    return await self._pipeline(batch)
+                    with redis_errors():
+                        return int(await self._script(keys=[self._key], args=arguments))
                 except Unavailable as error:
                     self._tell(str(error))
                     raise
         raise AssertionError("retries without an end have ended")
-
-    async def _pipeline(self, batch: list[_Append]) -> list[int]:
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for append in batch:
-                key = streams.raw(append.partition)
-                for message in append.messages:
-                    pipeline.xadd(key, message.encode())  # type: ignore[arg-type]  # redis-py's dict is invariant
-            for partition in range(self._partitions):
-                pipeline.xlen(streams.raw(partition))
-            with redis_errors():
-                answers = await pipeline.execute()
-        return [int(length) for length in answers[-self._partitions :]]
 
     def _tell(self, problem: str | None) -> None:
         if (problem is None) != (self.problem is None):

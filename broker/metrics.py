@@ -1,29 +1,61 @@
 """What a broker node measures."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 
-class BrokerMetrics:
-    """The metrics of one node, in a registry of their own."""
+class BrokerMetrics(Collector):
+    """The metrics of one node, in a registry of their own.
+
+    What goes up with every message is a plain number here, and becomes a metric when somebody asks.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        # Connections that are open now, before and after CONNECT.
-        self.connections = Gauge("broker_connections", "Open connections.", registry=self.registry)
-        # Positions taken in, by the QoS that they were published with: whole messages, not features.
-        self.ingested = Counter(
-            "broker_ingested_messages", "Messages on the ingest topics.", ["qos"], registry=self.registry
-        )
-        # Their payloads, base64 and all.
-        self.ingested_bytes = Counter(
-            "broker_ingested_bytes", "Bytes of payload on the ingest topics.", registry=self.registry
-        )
-        # From the parsed packet to the answer of Redis; a PUBACK leaves right after.
-        self.append_seconds = Histogram(
-            "broker_append_seconds",
-            "Seconds until Redis had answered the append.",
+        self.received = [0, 0, 0]
+        """PUBLISHes from clients, by QoS."""
+        self.sent = [0, 0, 0]
+        """PUBLISHes to clients, by QoS."""
+        self.received_bytes = 0
+        """Bytes of PUBLISHes from clients."""
+        self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        """Name and help of what is asked for when somebody asks."""
+        self.counters: dict[str, tuple[str, Callable[[], float]]] = {}
+        # From the parsed packets to the answer of Redis; the acknowledgements leave right after.
+        self.acknowledged = Histogram(
+            "broker_acknowledgement_seconds",
+            "Seconds from what was read at once to its acknowledgement.",
             registry=self.registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
         )
         # Connections and messages turned away: reason is a fixed word of ours.
         self.refused = Counter("broker_refused", "Refusals by reason.", ["reason"], registry=self.registry)
+        # Messages that are gone although nobody refused them.
+        self.dropped = Counter("broker_dropped", "Dropped messages by reason.", ["reason"], registry=self.registry)
+        self.registry.register(self)
+
+    def came(self, counts: list[int], size: int) -> None:
+        """So many PUBLISHes by QoS, of so many bytes."""
+        received = self.received
+        received[0] += counts[0]
+        received[1] += counts[1]
+        received[2] += counts[2]
+        self.received_bytes += size
+
+    def collect(self) -> Iterable[Metric]:
+        """What the plain numbers are now."""
+        for name, text, numbers in (
+            ("broker_received_messages", "Messages from clients by QoS.", self.received),
+            ("broker_sent_messages", "Messages to clients by QoS.", self.sent),
+        ):
+            family = CounterMetricFamily(name, text, labels=["qos"])
+            for qos, number in enumerate(numbers):
+                family.add_metric([str(qos)], number)
+            yield family
+        for name, (text, ask) in self.counters.items():
+            yield CounterMetricFamily(name, text, value=ask())
+        for name, (text, ask) in self.gauges.items():
+            yield GaugeMetricFamily(name, text, value=ask())

@@ -1,183 +1,542 @@
-"""One node: amqtt's broker, with what happens on a new connection replaced."""
+"""One node: what its connections ask of it, and what the other nodes have for it."""
 
 import asyncio
-import socket
-from functools import partial
-from typing import Any, cast
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
 
 import structlog
-from amqtt.adapters import BufferReader, ReaderAdapter, StreamWriterAdapter, WriterAdapter
-from amqtt.broker import Broker
-from amqtt.contexts import BrokerConfig
-from amqtt.errors import AMQTTError, MQTTError, NoDataError
-from amqtt.mqtt.packet import CONNECT
-from amqtt.session import Session
-from amqtt.utils import gen_client_id
+from amqtt.errors import AMQTTError
 
-from broker.handler import ChunkReader, IngestHandler
+from broker import packets
+from broker.access import may_publish, may_receive
+from broker.amqtt_broker import AmqttBroker
+from broker.cluster import Cluster, Limits
+from broker.cluster.publisher import Publish
+from broker.cluster.sessions import Opened
+from broker.connection import Connection, State, Topic
 from broker.ingest import Ingest
+from broker.interest import Interest
+from broker.message import Message
 from broker.metrics import BrokerMetrics
-from broker.packets import ProtocolViolation
+from broker.outbox import Outbox
+from broker.packets import (
+    FAILURE,
+    Connect,
+    ConnectCode,
+    PacketType,
+    ProtocolViolation,
+    Refused,
+    Subscribe,
+    Unsubscribe,
+)
+from broker.patience import until_available
 from broker.settings import BrokerSettings
+from broker.stored_outbox import StoredOutbox
+from broker.subscriptions import Subscriptions
+from broker.sys_topics import SysTopics
+from broker.users import Authenticator, Busy
+from core import streams
 from core.clock import Clock
-from core.listening import BACKLOG
+from core.errors import Reason
+from core.messages import Role, ingest_kind
+from core.redis import Redis
+from core.runtime import Stop, pause
 
-MAX_CONNECT_BYTES = 131_072
-"""A CONNECT with a will of 64 KiB fits; the strings before it are short."""
-_LISTENER = "default"
+MAX_TOPICS = 4096
+"""Topic names of one role that are remembered; at more, all of them are forgotten."""
+MAX_CLIENT_ID_BYTES = 256
+SWEEP_SECONDS = 0.25
+LOG_EVERY_SECONDS = 60.0
+"""How often the refused messages of one user are worth a line."""
+MAX_LOGGED_USERS = 1000
+LEAVE_SECONDS = 3.0
+"""How long the ends of all connections may take when the node stops."""
 
 _log = structlog.stdlib.get_logger("node")
 
 
-class Node(Broker):
-    """A broker node that appends positions to Redis and leaves the rest of MQTT to amqtt."""
+class Node:
+    """Everything that the connections of one process share."""
 
     def __init__(
         self,
         *,
         settings: BrokerSettings,
-        listener: socket.socket,
-        ingest: Ingest,
+        client: Redis,
+        authenticator: Authenticator,
         metrics: BrokerMetrics,
         clock: Clock,
     ) -> None:
-        self._settings = settings
-        self._listener = listener
-        self._ingest = ingest
-        self._metrics = metrics
-        self._clock = clock
-        super().__init__(
-            BrokerConfig.from_dict(
-                {
-                    "listeners": {_LISTENER: {"type": "tcp", "bind": "127.0.0.1:1883"}},
-                    # Named one by one: amqtt's defaults let everybody in (contexts.py 150).
-                    "plugins": {
-                        "broker.access.Authentication": {"allow_anonymous": settings.mqtt_allow_anonymous},
-                        "broker.access.Topics": {},
-                    },
-                }
+        self.settings = settings
+        self.clock = clock
+        self.metrics = metrics
+        self.now = asyncio.get_running_loop().time
+        self.ingest = Ingest(
+            client=client,
+            partitions=settings.partitions,
+            max_length=settings.raw_max_length,
+            qos0_bytes=settings.qos0_buffer,
+        )
+        self.cluster = Cluster(
+            client=client,
+            name=settings.broker_node,
+            local=self,
+            clock=clock,
+            limits=Limits(
+                session_expiry_ms=settings.session_expiry * 1000,
+                queue_max_length=settings.queue_max_length,
+                queue_max_age_ms=settings.queue_max_age * 1000,
+                retained_max=settings.retained_max,
+            ),
+        )
+        self.subscriptions = Subscriptions()
+        self.interest = Interest(subscriptions=self.subscriptions, sessions=self.cluster.sessions)
+        self.sys = SysTopics(node=self)
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.connections: dict[int, Connection] = {}
+        self.clients: dict[str, Connection] = {}
+        self._authenticator = authenticator
+        self._no_subscribe = [each.strip() for each in settings.mqtt_no_subscribe.split(",") if each.strip()]
+        self._amqtt = AmqttBroker(internal=self, authenticator=authenticator, no_subscribe=self._no_subscribe)
+        self._users: Counter[str] = Counter()
+        self._next_number = 0
+        self._topics: dict[Role, dict[bytes, Topic]] = {role: {} for role in Role}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._logged: dict[str, float] = {}
+        self._ended = asyncio.Event()
+
+    # --- its life -----------------------------------------------------------------------------------------------------
+
+    @property
+    def problem(self) -> str | None:
+        """Why it is not ready; None when it is."""
+        return self.ingest.problem or self.cluster.problem
+
+    async def run(self, stop: Stop) -> None:
+        """Serve until `stop`; then end all connections, so that their wills and sessions are in order."""
+        inner = Stop()
+        await self._amqtt.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for work in (self.ingest.run, self.cluster.run, self.interest.run, self._sweep, self.sys.run):
+                    group.create_task(work(inner))
+                try:
+                    await stop.wait()
+                    await self._leave()
+                finally:
+                    inner.set()
+        finally:
+            await self._amqtt.shutdown()
+            self._authenticator.close()
+
+    async def _leave(self) -> None:
+        for connection in list(self.connections.values()):
+            connection.end("")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_SECONDS):
+                while self.connections or self._tasks:
+                    self._ended.clear()
+                    await self._ended.wait()
+        for connection in list(self.connections.values()):
+            connection.abort()
+
+    async def _sweep(self, stop: Stop) -> None:
+        while not stop.is_set():
+            await pause(SWEEP_SECONDS, stop)
+            now = self.now()
+            for connection in list(self.connections.values()):
+                if connection.state is State.OPEN:
+                    if connection.is_silent(now):
+                        connection.abort("keepalive", "silent for one and a half times its keepalive")
+                elif connection.deadline is not None and now > connection.deadline:
+                    if connection.state is State.NEW:
+                        connection.abort("connect_timeout", "no CONNECT in time")
+                    elif connection.state is State.CLOSING:
+                        connection.abort()
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._ended.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a defect of ours", exc_info=error)
+
+    # --- connections --------------------------------------------------------------------------------------------------
+
+    def new_connection(self) -> Connection:
+        """The protocol of a connection that has just come."""
+        self._next_number += 1
+        return Connection(self, self._next_number)
+
+    def admit(self, connection: Connection) -> bool:
+        """Whether there is room for one more connection."""
+        if len(self.connections) >= self.settings.broker_max_connections:
+            self.refuse(
+                "too_many_connections", f"BROKER_MAX_CONNECTIONS={self.settings.broker_max_connections}", connection
+            )
+            return False
+        self.connections[connection.number] = connection
+        return True
+
+    def lost(self, connection: Connection, *, was_open: bool) -> None:
+        """A connection is over."""
+        self.connections.pop(connection.number, None)
+        self._ended.set()
+        if was_open:
+            self._forget(connection)
+            self._later(self._close_session(connection))
+
+    def _forget(self, connection: Connection) -> None:
+        if self.clients.get(connection.client_id) is connection:
+            del self.clients[connection.client_id]
+        if connection.role is not Role.ANONYMOUS:
+            self._users[connection.user] -= 1
+            if self._users[connection.user] <= 0:
+                del self._users[connection.user]
+        filters = list(connection.filters or ())
+        for topic_filter in filters:
+            self.subscriptions.remove(connection, topic_filter)
+        if filters:
+            self.interest.note(filters)
+
+    async def _close_session(self, connection: Connection) -> None:
+        if connection.will is not None:
+            will = await until_available(
+                lambda: self.cluster.publisher.publish_will(self.cluster.node, connection.number)
+            )
+            if will is not None:
+                self.subscriptions.deliver(will)
+        await until_available(
+            lambda: self.cluster.sessions.close(
+                connection.client_id, connection.number, forget_will=connection.will is None
             )
         )
 
-    async def _create_server_instance(self, *_: Any) -> asyncio.Server:
-        """Listen on the socket that is open already; replaces broker.py 281, which can share no port."""
-        return await asyncio.start_server(
-            partial(self.stream_connected, listener_name=_LISTENER), sock=self._listener, backlog=BACKLOG
+    async def connect(self, connection: Connection, request: Connect) -> None:
+        """Let a client in, and give it its session. Raises Refused."""
+        connection.client_id = request.client_id or f"auto-{uuid4().hex}"
+        entered = welcomed = False
+        try:
+            async with asyncio.timeout(self.settings.mqtt_connect_timeout):
+                role = await self._role(connection, request)
+                # Nothing is waited for from here to there: who is let in is known as soon as that is decided.
+                self._check(request, role)
+                self._enter(connection, request, role)
+                entered = True
+                opened = await until_available(lambda: self._open(connection))
+                if opened.subscriptions:
+                    await self._restore(connection, opened)
+            if connection.state is State.CONNECTING:
+                self._welcome(connection, opened)
+                welcomed = True
+        except TimeoutError as error:
+            raise Refused(ConnectCode.UNAVAILABLE, self.problem or "the session was not opened in time") from error
+        finally:
+            if entered and not welcomed:
+                self._forget(connection)
+                self._later(self._close_session(connection))
+
+    async def _role(self, connection: Connection, request: Connect) -> Role:
+        try:
+            role = await until_available(
+                lambda: self._amqtt.authenticate(
+                    client_id=connection.client_id, user=request.user, password=request.password, peer=connection.peer
+                )
+            )
+        except (Busy, AMQTTError) as error:
+            raise Refused(ConnectCode.UNAVAILABLE, str(error)) from error
+        if role is None:
+            code = ConnectCode.NOT_AUTHORIZED if request.user is None else ConnectCode.BAD_CREDENTIALS
+            raise Refused(code, "no such user, or a wrong password")
+        return role
+
+    def _check(self, request: Connect, role: Role) -> None:
+        settings = self.settings
+        if role is not Role.ANONYMOUS and self._users[request.user or ""] >= settings.mqtt_user_connections:
+            raise Refused(
+                ConnectCode.UNAVAILABLE, f"the user has MQTT_USER_CONNECTIONS={settings.mqtt_user_connections} already"
+            )
+        if len(request.client_id.encode()) > MAX_CLIENT_ID_BYTES:
+            raise Refused(ConnectCode.BAD_CLIENT_ID, f"a client identifier of more than {MAX_CLIENT_ID_BYTES} bytes")
+        will = request.will
+        if will is not None:
+            # A position that was made before the connection began is none: wills go to other topics.
+            if not may_publish(role, will.topic) or ingest_kind(will.topic) or self._topic_problem(will.topic):
+                raise Refused(ConnectCode.NOT_AUTHORIZED, "a will for a topic that this client may not have one for")
+            if len(will.payload) > settings.mqtt_max_payload:
+                raise ProtocolViolation(f"a will of {len(will.payload)} bytes is over the limit")
+
+    def _enter(self, connection: Connection, request: Connect, role: Role) -> None:
+        connection.role, connection.user = role, request.user or ""
+        connection.clean, connection.will = request.clean, request.will
+        connection.level = request.level
+        connection.keepalive = request.keepalive * 1.5
+        connection.partition = streams.partition_of(connection.client_id, self.settings.partitions)
+        if role is not Role.ANONYMOUS:
+            self._users[connection.user] += 1
+
+    async def _open(self, connection: Connection) -> Opened:
+        will = connection.will
+        return await self.cluster.sessions.open(
+            connection.client_id,
+            connection.number,
+            user=connection.user,
+            clean=connection.clean,
+            will=None if will is None else Message(will.topic, will.payload, will.qos, will.retain),
         )
 
-    async def stream_connected(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
-    ) -> None:
-        """Serve one TCP connection to its end."""
-        self._metrics.connections.inc()
+    async def _restore(self, connection: Connection, opened: Opened) -> None:
+        lost = []
+        for topic_filter, qos in opened.subscriptions.items():
+            # Asked again: the user may have got another role since.
+            if await self._may_subscribe(connection, topic_filter):
+                self.subscriptions.add(connection, topic_filter, qos)
+            else:
+                lost.append(topic_filter)
+        if lost:
+            await until_available(
+                lambda: self.cluster.sessions.unsubscribe(
+                    connection.client_id, connection.number, lost, persistent=True, interest={}
+                )
+            )
+        await self.interest.update(list(connection.filters or ()))
+
+    def _welcome(self, connection: Connection, opened: Opened) -> None:
+        """Only now, after it is known who that is, an older connection of the client ends [MQTT-3.1.4-2]."""
+        if opened.previous is not None and opened.previous[0] == self.cluster.node:
+            self.kick(connection.client_id, opened.previous[1])
+        self.clients[connection.client_id] = connection
+        connection.received = set(opened.received) or None
+        connection.welcome(session_present=opened.present)
+        if not connection.clean:
+            outbox = connection.make_stored_outbox(connection.make_outbox())
+            connection.outbox = outbox
+            outbox.begin(opened.released)
+
+    # --- subscriptions ------------------------------------------------------------------------------------------------
+
+    async def subscribe(self, connection: Connection, request: Subscribe) -> None:
+        """Subscribe a client, answer it, and send it what is retained. Raises Superseded."""
+        granted = [
+            qos if await self._may_subscribe(connection, topic_filter) else FAILURE
+            for topic_filter, qos in request.filters
+        ]
+        filters = {each: qos for (each, _), qos in zip(request.filters, granted, strict=True) if qos != FAILURE}
+        room = self.settings.mqtt_max_subscriptions - len(connection.filters or ())
+        for topic_filter in [each for each in filters if each not in (connection.filters or ())][max(0, room) :]:
+            del filters[topic_filter]
+            self.refuse("too_many_subscriptions", "", connection)
+        codes = [
+            qos if qos == FAILURE or each in filters else FAILURE
+            for (each, _), qos in zip(request.filters, granted, strict=True)
+        ]
+        if connection.level == packets.MQTT_3_1:
+            # It knows no refusal: what it may not have is granted, and brings nothing.
+            codes = [0 if code == FAILURE else code for code in codes]
+        if connection.outbox is None:
+            connection.outbox = connection.make_outbox()
+        memory = connection.outbox.memory if isinstance(connection.outbox, StoredOutbox) else connection.outbox
+        # What is published from now on comes after what is retained: it is newer.
+        memory.hold()
         try:
-            await self._client_connected(listener_name, ChunkReader(reader), StreamWriterAdapter(writer))
-        except ConnectionError:
-            pass
+            await self._subscribe(connection, filters)
+            retained = await self._retained(list(filters))
+            connection.answer(packets.suback(request.packet_id, codes))
+            await self._send_retained(connection, memory, list(filters.values()), retained)
         finally:
-            self._metrics.connections.dec()
-            writer.close()
+            memory.let_go()
 
-    async def _client_connected(self, listener_name: str, reader: ReaderAdapter, writer: WriterAdapter) -> None:
-        """Serve one connection; replaces broker.py 446 to 611.
+    async def _subscribe(self, connection: Connection, filters: dict[str, int]) -> None:
+        for topic_filter, qos in filters.items():
+            self.subscriptions.add(connection, topic_filter, qos)
+        if not connection.clean and filters:
+            await until_available(
+                lambda: self.cluster.sessions.subscribe(
+                    connection.client_id,
+                    connection.number,
+                    filters,
+                    persistent=True,
+                    ingest=connection.role is Role.SERVICE,
+                    interest={},
+                )
+            )
+        await self.interest.update(list(filters))
 
-        amqtt deletes or takes over the session that a CONNECT names before it knows who sent it, keeps the sessions of
-        failed logins, waits for a CONNECT for ever, and sends every newcomer the retained messages that match
-        anybody's filter. Here nothing of the sessions is touched before the client is authenticated.
-        """
-        peer = writer.get_peer_info()
-        if peer is None:
-            return
-        try:
-            async with asyncio.timeout(self._settings.mqtt_connect_timeout):
-                handler, session = await self._read_connect(reader, writer)
-                authenticated = await self._authenticate(session, self.listeners_config[listener_name])
-        except TimeoutError:
-            self._refuse("connect_timeout", "no CONNECT in time", peer)
-            return
-        except (AMQTTError, MQTTError, NoDataError, ProtocolViolation, ValueError) as error:
-            self._refuse("bad_connect", str(error), peer)
-            return
-        if not authenticated:
-            session.parent = 0
-            handler.attach(session, reader, writer)
-            await handler.mqtt_connack_authorize(authorize=False)
-            await writer.close()
-            self._refuse("not_authorized", "no such user, or a wrong password", peer)
-            return
-        await self._serve(await self._take_over(session), handler, reader, writer)
+    async def _retained(self, filters: list[str]) -> list[list[Message]]:
+        if not filters:
+            return []
+        found = await until_available(lambda: self.cluster.retained.matching(filters))
+        return [self.sys.matching(each) + messages for each, messages in zip(filters, found, strict=True)]
 
-    async def _serve(
-        self, session: Session, handler: IngestHandler, reader: ReaderAdapter, writer: WriterAdapter
+    async def _send_retained(
+        self, connection: Connection, memory: Outbox, granted: list[int], retained: list[list[Message]]
     ) -> None:
-        client_id = session.client_id or ""
-        session.transitions.connect()
-        handler.attach(session, reader, writer)
-        self._sessions[client_id] = (session, handler)
-        try:
-            await handler.mqtt_connack_authorize(authorize=True)
-            await handler.start()
-            await self._publish_session_retained_messages(session)
-            await self._client_message_loop(session, handler)
-        finally:
-            # amqtt's loop also returns on a forbidden topic, and then leaves the connection as it is (broker.py 762).
-            await handler.stop()
-            known = self._sessions.get(client_id)
-            if known is not None and known[1] is handler:
-                session.transitions.disconnect()
+        stored: list[Message] = []
+        for qos, messages in zip(granted, retained, strict=True):
+            for message in messages:
+                if not may_receive(connection.role, message.topic):
+                    continue
+                if qos and message.qos and not connection.clean:
+                    stored.append(Message(message.topic, message.payload, min(qos, message.qos), retain=True))
+                    continue
+                await connection.until_writable()
+                memory.send_retained(message, min(qos, message.qos))
+                self.metrics.sent[min(qos, message.qos)] += 1
+        if stored:
+            await until_available(
+                lambda: self.cluster.sessions.enqueue(connection.client_id, connection.number, stored)
+            )
+            connection.wake()
 
-    async def _read_connect(self, reader: ReaderAdapter, writer: WriterAdapter) -> tuple[IngestHandler, Session]:
-        """Read a bounded CONNECT; amqtt reads whatever length the header says (mqtt/packet.py 84)."""
-        first = (await _exactly(reader, 1))[0]
-        if first != CONNECT << 4:
-            raise ProtocolViolation("[MQTT-3.1.0-1] the first packet is not a CONNECT")
-        header = bytearray((first,))
-        length = 0
-        for index in range(4):
-            byte = (await _exactly(reader, 1))[0]
-            header.append(byte)
-            length |= (byte & 0x7F) << (7 * index)
-            if byte < 0x80:  # noqa: PLR2004 - the continuation bit
-                break
-        else:
-            raise ProtocolViolation("a remaining length of more than four bytes")
-        if length > MAX_CONNECT_BYTES:
-            raise ProtocolViolation(f"a CONNECT of {length} bytes is over the limit of {MAX_CONNECT_BYTES}")
-        connect = BufferReader(bytes(header) + await _exactly(reader, length))
-        made, session = await IngestHandler.init_from_connect(connect, writer, self.plugins_manager)
-        handler = cast("IngestHandler", made)
-        handler.ingest, handler.metrics, handler.clock = self._ingest, self._metrics, self._clock
-        handler.max_payload, handler.max_packet = self._settings.mqtt_max_payload, self._settings.mqtt_max_packet
-        return handler, session
+    async def unsubscribe(self, connection: Connection, request: Unsubscribe) -> None:
+        """Unsubscribe a client, and answer it. Raises Superseded."""
+        for topic_filter in request.filters:
+            self.subscriptions.remove(connection, topic_filter)
+        if not connection.clean:
+            await until_available(
+                lambda: self.cluster.sessions.unsubscribe(
+                    connection.client_id, connection.number, request.filters, persistent=True, interest={}
+                )
+            )
+        await self.interest.update(request.filters)
+        connection.answer(packets.acknowledgement(PacketType.UNSUBACK, request.packet_id))
 
-    async def _take_over(self, session: Session) -> Session:
-        """The session that this client goes on with; an older connection of the same client ends [MQTT-3.1.4-2]."""
-        client_id = session.client_id = session.client_id or gen_client_id()
-        session.parent = 0
-        known = self._sessions.get(client_id)
-        if known is None:
-            return session
-        previous, previous_handler = known
-        await previous_handler.stop()
-        previous.transitions.disconnect()
-        if session.clean_session or previous.clean_session:
-            await self._delete_session(client_id)
-            return session
-        for name in ("will_flag", "will_message", "will_topic", "will_qos", "will_retain", "keep_alive"):
-            setattr(previous, name, getattr(session, name))
-        previous.parent = 1
-        return previous
+    async def _may_subscribe(self, connection: Connection, topic_filter: str) -> bool:
+        if problem := self._topic_problem(topic_filter):
+            self.refuse("topic_limit", problem, connection)
+            return False
+        allowed = await self._amqtt.may_subscribe(
+            client_id=connection.client_id, user=connection.user, role=connection.role, topic_filter=topic_filter
+        )
+        if not allowed:
+            self.refuse("subscribe", "", connection)
+        return allowed
 
-    def _refuse(self, reason: str, detail: str, peer: tuple[str, int]) -> None:
-        self._metrics.refused.labels(reason).inc()
-        _log.warning("connection refused", reason=reason, detail=detail, peer=peer[0])
+    # --- messages -----------------------------------------------------------------------------------------------------
 
+    def topics(self, role: Role) -> dict[bytes, Topic]:
+        """What is known of the topic names that users with a role have published to."""
+        return self._topics[role]
 
-async def _exactly(reader: ReaderAdapter, count: int) -> bytes:
-    if not count:
-        return b""
-    try:
-        data: bytes = await reader.read(count)
-    except asyncio.IncompleteReadError as error:
-        raise NoDataError("the connection ended before its CONNECT was complete") from error
-    return data
+    def topic(self, role: Role, name: bytes) -> Topic:
+        """Find out about a topic name. Raises ProtocolViolation for one that is none."""
+        topic = packets.topic_name(name)
+        refused = ""
+        if self._topic_problem(topic):
+            refused = "topic_limit"
+        elif not may_publish(role, topic):
+            refused = "publish"
+        known = self._topics[role]
+        if len(known) >= MAX_TOPICS:
+            known.clear()
+        known[name] = found = Topic(topic, ingest=ingest_kind(topic) is not None, refused=refused)
+        return found
+
+    def _topic_problem(self, topic: str) -> str | None:
+        if len(topic.encode()) > self.settings.mqtt_topic_bytes:
+            return f"more than MQTT_TOPIC_BYTES={self.settings.mqtt_topic_bytes} bytes"
+        if topic.count("/") >= self.settings.mqtt_topic_levels:
+            return f"more than MQTT_TOPIC_LEVELS={self.settings.mqtt_topic_levels} levels"
+        return None
+
+    def is_wanted(self, topic: Topic) -> bool:
+        """Whether anybody, here or elsewhere, has subscribed to an ingest topic."""
+        return self.subscriptions.wants(topic.name) or self.cluster.routes.ingest_wanted(topic.name)
+
+    def route(self, messages: list[Publish], done: Callable[[], None]) -> None:
+        """Publish; `done` is called once Redis holds what has to be kept."""
+        self._later(self._route(messages, done))
+
+    async def _route(self, messages: list[Publish], done: Callable[[], None]) -> None:
+        new = await until_available(lambda: self.cluster.publisher.publish(messages))
+        for publish, is_new in zip(messages, new, strict=True):
+            if is_new:
+                self.subscriptions.deliver(publish.message)
+        done()
+
+    def later(self, work: Callable[[], Awaitable[None]], done: Callable[[], None]) -> None:
+        """Do something that waits for Redis, then call `done`."""
+
+        async def until_done() -> None:
+            await until_available(work)
+            done()
+
+        self._later(until_done())
+
+    async def publish_internally(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
+        """Publish on behalf of the node itself: what a plugin of amqtt asks for."""
+        message = Message(topic, payload, qos, retain)
+        await until_available(lambda: self.cluster.publisher.publish([Publish(message)]))
+        self.subscriptions.deliver(message)
+
+    # --- what other nodes have for this one ---------------------------------------------------------------------------
+
+    def deliver(self, messages: list[Message]) -> None:
+        """Messages that were published on other nodes."""
+        for message in messages:
+            self.subscriptions.deliver(message)
+
+    def wake(self, client_id: str) -> None:
+        """There is something in the queue of a persistent session."""
+        connection = self.clients.get(client_id)
+        if connection is not None:
+            connection.wake()
+
+    def kick(self, client_id: str, connection: int) -> None:
+        """A client has connected elsewhere: the older connection ends."""
+        older = self.connections.get(connection)
+        if older is not None and older.client_id == client_id:
+            older.end("taken_over")
+
+    def expelled(self) -> None:
+        """The others took this node for dead: its sessions are theirs, and its clients have to come again."""
+        self.interest.forget()
+        for connection in list(self.connections.values()):
+            connection.abort("expelled")
+
+    def users_changed(self) -> None:
+        """Somebody has changed the users."""
+        self._later(self._send_away())
+
+    async def _send_away(self) -> None:
+        async def changed() -> set[str]:
+            connected = {each.user: each.role for each in self.connections.values() if each.role is not Role.ANONYMOUS}
+            return await self._authenticator.changed(connected)
+
+        gone = await until_available(changed)
+        for connection in list(self.connections.values()):
+            if connection.user in gone and connection.role is not Role.ANONYMOUS:
+                connection.abort("user_changed")
+
+    # --- what is turned away ------------------------------------------------------------------------------------------
+
+    def refuse(self, reason: str, detail: str, connection: Connection) -> None:
+        """Count something that was turned away, and say it in the log, bounded by user."""
+        self.metrics.refused.labels(reason).inc()
+        self._say(reason, detail, connection)
+
+    def refuse_publish(self, connection: Connection, topic: Topic) -> None:
+        """A message that is acknowledged and dropped, as MQTT 3.1.1 allows [MQTT-3.3.5-2]."""
+        self.refuse(topic.refused, "acknowledged and dropped", connection)
+
+    def refuse_payload(self, connection: Connection) -> None:
+        """A payload that is too large: it is acknowledged, and kept nowhere."""
+        self.refuse(Reason.TOO_LARGE.value, f"MQTT_MAX_PAYLOAD={self.settings.mqtt_max_payload}", connection)
+
+    def _say(self, reason: str, detail: str, connection: Connection) -> None:
+        key = f"{reason} {connection.user or connection.peer}"
+        now = self.now()
+        if now - self._logged.get(key, -LOG_EVERY_SECONDS) < LOG_EVERY_SECONDS:
+            return
+        if len(self._logged) >= MAX_LOGGED_USERS:
+            self._logged.clear()
+        self._logged[key] = now
+        _log.warning("refused", reason=reason, detail=detail, user=connection.user, peer=connection.peer)

@@ -1,27 +1,86 @@
 """Settings of a broker node."""
 
+import socket
+
 from pydantic import Field
 
+from broker.durability import Durability
 from core.settings import CommonSettings, OpsSettings, Port
 
 
 class BrokerSettings(CommonSettings, OpsSettings):
     """One node of the cluster; every limit is for one connection unless it says otherwise."""
 
-    broker_node: str = Field(default="broker-1", pattern=r"^[a-z0-9-]{1,64}$", description="Name of this node.")
+    broker_node: str = Field(
+        default_factory=lambda: socket.gethostname().lower()[:64],
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="Name of this node in logs and $SYS; unset: the host's.",
+    )
     broker_host: str = Field(default="127.0.0.1", description="Address that it listens on.")
     broker_port: Port = Field(default=1883, description="Port that it listens on.")
+    broker_ws_port: int = Field(
+        default=0, ge=0, le=65_535, description="Port for MQTT over WebSocket (path /mqtt); 0: none."
+    )
     broker_reuse_port: bool = Field(
         default=False, description="Share the port with other nodes of this machine (SO_REUSEPORT), without a proxy."
     )
+    broker_proxy_protocol: bool = Field(
+        default=False, description="Expect the PROXY protocol (v1 or v2) before each connection, as a proxy sends it."
+    )
+    broker_max_connections: int = Field(default=20_000, ge=1, description="Open connections of the node.")
+    durability: Durability = Field(
+        default=Durability.ACCEPTED,
+        description="Acknowledge once Redis holds a message (accepted), or once it has synced it to disk (fsynced).",
+    )
+    raw_max_length: int = Field(
+        default=1_000_000, ge=1000, description="Messages that may wait for a decoder; at more, publishers wait."
+    )
+    qos0_buffer: int = Field(
+        default=8 * 1024 * 1024,
+        ge=0,
+        description="Bytes of payload that may wait while Redis is away; beyond that, messages of QoS 0 are dropped.",
+    )
     mqtt_allow_anonymous: bool = Field(default=False, description="Let clients in without a user.")
+    mqtt_no_subscribe: str = Field(
+        # What the well-known interoperability suites try to see a refusal.
+        default="nosubscribe,test/nosubscribe",
+        description="Topic filters, separated by commas, that nobody but services may subscribe to.",
+    )
     mqtt_max_payload: int = Field(
-        default=65_536, ge=1, le=1_048_576, description="Bytes of a payload; a larger one becomes a dead letter."
+        default=65_536,
+        ge=1,
+        le=1_048_576,
+        description="Bytes of a payload; a larger position becomes a dead letter, any other message is dropped.",
     )
     mqtt_max_packet: int = Field(
         default=262_144, ge=1024, le=16_777_216, description="Bytes of a packet; a larger one ends the connection."
     )
     mqtt_connect_timeout: float = Field(default=10.0, gt=0, description="Seconds in which CONNECT must arrive.")
-    raw_max_length: int = Field(
-        default=1_000_000, ge=1000, description="Messages that may wait for a decoder; at more, publishers wait."
+    mqtt_user_connections: int = Field(
+        default=1000, ge=1, description="Open connections of one user on one node; anonymous clients are not counted."
     )
+    mqtt_max_subscriptions: int = Field(default=100, ge=1, le=10_000, description="Topic filters of one client.")
+    mqtt_topic_bytes: int = Field(default=1024, ge=16, le=65_535, description="Bytes of a topic name or filter.")
+    mqtt_topic_levels: int = Field(default=32, ge=2, le=1000, description="Levels of a topic name or filter.")
+    mqtt_max_unacknowledged: int = Field(
+        default=1000,
+        ge=1,
+        le=32_767,
+        description="Messages of QoS 1 and 2 to a client not yet acknowledged, or of QoS 2 from it not yet released.",
+    )
+    mqtt_slow_consumer_bytes: int = Field(
+        default=4 * 1024 * 1024,
+        ge=65_536,
+        description="Bytes that may wait for a client that reads too slowly; beyond that, its connection ends.",
+    )
+    session_expiry: int = Field(
+        default=86_400, ge=1, description="Seconds that a persistent session is kept after its client has gone."
+    )
+    queue_max_length: int = Field(
+        default=1000, ge=1, le=50_000, description="Messages that a persistent session may have waiting."
+    )
+    queue_max_age: int = Field(
+        default=86_400, ge=1, description="Seconds that a message may wait for the client of a persistent session."
+    )
+    retained_max: int = Field(default=2000, ge=1, description="Retained messages of the whole cluster.")
+    sys_interval: float = Field(default=10.0, gt=0, description="Seconds between two updates of $SYS/broker/...")

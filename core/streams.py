@@ -22,12 +22,42 @@ Where the devices are, and which windows they were in:
                                  that into the future first, so that nobody else does; a change meanwhile moves it on by
                                  1 ms, so that it shows
 
+The brokers, and the sessions that they share. {n} is one life of a node, `<BROKER_NODE>:<8 hex digits>`, {c} a client
+id; connections are numbers that a node gives. Only the scripts of `broker/cluster` change any of it:
+
+    nodes            hash     n -> heartbeats, one a second; `-` once others clear up after it
+    node:{n}         hash     bytes that went into its inbox (`sent`) and out of it (`taken`); the number of the newest
+                              `batch` that it has published, and the `answer` to that
+    inbox:{n}        stream   what others have for n; ids are `<sent>-0`. One field an entry: `m` messages, `w` clients
+                              with something new in their queues, `k` client and connection that another has taken over
+    interest:{n}     set      the filters that n has in `routes`
+    clients:{n}      hash     connection -> client, of n's connections
+    will:{n}         hash     connection -> client and message. Whoever removes it publishes it, in one script: so once
+    routes           hash     target, null character, filter -> flags. Of the target `n:{n}`: 1 for messages of any QoS,
+                              2 for those of QoS 0, and 4 if for positions, too. Of the target `s:{c}`, which gets them
+                              by its queue: QoS 1 or 2, and 4 likewise
+    routes:log       stream   changes of `routes`, the newest 10,000 or so; ids are `<version>-<microseconds>`
+    routes:version   string   the newest of these ids
+    session:{c}      hash     `node` and `connection` while there is one, its `user`, `clean`, and what it began with;
+                              of a persistent session the `next` sequence number of its queue, the highest `sent`,
+                              the highest sent `before` the connection, and one (`floor`) not above any unfinished one
+    subscriptions:{c}  hash   filter -> QoS, and 4 as above. Of persistent sessions only, like what follows
+    queue:{c}        stream   messages of QoS 1 and 2 until the client has them: `m`, and in `a` since when (ms). Ids
+                              are `<sequence number>-0`; packet ids are made of these numbers
+    released:{c}     sorted set  sequence numbers of QoS 2 messages that the client has, and has not finished with
+    received:{c}     set      packet ids of QoS 2 messages that came from the client, and that it has not released
+    sessions:expiry  sorted set  clients of persistent sessions without a connection -> when they are deleted (ms)
+    retained         hash     topic -> message
+
 And beside them:
 
     totals           hash     lifetime counts: messages, positions, outside, dead:{reason}. Written together with the
                               acknowledgement, so they are exact whatever dies; only a batch that two decoders had at
                               once, for it took longer than CLAIM_AFTER, can count twice in part
                               `replayed` and `dropped` are the dead letters that somebody has replayed or dropped
+    users            hash     user -> JSON: name, role, password (an argon2id hash). Written by `python -m broker users`
+    users:version    integer  goes up with each change of users: nodes look at it, and end connections of users that are
+                              gone or have changed
 
 `{p}` is the number of a partition in braces: a Redis Cluster hash tag, one slot a partition. Entries are acknowledged
 after their effects, and cut off below the oldest entry that is still pending, never before.
@@ -43,8 +73,16 @@ DEAD_TOTAL = "dead:"
 """How the totals of dead letters begin; the reason follows."""
 REPLAYED = "replayed"
 DROPPED = "dropped"
+USERS = "users"
+USERS_VERSION = "users:version"
 OBSERVE_GROUP = "observe"
 ARCHIVE_GROUP = "archive"
+
+
+RETAINED = "retained"
+ROUTES = "routes"
+ROUTES_LOG = "routes:log"
+ROUTES_VERSION = "routes:version"
 
 
 def raw(partition: int) -> str:
@@ -75,3 +113,33 @@ def presence(zone: str, kind: str) -> str:
 def window(member: str) -> str:
     """The set behind one window; `member` is its name in `windows:dirty`."""
     return f"window:{member}"
+
+
+def node(incarnation: str) -> str:
+    """What went into a broker node's inbox and out of it, and its newest batch."""
+    return f"node:{incarnation}"
+
+
+def inbox(incarnation: str) -> str:
+    """What other nodes have for a broker node."""
+    return f"inbox:{incarnation}"
+
+
+def will(incarnation: str) -> str:
+    """The wills of a broker node's connections."""
+    return f"will:{incarnation}"
+
+
+def queue(client_id: str) -> str:
+    """The messages of a persistent session that its client has not got yet."""
+    return f"queue:{client_id}"
+
+
+def released(client_id: str) -> str:
+    """The QoS 2 messages that the client of a persistent session has got, and has not finished with."""
+    return f"released:{client_id}"
+
+
+def received(client_id: str) -> str:
+    """The packet ids of QoS 2 messages from the client of a persistent session that it has not released."""
+    return f"received:{client_id}"

@@ -11,11 +11,12 @@ from rich.console import Console
 from core.messages import Kind
 from core.settings import load_or_exit
 from simulator.fix import BadTrack, Fix
+from simulator.login import Login, logins_without_a_user
 from simulator.message import DEVICE_ID_MAX
 from simulator.pacing import MAX_SPEED
 from simulator.plan import Plan
 from simulator.progress import shown_progress
-from simulator.publisher import NotConnected, Publisher
+from simulator.publisher import NotConnected, Publisher, Refused
 from simulator.replay import replay, summary
 from simulator.settings import SimulatorSettings
 from simulator.tracks import read_track
@@ -84,7 +85,10 @@ def replay_command(
     host: Annotated[str | None, typer.Option(help="Where MQTT is; by default MQTT_HOST or 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Its port; by default MQTT_PORT or 1883.")] = None,
     username: Annotated[
-        str | None, typer.Option(help="MQTT user, with the password in MQTT_PASSWORD, or asked for.")
+        str | None,
+        typer.Option(
+            help="MQTT user, with the password in MQTT_PASSWORD, or asked for; by default the demo gateway of make run."
+        ),
     ] = None,
     shuffle: Annotated[int | None, typer.Option(metavar="SEED", help="In a random order, the same for a seed.")] = None,
     shift_to_now: Annotated[
@@ -100,17 +104,25 @@ def replay_command(
         plan = Plan(speed=speed, shuffle=shuffle, shift_to_now=shift_to_now, limit=limit, loop=loop)
     except (BadTrack, ValueError) as error:
         _fail(str(error))
+    host = host or settings.mqtt_host
     username = username or settings.mqtt_username
-    publisher = Publisher(
-        host=host or settings.mqtt_host,
-        port=port or settings.mqtt_port,
-        username=username,
-        password=_password(settings) if username else None,
-    )
-    raise typer.Exit(_run(track, publisher, kind=kind, device=_device_id(device, file), plan=plan))
+    logins = [Login(username, _password(settings))] if username else logins_without_a_user(host, settings.data_dir)
+    name = _device_id(device, file)
+    for login in logins:
+        publisher = Publisher(
+            host=host, port=port or settings.mqtt_port, username=login.username, password=login.password
+        )
+        try:
+            code = _run(track, publisher, kind=kind, device=name, plan=plan)
+        except Refused as error:
+            problem = str(error)
+        else:
+            raise typer.Exit(code)
+    _fail(f"{problem}. MQTT_USERNAME and MQTT_PASSWORD say who publishes")
 
 
 def _run(track: list[Fix], publisher: Publisher, *, kind: Kind, device: str, plan: Plan) -> int:
+    """The exit code. Raises Refused if the server does not let the publisher in at all."""
     started = time.monotonic()
     code = 0
     problem = ""
@@ -122,6 +134,8 @@ def _run(track: list[Fix], publisher: Publisher, *, kind: Kind, device: str, pla
     except KeyboardInterrupt:
         code = INTERRUPTED
     except (NotConnected, ValueError) as error:
+        if isinstance(error, Refused) and not publisher.sent:
+            raise
         code = 1
         problem = str(error)
     if publisher.sent or not problem:

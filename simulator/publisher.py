@@ -27,6 +27,10 @@ class NotConnected(Exception):  # noqa: N818 - it names a state
     """The server does not answer, or refuses; the message is one sentence that says what to check."""
 
 
+class Refused(NotConnected):
+    """The server answers, and does not let this user in."""
+
+
 class Publisher:
     """Publishes at QoS 1. A context manager: inside it there was a connection at least once.
 
@@ -109,7 +113,7 @@ class Publisher:
     def _wait_until(self, true: Callable[[], bool], *, limit: float) -> None:
         while not true():
             if self._refusal is not None:
-                raise NotConnected(f"MQTT at {self._address} refuses the connection: {self._refusal}")
+                raise Refused(f"MQTT at {self._address} refuses the connection: {self._refusal}")
             if not self._connected and self._elapsed() - self._away_since > limit:
                 raise NotConnected(
                     f"no MQTT connection to {self._address} within {limit:g} s: "

@@ -12,9 +12,10 @@ import typer
 from core.errors import BadSettings
 from core.settings import load
 from deploy.laptop.data_dir import data_dir, refuse_a_second_redis
+from deploy.laptop.demo_users import demo_users
 from deploy.laptop.ports import PUBLIC, choose_ports, shown
-from deploy.laptop.processes import REDIS, Programs, describe
-from deploy.laptop.readiness import announce, door, services, welcome
+from deploy.laptop.processes import REDIS, Programs, describe, service_environment
+from deploy.laptop.readiness import announce, anonymous_note, door, services, welcome
 from deploy.laptop.redis_server import REDIS_FOLDER, redis_executable
 from deploy.laptop.runner import Runner
 from deploy.laptop.settings import LaptopSettings
@@ -67,11 +68,17 @@ def _run() -> int:
                 services(settings, ports),
                 door(settings, ports),
                 say=runner.say,
-                welcome=welcome(settings, ports),
+                welcome=partial(_welcome, settings, folder, ports),
                 stop=runner.stopping,
             )
         )
         return runner.run(opening=_opening(settings, folder, ports, programs))
+
+
+def _welcome(settings: LaptopSettings, folder: Path, ports: dict[str, int]) -> list[str]:
+    environment = service_environment(settings, folder=folder, environment=os.environ)
+    users = demo_users(settings, folder=folder, environment=environment)
+    return [*users, *anonymous_note(settings), welcome(settings, ports)]
 
 
 def _opening(settings: LaptopSettings, folder: Path, ports: dict[str, int], programs: Programs) -> list[str]:

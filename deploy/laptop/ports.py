@@ -11,7 +11,14 @@ from deploy.laptop.settings import LaptopSettings
 LOOPBACK = "127.0.0.1"
 PUBLIC = ("mqtt_port", "http_port")
 INTERNAL = ("broker_1_ops_port", "broker_2_ops_port", "decoder_ops_port")
-BEHIND_HAPROXY = ("broker_1_port", "broker_2_port", "api_port", "haproxy_ops_port")
+BEHIND_HAPROXY = (
+    "broker_1_port",
+    "broker_2_port",
+    "broker_1_ws_port",
+    "broker_2_ws_port",
+    "api_port",
+    "haproxy_ops_port",
+)
 
 # Below the ports that the operating system gives to outgoing connections: HAProxy's health checks would take them.
 _FREE = range(20_000, 30_000)

@@ -47,14 +47,7 @@ def describe(
     environment: Mapping[str, str],
 ) -> list[Description]:
     """The processes of a run, Redis first. `folder` is DATA_DIR as an absolute path, `ports` as chosen for this run."""
-    shared = {
-        **environment,
-        "DATA_DIR": str(folder),
-        "MQTT_ALLOW_ANONYMOUS": str(settings.mqtt_allow_anonymous).lower(),
-        "LOG_TIME": "false",  # the runner gives it
-        "OPS_HOST": LOOPBACK,
-        "PYTHONUNBUFFERED": "1",
-    }
+    shared = service_environment(settings, folder=folder, environment=environment)
     redis = (
         [Description(REDIS, redis_command(programs.redis_server, folder, settings.log_level), dict(environment))]
         if programs.redis_server
@@ -76,6 +69,18 @@ def describe(
     ]
 
 
+def service_environment(settings: LaptopSettings, *, folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """What all services are given; `folder` is DATA_DIR as an absolute path."""
+    return {
+        **environment,
+        "DATA_DIR": str(folder),
+        "MQTT_ALLOW_ANONYMOUS": str(settings.mqtt_allow_anonymous).lower(),
+        "LOG_TIME": "false",  # the runner gives it
+        "OPS_HOST": LOOPBACK,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
 def _service(package: str, shared: Mapping[str, str], *, name: str = "", **own: str) -> Description:
     return Description(name or package, [sys.executable, "-m", package], {**shared, **own})
 
@@ -91,6 +96,8 @@ def _broker(
         BROKER_NODE=name,
         BROKER_HOST=LOOPBACK if behind else str(settings.bind_address),
         BROKER_PORT=str(ports[f"broker_{number}_port" if behind else "mqtt_port"]),
+        # Without HAProxy there is nobody who could take /mqtt on the port of HTTP apart from the API.
+        BROKER_WS_PORT=str(ports[f"broker_{number}_ws_port"] if behind else 0),
         BROKER_REUSE_PORT="false" if behind else "true",
         OPS_PORT=str(ports[f"broker_{number}_ops_port"]),
     )

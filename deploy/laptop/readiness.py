@@ -3,7 +3,7 @@
 import http.client
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from threading import Event
 
@@ -90,17 +90,25 @@ def welcome(settings: LaptopSettings, ports: Mapping[str, int]) -> str:
     return f"ready: MQTT mqtt://{mqtt} | API {web}/v1/occupancy (docs: {web}/docs) | live map {web}/ | Ctrl-C stops"
 
 
+def anonymous_note(settings: LaptopSettings) -> list[str]:
+    """What to know where clients need no user."""
+    if not settings.mqtt_allow_anonymous:
+        return []
+    how = "MQTT_ALLOW_ANONYMOUS=false make run"
+    return [f"MQTT clients may come in without a user, as this is a laptop; to let in users alone: {how}"]
+
+
 def announce(
     parts: list[Part],
     door: Door,
     *,
     say: Callable[[str], None],
-    welcome: str,
+    welcome: Callable[[], Iterable[str]],
     stop: Event,
     limit: float = LIMIT_SECONDS,
     elapsed: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Say `welcome` as soon as everything is ready; after `limit` seconds say once what is not, and why.
+    """Say the lines of `welcome` as soon as everything is ready; after `limit` seconds say once what is not, and why.
 
     Returns when it is said, or when `stop` is set.
     """
@@ -112,7 +120,8 @@ def announce(
         if not problems and (problem := door.problem()):
             problems = [problem]
         if not problems:
-            say(welcome)
+            for line in welcome():
+                say(line)
             return
         if not told and elapsed() - started > limit:
             told = True

@@ -19,6 +19,8 @@ class LaptopSettings(CommonSettings):
     haproxy_maxconn: int = Field(default=2000, ge=10, le=1_000_000, description="Connections that HAProxy takes.")
     broker_1_port: Port | None = Field(default=None, description="Port of broker-1 behind HAProxy; unset: a free one.")
     broker_2_port: Port | None = Field(default=None, description="Port of broker-2 behind HAProxy; unset: a free one.")
+    broker_1_ws_port: Port | None = Field(default=None, description="WebSocket of broker-1; unset: a free port.")
+    broker_2_ws_port: Port | None = Field(default=None, description="WebSocket of broker-2; unset: a free port.")
     broker_1_ops_port: Port | None = Field(default=None, description="Health of broker-1; unset: a free port.")
     broker_2_ops_port: Port | None = Field(default=None, description="Health of broker-2; unset: a free port.")
     decoder_ops_port: Port | None = Field(default=None, description="Health of the decoder; unset: a free port.")

@@ -1,51 +1,162 @@
-"""A node in the test's own process, on a free port, beside a real Redis."""
+"""Nodes in the test's own process, on free ports, beside a real Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
-from broker.ingest import Ingest
+from broker.cluster import follower
+from broker.connection import Connection as NodeConnection
+from broker.listeners import listening
 from broker.metrics import BrokerMetrics
 from broker.node import Node
+from broker.node_metrics import describe
+from broker.passwords import hash_password
 from broker.settings import BrokerSettings
-from core.listening import listening_socket
+from broker.users import Authenticator, User, Users
+from core import streams
+from core.clock import system_clock
+from core.messages import RawMessage, Role
+from core.redis import open_redis
 from core.runtime import Stop
-from tests.conftest import NOON, free_port
+from tests.conftest import entries, eventually, free_port
+from tests.mqtt.client import Connection, Service
+from tests.mqtt.wire import Publish
+from tests.oracle.durable import DurableRedis, durable_redis
+
+RAW = streams.raw(0)
+PASSWORD = b"right"
+
+
+@dataclass
+class RunningNode:
+    """A node that serves, and clients of it; `stop` ends it in order."""
+
+    node: Node
+    settings: BrokerSettings
+    metrics: BrokerMetrics
+    stopped: Stop
+    running: asyncio.Task[None]
+    service: Service = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.service = Service([("127.0.0.1", self.settings.broker_port)])
+
+    def counted(self, name: str, **labels: str) -> float:
+        """The value of a metric; 0 where there is none yet."""
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+    def refused(self, reason: str) -> float:
+        return self.counted("broker_refused_total", reason=reason)
+
+    def connection(self, client_id: str) -> NodeConnection:
+        """The node's own side of a client's connection."""
+        return self.node.clients[client_id]
+
+    async def stop(self) -> None:
+        self.stopped.set()
+        await self.running
+
+
+StartNode = Callable[..., Awaitable[RunningNode]]
+
+
+@asynccontextmanager
+async def running_node(url: str, **settings: Any) -> AsyncIterator[RunningNode]:
+    chosen = {"broker_node": "node-1", "broker_port": free_port(), "mqtt_allow_anonymous": True, **settings}
+    own = BrokerSettings(redis_url=url, **chosen)
+    async with open_redis(own) as client:
+        authenticator = Authenticator(
+            users=Users(client), allow_anonymous=own.mqtt_allow_anonymous, clock=time.monotonic
+        )
+        metrics = BrokerMetrics()
+        node = Node(settings=own, client=client, authenticator=authenticator, metrics=metrics, clock=system_clock)
+        describe(node)
+        stopped = Stop()
+        async with listening(own, node.new_connection):
+            running = RunningNode(node, own, metrics, stopped, asyncio.create_task(node.run(stopped)))
+            try:
+                await eventually(lambda: has(lambda: node.problem is None or running.running.done()))
+                yield running
+            finally:
+                running.service.drop_all()
+                await running.stop()
+                assert not node._tasks
+
+
+@pytest.fixture
+async def start_node(
+    redis_server: str, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[StartNode]:
+    """Starts a node with the given settings; without `redis_url`, beside an empty Redis.
+
+    A test that has a Redis of its own asks for that first: so it is still there when the node ends.
+    """
+    del redis_client  # it empties Redis
+    monkeypatch.setattr(follower, "BLOCK_MS", 50)
+    async with AsyncExitStack() as stack:
+
+        async def start(redis_url: str = redis_server, **settings: Any) -> RunningNode:
+            return await stack.enter_async_context(running_node(redis_url, **settings))
+
+        yield start
+
+
+@pytest.fixture
+async def node(start_node: StartNode) -> RunningNode:
+    return await start_node()
 
 
 @dataclass(frozen=True, slots=True)
-class RunningNode:
-    port: int
-    ingest: Ingest
-    metrics: BrokerMetrics
-    node: Node
+class TwoNodes:
+    first: RunningNode
+    second: RunningNode
 
 
 @pytest.fixture
-def broker_settings() -> BrokerSettings:
-    return BrokerSettings(
-        broker_port=free_port(), mqtt_allow_anonymous=True, mqtt_connect_timeout=5, raw_max_length=1000
-    )
+async def nodes(start_node: StartNode) -> TwoNodes:
+    """Two nodes of one cluster."""
+    return TwoNodes(await start_node(broker_node="node-1"), await start_node(broker_node="node-2"))
 
 
 @pytest.fixture
-async def node(redis_client: Redis, broker_settings: BrokerSettings) -> AsyncIterator[RunningNode]:
-    ingest = Ingest(client=redis_client, partitions=1, max_length=broker_settings.raw_max_length)
-    metrics = BrokerMetrics()
-    node = Node(
-        settings=broker_settings,
-        listener=listening_socket("127.0.0.1", broker_settings.broker_port, setting="BROKER_PORT"),
-        ingest=ingest,
-        metrics=metrics,
-        clock=lambda: NOON,
-    )
-    stop = Stop()
-    appending = asyncio.create_task(ingest.run(stop))
-    await node.start()
-    yield RunningNode(broker_settings.broker_port, ingest, metrics, node)
-    await node.shutdown()
-    stop.set()
-    await appending
+def short_folder() -> Iterator[Path]:
+    # Not tmp_path: a socket's path may have 107 bytes at the most.
+    made = Path(tempfile.mkdtemp(prefix="broker-"))
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+async def own_redis(short_folder: Path) -> AsyncIterator[DurableRedis]:
+    """A Redis of this test alone, which may go away and come back."""
+    async with durable_redis(short_folder) as redis:
+        yield redis
+
+
+async def has(probe: Callable[[], Any]) -> bool:
+    """For `eventually`: whether something holds that needs no waiting."""
+    return bool(probe())
+
+
+async def put_user(redis_client: Redis, name: str, role: Role, password: bytes = PASSWORD) -> None:
+    await Users(redis_client).put([User(name, role, hash_password(password))])
+
+
+async def raw_messages(redis_client: Redis) -> list[RawMessage]:
+    """What is in the stream raw, the oldest first."""
+    return [RawMessage.decode(fields) for fields in await entries(redis_client, RAW)]
+
+
+async def next_publish(connection: Connection) -> Publish:
+    """The next packet, which has to be a PUBLISH; without its identifier, so that it can be compared."""
+    message = await connection.take()
+    return Publish(message.topic, message.payload, message.qos, message.retain, message.dup)

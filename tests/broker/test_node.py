@@ -1,216 +1,398 @@
-import asyncio
-import struct
+"""What the connections of a node, and two nodes, are to each other: access, takeover, ends, figures."""
 
-import aiomqtt
+import asyncio
+from collections import Counter
+
 import pytest
 from prometheus_client import generate_latest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
-from broker.settings import BrokerSettings
-from core import streams
-from core.errors import Reason
-from core.messages import RawMessage, Role
-from tests.broker.conftest import RunningNode
-from tests.conftest import NOON, entries, eventually
-
-RAW = streams.raw(0)
-
-
-def client(node: RunningNode, **options: object) -> aiomqtt.Client:
-    return aiomqtt.Client("127.0.0.1", node.port, **options)  # type: ignore[arg-type]
-
-
-async def raw_messages(redis_client: Redis) -> list[RawMessage]:
-    return [RawMessage.decode(fields) for fields in await entries(redis_client, RAW)]
-
-
-def connect_packet(client_id: str, keepalive: int = 60, flags: int = 2) -> bytes:
-    body = b"\0\4MQTT\4" + bytes((flags,)) + struct.pack("!HH", keepalive, len(client_id)) + client_id.encode()
-    return bytes((0x10, len(body))) + body
-
-
-def publish_packet(topic: str, payload: bytes, packet_id: int, qos: int = 1) -> bytes:
-    body = struct.pack("!H", len(topic)) + topic.encode() + struct.pack("!H", packet_id) + payload
-    length = bytes((len(body),)) if len(body) < 128 else bytes((len(body) & 0x7F | 0x80, len(body) >> 7))
-    return bytes((0x30 | qos << 1,)) + length + body
-
-
-async def connected(node: RunningNode, packet: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
-    writer.write(packet)
-    return reader, writer
-
-
-@pytest.mark.parametrize("qos", [0, 1, 2])
-async def test_a_published_position_is_in_the_stream(node: RunningNode, redis_client: Redis, qos: int) -> None:
-    async with client(node) as mqtt:
-        await mqtt.publish("car-iotp", b"payload", qos=qos)
-        messages = await eventually(lambda: raw_messages(redis_client))
-    assert messages == [RawMessage("car-iotp", "", Role.ANONYMOUS, NOON, b"payload")]
-
-
-async def test_an_acknowledgement_comes_only_after_redis_has_the_message(
-    node: RunningNode, redis_client: Redis
-) -> None:
-    reader, writer = await connected(node, connect_packet("slow") + publish_packet("car-iotp", b"1", 1))
-    assert await reader.readexactly(4 + 4) == b"\x20\x02\0\0" + b"\x40\x02\0\1"
-    # A Redis that holds its answers back holds the acknowledgement back.
-    await redis_client.client_pause(300, all=True)
-    writer.write(publish_packet("car-iotp", b"2", 2) + publish_packet("mobile-iotp/phone", b"3", 3))
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(reader.readexactly(1), 0.2)
-    assert await reader.readexactly(8) == b"\x40\x02\0\2" + b"\x40\x02\0\3"
-    assert [message.payload for message in await raw_messages(redis_client)] == [b"1", b"2", b"3"]
-    writer.close()
-
-
-async def test_acknowledgements_come_in_the_order_of_the_messages(node: RunningNode, redis_client: Redis) -> None:
-    count = 2000
-    batch = b"".join(publish_packet("car-iotp", str(number).encode(), number) for number in range(1, count + 1))
-    redis_limit = node.node._settings.raw_max_length  # the stream may grow beyond it by what was under way
-    assert count > redis_limit
-    reader, writer = await connected(node, connect_packet("ordered") + batch)
-    await reader.readexactly(4)
-    acknowledged = 0
-    while acknowledged < count:
-        header, packet_id = struct.unpack("!HH", await reader.readexactly(4))
-        assert header == 0x4002
-        acknowledged += 1
-        assert packet_id == acknowledged
-        if acknowledged % 500 == 0:
-            # The decoder's part: what is done leaves the stream, and publishers go on.
-            await redis_client.xtrim(RAW, maxlen=0, approximate=False)
-    writer.close()
-
-
-async def test_publishers_wait_while_the_stream_is_longer_than_its_limit(
-    node: RunningNode, redis_client: Redis
-) -> None:
-    async with redis_client.pipeline() as pipeline:
-        for _ in range(1001):
-            pipeline.xadd(RAW, {"t": "car-iotp"})
-        await pipeline.execute()
-    reader, writer = await connected(node, connect_packet("waits") + publish_packet("car-iotp", b"1", 1))
-    await reader.readexactly(4 + 4)  # what was read before the node knew is stored, and said so
-    writer.write(publish_packet("car-iotp", b"2", 2))
-    await eventually(lambda: _problem(node))
-    assert "RAW_MAX_LENGTH" in (node.ingest.problem or "")
-    assert await redis_client.xlen(RAW) == 1002
-    await redis_client.xtrim(RAW, maxlen=0, approximate=False)
-    assert await reader.readexactly(4) == b"\x40\x02\0\2"
-    writer.close()
-
-
-async def _problem(node: RunningNode) -> str | None:
-    return node.ingest.problem
-
-
-async def test_a_position_of_qos_2_that_comes_twice_is_stored_once(node: RunningNode, redis_client: Redis) -> None:
-    reader, writer = await connected(node, connect_packet("twice") + publish_packet("car-iotp", b"1", 7, qos=2) * 2)
-    assert await reader.readexactly(12) == b"\x20\x02\0\0" + b"\x50\x02\0\7" * 2
-    writer.write(b"\x62\x02\0\7")
-    assert await reader.readexactly(4) == b"\x70\x02\0\7"
-    # After its PUBREL the id is free for another message.
-    writer.write(publish_packet("car-iotp", b"2", 7, qos=2))
-    assert await reader.readexactly(4) == b"\x50\x02\0\7"
-    assert [message.payload for message in await raw_messages(redis_client)] == [b"1", b"2"]
-    writer.close()
-
-
-async def test_a_payload_over_64_kib_leaves_a_note_for_the_dead_letters_and_the_connection_lives(
-    node: RunningNode, redis_client: Redis
-) -> None:
-    async with client(node) as mqtt:
-        await mqtt.publish("car-iotp", b"x" * 65_536, qos=1)
-        await mqtt.publish("car-iotp", b"x" * 65_537, qos=1)
-    kept, refused = await raw_messages(redis_client)
-    assert (len(kept.payload), kept.refused) == (65_536, None)
-    assert (refused.payload, refused.refused) == (b"", Reason.TOO_LARGE)
-
-
-async def test_a_packet_over_the_limit_ends_its_connection_and_no_other(node: RunningNode, redis_client: Redis) -> None:
-    async with client(node) as other:
-        reader, writer = await connected(node, connect_packet("greedy") + b"\x30\xff\xff\xff\x7f")
-        assert await reader.readexactly(4) == b"\x20\x02\0\0"
-        assert await reader.read() == b""
-        writer.close()
-        await other.publish("car-iotp", b"fine", qos=1)
-    assert [message.payload for message in await raw_messages(redis_client)] == [b"fine"]
-
-
-@pytest.mark.parametrize(
-    "garbage",
-    [
-        b"\0" * 100,
-        b"\xff" * 100,
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"\x10\xff\xff\xff\xff",
-        b"\x10\x02\0\0",
-        b"\x10\xff\xff\xff\x7f",
-    ],
+from broker.users import Users
+from core.messages import Role
+from tests.broker.conftest import (
+    PASSWORD,
+    RunningNode,
+    StartNode,
+    TwoNodes,
+    has,
+    put_user,
+    raw_messages,
 )
-async def test_what_is_not_a_connect_costs_its_own_connection(node: RunningNode, garbage: bytes) -> None:
-    reader, writer = await connected(node, garbage)
-    writer.write_eof()
-    assert await reader.read() in {b"", b"\x20\x02\0\1"}
-    writer.close()
-    async with client(node) as mqtt:
-        await mqtt.publish("other", b"alive", qos=1)
+from tests.conftest import eventually
+from tests.mqtt.client import Connection
+from tests.mqtt.wire import Connack, Publish, Will, connect, publish
+
+NOT_AUTHORIZED = 5
+BAD_CREDENTIALS = 4
 
 
-async def test_a_client_that_is_silent_for_one_and_a_half_keepalives_is_disconnected(node: RunningNode) -> None:
-    reader, writer = await connected(node, connect_packet("silent", keepalive=1))
-    assert await reader.readexactly(4) == b"\x20\x02\0\0"
-    async with asyncio.timeout(5):
-        assert await reader.read() == b""
-    writer.close()
-    assert b'broker_refused_total{reason="keepalive"} 1.0' in generate_latest(node.metrics.registry)
+async def logged_in(node: RunningNode, user: str, client_id: str | None = None, **fields: object) -> Connection:
+    return await node.service.connect(client_id, user=user, password=PASSWORD, **fields)
 
 
-async def test_positions_cannot_be_subscribed_to(node: RunningNode) -> None:
-    async with client(node) as mqtt:
-        refused = [await mqtt.subscribe(topic) for topic in ("car-iotp", "car-iotp/#", "mobile-iotp")]
-        allowed = await mqtt.subscribe("other/#", qos=1)
-    assert [str(code) for codes in refused for code in codes] == ["Unspecified error"] * 3
-    assert [str(code) for code in allowed] == ["Granted QoS 1"]
+async def code_for(node: RunningNode, packet: bytes) -> int:
+    """The return code of the CONNACK; a refused connection is closed after it."""
+    client = await node.service.dial()
+    await client.send(packet)
+    connack = await client.receive()
+    assert isinstance(connack, Connack)
+    if connack.code:
+        await client.closed()
+    return connack.code
 
 
-async def test_a_subscriber_to_everything_is_not_given_positions(node: RunningNode) -> None:
-    async with client(node) as reader, client(node) as writer:
-        await reader.subscribe("#", qos=1)
+async def seen(connection: Connection, prefix: str) -> dict[str, bytes]:
+    """The payloads by topic of all that comes before the answer to a ping."""
+    await connection.ping()
+    found = {}
+    while connection._waiting:
+        message = await connection.message()
+        assert message.topic.startswith(prefix)
+        found[message.topic.removeprefix(prefix)] = message.payload
+    return found
+
+
+class TestAccess:
+    @pytest.fixture(autouse=True)
+    async def _users(self, redis_client: Redis) -> None:
+        for role in ("car", "mobile", "gateway", "service"):
+            await put_user(redis_client, role, Role(role))
+
+    @pytest.fixture
+    async def node(self, start_node: StartNode) -> RunningNode:
+        return await start_node(mqtt_allow_anonymous=False)
+
+    async def test_nobody_comes_in_without_a_user_or_with_a_wrong_password(self, node: RunningNode) -> None:
+        assert await code_for(node, connect("a")) == NOT_AUTHORIZED
+        assert await code_for(node, connect("a", user="car", password=b"wrong")) == BAD_CREDENTIALS
+        assert await code_for(node, connect("a", user="car")) == BAD_CREDENTIALS
+        assert await code_for(node, connect("a", user="nobody", password=PASSWORD)) == BAD_CREDENTIALS
+        assert await code_for(node, connect("a", user="car", password=PASSWORD)) == 0
+        assert node.refused("refused_connect") == 4
+
+    async def test_a_refused_subscribe_gets_0x80_and_the_others_of_its_packet_what_they_asked_for(
+        self, node: RunningNode
+    ) -> None:
+        car = await logged_in(node, "car")
+        assert await car.subscribe(("car-iotp", 1), ("v1/#", 1), ("#", 1), ("mobile-iotp/#", 0)) == (
+            0x80,
+            1,
+            0x80,
+            0x80,
+        )
+        assert node.refused("subscribe") == 3
+        await (await logged_in(node, "service")).publish("v1/zones", b"1", qos=1)
+        assert (await car.take()).topic == "v1/zones"
+
+    async def test_a_refused_publish_is_acknowledged_and_dropped_and_counted(
+        self, node: RunningNode, redis_client: Redis
+    ) -> None:
+        car, service = await logged_in(node, "car"), await logged_in(node, "service")
+        await service.subscribe(("#", 2))
+        for qos in (0, 1, 2):
+            await car.publish("mobile-iotp", b"not mine", qos=qos)
+            await car.publish("v1/zones", b"not mine", qos=qos, retain=True)
+        await car.publish("car-iotp", b"mine", qos=1)
+        assert (await service.take()).payload == b"mine"
+        await service.nothing_more()
+        assert node.refused("publish") == 6
+        assert [message.payload for message in await raw_messages(redis_client)] == [b"mine"]
+        assert await (await logged_in(node, "service")).subscribe(("v1/#", 0)) == (0,)
+
+    async def test_refused_messages_of_a_user_are_logged_once_a_minute(
+        self, node: RunningNode, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        car, mobile = await logged_in(node, "car"), await logged_in(node, "mobile")
+        now = 1000.0
+        monkeypatch.setattr(node.node, "now", lambda: now)
+        with capture_logs() as logs:
+            for _ in range(50):
+                await car.publish("elsewhere", b"", qos=1)
+            await mobile.publish("elsewhere", b"", qos=1)
+            now += 59.0
+            await car.publish("elsewhere", b"", qos=1)
+            said = [entry["user"] for entry in logs if entry["event"] == "refused"]
+            assert said == ["car", "mobile"]
+            now += 2.0
+            await car.publish("elsewhere", b"", qos=1)
+        assert Counter(entry["user"] for entry in logs if entry["event"] == "refused") == {"car": 2, "mobile": 1}
+        assert node.refused("publish") == 53
+
+    async def test_positions_reach_services_alone(self, node: RunningNode) -> None:
+        gateway, service = await logged_in(node, "gateway"), await logged_in(node, "service")
+        await service.subscribe(("+/#", 1))
+        assert await gateway.subscribe(("v1/#", 1), ("+/#", 1)) == (1, 0x80)
+        await gateway.publish("car-iotp", b"car", qos=1)
+        await gateway.publish("mobile-iotp/7", b"phone", qos=1)
+        assert await service.take_payloads(2) == [b"car", b"phone"]
+        await gateway.nothing_more()
+
+    async def test_a_will_that_its_user_may_not_publish_is_refused(self, node: RunningNode) -> None:
+        packet = connect("a", user="car", password=PASSWORD, will=Will("v1/zones"))
+        assert await code_for(node, packet) == NOT_AUTHORIZED
+        packet = connect("a", user="car", password=PASSWORD, will=Will("car-iotp"))
+        assert await code_for(node, packet) == 0
+
+
+class TestAnonymousClients:
+    async def test_a_subscription_to_everything_brings_no_positions(self, node: RunningNode) -> None:
+        reader, writer = await node.service.subscriber(("#", 1)), await node.service.connect()
         await writer.publish("car-iotp", b"secret", qos=1)
         await writer.publish("notices/today", b"public", qos=1)
-        message = await anext(aiter(reader.messages))
-    assert message.topic.value == "notices/today"
+        assert (await reader.take()).topic == "notices/today"
+        await reader.nothing_more()
+
+    @pytest.mark.parametrize("topic_filter", ["car-iotp", "car-iotp/#", "mobile-iotp/+"])
+    async def test_positions_cannot_be_subscribed_to(self, node: RunningNode, topic_filter: str) -> None:
+        client = await node.service.connect()
+        assert await client.subscribe((topic_filter, 1)) == (0x80,)
 
 
-async def test_a_second_connection_of_a_client_ends_the_first(node: RunningNode) -> None:
-    first, first_writer = await connected(node, connect_packet("same"))
-    assert await first.readexactly(4) == b"\x20\x02\0\0"
-    second, second_writer = await connected(node, connect_packet("same"))
-    assert await second.readexactly(4) == b"\x20\x02\0\0"
-    async with asyncio.timeout(5):
-        assert await first.read() == b""
-    second_writer.write(publish_packet("car-iotp", b"1", 1))
-    assert await second.readexactly(4) == b"\x40\x02\0\1"
-    first_writer.close()
-    second_writer.close()
+class TestUsersThatChange:
+    async def test_a_removed_user_is_out_within_seconds_on_both_nodes_and_others_stay(
+        self, nodes: TwoNodes, redis_client: Redis
+    ) -> None:
+        await put_user(redis_client, "gate", Role.GATEWAY)
+        await put_user(redis_client, "other", Role.GATEWAY)
+        gone = [await logged_in(node, "gate") for node in (nodes.first, nodes.second)]
+        kept = [await logged_in(node, "other") for node in (nodes.first, nodes.second)]
+        kept += [await node.service.connect() for node in (nodes.first, nodes.second)]
+        await Users(redis_client).remove(["gate"])
+        for client in gone:
+            await client.closed()
+        for client in kept:
+            assert await client.is_open()
+        assert nodes.first.refused("user_changed") == nodes.second.refused("user_changed") == 1
+        assert await code_for(nodes.first, connect("a", user="gate", password=PASSWORD)) == BAD_CREDENTIALS
+
+    @pytest.mark.parametrize(("role", "password"), [(Role.CAR, PASSWORD), (Role.GATEWAY, b"another")])
+    async def test_a_user_with_another_role_or_password_has_to_come_again(
+        self, nodes: TwoNodes, redis_client: Redis, role: Role, password: bytes
+    ) -> None:
+        await put_user(redis_client, "gate", Role.GATEWAY)
+        clients = [await logged_in(node, "gate") for node in (nodes.first, nodes.second)]
+        await put_user(redis_client, "gate", role, password)
+        for client in clients:
+            await client.closed()
+        again = await nodes.first.service.connect(user="gate", password=password)
+        assert await again.is_open()
 
 
-async def test_a_publish_to_a_dollar_topic_ends_the_connection(node: RunningNode) -> None:
-    reader, writer = await connected(node, connect_packet("dollar") + publish_packet("$SYS/x", b"1", 1))
-    async with asyncio.timeout(5):
-        assert (await reader.read()).startswith(b"\x20\x02\0\0")
-    writer.close()
+class TestTakeover:
+    async def test_the_older_connection_ends_on_the_same_node(self, node: RunningNode) -> None:
+        older = await node.service.connect("same")
+        newer = await node.service.connect("same")
+        await older.closed()
+        await newer.publish("car-iotp", b"1", qos=1)
+        assert node.refused("taken_over") == 1
+        assert len(node.node.connections) == 1
+
+    @pytest.mark.parametrize("clean", [True, False])
+    async def test_the_older_connection_ends_on_the_other_node(self, nodes: TwoNodes, *, clean: bool) -> None:
+        older = await nodes.first.service.subscriber(("t", 1), client_id="same", clean=clean)
+        newer = await nodes.second.service.connect("same", clean=clean)
+        await older.closed()
+        assert newer.session_present is not clean
+        if clean:
+            assert await newer.subscribe(("t", 1)) == (1,)
+        await (await nodes.first.service.connect()).publish("t", b"for the newer", qos=1)
+        assert (await newer.take()).payload == b"for the newer"
+        assert not nodes.first.node.clients.get("same")
+
+    async def test_the_will_of_the_older_connection_is_published_once(self, nodes: TwoNodes) -> None:
+        watchers = [await node.service.subscriber(("will", 1)) for node in (nodes.first, nodes.second)]
+        older = await nodes.first.service.connect("same", will=Will("will", b"older", 1))
+        await nodes.second.service.connect("same", will=Will("will", b"newer", 1))
+        await older.closed()
+        for watcher in watchers:
+            assert (await watcher.take()).payload == b"older"
+            await watcher.nothing_more()
+
+    async def test_many_connections_of_one_client_at_once_leave_one(self, nodes: TwoNodes) -> None:
+        services = [nodes.first.service, nodes.second.service]
+        clients = [await services[number % 2].dial() for number in range(10)]
+        for client in clients:
+            await client.send(connect("same", clean=False))
+        both = nodes.first.node, nodes.second.node
+        await eventually(lambda: has(lambda: sum(len(node.connections) for node in both) == 1))
+        assert sum(len(node.clients) for node in both) == 1
+        await (await nodes.first.service.connect("same", clean=False)).publish("car-iotp", b"1", qos=1)
 
 
-class TestWithoutAnonymousClients:
-    @pytest.fixture
-    def broker_settings(self, broker_settings: BrokerSettings) -> BrokerSettings:
-        return broker_settings.model_copy(update={"mqtt_allow_anonymous": False})
+class TestTwoNodes:
+    @pytest.mark.parametrize("qos", [0, 1, 2])
+    @pytest.mark.parametrize("topic_filter", ["a/b", "a/+", "#", "+/b/#"])
+    async def test_a_subscriber_gets_what_is_published_on_the_other_node(
+        self, nodes: TwoNodes, topic_filter: str, qos: int
+    ) -> None:
+        subscriber = await nodes.first.service.subscriber((topic_filter, 2))
+        await (await nodes.second.service.connect()).publish("a/b", b"x", qos=qos)
+        message = await subscriber.take()
+        assert (message.topic, message.payload, message.qos) == ("a/b", b"x", qos)
 
-    async def test_nobody_comes_in_and_no_session_is_kept(self, node: RunningNode) -> None:
-        with pytest.raises(aiomqtt.MqttError, match="Not authorized"):
-            async with client(node, identifier="stranger"):
-                pass
-        assert not node.node.sessions
+    async def test_a_service_on_the_other_node_gets_positions_and_others_do_not(
+        self, nodes: TwoNodes, redis_client: Redis
+    ) -> None:
+        await put_user(redis_client, "decoder", Role.SERVICE)
+        service = await logged_in(nodes.first, "decoder")
+        await service.subscribe(("#", 1))
+        other = await nodes.first.service.subscriber(("#", 1))
+        publisher = await nodes.second.service.connect()
+        await publisher.publish("car-iotp", b"position", qos=1)
+        assert (await service.take()).payload == b"position"
+        await other.nothing_more()
+
+    async def test_what_nobody_elsewhere_wants_does_not_cross_redis(self, nodes: TwoNodes, redis_client: Redis) -> None:
+        here = await nodes.first.service.subscriber(("here", 1))
+        await nodes.second.service.subscriber(("there", 1))
+        publisher = await nodes.first.service.connect()
+        key = f"node:{nodes.second.node.cluster.node}"
+        sent = await redis_client.hget(key, "sent")
+        for _ in range(10):
+            await publisher.publish("here", b"x", qos=1)
+        await here.take_payloads(10)
+        assert await redis_client.hget(key, "sent") == sent
+        await publisher.publish("there", b"x", qos=1)
+        assert await redis_client.hget(key, "sent") != sent
+
+    async def test_a_retained_message_is_there_on_the_other_node(self, nodes: TwoNodes) -> None:
+        await (await nodes.first.service.connect()).publish("t", b"kept", qos=1, retain=True)
+        late = await nodes.second.service.subscriber(("+", 1))
+        assert await late.take() == Publish("t", b"kept", 1, retain=True, packet_id=1)
+
+    async def test_a_node_that_has_left_leaves_nothing_that_others_publish_to(
+        self, nodes: TwoNodes, redis_client: Redis
+    ) -> None:
+        await nodes.first.service.subscriber(("t", 1))
+        left = nodes.first.node.cluster.node
+        await nodes.first.stop()
+        await (await nodes.second.service.connect()).publish("t", b"x", qos=1)
+        assert not [key for key in await redis_client.keys("*") if left.encode() in key]
+        assert not [field for field in await redis_client.hkeys("routes") if left.encode() in field]
+
+
+class TestTheEndOfANode:
+    async def test_wills_are_published_and_sessions_kept(self, nodes: TwoNodes) -> None:
+        watcher = await nodes.second.service.subscriber(("will/#", 1))
+        for number in range(5):
+            await nodes.first.service.connect(will=Will(f"will/{number}", b"", 1))
+        persistent = await nodes.first.service.subscriber(("t", 1), client_id="away", clean=False)
+        await asyncio.wait_for(nodes.first.stop(), 5)
+        assert sorted([(await watcher.take()).topic for _ in range(5)]) == [f"will/{number}" for number in range(5)]
+        await watcher.nothing_more()
+        await persistent.closed()
+        await (await nodes.second.service.connect()).publish("t", b"meanwhile", qos=1)
+        again = await nodes.second.service.connect("away", clean=False)
+        assert again.session_present
+        assert (await again.take()).payload == b"meanwhile"
+
+    async def test_a_client_that_reads_nothing_does_not_hold_it_up(self, node: RunningNode) -> None:
+        slow = await node.service.subscriber(("t", 0))
+        slow.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        publisher = await node.service.connect()
+        connection = next(each for each in node.node.clients.values() if each.filters)
+        while not connection.write_paused:
+            await publisher.publish("t", b"x" * 60_000, qos=1)
+        await asyncio.wait_for(node.stop(), 5)
+
+    async def test_what_was_read_before_is_stored_and_acknowledged(
+        self, node: RunningNode, redis_client: Redis
+    ) -> None:
+        client = await node.service.connect()
+        await client.publish("car-iotp", b"0", qos=1)
+        acknowledged = asyncio.create_task(client.closed_whatever_came_before())
+        await client.send(*(publish("car-iotp", str(n).encode(), qos=1, packet_id=n) for n in range(1, 501)))
+        await node.stop()
+        received = await acknowledged
+        stored = {int(message.payload) for message in await raw_messages(redis_client)}
+        assert {packet.packet_id for packet in received} <= stored  # type: ignore[union-attr]
+
+
+class TestFigures:
+    async def test_a_service_may_read_the_sys_topics_of_its_node(
+        self, start_node: StartNode, redis_client: Redis
+    ) -> None:
+        node = await start_node(broker_node="campus-1", sys_interval=0.1)
+        await put_user(redis_client, "operator", Role.SERVICE)
+        service = await logged_in(node, "operator")
+        await service.subscribe(("$SYS/#", 0))
+        figures = await seen(service, "$SYS/broker/")
+        assert figures["node"] == b"campus-1"
+        assert figures.keys() >= {
+            "version",
+            "uptime",
+            "clients/connected",
+            "connections",
+            "messages/received",
+            "messages/sent",
+            "bytes/received",
+            "bytes/sent",
+            "problem",
+        }
+        await node.service.connect()
+        await eventually(lambda: self._says(service, "$SYS/broker/clients/connected", b"2"))
+
+    async def _says(self, service: Connection, topic: str, payload: bytes) -> bool:
+        message = await service.message()
+        return (message.topic, message.payload) == (topic, payload)
+
+    async def test_others_may_not_read_them_and_wildcards_do_not_bring_them(
+        self, node: RunningNode, redis_client: Redis
+    ) -> None:
+        await put_user(redis_client, "car", Role.CAR)
+        car = await logged_in(node, "car")
+        assert await car.subscribe(("$SYS/#", 0)) == (0x80,)
+        everything = await node.service.subscriber(("#", 0), ("+/broker/#", 0))
+        node.node.sys.update()
+        await everything.nothing_more()
+
+    async def test_nobody_may_write_them(self, node: RunningNode, redis_client: Redis) -> None:
+        await put_user(redis_client, "operator", Role.SERVICE)
+        service = await logged_in(node, "operator")
+        await service.subscribe(("$SYS/broker/forged", 1))
+        for client in (service, await node.service.connect()):
+            await client.publish("$SYS/broker/forged", b"1", qos=1)
+        await service.nothing_more()
+        assert node.refused("publish") == 2
+
+    async def test_the_metrics_have_these_names(self, node: RunningNode) -> None:
+        subscriber, publisher = await node.service.subscriber(("t", 1)), await node.service.connect()
+        for qos in (0, 1, 2):
+            await publisher.publish("t", b"x" * 100, qos=qos)
+        await subscriber.take_payloads(3)
+        await publisher.publish("$SYS/x", b"", qos=1)
+        text = generate_latest(node.metrics.registry).decode()
+        for line in (
+            "broker_connections 2.0",
+            "broker_clients 2.0",
+            'broker_received_messages_total{qos="0"} 1.0',
+            'broker_received_messages_total{qos="1"} 2.0',
+            'broker_received_messages_total{qos="2"} 1.0',
+            'broker_sent_messages_total{qos="0"} 1.0',
+            'broker_sent_messages_total{qos="1"} 2.0',
+            'broker_sent_messages_total{qos="2"} 0.0',
+            'broker_refused_total{reason="publish"} 1.0',
+            "broker_dropped_inbox_total 0.0",
+            "broker_dropped_queue_length_total 0.0",
+            "broker_dropped_queue_age_total 0.0",
+            "broker_refused_retained_total 0.0",
+        ):
+            assert line in text.splitlines()
+        assert "broker_acknowledgement_seconds_bucket" in text
+        assert node.counted("broker_received_bytes_total") > 400
+        assert node.counted("broker_sent_bytes_total") > 300
+        assert 300 < node.counted("broker_received_publish_bytes_total") < 350
+
+    async def test_nothing_is_counted_for_connections_that_have_ended(
+        self, node: RunningNode, redis_client: Redis
+    ) -> None:
+        for number in range(20):
+            client = await node.service.subscriber(("t", 1), clean=bool(number % 2))
+            await client.disconnect()
+        for _ in range(20):
+            (await node.service.dial()).drop()
+        await eventually(lambda: has(lambda: not node.node.connections and not node.node._tasks))
+        assert not node.node.clients
+        assert not await redis_client.hlen(f"clients:{node.node.cluster.node}")
+        assert len(await redis_client.keys("session:*")) == 10

@@ -1,88 +1,286 @@
-from itertools import pairwise
+"""Each packet of MQTT 3.1.1, well-formed and not; arbitrary bytes are in tests/fuzz."""
 
 import pytest
-from amqtt.mqtt.publish import PublishPacket
-from hypothesis import given
-from hypothesis import strategies as st
 
-from broker.packets import Packet, ProtocolViolation, acknowledgement, parse_publish, split_packets
+from broker.packets import (
+    FAILURE,
+    Connect,
+    ConnectCode,
+    PacketType,
+    ProtocolViolation,
+    Publish,
+    Refused,
+    Subscribe,
+    Unsubscribe,
+    Will,
+    acknowledgement,
+    check_flags,
+    connack,
+    packet,
+    parse_connect,
+    parse_empty,
+    parse_packet_id,
+    parse_publish,
+    parse_subscribe,
+    parse_unsubscribe,
+    publish,
+    split_packets,
+    suback,
+    topic_name,
+)
 
 LIMIT = 1 << 20
-topics = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="+#\0"), min_size=1, max_size=50)
+CONNECT = b"\0\4MQTT\4\2\0\x3c"
+"""A CONNECT of MQTT 3.1.1 as far as its keepalive: clean session, 60 seconds."""
 
 
-def encoded(topic: str, payload: bytes, qos: int, packet_id: int | None, *, retain: bool = False) -> bytes:
-    """amqtt's own codec is the reference."""
-    return PublishPacket.build(topic, payload, packet_id, False, qos, retain).to_bytes()  # noqa: FBT003
+def connect_with(flags: int, payload: bytes = b"\0\1c") -> bytes:
+    return b"\0\4MQTT\4" + bytes((flags,)) + b"\0\x3c" + payload
 
 
-@given(
-    publishes=st.lists(
-        st.tuples(topics, st.binary(max_size=300), st.integers(0, 2), st.integers(1, 65535), st.booleans()), max_size=8
-    ),
-    cuts=st.lists(st.integers(0, 2000), max_size=6),
-)
-def test_whatever_the_pieces_a_stream_arrives_in_its_packets_are_the_same(
-    publishes: list[tuple[str, bytes, int, int, bool]], cuts: list[int]
-) -> None:
-    stream = b"".join(
-        encoded(topic, payload, qos, packet_id if qos else None, retain=retain)
-        for topic, payload, qos, packet_id, retain in publishes
+class TestSplitting:
+    def test_all_complete_packets_come_out_and_the_rest_stays(self) -> None:
+        data = b"\xc0\0" + b"\x30\5\0\1abc" + b"\x32\x0a\0"
+        assert split_packets(data, LIMIT) == ([(0xC0, b""), (0x30, b"\0\1abc")], b"\x32\x0a\0")
+
+    @pytest.mark.parametrize("rest", [b"", b"\x30", b"\x30\x80", b"\x30\xff\xff", b"\x30\x05\0\1ab"])
+    def test_what_is_not_complete_waits(self, rest: bytes) -> None:
+        assert split_packets(rest, LIMIT) == ([], rest)
+
+    @pytest.mark.parametrize("size", [0, 1, 127, 128, 16_383, 16_384, 100_000])
+    def test_a_length_of_one_to_three_bytes_is_understood(self, size: int) -> None:
+        assert split_packets(packet(0x30, b"x" * size), LIMIT) == ([(0x30, b"x" * size)], b"")
+
+    def test_a_length_of_four_bytes_is_understood(self) -> None:
+        assert split_packets(b"\x30\x81\x80\x80\0x", LIMIT) == ([(0x30, b"x")], b"")
+        whole = packet(0x30, b"x" * 2_097_152)
+        assert whole[:5] == b"\x30\x80\x80\x80\1"
+        assert split_packets(whole, 1 << 22) == ([(0x30, whole[5:])], b"")
+
+    @pytest.mark.parametrize("data", [b"\x30\xff\xff\xff\xff", b"\x30\x80\x80\x80\x80\x01"])
+    def test_a_length_has_four_bytes_at_the_most(self, data: bytes) -> None:
+        with pytest.raises(ProtocolViolation, match="more than four bytes"):
+            split_packets(data, LIMIT)
+
+    @pytest.mark.parametrize("data", [b"\x30\xff\xff\xff\x7f", b"\x30\x63", b"\xc0\0\x30\x63\0\1a"])
+    def test_a_packet_over_the_limit_is_refused_before_it_has_arrived(self, data: bytes) -> None:
+        with pytest.raises(ProtocolViolation, match="over the limit of 100"):
+            split_packets(data, 100)
+
+    def test_a_packet_of_just_the_limit_is_not(self) -> None:
+        assert split_packets(packet(0x30, b"x" * 98), 100)[0] == [(0x30, b"x" * 98)]
+
+
+class TestFlags:
+    @pytest.mark.parametrize("first_byte", [0x00, 0xF0, 0xFF])
+    def test_a_reserved_type_is_refused(self, first_byte: int) -> None:
+        with pytest.raises(ProtocolViolation, match="reserved type"):
+            check_flags((first_byte, b""), 4)
+
+    @pytest.mark.parametrize("packet_type", [each for each in PacketType if each is not PacketType.PUBLISH])
+    def test_each_type_has_flags_of_its_own_and_no_others(self, packet_type: PacketType) -> None:
+        right = 2 if packet_type in {PacketType.PUBREL, PacketType.SUBSCRIBE, PacketType.UNSUBSCRIBE} else 0
+        for flags in range(16):
+            first_byte = packet_type << 4 | flags
+            if flags == right:
+                assert check_flags((first_byte, b""), 4) is packet_type
+            else:
+                with pytest.raises(ProtocolViolation, match=r"MQTT-2\.2\.2-2"):
+                    check_flags((first_byte, b""), 4)
+
+    def test_a_request_of_mqtt_3_1_may_be_a_second_attempt(self) -> None:
+        assert check_flags((0x8A, b""), 3) is PacketType.SUBSCRIBE
+        assert check_flags((0x6A, b""), 3) is PacketType.PUBREL
+        with pytest.raises(ProtocolViolation):
+            check_flags((0xC8, b""), 3)
+
+    def test_those_of_a_publish_are_read_with_it(self) -> None:
+        assert check_flags((0x3F, b""), 4) is PacketType.PUBLISH
+
+
+class TestPublish:
+    @pytest.mark.parametrize(
+        ("first_byte", "body", "expected"),
+        [
+            (0x30, b"\0\1a", Publish("a", 0, 0, duplicate=False, retain=False, payload=b"")),
+            (0x31, b"\0\3a/bxyz", Publish("a/b", 0, 0, duplicate=False, retain=True, payload=b"xyz")),
+            (0x3A, b"\0\1a\1\2xyz", Publish("a", 0x102, 1, duplicate=True, retain=False, payload=b"xyz")),
+            (0x34, b"\0\1a\xff\xff", Publish("a", 65_535, 2, duplicate=False, retain=False, payload=b"")),
+            (0x30, b"\0\3\xef\xbb\xbf", Publish("\ufeff", 0, 0, duplicate=False, retain=False, payload=b"")),
+        ],
     )
-    buffer = bytearray()
-    packets: list[Packet] = []
-    edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
-    for start, end in pairwise(edges):
-        buffer += stream[start:end]
-        packets += split_packets(buffer, LIMIT)
-    assert not buffer
-    parsed = [parse_publish(packet) for packet in packets]
-    assert [(p.topic, p.payload, p.qos, p.packet_id, p.retain) for p in parsed] == [
-        (topic, payload, qos, packet_id if qos else None, retain)
-        for topic, payload, qos, packet_id, retain in publishes
-    ]
+    def test_it_is_read(self, first_byte: int, body: bytes, expected: Publish) -> None:
+        assert parse_publish((first_byte, body)) == expected
+
+    @pytest.mark.parametrize(
+        ("first_byte", "body", "clause"),
+        [
+            (0x36, b"\0\1a\0\1", "MQTT-3.3.1-4"),
+            (0x38, b"\0\1a", "MQTT-3.3.1-2"),
+            (0x32, b"\0\1a\0\0", "MQTT-2.3.1-1"),
+            (0x30, b"\0\1\xff", "MQTT-1.5.3-1"),
+            (0x30, b"\0\3\xed\xa0\x80", "MQTT-1.5.3-1"),
+            (0x30, b"\0\1\0", "MQTT-1.5.3-2"),
+            (0x30, b"\0\0", "MQTT-4.7.3-1"),
+            (0x30, b"\0\1#", "MQTT-3.3.2-2"),
+            (0x30, b"\0\3a/+", "MQTT-3.3.2-2"),
+            (0x30, b"", "ends within its header"),
+            (0x30, b"\0", "ends within its header"),
+            (0x30, b"\0\5a", "ends within its header"),
+            (0x32, b"\0\1a\0", "ends within its header"),
+        ],
+    )
+    def test_a_malformed_one_is_refused_with_the_clause_that_it_breaks(
+        self, first_byte: int, body: bytes, clause: str
+    ) -> None:
+        with pytest.raises(ProtocolViolation, match=clause):
+            parse_publish((first_byte, body))
 
 
-@given(st.binary(max_size=10_000))
-def test_garbage_is_refused_or_understood_and_never_anything_else(data: bytes) -> None:
-    buffer = bytearray(data)
-    try:
-        for packet in split_packets(buffer, LIMIT):
-            parse_publish(packet)
-    except ProtocolViolation:
-        return
-    assert len(buffer) <= len(data)
+class TestConnect:
+    @pytest.mark.parametrize(
+        ("body", "expected"),
+        [
+            (CONNECT + b"\0\1c", Connect(4, "c", clean=True, keepalive=60, will=None, user=None, password=None)),
+            (
+                b"\0\6MQIsdp\3\0\0\0\0\1c",
+                Connect(3, "c", clean=False, keepalive=0, will=None, user=None, password=None),
+            ),
+            # A bridge says so with the upper bit of the level.
+            (b"\0\4MQTT\x84\2\0\0\0\1c", Connect(4, "c", clean=True, keepalive=0, will=None, user=None, password=None)),
+            (
+                connect_with(0xF6, b"\0\0" + b"\0\1w\0\2xy" + b"\0\1u" + b"\0\3\0\xff1"),
+                Connect(
+                    4,
+                    "",
+                    clean=True,
+                    keepalive=60,
+                    will=Will("w", b"xy", 2, retain=True),
+                    user="u",
+                    password=b"\0\xff1",
+                ),
+            ),
+            (
+                connect_with(0x86, b"\0\1c\0\1w\0\0\0\0"),
+                Connect(4, "c", clean=True, keepalive=60, will=Will("w", b"", 0, retain=False), user="", password=None),
+            ),
+        ],
+    )
+    def test_it_is_read(self, body: bytes, expected: Connect) -> None:
+        assert parse_connect(body) == expected
+
+    @pytest.mark.parametrize(
+        ("body", "clause"),
+        [
+            (b"\0\4MQTX\4\2\0\0\0\1c", "MQTT-3.1.2-1"),
+            (b"\0\4mqtt\4\2\0\0\0\1c", "MQTT-3.1.2-1"),
+            (connect_with(0x03), "MQTT-3.1.2-3"),
+            (connect_with(0x0A), "MQTT-3.1.2-11"),
+            (connect_with(0x22), "MQTT-3.1.2-11"),
+            (connect_with(0x1E, b"\0\1c\0\1w\0\0"), "MQTT-3.1.2-14"),
+            (connect_with(0x42, b"\0\1c\0\1p"), "MQTT-3.1.2-22"),
+            (connect_with(0x02, b"\0\1\xff"), "MQTT-1.5.3-1"),
+            (connect_with(0x02, b"\0\1\0"), "MQTT-1.5.3-2"),
+            (connect_with(0x82, b"\0\1c\0\1\xff"), "MQTT-1.5.3-1"),
+            (connect_with(0x06, b"\0\1c\0\0\0\0"), "MQTT-4.7.3-1"),
+            (connect_with(0x06, b"\0\1c\0\1#\0\0"), "MQTT-3.3.2-2"),
+            (connect_with(0x06, b"\0\1c\0\1\xff\0\0"), "MQTT-1.5.3-1"),
+            (connect_with(0x06), "ends within a field"),
+            (connect_with(0x82), "ends within a field"),
+            (connect_with(0xC2, b"\0\1c\0\1u"), "ends within a field"),
+            (connect_with(0x02, b"\0\1c\0"), "1 bytes too many"),
+            (connect_with(0x02, b""), "ends within a field"),
+            (b"", "ends within a field"),
+            (b"\0\4MQTT\4", "ends within a field"),
+        ],
+    )
+    def test_a_malformed_one_just_ends_the_connection(self, body: bytes, clause: str) -> None:
+        with pytest.raises(ProtocolViolation, match=clause) as raised:
+            parse_connect(body)
+        assert not isinstance(raised.value, Refused)
+
+    @pytest.mark.parametrize(
+        ("body", "code"),
+        [
+            (b"\0\4MQTT\5\2\0\0\0\0\1c", ConnectCode.BAD_PROTOCOL),
+            (b"\0\4MQTT\3\2\0\0\0\1c", ConnectCode.BAD_PROTOCOL),
+            (b"\0\6MQIsdp\4\2\0\0\0\1c", ConnectCode.BAD_PROTOCOL),
+            (connect_with(0x00, b"\0\0"), ConnectCode.BAD_CLIENT_ID),
+            (b"\0\6MQIsdp\3\2\0\0\0\0", ConnectCode.BAD_CLIENT_ID),
+        ],
+    )
+    def test_one_that_the_standard_has_an_answer_for_gets_it(self, body: bytes, code: ConnectCode) -> None:
+        with pytest.raises(Refused) as raised:
+            parse_connect(body)
+        assert raised.value.code is code
 
 
-def test_a_packet_over_the_limit_is_refused_before_it_has_arrived() -> None:
-    with pytest.raises(ProtocolViolation, match="over the limit"):
-        split_packets(bytearray(b"\x30\xff\xff\xff\x7f"), LIMIT)
+class TestSubscriptions:
+    def test_a_subscribe_has_filters_each_with_its_qos(self) -> None:
+        assert parse_subscribe(b"\1\2\0\3a/+\1\0\1#\2") == Subscribe(0x102, [("a/+", 1), ("#", 2)])
+
+    def test_an_unsubscribe_has_filters(self) -> None:
+        assert parse_unsubscribe(b"\0\1\0\3a/+\0\1#") == Unsubscribe(1, ["a/+", "#"])
+
+    @pytest.mark.parametrize(
+        ("body", "problem"),
+        [
+            (b"", "ends within a field"),
+            (b"\0\1", "ends within a field"),
+            (b"\0\0\0\1a", r"MQTT-2\.3\.1-1"),
+            (b"\0\1\0\1\xff", r"MQTT-1\.5\.3-1"),
+            (b"\0\1\0\1\0", r"MQTT-1\.5\.3-2"),
+            (b"\0\1\0\0", r"MQTT-4\.7\.3-1"),
+            (b"\0\1\0\2a#", r"MQTT-4\.7\.1-2"),
+            (b"\0\1\0\3#/a", r"MQTT-4\.7\.1-2"),
+            (b"\0\1\0\2a+", r"MQTT-4\.7\.1-3"),
+        ],
+    )
+    def test_malformed_filters_are_refused(self, body: bytes, problem: str) -> None:
+        with pytest.raises(ProtocolViolation, match=problem):
+            parse_unsubscribe(body)
+        with pytest.raises(ProtocolViolation, match=problem):
+            parse_subscribe(body + b"\0" if len(body) > 4 else body)
+
+    @pytest.mark.parametrize("qos", [3, 4, 0x80, 0xFF])
+    def test_a_qos_that_does_not_exist_is_refused(self, qos: int) -> None:
+        with pytest.raises(ProtocolViolation, match=r"MQTT-3\.8\.3-4"):
+            parse_subscribe(b"\0\1\0\1a" + bytes((qos,)))
 
 
-@pytest.mark.parametrize(
-    ("packet", "clause"),
-    [
-        (Packet(0x36, b"\0\1a\0\1"), "MQTT-3.3.1-4"),
-        (Packet(0x38, b"\0\1a"), "MQTT-3.3.1-2"),
-        (Packet(0x32, b"\0\1a\0\0"), "MQTT-2.3.1-1"),
-        (Packet(0x30, b"\0\1\xff"), "MQTT-1.5.3-1"),
-        (Packet(0x30, b"\0\0"), "MQTT-4.7.3-1"),
-        (Packet(0x30, b"\0\1\0"), "MQTT-1.5.3-2"),
-        (Packet(0x30, b"\0\1#"), "MQTT-3.3.2-2"),
-        (Packet(0x30, b"\0\5a"), "ends within its header"),
-        (Packet(0x30, b"\0"), "ends within its header"),
-        (Packet(0x32, b"\0\1a\0"), "ends within its header"),
-    ],
-)
-def test_a_malformed_publish_is_refused_with_the_clause_that_it_breaks(packet: Packet, clause: str) -> None:
-    with pytest.raises(ProtocolViolation, match=clause):
-        parse_publish(packet)
+class TestAcknowledgements:
+    def test_they_hold_a_packet_identifier_and_nothing_else(self) -> None:
+        assert parse_packet_id("PUBACK", b"\x12\x34") == 0x1234
+
+    @pytest.mark.parametrize("body", [b"", b"\1", b"\0\0", b"\0\1\0"])
+    def test_anything_else_is_refused(self, body: bytes) -> None:
+        with pytest.raises(ProtocolViolation):
+            parse_packet_id("PUBACK", body)
+
+    def test_a_packet_without_a_body_has_none(self) -> None:
+        parse_empty("PINGREQ", b"")
+        with pytest.raises(ProtocolViolation, match="a PINGREQ with 1 bytes too many"):
+            parse_empty("PINGREQ", b"\0")
 
 
-def test_a_remaining_length_has_four_bytes_at_the_most() -> None:
-    with pytest.raises(ProtocolViolation, match="more than four bytes"):
-        split_packets(bytearray(b"\x30\xff\xff\xff\xff\x01"), LIMIT)
+class TestWhatTheServerSends:
+    def test_acknowledgements_have_their_types_flags(self) -> None:
+        assert acknowledgement(PacketType.PUBACK, 0x1234) == b"\x40\x02\x12\x34"
+        assert acknowledgement(PacketType.PUBREL, 1) == b"\x62\x02\0\1"
+        assert acknowledgement(PacketType.UNSUBACK, 65_535) == b"\xb0\x02\xff\xff"
 
+    def test_a_connack_says_whether_there_was_a_session(self) -> None:
+        assert connack(ConnectCode.ACCEPTED, session_present=True) == b"\x20\x02\1\0"
+        assert connack(ConnectCode.NOT_AUTHORIZED) == b"\x20\x02\0\5"
 
-def test_an_acknowledgement_names_its_packet() -> None:
-    assert acknowledgement(0x40, 0x1234) == b"\x40\x02\x12\x34"
+    def test_a_suback_has_a_code_for_each_filter(self) -> None:
+        assert suback(7, [0, 1, 2, FAILURE]) == b"\x90\x06\0\7\0\1\2\x80"
+
+    def test_a_publish_has_a_packet_identifier_above_qos_0(self) -> None:
+        assert publish("a", b"x") == b"\x30\4\0\1ax"
+        assert publish("a", b"x", qos=0, packet_id=9) == b"\x30\4\0\1ax"
+        assert publish("é", b"x", qos=2, packet_id=9, duplicate=True, retain=True) == b"\x3d\7\0\2\xc3\xa9\0\x09x"
+
+    def test_a_topic_name_is_text_without_wildcards(self) -> None:
+        assert topic_name("bus/linie 7/größe".encode()) == "bus/linie 7/größe"
+        assert topic_name(b"/") == "/"

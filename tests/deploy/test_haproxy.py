@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.laptop.ports import BEHIND_HAPROXY, INTERNAL, PUBLIC
 from deploy.laptop.processes import HAPROXY_CONFIG, Programs, describe
 from deploy.laptop.settings import LaptopSettings
 from tests.conftest import free_port, missing
@@ -91,6 +92,9 @@ def proxy() -> Iterator[Proxy]:
             "haproxy_ops_port": free_port(),
             "broker_1_port": nodes[0].port,
             "broker_2_port": nodes[1].port,
+            # Nobody connects to these here; that nodes speak WebSocket is for their own tests.
+            "broker_1_ws_port": free_port(),
+            "broker_2_ws_port": free_port(),
             "broker_1_ops_port": health[0].server_port,
             "broker_2_ops_port": health[1].server_port,
             "decoder_ops_port": free_port(),
@@ -126,9 +130,7 @@ def test_the_configuration_is_valid_as_it_is() -> None:
 
 
 def test_the_configuration_is_valid_as_the_runner_uses_it(tmp_path: Path) -> None:
-    ports = dict.fromkeys(
-        ["broker_1_port", "broker_2_port", "broker_1_ops_port", "broker_2_ops_port", "decoder_ops_port", "api_port"], 1
-    )
+    ports = dict.fromkeys([*BEHIND_HAPROXY, *INTERNAL], 1)
     env = environment(ports | {"mqtt_port": 1883, "http_port": 8080, "haproxy_ops_port": 8404}, tmp_path)
     checked = check(env)
 
@@ -243,13 +245,7 @@ def test_operators_find_metrics_and_nothing_else(proxy: Proxy) -> None:
 
 
 def test_haproxy_starts_with_few_descriptors(tmp_path: Path) -> None:
-    ports = {
-        name: free_port()
-        for name in (
-            *("mqtt_port", "http_port", "haproxy_ops_port", "api_port", "decoder_ops_port"),
-            *("broker_1_port", "broker_2_port", "broker_1_ops_port", "broker_2_ops_port"),
-        )
-    }
+    ports = {name: free_port() for name in (*PUBLIC, *INTERNAL, *BEHIND_HAPROXY)}
     env = environment(ports, tmp_path, descriptors=256)
     command = f"ulimit -n 256; exec {haproxy_executable()} -db -f {HAPROXY_CONFIG}"
     with subprocess.Popen(["sh", "-c", command], env=env, stderr=subprocess.DEVNULL) as process:

@@ -19,6 +19,8 @@ PORTS = {
     "broker_2_port": 20005,
     "api_port": 20006,
     "haproxy_ops_port": 20007,
+    "broker_1_ws_port": 20008,
+    "broker_2_ws_port": 20009,
 }
 USERS = {"HOME": "/home/anna", "OPS_PORT": "1", "CAMPUS_FILE": "my.geojson", "BROKER_REUSE_PORT": "true"}
 

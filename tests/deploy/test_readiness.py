@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from deploy.laptop.readiness import Door, Part, announce, door, services, welcome
+from deploy.laptop.readiness import Door, Part, announce, anonymous_note, door, services, welcome
 from deploy.laptop.settings import LaptopSettings
 from tests.conftest import free_port
 from tests.deploy.conftest import wait_until
@@ -68,7 +68,7 @@ def test_the_welcome_is_said_once_everything_is_ready(service: WebServer) -> Non
         thread = threading.Thread(
             target=announce,
             args=([part(service)], Door("127.0.0.1", mqtt.port)),
-            kwargs={"say": said.append, "welcome": "ready", "stop": threading.Event(), "limit": 0},
+            kwargs={"say": said.append, "welcome": lambda: ["users", "ready"], "stop": threading.Event(), "limit": 0},
         )
         thread.start()
         wait_until(lambda: len(said) == 1)
@@ -78,7 +78,7 @@ def test_the_welcome_is_said_once_everything_is_ready(service: WebServer) -> Non
         service.status = 200
         thread.join()
 
-    assert said[1:] == ["ready"]
+    assert said[1:] == ["users", "ready"]
 
 
 def test_nothing_is_said_when_the_run_ends_first() -> None:
@@ -86,7 +86,7 @@ def test_nothing_is_said_when_the_run_ends_first() -> None:
     stop = threading.Event()
     stop.set()
 
-    announce([], Door("127.0.0.1", free_port()), say=said.append, welcome="ready", stop=stop)
+    announce([], Door("127.0.0.1", free_port()), say=said.append, welcome=lambda: ["ready"], stop=stop)
 
     assert said == []
 
@@ -109,3 +109,9 @@ def test_clients_are_told_an_address_that_they_can_reach(address: str, reached: 
     )
     assert door(settings, PORTS) == Door(reached, 1883)
     assert services(settings, PORTS)[-1] == Part("api", reached, 8080)
+
+
+def test_where_clients_need_no_user_it_says_so_and_how_to_end_that() -> None:
+    (note,) = anonymous_note(LaptopSettings())
+    assert "MQTT_ALLOW_ANONYMOUS=false" in note
+    assert anonymous_note(LaptopSettings(mqtt_allow_anonymous=False)) == []

@@ -22,6 +22,7 @@ class MqttServer(socketserver.ThreadingTCPServer):
             break_after  # this many messages arrive; the last of them breaks its connection, unacknowledged
         )
         self.connack = connack
+        self.connack_to_users: int | None = None  # the answer to those with a user name, if another one
         self.connects: list[bytes] = []  # the bodies of the CONNECT packets
         self.received: list[tuple[str, bytes]] = []
         self.acknowledging = threading.Event()
@@ -45,7 +46,9 @@ class _Connection(socketserver.StreamRequestHandler):
             kind, qos, body = packet
             if kind == CONNECT:
                 self.server.connects.append(body)
-                self.wfile.write(bytes([0x20, 2, 0, self.server.connack]))
+                to_users, names_a_user = self.server.connack_to_users, body[7] & 0x80
+                code = self.server.connack if to_users is None or not names_a_user else to_users
+                self.wfile.write(bytes([0x20, 2, 0, code]))
             elif kind == PUBLISH:
                 assert qos == 1
                 if not self._published(body):

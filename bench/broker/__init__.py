@@ -1,0 +1,1 @@
+"""The broker node beside Aedes, Mosca and Mosquitto: `python -m bench.broker`."""

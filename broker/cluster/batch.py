@@ -1,0 +1,129 @@
+"""A batch of messages, as the script `publish` wants it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from broker.cluster.routes import Fields, Plan
+from broker.message import Message
+
+MAX_ENTRY_BYTES = 256 * 1024
+"""Payload of one entry of an inbox, unless a single message has more."""
+MAX_TARGETS = 2000
+"""Messages that one script puts into queues: it keeps Redis from everything else meanwhile."""
+UNGUARDED = 0
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Guard(NamedTuple):
+    """What makes a message be published once: whoever comes second finds that it is done."""
+
+    client_id: str = ""
+    packet_id: int = 0
+    """Of a QoS 2 message that a persistent session's client has sent."""
+    owner: str = ""
+    connection: int = 0
+    """Of a will: the connection that it is of."""
+
+
+class Routed(NamedTuple):
+    """A message and who gets it."""
+
+    message: Message
+    guard: Guard | None
+    plan: Plan
+    retain: bool
+    """Whether it is to be retained, or to end what is."""
+
+
+class Part:
+    """What one script does."""
+
+    def __init__(self) -> None:
+        self.guards: list[Guard] = []
+        self.blobs: list[bytes] = []
+        self.inboxes: dict[str, list[tuple[int, int, int]]] = {}
+        self.queues: list[tuple[int, int, list[Fields]]] = []
+        self.retained: list[tuple[int, str, int]] = []
+        self.targets = 0
+
+    def blob(self, value: Message | Sequence[Message]) -> int:
+        """The number of an encoded message, or of several."""
+        self.blobs.append(_encoder.encode(value))
+        return len(self.blobs)
+
+    def without(self, refused: set[int]) -> "Part":
+        """What a later part does, once it is known which guards have refused."""
+        part = Part()
+        part.blobs = self.blobs
+        part.queues = [(UNGUARDED, blob, fields) for guard, blob, fields in self.queues if guard not in refused]
+        return part
+
+
+def build(messages: Sequence[Routed]) -> list[Part]:
+    """The scripts that do all of it: the first has the guards, later ones only more messages for queues."""
+    first = Part()
+    parts = [first]
+    open_entries: dict[str, _Entry] = {}
+    for message, guard, plan, retain in messages:
+        number = UNGUARDED
+        if guard is not None:
+            first.guards.append(guard)
+            number = len(first.guards)
+        for node in plan.nodes if message.qos else plan.nodes_qos_0:
+            entry = open_entries.get(node)
+            if entry is None:
+                entry = open_entries[node] = _Entry(node)
+            entry.add(message, number, first)
+        if message.qos and plan.queues:
+            _queue(message, number, plan, parts)
+        if retain:
+            first.retained.append((number, message.topic, first.blob(message) if message.payload else 0))
+    for entry in open_entries.values():
+        entry.end(first)
+    return parts
+
+
+class _Entry:
+    """The entry of a node's inbox that is being filled; a message with a guard has one to itself."""
+
+    __slots__ = ("_messages", "_node", "_size")
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._messages: list[Message] = []
+        self._size = 0
+
+    def add(self, message: Message, guard: int, part: Part) -> None:
+        size = len(message.payload)
+        if guard or self._size + size > MAX_ENTRY_BYTES:
+            self.end(part)
+        self._messages.append(message)
+        self._size += size
+        if guard:
+            self.end(part, guard)
+
+    def end(self, part: Part, guard: int = UNGUARDED) -> None:
+        if self._messages:
+            entry = (guard, part.blob(self._messages), len(self._messages))
+            part.inboxes.setdefault(self._node, []).append(entry)
+        self._messages = []
+        self._size = 0
+
+
+def _queue(message: Message, guard: int, plan: Plan, parts: list[Part]) -> None:
+    by_qos: dict[int, list[Fields]] = {}
+    for qos, fields in plan.queues.values():
+        by_qos.setdefault(min(qos, message.qos), []).append(fields)
+    for qos, targets in by_qos.items():
+        # Subscribers get the RETAIN flag only with what was retained before they came [MQTT-3.3.1-9].
+        queued = Message(message.topic, message.payload, qos)
+        for begin in range(0, len(targets), MAX_TARGETS):
+            some = targets[begin : begin + MAX_TARGETS]
+            if parts[-1].targets + len(some) > MAX_TARGETS:
+                parts.append(Part())
+            part = parts[-1]
+            part.queues.append((guard, part.blob(queued), some))
+            part.targets += len(some)

@@ -1,0 +1,115 @@
+"""One node's part of the cluster, put together."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from broker.cluster.follower import Follower
+from broker.cluster.identity import Identity
+from broker.cluster.limits import Dropped, Limits
+from broker.cluster.local import Local
+from broker.cluster.membership import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, Membership
+from broker.cluster.publisher import Publisher
+from broker.cluster.reaper import Reaper
+from broker.cluster.retained import Retained
+from broker.cluster.routes import Routes
+from broker.cluster.scripts import Scripts, Turns
+from broker.cluster.sessions import Sessions
+from core.clock import Clock
+from core.errors import Unavailable
+from core.redis import Redis
+from core.runtime import Stop, work_until_stopped
+
+LEAVE_SECONDS = 2.0
+
+_log = structlog.stdlib.get_logger("cluster")
+
+
+class Cluster:
+    """What a node shares with others through Redis.
+
+    `name` is BROKER_NODE. `heartbeat` and `dead_after` are in seconds, as is what `monotonic` answers. All nodes should
+    have the same limits and times.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: Redis,
+        name: str,
+        local: Local,
+        clock: Clock,
+        limits: Limits,
+        heartbeat: float = HEARTBEAT_SECONDS,
+        dead_after: float = DEAD_AFTER_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._identity = Identity(name)
+        self.dropped = Dropped()
+        scripts = Scripts(client)
+        self.routes = Routes(client=client, identity=self._identity)
+        self.sessions = Sessions(
+            turns=Turns(scripts), identity=self._identity, limits=limits, dropped=self.dropped, clock=clock
+        )
+        self.retained = Retained(client)
+        self.publisher = Publisher(
+            client=client,
+            scripts=scripts,
+            identity=self._identity,
+            routes=self.routes,
+            limits=limits,
+            dropped=self.dropped,
+            clock=clock,
+        )
+        self._follower = Follower(
+            client=client, scripts=scripts, identity=self._identity, routes=self.routes, local=local
+        )
+        self._reaper = Reaper(scripts=scripts, publisher=self.publisher, local=local, limits=limits, clock=clock)
+        self._membership = Membership(
+            scripts=scripts,
+            identity=self._identity,
+            routes=self.routes,
+            reaper=self._reaper,
+            local=local,
+            monotonic=monotonic,
+            heartbeat=heartbeat,
+            dead_after=dead_after,
+        )
+
+    @property
+    def node(self) -> str:
+        """This life of the node, `<name>:<8 hex digits>`; another one after `Local.expelled`."""
+        return self._identity.node
+
+    @property
+    def problem(self) -> str | None:
+        """Why this node is cut off from the others; None when all is well."""
+        return self._membership.problem or self._follower.problem or self.publisher.problem
+
+    async def run(self, stop: Stop) -> None:
+        """Be one of the cluster until `stop`; then leave, so that nobody has to find out.
+
+        Connections should have been closed by then. The wills of those that have not are published.
+        """
+        ended = Stop()
+
+        async def member(_: Stop) -> None:
+            await self._membership.run(stop)
+            try:
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await self._membership.leave()
+            except (TimeoutError, Unavailable) as error:
+                _log.warning("others will find that this node is gone", node=self.node, reason=str(error))
+            ended.set()
+
+        await work_until_stopped(
+            {
+                "publisher": self.publisher.run,
+                "follower": self._follower.run,
+                "reaper": self._reaper.run,
+                "membership": member,
+            },
+            ended,
+        )

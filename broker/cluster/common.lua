@@ -1,0 +1,99 @@
+-- What the scripts of the cluster share (keys: core/streams.py). It is put before each of them.
+-- Neither a topic nor a client id holds a null character, so it separates the two in a field of `routes`.
+local NUL = '\0'
+-- A node is `<name>:<8 hex digits>`; its counter in `nodes` is this once somebody has begun to clear up after it.
+local CONDEMNED = '-'
+
+-- Lua writes large numbers as 1.77e+15.
+local function digits(number)
+    return string.format('%.0f', number)
+end
+
+local function alive(node)
+    local beats = redis.call('HGET', 'nodes', node)
+    return beats and beats ~= CONDEMNED
+end
+
+-- Put something into a node's inbox; false where `limit` bytes wait there already. A node that is gone loses nothing.
+-- An entry's id is the number of bytes that were ever put there, so that the waiting ones are known without a look.
+local function tell(node, field, value, limit)
+    if not alive(node) then
+        return true
+    end
+    local counts = redis.call('HMGET', 'node:' .. node, 'sent', 'taken')
+    local taken = tonumber(counts[2] or '0')
+    local sent = math.max(tonumber(counts[1] or '0'), taken) + #value
+    if limit and sent - taken > limit then
+        return false
+    end
+    redis.call('HSET', 'node:' .. node, 'sent', digits(sent))
+    redis.call('XADD', 'inbox:' .. node, digits(sent) .. '-0', field, value)
+    return true
+end
+
+local changes = {}
+
+-- Hold a route with `flags`, or none where they are false.
+local function route(field, flags)
+    if redis.call('HGET', 'routes', field) == flags then
+        return
+    end
+    if flags then
+        redis.call('HSET', 'routes', field, flags)
+    else
+        redis.call('HDEL', 'routes', field)
+    end
+    changes[#changes + 1] = field
+    changes[#changes + 1] = flags or ''
+end
+
+local LOG_LENGTH = 10000
+-- Fields and values of one entry: Lua's stack holds some thousands.
+local CHUNK = 1000
+
+-- Write what `route` has changed. The second part of a version is when it was made (microseconds): where Redis has lost
+-- its last changes, others with the same numbers are not taken for them.
+local function log_changes()
+    if #changes == 0 then
+        return
+    end
+    local version = tonumber(string.match(redis.call('GET', 'routes:version') or '0-0', '^%d+'))
+    local time = redis.call('TIME')
+    local id
+    for first = 1, #changes, CHUNK do
+        version = version + 1
+        id = digits(version) .. '-' .. time[1] .. string.format('%06d', time[2])
+        redis.call('XADD', 'routes:log', 'MAXLEN', '~', LOG_LENGTH, id,
+            unpack(changes, first, math.min(first + CHUNK - 1, #changes)))
+    end
+    redis.call('SET', 'routes:version', id)
+end
+
+-- Delete all that there is of a client's session.
+local function forget(client)
+    for _, filter in ipairs(redis.call('HKEYS', 'subscriptions:' .. client)) do
+        route('s:' .. client .. NUL .. filter, false)
+    end
+    redis.call('UNLINK', 'session:' .. client, 'subscriptions:' .. client, 'queue:' .. client, 'released:' .. client,
+        'received:' .. client)
+    redis.call('ZREM', 'sessions:expiry', client)
+end
+
+local function has(client, node, connection)
+    local session = redis.call('HMGET', 'session:' .. client, 'node', 'connection')
+    return session[1] == node and session[2] == connection
+end
+
+-- End what a connection holds, unless another has taken over.
+local function detach(client, node, connection, expires)
+    redis.call('HDEL', 'clients:' .. node, connection)
+    if not has(client, node, connection) then
+        return
+    end
+    if redis.call('HGET', 'session:' .. client, 'clean') == '1' then
+        forget(client)
+    else
+        redis.call('HDEL', 'session:' .. client, 'node', 'connection', 'present', 'previous')
+        redis.call('ZADD', 'sessions:expiry', expires, client)
+    end
+end

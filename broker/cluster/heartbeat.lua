@@ -1,0 +1,8 @@
+-- A node says that it is there, and looks who else is. ARGV: node.
+-- Answers nil if it is gone, else {{node, heartbeats, ...}, version of the routes, version of the users}.
+if not alive(ARGV[1]) then
+    return nil
+end
+redis.call('HINCRBY', 'nodes', ARGV[1], 1)
+return {redis.call('HGETALL', 'nodes'), redis.call('GET', 'routes:version') or '0-0',
+    redis.call('GET', 'users:version') or ''}

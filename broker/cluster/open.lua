@@ -1,0 +1,52 @@
+-- A client has connected and is authenticated: give it its session, and end its older connection.
+-- A session is its user's: one that another user has left behind is not gone on with.
+-- ARGV: node, connection, client, user, clean (1 or 0), now (ms), will (MessagePack of {client, message}; empty for none).
+-- Answers nil if the node is gone, else {present (1 or 0), previous (MessagePack of {node, connection}, or empty),
+-- {filter, flags, ...}, {packet id, ...}, {sequence, ...}}.
+local node, connection, client, user, clean, now, will = unpack(ARGV)
+if not alive(node) then
+    return nil
+end
+local key = 'session:' .. client
+local was = redis.call('HMGET', key, 'node', 'connection', 'clean', 'present', 'previous', 'user')
+local present, previous
+if was[1] == node and was[2] == connection then
+    -- It was done, and the answer was lost.
+    present, previous = was[4], was[5]
+else
+    present, previous = '0', ''
+    if was[1] then
+        local other = tonumber(was[2])
+        previous = cmsgpack.pack({was[1], other})
+        redis.call('HDEL', 'clients:' .. was[1], was[2])
+        if was[1] ~= node then
+            tell(was[1], 'k', cmsgpack.pack({client, other}))
+        end
+    end
+    if was[3] == '0' and clean == '0' and was[6] == user then
+        present = '1'
+        redis.call('HSET', key, 'before', redis.call('HGET', key, 'sent'))
+    else
+        if was[3] then
+            forget(client)
+        end
+        if clean == '0' then
+            -- Beyond all numbers of an earlier session of this client: a late acknowledgement of one of them does no harm.
+            local first = tonumber(now) * 1000
+            redis.call('HSET', key, 'next', digits(first), 'floor', digits(first), 'sent', digits(first - 1),
+                'before', '0')
+        end
+    end
+    redis.call('HSET', key, 'node', node, 'connection', connection, 'user', user, 'clean', clean, 'present', present,
+        'previous', previous)
+end
+redis.call('ZREM', 'sessions:expiry', client)
+redis.call('HSET', 'clients:' .. node, connection, client)
+if will == '' then
+    redis.call('HDEL', 'will:' .. node, connection)
+else
+    redis.call('HSET', 'will:' .. node, connection, will)
+end
+log_changes()
+return {present, previous, redis.call('HGETALL', 'subscriptions:' .. client),
+    redis.call('SMEMBERS', 'received:' .. client), redis.call('ZRANGE', 'released:' .. client, 0, -1)}

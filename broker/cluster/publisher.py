@@ -1,0 +1,229 @@
+"""Publishing to other nodes, to persistent sessions, and what is retained.
+
+One script is under way at a time. What arrives meanwhile goes into the next: so the busier it is, the larger the
+batches, and their order is kept. A batch is routed by the replica of `routes`, and the script says which version Redis
+had. Where that is a newer one, whoever has come since gets the batch afterwards, and whoever has gone does not get it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from itertools import count
+from typing import NamedTuple, cast
+
+import msgspec
+import structlog
+
+from broker.cluster.batch import Guard, Part, Routed, build
+from broker.cluster.identity import Identity
+from broker.cluster.limits import Dropped, Limits
+from broker.cluster.routes import Routes
+from broker.cluster.scripts import Scripts
+from broker.message import Message
+from broker.patience import until_available
+from core import streams
+from core.clock import Clock
+from core.errors import Unavailable
+from core.redis import Redis, redis_errors
+from core.runtime import Stop, either
+
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+MAX_BATCH_MESSAGES = 5000
+MAX_BATCH_TARGETS = 20_000
+
+_log = structlog.stdlib.get_logger("cluster")
+_encoder = msgspec.msgpack.Encoder()
+_will_decoder = msgspec.msgpack.Decoder(tuple[str, Message])
+
+
+class Publish(NamedTuple):
+    """A message that is to be published."""
+
+    message: Message
+    guard: tuple[str, int] | None = None
+    """Client id and packet id of a QoS 2 message from a client with a persistent session."""
+
+
+class _Waiting(NamedTuple):
+    messages: Sequence[tuple[Message, Guard | None]]
+    done: "asyncio.Future[list[bool]]"
+
+
+class _Answer(NamedTuple):
+    version: str
+    new: str
+    inbox_dropped: int
+    queue_length_dropped: int
+    queue_age_dropped: int
+    retained_refused: int
+
+
+_answer_decoder = msgspec.msgpack.Decoder(_Answer)
+
+
+class Publisher:
+    """Publishes for one node. What is waiting is bounded by the connections, each of which waits for its own."""
+
+    def __init__(
+        self,
+        *,
+        client: Redis,
+        scripts: Scripts,
+        identity: Identity,
+        routes: Routes,
+        limits: Limits,
+        dropped: Dropped,
+        clock: Clock,
+    ) -> None:
+        self._client = client
+        self._scripts = scripts
+        self._identity = identity
+        self._routes = routes
+        self._limits = limits
+        self._dropped = dropped
+        self._clock = clock
+        self._waiting: deque[_Waiting] = deque()
+        self._arrived = asyncio.Event()
+        self._numbers = count(1)
+        self._ended = False
+        self.problem: str | None = None
+        """Why nothing can be published at present; None when all is well."""
+
+    async def publish(self, messages: Sequence[Publish]) -> list[bool]:
+        """Return once Redis has all of `messages`: for other nodes, for queues, and as retained ones.
+
+        For each: True where it is new, False where its guard says that it was there already; nothing is done for that
+        again, and nothing should be done here. This node's own subscribers are the caller's business, but for queues.
+        Waits as long as Redis is away; cancelling it leaves open whether they are published. Raises Unavailable once
+        `run` has ended.
+        """
+        return await self._publish([(message, None if guard is None else Guard(*guard)) for message, guard in messages])
+
+    async def publish_will(self, owner: str, connection: int) -> Message | None:
+        """Publish the will of a connection of the node `owner`; the message, if it was ours to publish.
+
+        None where there is none, or another has published it. Raises Unavailable.
+        """
+        with redis_errors():
+            found = cast("bytes | None", await self._client.hget(streams.will(owner), str(connection)))
+        if found is None:
+            return None
+        _, message = _will_decoder.decode(found)
+        (new,) = await self._publish([(message, Guard(owner=owner, connection=connection))])
+        return message if new else None
+
+    async def run(self, stop: Stop) -> None:
+        """Publish what is waiting, until `stop`."""
+        batch: list[_Waiting] = []
+        try:
+            while not stop.is_set():
+                if self._waiting:
+                    batch = self._next_batch()
+                    await self._do(batch)
+                else:
+                    self._arrived.clear()
+                    await either(self._arrived.wait(), stop.wait())
+        finally:
+            self._ended = True
+            for waiting in [*batch, *self._waiting]:
+                if not waiting.done.done():
+                    waiting.done.set_exception(Unavailable("this node has left the cluster"))
+
+    async def _publish(self, messages: Sequence[tuple[Message, Guard | None]]) -> list[bool]:
+        if self._ended:
+            raise Unavailable("this node has left the cluster")
+        done: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(messages, done))
+        self._arrived.set()
+        return await done
+
+    def _next_batch(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        size = messages = targets = 0
+        while (
+            self._waiting and size < MAX_BATCH_BYTES and messages < MAX_BATCH_MESSAGES and targets < MAX_BATCH_TARGETS
+        ):
+            waiting = self._waiting.popleft()
+            if not waiting.done.cancelled():
+                batch.append(waiting)
+                messages += len(waiting.messages)
+                size += sum(len(message.payload) for message, _ in waiting.messages)
+                targets += sum(len(self._routes.plan(message.topic).queues) for message, _ in waiting.messages)
+        return batch
+
+    async def _do(self, batch: list[_Waiting]) -> None:
+        version = self._routes.version
+        routed = [
+            Routed(message, guard, self._routes.plan(message.topic), message.retain)
+            for waiting in batch
+            for message, guard in waiting.messages
+        ]
+        first, *others = build(routed)
+        answer = await self._send(first, version)
+        refused = {number for number, new in enumerate(answer.new, 1) if new == "0"}
+        for part in others:
+            await self._send(part.without(refused), version)
+        new = iter(answer.new)
+        fresh = [each.guard is None or next(new) == "1" for each in routed]
+        if answer.version != version:
+            await self._reach_newcomers([each for each, is_new in zip(routed, fresh, strict=True) if is_new])
+        results = iter(fresh)
+        for waiting in batch:
+            mine = [next(results) for _ in waiting.messages]
+            if not waiting.done.done():
+                waiting.done.set_result(mine)
+
+    async def _reach_newcomers(self, routed: list[Routed]) -> None:
+        """Publish to those who were not known when the messages were routed."""
+        await until_available(self._routes.update)
+        missed = []
+        for message, _, plan, _ in routed:
+            newest = self._routes.plan(message.topic)
+            if newest is not plan:
+                missed.append(Routed(message, None, newest.beyond(plan), retain=False))
+        for part in build(missed):
+            if part.blobs:
+                await self._send(part, self._routes.version)
+
+    async def _send(self, part: Part, version: str) -> _Answer:
+        number = next(self._numbers)
+
+        async def attempt() -> _Answer:
+            header = {
+                "node": self._identity.node,
+                "number": number,
+                "version": version,
+                "now": self._clock(),
+                "inbox_max": self._limits.inbox_max_bytes,
+                "queue_max": self._limits.queue_max_length,
+                "queue_max_age": self._limits.queue_max_age_ms,
+                "retained_max": self._limits.retained_max,
+                "guards": part.guards,
+                "inboxes": list(part.inboxes.items()),
+                "queues": part.queues,
+                "retained": part.retained,
+            }
+            try:
+                answer = await self._scripts.run("publish", _encoder.encode(header), *part.blobs)
+            except Unavailable as error:
+                self._tell(str(error))
+                raise
+            if answer is None:
+                # It becomes another one with its next heartbeat.
+                raise Unavailable("this node is not one of the cluster")
+            self._tell(None)
+            return _answer_decoder.decode(answer)
+
+        answer = await until_available(attempt)
+        self._dropped.inbox += answer.inbox_dropped
+        self._dropped.queue_length += answer.queue_length_dropped
+        self._dropped.queue_age += answer.queue_age_dropped
+        self._dropped.retained += answer.retained_refused
+        return answer
+
+    def _tell(self, problem: str | None) -> None:
+        if problem and not self.problem:
+            _log.warning("nothing is published to others", reason=problem)
+        elif self.problem and not problem:
+            _log.info("messages are published to others")
+        self.problem = problem

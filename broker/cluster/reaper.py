@@ -1,0 +1,63 @@
+"""Clears up what is over: nodes that are gone, and sessions whose time has come."""
+
+import structlog
+
+from broker.cluster.limits import Limits
+from broker.cluster.local import Local
+from broker.cluster.publisher import Publisher
+from broker.cluster.scripts import Scripts
+from broker.patience import until_available
+from core.clock import Clock
+from core.errors import Unavailable
+from core.runtime import Stop, pause
+
+EVERY_SECONDS = 1.0
+AT_ONCE = 200
+"""Clients, or filters, that one script deals with: it keeps Redis from everything else meanwhile."""
+SESSIONS_AT_ONCE = 500
+
+_log = structlog.stdlib.get_logger("cluster")
+
+
+class Reaper:
+    """Any number of nodes may do it at the same time."""
+
+    def __init__(self, *, scripts: Scripts, publisher: Publisher, local: Local, limits: Limits, clock: Clock) -> None:
+        self._scripts = scripts
+        self._publisher = publisher
+        self._local = local
+        self._limits = limits
+        self._clock = clock
+        self._gone: set[str] = set()
+
+    def take(self, node: str) -> None:
+        """Have a node cleared up after, soon."""
+        self._gone.add(node)
+
+    async def run(self, stop: Stop) -> None:
+        """Clear up until `stop`."""
+        while not stop.is_set():
+            for node in sorted(self._gone):
+                _log.warning("a node is gone: its sessions are free, its wills are published", node=node)
+                await until_available(lambda node=node: self.reap(node))  # type: ignore[misc]
+                self._gone.discard(node)
+            try:
+                while await self.expire() and not stop.is_set():
+                    pass
+            except Unavailable:
+                # Others say so, and the next round comes.
+                pass
+            await pause(EVERY_SECONDS, stop)
+
+    async def reap(self, node: str) -> None:
+        """Publish a node's wills, end its connections, and forget all of it. Raises Unavailable; do it again then."""
+        for connection in await self._scripts.run("condemn", node):
+            will = await self._publisher.publish_will(node, int(connection))
+            if will is not None:
+                self._local.deliver([will])
+        while await self._scripts.run("reap", node, self._clock() + self._limits.session_expiry_ms, AT_ONCE):
+            pass
+
+    async def expire(self) -> int:
+        """Delete some of the sessions whose time is over; how many. Raises Unavailable."""
+        return int(await self._scripts.run("expire", self._clock(), SESSIONS_AT_ONCE))

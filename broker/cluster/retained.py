@@ -1,0 +1,76 @@
+"""The retained messages, which all nodes share."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import msgspec
+
+from broker.message import Message
+from broker.topics import TopicTree
+from core import streams
+from core.redis import Redis, redis_errors
+
+TOPICS_IN_A_ROW = 1000
+"""How many topics are matched before others have their turn."""
+MESSAGES_AT_ONCE = 200
+
+_decoder = msgspec.msgpack.Decoder(Message)
+
+
+class Retained:
+    """Reads them. One read is under way at a time, and whoever asks meanwhile shares the next."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._wanted: set[str] = set()
+        self._next: asyncio.Task[dict[str, list[Message]]] | None = None
+        self._reading = asyncio.Lock()
+
+    async def matching(self, filters: Sequence[str]) -> list[list[Message]]:
+        """For each filter the messages whose topics match it, with `retain` set. Raises Unavailable."""
+        if not filters:
+            return []
+        self._wanted.update(filters)
+        if self._next is None:
+            self._next = asyncio.create_task(self._read())
+        # Others wait for the same.
+        found = await asyncio.shield(self._next)
+        return [found[each] for each in filters]
+
+    async def _read(self) -> dict[str, list[Message]]:
+        async with self._reading:
+            # Who asks from now on may want to see what was retained after this read began.
+            wanted, self._wanted, self._next = self._wanted, set(), None
+            topics = await self._topics(wanted)
+            messages = await self._messages({topic for found in topics.values() for topic in found})
+        return {each: [messages[topic] for topic in found if topic in messages] for each, found in topics.items()}
+
+    async def _topics(self, wanted: Iterable[str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {each: [each] for each in wanted}
+        wild: TopicTree[str, None] = TopicTree()
+        for each in found:
+            if "+" in each or "#" in each:
+                found[each] = []
+                wild.set(each, each, None)
+        if wild:
+            with redis_errors():
+                topics = cast("list[bytes]", await self._client.hkeys(streams.RETAINED))
+            for index, topic in enumerate(map(bytes.decode, topics), 1):
+                for each, _ in wild.match(topic):
+                    found[each].append(topic)
+                if index % TOPICS_IN_A_ROW == 0:
+                    await asyncio.sleep(0)
+        return found
+
+    async def _messages(self, topics: Iterable[str]) -> dict[str, Message]:
+        asked = list(topics)
+        messages: dict[str, Message] = {}
+        for first in range(0, len(asked), MESSAGES_AT_ONCE):
+            some = asked[first : first + MESSAGES_AT_ONCE]
+            with redis_errors():
+                values = cast("Any", await self._client.hmget(streams.RETAINED, some))
+            messages |= {
+                topic: _decoder.decode(value) for topic, value in zip(some, values, strict=True) if value is not None
+            }
+        return messages

@@ -1,0 +1,157 @@
+"""What other nodes and persistent sessions want: a replica of the hash `routes`, kept up to date from its log."""
+
+import asyncio
+from typing import Any, NamedTuple, cast
+
+from broker.cluster.identity import Identity
+from broker.topics import TopicTree
+from core import streams
+from core.messages import ingest_kind
+from core.redis import Redis, redis_errors
+
+ANY_QOS = 1
+"""Flag of a node's route: it wants messages of any QoS. Without it, only those of QoS 0."""
+INGEST = 4
+"""Flag of a route: what is published to the ingest topics, too."""
+NOTHING_YET = "0-0"
+MAX_REMEMBERED = 100_000
+"""Targets of the plans that are remembered, all together."""
+MAX_REMEMBERED_TOPIC = 1024
+_QOS = 3
+_AT_ONCE = 1000
+
+Fields = str | list[str]
+"""The field of `routes`, or the fields, for which a client gets a message."""
+
+
+class Plan(NamedTuple):
+    """Who gets what is published to a topic, apart from this node's own connections."""
+
+    nodes: tuple[str, ...]
+    """Nodes that get messages of QoS 1 and 2."""
+    nodes_qos_0: tuple[str, ...]
+    """Nodes that get messages of QoS 0."""
+    queues: dict[str, tuple[int, Fields]]
+    """By client id of a persistent session, the QoS that it gets at the most, 1 or 2."""
+
+    def beyond(self, other: "Plan") -> "Plan":
+        """Those who are not in the other plan."""
+        return Plan(
+            tuple(node for node in self.nodes if node not in other.nodes),
+            tuple(node for node in self.nodes_qos_0 if node not in other.nodes_qos_0),
+            {client: queue for client, queue in self.queues.items() if client not in other.queues},
+        )
+
+
+class Routes:
+    """The replica; empty until `update`."""
+
+    def __init__(self, *, client: Redis, identity: Identity) -> None:
+        self._client = client
+        self._identity = identity
+        self._tree: TopicTree[str, tuple[int, str]] = TopicTree()
+        self._plans: dict[str, Plan] = {}
+        self._remembered = 0
+        self._updating = asyncio.Lock()
+        self.version = ""
+        """Id of the newest change that is in here; empty before the first `update`."""
+
+    def plan(self, topic: str) -> Plan:
+        """Who gets what is published to a topic."""
+        plan = self._plans.get(topic)
+        if plan is None:
+            plan = self._find(topic)
+            if self._remembered > MAX_REMEMBERED:
+                self.forget_plans()
+            if len(topic) <= MAX_REMEMBERED_TOPIC:
+                self._plans[topic] = plan
+                self._remembered += 1 + len(plan.nodes_qos_0) + len(plan.queues)
+        return plan
+
+    def ingest_wanted(self, topic: str) -> bool:
+        """Whether another node or a queue gets what is published to an ingest topic."""
+        plan = self.plan(topic)
+        return bool(plan.nodes_qos_0 or plan.queues)
+
+    def forget_plans(self) -> None:
+        """Find each of them anew: this node has become another, for example."""
+        self._plans.clear()
+        self._remembered = 0
+
+    def apply(self, entry_id: bytes, changes: dict[bytes, bytes]) -> bool:
+        """Take up an entry of the log; False where one before it is missing."""
+        version = entry_id.decode()
+        if _number(version) <= _number(self.version):
+            return True
+        if _number(version) != _number(self.version) + 1:
+            return False
+        for field, flags in changes.items():
+            self._set(self._tree, field.decode(), int(flags) if flags else None)
+        self.version = version
+        return True
+
+    async def update(self) -> None:
+        """Take up all that has changed. Raises Unavailable."""
+        async with self._updating:
+            if not self.version:
+                await self._reload()
+            while True:
+                known = self.version
+                with redis_errors():
+                    found = cast("Any", await self._client.xrange(streams.ROUTES_LOG, known, "+", count=_AT_ONCE))
+                # That the change which we have last is still there says that there is none missing in between.
+                whole = known == NOTHING_YET or (found and found[0][0] == known.encode())
+                if not whole or not all(self.apply(*entry) for entry in found):
+                    await self._reload()
+                elif len(found) < _AT_ONCE:
+                    return
+
+    async def _reload(self) -> None:
+        with redis_errors():
+            version = cast("bytes | None", await self._client.get(streams.ROUTES_VERSION))
+        tree: TopicTree[str, tuple[int, str]] = TopicTree()
+        cursor = 0
+        while True:
+            # What changes meanwhile is in the log after `version`, and each entry says how things are, not what to add.
+            with redis_errors():
+                cursor, found = cast("Any", await self._client.hscan(streams.ROUTES, cursor, count=_AT_ONCE))
+            for field, flags in found.items():
+                self._set(tree, field.decode(), int(flags))
+            if not cursor:
+                break
+        self._tree = tree
+        self.forget_plans()
+        self.version = version.decode() if version else NOTHING_YET
+
+    def _set(self, tree: TopicTree[str, tuple[int, str]], field: str, flags: int | None) -> None:
+        target, _, topic_filter = field.partition("\0")
+        if flags is None:
+            tree.remove(topic_filter, target)
+        else:
+            tree.set(topic_filter, target, (flags, field))
+        if "+" in topic_filter or "#" in topic_filter:
+            self.forget_plans()
+        else:
+            self._plans.pop(topic_filter, None)
+
+    def _find(self, topic: str) -> Plan:
+        positions = ingest_kind(topic) is not None
+        nodes: dict[str, int] = {}
+        queues: dict[str, tuple[int, Fields]] = {}
+        for target, (flags, field) in self._tree.match(topic):
+            if positions and not flags & INGEST:
+                continue
+            kind, name = target[0], target[2:]
+            if kind == "n":
+                nodes[name] = nodes.get(name, 0) | flags
+            elif name in queues:
+                qos, fields = queues[name]
+                queues[name] = (max(qos, flags & _QOS), [*([fields] if isinstance(fields, str) else fields), field])
+            else:
+                queues[name] = (flags & _QOS, field)
+        nodes.pop(self._identity.node, None)
+        return Plan(tuple(node for node, flags in nodes.items() if flags & ANY_QOS), tuple(nodes), queues)
+
+
+def _number(version: str) -> int:
+    return int(version.partition("-")[0] or 0)

@@ -1,0 +1,272 @@
+"""Sessions in Redis: who is connected where, subscriptions, and the queues of those who may be away.
+
+All methods raise Unavailable while Redis is away, and while this node is not one of the cluster. They may have been
+done then or not; to call them again does no harm. Calls of one turn of the event loop are sent together.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from itertools import count as counting
+from typing import Any, NamedTuple
+
+import msgspec
+
+from broker.cluster.identity import Identity
+from broker.cluster.limits import Dropped, Limits
+from broker.cluster.scripts import Answer, Turns
+from broker.message import Message
+from broker.patience import until_available
+from core import streams
+from core.clock import Clock
+from core.errors import Unavailable
+
+INGEST = 4
+"""Flag of a subscription, and of an interest: what is published to the ingest topics, too."""
+_QOS = 3
+_PACKET_IDS = 65_535
+_CHANGES_AT_ONCE = 500
+_NO_LONGER = -1
+
+_encoder = msgspec.msgpack.Encoder()
+_message_decoder = msgspec.msgpack.Decoder(Message)
+_place_decoder = msgspec.msgpack.Decoder(tuple[str, int])
+
+
+class Superseded(Exception):  # noqa: N818 - it names what has become of the connection
+    """Another connection of this client has taken over, or others have taken this node for dead."""
+
+
+class Opened(NamedTuple):
+    """What a client that has connected goes on with."""
+
+    present: bool
+    """Whether there was a persistent session, and it is to be gone on with."""
+    subscriptions: dict[str, int]
+    """Filter -> QoS, of that session."""
+    received: set[int]
+    """Packet ids of the QoS 2 messages that the client has sent and not released."""
+    released: list[int]
+    """Sequence numbers of the QoS 2 messages for which PUBREL is to be repeated, in their order."""
+    previous: tuple[str, int] | None
+    """Node and connection that this client had until now; another node than this one has been told to close it."""
+
+
+class Queued(NamedTuple):
+    """A message of a queue."""
+
+    sequence: int
+    message: Message
+    """`qos` is the one to deliver it with."""
+    duplicate: bool
+    """Whether it was sent over an earlier connection."""
+
+
+def packet_id(sequence: int) -> int:
+    """The packet id that a queued message has, always."""
+    return sequence % _PACKET_IDS + 1
+
+
+class Sessions:
+    """The sessions of the clients of one node; connections are numbers that the node gives, each one once."""
+
+    def __init__(self, *, turns: Turns, identity: Identity, limits: Limits, dropped: Dropped, clock: Clock) -> None:
+        self._turns = turns
+        self._identity = identity
+        self._limits = limits
+        self._dropped = dropped
+        self._clock = clock
+        self._numbers = counting(1)
+        self._acknowledged = _ByClient(self._remove)
+        self._received = _ByClient(self._release)
+        self._completed = _ByClient(self._complete)
+
+    async def open(
+        self, client_id: str, connection: int, *, user: str = "", clean: bool, will: Message | None
+    ) -> Opened:
+        """Begin a connection: from now on it is the only one of this client, and only its calls have an effect.
+
+        A session that another `user` has left is not gone on with. The `will` is published by whoever ends the
+        connection, be it this node or another that finds this one dead.
+        """
+        answer = await self._turns.run(
+            "open",
+            self._identity.node,
+            connection,
+            client_id,
+            user,
+            int(clean),
+            self._clock(),
+            b"" if will is None else _encoder.encode((client_id, will)),
+        )
+        present, previous, subscriptions, received, released = self._joined(answer)
+        pairs = zip(subscriptions[::2], subscriptions[1::2], strict=True)
+        return Opened(
+            present == b"1",
+            {topic_filter.decode(): int(flags) & _QOS for topic_filter, flags in pairs},
+            {int(each) for each in received},
+            [int(each) for each in released],
+            _place_decoder.decode(previous) if previous else None,
+        )
+
+    async def close(self, client_id: str, connection: int, *, forget_will: bool) -> None:
+        """End a connection, with a clean session its session as well; a persistent one is kept until it expires.
+
+        The will is forgotten, or left for `Publisher.publish_will`. The session is left alone where another connection
+        has taken it over.
+        """
+        expires = self._clock() + self._limits.session_expiry_ms
+        await self._turns.run("close", self._identity.node, connection, client_id, expires, int(forget_will))
+
+    async def subscribe(
+        self,
+        client_id: str,
+        connection: int,
+        filters: dict[str, int],
+        *,
+        persistent: bool,
+        ingest: bool,
+        interest: dict[str, int | None],
+    ) -> None:
+        """Subscribe to `filters`, each with the QoS that was granted. Raises Superseded.
+
+        `ingest` is whether the client may receive what is published to the ingest topics. `interest` is by filter
+        what the node wants of others from now on: 1 messages of any QoS, 2 those of QoS 0 alone, plus `INGEST`; None
+        for nothing.
+        """
+        flags = INGEST if ingest else 0
+        kept = [(each, qos | flags) for each, qos in filters.items()] if persistent else []
+        await self._change(client_id, connection, kept, interest)
+
+    async def unsubscribe(
+        self,
+        client_id: str,
+        connection: int,
+        filters: list[str],
+        *,
+        persistent: bool,
+        interest: dict[str, int | None],
+    ) -> None:
+        """The reverse of `subscribe`. Raises Superseded."""
+        kept = [(each, _NO_LONGER) for each in filters] if persistent else []
+        await self._change(client_id, connection, kept, interest)
+
+    async def interest(self, changes: dict[str, int | None]) -> None:
+        """Change what the node wants of others, without a client; see `subscribe`."""
+        await self._change("", 0, [], changes)
+
+    async def load(self, client_id: str, connection: int, *, after: int, count: int) -> list[Queued]:
+        """Up to `count` messages of the client's queue with a sequence number above `after`. Raises Superseded.
+
+        They count as sent. `Local.wake` tells of more only once fewer than `count` were there; what has become too old
+        is dropped.
+        """
+        now = self._clock()
+        oldest = now - self._limits.queue_max_age_ms
+        answer = await self._turns.run("load", self._identity.node, connection, client_id, after, count, oldest)
+        if answer is None:
+            raise Superseded
+        before, aged, found = int(answer[0]), answer[1], answer[2]
+        self._dropped.queue_age += aged
+        queued = []
+        for number, message in zip(found[::2], found[1::2], strict=True):
+            sequence = int(number)
+            queued.append(Queued(sequence, _message_decoder.decode(message), sequence <= before))
+        return queued
+
+    async def enqueue(self, client_id: str, connection: int, messages: Sequence[Message]) -> None:
+        """Put messages of QoS 1 and 2 into the client's own queue, retained ones for example. Raises Superseded.
+
+        Does not raise Unavailable but waits: only so is it known that nothing is queued twice.
+        """
+        # Node and number: nobody else ever has the two.
+        name = f"{self._identity.node} {next(self._numbers)}"
+
+        async def attempt() -> Answer:
+            return await self._turns.run(
+                "enqueue",
+                self._identity.node,
+                connection,
+                client_id,
+                name,
+                self._clock(),
+                self._limits.queue_max_length,
+                self._limits.queue_max_age_ms,
+                *map(_encoder.encode, messages),
+            )
+
+        answer = await until_available(attempt)
+        if answer is None:
+            raise Superseded
+        self._dropped.queue_length += answer[0]
+        self._dropped.queue_age += answer[1]
+
+    async def acknowledge(self, client_id: str, sequence: int) -> None:
+        """The client has a QoS 1 message (PUBACK)."""
+        await self._acknowledged.add(client_id, sequence)
+
+    async def received(self, client_id: str, sequence: int) -> None:
+        """The client has a QoS 2 message (PUBREC): PUBREL is to be repeated until `complete`."""
+        await self._received.add(client_id, sequence)
+
+    async def complete(self, client_id: str, sequence: int) -> None:
+        """The client has finished with a QoS 2 message (PUBCOMP)."""
+        await self._completed.add(client_id, sequence)
+
+    async def release(self, client_id: str, packet_id: int) -> None:
+        """The client has released a QoS 2 message that it had sent (PUBREL): its packet id may come anew."""
+        await self._turns.send(("SREM", streams.received(client_id), packet_id))
+
+    async def _change(
+        self,
+        client_id: str,
+        connection: int,
+        subscriptions: list[tuple[str, int]],
+        interest: dict[str, int | None],
+    ) -> None:
+        wanted = [(each, _NO_LONGER if flags is None else flags) for each, flags in interest.items()]
+        # At least once, for the answer says whether the connection still holds.
+        for first in range(0, max(len(subscriptions), len(wanted), 1), _CHANGES_AT_ONCE):
+            change = {
+                "node": self._identity.node,
+                "connection": connection,
+                "client": client_id,
+                "subscriptions": subscriptions[first : first + _CHANGES_AT_ONCE],
+                "interest": wanted[first : first + _CHANGES_AT_ONCE],
+            }
+            if not self._joined(await self._turns.run("subscribe", _encoder.encode(change))):
+                raise Superseded
+
+    async def _remove(self, client_id: str, sequences: list[int]) -> None:
+        await self._turns.send(("XDEL", streams.queue(client_id), *(f"{sequence}-0" for sequence in sequences)))
+
+    async def _release(self, client_id: str, sequences: list[int]) -> None:
+        await self._turns.run("received", client_id, *sequences)
+
+    async def _complete(self, client_id: str, sequences: list[int]) -> None:
+        await self._turns.send(("ZREM", streams.released(client_id), *sequences))
+
+    def _joined(self, answer: Answer) -> Answer:
+        if answer is None:
+            raise Unavailable("this node is not one of the cluster: others took it for dead, or Redis was emptied")
+        return answer
+
+
+class _ByClient:
+    """Gathers the sequence numbers that one client names within one turn of the event loop."""
+
+    def __init__(self, send: Callable[[str, list[int]], Coroutine[Any, Any, None]]) -> None:
+        self._send = send
+        self._gathered: dict[str, tuple[list[int], asyncio.Task[None]]] = {}
+
+    async def add(self, client_id: str, sequence: int) -> None:
+        """Return once it is sent. Raises Unavailable."""
+        found = self._gathered.get(client_id)
+        if found is None:
+            found = self._gathered[client_id] = ([], asyncio.create_task(self._send_gathered(client_id)))
+        found[0].append(sequence)
+        # Others wait for the same.
+        await asyncio.shield(found[1])
+
+    async def _send_gathered(self, client_id: str) -> None:
+        sequences, _ = self._gathered.pop(client_id)
+        await self._send(client_id, sequences)

@@ -1,0 +1,609 @@
+"""One connection: from the bytes of a socket to what the node does with them, and back.
+
+This replaces amqtt's handler (mqtt/protocol/handler.py) and its reader and writer adapters, for the reasons in decision
+record 9: packets are parsed in batches, positions are appended to Redis a batch at a time and acknowledged after that
+in their order, and a connection costs no task while it is idle.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from enum import Enum, auto
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import structlog
+
+from broker import packets
+from broker.cluster.publisher import Publish
+from broker.cluster.sessions import Superseded
+from broker.ingest import Group
+from broker.message import Message
+from broker.outbox import EXACTLY_ONCE, Outbox
+from broker.packets import (
+    ConnectCode,
+    Packet,
+    PacketType,
+    ProtocolViolation,
+    Refused,
+    Will,
+)
+from broker.stored_outbox import StoredOutbox
+from core.errors import Reason
+from core.messages import Role
+
+if TYPE_CHECKING:
+    from broker.node import Node
+
+READ_AHEAD_BYTES = 256 * 1024
+"""What of a connection may wait for Redis; beyond that it is not read. One read may go over it."""
+PENDING_BYTES = 128
+"""What an answer costs while it waits, whatever it is for."""
+CLOSE_SECONDS = 5.0
+"""How long what was written last may take to leave, once the connection is to end."""
+
+_log = structlog.stdlib.get_logger("connection")
+
+
+class Transport(Protocol):
+    """What a connection needs of asyncio's transports; those over WebSocket have it, too."""
+
+    def write(self, data: bytes) -> None: ...  # noqa: D102 - asyncio.Transport says what they do
+    def close(self) -> None: ...  # noqa: D102
+    def abort(self) -> None: ...  # noqa: D102
+    def is_closing(self) -> bool: ...  # noqa: D102
+    def pause_reading(self) -> None: ...  # noqa: D102
+    def resume_reading(self) -> None: ...  # noqa: D102
+    def get_extra_info(self, name: str, default: Any = None) -> Any: ...  # noqa: ANN401, D102
+
+
+class State(Enum):
+    """Where a connection is in its life."""
+
+    NEW = auto()
+    """No CONNECT yet."""
+    CONNECTING = auto()
+    """It is being found out who that is."""
+    OPEN = auto()
+    CLOSING = auto()
+    CLOSED = auto()
+
+
+class _Pending:
+    """An answer that goes out once Redis has what it acknowledges."""
+
+    __slots__ = ("answer", "outstanding", "size", "started")
+
+    def __init__(self, answer: bytes, size: int) -> None:
+        self.answer = answer
+        self.size = size
+        self.outstanding = 0
+        self.started = perf_counter()
+
+
+class Topic:
+    """What the node knows about a topic name that somebody with a certain role publishes to."""
+
+    __slots__ = ("ingest", "name", "refused")
+
+    def __init__(self, name: str, *, ingest: bool, refused: str) -> None:
+        self.name = name
+        self.ingest = ingest
+        """Whether what is published to it is a position."""
+        self.refused = refused
+        """Why nobody of that role may publish to it: a fixed word; empty if they may."""
+
+
+class _Taken:
+    """What comes of PUBLISHes that were read together."""
+
+    __slots__ = ("answer", "counts", "groups", "last", "now", "payloads", "routed", "size", "wanted")
+
+    def __init__(self, now: int) -> None:
+        self.now = now
+        self.answer = bytearray()
+        self.groups: list[Group] = []
+        self.routed: list[Publish] = []
+        self.counts = [0, 0, 0]
+        self.size = 0
+        self.last: Topic | None = None
+        self.wanted = False
+        self.payloads: list[bytes] = []
+
+    def begin(self, topic: Topic, sender: "Connection") -> None:
+        """Positions of one topic follow, for the stream raw; somebody may have subscribed to them."""
+        self.last = topic
+        self.wanted = sender.node.is_wanted(topic)
+        self.payloads = []
+        self.groups.append(Group(topic.name, sender.user, sender.role, self.now, "", self.payloads))
+
+
+class Connection(asyncio.Protocol):
+    """One client, over whatever carries bytes in order."""
+
+    __slots__ = (
+        "_awaited",
+        "_busy",
+        "_not_read",
+        "_pending",
+        "_pending_size",
+        "_rest",
+        "_task",
+        "_transport",
+        "_waiting",
+        "clean",
+        "client_id",
+        "deadline",
+        "filters",
+        "keepalive",
+        "level",
+        "node",
+        "number",
+        "outbox",
+        "partition",
+        "peer",
+        "received",
+        "role",
+        "seen",
+        "state",
+        "topics",
+        "user",
+        "will",
+        "write_paused",
+    )
+
+    def __init__(self, node: "Node", number: int) -> None:
+        """`number` tells it from all other connections of this node."""
+        self.node = node
+        self.number = number
+        self.state = State.NEW
+        self.client_id = ""
+        self.user = ""
+        self.role = Role.ANONYMOUS
+        self.clean = True
+        self.level = packets.MQTT_3_1_1
+        self.will: Will | None = None
+        self.keepalive = 0.0
+        """Seconds of silence after which the connection ends; 0 for ever."""
+        self.seen = node.now()
+        """When a packet came last, by the loop's clock."""
+        self.deadline: float | None = self.seen + node.settings.mqtt_connect_timeout
+        """When the connection ends if it is still in its state; None for an open one."""
+        self.partition = 0
+        self.topics = node.topics(Role.ANONYMOUS)
+        self.outbox: Outbox | StoredOutbox | None = None
+        self.filters: dict[str, int] | None = None
+        """Granted QoS by topic filter."""
+        self.received: set[int] | None = None
+        """Packet identifiers of QoS 2 messages that are stored, until their PUBREL [MQTT-4.3.3-2]."""
+        self.write_paused = False
+        self.peer = ""
+        self._transport: Transport | None = None
+        self._rest = b""
+        self._waiting: tuple[list[Packet], int] | None = None
+        """Packets that came along with one that takes its time, and the index of the next of them."""
+        self._busy = False
+        self._not_read = False
+        self._pending: deque[_Pending] | None = None
+        self._pending_size = 0
+        self._awaited: asyncio.Event | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    # --- asyncio.Protocol ---------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is there."""
+        self._transport = cast("Transport", transport)
+        peer = self._transport.get_extra_info("peername")
+        self.peer = peer[0] if isinstance(peer, tuple) else ""
+        if not self.node.admit(self):
+            self.state = State.CLOSED
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Something came."""
+        self.node.bytes_in += len(data)
+        if self.state is State.CLOSING or self.state is State.CLOSED:
+            return
+        self._rest = self._rest + data if self._rest else data
+        if self._busy:
+            if len(self._rest) > READ_AHEAD_BYTES:
+                self._read_no_more()
+            return
+        self._work()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - part of asyncio's interface
+        """It is over, whoever ended it."""
+        state, self.state = self.state, State.CLOSED
+        self._rest, self._waiting = b"", None
+        if isinstance(self.outbox, StoredOutbox):
+            self.outbox.close()
+        if self._task is not None and state is not State.CONNECTING:
+            self._task.cancel()
+        if self._awaited is not None:
+            self._awaited.set()
+        self.node.lost(self, was_open=bool(self.client_id) and state is not State.CONNECTING)
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than we write: nothing more for it, and nothing more from it."""
+        self.write_paused = True
+        if self.outbox is not None:
+            self.outbox.pause()
+        self._read_no_more()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self.write_paused = False
+        if self._awaited is not None:
+            self._awaited.set()
+        if self.outbox is not None:
+            self.outbox.resume()
+        self._read_on()
+
+    # --- what the node does with it -----------------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes messages."""
+        return self.state is State.OPEN
+
+    def deliver(self, message: Message, qos: int, packet: bytes | None) -> None:
+        """A message for this client, with the lower of its QoS and the one granted; at QoS 0 also encoded."""
+        outbox = self.outbox
+        if self.state is not State.OPEN or outbox is None:
+            return
+        if isinstance(outbox, StoredOutbox):
+            if qos:
+                return  # it comes by the queue
+            outbox.memory.send(message, 0, packet)
+        else:
+            outbox.send(message, qos, packet)
+        self.node.metrics.sent[qos] += 1
+
+    def wake(self) -> None:
+        """There is something in this session's queue."""
+        if isinstance(self.outbox, StoredOutbox) and self.state is State.OPEN:
+            self.outbox.wake()
+
+    def end(self, reason: str, detail: str = "") -> None:
+        """End the connection, and count why: a fixed word of ours. What was written before still goes out."""
+        if self.state in (State.CLOSING, State.CLOSED):
+            return
+        if reason:
+            self.node.refuse(reason, detail, self)
+        connecting = self.state is State.CONNECTING
+        if not connecting:
+            self.state = State.CLOSING
+        self.deadline = self.node.now() + CLOSE_SECONDS
+        self._rest, self._waiting = b"", None
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self, reason: str = "", detail: str = "") -> None:
+        """End the connection at once, whatever is still to be written."""
+        if self.state is State.CLOSED:
+            return
+        if reason:
+            self.node.refuse(reason, detail, self)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def is_silent(self, now: float) -> bool:
+        """Whether it has been silent for one and a half times its keepalive [MQTT-3.1.2-24], and was listened to."""
+        return bool(self.keepalive) and now - self.seen > self.keepalive and not self._not_read
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self.node.bytes_out += len(data)
+            self._transport.write(data)
+
+    def _read_no_more(self) -> None:
+        if not self._not_read and self._transport is not None and not self._transport.is_closing():
+            self._not_read = True
+            self._transport.pause_reading()
+
+    def _read_on(self) -> None:
+        if (
+            self._not_read
+            and not self._busy
+            and not self.write_paused
+            and self._pending_size <= READ_AHEAD_BYTES // 2
+            and self._transport is not None
+            and not self._transport.is_closing()
+        ):
+            self._not_read = False
+            self.seen = self.node.now()
+            self._transport.resume_reading()
+
+    # --- packets ------------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            if self._waiting is not None:
+                (batch, index), self._waiting = self._waiting, None
+                self.seen = self.node.now()
+                self._handle(batch, index)
+            if self._busy or self.state is State.CLOSING or self.state is State.CLOSED:
+                return
+            batch, self._rest = packets.split_packets(self._rest, self.node.settings.mqtt_max_packet)
+            if batch:
+                # Whole packets count, not bytes [MQTT-3.1.2-24].
+                self.seen = self.node.now()
+                self._handle(batch, 0)
+        except Refused as error:
+            self._write(packets.connack(error.code))
+            self.end("bad_connect", str(error))
+        except ProtocolViolation as error:
+            self.end("protocol", str(error))
+
+    def _handle(self, batch: list[Packet], index: int) -> None:
+        count = len(batch)
+        while index < count and not self._busy:
+            if self.state is State.OPEN and batch[index][0] >> 4 == PacketType.PUBLISH:
+                index = self._publishes(batch, index)
+            else:
+                self._control(batch[index])
+                index += 1
+            if self.state is State.CLOSING or self.state is State.CLOSED:
+                return
+        if index < count:
+            # What comes after a packet that takes its time waits for it.
+            self._waiting = batch, index
+
+    def _publishes(self, batch: list[Packet], index: int) -> int:
+        """Handle the PUBLISHes from `index` on; gives the index of what follows them."""
+        node, topics = self.node, self.topics
+        taken = _Taken(node.clock())
+        max_payload = node.settings.mqtt_max_payload
+        full = node.ingest.is_full
+        counts = taken.counts
+        while index < len(batch) and batch[index][0] >> 4 == PacketType.PUBLISH:
+            first_byte, body = batch[index]
+            index += 1
+            name, packet_id, payload = packets.publish_fields(first_byte, body)
+            qos = first_byte >> 1 & 3
+            topic = topics.get(name) or node.topic(self.role, name)
+            counts[qos] += 1
+            if qos == 1:
+                taken.answer += b"\x40\x02" + packet_id.to_bytes(2, "big")
+            elif qos == EXACTLY_ONCE:
+                taken.answer += packets.acknowledgement(PacketType.PUBREC, packet_id)
+                if not self._is_new(packet_id):
+                    continue
+            elif full:
+                node.metrics.dropped.labels("qos0_buffer").inc()
+                continue
+            if topic.refused or len(payload) > max_payload:
+                self._turn_away(topic, taken)
+                continue
+            taken.size += len(body)
+            if topic.ingest:
+                if topic is not taken.last:
+                    taken.begin(topic, self)
+                taken.payloads.append(payload)
+                if not taken.wanted:
+                    continue
+            guard = (self.client_id, packet_id) if qos == EXACTLY_ONCE and not self.clean else None
+            taken.routed.append(Publish(Message(topic.name, payload, qos, bool(first_byte & 1)), guard))
+        node.metrics.came(counts, taken.size)
+        self._await(bytes(taken.answer), taken.size, taken.groups, taken.routed)
+        return index
+
+    def _turn_away(self, topic: "Topic", taken: "_Taken") -> None:
+        if topic.refused:
+            self.node.refuse_publish(self, topic)
+            return
+        self.node.refuse_payload(self)
+        if topic.ingest:
+            # The decoder makes a dead letter of it, without the payload.
+            taken.groups.append(Group(topic.name, self.user, self.role, taken.now, Reason.TOO_LARGE, [b""]))
+            taken.last = None
+
+    def _is_new(self, packet_id: int) -> bool:
+        if self.received is None:
+            self.received = set()
+        if packet_id in self.received:
+            return False
+        if len(self.received) >= self.node.settings.mqtt_max_unacknowledged:
+            raise ProtocolViolation(
+                f"more than {self.node.settings.mqtt_max_unacknowledged} messages of QoS 2 without their PUBREL"
+            )
+        self.received.add(packet_id)
+        return True
+
+    def _await(self, answer: bytes, size: int, groups: list[Group], routed: list[Publish]) -> None:
+        """Send `answer` once Redis has everything, and all earlier answers are out: law 1."""
+        if not groups and not routed and not self._pending:
+            if answer:
+                self._write(answer)
+            return
+        pending = self.expect(answer, size)
+        pending.outstanding = bool(groups) + bool(routed)
+        if groups:
+            self.node.ingest.append(self.partition, groups, partial(self.stored, pending))
+        if routed:
+            self.node.route(routed, partial(self.stored, pending))
+
+    def expect(self, answer: bytes, size: int = 0) -> _Pending:
+        """An answer that is due after all earlier ones; whoever makes it outstanding calls `stored` in the end."""
+        pending = _Pending(answer, size + PENDING_BYTES)
+        if self._pending is None:
+            self._pending = deque()
+        self._pending.append(pending)
+        self._pending_size += pending.size
+        if self._pending_size > READ_AHEAD_BYTES:
+            self._read_no_more()
+        return pending
+
+    def stored(self, pending: _Pending) -> None:
+        """Redis has a part of what an answer waits for."""
+        pending.outstanding -= 1
+        if not pending.outstanding:
+            self.node.metrics.acknowledged.observe(perf_counter() - pending.started)
+            self._answer()
+
+    def _answer(self) -> None:
+        queue = self._pending
+        out = b""
+        while queue and not queue[0].outstanding:
+            pending = queue.popleft()
+            self._pending_size -= pending.size
+            out += pending.answer
+        if not queue:
+            self._pending = None
+        if out:
+            self._write(out)
+        self._read_on()
+
+    def _control(self, packet: Packet) -> None:
+        packet_type = packets.check_flags(packet, self.level)
+        body = packet[1]
+        if self.state is State.NEW:
+            if packet_type is not PacketType.CONNECT:
+                raise ProtocolViolation("[MQTT-3.1.0-1] the first packet is not a CONNECT")
+            self.state = State.CONNECTING
+            self._take_time(self.node.connect(self, packets.parse_connect(body)))
+            return
+        handler = _HANDLERS.get(packet_type)
+        if handler is None:
+            raise ProtocolViolation(f"a {packet_type.name}, which only a server sends")
+        handler(self, packet_type, body)
+
+    def _connect_again(self, packet_type: PacketType, body: bytes) -> None:  # noqa: ARG002 - as all handlers
+        raise ProtocolViolation("[MQTT-3.1.0-2] a second CONNECT")
+
+    def _pingreq(self, packet_type: PacketType, body: bytes) -> None:
+        packets.parse_empty(packet_type.name, body)
+        self.answer(packets.PINGRESP)
+
+    def _disconnect(self, packet_type: PacketType, body: bytes) -> None:
+        packets.parse_empty(packet_type.name, body)
+        self.will = None
+        self.end("")
+
+    def _acknowledged(self, packet_type: PacketType, body: bytes) -> None:
+        packet_id = packets.parse_packet_id(packet_type.name, body)
+        outbox = self.outbox
+        if packet_type is PacketType.PUBACK:
+            if outbox is not None:
+                outbox.puback(packet_id)
+        elif packet_type is PacketType.PUBCOMP:
+            if outbox is not None:
+                outbox.pubcomp(packet_id)
+        elif outbox is not None:
+            outbox.pubrec(packet_id)
+        else:
+            self._write(packets.acknowledgement(PacketType.PUBREL, packet_id))
+
+    def _subscribe(self, packet_type: PacketType, body: bytes) -> None:  # noqa: ARG002 - as all handlers
+        self._take_time(self.node.subscribe(self, packets.parse_subscribe(body)))
+
+    def _unsubscribe(self, packet_type: PacketType, body: bytes) -> None:  # noqa: ARG002 - as all handlers
+        self._take_time(self.node.unsubscribe(self, packets.parse_unsubscribe(body)))
+
+    def _pubrel(self, packet_type: PacketType, body: bytes) -> None:
+        """Finish an inbound QoS 2 message; also one that is not known any more [MQTT-4.3.3-2]."""
+        packet_id = packets.parse_packet_id(packet_type.name, body)
+        if self.received is not None:
+            self.received.discard(packet_id)
+        answer = packets.acknowledgement(PacketType.PUBCOMP, packet_id)
+        if self.clean:
+            self._await(answer, 0, [], [])
+            return
+        self.later(answer, lambda: self.node.cluster.sessions.release(self.client_id, packet_id))
+
+    # --- what takes its time ------------------------------------------------------------------------------------------
+
+    def _take_time(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do `work` before any later packet of this connection."""
+        self._busy = True
+        self._task = asyncio.ensure_future(work)
+        self._task.add_done_callback(self._took_time)
+
+    def _took_time(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        self._busy = False
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Refused):
+            self._write(packets.connack(error.code))
+            self.end("refused_connect", str(error))
+        elif isinstance(error, ProtocolViolation):
+            self.end("protocol", str(error))
+        elif isinstance(error, Superseded):
+            self.end("superseded")
+        elif error is not None:
+            _log.error("a defect of ours ended a connection", exc_info=error)
+            self.end("defect", type(error).__name__)
+        if self.state is State.OPEN:
+            if self._rest or self._waiting is not None:
+                self._work()
+            self._read_on()
+
+    def welcome(self, *, session_present: bool) -> None:
+        """CONNECT was accepted."""
+        self.state = State.OPEN
+        self.deadline = None
+        self.topics = self.node.topics(self.role)
+        # In MQTT 3.1 the flag does not exist.
+        said = session_present and self.level == packets.MQTT_3_1_1
+        self._write(packets.connack(ConnectCode.ACCEPTED, session_present=said))
+
+    def make_outbox(self) -> Outbox:
+        """An outbox that ends the connection of a client that is too slow for it."""
+        outbox = Outbox(
+            write=self._write,
+            window=self.node.settings.mqtt_max_unacknowledged,
+            max_bytes=self.node.settings.mqtt_slow_consumer_bytes,
+            overflow=lambda: self.abort("slow_consumer", "reads too slowly for what it has subscribed to"),
+        )
+        if self.write_paused:
+            outbox.pause()
+        return outbox
+
+    def make_stored_outbox(self, memory: Outbox) -> StoredOutbox:
+        """The outbox of a persistent session."""
+        outbox = StoredOutbox(
+            memory=memory,
+            sessions=self.node.cluster.sessions,
+            client_id=self.client_id,
+            connection=self.number,
+            window=self.node.settings.mqtt_max_unacknowledged,
+            write=self._write,
+            counts=self.node.metrics.sent,
+            superseded=lambda: self.end("superseded"),
+            later=self.later,
+        )
+        if self.write_paused:
+            outbox.pause()
+        return outbox
+
+    def later(self, answer: bytes, work: Callable[[], Awaitable[None]]) -> None:
+        """Send an answer, if it is one, after those that are due before it, and after `work`; which waits for Redis."""
+        pending = self.expect(answer)
+        pending.outstanding = 1
+        self.node.later(work, partial(self.stored, pending))
+
+    def answer(self, packet: bytes) -> None:
+        """Send an answer, after those that are due before it."""
+        self._await(packet, 0, [], [])
+
+    async def until_writable(self) -> None:
+        """Wait until the client has taken what was written. Returns at once where the connection is over."""
+        while self.write_paused and self.state is State.OPEN:
+            self._awaited = asyncio.Event()
+            await self._awaited.wait()
+        self._awaited = None
+
+
+_HANDLERS: dict[PacketType, Callable[[Connection, PacketType, bytes], None]] = {
+    PacketType.CONNECT: Connection._connect_again,  # noqa: SLF001 - these are its methods
+    PacketType.PUBACK: Connection._acknowledged,  # noqa: SLF001
+    PacketType.PUBREC: Connection._acknowledged,  # noqa: SLF001
+    PacketType.PUBREL: Connection._pubrel,  # noqa: SLF001
+    PacketType.PUBCOMP: Connection._acknowledged,  # noqa: SLF001
+    PacketType.SUBSCRIBE: Connection._subscribe,  # noqa: SLF001
+    PacketType.UNSUBSCRIBE: Connection._unsubscribe,  # noqa: SLF001
+    PacketType.PINGREQ: Connection._pingreq,  # noqa: SLF001
+    PacketType.DISCONNECT: Connection._disconnect,  # noqa: SLF001
+}

@@ -1,0 +1,14 @@
+"""An application message on its way through the cluster."""
+
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What somebody published, outside the ingest stream `raw`."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    """0, 1 or 2: what it was published with."""
+    retain: bool = False
+    """Whether the publisher asked that it be retained."""

@@ -1,0 +1,25 @@
+"""Which figures of a node are metrics."""
+
+from broker.node import Node
+
+
+def describe(node: Node) -> None:
+    """Name what is asked for when somebody asks for the node's metrics."""
+    metrics = node.metrics
+    metrics.gauges |= {
+        "broker_connections": ("Open connections, before and after CONNECT.", lambda: len(node.connections)),
+        "broker_clients": ("Clients that are logged in.", lambda: len(node.clients)),
+    }
+    dropped = node.cluster.dropped
+    metrics.counters |= {
+        "broker_dropped_inbox": ("Messages that another node had no room for.", lambda: dropped.inbox),
+        "broker_dropped_queue_length": ("Messages beyond QUEUE_MAX_LENGTH.", lambda: dropped.queue_length),
+        "broker_dropped_queue_age": ("Messages older than QUEUE_MAX_AGE.", lambda: dropped.queue_age),
+        "broker_refused_retained": ("Messages not retained, beyond RETAINED_MAX.", lambda: dropped.retained),
+        "broker_received_bytes": ("Bytes from clients.", lambda: node.bytes_in),
+        "broker_sent_bytes": ("Bytes to clients.", lambda: node.bytes_out),
+        "broker_received_publish_bytes": (
+            "Bytes of PUBLISHes from clients, without their fixed headers.",
+            lambda: metrics.received_bytes,
+        ),
+    }

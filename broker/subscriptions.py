@@ -1,0 +1,77 @@
+"""Who on this node has subscribed to what, and what that makes the node want of the others."""
+
+from broker import packets
+from broker.access import may_receive
+from broker.connection import Connection
+from broker.message import Message
+from broker.topics import TopicTree
+from core.messages import Role
+
+MAX_REMEMBERED = 4096
+"""Topics whose subscribers are remembered until somebody subscribes or unsubscribes."""
+ANY_QOS = 1
+"""Flag of an interest: somebody is here who gets messages of any QoS from the node itself."""
+QOS_0_ALONE = 2
+"""Flag of an interest: persistent sessions alone, whose messages of QoS 1 and 2 come by their queues."""
+INGEST = 4
+"""Flag of an interest: somebody may also receive what is published to the ingest topics."""
+
+
+class Subscriptions:
+    """The subscriptions of the connections of one node."""
+
+    def __init__(self) -> None:
+        self._tree: TopicTree[Connection, int] = TopicTree()
+        self._remembered: dict[str, list[tuple[Connection, int]]] = {}
+
+    def add(self, connection: Connection, topic_filter: str, qos: int) -> None:
+        """Subscribe, or change what is granted [MQTT-3.8.4-3]."""
+        if connection.filters is None:
+            connection.filters = {}
+        connection.filters[topic_filter] = qos
+        self._tree.set(topic_filter, connection, qos)
+        self._remembered.clear()
+
+    def remove(self, connection: Connection, topic_filter: str) -> None:
+        """Unsubscribe."""
+        if connection.filters is not None and connection.filters.pop(topic_filter, None) is not None:
+            self._tree.remove(topic_filter, connection)
+            self._remembered.clear()
+
+    def deliver(self, message: Message) -> None:
+        """Hand a message to each connection that wants it, once [MQTT-3.3.5-1], with the lower QoS of the two."""
+        packet = None
+        for connection, granted in self._subscribers(message.topic):
+            qos = min(granted, message.qos)
+            if not qos and packet is None:
+                packet = packets.publish(message.topic, message.payload)
+            connection.deliver(message, qos, packet)
+
+    def wants(self, topic: str) -> bool:
+        """Whether anybody here receives what is published to a topic."""
+        return bool(self._subscribers(topic))
+
+    def interest(self, topic_filter: str) -> int | None:
+        """The flags of what the node wants of the others for a filter; None for nothing."""
+        found = self._tree.at(topic_filter)
+        if not found:
+            return None
+        flags = QOS_0_ALONE
+        for connection, qos in found.items():
+            if connection.clean or not qos:
+                flags = ANY_QOS
+                break
+        return flags | INGEST if any(connection.role is Role.SERVICE for connection in found) else flags
+
+    def _subscribers(self, topic: str) -> list[tuple[Connection, int]]:
+        remembered = self._remembered.get(topic)
+        if remembered is None:
+            granted: dict[Connection, int] = {}
+            for connection, qos in self._tree.match(topic):
+                if qos >= granted.get(connection, 0) and may_receive(connection.role, topic):
+                    granted[connection] = qos
+            remembered = list(granted.items())
+            if len(self._remembered) >= MAX_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[topic] = remembered
+        return remembered

@@ -1,0 +1,212 @@
+"""Who may log in: users in Redis, and whether a client is the user that it says it is."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+import structlog
+
+from broker.passwords import Busy, Passwords, hash_problem, nobodys_hash
+from core import streams
+from core.messages import Role
+from core.redis import Redis, redis_errors
+
+__all__ = ["MAX_NAME", "ROLES", "Authenticator", "Busy", "User", "Users", "name_problem"]
+
+MAX_NAME = 128
+"""Characters of a user's name."""
+ROLES = tuple(role for role in Role if role is not Role.ANONYMOUS)
+"""The roles that a user can have."""
+_BATCH = 200
+"""So few that the event loop is never held up for long: to read a user takes some 15 microseconds."""
+_log = structlog.stdlib.get_logger("users")
+
+
+def name_problem(name: str) -> str | None:
+    """What is wrong with the name of a user; None if nothing is."""
+    if not 1 <= len(name) <= MAX_NAME:
+        return f"a name has 1 to {MAX_NAME} characters"
+    # Neither controls, nor lone surrogates, nor marks that change the direction of what is printed.
+    if not name.isprintable() or name != name.strip():
+        return "a name has printable characters alone, and no space at its ends"
+    return None
+
+
+class User(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One user, as Redis holds it. Its repr tells no hash."""
+
+    name: str
+    role: Role
+    password: str
+    """The argon2id hash, in PHC form."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a user that cannot be one."""
+        problem = name_problem(self.name) or hash_problem(self.password)
+        if self.role not in ROLES:
+            problem = f"nobody can be given the role {self.role}"
+        if problem:
+            raise ValueError(problem)
+
+    def __repr__(self) -> str:
+        return f"User(name={self.name!r}, role={self.role.value!r})"
+
+
+class Users:
+    """The users in Redis. `users:version` goes up with each change, so that every node notices.
+
+    All methods raise Unavailable where Redis does not answer.
+    """
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+
+    async def version(self) -> int:
+        """A number that is another one after a change; 0 where there never was a user."""
+        with redis_errors():
+            return int(await self._client.get(streams.USERS_VERSION) or 0)
+
+    async def get(self, names: Sequence[str]) -> dict[str, User]:
+        """Those of these users that there are, by name."""
+        found: dict[str, User] = {}
+        for start in range(0, len(names), _BATCH):
+            batch = names[start : start + _BATCH]
+            with redis_errors():
+                values = await cast("Any", self._client.hmget(streams.USERS, [name.encode() for name in batch]))
+            found |= {name: user for name, value in zip(batch, values, strict=True) if (user := _decoded(name, value))}
+        return found
+
+    async def all(self) -> list[User]:
+        """All users, by name."""
+        with redis_errors():
+            values = await cast("Any", self._client.hgetall(streams.USERS))
+        users = (_decoded(field.decode(errors="replace"), value) for field, value in values.items())
+        return sorted((user for user in users if user), key=lambda user: user.name)
+
+    async def put(self, users: Iterable[User]) -> int:
+        """Create these users, or replace those of the same names, all at once; how many of them are new."""
+        encoded = [(user.name, msgspec.json.encode(user)) for user in users]
+        if not encoded:
+            return 0
+        async with self._client.pipeline(transaction=True) as pipeline:
+            for start in range(0, len(encoded), _BATCH):
+                pipeline.hset(streams.USERS, mapping=dict(encoded[start : start + _BATCH]))
+            pipeline.incr(streams.USERS_VERSION)
+            with redis_errors():
+                *created, _ = await pipeline.execute()
+        return sum(created)
+
+    async def remove(self, names: Iterable[str]) -> int:
+        """Remove users; how many of them there were. Their connections end within seconds, on every node."""
+        async with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.hdel(streams.USERS, *(name.encode() for name in names))
+            pipeline.incr(streams.USERS_VERSION)
+            with redis_errors():
+                removed, _ = await pipeline.execute()
+        return int(removed)
+
+
+class Authenticator:
+    """Decides who a client is, for one node.
+
+    It asks Redis for the user at each login, in one command for all that come in one turn of the event loop, and
+    remembers for a while which passwords were right: so a storm of clients that come back costs little.
+    """
+
+    def __init__(
+        self,
+        *,
+        users: Users,
+        allow_anonymous: bool,
+        clock: Callable[[], float],
+        passwords: Passwords | None = None,
+    ) -> None:
+        """`clock` gives seconds and never goes back; its zero is any."""
+        self._users = users
+        self._allow_anonymous = allow_anonymous
+        self._passwords = passwords or Passwords(clock=clock)
+        self._nobody = nobodys_hash()
+        self._asked: set[str] = set()
+        self._asking: asyncio.Task[dict[str, User]] | None = None
+        self._changes = 0
+        # What each user was let in as; None where that was several things, of which only the last holds.
+        self._let_in: dict[str, User | None] = {}
+
+    async def authenticate(self, name: str | None, password: bytes | None) -> Role | None:
+        """The role of a client with this user name and password; None if it is refused.
+
+        Without a name it is ANONYMOUS, where that is allowed; with one, it has to be a user, and the password right.
+        An unknown user takes as long as a wrong password. Raises Busy where the client should try again later, and
+        Unavailable where Redis does not answer.
+        """
+        if name is None:
+            return Role.ANONYMOUS if self._allow_anonymous else None
+        if password is None or name_problem(name):
+            return None
+        while True:
+            changes = self._changes
+            user = await self._ask(name)
+            stored = user.password if user else self._nobody
+            right = await self._passwords.check(name, password, stored)
+            if not right or user is None:
+                return None
+            # Where users have changed meanwhile, this one may be gone, and `changed` could not know of this login.
+            if changes == self._changes:
+                self._let_in[name] = user if self._let_in.get(name, user) == user else None
+                return user.role
+
+    async def changed(self, connected: Mapping[str, Role]) -> set[str]:
+        """The users who must go: they were removed, or have another role or another password.
+
+        To be called after `users:version` moved, with the users of all connections, without the anonymous ones. All
+        connections of the users that it gives have to end, those that were made meanwhile as well; some of the users
+        may have none. Raises Unavailable where Redis does not answer: then it is to be called again.
+        """
+        self._changes += 1
+        roles, let_in = dict(connected), dict(self._let_in)
+        # Who was let in a moment ago need not be among the connected yet.
+        names = roles.keys() | let_in.keys()
+        present = await self._users.get(list(names))
+        gone = {
+            name
+            for name in names
+            if (user := present.get(name)) is None
+            or user != let_in.get(name)
+            or user.role is not roles.get(name, user.role)
+        }
+        for name in names:
+            if name in gone or name not in roles:
+                self._let_in.pop(name, None)
+        return gone
+
+    def close(self) -> None:
+        """Hash nothing more; whoever still waits for that is cancelled."""
+        self._passwords.close()
+
+    async def _ask(self, name: str) -> User | None:
+        self._asked.add(name)
+        if self._asking is None:
+            self._asking = asyncio.get_running_loop().create_task(self._ask_redis(), name="users")
+        # Shielded: others wait for the same answer.
+        return (await asyncio.shield(self._asking)).get(name)
+
+    async def _ask_redis(self) -> dict[str, User]:
+        # Whoever asks from here on asks with the next command.
+        asked = list(self._asked)
+        self._asked.clear()
+        self._asking = None
+        return await self._users.get(asked)
+
+
+def _decoded(name: str, value: bytes | None) -> User | None:
+    if value is None:
+        return None
+    try:
+        user = msgspec.json.decode(value, type=User)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        user = None
+    if user is None or user.name != name:
+        _log.error("a user in Redis cannot be read, and cannot log in", user=name)
+        return None
+    return user

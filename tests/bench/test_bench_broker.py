@@ -1,0 +1,124 @@
+import json
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.broker.connection import Broken
+from bench.broker.packets import PAYLOAD_BYTES, Ring
+from bench.broker.publisher import Publisher, batch_of
+from bench.broker.results import Figure, Results, Target
+from bench.broker.scenarios import ACKNOWLEDGED, ACROSS, BYTES_EACH, CONNECTS, DELIVERED, IDLE, LATENCY, ONE_NODE, P99
+from tests.conftest import missing
+
+ROOT = Path(__file__).parents[2]
+WINDOW = 128
+BATCH = batch_of(WINDOW)
+RING = Ring("car-iotp", 2 * WINDOW)
+
+
+@pytest.fixture(scope="module")
+def quick_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    if not shutil.which("redis-server"):
+        missing("redis-server", "install Debian's redis-server")
+    results = tmp_path_factory.mktemp("bench") / "results.json"
+    scenarios = [f"--scenario={each.name}" for each in (ONE_NODE, ACROSS, IDLE, LATENCY)]
+    run = subprocess.run(
+        [sys.executable, "-m", "bench.broker", "--quick", f"--results={results}", *scenarios],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    found: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("scenario", "figure"),
+    [
+        (ONE_NODE.name, ACKNOWLEDGED),
+        (ACROSS.name, DELIVERED),
+        (IDLE.name, BYTES_EACH),
+        (IDLE.name, CONNECTS),
+        (LATENCY.name, P99),
+    ],
+)
+def test_a_quick_run_measures_our_node(quick_run: dict[str, Any], scenario: str, figure: str) -> None:
+    assert quick_run["not measured"].get(scenario) is None
+    (found,) = quick_run["rounds"][scenario]["ours"]
+    assert found[figure] > 0
+
+
+def test_our_node_acknowledges_in_the_order_of_the_messages(quick_run: dict[str, Any]) -> None:
+    assert quick_run["rounds"][ONE_NODE.name]["ours"][0]["in order"] == 1
+
+
+def test_all_packets_of_a_ring_have_one_size_and_a_payload_of_240_bytes() -> None:
+    packets = [bytes(RING.cut(number, 1)) for number in range(RING.cycle)]
+    assert {len(packet) for packet in packets} == {3 + 2 + len("car-iotp") + 2 + PAYLOAD_BYTES}
+    assert len(set(packets)) == RING.cycle
+    assert RING.cut(RING.cycle, 1) == packets[0]
+
+
+@pytest.fixture
+def publisher_and_broker() -> Iterator[tuple[Publisher, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield Publisher(ours, RING, WINDOW), theirs
+
+
+def test_a_publisher_leaves_no_more_than_its_window_unacknowledged(
+    publisher_and_broker: tuple[Publisher, socket.socket],
+) -> None:
+    publisher, broker = publisher_and_broker
+    assert [publisher.send(), publisher.send()] == [WINDOW, 0]
+    broker.sendall(RING.acknowledgements(BATCH))
+    publisher.receive()
+    assert publisher.send() == BATCH
+
+
+def test_acknowledgements_in_another_order_are_told_from_those_in_order(
+    publisher_and_broker: tuple[Publisher, socket.socket],
+) -> None:
+    publisher, broker = publisher_and_broker
+    publisher.send()
+    due = RING.acknowledgements(WINDOW)
+    broker.sendall(due[-4:] + due[:-4])
+    publisher.receive()
+    assert not publisher.in_order()
+
+
+def test_a_message_acknowledged_twice_does_not_stand_for_another(
+    publisher_and_broker: tuple[Publisher, socket.socket],
+) -> None:
+    publisher, broker = publisher_and_broker
+    publisher.send()
+    due = RING.acknowledgements(WINDOW)
+    broker.sendall(due[:-4] + due[:4])
+    publisher.receive()
+    with pytest.raises(Broken, match="exactly once"):
+        publisher.in_order()
+
+
+def test_a_target_compares_the_median_of_the_ratios_round_by_round() -> None:
+    results = Results()
+    for ours, theirs in ((30.0, 10.0), (40.0, 20.0), (90.0, 30.0)):
+        results.add("one-node", "ours", {"rate": ours})
+        results.add("one-node", "theirs", {"rate": theirs})
+    target = Target(
+        text="three times",
+        figure=Figure("one-node", "ours", "rate"),
+        over=Figure("one-node", "theirs", "rate"),
+        least=3,
+    )
+    assert target.value(results) == 3
+    assert target.reached(3)
+    assert not target.reached(2.9)

@@ -1,0 +1,218 @@
+import asyncio
+
+import pytest
+from redis.asyncio import Redis
+
+from broker.cluster.publisher import Publish
+from broker.cluster.sessions import Opened, Superseded
+from broker.message import Message
+from core.errors import Unavailable
+from tests.broker.cluster.conftest import EXPIRY_MS, Running, Start, Time, keys_of_sessions
+from tests.conftest import eventually
+
+NEW = Opened(present=False, subscriptions={}, received=set(), released=[], previous=None)
+
+
+async def open_session(node: Running, connection: int, *, clean: bool = False) -> Opened:
+    return await node.cluster.sessions.open("c", connection, clean=clean, will=None)
+
+
+async def close(node: Running, connection: int) -> None:
+    await node.cluster.sessions.close("c", connection, forget_will=True)
+
+
+async def test_a_clean_session_ends_with_its_connection_and_leaves_nothing(start: Start, redis_client: Redis) -> None:
+    node = await start("a")
+    will = Message("will", b"gone", 1)
+    assert await node.cluster.sessions.open("c", 1, clean=True, will=will) == NEW
+    await node.cluster.sessions.subscribe("c", 1, {"x": 1}, persistent=False, ingest=False, interest={"x": 1})
+    await node.cluster.sessions.interest({"x": None})
+    await close(node, 1)
+    assert await keys_of_sessions(redis_client) == set()
+    assert await open_session(node, 2) == NEW
+
+
+async def test_a_persistent_session_goes_on_with_its_subscriptions_on_another_node(start: Start) -> None:
+    here, there = await start("a"), await start("b")
+    assert await open_session(here, 1) == NEW
+    await here.cluster.sessions.subscribe("c", 1, {"x/#": 2, "y": 0, "z": 1}, persistent=True, ingest=True, interest={})
+    await here.cluster.sessions.unsubscribe("c", 1, ["z", "never"], persistent=True, interest={})
+    await close(here, 1)
+    assert await open_session(there, 1) == NEW._replace(present=True, subscriptions={"x/#": 2, "y": 0})
+
+
+async def test_a_clean_connection_deletes_the_persistent_session(start: Start, redis_client: Redis) -> None:
+    here, there = await start("a"), await start("b")
+    await open_session(here, 1)
+    await here.subscribe("c", 1, "x")
+    await close(here, 1)
+    await there.publish("x", b"1")
+    assert await open_session(there, 1, clean=True) == NEW
+    await close(there, 1)
+    assert await keys_of_sessions(redis_client) == set()
+
+
+async def test_a_session_that_another_user_has_left_is_nothing_to_go_on_with(start: Start) -> None:
+    node = await start("a")
+
+    async def present(connection: int, user: str) -> bool:
+        opened = await node.cluster.sessions.open("c", connection, user=user, clean=False, will=None)
+        return opened.present
+
+    assert [await present(1, "one"), await present(2, "one"), await present(3, "two")] == [False, True, False]
+    await node.subscribe("c", 3, "x")
+    await close(node, 3)
+    assert [await present(4, "one"), await present(5, "one")] == [False, True]
+    await node.publish("x", b"1")
+    assert await node.load("c", 5) == []
+
+
+async def test_a_clean_session_is_nothing_to_go_on_with(start: Start) -> None:
+    here, there = await start("a"), await start("b")
+    await open_session(here, 1, clean=True)
+    assert await open_session(there, 1) == NEW._replace(previous=(here.cluster.node, 1))
+
+
+async def test_an_older_connection_on_another_node_is_told_to_end(start: Start) -> None:
+    here, there = await start("a"), await start("b")
+    await open_session(here, 7)
+    assert await open_session(there, 1) == NEW._replace(present=True, previous=(here.cluster.node, 7))
+
+    async def told() -> bool:
+        return here.local.kicked == [("c", 7)]
+
+    await eventually(told)
+    assert there.local.kicked == []
+
+
+async def test_an_older_connection_on_the_same_node_is_named(start: Start) -> None:
+    node = await start("a")
+    await open_session(node, 1)
+    assert (await open_session(node, 2)).previous == (node.cluster.node, 1)
+
+
+async def test_opening_again_after_a_lost_answer_gives_the_same_answer(start: Start) -> None:
+    here, there = await start("a"), await start("b")
+    assert [await open_session(here, 1), await open_session(here, 1)] == [NEW, NEW]
+    taken = NEW._replace(present=True, previous=(here.cluster.node, 1))
+    assert [await open_session(there, 1), await open_session(there, 1)] == [taken, taken]
+    cleaned = NEW._replace(previous=(there.cluster.node, 1))
+    opened = [await open_session(here, 2, clean=True), await open_session(here, 2, clean=True)]
+    assert opened == [cleaned, cleaned]
+
+
+async def test_a_connection_that_was_taken_over_can_do_nothing_more(start: Start, redis_client: Redis) -> None:
+    here, there = await start("a"), await start("b")
+    await open_session(here, 1)
+    await open_session(there, 1)
+    with pytest.raises(Superseded):
+        await here.subscribe("c", 1, "x")
+    with pytest.raises(Superseded):
+        await here.cluster.sessions.unsubscribe("c", 1, ["x"], persistent=True, interest={})
+    with pytest.raises(Superseded):
+        await here.cluster.sessions.load("c", 1, after=0, count=1)
+    with pytest.raises(Superseded):
+        await here.cluster.sessions.enqueue("c", 1, [Message("x", b"1", 1)])
+    await close(here, 1)
+    await there.subscribe("c", 1, "y")
+    assert await redis_client.zcard("sessions:expiry") == 0
+
+
+async def test_an_older_connection_of_the_same_node_can_do_nothing_more(start: Start) -> None:
+    node = await start("a")
+    await open_session(node, 1)
+    await open_session(node, 2)
+    with pytest.raises(Superseded):
+        await node.subscribe("c", 1, "x")
+    await node.subscribe("c", 2, "x")
+
+
+async def test_an_expired_session_leaves_nothing_in_redis(start: Start, redis_client: Redis, time: Time) -> None:
+    node = await start("a", follow=False)
+    for client_id in ("c", "c:d"):
+        await node.connect(client_id, 1)
+        await node.subscribe(client_id, 1, "x", "y/+", qos=2)
+        await node.publish("x", b"1", b"2", qos=2)
+        first, _ = await node.cluster.sessions.load(client_id, 1, after=0, count=10)
+        await node.cluster.sessions.received(client_id, first.sequence)
+        await node.cluster.sessions.close(client_id, 1, forget_will=True)
+    await redis_client.sadd("received:c", 7)
+    time.now += EXPIRY_MS - 1
+    assert await node.cluster._reaper.expire() == 0
+    assert await redis_client.exists("session:c", "queue:c", "released:c", "subscriptions:c") == 4
+    time.now += 1
+    assert await node.cluster._reaper.expire() == 2
+    assert await keys_of_sessions(redis_client) == set()
+    assert await node.publish("x", b"3") == [True]
+    assert await keys_of_sessions(redis_client) == set()
+
+
+async def test_sessions_expire_by_themselves(start: Start, redis_client: Redis, time: Time) -> None:
+    node = await start("a")
+    for number in range(20):
+        await node.connect(f"c{number}", number)
+        await node.subscribe(f"c{number}", number, "x")
+        await node.cluster.sessions.close(f"c{number}", number, forget_will=True)
+    time.now += EXPIRY_MS
+
+    async def nothing_is_left() -> bool:
+        return await keys_of_sessions(redis_client) == set()
+
+    await eventually(nothing_is_left)
+
+
+async def test_many_subscriptions_expire_in_several_steps(start: Start, redis_client: Redis, time: Time) -> None:
+    node = await start("a", follow=False)
+    for number in range(4):
+        await node.connect(f"c{number}", number)
+        await node.subscribe(f"c{number}", number, *(f"x/{each}" for each in range(400)))
+        await node.cluster.sessions.close(f"c{number}", number, forget_will=True)
+    time.now += EXPIRY_MS
+    assert [await node.cluster._reaper.expire() for _ in range(3)] == [2, 2, 0]
+    assert await keys_of_sessions(redis_client) == set()
+
+
+async def test_a_session_whose_client_has_come_back_does_not_expire(start: Start, time: Time) -> None:
+    node = await start("a", follow=False)
+    await open_session(node, 1)
+    await close(node, 1)
+    time.now += EXPIRY_MS - 1
+    await open_session(node, 2)
+    time.now += 10 * EXPIRY_MS
+    assert await node.cluster._reaper.expire() == 0
+    await node.subscribe("c", 2, "x")
+
+
+async def test_a_released_message_may_be_sent_anew(start: Start) -> None:
+    node = await start("a")
+    await open_session(node, 1)
+    publish = Publish(Message("x", b"1", 2), guard=("c", 9))
+    assert await node.cluster.publisher.publish([publish]) == [True]
+    assert (await open_session(node, 2)).received == {9}
+    assert await node.cluster.publisher.publish([publish]) == [False]
+    await node.cluster.sessions.release("c", 9)
+    assert (await open_session(node, 3)).received == set()
+    assert await node.cluster.publisher.publish([publish]) == [True]
+
+
+async def test_a_node_that_is_not_one_of_the_cluster_is_unavailable(start: Start, redis_client: Redis) -> None:
+    node = await start("a", follow=False)
+    await redis_client.hdel("nodes", node.cluster.node)
+    with pytest.raises(Unavailable):
+        await open_session(node, 1)
+    with pytest.raises(Unavailable):
+        await node.want("x")
+    assert await keys_of_sessions(redis_client) == set()
+
+
+async def test_calls_of_one_turn_are_done_in_their_order(start: Start) -> None:
+    node = await start("a")
+    opened = await asyncio.gather(*(open_session(node, number) for number in range(50)))
+    assert [each.previous for each in opened] == [None, *((node.cluster.node, number) for number in range(49))]
+
+
+async def test_what_is_wanted_of_many_filters_is_told_in_several_steps(start: Start, redis_client: Redis) -> None:
+    node = await start("a")
+    await node.want(*(f"x/{number}" for number in range(1201)))
+    assert await redis_client.scard(f"interest:{node.cluster.node}") == 1201
+    assert await redis_client.hlen("routes") == 1201
