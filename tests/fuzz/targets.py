@@ -1,0 +1,191 @@
+"""What must hold for any bytes at all: each function raises only where something of ours is wrong.
+
+tests/fuzz/test_*.py call them with what hypothesis finds, `make fuzz` with what a coverage-guided fuzzer does.
+"""
+
+import base64
+from collections.abc import Callable, Iterator
+from functools import cache
+
+from broker import packets
+from broker.packets import Packet, PacketType, ProtocolViolation, check_flags, split_packets
+from broker.proxy_protocol import V1_BYTES, V2_BYTES, BadHeader, Header, parse_header
+from broker.websocket_frames import FrameReader
+from broker.websocket_handshake import HANDSHAKE_BYTES, HandshakeRefused, accept, split_request
+from core.messages import RawMessage, Role, encode_positions
+from decoder.batch import BatchDecoder
+from decoder.devices import DeviceHasher
+from decoder.payload import MAX_FEATURES
+from geofence import Geofence, load_campus
+from tests.conftest import NOON
+
+MAX_PACKET = 1024
+_CONTROL_FRAME = 2 + 4 + 125
+
+_PARSERS: dict[PacketType, Callable[[bytes], object]] = {
+    PacketType.CONNECT: packets.parse_connect,
+    PacketType.SUBSCRIBE: packets.parse_subscribe,
+    PacketType.UNSUBSCRIBE: packets.parse_unsubscribe,
+    PacketType.PINGREQ: lambda body: packets.parse_empty("PINGREQ", body),
+    PacketType.DISCONNECT: lambda body: packets.parse_empty("DISCONNECT", body),
+}
+
+
+def pieces(data: bytes) -> Iterator[bytes]:
+    """All but the first byte, which says how it is cut."""
+    if not data:
+        return
+    step, rest = data[0] + 1, data[1:]
+    for start in range(0, len(rest), step):
+        yield rest[start : start + step]
+
+
+def mqtt(data: bytes) -> None:
+    """A connection's bytes: ProtocolViolation or packets, the same ones however they are cut; little is kept."""
+    cut: list[Packet] = []
+    violated = False
+    rest = b""
+    try:
+        for piece in pieces(data):
+            found, rest = split_packets(rest + piece, MAX_PACKET)
+            assert len(rest) < MAX_PACKET, f"{len(rest)} bytes are kept"
+            cut += found
+    except ProtocolViolation:
+        violated = True
+    try:
+        whole, whole_rest = split_packets(data[1:], MAX_PACKET)
+    except ProtocolViolation:
+        assert violated, "cut, it is no violation"
+    else:
+        assert (cut, rest, violated) == (whole, whole_rest, False)
+    for packet in cut:
+        _read_packet(packet)
+
+
+def _read_packet(packet: Packet) -> None:
+    try:
+        packet_type = check_flags(packet, packets.MQTT_3_1_1)
+        if packet_type is PacketType.PUBLISH:
+            read = packets.parse_publish(packet)
+            assert packets.publish(
+                read.topic,
+                read.payload,
+                qos=read.qos,
+                packet_id=read.packet_id,
+                duplicate=read.duplicate,
+                retain=read.retain,
+            ) == packets.packet(*packet)
+        elif packet_type in _PARSERS:
+            _PARSERS[packet_type](packet[1])
+        else:
+            packet_id = packets.parse_packet_id(packet_type.name, packet[1])
+            assert 0 < packet_id <= packets.MAX_PACKET_ID
+    except ProtocolViolation:
+        return
+
+
+def websocket(data: bytes) -> None:
+    """A handshake and frames: an answer or payloads, the same ones however they are cut; little is kept."""
+    cut_answer, cut = _spoken(list(pieces(data)))
+    answer, whole = _spoken([data[1:]])
+    assert cut_answer == answer, f"cut, it is answered with {cut_answer!r} instead of {answer!r}"
+    assert cut == whole
+
+
+def _spoken(stream: list[bytes]) -> tuple[bytes, tuple[bytes, int | None]]:
+    """What the handshake is answered with, and what then came, with the code of the end."""
+    answer, request, reader = b"", b"", None
+    payload: list[bytes] = []
+    code = None
+    for piece in stream:
+        data = piece
+        if reader is None:
+            request += piece
+            try:
+                found = split_request(request)
+                if found is None:
+                    assert len(request) < HANDSHAKE_BYTES
+                    continue
+                answer, data = accept(found[0]), found[1]
+            except HandshakeRefused as refused:
+                return refused.answer, (b"", None)
+            reader = FrameReader()
+        fed = reader.feed(data)
+        payload.append(fed.payload)
+        code = fed.close if code is None else code
+        assert reader.buffered < _CONTROL_FRAME
+        assert fed.ping is None or len(fed.ping) <= 125
+    return answer, (b"".join(payload), code)
+
+
+def frames(data: bytes) -> None:
+    """Frames after a handshake, for a fuzzer that would not find its way through one."""
+    cut, whole = _framed(list(pieces(data))), _framed([data[1:]])
+    assert cut == whole
+
+
+def _framed(stream: list[bytes]) -> tuple[bytes, int | None]:
+    reader = FrameReader()
+    payload = b""
+    code = None
+    for piece in stream:
+        fed = reader.feed(piece)
+        payload += fed.payload
+        code = fed.close if code is None else code
+        assert reader.buffered < _CONTROL_FRAME
+    return payload, code
+
+
+def proxy(data: bytes) -> None:
+    """A header, none, or not yet: the same however it is cut, and known after few bytes."""
+    cut: Header | None = None
+    refused = False
+    came = b""
+    try:
+        for piece in pieces(data):
+            came += piece
+            cut = parse_header(came)
+            if cut is not None:
+                break
+    except BadHeader:
+        refused = True
+    try:
+        whole = parse_header(data[1:])
+    except BadHeader:
+        assert refused, "cut, it is a header"
+        return
+    assert (cut, refused) == (whole, False)
+    if whole is None:
+        assert len(data) - 1 < V2_BYTES
+    else:
+        assert 0 < whole.size <= max(V1_BYTES, V2_BYTES)
+        assert whole.peer is None or 0 <= whole.peer[1] <= 0xFFFF
+
+
+def payload(data: bytes) -> None:
+    """What a device sends, and the same as if it had encoded it: positions and dead letters that can be written."""
+    for each in (data, base64.b64encode(data)):
+        batch = _decoder().decode([RawMessage("car-iotp", "", Role.ANONYMOUS, NOON, each)])
+        assert batch.totals["messages"] == 1
+        assert len(batch.positions) + len(batch.dead) <= MAX_FEATURES
+        for position in batch.positions:
+            assert -180 <= position.longitude <= 180
+            assert -90 <= position.latitude <= 90
+            assert abs(position.observed_at) < 1 << 53
+        encode_positions(batch.positions)
+        for letter in batch.dead:
+            letter.encode()
+
+
+@cache
+def _decoder() -> BatchDecoder:
+    return BatchDecoder(fence=Geofence(load_campus(None)), hasher=DeviceHasher(b"k" * 32))
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "mqtt": mqtt,
+    "websocket": websocket,
+    "frames": frames,
+    "proxy": proxy,
+    "payload": payload,
+}
