@@ -7,7 +7,7 @@ in their order, and a connection costs no task while it is idle.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from functools import partial
 from time import perf_counter
@@ -291,7 +291,8 @@ class Connection(asyncio.Protocol):
 
     def is_silent(self, now: float) -> bool:
         """Whether it has been silent for one and a half times its keepalive [MQTT-3.1.2-24], and was listened to."""
-        return bool(self.keepalive) and now - self.seen > self.keepalive and not self._not_read
+        listening = not self._not_read and not self._busy
+        return bool(self.keepalive) and now - self.seen > self.keepalive and listening
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -515,7 +516,7 @@ class Connection(asyncio.Protocol):
 
     # --- what takes its time ------------------------------------------------------------------------------------------
 
-    def _take_time(self, work: Coroutine[Any, Any, None]) -> None:
+    def _take_time(self, work: Awaitable[None]) -> None:
         """Do `work` before any later packet of this connection."""
         self._busy = True
         self._task = asyncio.ensure_future(work)
@@ -524,6 +525,7 @@ class Connection(asyncio.Protocol):
     def _took_time(self, task: asyncio.Task[None]) -> None:
         self._task = None
         self._busy = False
+        self.seen = self.node.now()
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Refused):
             self._write(packets.connack(error.code))

@@ -106,6 +106,8 @@ class Node:
         self._next_number = 0
         self._topics: dict[Role, dict[bytes, Topic]] = {role: {} for role in Role}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._connecting: set[asyncio.Task[None]] = set()
+        """Of clients that are being let in, also where those have gone meanwhile."""
         self._logged: dict[str, float] = {}
         self._ended = asyncio.Event()
 
@@ -130,15 +132,21 @@ class Node:
                 finally:
                     inner.set()
         finally:
+            while left := self._connecting | self._tasks:
+                for task in left:
+                    task.cancel()
+                await asyncio.wait(left)
             await self._amqtt.shutdown()
             self._authenticator.close()
 
     async def _leave(self) -> None:
+        for task in self._connecting:
+            task.cancel()
         for connection in list(self.connections.values()):
             connection.end("")
         with suppress(TimeoutError):
             async with asyncio.timeout(LEAVE_SECONDS):
-                while self.connections or self._tasks:
+                while self.connections or self._connecting or self._tasks:
                     self._ended.clear()
                     await self._ended.wait()
         for connection in list(self.connections.values()):
@@ -220,15 +228,25 @@ class Node:
             )
         )
 
-    async def connect(self, connection: Connection, request: Connect) -> None:
+    def connect(self, connection: Connection, request: Connect) -> asyncio.Task[None]:
         """Let a client in, and give it its session. Raises Refused."""
+        task = asyncio.ensure_future(self._connect(connection, request))
+        self._connecting.add(task)
+        task.add_done_callback(self._decided)
+        return task
+
+    def _decided(self, task: asyncio.Task[None]) -> None:
+        self._connecting.discard(task)
+        self._ended.set()
+
+    async def _connect(self, connection: Connection, request: Connect) -> None:
         connection.client_id = request.client_id or f"auto-{uuid4().hex}"
         entered = welcomed = False
         try:
             async with asyncio.timeout(self.settings.mqtt_connect_timeout):
                 role = await self._role(connection, request)
                 # Nothing is waited for from here to there: who is let in is known as soon as that is decided.
-                self._check(request, role)
+                self._check(connection, request, role)
                 self._enter(connection, request, role)
                 entered = True
                 opened = await until_available(lambda: self._open(connection))
@@ -258,9 +276,13 @@ class Node:
             raise Refused(code, "no such user, or a wrong password")
         return role
 
-    def _check(self, request: Connect, role: Role) -> None:
+    def _check(self, connection: Connection, request: Connect, role: Role) -> None:
         settings = self.settings
-        if role is not Role.ANONYMOUS and self._users[request.user or ""] >= settings.mqtt_user_connections:
+        user = request.user or ""
+        older = self.clients.get(connection.client_id)
+        # The connection that this one takes the place of is about to end.
+        others = self._users[user] - (older is not None and older.user == user)
+        if role is not Role.ANONYMOUS and others >= settings.mqtt_user_connections:
             raise Refused(
                 ConnectCode.UNAVAILABLE, f"the user has MQTT_USER_CONNECTIONS={settings.mqtt_user_connections} already"
             )

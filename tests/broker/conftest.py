@@ -26,7 +26,7 @@ from core import streams
 from core.clock import system_clock
 from core.messages import RawMessage, Role
 from core.redis import open_redis
-from core.runtime import Stop
+from core.runtime import Stop, work_until_stopped
 from tests.conftest import entries, eventually, free_port
 from tests.mqtt.client import Connection, Service
 from tests.mqtt.wire import Publish
@@ -82,14 +82,16 @@ async def running_node(url: str, **settings: Any) -> AsyncIterator[RunningNode]:
         describe(node)
         stopped = Stop()
         async with listening(own, node.new_connection):
-            running = RunningNode(node, own, metrics, stopped, asyncio.create_task(node.run(stopped)))
+            # As a service: what waits for a Redis that is away is cancelled after a while.
+            serving = asyncio.create_task(work_until_stopped({"node": node.run}, stopped))
+            running = RunningNode(node, own, metrics, stopped, serving)
             try:
                 await eventually(lambda: has(lambda: node.problem is None or running.running.done()))
                 yield running
             finally:
                 running.service.drop_all()
                 await running.stop()
-                assert not node._tasks
+                assert not node._tasks | node._connecting
 
 
 @pytest.fixture

@@ -28,6 +28,11 @@ async def says_nothing(connection: Connection, seconds: float = SILENT_SECONDS) 
         await connection.receive(limit=seconds)
 
 
+def came(node: RunningNode, count: int, qos: int = 0) -> Callable[[], bool]:
+    """Whether so many PUBLISHes have come."""
+    return lambda: node.counted("broker_received_messages_total", qos=str(qos)) == count
+
+
 @pytest.mark.parametrize("qos", [0, 1, 2])
 async def test_a_published_position_is_in_the_stream(node: RunningNode, redis_client: Redis, qos: int) -> None:
     node.node.clock = lambda: 1_772_366_400_000
@@ -112,6 +117,18 @@ async def test_a_position_over_the_limit_leaves_a_note_for_the_dead_letters_and_
     assert node.refused("too_large") == 1
 
 
+async def test_messages_of_qos_0_are_not_dropped_while_redis_is_there(
+    start_node: StartNode, redis_client: Redis
+) -> None:
+    node = await start_node(qos0_buffer=0)
+    client = await node.service.connect()
+    for _ in range(100):
+        await client.send(publish("car-iotp", b"x" * 1000))
+    await client.ping()
+    assert await redis_client.xlen(RAW) == 100
+    assert not node.counted("broker_dropped_total", reason="qos0_buffer")
+
+
 class TestRawThatIsTooLong:
     LIMIT = 1000
 
@@ -134,6 +151,24 @@ class TestRawThatIsTooLong:
         await redis_client.xtrim(RAW, maxlen=0, approximate=False)
         assert await client.receive() == Ack(Kind.PUBACK, 2)
         await eventually(lambda: has(lambda: node.node.problem is None))
+
+    async def test_later_messages_are_not_acknowledged_before_one_that_waits(
+        self, node: RunningNode, redis_client: Redis
+    ) -> None:
+        async with redis_client.pipeline() as pipeline:
+            for _ in range(self.LIMIT + 1):
+                pipeline.xadd(RAW, {"t": "car-iotp"})
+            await pipeline.execute()
+        client = await node.service.connect()
+        await client.publish("car-iotp", b"1", qos=1)
+        topics = ("car-iotp", "elsewhere", "v1/refused", "car-iotp")
+        for number, topic in enumerate(topics, 2):
+            # One by one: what is read together is acknowledged together.
+            await client.send(publish(topic, b"x", qos=1, packet_id=number))
+            await eventually(lambda number=number: has(came(node, number, qos=1)))  # type: ignore[misc]
+        await says_nothing(client)
+        await redis_client.xtrim(RAW, maxlen=0, approximate=False)
+        assert [await client.receive() for _ in topics] == [Ack(Kind.PUBACK, 2 + n) for n in range(len(topics))]
 
     async def test_messages_that_are_no_positions_go_on(self, node: RunningNode, redis_client: Redis) -> None:
         async with redis_client.pipeline() as pipeline:
@@ -214,7 +249,7 @@ class TestRedisThatGoesAway:
         for number in range(2, 27):
             # One by one: what is read together is taken or dropped together.
             await client.send(publish("car-iotp", b"x" * 1000))
-            await eventually(lambda number=number: has(self._came(node, number)))  # type: ignore[misc]
+            await eventually(lambda number=number: has(came(node, number)))  # type: ignore[misc]
         assert node.counted("broker_dropped_total", reason="qos0_buffer") == 5
         await own_redis.start()
         await client.publish("car-iotp", b"after", qos=1)
@@ -223,9 +258,6 @@ class TestRedisThatGoesAway:
         # The first may be there twice: its answer may have been lost with Redis.
         assert len(stored) in {22, 23}
         assert stored[-1].payload == b"after"
-
-    def _came(self, node: RunningNode, count: int) -> Callable[[], bool]:
-        return lambda: node.counted("broker_received_messages_total", qos="0") == count
 
     async def test_a_client_that_comes_meanwhile_is_told_that_the_server_is_unavailable(
         self, own_redis: DurableRedis, start_node: StartNode

@@ -131,8 +131,13 @@ class TestAccess:
     async def test_a_will_that_its_user_may_not_publish_is_refused(self, node: RunningNode) -> None:
         packet = connect("a", user="car", password=PASSWORD, will=Will("v1/zones"))
         assert await code_for(node, packet) == NOT_AUTHORIZED
-        packet = connect("a", user="car", password=PASSWORD, will=Will("car-iotp"))
+        packet = connect("a", user="service", password=PASSWORD, will=Will("v1/zones"))
         assert await code_for(node, packet) == 0
+
+    async def test_a_position_cannot_be_a_will(self, node: RunningNode) -> None:
+        for user in ("car", "service"):
+            packet = connect("a", user=user, password=PASSWORD, will=Will("car-iotp"))
+            assert await code_for(node, packet) == NOT_AUTHORIZED
 
 
 class TestAnonymousClients:

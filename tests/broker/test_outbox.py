@@ -101,6 +101,18 @@ def test_what_is_retained_goes_out_first_in_its_order_and_what_was_held_after_it
     assert flags == [True, True, False, False]
 
 
+def test_what_is_retained_goes_out_first_also_where_the_connection_takes_no_more_for_a_while(client: Client) -> None:
+    client.outbox.hold()
+    client.send("new 1")
+    client.outbox.pause()
+    client.send("new 2", qos=0)
+    client.send_retained("retained 1", qos=1)
+    client.send_retained("retained 2")
+    client.outbox.let_go()
+    client.outbox.resume()
+    assert client.payloads == ["retained 1", "retained 2", "new 1", "new 2"]
+
+
 def test_what_is_retained_keeps_its_order_where_the_window_is_full(client: Client) -> None:
     client.outbox.hold()
     for number in range(5):

@@ -1,0 +1,389 @@
+"""Every limit that is a setting of a node: what is over it costs its own connection at the most, and is counted."""
+
+import asyncio
+import math
+from typing import cast
+
+import pytest
+from redis.asyncio import Redis
+
+from core import streams
+from core.messages import Role
+from tests.broker.conftest import PASSWORD, RunningNode, StartNode, has, put_user
+from tests.conftest import eventually
+from tests.mqtt.client import Connection
+from tests.mqtt.wire import PINGREQ, Ack, Connack, Kind, Publish, Suback, Will, ack, connect, publish, subscribe
+
+LEVELS_32 = "/".join("a" * 32)
+UNAVAILABLE = 3
+NOT_AUTHORIZED = 5
+
+
+async def answer_to(node: RunningNode, packet: bytes) -> tuple[Connection, Connack]:
+    """A new connection whose first packet this is, and the CONNACK."""
+    connection = await node.service.dial()
+    await connection.send(packet)
+    connack = await connection.receive()
+    assert isinstance(connack, Connack)
+    return connection, connack
+
+
+class TestMqttMaxPacket:
+    async def test_a_larger_packet_ends_its_connection_as_soon_as_its_length_is_known(
+        self, start_node: StartNode
+    ) -> None:
+        node = await start_node(mqtt_max_packet=2048)
+        other, client = await node.service.connect(), await node.service.connect()
+        whole = publish("t", b"x" * 2040)
+        assert len(whole) == 2048 - 2
+        await client.send(whole)
+        assert await client.is_open()
+        await client.send(b"\x30\x80\x10")  # 2048 bytes follow, of which not one is here
+        await client.closed()
+        assert node.refused("protocol") == 1
+        assert await other.is_open()
+
+    async def test_a_connect_has_no_other_limit(self, start_node: StartNode) -> None:
+        node = await start_node(mqtt_max_packet=1024)
+        client = await node.service.dial()
+        await client.send(b"\x10\xff\xff\xff\x7f")
+        await client.closed()
+        assert not node.node.connections
+
+
+class TestMqttMaxPayload:
+    async def test_a_larger_message_is_acknowledged_and_dropped_and_counted(self, start_node: StartNode) -> None:
+        node = await start_node(mqtt_max_payload=100)
+        subscriber = await node.service.subscriber(("#", 1))
+        publisher = await node.service.connect()
+        await publisher.publish("t", b"x" * 101, qos=1)
+        await publisher.publish("t", b"x" * 101, qos=2, retain=True)
+        await publisher.publish("t", b"x" * 100, qos=1)
+        assert (await subscriber.take()).payload == b"x" * 100
+        await subscriber.nothing_more()
+        assert node.refused("too_large") == 2
+
+    async def test_a_larger_will_is_refused(self, start_node: StartNode) -> None:
+        node = await start_node(mqtt_max_payload=100)
+        await node.service.refused(connect("a", will=Will("t", b"x" * 101)))
+        assert await (await node.service.connect("b", will=Will("t", b"x" * 100))).is_open()
+
+
+class TestMqttConnectTimeout:
+    @pytest.fixture
+    async def node(self, start_node: StartNode) -> RunningNode:
+        return await start_node(mqtt_connect_timeout=0.5)
+
+    async def test_who_does_not_connect_in_time_is_disconnected(self, node: RunningNode) -> None:
+        silent, half = await node.service.dial(), await node.service.dial()
+        await half.send(connect("half")[:-1])
+        await silent.closed()
+        await half.closed()
+        assert node.refused("connect_timeout") == 2
+
+    async def test_who_has_connected_may_be_silent(self, node: RunningNode) -> None:
+        client = await node.service.connect(keepalive=0)
+        assert not await client.is_closed_within(1.0)
+
+
+class TestKeepalive:
+    async def test_who_is_silent_for_one_and_a_half_times_as_long_is_disconnected(self, node: RunningNode) -> None:
+        client = await node.service.connect(keepalive=1)
+        started = asyncio.get_running_loop().time()
+        await client.closed()
+        assert 1.4 < asyncio.get_running_loop().time() - started < 3
+        assert node.refused("keepalive") == 1
+
+    async def test_a_packet_that_is_never_complete_is_silence(self, node: RunningNode) -> None:
+        client = await node.service.connect(keepalive=1)
+
+        async def drip() -> None:
+            for byte in publish("t", b"x" * 100):
+                await client.send(bytes((byte,)))
+                await asyncio.sleep(0.2)  # a slow client is what this is about
+
+        dripping = asyncio.create_task(drip())
+        await client.closed()
+        dripping.cancel()
+
+    async def test_a_client_whose_packets_have_to_wait_is_not_silent(
+        self, node: RunningNode, redis_client: Redis
+    ) -> None:
+        client = await node.service.connect(keepalive=1)
+        await redis_client.client_pause(3500, all=True)
+        await client.send(subscribe(1, ("t", 1)))
+        for _ in range(3):
+            await client.send(PINGREQ)
+            assert not await client.is_closed_within(0.6)
+        assert await client.is_open()
+
+    async def test_pings_keep_a_client(self, node: RunningNode) -> None:
+        client = await node.service.connect(keepalive=1)
+        for _ in range(4):
+            assert not await client.is_closed_within(0.5)
+            await client.ping()
+
+
+class TestMqttUserConnections:
+    @pytest.fixture
+    async def node(self, start_node: StartNode, redis_client: Redis) -> RunningNode:
+        node = await start_node(mqtt_user_connections=2)
+        await put_user(redis_client, "gate", Role.GATEWAY)
+        return node
+
+    def connect(self, client_id: str, password: bytes = PASSWORD) -> bytes:
+        return connect(client_id, user="gate", password=password)
+
+    async def test_a_user_has_so_many_and_no_more_until_one_ends(self, node: RunningNode) -> None:
+        (first, *_), (second, *_) = [await answer_to(node, self.connect(name)) for name in "ab"]
+        third, connack = await answer_to(node, self.connect("c"))
+        assert connack.code == UNAVAILABLE
+        await third.closed()
+        await first.disconnect()
+        fourth, connack = await answer_to(node, self.connect("d"))
+        assert connack.code == 0
+        assert await second.is_open()
+        assert await fourth.is_open()
+
+    async def test_a_client_that_comes_back_takes_the_place_of_its_own_connection(self, node: RunningNode) -> None:
+        (first, *_), (second, *_) = [await answer_to(node, self.connect(name)) for name in "ab"]
+        again, connack = await answer_to(node, self.connect("a"))
+        assert connack.code == 0
+        await first.closed()
+        third, connack = await answer_to(node, self.connect("c"))
+        assert connack.code == UNAVAILABLE
+        await third.closed()
+        assert await second.is_open()
+        assert await again.is_open()
+
+    async def test_refused_logins_leave_no_count(self, node: RunningNode) -> None:
+        for name in "abc":
+            refused, connack = await answer_to(node, self.connect(name, b"wrong"))
+            assert connack.code
+            await refused.closed()
+        for name in "abc":
+            client, _ = await answer_to(node, self.connect(name))
+            await client.disconnect()
+        assert not node.node._users
+
+    async def test_anonymous_clients_are_not_counted(self, node: RunningNode) -> None:
+        clients = [await node.service.connect() for _ in range(4)]
+        assert all([await client.is_open() for client in clients])
+
+
+class TestMqttMaxSubscriptions:
+    @pytest.mark.parametrize("clean", [True, False])
+    async def test_a_client_has_so_many_and_no_more(self, start_node: StartNode, *, clean: bool) -> None:
+        node = await start_node(mqtt_max_subscriptions=3)
+        client = await node.service.connect(clean=clean)
+        assert await client.subscribe(("a", 1), ("b", 1)) == (1, 1)
+        assert await client.subscribe(("c", 1), ("d", 1), ("a", 0)) == (1, 0x80, 0)
+        assert node.refused("too_many_subscriptions") == 1
+        await client.unsubscribe("b")
+        assert await client.subscribe(("d", 2)) == (2,)
+        publisher = await node.service.connect()
+        for topic in "abcd":
+            await publisher.publish(topic, topic.encode(), qos=1)
+        assert sorted([await client.take() for _ in range(3)], key=lambda each: each.topic)[2].topic == "d"
+        await client.nothing_more()
+
+
+class TestMqttTopicBytesAndLevels:
+    @pytest.fixture
+    async def node(self, start_node: StartNode) -> RunningNode:
+        return await start_node(mqtt_topic_bytes=100, mqtt_topic_levels=32)
+
+    @pytest.mark.parametrize(
+        ("allowed", "too_much"), [("a" * 100, "a" * 101), ("é" * 50, "é" * 51), (LEVELS_32, LEVELS_32 + "/a")]
+    )
+    async def test_a_subscription_and_a_message_over_them_are_refused(
+        self, node: RunningNode, allowed: str, too_much: str
+    ) -> None:
+        client = await node.service.connect()
+        assert await client.subscribe((allowed, 1), (too_much, 1)) == (1, 0x80)
+        assert await client.subscribe(("#", 1)) == (1,)
+        await client.publish(too_much, b"dropped", qos=1)
+        await client.publish(allowed, b"delivered", qos=1)
+        assert (await client.take()).payload == b"delivered"
+        await client.nothing_more()
+        assert node.refused("topic_limit") == 2
+
+    async def test_a_will_over_them_is_refused(self, node: RunningNode) -> None:
+        _, connack = await answer_to(node, connect("a", will=Will("a" * 101)))
+        assert connack.code == NOT_AUTHORIZED
+
+
+class TestMqttMaxUnacknowledged:
+    @pytest.fixture
+    async def node(self, start_node: StartNode) -> RunningNode:
+        return await start_node(mqtt_max_unacknowledged=5)
+
+    @pytest.mark.parametrize("clean", [True, False])
+    async def test_a_client_gets_so_many_and_the_next_for_each_acknowledgement(
+        self, node: RunningNode, *, clean: bool
+    ) -> None:
+        client = await node.service.subscriber(("t", 1), clean=clean)
+        publisher = await node.service.connect()
+        for number in range(8):
+            await publisher.publish("t", str(number).encode(), qos=1)
+        held = [await client.message() for _ in range(5)]
+        await client.nothing_more()
+        for message, following in zip(held, b"567", strict=False):
+            assert message.packet_id
+            await client.send(ack(Kind.PUBACK, message.packet_id))
+            assert (await client.message()).payload == bytes((following,))
+        await client.nothing_more()
+
+    async def test_messages_of_qos_2_of_a_client_that_are_not_released_end_its_connection(
+        self, node: RunningNode
+    ) -> None:
+        client = await node.service.connect()
+        for number in range(1, 6):
+            await client.send(publish("t", qos=2, packet_id=number))
+            assert await client.receive() == Ack(Kind.PUBREC, number)
+        await client.send(ack(Kind.PUBREL, 1))
+        assert await client.receive() == Ack(Kind.PUBCOMP, 1)
+        await client.send(publish("t", qos=2, packet_id=6))
+        assert await client.receive() == Ack(Kind.PUBREC, 6)
+        await client.send(publish("t", qos=2, packet_id=7))
+        await client.closed()
+        assert node.refused("protocol") == 1
+
+
+class TestMqttSlowConsumerBytes:
+    @pytest.fixture
+    async def node(self, start_node: StartNode) -> RunningNode:
+        return await start_node(mqtt_slow_consumer_bytes=65_536, mqtt_max_unacknowledged=2)
+
+    @pytest.mark.parametrize("qos", [0, 1])
+    async def test_a_client_that_does_not_read_is_disconnected_and_others_get_everything(
+        self, node: RunningNode, qos: int
+    ) -> None:
+        slow = await node.service.subscriber(("t", qos))
+        slow.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        other, publisher = await node.service.subscriber(("t", 0)), await node.service.connect()
+        sent = 0
+        while not node.refused("slow_consumer"):
+            await publisher.publish("t", b"x" * 50_000, qos=1)
+            assert len((await other.message()).payload) == 50_000
+            sent += 1
+            # What the two kernels take for a connection is a few megabytes.
+            assert sent < 1000, "a client that reads nothing has stayed"
+        assert len(node.node.clients) == 2
+
+    async def test_a_client_that_does_not_acknowledge_is_disconnected(self, node: RunningNode) -> None:
+        await node.service.subscriber(("t", 1))
+        publisher = await node.service.connect()
+        for _ in range(2 + math.ceil(65_536 / 10_000)):
+            await publisher.publish("t", b"x" * 10_000, qos=1)
+        assert node.refused("slow_consumer") == 1
+        assert len(node.node.clients) == 1
+
+    async def test_a_persistent_session_keeps_its_messages_in_redis_and_its_connection(self, node: RunningNode) -> None:
+        client = await node.service.subscriber(("t", 1), clean=False)
+        publisher = await node.service.connect()
+        for number in range(20):
+            await publisher.publish("t", bytes((number,)) * 10_000, qos=1)
+        assert [payload[0] for payload in await client.take_payloads(20)] == list(range(20))
+        assert not node.refused("slow_consumer")
+
+
+class TestBrokerMaxConnections:
+    async def test_one_more_is_closed_at_once_and_the_next_comes_in_when_one_has_gone(
+        self, start_node: StartNode
+    ) -> None:
+        node = await start_node(broker_max_connections=2)
+        first, second = await node.service.connect(), await node.service.connect()
+        await (await node.service.dial()).closed()
+        assert node.refused("too_many_connections") == 1
+        assert await second.is_open()
+        await first.disconnect()
+        await eventually(lambda: has(lambda: len(node.node.connections) == 1))
+        assert await (await node.service.connect()).is_open()
+
+    async def test_connections_that_have_not_said_who_they_are_count_as_well(self, start_node: StartNode) -> None:
+        node = await start_node(broker_max_connections=2)
+        silent = [await node.service.dial() for _ in range(2)]
+        await eventually(lambda: has(lambda: len(node.node.connections) == 2))
+        await (await node.service.dial()).closed()
+        assert len(silent) == len(node.node.connections)
+
+
+class TestQueueMaxLength:
+    async def test_what_is_beyond_it_is_dropped_and_counted(self, start_node: StartNode) -> None:
+        node = await start_node(queue_max_length=3)
+        client = await node.service.subscriber(("t", 1), client_id="away", clean=False)
+        await client.disconnect()
+        publisher = await node.service.connect()
+        for number in range(5):
+            await publisher.publish("t", str(number).encode(), qos=1)
+        again = await node.service.connect("away", clean=False)
+        assert await again.take_payloads(3) == [b"0", b"1", b"2"]
+        await again.nothing_more()
+        assert node.counted("broker_dropped_queue_length_total") == 2
+
+
+class TestQueueMaxAge:
+    async def test_what_has_waited_longer_is_dropped_and_counted(self, start_node: StartNode) -> None:
+        node = await start_node(queue_max_age=60)
+        client = await node.service.subscriber(("t", 1), client_id="away", clean=False)
+        await client.disconnect()
+        publisher = await node.service.connect()
+        now = node.node.clock()
+        node.node.cluster.publisher._clock = lambda: now - 61_000
+        await publisher.publish("t", b"old", qos=1)
+        node.node.cluster.publisher._clock = lambda: now
+        await publisher.publish("t", b"new", qos=1)
+        again = await node.service.connect("away", clean=False)
+        assert (await again.take()).payload == b"new"
+        await again.nothing_more()
+        assert node.counted("broker_dropped_queue_age_total") == 1
+
+
+class TestRetainedMax:
+    async def test_what_is_beyond_it_is_delivered_and_not_retained_and_counted(self, start_node: StartNode) -> None:
+        node = await start_node(retained_max=2)
+        subscriber, publisher = await node.service.subscriber(("#", 0)), await node.service.connect()
+        for topic in "abc":
+            await publisher.publish(topic, b"1", qos=1, retain=True)
+        await publisher.publish("a", b"2", qos=1, retain=True)
+        assert [(await subscriber.message()).topic for _ in range(4)] == ["a", "b", "c", "a"]
+        late = await node.service.subscriber(("#", 0))
+        retained = sorted([await late.message() for _ in range(2)], key=lambda message: message.topic)
+        assert retained == [Publish("a", b"2", retain=True), Publish("b", b"1", retain=True)]
+        await late.nothing_more()
+        assert node.counted("broker_refused_retained_total") == 1
+
+
+class TestSessionExpiry:
+    async def test_a_session_whose_client_stays_away_leaves_redis(
+        self, start_node: StartNode, redis_client: Redis
+    ) -> None:
+        node = await start_node(session_expiry=1)
+        client = await node.service.subscriber(("t", 1), client_id="away", clean=False)
+        await client.disconnect()
+        await (await node.service.connect()).publish("t", b"1", qos=1)
+        assert await redis_client.exists("session:away", "subscriptions:away", streams.queue("away")) == 3
+        await eventually(lambda: self._nothing_of(redis_client, "away"))
+        assert not (await node.service.connect("away", clean=False)).session_present
+
+    async def _nothing_of(self, redis_client: Redis, client_id: str) -> bool:
+        keys = [key.decode() for key in cast("list[bytes]", await redis_client.keys("*"))]
+        return not any(key.endswith(f":{client_id}") for key in keys)
+
+
+class TestClientIdentifiers:
+    async def test_one_of_more_than_256_bytes_is_refused(self, node: RunningNode) -> None:
+        _, connack = await answer_to(node, connect("é" * 129))
+        assert connack.code == 2
+        assert await (await node.service.connect("é" * 128)).is_open()
+
+
+async def test_many_filters_in_one_subscribe_are_bounded_like_those_of_many(start_node: StartNode) -> None:
+    node = await start_node(mqtt_max_subscriptions=10)
+    client = await node.service.connect()
+    await client.send(subscribe(1, *((f"t/{number}", 0) for number in range(5000))))
+    answer = await client.receive()
+    assert isinstance(answer, Suback)
+    assert answer.codes == (0,) * 10 + (0x80,) * 4990
+    assert await client.is_open()

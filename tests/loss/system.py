@@ -1,0 +1,119 @@
+"""Two nodes behind HAProxy, as a laptop runs them, beside a Redis that syncs each write before it answers."""
+
+import asyncio
+import resource
+import shutil
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+
+from deploy.laptop.ports import choose_ports
+from deploy.laptop.processes import Description, Programs, describe
+from deploy.laptop.settings import LaptopSettings
+from tests.broker.processes import ROOT, NodeProcess
+from tests.conftest import WAIT_SECONDS, eventually, free_port, missing
+from tests.oracle.durable import DurableRedis, durable_redis
+
+PARTITIONS = 2
+
+
+class System:
+    """What clients see of it is `port`. A watchdog starts nodes again that were killed."""
+
+    def __init__(self, *, port: int, redis: DurableRedis, nodes: list[NodeProcess]) -> None:
+        self.port = port
+        self.redis = redis
+        self.nodes = nodes
+        self._serving: set[str] = set()
+
+    @property
+    def kills(self) -> int:
+        """How often a node was killed."""
+        return sum(node.killed for node in self.nodes)
+
+    async def until_serving(self) -> None:
+        """Wait until all nodes serve."""
+        await eventually(self._all_serve, limit=2 * WAIT_SECONDS)
+
+    async def kill_a_node(self, random: Random) -> None:
+        """End one of the nodes that serve, as soon as there is one, with SIGKILL."""
+        serving = await eventually(self._who_serves, limit=2 * WAIT_SECONDS)
+        node = random.choice(serving)
+        self._serving.discard(node.name)
+        await node.kill()
+
+    async def watch(self, node: NodeProcess) -> None:
+        """Start a node, and again after each kill, for ever; fails where it ends by itself."""
+        while True:
+            await node.start()
+            await node.until_ready()
+            self._serving.add(node.name)
+            killed = node.killed
+            code = await node.ended()
+            assert code == -signal.SIGKILL, node.told()
+            assert node.killed == killed + 1, f"{node.name} was killed by somebody else"
+
+    async def _who_serves(self) -> list[NodeProcess]:
+        return [node for node in self.nodes if node.name in self._serving]
+
+    async def _all_serve(self) -> bool:
+        return len(self._serving) == len(self.nodes)
+
+
+@asynccontextmanager
+async def running_system(folder: Path) -> AsyncIterator[System]:
+    """A running one, with its files in `folder`, whose path must be short."""
+    haproxy = shutil.which("haproxy") or missing("haproxy", "install Debian's haproxy")
+    settings = LaptopSettings(mqtt_port=free_port(), http_port=free_port())
+    ports = choose_ports(settings, haproxy=True)
+    async with durable_redis(folder) as redis:
+        environment = {
+            "REDIS_URL": redis.url,
+            "DURABILITY": "fsynced",
+            "PARTITIONS": str(PARTITIONS),
+            "LOG_LEVEL": "warning",
+        }
+        processes = describe(
+            settings,
+            folder=folder,
+            ports=ports,
+            programs=Programs(None, haproxy, resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
+            environment=environment,
+        )
+        named = {process.name: process for process in processes}
+        nodes = [_node(named[name], folder) for name in ("broker-1", "broker-2")]
+        system = System(port=settings.mqtt_port, redis=redis, nodes=nodes)
+        async with _haproxy(named["haproxy"], folder), asyncio.TaskGroup() as group:
+            watching = [group.create_task(system.watch(node)) for node in nodes]
+            try:
+                await system.until_serving()
+                yield system
+            finally:
+                for task in watching:
+                    task.cancel()
+                for node in nodes:
+                    await node.leave_nothing()
+
+
+def _node(process: Description, folder: Path) -> NodeProcess:
+    return NodeProcess(process.environment, folder, process.command)
+
+
+@asynccontextmanager
+async def _haproxy(process: Description, folder: Path) -> AsyncIterator[None]:
+    with (folder / "haproxy.log").open("wb") as log:
+        running = await asyncio.create_subprocess_exec(
+            *process.command, cwd=ROOT, env=_with_path(process.environment), stdout=log, stderr=log
+        )
+    try:
+        yield
+    finally:
+        assert running.returncode is None, (folder / "haproxy.log").read_text()
+        running.kill()
+        await running.wait()
+
+
+def _with_path(environment: Mapping[str, str]) -> dict[str, str]:
+    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **environment}

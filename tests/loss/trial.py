@@ -1,0 +1,146 @@
+"""The trial: numbered messages, while nodes are killed and Redis goes away; nothing acknowledged may be missing."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from random import Random
+from typing import cast
+
+from redis.asyncio import Redis
+
+from core import streams
+from tests.loss.publishers import Publishers
+from tests.loss.system import PARTITIONS, System, running_system
+
+CLIENTS = 8
+WINDOW = 50
+AT_ONCE = 0.25
+"""How often a disturbance does not wait until the one before it is over."""
+STUCK_SECONDS = 60.0
+"""Without one acknowledgement: then nodes do not go on by themselves."""
+LOOK_SECONDS = 0.02
+_PAGE = 10_000
+
+
+class Disturbance(StrEnum):
+    """What happens to the system while messages are under way."""
+
+    KILL = "a node is killed with SIGKILL"
+    OUTAGE = "Redis goes away, and comes back"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is tried. The same seed gives the same disturbances, after the same numbers of acknowledgements."""
+
+    messages: int
+    kills: int
+    outages: int
+    seed: int
+
+    def disturbances(self, random: Random) -> list[tuple[int, Disturbance]]:
+        """When they happen, as a number of acknowledgements, and in which order."""
+        kinds = [Disturbance.KILL] * self.kills + [Disturbance.OUTAGE] * self.outages
+        random.shuffle(kinds)
+        # Neither before the first acknowledgement nor after the last ones: all of them meet messages.
+        step = self.messages / (len(kinds) + 1)
+        return [(int(step * (index + random.uniform(0.5, 1))), kind) for index, kind in enumerate(kinds)]
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of it."""
+
+    acknowledged: set[int] = field(default_factory=set)
+    stored: Counter[int] = field(default_factory=Counter)
+    """How often each number is in the streams."""
+    kills: int = 0
+    outages: int = 0
+    under_way: list[int] = field(default_factory=list)
+    """At each disturbance, how many messages were published and not acknowledged."""
+    connects: int = 0
+
+    @property
+    def lost(self) -> set[int]:
+        """What was acknowledged, and is nowhere."""
+        return self.acknowledged - self.stored.keys()
+
+    @property
+    def repeated(self) -> int:
+        """Messages that are there more than once, as QoS 1 allows."""
+        return sum(count > 1 for count in self.stored.values())
+
+
+async def try_to_lose(plan: Plan, folder: Path, progress: Callable[[int, str], None]) -> Result:
+    """Do it. `folder` is for the files of all processes; its path must be short, for Redis's socket is there.
+
+    `progress` is told how many messages are acknowledged, and what happens.
+    """
+    async with running_system(folder) as system:
+        publishers = Publishers(port=system.port, messages=plan.messages, clients=CLIENTS, window=WINDOW)
+        result = Result()
+        with publishers:
+            async with asyncio.TaskGroup() as group:
+                await _disturb(system, publishers, plan, result, group, progress)
+            await _until(publishers, plan.messages, progress)
+        result.acknowledged = publishers.acknowledged()
+        result.kills, result.connects = system.kills, publishers.connects
+        result.stored = await stored_numbers(system.redis.url)
+        return result
+
+
+async def _disturb(
+    system: System,
+    publishers: Publishers,
+    plan: Plan,
+    result: Result,
+    group: asyncio.TaskGroup,
+    progress: Callable[[int, str], None],
+) -> None:
+    random = Random(plan.seed)  # noqa: S311 - it is to be repeatable
+    outage: asyncio.Task[None] | None = None
+    for after, kind in plan.disturbances(random):
+        # While Redis is away nothing is acknowledged: what comes all the same comes now.
+        if outage is None or outage.done() or random.random() > AT_ONCE:
+            await _until(publishers, after, progress)
+        if kind is Disturbance.KILL:
+            await system.kill_a_node(random)
+        else:
+            if outage is not None:
+                await outage
+            outage = group.create_task(system.redis.outage(random))
+            result.outages += 1
+        result.under_way.append(publishers.under_way)
+        progress(publishers.acknowledgements, kind)
+
+
+async def _until(publishers: Publishers, count: int, progress: Callable[[int, str], None]) -> None:
+    """Wait for so many acknowledgements; fails where for a long time there is none."""
+    while publishers.acknowledgements < count:
+        before = publishers.acknowledgements
+        progress(before, "")
+        try:
+            async with asyncio.timeout(STUCK_SECONDS):
+                while publishers.acknowledgements == before:  # noqa: ASYNC110 - threads of others set no event of ours
+                    await asyncio.sleep(LOOK_SECONDS)
+        except TimeoutError:
+            raise AssertionError(f"after {before} messages nothing is acknowledged any more") from None
+    progress(publishers.acknowledgements, "")
+
+
+async def stored_numbers(url: str) -> Counter[int]:
+    """The numbers in the streams of all partitions, and how often each is there."""
+    numbers: Counter[int] = Counter()
+    async with Redis.from_url(url) as client:
+        for partition in range(PARTITIONS):
+            start = "-"
+            while page := cast(
+                "list[tuple[bytes, dict[bytes, bytes]]]",
+                await client.xrange(streams.raw(partition), min=start, count=_PAGE),
+            ):
+                numbers.update(int(fields[b"p"]) for _, fields in page)
+                start = "(" + page[-1][0].decode()
+    return numbers
