@@ -73,11 +73,12 @@ class State(Enum):
 class _Pending:
     """An answer that goes out once Redis has what it acknowledges."""
 
-    __slots__ = ("answer", "outstanding", "size", "started")
+    __slots__ = ("answer", "loose", "outstanding", "size", "started")
 
-    def __init__(self, answer: bytes, size: int) -> None:
+    def __init__(self, answer: bytes, size: int, loose: int) -> None:
         self.answer = answer
         self.size = size
+        self.loose = loose
         self.outstanding = 0
         self.started = perf_counter()
 
@@ -98,7 +99,7 @@ class Topic:
 class _Taken:
     """What comes of PUBLISHes that were read together."""
 
-    __slots__ = ("answer", "counts", "groups", "last", "now", "payloads", "routed", "size", "wanted")
+    __slots__ = ("answer", "counts", "groups", "last", "now", "payloads", "routed", "sizes", "wanted")
 
     def __init__(self, now: int) -> None:
         self.now = now
@@ -106,7 +107,8 @@ class _Taken:
         self.groups: list[Group] = []
         self.routed: list[Publish] = []
         self.counts = [0, 0, 0]
-        self.size = 0
+        self.sizes = [0, 0, 0]
+        """Bytes, by QoS."""
         self.last: Topic | None = None
         self.wanted = False
         self.payloads: list[bytes] = []
@@ -127,6 +129,7 @@ class Connection(asyncio.Protocol):
         "_busy",
         "_not_read",
         "_pending",
+        "_pending_loose",
         "_pending_size",
         "_rest",
         "_task",
@@ -187,6 +190,7 @@ class Connection(asyncio.Protocol):
         self._not_read = False
         self._pending: deque[_Pending] | None = None
         self._pending_size = 0
+        self._pending_loose = 0
         self._awaited: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -239,7 +243,7 @@ class Connection(asyncio.Protocol):
             self._awaited.set()
         if self.outbox is not None:
             self.outbox.resume()
-        self._read_on()
+        self.read_on()
 
     # --- what the node does with it -----------------------------------------------------------------------------------
 
@@ -247,6 +251,16 @@ class Connection(asyncio.Protocol):
     def is_open(self) -> bool:
         """Whether it takes messages."""
         return self.state is State.OPEN
+
+    @property
+    def waiting_out(self) -> int:
+        """Bytes of messages that wait in memory for this client."""
+        return 0 if self.outbox is None else self.outbox.waiting
+
+    @property
+    def under_way(self) -> int:
+        """Messages that this client has not acknowledged."""
+        return 0 if self.outbox is None else self.outbox.unacknowledged
 
     def deliver(self, message: Message, qos: int, packet: bytes | None) -> None:
         """A message for this client, with the lower of its QoS and the one granted; at QoS 0 also encoded."""
@@ -304,12 +318,13 @@ class Connection(asyncio.Protocol):
             self._not_read = True
             self._transport.pause_reading()
 
-    def _read_on(self) -> None:
+    def read_on(self) -> None:
+        """Read on where it was stopped, and nothing stands against it any more."""
         if (
             self._not_read
             and not self._busy
             and not self.write_paused
-            and self._pending_size <= READ_AHEAD_BYTES // 2
+            and self._waiting_bytes <= READ_AHEAD_BYTES // 2
             and self._transport is not None
             and not self._transport.is_closing()
         ):
@@ -357,38 +372,42 @@ class Connection(asyncio.Protocol):
         node, topics = self.node, self.topics
         taken = _Taken(node.clock())
         max_payload = node.settings.mqtt_max_payload
-        full = node.ingest.is_full
-        counts = taken.counts
-        while index < len(batch) and batch[index][0] >> 4 == PacketType.PUBLISH:
-            first_byte, body = batch[index]
-            index += 1
-            name, packet_id, payload = packets.publish_fields(first_byte, body)
-            qos = first_byte >> 1 & 3
-            topic = topics.get(name) or node.topic(self.role, name)
-            counts[qos] += 1
-            if qos == 1:
-                taken.answer += b"\x40\x02" + packet_id.to_bytes(2, "big")
-            elif qos == EXACTLY_ONCE:
-                taken.answer += packets.acknowledgement(PacketType.PUBREC, packet_id)
-                if not self._is_new(packet_id):
+        full = node.has_too_much_qos_0
+        counts, sizes = taken.counts, taken.sizes
+        try:
+            while index < len(batch) and batch[index][0] >> 4 == PacketType.PUBLISH:
+                first_byte, body = batch[index]
+                index += 1
+                name, packet_id, payload = packets.publish_fields(first_byte, body)
+                qos = first_byte >> 1 & 3
+                topic = topics.get(name) or node.topic(self.role, name)
+                counts[qos] += 1
+                if qos == 1:
+                    taken.answer += b"\x40\x02" + packet_id.to_bytes(2, "big")
+                elif qos == EXACTLY_ONCE:
+                    is_new = self._is_new(packet_id)
+                    taken.answer += packets.acknowledgement(PacketType.PUBREC, packet_id)
+                    if not is_new:
+                        continue
+                elif full:
+                    node.metrics.dropped.labels("qos0_buffer").inc()
                     continue
-            elif full:
-                node.metrics.dropped.labels("qos0_buffer").inc()
-                continue
-            if topic.refused or len(payload) > max_payload:
-                self._turn_away(topic, taken)
-                continue
-            taken.size += len(body)
-            if topic.ingest:
-                if topic is not taken.last:
-                    taken.begin(topic, self)
-                taken.payloads.append(payload)
-                if not taken.wanted:
+                if topic.refused or len(payload) > max_payload:
+                    self._turn_away(topic, taken)
                     continue
-            guard = (self.client_id, packet_id) if qos == EXACTLY_ONCE and not self.clean else None
-            taken.routed.append(Publish(Message(topic.name, payload, qos, bool(first_byte & 1)), guard))
-        node.metrics.came(counts, taken.size)
-        self._await(bytes(taken.answer), taken.size, taken.groups, taken.routed)
+                sizes[qos] += len(body)
+                if topic.ingest:
+                    if topic is not taken.last:
+                        taken.begin(topic, self)
+                    taken.payloads.append(payload)
+                    if not taken.wanted:
+                        continue
+                guard = (self.client_id, packet_id) if qos == EXACTLY_ONCE and not self.clean else None
+                taken.routed.append(Publish(Message(topic.name, payload, qos, bool(first_byte & 1)), guard))
+        finally:
+            # Also where one of them breaks the protocol: those before it do not.
+            node.metrics.came(counts, sum(sizes))
+            self._await(bytes(taken.answer), taken)
         return index
 
     def _turn_away(self, topic: "Topic", taken: "_Taken") -> None:
@@ -413,34 +432,42 @@ class Connection(asyncio.Protocol):
         self.received.add(packet_id)
         return True
 
-    def _await(self, answer: bytes, size: int, groups: list[Group], routed: list[Publish]) -> None:
+    def _await(self, answer: bytes, taken: _Taken) -> None:
         """Send `answer` once Redis has everything, and all earlier answers are out: law 1."""
-        if not groups and not routed and not self._pending:
-            if answer:
-                self._write(answer)
+        groups, routed = taken.groups, taken.routed
+        if not groups and not routed:
+            self.answer(answer)
             return
-        pending = self.expect(answer, size)
+        pending = self.expect(answer, taken.sizes[1] + taken.sizes[2], taken.sizes[0])
         pending.outstanding = bool(groups) + bool(routed)
         if groups:
             self.node.ingest.append(self.partition, groups, partial(self.stored, pending))
         if routed:
             self.node.route(routed, partial(self.stored, pending))
 
-    def expect(self, answer: bytes, size: int = 0) -> _Pending:
+    def expect(self, answer: bytes, size: int = 0, loose: int = 0) -> _Pending:
         """An answer that is due after all earlier ones; whoever makes it outstanding calls `stored` in the end."""
-        pending = _Pending(answer, size + PENDING_BYTES)
+        pending = _Pending(answer, size + PENDING_BYTES if answer else size, loose)
+        self.node.qos_0_waiting += loose
         if self._pending is None:
             self._pending = deque()
         self._pending.append(pending)
         self._pending_size += pending.size
-        if self._pending_size > READ_AHEAD_BYTES:
+        self._pending_loose += loose
+        if self._waiting_bytes > READ_AHEAD_BYTES:
             self._read_no_more()
         return pending
+
+    @property
+    def _waiting_bytes(self) -> int:
+        # While Redis is away, messages of QoS 0 stop nobody: the node has a buffer for them, and then drops them.
+        return self._pending_size + (0 if self.node.problem else self._pending_loose)
 
     def stored(self, pending: _Pending) -> None:
         """Redis has a part of what an answer waits for."""
         pending.outstanding -= 1
         if not pending.outstanding:
+            self.node.qos_0_waiting -= pending.loose
             self.node.metrics.acknowledged.observe(perf_counter() - pending.started)
             self._answer()
 
@@ -450,12 +477,13 @@ class Connection(asyncio.Protocol):
         while queue and not queue[0].outstanding:
             pending = queue.popleft()
             self._pending_size -= pending.size
+            self._pending_loose -= pending.loose
             out += pending.answer
         if not queue:
             self._pending = None
         if out:
             self._write(out)
-        self._read_on()
+        self.read_on()
 
     def _control(self, packet: Packet) -> None:
         packet_type = packets.check_flags(packet, self.level)
@@ -476,7 +504,11 @@ class Connection(asyncio.Protocol):
 
     def _pingreq(self, packet_type: PacketType, body: bytes) -> None:
         packets.parse_empty(packet_type.name, body)
-        self.answer(packets.PINGRESP)
+        if self.node.problem:
+            # In its turn it would come too late, and the client would leave for a node that has the same problem.
+            self._write(packets.PINGRESP)
+        else:
+            self.answer(packets.PINGRESP)
 
     def _disconnect(self, packet_type: PacketType, body: bytes) -> None:
         packets.parse_empty(packet_type.name, body)
@@ -510,7 +542,7 @@ class Connection(asyncio.Protocol):
             self.received.discard(packet_id)
         answer = packets.acknowledgement(PacketType.PUBCOMP, packet_id)
         if self.clean:
-            self._await(answer, 0, [], [])
+            self.answer(answer)
             return
         self.later(answer, lambda: self.node.cluster.sessions.release(self.client_id, packet_id))
 
@@ -540,7 +572,7 @@ class Connection(asyncio.Protocol):
         if self.state is State.OPEN:
             if self._rest or self._waiting is not None:
                 self._work()
-            self._read_on()
+            self.read_on()
 
     def welcome(self, *, session_present: bool) -> None:
         """CONNECT was accepted."""
@@ -587,8 +619,11 @@ class Connection(asyncio.Protocol):
         self.node.later(work, partial(self.stored, pending))
 
     def answer(self, packet: bytes) -> None:
-        """Send an answer, after those that are due before it."""
-        self._await(packet, 0, [], [])
+        """Send an answer, if it is one, after those that are due before it."""
+        if self._pending:
+            self.expect(packet)
+        elif packet:
+            self._write(packet)
 
     async def until_writable(self) -> None:
         """Wait until the client has taken what was written. Returns at once where the connection is over."""

@@ -49,13 +49,11 @@ class Ingest:
     """Appends to the streams of all partitions.
 
     `max_length` is how many messages of a partition may wait for a decoder: at more, appends wait. What is waiting is
-    bounded by the connections, each of which is read no further while much of it waits; messages of QoS 0 that nobody
-    waits for are bounded by `qos0_bytes`.
+    bounded by the connections, each of which is read no further while much of it waits.
     """
 
-    def __init__(self, *, client: Redis, partitions: int, max_length: int, qos0_bytes: int) -> None:
+    def __init__(self, *, client: Redis, partitions: int, max_length: int) -> None:
         self._lanes = [_Lane(client=client, partition=number, max_length=max_length) for number in range(partitions)]
-        self._qos0_bytes = qos0_bytes
 
     def append(self, partition: int, groups: list[Group], done: Callable[[], None]) -> None:
         """Append `groups` in their order; `done` is called once Redis holds them all."""
@@ -67,9 +65,14 @@ class Ingest:
         return next((lane.problem for lane in self._lanes if lane.problem), None)
 
     @property
-    def is_full(self) -> bool:
-        """Whether messages of QoS 0 have to be dropped, for they cannot be appended, and many wait already."""
-        return self.problem is not None and sum(lane.size for lane in self._lanes) >= self._qos0_bytes
+    def waiting(self) -> int:
+        """Bytes of payload that wait to be appended."""
+        return sum(lane.size for lane in self._lanes)
+
+    @property
+    def length(self) -> int:
+        """Messages that wait for a decoder, in the partition that has most of them, as of the last answer of Redis."""
+        return max(lane.length for lane in self._lanes)
 
     async def run(self, stop: Stop) -> None:
         """Send what is waiting to Redis, until `stop`."""
@@ -88,6 +91,7 @@ class _Lane:
         self._waiting: deque[_Append] = deque()
         self._arrived = asyncio.Event()
         self.size = 0
+        self.length = 0
         self.problem: str | None = "Redis has not answered yet"
 
     def append(self, groups: list[Group], done: Callable[[], None]) -> None:
@@ -100,16 +104,16 @@ class _Lane:
         self._arrived.set()
 
     async def run(self, stop: Stop) -> None:
-        length = await self._send([])
+        await self._send([])
         while not stop.is_set():
-            if length > self._max_length:
-                self._tell(f"{length} messages wait for a decoder, more than RAW_MAX_LENGTH={self._max_length}")
+            if self.length > self._max_length:
+                self._tell(f"{self.length} messages wait for a decoder, more than RAW_MAX_LENGTH={self._max_length}")
                 await pause(FULL_CHECK_SECONDS, stop)
-                length = await self._send([])
+                await self._send([])
             elif self._waiting:
                 self._tell(None)
                 batch = self._next_batch()
-                length = await self._send(batch)
+                await self._send(batch)
                 for append in batch:
                     self.size -= append.size
                     append.done()
@@ -130,7 +134,7 @@ class _Lane:
             batch.append(self._waiting.popleft())
         return batch
 
-    async def _send(self, batch: list[_Append]) -> int:
+    async def _send(self, batch: list[_Append]) -> None:
         arguments: list[str | bytes | int] = []
         for append in batch:
             for group in append.groups:
@@ -141,11 +145,10 @@ class _Lane:
             with attempt:
                 try:
                     with redis_errors():
-                        return int(await self._script(keys=[self._key], args=arguments))
+                        self.length = int(await self._script(keys=[self._key], args=arguments))
                 except Unavailable as error:
                     self._tell(str(error))
                     raise
-        raise AssertionError("retries without an end have ended")
 
     def _tell(self, problem: str | None) -> None:
         if (problem is None) != (self.problem is None):

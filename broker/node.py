@@ -78,7 +78,6 @@ class Node:
             client=client,
             partitions=settings.partitions,
             max_length=settings.raw_max_length,
-            qos0_bytes=settings.qos0_buffer,
         )
         self.cluster = Cluster(
             client=client,
@@ -95,6 +94,8 @@ class Node:
         self.subscriptions = Subscriptions()
         self.interest = Interest(subscriptions=self.subscriptions, sessions=self.cluster.sessions)
         self.sys = SysTopics(node=self)
+        self.qos_0_waiting = 0
+        """Bytes of QoS 0 that wait for Redis."""
         self.bytes_in = 0
         self.bytes_out = 0
         self.connections: dict[int, Connection] = {}
@@ -117,6 +118,11 @@ class Node:
     def problem(self) -> str | None:
         """Why it is not ready; None when it is."""
         return self.ingest.problem or self.cluster.problem
+
+    @property
+    def has_too_much_qos_0(self) -> bool:
+        """Whether messages of QoS 0 have to be dropped: Redis is away or full, and as many wait as may."""
+        return self.qos_0_waiting >= self.settings.qos0_buffer and self.problem is not None
 
     async def run(self, stop: Stop) -> None:
         """Serve until `stop`; then end all connections, so that their wills and sessions are in order."""
@@ -160,6 +166,9 @@ class Node:
                 if connection.state is State.OPEN:
                     if connection.is_silent(now):
                         connection.abort("keepalive", "silent for one and a half times its keepalive")
+                    elif self.problem:
+                        # Those that were stopped for what they sent at QoS 0 alone may go on.
+                        connection.read_on()
                 elif connection.deadline is not None and now > connection.deadline:
                     if connection.state is State.NEW:
                         connection.abort("connect_timeout", "no CONNECT in time")

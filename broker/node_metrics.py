@@ -10,6 +10,22 @@ def describe(node: Node) -> None:
         "broker_connections": ("Open connections, before and after CONNECT.", lambda: len(node.connections)),
         "broker_clients": ("Clients that are logged in.", lambda: len(node.clients)),
     }
+    metrics.gauges |= {
+        "broker_raw_messages": (
+            "Messages that wait for a decoder, in the longest partition; at RAW_MAX_LENGTH publishers wait.",
+            lambda: node.ingest.length,
+        ),
+        "broker_ingest_waiting_bytes": ("Payloads that wait for Redis.", lambda: node.ingest.waiting),
+        "broker_qos0_waiting_bytes": ("Messages of QoS 0 that wait for Redis.", lambda: node.qos_0_waiting),
+        "broker_outbox_waiting_bytes": (
+            "Messages that wait for clients that are connected, apart from the queues of persistent sessions.",
+            lambda: sum(connection.waiting_out for connection in node.connections.values()),
+        ),
+        "broker_under_way_messages": (
+            "Messages of QoS 1 and 2 that clients have not acknowledged.",
+            lambda: sum(connection.under_way for connection in node.connections.values()),
+        ),
+    }
     dropped = node.cluster.dropped
     metrics.counters |= {
         "broker_dropped_inbox": ("Messages that another node had no room for.", lambda: dropped.inbox),

@@ -55,6 +55,16 @@ class Outbox:
         self.under_way: dict[int, int] = {}
         """By packet identifier: the QoS of what is not acknowledged yet, or `_RELEASED`."""
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of messages that cannot go out yet."""
+        return self._size
+
+    @property
+    def unacknowledged(self) -> int:
+        """Messages of QoS 1 and 2 that have gone out."""
+        return len(self.under_way)
+
     def send(self, message: Message, qos: int, packet: bytes | None = None) -> None:
         """Send a message with the QoS that was granted for it, now or as soon as possible.
 

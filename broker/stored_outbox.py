@@ -11,8 +11,8 @@ from broker.packets import PacketType
 from broker.patience import until_available
 
 _RELEASED = 3
-LOAD_AT_ONCE = 100
-"""Queued messages that are asked of Redis at a time."""
+LOAD_AT_ONCE = 32
+"""Queued messages that are asked of Redis, and written, at a time: with the largest payloads, 2 MiB."""
 
 
 class StoredOutbox:
@@ -69,6 +69,16 @@ class StoredOutbox:
         self._paused = False
         self._closed = False
         self._loading: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Bytes of messages of QoS 0 that cannot go out yet."""
+        return self.memory.waiting
+
+    @property
+    def unacknowledged(self) -> int:
+        """Messages of QoS 1 and 2 that have gone out."""
+        return len(self._under_way)
 
     def begin(self, released: list[int]) -> None:
         """Repeat what an earlier connection left unfinished [MQTT-4.4.0-1]: PUBRELs, then unacknowledged messages."""

@@ -59,5 +59,8 @@ class SysTopics:
             "bytes/received": node.bytes_in,
             "bytes/sent": node.bytes_out,
             "publish/bytes/received": metrics.received_bytes,
+            "messages/waiting/raw": node.ingest.length,
+            "bytes/waiting/in": node.ingest.waiting,
+            "bytes/waiting/out": sum(connection.waiting_out for connection in node.connections.values()),
             "problem": node.problem or "",
         }

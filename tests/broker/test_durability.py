@@ -16,7 +16,7 @@ from tests.broker.conftest import RAW, RunningNode, StartNode, has, raw_messages
 from tests.broker.processes import ROOT
 from tests.conftest import WAIT_SECONDS, eventually
 from tests.mqtt.client import Connection
-from tests.mqtt.wire import Ack, Kind, ack, publish
+from tests.mqtt.wire import PINGREQ, Ack, Kind, Pingresp, ack, publish
 from tests.oracle.durable import DurableRedis
 
 SILENT_SECONDS = 0.3
@@ -258,6 +258,32 @@ class TestRedisThatGoesAway:
         # The first may be there twice: its answer may have been lost with Redis.
         assert len(stored) in {22, 23}
         assert stored[-1].payload == b"after"
+
+    async def test_one_publisher_of_qos_0_is_read_on_until_the_buffer_of_the_node_is_full(
+        self, own_redis: DurableRedis, start_node: StartNode
+    ) -> None:
+        node = await start_node(own_redis.url, qos0_buffer=1_000_000)
+        client = await node.service.connect()
+        await own_redis.kill()
+        await client.send(publish("car-iotp", b"x"))
+        await eventually(lambda: has(lambda: node.node.ingest.problem))
+        await client.send(*(publish("car-iotp", b"x" * 10_000) for _ in range(300)))
+        await eventually(lambda: has(came(node, 301)))
+        assert node.counted("broker_dropped_total", reason="qos0_buffer") > 100
+        assert 1_000_000 <= node.node.qos_0_waiting < 1_500_000
+
+    async def test_a_publisher_that_waits_for_its_pubacks_still_gets_its_pingresp(
+        self, own_redis: DurableRedis, start_node: StartNode
+    ) -> None:
+        node = await start_node(own_redis.url)
+        client = await node.service.connect()
+        await own_redis.kill()
+        await client.send(publish("car-iotp", b"x", qos=1, packet_id=1))
+        await eventually(lambda: has(lambda: node.node.problem))
+        await client.send(PINGREQ)
+        assert await client.receive() == Pingresp()
+        await own_redis.start()
+        assert await client.receive() == Ack(Kind.PUBACK, 1)
 
     async def test_a_client_that_comes_meanwhile_is_told_that_the_server_is_unavailable(
         self, own_redis: DurableRedis, start_node: StartNode
