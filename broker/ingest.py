@@ -7,16 +7,17 @@ the larger the batches, and the order of one connection's messages is kept.
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from importlib import resources
 from typing import NamedTuple
 
-import stamina
 import structlog
 
+from broker.patience import until_available
 from core import streams
 from core.errors import Unavailable
 from core.redis import Redis, redis_errors
-from core.runtime import Stop, either, pause
+from core.runtime import Bell, Stop, pause
 
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 MAX_BATCH_MESSAGES = 2000
@@ -89,7 +90,7 @@ class _Lane:
         self._max_length = max_length
         self._script = client.register_script(resources.files("broker").joinpath("append.lua").read_text("utf-8"))
         self._waiting: deque[_Append] = deque()
-        self._arrived = asyncio.Event()
+        self._bell = Bell()
         self.size = 0
         self.length = 0
         self.problem: str | None = "Redis has not answered yet"
@@ -101,9 +102,13 @@ class _Lane:
             size += sum(map(len, group.payloads))
         self.size += size
         self._waiting.append(_Append(groups, messages, size, done))
-        self._arrived.set()
+        self._bell.ring()
 
     async def run(self, stop: Stop) -> None:
+        with self._bell.rung_by(stop):
+            await self._work(stop)
+
+    async def _work(self, stop: Stop) -> None:
         await self._send([])
         while not stop.is_set():
             if self.length > self._max_length:
@@ -119,8 +124,7 @@ class _Lane:
                     append.done()
             else:
                 self._tell(None)
-                self._arrived.clear()
-                await either(self._arrived.wait(), stop.wait())
+                await self._bell.wait()
 
     def _next_batch(self) -> list[_Append]:
         batch = [self._waiting.popleft()]
@@ -141,14 +145,15 @@ class _Lane:
                 arguments += group[:-1]
                 arguments.append(len(group.payloads))
                 arguments += group.payloads
-        async for attempt in stamina.retry_context(on=Unavailable, attempts=None, timeout=None, wait_max=1.0):
-            with attempt:
-                try:
-                    with redis_errors():
-                        self.length = int(await self._script(keys=[self._key], args=arguments))
-                except Unavailable as error:
-                    self._tell(str(error))
-                    raise
+        await until_available(partial(self._append, arguments))
+
+    async def _append(self, arguments: list[str | bytes | int]) -> None:
+        try:
+            with redis_errors():
+                self.length = int(await self._script(keys=[self._key], args=arguments))
+        except Unavailable as error:
+            self._tell(str(error))
+            raise
 
     def _tell(self, problem: str | None) -> None:
         if (problem is None) != (self.problem is None):

@@ -6,7 +6,7 @@ from functools import partial
 from broker.cluster.sessions import Sessions
 from broker.patience import until_available
 from broker.subscriptions import Subscriptions
-from core.runtime import Stop, either
+from core.runtime import Bell, Stop
 
 
 class Interest:
@@ -19,7 +19,7 @@ class Interest:
         self._changed: set[str] = set()
         self._waiting: list[asyncio.Future[None]] = []
         self._telling = False
-        self._arrived = asyncio.Event()
+        self._bell = Bell()
 
     async def update(self, filters: list[str]) -> None:
         """Return once the others can know what is wanted for these filters now."""
@@ -33,7 +33,7 @@ class Interest:
         new = [each for each in filters if self._telling or self._subscriptions.interest(each) != self._told.get(each)]
         if new:
             self._changed.update(new)
-            self._arrived.set()
+            self._bell.ring()
         return bool(new)
 
     def forget(self) -> None:
@@ -42,10 +42,13 @@ class Interest:
 
     async def run(self, stop: Stop) -> None:
         """Tell, until `stop`."""
+        with self._bell.rung_by(stop):
+            await self._work(stop)
+
+    async def _work(self, stop: Stop) -> None:
         while not stop.is_set():
             if not self._changed:
-                self._arrived.clear()
-                await either(self._arrived.wait(), stop.wait())
+                await self._bell.wait()
                 continue
             changed, self._changed = self._changed, set()
             waiting, self._waiting = self._waiting, []

@@ -3,8 +3,8 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import structlog
 
@@ -85,14 +85,35 @@ async def _stage(name: str, stage: Callable[[Stop], Awaitable[None]], stop: Stop
         raise RuntimeError(f"stage {name} ended although nobody asked it to")
 
 
-async def either(first: Awaitable[object], second: Awaitable[object]) -> None:
-    """Wait for whichever comes first, and cancel the other."""
-    tasks = [asyncio.ensure_future(first), asyncio.ensure_future(second)]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
+class Bell:
+    """Wakes one worker: there is something to do, or it is to stop. Cheap, for it is rung very often."""
+
+    def __init__(self) -> None:
+        self._rung = False
+        self._sleeper: asyncio.Future[None] | None = None
+
+    def ring(self) -> None:
+        """Wake the worker, now or as soon as it wants to sleep."""
+        self._rung = True
+        if self._sleeper is not None and not self._sleeper.done():
+            self._sleeper.set_result(None)
+
+    async def wait(self) -> None:
+        """Sleep until somebody rings; return at once if somebody has since the last time."""
+        if not self._rung:
+            self._sleeper = asyncio.get_running_loop().create_future()
+            await self._sleeper
+        self._rung = False
+
+    @contextmanager
+    def rung_by(self, stop: Stop) -> Iterator[None]:
+        """As long as this lasts, `stop` rings as well."""
+        stopping = asyncio.ensure_future(stop.wait())
+        stopping.add_done_callback(lambda _: self.ring())
+        try:
+            yield
+        finally:
+            stopping.cancel()
 
 
 async def pause(seconds: float, stop: Stop) -> None:

@@ -25,7 +25,7 @@ from core import streams
 from core.clock import Clock
 from core.errors import Unavailable
 from core.redis import Redis, redis_errors
-from core.runtime import Stop, either
+from core.runtime import Bell, Stop
 
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_BATCH_MESSAGES = 5000
@@ -83,7 +83,7 @@ class Publisher:
         self._dropped = dropped
         self._clock = clock
         self._waiting: deque[_Waiting] = deque()
-        self._arrived = asyncio.Event()
+        self._bell = Bell()
         self._numbers = count(1)
         self._ended = False
         self.problem: str | None = None
@@ -116,13 +116,13 @@ class Publisher:
         """Publish what is waiting, until `stop`."""
         batch: list[_Waiting] = []
         try:
-            while not stop.is_set():
-                if self._waiting:
-                    batch = self._next_batch()
-                    await self._do(batch)
-                else:
-                    self._arrived.clear()
-                    await either(self._arrived.wait(), stop.wait())
+            with self._bell.rung_by(stop):
+                while not stop.is_set():
+                    if self._waiting:
+                        batch = self._next_batch()
+                        await self._do(batch)
+                    else:
+                        await self._bell.wait()
         finally:
             self._ended = True
             for waiting in [*batch, *self._waiting]:
@@ -134,7 +134,7 @@ class Publisher:
             raise Unavailable("this node has left the cluster")
         done: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(messages, done))
-        self._arrived.set()
+        self._bell.ring()
         return await done
 
     def _next_batch(self) -> list[_Waiting]:

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter
 from core import runtime
 from core.errors import BadSettings
 from core.ops import serve_ops
-from core.runtime import Stop, pause, work_until_stopped
+from core.runtime import Bell, Stop, pause, work_until_stopped
 from core.settings import OpsSettings
 from tests.conftest import free_port
 
@@ -132,3 +132,25 @@ async def test_a_taken_port_names_its_setting() -> None:
         with pytest.raises(BadSettings, match=f"OPS_PORT: cannot listen on 127.0.0.1:{settings.ops_port}"):
             async with serve_ops(settings, ready=lambda: None, registry=CollectorRegistry()):
                 pass
+
+
+async def test_a_bell_that_was_rung_before_wakes_at_once_and_only_once() -> None:
+    bell = Bell()
+    bell.ring()
+    bell.ring()
+    await bell.wait()
+    waiting = asyncio.ensure_future(bell.wait())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    bell.ring()
+    await waiting
+
+
+async def test_a_stop_rings_the_bell() -> None:
+    bell, stop = Bell(), Stop()
+    with bell.rung_by(stop):
+        waiting = asyncio.ensure_future(bell.wait())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        stop.set()
+        await waiting
