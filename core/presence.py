@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
+
 from core import streams
 from core.messages import Kind
 from core.redis import Redis, redis_errors
@@ -36,3 +38,9 @@ async def presence_now(client: Redis, zones: Iterable[str], *, now: int, ttl: in
         observed_at = int(newest[0][1]) if newest else None
         result.setdefault(zone, {})[kind] = Presence(devices=count, observed_at=observed_at)
     return result
+
+
+def zones_of_newest(newest: bytes) -> list[str]:
+    """The ids of the zones in a value of `device:{d}` (`core.streams`). Raises msgspec.DecodeError for other bytes."""
+    _, _, _, zones = msgspec.msgpack.decode(newest, type=tuple[int, float, float, str])
+    return zones.split(",")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import BadSettings
@@ -44,6 +44,14 @@ class OpsSettings(Settings):
 
     ops_host: str = Field(default="127.0.0.1", description="Address of /healthz, /readyz and /metrics.")
     ops_port: int | None = Field(default=None, ge=1, le=65535, description="Their port; unset: they are not served.")
+
+
+class DeviceSettings(CommonSettings):
+    """What whoever knows plain device ids needs."""
+
+    device_key: SecretStr | None = Field(
+        default=None, description="Key of the device hashes, 64 hexadecimal digits; unset: one is made in DATA_DIR."
+    )
 
 
 class CampusSettings(Settings):

@@ -11,9 +11,11 @@ Where the devices are, and which windows they were in:
 
     campus                           hash        the campus, once somebody has changed a zone: `version`, `geojson`.
                                                  From then on it holds, and not the file
-    device:{d}                       string      of the newest position, joined by commas: event time (ms), longitude,
-                                                 latitude (degrees), ids of its zones. Newest wins. Lives as long as
-                                                 presence does
+    campus:changes                   stream      the newest 100 changes of zones: `zone`, `at` (ms), `by` (id of a key),
+                                                 and the GeoJSON Feature of `before`, empty for a new zone
+    device:{d}                       string      of the newest position, an array of MessagePack: event time (ms),
+                                                 longitude, latitude (degrees), ids of its zones joined by commas.
+                                                 Newest wins. Lives as long as presence does
     presence:{zone}:{kind}           sorted set  device -> event time (ms) of its newest position there. Present now are
                                                  those younger than PRESENCE_TTL
     window:{width}:{start}:{zone}:{kind}  set    distinct devices of one window; `start` in ms. Lives for the window's
@@ -58,6 +60,13 @@ And beside them:
     users            hash     user -> JSON: name, role, password (an argon2id hash). Written by `python -m broker users`
     users:version    integer  goes up with each change of users: nodes look at it, and end connections of users that are
                               gone or have changed
+    api-keys         hash     id of an API key -> JSON: id, name, scopes, hash (SHA-256), created_at. Written by
+                              `python -m api keys`
+    api-keys:used    hash     id of an API key -> when it was last used (ms), to the minute
+    mirror           string   the API process that mirrors on MQTT; lives for seconds, and is renewed
+    mirror:client    string   the MQTT client id of whoever mirrors. It is the same for all, so that the broker ends the
+                              connection of one that comes back late, and random, so that nobody else ends it
+    mirror:topics    set      topics that may be retained because the mirror has published them
 
 `{p}` is the number of a partition in braces: a Redis Cluster hash tag, one slot a partition. Entries are acknowledged
 after their effects, and cut off below the oldest entry that is still pending, never before.
@@ -66,6 +75,7 @@ after their effects, and cut off below the oldest entry that is still pending, n
 import zlib
 
 CAMPUS = "campus"
+CAMPUS_CHANGES = "campus:changes"
 DEAD = "dead"
 DIRTY_WINDOWS = "windows:dirty"
 TOTALS = "totals"
@@ -73,6 +83,11 @@ DEAD_TOTAL = "dead:"
 """How the totals of dead letters begin; the reason follows."""
 REPLAYED = "replayed"
 DROPPED = "dropped"
+API_KEYS = "api-keys"
+API_KEYS_USED = "api-keys:used"
+MIRROR = "mirror"
+MIRROR_CLIENT = "mirror:client"
+MIRROR_TOPICS = "mirror:topics"
 USERS = "users"
 USERS_VERSION = "users:version"
 OBSERVE_GROUP = "observe"

@@ -8,13 +8,13 @@ import typer
 import documents
 import timeseries
 from core.clock import system_clock
+from core.devices import device_hasher
 from core.errors import BadSettings
 from core.ops import serve_ops
 from core.redis import open_redis
 from core.runtime import Stop, run, work_until_stopped
 from core.settings import load_or_exit
 from decoder import dead_letters_command
-from decoder.devices import DeviceHasher, device_key
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings, Stage
 from decoder.stages import Assembly, Stages
@@ -37,9 +37,7 @@ async def serve(settings: DecoderSettings, stop: Stop) -> None:
                 campus = load_campus(settings.campus_file)
             except InvalidCampus as error:
                 raise BadSettings(f"CAMPUS_FILE: {error}") from error
-            configured = settings.device_key.get_secret_value() if settings.device_key else None
-            key = device_key(configured, settings.data_dir / "device.key")
-            stages |= assembly.observe(campus, DeviceHasher(key))
+            stages |= assembly.observe(campus, device_hasher(settings))
             _log.info("campus", name=campus.boundary.name, zones=len(campus.zones), version=campus.version)
         if Stage.ARCHIVE in settings.chosen_stages:
             stages |= assembly.archive(await resources.enter_async_context(documents.open_store(settings)))

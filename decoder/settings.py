@@ -3,9 +3,9 @@
 import socket
 from enum import StrEnum
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, field_validator
 
-from core.settings import CampusSettings, CommonSettings, OpsSettings
+from core.settings import CampusSettings, DeviceSettings, OpsSettings
 from documents import DocumentSettings
 from timeseries import TimeseriesSettings
 
@@ -26,7 +26,7 @@ class Archive(StrEnum):
     OFF = "off"
 
 
-class DecoderSettings(DocumentSettings, TimeseriesSettings, CampusSettings, OpsSettings, CommonSettings):
+class DecoderSettings(DocumentSettings, TimeseriesSettings, CampusSettings, OpsSettings, DeviceSettings):
     """One decoder process."""
 
     stages: str = Field(
@@ -34,9 +34,6 @@ class DecoderSettings(DocumentSettings, TimeseriesSettings, CampusSettings, OpsS
     )
     decoder_name: str = Field(
         default_factory=socket.gethostname, description="Name of this process among the decoders; unique and lasting."
-    )
-    device_key: SecretStr | None = Field(
-        default=None, description="Key of the device hashes, 64 hexadecimal digits; unset: one is made in DATA_DIR."
     )
     dead_letters_max: int = Field(default=1000, ge=1, le=1_000_000, description="Dead letters that are kept.")
     implausible_speed: float = Field(

@@ -16,12 +16,12 @@ from core.clock import LATEST_MS, Clock, system_clock
 from core.errors import Unavailable
 from core.messages import Position
 from documents.couch import CouchServer
-from documents.database import Database, Row
+from documents.database import CONFLICT, Database, Row
 from documents.document import Document, Key, document_id, time_of, to_document
 from documents.merging import chained, merged, read_page
 from documents.months import month_after, month_end, month_of, month_start
 from documents.pace import Pace
-from documents.query import Mark, Page, PositionQuery, checked_limit, first_mark
+from documents.query import Mark, Page, PositionQuery, checked_count, checked_device, checked_limit, first_mark
 from documents.store import PAGE, Dropped, RejectedDocument
 
 BATCH_DOCUMENTS = 500
@@ -31,8 +31,6 @@ PUTS = 4
 """Batches of one `put` under way at the same time."""
 OTHER = "other"
 
-CONFLICT = "conflict"
-"""What a row of _bulk_docs says of a document that is there already."""
 REFUSED = {"forbidden", "unauthorized", "doc_validation", "bad_request", "illegal_docid", "document_too_large"}
 """What a row says of a document that will never be stored: what CouchDB's chttpd.erl has a 4xx for.
 
@@ -153,6 +151,23 @@ class CloudantStore:
             if not dry_run:
                 await database.drop()
         return dropped
+
+    async def erase(self, device: str, *, limit: int = PAGE) -> int:
+        """See `DocumentStore.erase`.
+
+        What the server keeps of a deleted document, its id without its body, goes with the database of its month.
+        """
+        left, erased = checked_count(limit), 0
+        name = checked_device(device)
+        batch = min(BATCH_DOCUMENTS, self._pace.per_second if self._pace else BATCH_DOCUMENTS)
+        for month in await self._existing():
+            while left:
+                most = min(left, batch)
+                found, gone = await self._of(month).erase(name, most)
+                erased, left = erased + gone, left - gone
+                if found < most:
+                    break
+        return erased
 
     def close(self) -> None:
         """Start nothing more, and close the connections that are idle."""

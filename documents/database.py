@@ -7,10 +7,12 @@ from http import HTTPStatus
 from itertools import islice
 from typing import Any
 
+import msgspec
 from ibm_cloud_sdk_core.api_exception import ApiException
 from ibm_cloud_sdk_core.detailed_response import DetailedResponse
 from ibmcloudant.cloudant_v1 import CloudantV1
 
+from core.errors import Unavailable
 from documents import indexes
 from documents.couch import CouchServer
 from documents.document import Document
@@ -23,6 +25,8 @@ _DESIGN_FIRST, _DESIGN_END = "_design/", "_design0"
 _REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 """What a server, or a proxy in front of it, says of a whole request when one document in it, or its size, is wrong."""
 
+CONFLICT = "conflict"
+"""What a row of _bulk_docs says of a document that is there already, or that somebody else has changed."""
 Row = dict[str, Any]
 """What _bulk_docs says of one document: its `id`, and `ok`, or `error` and `reason`."""
 
@@ -80,6 +84,29 @@ class Database:
                 return None
             rows += found
         return rows
+
+    async def erase(self, device: str, most: int) -> tuple[int, int]:
+        """Delete up to `most` documents of a device: how many were found, and how many of them this deleted.
+
+        The others were somebody else's to delete at the same time. Raises Unavailable where one stays.
+        """
+        # Keys begin with the device's hash and a hyphen, samples' keys as well; the full stop is what follows a hyphen.
+        answer = await self._ask(
+            lambda client: client.post_all_docs(self.name, start_key=f"{device}-", end_key=f"{device}.", limit=most),
+            HTTPStatus.NOT_FOUND,
+        )
+        found = answer["rows"] if answer else []
+        if not found:
+            return 0, 0
+        body = msgspec.json.encode(
+            {"docs": [{"_id": row["id"], "_rev": row["value"]["rev"], "_deleted": True} for row in found]}
+        )
+        async with self._writing(len(found)):
+            rows = await self._ask(lambda client: client.post_bulk_docs(self.name, io.BytesIO(body)))
+        stays = next((row for row in rows if not row.get("ok") and row.get("error") != CONFLICT), None)
+        if stays:
+            raise Unavailable(f"{self._server.name(self.name)} did not delete all of a batch: {stays.get('error')}")
+        return len(found), sum(bool(row.get("ok")) for row in rows)
 
     async def get(self, document_id: str) -> Document | None:
         """One document; None if there is none, or no database."""

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,6 +17,7 @@ LIMIT_MAX = 1000
 """Documents of one page at the most."""
 CURSOR_MAX_CHARACTERS = 500
 NAME_MAX_BYTES = 500
+_HASH = re.compile(r"[0-9A-Za-z_]{1,128}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,4 +125,18 @@ def checked_limit(limit: int) -> int:
     """The limit. Raises ValueError for one that no page may have."""
     if not 1 <= limit <= LIMIT_MAX:
         raise ValueError(f"limit is 1 to {LIMIT_MAX}")
+    return limit
+
+
+def checked_device(device: str) -> str:
+    """The hash of a device. Raises ValueError for what cannot be one: a range of keys is made of it."""
+    if not _HASH.fullmatch(device):
+        raise ValueError("not the hash of a device")
+    return device
+
+
+def checked_count(limit: int) -> int:
+    """How many to erase. Raises ValueError for less than one."""
+    if limit < 1:
+        raise ValueError(f"at least one document is erased, not {limit}")
     return limit

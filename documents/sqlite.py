@@ -14,7 +14,7 @@ from core.sqlite import SqliteFile
 from documents.document import Document, Key, document_id, from_document, to_document
 from documents.merging import Field, Source, candidates, fetched, read_page
 from documents.months import month_of, month_start
-from documents.query import Mark, Page, PositionQuery, checked_limit, first_mark
+from documents.query import Mark, Page, PositionQuery, checked_count, checked_device, checked_limit, first_mark
 from documents.store import PAGE, Dropped
 
 # Times are milliseconds since the epoch. WITHOUT ROWID: the ids are the table, and end every index.
@@ -47,6 +47,7 @@ _SCAN = (
     "SELECT id, observed_at, body FROM positions WHERE (observed_at, id) > (?, ?) AND observed_at < ? "
     "ORDER BY observed_at, id LIMIT ?"
 )
+_OF_DEVICE = "SELECT id, observed_at, body FROM positions WHERE device = ? ORDER BY observed_at LIMIT ?"
 _OVER = "SELECT id, observed_at, body FROM positions WHERE observed_at < ? ORDER BY observed_at LIMIT ?"
 # The file of an earlier version: documents by their id alone.
 _EARLIER = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'documents'"
@@ -124,9 +125,21 @@ class SQLiteStore:
 
         dropped = await self._file.read(count)
         if not dry_run:
-            while await self._file.write(lambda connection: _delete(connection, before)):
+            while await self._file.write(lambda connection: _delete(connection, _OVER, before, CHUNK)):
                 pass
         return dropped
+
+    async def erase(self, device: str, *, limit: int = PAGE) -> int:
+        """See `DocumentStore.erase`; what is erased is overwritten."""
+        left, erased = checked_count(limit), 0
+        name = checked_device(device)
+        while left:
+            most = min(left, CHUNK)
+            gone = await self._file.write(lambda connection, most=most: _delete(connection, _OF_DEVICE, name, most))  # type: ignore[misc]
+            erased, left = erased + gone, left - gone
+            if gone < most:
+                break
+        return erased
 
     async def close(self) -> None:
         """Finish what is in hand and close the file."""
@@ -164,9 +177,9 @@ def _insert(connection: sqlite3.Connection, positions: Sequence[Position], key: 
     return new
 
 
-def _delete(connection: sqlite3.Connection, before: int) -> int:
+def _delete(connection: sqlite3.Connection, select: str, value: int | str, most: int) -> int:
     connection.execute("PRAGMA secure_delete = ON")
-    rows = connection.execute(_OVER, (before, CHUNK)).fetchall()
+    rows = connection.execute(select, (value, most)).fetchall()
     zones = [(zone, at, name) for name, at, body in rows for zone in _document(body)["properties"]["zones"]]
     connection.executemany("DELETE FROM zones WHERE zone = ? AND observed_at = ? AND id = ?", zones)
     connection.executemany("DELETE FROM positions WHERE id = ?", [(name,) for name, _, _ in rows])

@@ -76,3 +76,11 @@ class DocumentStore(Protocol):
         With `dry_run`, say only which they would be.
         """
         ...
+
+    async def erase(self, device: str, *, limit: int = PAGE) -> int:
+        """Delete documents of a device, by its hash, from all months, and say how many: `limit` at the most.
+
+        Fewer than `limit` means that none is left, apart from what is put at the same time. It may be repeated, and
+        done by several at once. Raises ValueError for what cannot be a device's hash, and for a limit below 1.
+        """
+        ...

@@ -233,7 +233,14 @@ async def test_a_store_that_is_away_is_unavailable(away: DocumentStore) -> None:
     async def scan() -> None:
         await ids(away)
 
-    for attempt in (away.setup(), away.put([position()]), away.get(document_id(position())), away.count(), scan()):
+    for attempt in (
+        away.setup(),
+        away.put([position()]),
+        away.get(document_id(position())),
+        away.count(),
+        away.erase(f"{1:032x}"),
+        scan(),
+    ):
         with pytest.raises(Unavailable) as error:
             await attempt
         assert error.value.retry_after is None
@@ -591,3 +598,78 @@ async def test_indexes_are_neither_counted_nor_scanned(store: DocumentStore, set
 
     assert await store.count() == 2
     assert await ids(store, page=1) == [document_id(position(1)), document_id(position(2, device="f" * 32))]
+
+
+# --- erasure ----------------------------------------------------------------------------------------------------------
+
+
+async def test_all_months_of_a_device_are_erased_and_nothing_of_others(store: DocumentStore) -> None:
+    mine = [position(1, observed_at=time - number) for time in MONTHS_AGO for number in range(2)]
+    # Hashes that begin alike, and one that the first begins with.
+    others = [position(device=device) for device in (f"{1:032x}0", f"{1:031x}", f"{2:032x}", "0")]
+    await store.put([*mine, *others])
+    await store.put(mine[:3], key=sample_id)
+
+    assert await store.erase(f"{1:032x}", limit=1000) == len(mine) + 3
+
+    assert sorted(await ids(store)) == sorted(document_id(each) for each in others)
+    assert await store.get(document_id(mine[0])) is None
+    for query in (ever(device=f"{1:032x}"), ever(zone="campus"), ever(bbox=AROUND)):
+        assert set(await found(store, query)) == set(expected(others, query))
+
+
+async def test_no_more_is_erased_at_a_time_than_was_asked_for_until_nothing_is_left(store: DocumentStore) -> None:
+    await store.put([position(1, observed_at=time - number) for time in MONTHS_AGO[:3] for number in range(4)])
+
+    assert [await store.erase(f"{1:032x}", limit=5) for _ in range(4)] == [5, 5, 2, 0]
+    assert await store.count() == 0
+
+
+async def test_more_than_one_batch_is_erased(store: DocumentStore) -> None:
+    await store.put([position(1, observed_at=NOON + number) for number in range(1203)])
+
+    assert await store.erase(f"{1:032x}", limit=5000) == 1203
+    assert await store.count() == 0
+
+
+async def test_erasing_what_is_not_there_is_no_error(store: DocumentStore) -> None:
+    await store.put([position(1)])
+
+    assert await store.erase(f"{2:032x}") == 0
+    assert await store.count() == 1
+
+
+async def test_what_was_erased_can_be_put_again(store: DocumentStore) -> None:
+    await store.put([position(1)])
+    await store.erase(f"{1:032x}")
+
+    assert await store.put([position(1)]) == 1
+
+    assert await store.get(document_id(position(1))) == to_document(position(1))
+    assert await store.erase(f"{1:032x}") == 1
+
+
+async def test_several_may_erase_the_same_device_at_once(opened: Opened) -> None:
+    async with opened() as one, opened() as other:
+        await one.setup()
+        await one.put([position(1, observed_at=NOON + number) for number in range(40)])
+
+        async def all_of_it(store: DocumentStore) -> int:
+            erased = 0
+            while gone := await store.erase(f"{1:032x}", limit=7):
+                erased += gone
+            return erased
+
+        assert sum(await asyncio.gather(all_of_it(one), all_of_it(other))) == 40
+        assert await one.count() == 0
+
+
+@pytest.mark.parametrize("device", ["", "a-b", "a.b", "*", "_design/by-zone", "é"])
+async def test_what_cannot_be_a_hash_erases_nothing(store: DocumentStore, device: str) -> None:
+    await store.put([position(1)])
+
+    with pytest.raises(ValueError, match="hash"):
+        await store.erase(device)
+    with pytest.raises(ValueError, match="at least one"):
+        await store.erase(f"{1:032x}", limit=0)
+    assert await store.count() == 1

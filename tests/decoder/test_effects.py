@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from core import streams
 from core.errors import Reason
 from core.messages import DeadLetter, Kind, Position, decode_positions
-from core.presence import presence_now
+from core.presence import presence_now, zones_of_newest
 from decoder.batch import Batch
 from decoder.effects import Effects
 from decoder.group import Group
@@ -89,6 +89,36 @@ async def test_a_device_that_moves_leaves_the_zone_it_was_in(redis_client: Redis
     await apply(Batch(positions=[position("a", NOON, "schuman")]))
     present = await presence_now(redis_client, ["campus", "main", "schuman"], now=NOON, ttl=TTL)
     assert [kinds[Kind.CAR].devices for kinds in present.values()] == [1, 0, 1]
+
+
+async def test_the_zones_of_a_device_are_those_of_its_newest_position(redis_client: Redis, apply: Apply) -> None:
+    """Also at a place of which the degrees are whole numbers."""
+    await apply(Batch(positions=[position("a", NOON, "main", place=(-8.0, 52.0)), position("a", NOON - 1, "schuman")]))
+    newest = cast("bytes", await redis_client.get(streams.device("a")))
+    assert zones_of_newest(newest) == ["campus", "main"]
+
+
+async def test_a_car_and_a_phone_of_one_batch_are_present_as_what_they_are(redis_client: Redis, apply: Apply) -> None:
+    phone = position("b", NOON, "main", kind=Kind.MOBILE)
+    await apply(Batch(positions=[position("a", NOON - 1000, "main"), phone, position("a", NOON, "schuman")]))
+    present = await presence_now(redis_client, ["campus", "main", "schuman"], now=NOON, ttl=TTL)
+    assert [(kinds[Kind.CAR].devices, kinds[Kind.MOBILE].devices) for kinds in present.values()] == [
+        (1, 1),
+        (0, 1),
+        (1, 0),
+    ]
+    assert present["campus"][Kind.CAR].observed_at == NOON
+
+
+async def test_more_devices_than_one_command_takes_are_all_there(redis_client: Redis, apply: Apply) -> None:
+    """In zones that they all leave, and in the windows."""
+    count = 5000
+    await apply(Batch(positions=[position(f"device-{number}", NOON - 1000, "main") for number in range(count)]))
+    await apply(Batch(positions=[position(f"device-{number}", NOON, "schuman") for number in range(count)]))
+    present = await presence_now(redis_client, ["campus", "main", "schuman"], now=NOON, ttl=TTL)
+    assert [kinds[Kind.CAR].devices for kinds in present.values()] == [count, 0, count]
+    start = window_start(Width.HOUR, NOON, DUBLIN)
+    assert await redis_client.scard(streams.window(Window(Width.HOUR, start, "schuman", Kind.CAR).member)) == count
 
 
 async def test_an_old_position_fills_history_and_does_not_touch_presence(redis_client: Redis, apply: Apply) -> None:

@@ -12,9 +12,9 @@ from core.errors import Unanswered, Unavailable
 from core.messages import Kind
 from decoder import retrying
 from decoder.batch import Batch
-from decoder.effects import WINDOW_LIFE_MS
 from decoder.metrics import DecoderMetrics
 from decoder.rollup import LEASE_MS, Rollup
+from decoder.spans import WINDOW_LIFE_MS
 from tests.conftest import NOON, eventually
 from tests.decoder.conftest import Apply, HandClock, position
 from tests.timeseries.live import everything
@@ -148,6 +148,24 @@ async def test_who_writes_after_its_claim_has_lapsed_does_not_have_the_last_word
         pass
     assert store.written[MINUTE] == 2
     assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+
+
+async def test_a_change_after_the_claim_has_lapsed_is_written_although_nobody_else_claimed_it(
+    redis_client: Redis, apply: Apply, store: StubStore, clock: HandClock, metrics: DecoderMetrics
+) -> None:
+    await observed(apply, "a")
+
+    async def be_slow() -> None:
+        clock.now += LEASE_MS
+        await observed(apply, "b")
+
+    store.before = be_slow
+    slow = roller(redis_client, store, clock, metrics)
+    await slow.step()
+    assert store.written[MINUTE] == 1
+    while await slow.step():
+        pass
+    assert store.written[MINUTE] == 2
 
 
 async def test_windows_of_a_write_without_an_answer_are_left_alone_for_it_may_happen_yet(

@@ -19,6 +19,11 @@ from tests.oracle.processes import ProcessDecoder
 from tests.oracle.system import KEY, Decoder, Run, connected
 from tests.oracle.traffic import PRESENT, SMALL_TRAFFIC, Traffic
 
+# Who is killed closes nothing; where a task stands for a process, Python finds its connections afterwards.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 LOOK_MS = 5000
 """How often decoders look for what others left."""
 NEVER = 600.0

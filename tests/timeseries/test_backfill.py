@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 import documents
 from core.clock import parse_rfc3339
 from core.messages import Kind
-from decoder.effects import WINDOW_LIFE_MS
+from decoder.spans import WINDOW_LIFE_MS
 from documents import DocumentSettings, DocumentStore
 from tests.decoder.conftest import LIBRARY, HandClock
 from tests.timeseries.live import DUBLIN, Live, counted, everything, position
