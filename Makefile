@@ -20,10 +20,12 @@ REDIS := $(if $(REDIS_URL)$(shell command -v redis-server 2>/dev/null),,$(VENV)/
 # npm's own stamp.
 PEERS := bench/node/node_modules/.package-lock.json
 
+VENDOR := api/static/vendor
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run replay test soak fuzz check format lock clean distclean embedded-redis bench-decoder bench-broker track-named
+.PHONY: help run replay test soak fuzz check format lock clean distclean embedded-redis bench-decoder bench-broker track-named vendor
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +77,13 @@ $(PEERS): bench/node/package-lock.json
 format: $(DEV) ## format the code, and mend what the linter can mend
 	$(BIN)/python -m ruff format .
 	$(BIN)/python -m ruff check --fix .
+
+vendor: ## copy what the live map loads that is not ours from npm, as api/static/vendor/package-lock.json has it (needs npm)
+	@set -e; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; \
+	cp $(VENDOR)/package.json $(VENDOR)/package-lock.json $(VENDOR)/.npmrc "$$copy"; npm ci --silent --prefix "$$copy"; \
+	leaflet="$$copy/node_modules/leaflet"; mkdir -p $(VENDOR)/leaflet; \
+	cp "$$leaflet/LICENSE" $(VENDOR)/leaflet/LICENSE.txt; cp "$$leaflet/dist/leaflet.css" $(VENDOR)/leaflet/; \
+	sed '/^\/\/# sourceMappingURL=/d' "$$leaflet/dist/leaflet.js" >$(VENDOR)/leaflet/leaflet.js
 
 clean: ## remove the data of make run (DATA_DIR), after showing what it is
 	@$(PYTHON) -m deploy.laptop.clean "$(DATA_DIR)"

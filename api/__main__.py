@@ -1,39 +1,40 @@
 """`python -m api`: the REST interface and the live map."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 import typer
 import uvicorn
 
+import documents
+import timeseries
+from api import keys_command
 from api.application import create_app
+from api.campus import FollowedCampus
+from api.lease import Lease
 from api.metrics import ApiMetrics
+from api.mirror import Mirror
+from api.server import Http, Server
 from api.settings import ApiSettings
 from api.state import State
+from api.watch import watch
 from core.clock import system_clock
+from core.devices import device_hasher
 from core.errors import BadSettings
 from core.listening import listening_socket
 from core.redis import open_redis
 from core.runtime import Stop, run, work_until_stopped
 from core.settings import load_or_exit
 from geofence import Campus, InvalidCampus, load_campus
-from timeseries import open_store
 
 DRAIN_SECONDS = 2
 """How long answers in hand may take after SIGTERM; less than the runtime's own limit."""
 
 app = typer.Typer(add_completion=False, help=__doc__)
+app.add_typer(keys_command.app, name="keys")
 _log = structlog.stdlib.get_logger("api")
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, without its signal handlers: signals are the runtime's."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 async def serve(settings: ApiSettings, stop: Stop) -> None:
@@ -41,18 +42,34 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
     # Its lines about itself say nothing that ours do not.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     campus = _campus(settings)
-    async with open_redis(settings) as client, open_store(settings) as store:
+    hasher = device_hasher(settings)
+    async with (
+        open_redis(settings) as client,
+        timeseries.open_store(settings) as store,
+        documents.open_store(settings) as positions,
+    ):
         state = State(
-            settings=settings, campus=campus, redis=client, store=store, metrics=ApiMetrics(), clock=system_clock
+            settings=settings,
+            followed=FollowedCampus(client=client, file=campus),
+            redis=client,
+            store=store,
+            documents=positions,
+            hasher=hasher,
+            metrics=ApiMetrics(),
+            clock=system_clock,
         )
-        server = _Server(
+        mirror = Mirror(state, Lease(client)) if settings.mirror else None
+        server = Server(
             uvicorn.Config(
                 create_app(state),
+                http=Http,
                 lifespan="off",
                 ws="none",
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                # Who the client is, for the rate limit: what these say, and nobody else.
+                forwarded_allow_ips=settings.trusted_proxies,
                 timeout_graceful_shutdown=DRAIN_SECONDS,
             )
         )
@@ -66,7 +83,15 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
                 server.should_exit = True
 
             _log.info("listening", url=f"http://{settings.api_host}:{settings.api_port}/", zones=len(campus.zones))
-            await work_until_stopped({"answer": answer, "end": end}, stop)
+            stages: dict[str, Callable[[Stop], Awaitable[None]]] = {
+                "answer": answer,
+                "campus": state.followed.run,
+                "watch": partial(watch, state),
+                "end": end,
+            }
+            if mirror:
+                stages["mirror"] = mirror.run
+            await work_until_stopped(stages, stop)
     _log.info("stopped")
 
 
@@ -77,14 +102,16 @@ def _campus(settings: ApiSettings) -> Campus:
         raise BadSettings(f"CAMPUS_FILE: {error}") from error
 
 
-@app.command()
-def main() -> None:
-    """Serve REST and the live map until SIGTERM.
+@app.callback(invoke_without_command=True)
+def main(context: typer.Context) -> None:
+    """Serve REST and the live map until SIGTERM; `keys` changes who may do what.
 
     Settings come from the environment: API_PORT, REDIS_URL, DATA_DIR, CAMPUS_FILE, TIMESERIES_STORE, ...
 
     Example: API_PORT=9000 python -m api, then open http://127.0.0.1:9000/ and http://127.0.0.1:9000/docs
     """
+    if context.invoked_subcommand is not None:
+        return
     settings = load_or_exit(ApiSettings)
     run(lambda stop: serve(settings, stop), settings)
 

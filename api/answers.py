@@ -30,7 +30,12 @@ class GeoJson(Json):
     media_type = "application/geo+json"
 
     def render(self, content: Any) -> bytes:  # noqa: ANN401 - as in the base class
-        """The content as JSON in UTF-8, by the encoder that a campus file is checked with: integers have no limit."""
+        """The content as JSON in UTF-8, by the encoder that a campus file is checked with: integers have no limit.
+
+        Bytes are JSON already.
+        """
+        if isinstance(content, bytes):
+            return content
         return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -41,12 +46,16 @@ class ProblemJson(Json):
 
 
 def client_has(request: Request, etag: str) -> bool:
-    """Whether the client's If-None-Match names this ETag, which is given with its quotes.
+    """Whether the client's If-None-Match names this ETag, which is given with its quotes."""
+    return names_etag(",".join(request.headers.getlist("if-none-match")), etag)
+
+
+def names_etag(if_none_match: str, etag: str) -> bool:
+    """Whether an If-None-Match names this ETag, which is given with its quotes; an empty one names none.
 
     The comparison is the weak one, as RFC 9110 section 13.1.2 asks for GET.
     """
-    named = ",".join(request.headers.getlist("if-none-match")).split(",")
-    candidates = {tag.strip().removeprefix("W/") for tag in named}
+    candidates = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
     return etag in candidates or "*" in candidates
 
 

@@ -1,14 +1,19 @@
 """The application: routes, errors and measurement, put together around a `State`."""
 
+import time
+
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from api import openapi, problems
 from api.head import HeadAsGet
+from api.limits import BodyLimited, Buckets, RateLimited
 from api.metrics import Measured
-from api.pages import pages
-from api.routes import history, occupancy, operations, zones
+from api.pages import MapOptions, pages
+from api.routes import devices, events, history, ingest, occupancy, operations, positions, zone_changes, zones
+from api.settings import ApiSettings
 from api.state import State
 
 VERSION = "1"
@@ -16,6 +21,8 @@ VERSION = "1"
 TAGS = [
     {"name": "zones", "description": "The campus and its zones, as GeoJSON."},
     {"name": "occupancy", "description": "How many cars and phones are where, now and over time."},
+    {"name": "positions", "description": "Single positions, read and sent; personal data, for those with a key."},
+    {"name": "devices", "description": "Forgetting a device, for administrators."},
     {"name": "operations", "description": "For those who run the API."},
 ]
 
@@ -37,15 +44,66 @@ def create_app(state: State) -> FastAPI:
         middleware=[
             Middleware(HeadAsGet),
             Middleware(Measured, metrics=state.metrics),
+            *_cross_origin(state.settings),
             Middleware(problems.Defects),
+            *_rate_limit(state),
+            Middleware(BodyLimited, most=state.settings.api_max_body),
         ],
     )
     app.state.resources = state
-    for router in (zones.router, occupancy.router, history.router, operations.router, pages()):
+    for router in (
+        # The first is asked first: what is asked for most often.
+        occupancy.router,
+        zones.router,
+        zone_changes.router,
+        events.router,
+        history.router,
+        positions.router,
+        ingest.router,
+        devices.router,
+        operations.router,
+        pages(_map_options(state.settings)),
+    ):
         app.include_router(router)
     problems.answer_problems(app)
     openapi.describe(app)
     return app
+
+
+def _map_options(settings: ApiSettings) -> MapOptions:
+    return MapOptions(
+        tile_url=settings.tile_url, tile_attribution=settings.tile_attribution, min_count=settings.privacy_min_count
+    )
+
+
+def _cross_origin(settings: ApiSettings) -> list[Middleware]:
+    if not settings.origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "If-Match",
+                "If-None-Match",
+                "Last-Event-ID",
+                "X-API-Key",
+            ],
+            expose_headers=["ETag", "Link", "Location", "Retry-After"],
+            max_age=3600,
+        )
+    ]
+
+
+def _rate_limit(state: State) -> list[Middleware]:
+    settings = state.settings
+    if not settings.api_rate_limit:
+        return []
+    buckets = Buckets(rate=settings.api_rate_limit, burst=settings.api_rate_burst, seconds=time.monotonic)
+    return [Middleware(RateLimited, buckets=buckets, keys=state.keys)]
 
 
 def _operation_id(route: APIRoute) -> str:

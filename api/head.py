@@ -2,6 +2,9 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+HEAD = "campus.head"
+"""Among the extensions of a request that was a HEAD: an answer without an end ends after its headers."""
+
 
 class HeadAsGet:
     """Every GET is a HEAD, too, as RFC 9110 section 9.1 wants."""
@@ -20,4 +23,5 @@ class HeadAsGet:
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._app({**scope, "method": "GET"}, receive, without_body)
+        extensions = {**scope.get("extensions", {}), HEAD: {}}
+        await self._app({**scope, "method": "GET", "extensions": extensions}, receive, without_body)

@@ -1,16 +1,18 @@
 """How many were where, over time: what is asked, and the body of the answer, built in one place."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from enum import StrEnum
+from itertools import islice
 from types import MappingProxyType
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.instants import EARLIEST, Instant, Rfc3339
+from api.instants import EARLIEST, Instant, Rfc3339, TimeZone, name_of, writer, written
+from api.privacy import shown_count
 from api.problems import Problem, WrongParameter, wrong_parameters
 from core.clock import format_rfc3339
 from core.errors import Unavailable
@@ -19,6 +21,10 @@ from timeseries import OccupancyStore, Width, nominal_ms, window_end, windows_be
 
 STORE_SECONDS = 10.0
 """How long an answer waits for the occupancy store."""
+STORE_QUESTIONS = 8
+"""Zones that one answer asks the store about at the same time."""
+ZONES_MAX = 200
+"""Zones of one answer at the most: each of them is two questions to the store."""
 _HOUR_MS = 3_600_000
 DEFAULT_SPAN_MS: Mapping[Width, int] = MappingProxyType(
     {
@@ -29,6 +35,13 @@ DEFAULT_SPAN_MS: Mapping[Width, int] = MappingProxyType(
     }
 )
 """How far back an answer goes where no start is given."""
+
+
+class Format(StrEnum):
+    """How history can be given."""
+
+    JSON = "json"
+    CSV = "csv"
 
 
 class HistoryQuery(BaseModel):
@@ -53,15 +66,36 @@ class HistoryQuery(BaseModel):
         description="Until when, RFC 3339 with an offset; a window that begins then is left out. By default now: the "
         "last window is then still being counted.",
     )
+    tz: TimeZone = Field(
+        default=None,
+        description="IANA name of the time zone whose offset the times of the answer are written with; by default they "
+        "are in UTC. It changes no window.",
+    )
+    format: Format | None = Field(
+        default=None,
+        description="json or csv; by default what the header Accept prefers, and JSON if that does not say.",
+        examples=["csv"],
+    )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Point:
     """One window."""
 
-    start: Annotated[Rfc3339, Field(description="When it begins, RFC 3339, UTC.", examples=["2019-02-18T08:58:00Z"])]
+    # Not frozen: an answer has thousands of them, and a frozen one takes twice as long to make.
+    start: Annotated[Rfc3339, Field(description="When it begins, RFC 3339.", examples=["2019-02-18T08:58:00Z"])]
     end: Annotated[Rfc3339, Field(description="When the next one begins.", examples=["2019-02-18T08:59:00Z"])]
-    devices: Annotated[int, Field(description="Distinct devices observed in the zone during it.", examples=[1])]
+    devices: Annotated[
+        int | None,
+        Field(
+            description="Distinct devices observed in the zone during it; null where the count is withheld.",
+            examples=[1],
+        ),
+    ]
+    suppressed: Annotated[
+        bool,
+        Field(description="Whether the count is withheld, as it could tell of single people.", examples=[False]),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +105,8 @@ class History:
     zone: Annotated[str, Field(description="Id of the zone.", examples=["car-park-west"])]
     kind: Annotated[Kind, Field(description="What was counted.", examples=["car"])]
     window: Annotated[Width, Field(description="How long each window is.", examples=["1m"])]
-    start: Annotated[
-        Rfc3339, Field(description="The start asked for, RFC 3339, UTC.", examples=["2019-02-18T08:55:00Z"])
-    ]
+    timezone: Annotated[str, Field(description="Whose offset all times here have.", examples=["UTC"])]
+    start: Annotated[Rfc3339, Field(description="The start asked for, RFC 3339.", examples=["2019-02-18T08:55:00Z"])]
     end: Annotated[Rfc3339, Field(description="The end asked for.", examples=["2019-02-18T09:05:00Z"])]
     points: Annotated[
         list[Point], Field(description="Every window from the one that holds start until end; 0 where nobody was seen.")
@@ -96,6 +129,20 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryOfSeveral:
+    """The devices of one kind that were in several zones, window by window."""
+
+    kind: Annotated[Kind, Field(description="What was counted.", examples=["car"])]
+    window: Annotated[Width, Field(description="How long each window is.", examples=["1h"])]
+    timezone: Annotated[str, Field(description="Whose offset all times here have.", examples=["UTC"])]
+    start: Annotated[Rfc3339, Field(description="The start asked for, RFC 3339.", examples=["2019-02-18T00:00:00Z"])]
+    end: Annotated[Rfc3339, Field(description="The end asked for.", examples=["2019-02-19T00:00:00Z"])]
+    zones: Annotated[
+        list[History], Field(description="One history for each zone, in the order asked for, or in that of /v1/zones.")
+    ]
+
+
+@dataclass(frozen=True, slots=True)
 class Range:
     """A range of windows that is known to be sound, and small enough to be answered."""
 
@@ -109,18 +156,19 @@ class Range:
     """Where the last of them ends."""
 
 
-def range_of(query: HistoryQuery, *, now: int, timezone: ZoneInfo, most: int) -> Range:
+def range_of(query: HistoryQuery, *, now: int, timezone: ZoneInfo, most: int, zones: int = 1) -> Range:
     """The windows that a query asks for; `most` is how many an answer may hold, `now` ms since the epoch.
 
-    Raises a 422 problem for a range that is empty, reversed, or too large.
+    `timezone` is the campus's. Raises a 422 problem for a range that is empty, reversed, or too large for that many
+    zones.
     """
     end = now if query.end is None else query.end
     start = max(EARLIEST, end - DEFAULT_SPAN_MS[query.window]) if query.start is None else query.start
-    if start >= end:
-        raise _wrong_range(start, end, end_is_now=query.end is None)
-    starts = list(islice(windows_between(query.window, start, end, timezone), most + 1))
-    if len(starts) > most:
-        raise _too_many(query.window, start, end, most=most)
+    check_order(start, end, end_is_now=query.end is None)
+    each = most // zones
+    starts = list(islice(windows_between(query.window, start, end, timezone), each + 1))
+    if len(starts) > each:
+        raise _too_many(query.window, start, end, most=most, zones=zones)
     return Range(
         width=query.window,
         start=start,
@@ -130,11 +178,21 @@ def range_of(query: HistoryQuery, *, now: int, timezone: ZoneInfo, most: int) ->
     )
 
 
-def _wrong_range(start: int, end: int, *, end_is_now: bool) -> Problem:
+def check_order(start: int, end: int, *, end_is_now: bool) -> None:
+    """Raise a 422 problem for a range that is empty or reversed; milliseconds since the epoch."""
+    if start < end:
+        return
     until = f"end, {format_rfc3339(end)}" if not end_is_now else f"now, {format_rfc3339(end)}, which end is by default"
     how = "the same as" if start == end else "after"
     detail = f"{format_rfc3339(start)} is {how} {until}; the range must begin before it ends"
-    return wrong_parameters([WrongParameter("start", detail)])
+    raise wrong_parameters([WrongParameter("start", detail)])
+
+
+def check_zones(count: int) -> None:
+    """Raise a 422 problem for more zones than one answer may have."""
+    if count > ZONES_MAX:
+        detail = f"{count} zones, and an answer has {ZONES_MAX} at the most: name fewer of them (zone=a&zone=b)"
+        raise wrong_parameters([WrongParameter("zone", detail)])
 
 
 def _count(width: Width, start: int, end: int) -> int:
@@ -142,42 +200,69 @@ def _count(width: Width, start: int, end: int) -> int:
     return (end - start - 1) // nominal_ms[width] + 1
 
 
-def _too_many(width: Width, start: int, end: int, *, most: int) -> Problem:
-    wider = next((other for other in Width if _count(other, start, end) < most), None)
+def _too_many(width: Width, start: int, end: int, *, most: int, zones: int) -> Problem:
+    wider = next((other for other in Width if _count(other, start, end) * zones < most), None)
     choose = f"choose window={wider}, or a shorter range" if wider else "choose a shorter range"
+    many = f" for each of {zones} zones" if zones > 1 else ""
+    fewer = ", or fewer zones" if zones > 1 else ""
     detail = (
-        f"{format_rfc3339(start)} to {format_rfc3339(end)} has {_count(width, start, end):,} windows of {width}, "
-        f"and an answer holds {most:,} at the most: {choose}"
+        f"{format_rfc3339(start)} to {format_rfc3339(end)} has {_count(width, start, end):,} windows of {width}{many}, "
+        f"and an answer holds {most:,} at the most: {choose}{fewer}"
     )
     return wrong_parameters([WrongParameter("window", detail)])
 
 
-async def history(store: OccupancyStore, zone: str, kind: Kind, asked: Range) -> History:
-    """The body of the answer. Raises Unavailable if the store does not answer in time."""
-    try:
-        async with asyncio.timeout(STORE_SECONDS):
+async def histories(
+    store: OccupancyStore,
+    zones: Sequence[str],
+    kind: Kind,
+    asked: Range,
+    *,
+    shown_in: ZoneInfo | None = None,
+    least: int = 0,
+) -> list[History]:
+    """The bodies of the answer, in the order of `zones`.
+
+    `shown_in` is the time zone that times are written in, None for UTC; `least` is PRIVACY_MIN_COUNT. Raises
+    Unavailable if the store does not answer in time.
+    """
+    edges = written((*asked.starts, asked.until), shown_in)
+    write = writer(shown_in)
+    turn = asyncio.Semaphore(STORE_QUESTIONS)
+
+    async def one(zone: str) -> History:
+        async with turn:
             found, extent = await asyncio.gather(
                 store.history(zone=zone, kind=kind, width=asked.width, start=asked.starts[0], end=asked.end),
                 store.extent(zone, kind, asked.width),
             )
+        return History(
+            zone=zone,
+            kind=kind,
+            window=asked.width,
+            timezone=name_of(shown_in),
+            start=write(asked.start),
+            end=write(asked.end),
+            points=_points(
+                asked,
+                edges,
+                {point.window.start: point.devices for point in found},
+                least=least if kind is Kind.MOBILE else 0,
+            ),
+            first=None if extent is None else write(extent[0]),
+            last=None if extent is None else write(extent[1]),
+        )
+
+    try:
+        async with asyncio.timeout(STORE_SECONDS):
+            return await asyncio.gather(*map(one, zones))
     except TimeoutError as error:
         raise Unavailable(f"the occupancy store did not answer within {STORE_SECONDS} s") from error
-    first, last = extent or (None, None)
-    return History(
-        zone=zone,
-        kind=kind,
-        window=asked.width,
-        start=format_rfc3339(asked.start),
-        end=format_rfc3339(asked.end),
-        points=_points(asked, {point.window.start: point.devices for point in found}),
-        first=None if first is None else format_rfc3339(first),
-        last=None if last is None else format_rfc3339(last),
-    )
 
 
-def _points(asked: Range, devices: Mapping[int, int]) -> list[Point]:
-    edges = [format_rfc3339(edge) for edge in (*asked.starts, asked.until)]
+def _points(asked: Range, edges: Sequence[str], devices: Mapping[int, int], *, least: int) -> list[Point]:
+    ends = islice(edges, 1, None)
     return [
-        Point(start=start, end=end, devices=devices.get(at, 0))
-        for at, (start, end) in zip(asked.starts, pairwise(edges), strict=True)
+        Point(start, end, *shown_count(devices.get(at, 0), least))
+        for at, start, end in zip(asked.starts, edges, ends, strict=False)
     ]

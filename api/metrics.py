@@ -3,7 +3,7 @@
 import time
 from http import HTTPMethod
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _METHODS = frozenset(HTTPMethod)
@@ -27,6 +27,26 @@ class ApiMetrics:
             ["route", "method"],
             registry=self.registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+        )
+        # Of GET /v1/events, in this process.
+        self.streams = Gauge("api_event_streams", "Streams of events that are open.", registry=self.registry)
+        self.streams_refused = Counter(
+            "api_event_streams_refused", "Streams refused, for EVENTS_MAX_STREAMS were open.", registry=self.registry
+        )
+        self.streams_cut_off = Counter(
+            "api_event_streams_cut_off", "Streams ended, for their client read too slowly.", registry=self.registry
+        )
+        # Of the mirror on MQTT. One process of all should have 1 here.
+        self.mirroring = Gauge("api_mirroring", "1 while this process publishes the mirror.", registry=self.registry)
+        self.mirrored = Counter(
+            "api_mirrored", "Retained messages published, those that clear a topic included.", registry=self.registry
+        )
+        self.mirror_failures = Counter(
+            "api_mirror_failures", "Connections to the broker that failed or were lost.", registry=self.registry
+        )
+        # Too large for the broker: such a topic holds nothing.
+        self.mirror_too_large = Gauge(
+            "api_mirror_too_large", "Topics whose body exceeds MIRROR_MAX_PAYLOAD.", registry=self.registry
         )
 
 

@@ -1,13 +1,15 @@
 """How many are where, now: the body of every answer about it, built in one place."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.instants import Rfc3339
+from api.privacy import shown_counts
 from api.state import State
 from core.clock import format_rfc3339
 from core.errors import Unavailable
@@ -24,6 +26,41 @@ LastUpdated = Annotated[
     Rfc3339, Field(description="When the counts were read, RFC 3339, UTC.", examples=["2026-03-02T10:15:00.250Z"])
 ]
 Ttl = Annotated[int, Field(description="Seconds for which the answer stays good; ask again after that.", examples=[1])]
+Lag = Annotated[
+    int,
+    Field(
+        description="Seconds that the decoder is behind: the age of the oldest message that is not counted yet; 0 "
+        "where none waits.",
+        examples=[0],
+    ),
+]
+
+
+class Sort(StrEnum):
+    """In which order zones come."""
+
+    ZONES = "zones"
+    COUNT = "count"
+
+
+class OccupancyQuery(BaseModel):
+    """Which zones are asked for, and in which order."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    category: list[Annotated[str, Field(max_length=64)]] = Field(
+        default_factory=list,
+        max_length=50,
+        description="Only zones of this category; give it several times for several. The campus itself has none "
+        "unless its file says otherwise.",
+        examples=[["car_park"]],
+    )
+    sort: Sort = Field(
+        default=Sort.ZONES,
+        description="zones: in the order of /v1/zones. count: the highest total first, those whose total is suppressed "
+        "last.",
+        examples=["count"],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +74,12 @@ class Occupancy:
         Field(description="What it is, such as building or car_park; null where none is set.", examples=["building"]),
     ]
     car: Annotated[int, Field(description="Cars present.", examples=[3])]
-    mobile: Annotated[int, Field(description="Phones present.", examples=[118])]
-    total: Annotated[int, Field(description="Cars and phones together.", examples=[121])]
+    mobile: Annotated[
+        int | None, Field(description="Phones present; null where so few are that it is suppressed.", examples=[118])
+    ]
+    total: Annotated[
+        int | None, Field(description="Cars and phones together; null where the phones are.", examples=[121])
+    ]
     capacity: Annotated[
         int | None,
         Field(description="How many the zone can hold, cars in a car park; null where none is set.", examples=[400]),
@@ -47,19 +88,28 @@ class Occupancy:
         float | None,
         Field(
             description="How full it is, per cent of the capacity: in a car park the cars, elsewhere the total. "
-            "It can exceed 100; null where no capacity is set.",
+            "It can exceed 100; null where no capacity is set, and where it would tell a suppressed count.",
             examples=[30.3],
+        ),
+    ]
+    suppressed: Annotated[
+        bool,
+        Field(
+            description="Whether there are too few phones to say how many, so that nobody can be told apart by them.",
+            examples=[False],
         ),
     ]
     observed_at: Annotated[
         Rfc3339 | None,
         Field(
-            description="Time of the newest position of those present, RFC 3339, UTC; null where nobody is.",
+            description="Time of the newest position of those present, RFC 3339, UTC; null where nobody is. Of cars "
+            "alone where phones are suppressed.",
             examples=["2026-03-02T10:14:59Z"],
         ),
     ]
     last_updated: LastUpdated
     ttl: Ttl
+    lag_seconds: Lag
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,40 +118,81 @@ class OccupancyOfAll:
 
     last_updated: LastUpdated
     ttl: Ttl
+    lag_seconds: Lag
     zones: Annotated[
-        list[Occupancy], Field(description="The campus itself first, then its zones in the order of /v1/zones.")
+        list[Occupancy],
+        Field(description="The campus itself first, then its zones in the order of /v1/zones, unless asked otherwise."),
     ]
 
 
-def occupancy(zone: Zone, presence: Mapping[Kind, Presence], *, now: int, ttl: int) -> Occupancy:
-    """The one body that describes who is in a zone; `now` in milliseconds since the epoch, `ttl` in seconds."""
+def occupancy(
+    zone: Zone, presence: Mapping[Kind, Presence], *, now: int, ttl: int, lag: int = 0, least: int = 0
+) -> Occupancy:
+    """The one body that describes who is in a zone.
+
+    `now` in milliseconds since the epoch, `ttl` and `lag` in seconds; `least` is PRIVACY_MIN_COUNT.
+    """
     car, mobile = presence[Kind.CAR], presence[Kind.MOBILE]
-    total = car.devices + mobile.devices
-    used = car.devices if zone.category == CAR_PARK else total
-    observed = [kind.observed_at for kind in (car, mobile) if kind.observed_at is not None]
+    shown = shown_counts(car=car.devices, mobile=mobile.devices, least=least)
+    used = car.devices if zone.category == CAR_PARK else shown.total
+    # A time would tell that somebody is there whose number is not told.
+    seen = [car] if shown.suppressed else [car, mobile]
+    observed = [kind.observed_at for kind in seen if kind.observed_at is not None]
     return Occupancy(
         zone=zone.id,
         name=zone.name,
         category=zone.category,
         car=car.devices,
-        mobile=mobile.devices,
-        total=total,
+        mobile=shown.mobile,
+        total=shown.total,
         capacity=zone.capacity,
-        percentage=round(100 * used / zone.capacity, 1) if zone.capacity else None,
+        percentage=round(100 * used / zone.capacity, 1) if zone.capacity and used is not None else None,
+        suppressed=shown.suppressed,
         observed_at=format_rfc3339(max(observed)) if observed else None,
         last_updated=format_rfc3339(now),
         ttl=ttl,
+        lag_seconds=lag,
     )
 
 
 async def occupancy_now(state: State, zones: Sequence[Zone]) -> list[Occupancy]:
     """Who is in these zones now, in their order. Raises Unavailable if Redis does not answer in time."""
     now = state.clock()
+    settings = state.settings
     try:
         async with asyncio.timeout(REDIS_SECONDS):
-            present = await presence_now(
-                state.redis, [zone.id for zone in zones], now=now, ttl=state.settings.presence_ttl
-            )
+            lag = await state.lag.seconds()
+            present = await presence_now(state.redis, [zone.id for zone in zones], now=now, ttl=settings.presence_ttl)
     except TimeoutError as error:
         raise Unavailable(f"Redis did not answer within {REDIS_SECONDS} s") from error
-    return [occupancy(zone, present[zone.id], now=now, ttl=state.settings.occupancy_ttl) for zone in zones]
+    return [
+        occupancy(
+            zone,
+            present[zone.id],
+            now=now,
+            ttl=settings.occupancy_ttl,
+            lag=lag,
+            least=settings.privacy_min_count,
+        )
+        for zone in zones
+    ]
+
+
+def occupancy_of_all(zones: Sequence[Occupancy]) -> OccupancyOfAll:
+    """The one body that describes who is in all zones; of at least one, all read at the same time."""
+    first = zones[0]
+    return OccupancyOfAll(
+        last_updated=first.last_updated, ttl=first.ttl, lag_seconds=first.lag_seconds, zones=list(zones)
+    )
+
+
+def chosen(body: OccupancyOfAll, query: OccupancyQuery) -> OccupancyOfAll:
+    """What a query asks for, of the body about all zones."""
+    zones: Iterable[Occupancy] = body.zones
+    if query.category:
+        wanted = set(query.category)
+        zones = (zone for zone in zones if zone.category in wanted)
+    if query.sort is Sort.COUNT:
+        # Stable: those that are equal, and those that must not be told apart, stay in the order of the campus.
+        zones = sorted(zones, key=lambda zone: -1 if zone.total is None else zone.total, reverse=True)
+    return replace(body, zones=list(zones))

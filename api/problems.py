@@ -174,7 +174,7 @@ async def _answer(request: Request, error: Exception) -> ProblemJson:
         case Problem():
             problem = error
         case Unavailable():
-            _log.warning("a store is away", path=request.scope["path"], error=str(error))
+            _log.warning("a store is away", route=route_of(request.scope), error=str(error))
             problem = unavailable(error)
         case RequestValidationError():
             problem = _of_validation(error)
@@ -183,6 +183,11 @@ async def _answer(request: Request, error: Exception) -> ProblemJson:
         case _:
             raise error
     return problem.answer(request.scope["path"])
+
+
+def route_of(scope: Scope) -> str:
+    """The template of the route that was found, for the log: a path can hold the id of a device."""
+    return str(getattr(scope.get("route"), "path", "none"))
 
 
 class Defects:
@@ -208,7 +213,7 @@ class Defects:
         except Exception:
             if scope["type"] != "http" or started:
                 raise
-            _log.exception("a request failed", method=scope["method"], path=scope["path"])
+            _log.exception("a request failed", method=scope["method"], route=route_of(scope))
             await _defect().answer(scope["path"])(scope, receive, send)
 
 

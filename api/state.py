@@ -1,30 +1,56 @@
 """What the routes work with: opened once by whoever starts the API, and given to each request."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, cast
 
 from fastapi import Depends
 from starlette.requests import Request
 
+from api.campus import FollowedCampus
+from api.feed import OccupancyFeed
+from api.keys import Keys
+from api.lag import DecoderLag
 from api.metrics import ApiMetrics
 from api.problems import unknown_zone
 from api.settings import ApiSettings
 from core.clock import Clock
+from core.devices import DeviceHasher
 from core.redis import Redis
+from documents import DocumentStore
 from geofence import Campus, Zone
 from timeseries import OccupancyStore
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class State:
     """The resources of one API process."""
 
     settings: ApiSettings
-    campus: Campus
+    followed: FollowedCampus
     redis: Redis
     store: OccupancyStore
+    documents: DocumentStore
+    hasher: DeviceHasher
     metrics: ApiMetrics
     clock: Clock
+    feed: OccupancyFeed = field(default_factory=OccupancyFeed)
+    """The newest look at all zones, where `api.watch` looks, and the changes; `latest` is None before the first."""
+
+    @property
+    def campus(self) -> Campus:
+        """The campus as it is now. Take it once for an answer: another may be there after the next `await`."""
+        return self.followed.view.campus
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The API keys, as this process sees them."""
+        return Keys(self.redis, clock=self.clock)
+
+    @cached_property
+    def lag(self) -> DecoderLag:
+        """How far the decoders are behind."""
+        return DecoderLag(self.redis, partitions=self.settings.partitions, clock=self.clock)
 
     def zone(self, zone: str) -> Zone:
         """A zone by its id, the campus itself included; 404 where there is none."""

@@ -24,6 +24,11 @@ class DemoUser:
     password: str = field(repr=False)
 
 
+def demo_name(role: Role) -> str:
+    """The name of the demo user with this role."""
+    return f"demo-{role.value}"
+
+
 def to_csv(users: Iterable[DemoUser]) -> str:
     """The users as lines of `name,role,password`."""
     text = io.StringIO()

@@ -3,9 +3,19 @@
 Coordinates are degrees of WGS 84, longitude before latitude, as in GeoJSON (RFC 7946).
 """
 
-from geofence.campus import Campus, InvalidCampus, changed_zones, load_campus, parse_campus
+from geofence.campus import MAX_FEATURES, Campus, InvalidCampus, changed_zones, load_campus, parse_campus
 from geofence.cells import cell
 from geofence.fence import Geofence
 from geofence.zones import Zone
 
-__all__ = ["Campus", "Geofence", "InvalidCampus", "Zone", "cell", "changed_zones", "load_campus", "parse_campus"]
+__all__ = [
+    "MAX_FEATURES",
+    "Campus",
+    "Geofence",
+    "InvalidCampus",
+    "Zone",
+    "cell",
+    "changed_zones",
+    "load_campus",
+    "parse_campus",
+]

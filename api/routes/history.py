@@ -1,36 +1,134 @@
-"""/v1/zones/{zone}/occupancy/history: how many were where, over time."""
+"""/v1/occupancy/history and /v1/zones/{zone}/occupancy/history and .../summary: how many were where, over time."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query
+from pydantic import Field
+from starlette.requests import Request
 from starlette.responses import Response
 
+from api.access import public_occupancy
 from api.answers import Json
-from api.history import History, HistoryQuery, history, range_of
+from api.history import Format, History, HistoryOfSeveral, HistoryQuery, check_zones, histories, range_of
+from api.instants import name_of, writer
 from api.openapi import problems
 from api.routes.zones import ZoneId
-from api.state import Resources
+from api.state import Resources, State
+from api.summary import Summary, SummaryQuery, hours_of, summary
+from api.tables import COLUMNS, MEDIA_TYPE, Csv, wanted
 
 CACHE_CONTROL = "no-cache"
 """Even windows long past can change: a phone that was offline sends its positions later."""
+_HEADERS = {"Cache-Control": CACHE_CONTROL, "Vary": "Accept"}
+_AS_CSV: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {
+                    "type": "string",
+                    "description": f"The columns {', '.join(COLUMNS)}; a row a window. `devices` is empty where the "
+                    "count is withheld. `recorded` is false before `first` and after `last`: there, a 0 means that "
+                    "nothing is known.",
+                },
+                "example": f"{','.join(COLUMNS)}\r\n"
+                "kemmy,car,1m,2019-02-18T08:58:00Z,2019-02-18T08:59:00Z,1,false,true\r\n",
+            }
+        }
+    }
+}
 
-router = APIRouter(tags=["occupancy"])
+
+class SeveralQuery(HistoryQuery):
+    """What part of the history of which zones is asked for."""
+
+    zone: list[str] = Field(
+        default=[],
+        description="Ids of the zones, one parameter each: zone=kemmy&zone=schuman. By default all, the campus itself "
+        "included.",
+        examples=[["kemmy", "schuman"]],
+    )
+
+
+router = APIRouter(tags=["occupancy"], dependencies=[public_occupancy])
 
 
 @router.get(
     "/v1/zones/{zone}/occupancy/history",
     response_model=History,
     response_description="Every window of the range.",
+    responses={**_AS_CSV, **problems(404, 422, 503)},
+)
+async def zone_history(
+    request: Request, state: Resources, zone: ZoneId, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Distinct cars or phones in one zone, window by window, with a 0 where nobody was seen; as JSON or CSV."""
+    return await _answer(request, state, [state.zone(zone).id], query, several=False)
+
+
+@router.get(
+    "/v1/occupancy/history",
+    response_model=HistoryOfSeveral,
+    response_description="Every window of the range, zone by zone.",
+    responses={**_AS_CSV, **problems(404, 422, 503)},
+)
+async def several_histories(request: Request, state: Resources, query: Annotated[SeveralQuery, Query()]) -> Response:
+    """Distinct cars or phones in several zones, window by window, with a 0 where nobody was seen; as JSON or CSV."""
+    campus = state.campus
+    # Once each, in the order asked for.
+    named = dict.fromkeys(query.zone or (zone.id for zone in campus.everything))
+    return await _answer(request, state, [state.zone(zone).id for zone in named], query, several=True)
+
+
+@router.get(
+    "/v1/zones/{zone}/occupancy/summary",
+    response_model=Summary,
+    response_description="Its peak, mean and popular times.",
     responses=problems(404, 422, 503),
 )
-async def zone_history(state: Resources, zone: ZoneId, query: Annotated[HistoryQuery, Query()]) -> Response:
-    """Distinct cars or phones in one zone, window by window, with a 0 where nobody was seen."""
+async def zone_summary(state: Resources, zone: ZoneId, query: Annotated[SummaryQuery, Query()]) -> Response:
+    """What a zone was like over a range: peak, mean, and the usual week by weekday and hour of the campus's time."""
     known = state.zone(zone)
+    settings = state.settings
+    body = await summary(
+        state.store,
+        zone=known.id,
+        campus=state.campus.boundary.id,
+        kind=query.kind,
+        asked=hours_of(query, now=state.clock(), most=settings.history_max_points),
+        timezone=ZoneInfo(settings.campus_timezone),
+        shown_in=query.tz,
+        least=settings.privacy_min_count,
+    )
+    return Json(body, headers={"Cache-Control": CACHE_CONTROL})
+
+
+async def _answer(
+    request: Request, state: State, zones: Sequence[str], query: HistoryQuery, *, several: bool
+) -> Response:
+    settings = state.settings
+    check_zones(len(zones))
     asked = range_of(
         query,
         now=state.clock(),
-        timezone=ZoneInfo(state.settings.campus_timezone),
-        most=state.settings.history_max_points,
+        timezone=ZoneInfo(settings.campus_timezone),
+        most=settings.history_max_points,
+        zones=len(zones),
     )
-    return Json(await history(state.store, known.id, query.kind, asked), headers={"Cache-Control": CACHE_CONTROL})
+    found = await histories(state.store, zones, query.kind, asked, shown_in=query.tz, least=settings.privacy_min_count)
+    if wanted(request, query.format) is Format.CSV:
+        name = f"occupancy-{query.kind}-{asked.width}" if several else f"{zones[0]}-{query.kind}-{asked.width}"
+        return Csv(found, asked, name=name, headers=_HEADERS)
+    if not several:
+        return Json(found[0], headers=_HEADERS)
+    write = writer(query.tz)
+    body = HistoryOfSeveral(
+        kind=query.kind,
+        window=asked.width,
+        timezone=name_of(query.tz),
+        start=write(asked.start),
+        end=write(asked.end),
+        zones=found,
+    )
+    return Json(body, headers=_HEADERS)

@@ -3,21 +3,22 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.access import public_occupancy
 from api.answers import GeoJson, client_has, not_modified
-from api.openapi import problems
+from api.campus import etag_of
+from api.openapi import not_modified_response, problems
+from api.problems import unknown_zone
 from api.state import Resources, State
-
-CACHE_CONTROL = "public, no-cache"
-"""Keep it, but ask each time whether it is still right: the answer is a 304, mostly."""
+from api.zone_query import ZonesQuery, page_of
 
 ZoneId = Annotated[str, Path(description="Id of a zone, as /v1/zones lists it.", examples=["kemmy"])]
 
-router = APIRouter(tags=["zones"])
+router = APIRouter(tags=["zones"], dependencies=[public_occupancy])
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True)
 class ZoneProperties:
-    """What a zone is. A campus file may give it properties of its own beside these."""
+    """What a zone is. It may have properties of its own beside these."""
 
     name: Annotated[str, Field(description="Its name, for people.", examples=["Kemmy Business School"])]
     role: Annotated[
@@ -63,6 +64,15 @@ class ZoneFeature:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A link, as OGC API Features writes it."""
+
+    href: Annotated[str, Field(description="Where it leads.", examples=["/v1/zones?limit=10&cursor=OTcwZmQ6MTA"])]
+    rel: Annotated[str, Field(description="To what.", examples=["next"])]
+    type: Annotated[str, Field(description="Of which media type that is.", examples=["application/geo+json"])]
+
+
+@dataclass(frozen=True, slots=True)
 class ZoneCollection:
     """The campus and its zones, as a GeoJSON FeatureCollection."""
 
@@ -70,37 +80,55 @@ class ZoneCollection:
         Literal["FeatureCollection"], Field(description="GeoJSON's name for it.", examples=["FeatureCollection"])
     ]
     features: Annotated[list[ZoneFeature], Field(description="The campus itself first, then its zones.")]
-
-
-_NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "What If-None-Match names is still right."}}
+    numberMatched: Annotated[  # noqa: N815 - as OGC API Features writes it
+        int, Field(description="How many there are, on this page and the others.", examples=[23])
+    ]
+    numberReturned: Annotated[  # noqa: N815 - the same
+        int, Field(description="How many are on this page.", examples=[23])
+    ]
+    links: Annotated[list[Link], Field(description="`next`, where there is another page.")]
 
 
 @router.get(
     "/v1/zones",
     response_model=ZoneCollection,
     response_class=GeoJson,
-    response_description="The campus and its zones.",
-    responses=_NOT_MODIFIED,
+    response_description="The campus and its zones; where there are more of them, `Link` leads to the next page.",
+    responses={**not_modified_response(), **problems(422)},
 )
-async def list_zones(request: Request, state: Resources) -> Response:
+async def list_zones(request: Request, state: Resources, query: Annotated[ZonesQuery, Query()]) -> Response:
     """The campus and its zones with their outlines; a GIS opens the answer as it is."""
-    return _geojson(request, state, state.campus.as_feature_collection())
+    view = state.followed.view
+    if not request.scope["query_string"]:
+        return _geojson(request, state, view.collection, view.collection_etag)
+    page = page_of(view, query)
+    headers = {"Link": f'<{page.next}>; rel="next"'} if page.next else {}
+    return _geojson(request, state, page.body, etag_of(page.body), **headers)
 
 
 @router.get(
     "/v1/zones/{zone}",
     response_model=ZoneFeature,
     response_class=GeoJson,
-    response_description="The zone.",
-    responses={**_NOT_MODIFIED, **problems(404)},
+    response_description="The zone; its ETag is what a change of it is made with.",
+    responses={**not_modified_response(), **problems(404)},
 )
 async def get_zone(request: Request, state: Resources, zone: ZoneId) -> Response:
     """One zone with its outline."""
-    return _geojson(request, state, state.zone(zone).feature)
+    view = state.followed.view
+    if zone not in view.features:
+        raise unknown_zone(zone)
+    return _geojson(request, state, view.features[zone], view.etags[zone])
 
 
-def _geojson(request: Request, state: State, content: dict[str, object]) -> Response:
-    etag = f'"{state.campus.version}"'
+def _geojson(request: Request, state: State, body: bytes, etag: str, **headers: str) -> Response:
+    cache_control = zones_cache_control(state)
     if client_has(request, etag):
-        return not_modified(etag, CACHE_CONTROL)
-    return GeoJson(content, headers={"ETag": etag, "Cache-Control": CACHE_CONTROL})
+        return not_modified(etag, cache_control)
+    return GeoJson(body, headers={"ETag": etag, "Cache-Control": cache_control, **headers})
+
+
+def zones_cache_control(state: State) -> str:
+    """Keep it, but ask each time whether it is still right: the answer is a 304, mostly."""
+    # What needs a key is not for caches that others share.
+    return "public, no-cache" if state.settings.api_public_occupancy else "private, no-cache"

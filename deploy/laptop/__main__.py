@@ -12,6 +12,7 @@ import typer
 from core.errors import BadSettings
 from core.settings import load
 from deploy.laptop.data_dir import data_dir, refuse_a_second_redis
+from deploy.laptop.demo_key import demo_key
 from deploy.laptop.demo_users import demo_users
 from deploy.laptop.ports import PUBLIC, choose_ports, shown
 from deploy.laptop.processes import REDIS, Programs, describe, service_environment
@@ -78,7 +79,8 @@ def _run() -> int:
 def _welcome(settings: LaptopSettings, folder: Path, ports: dict[str, int]) -> list[str]:
     environment = service_environment(settings, folder=folder, environment=os.environ)
     users = demo_users(settings, folder=folder, environment=environment)
-    return [*users, *anonymous_note(settings), welcome(settings, ports)]
+    key = demo_key(settings, folder=folder, environment=environment)
+    return [*users, *key, *anonymous_note(settings), welcome(settings, ports)]
 
 
 def _opening(settings: LaptopSettings, folder: Path, ports: dict[str, int], programs: Programs) -> list[str]:

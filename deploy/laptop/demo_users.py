@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from core import streams
-from core.demo_users import DEMO_USERS, DemoUser, keep_demo_users, kept_demo_users, to_csv
+from core.demo_users import DEMO_USERS, DemoUser, demo_name, keep_demo_users, kept_demo_users, to_csv
 from core.errors import Unavailable
 from core.messages import Role
 from core.redis import open_redis, redis_errors
@@ -28,7 +28,7 @@ def demo_users(settings: CommonSettings, *, folder: Path, environment: Mapping[s
         names = ", ".join(user.name for user in kept_demo_users(folder))
         return [f"demo users: {names}; their passwords are in {folder / DEMO_USERS}"]
     users = [
-        DemoUser(f"demo-{role.value}", role, secrets.token_urlsafe(_PASSWORD_BYTES))
+        DemoUser(demo_name(role), role, secrets.token_urlsafe(_PASSWORD_BYTES))
         for role in Role
         if role is not Role.ANONYMOUS
     ]

@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address
 
 from core.errors import BadSettings
 from deploy.laptop.settings import LaptopSettings
@@ -44,6 +45,14 @@ def choose_ports(settings: LaptopSettings, *, haproxy: bool) -> dict[str, int]:
         raise BadSettings("\n".join(problems))
     free = _free_ports(set(given.values()))
     return given | {name: next(free) for name in internal if name not in given}
+
+
+def reachable(address: IPv4Address | IPv6Address) -> str:
+    """The address at which this machine reaches a server that listens on `address`."""
+    # One that listens on all addresses of the machine is reached at the loopback one.
+    if address.is_unspecified:
+        return LOOPBACK if address.version == 4 else "::1"  # noqa: PLR2004 - IPv4
+    return str(address)
 
 
 def shown(host: str, port: int) -> str:

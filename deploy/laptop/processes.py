@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.laptop.ports import LOOPBACK
+from core.demo_users import demo_name
+from core.messages import Role
+from deploy.laptop.ports import LOOPBACK, reachable, shown
 from deploy.laptop.redis_server import redis_command
 from deploy.laptop.settings import LaptopSettings
 
@@ -65,6 +67,7 @@ def describe(
             shared,
             API_HOST=LOOPBACK if behind else str(settings.bind_address),
             API_PORT=str(ports["api_port" if behind else "http_port"]),
+            **_mirror(settings, ports, environment),
         ),
     ]
 
@@ -79,6 +82,17 @@ def service_environment(settings: LaptopSettings, *, folder: Path, environment: 
         "OPS_HOST": LOOPBACK,
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _mirror(settings: LaptopSettings, ports: Mapping[str, int], environment: Mapping[str, str]) -> dict[str, str]:
+    own = {
+        # Any MQTT client may read it: where REST asks for a key, somebody has to ask for it.
+        "MIRROR": str(settings.api_public_occupancy).lower(),
+        "MIRROR_URL": f"mqtt://{shown(reachable(settings.bind_address), ports['mqtt_port'])}",
+        # The first start makes this user when all else runs; the API reads its password from DATA_DIR then.
+        "MIRROR_USERNAME": demo_name(Role.SERVICE),
+    }
+    return {name: environment.get(name) or value for name, value in own.items()}
 
 
 def _service(package: str, shared: Mapping[str, str], *, name: str = "", **own: str) -> Description:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from threading import Event
 
-from deploy.laptop.ports import LOOPBACK, shown
+from deploy.laptop.ports import LOOPBACK, reachable, shown
 from deploy.laptop.settings import LaptopSettings
 
 LIMIT_SECONDS = 60.0
@@ -74,19 +74,19 @@ def services(settings: LaptopSettings, ports: Mapping[str, int]) -> list[Part]:
         Part("broker-1", LOOPBACK, ports["broker_1_ops_port"]),
         Part("broker-2", LOOPBACK, ports["broker_2_ops_port"]),
         Part("decoder", LOOPBACK, ports["decoder_ops_port"]),
-        Part("api", _reachable(settings), ports["http_port"]),
+        Part("api", reachable(settings.bind_address), ports["http_port"]),
     ]
 
 
 def door(settings: LaptopSettings, ports: Mapping[str, int]) -> Door:
     """The public MQTT port."""
-    return Door(_reachable(settings), ports["mqtt_port"])
+    return Door(reachable(settings.bind_address), ports["mqtt_port"])
 
 
 def welcome(settings: LaptopSettings, ports: Mapping[str, int]) -> str:
     """The line that says where everything is."""
-    mqtt = shown(_reachable(settings), ports["mqtt_port"])
-    web = f"http://{shown(_reachable(settings), ports['http_port'])}"
+    mqtt = shown(reachable(settings.bind_address), ports["mqtt_port"])
+    web = f"http://{shown(reachable(settings.bind_address), ports['http_port'])}"
     return f"ready: MQTT mqtt://{mqtt} | API {web}/v1/occupancy (docs: {web}/docs) | live map {web}/ | Ctrl-C stops"
 
 
@@ -126,10 +126,3 @@ def announce(
         if not told and elapsed() - started > limit:
             told = True
             say(f"not ready after {limit:.0f} s, still trying: {'; '.join(problems)}")
-
-
-def _reachable(settings: LaptopSettings) -> str:
-    # A server that listens on all addresses of the machine is reached at the loopback one.
-    if settings.bind_address.is_unspecified:
-        return LOOPBACK if settings.bind_address.version == 4 else "::1"  # noqa: PLR2004 - IPv4
-    return str(settings.bind_address)

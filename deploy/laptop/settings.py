@@ -16,6 +16,7 @@ class LaptopSettings(CommonSettings):
         default=IPv4Address("127.0.0.1"), description="Address of the public ports; 0.0.0.0 opens them to the network."
     )
     mqtt_allow_anonymous: bool = Field(default=True, description="Let MQTT clients in without a user.")
+    api_public_occupancy: bool = Field(default=True, description="Occupancy needs no key; false: no mirror either.")
     haproxy_maxconn: int = Field(default=2000, ge=10, le=1_000_000, description="Connections that HAProxy takes.")
     broker_1_port: Port | None = Field(default=None, description="Port of broker-1 behind HAProxy; unset: a free one.")
     broker_2_port: Port | None = Field(default=None, description="Port of broker-2 behind HAProxy; unset: a free one.")

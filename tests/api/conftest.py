@@ -10,11 +10,16 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 
 from api.application import create_app
+from api.campus import FollowedCampus
+from api.keys import Keys, Scope, make_key
 from api.metrics import ApiMetrics
 from api.settings import ApiSettings
 from api.state import State
 from core import streams
+from core.devices import DeviceHasher
 from core.messages import Kind
+from documents import DocumentStore
+from documents import open_store as open_documents
 from geofence import Campus, load_campus
 from tests.conftest import NOON
 from timeseries import OccupancyPoint, OccupancyStore, Width, Window, open_store
@@ -27,7 +32,7 @@ def campus() -> Campus:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> ApiSettings:
-    return ApiSettings(data_dir=tmp_path, history_max_points=1000)
+    return ApiSettings(data_dir=tmp_path, history_max_points=1000, api_rate_limit=0)
 
 
 @pytest.fixture
@@ -37,9 +42,24 @@ async def store(settings: ApiSettings) -> AsyncIterator[OccupancyStore]:
 
 
 @pytest.fixture
-def state(settings: ApiSettings, campus: Campus, redis_client: Redis, store: OccupancyStore) -> State:
+async def documents(settings: ApiSettings) -> AsyncIterator[DocumentStore]:
+    async with open_documents(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def state(
+    settings: ApiSettings, campus: Campus, redis_client: Redis, store: OccupancyStore, documents: DocumentStore
+) -> State:
     return State(
-        settings=settings, campus=campus, redis=redis_client, store=store, metrics=ApiMetrics(), clock=lambda: NOON
+        settings=settings,
+        followed=FollowedCampus(client=redis_client, file=campus),
+        redis=redis_client,
+        store=store,
+        documents=documents,
+        hasher=DeviceHasher(b"k" * 32),
+        metrics=ApiMetrics(),
+        clock=lambda: NOON,
     )
 
 
@@ -61,6 +81,13 @@ def client_of(app: FastAPI) -> httpx.AsyncClient:
 def client_over(state: State) -> httpx.AsyncClient:
     """A client of another API, over other resources."""
     return client_of(create_app(state))
+
+
+async def key_for(redis: Redis, *scopes: str, name: str = "a test") -> dict[str, str]:
+    """The headers of a client with a new key for these scopes."""
+    made = make_key(name, [Scope(scope) for scope in scopes], now=NOON)
+    await Keys(redis, clock=lambda: NOON).add(made.key)
+    return {"Authorization": f"Bearer {made.text}"}
 
 
 async def arrive(redis: Redis, zone: str, kind: Kind, *observed_at: int) -> None:

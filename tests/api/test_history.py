@@ -41,12 +41,13 @@ async def test_history_has_every_window_of_the_range_with_zeros_where_nobody_was
         "zone": "kemmy",
         "kind": "car",
         "window": "1m",
+        "timezone": "UTC",
         "start": "2026-03-01T11:57:00Z",
         "end": "2026-03-01T12:00:00Z",
         "points": [
-            {"start": "2026-03-01T11:57:00Z", "end": "2026-03-01T11:58:00Z", "devices": 0},
-            {"start": "2026-03-01T11:58:00Z", "end": "2026-03-01T11:59:00Z", "devices": 3},
-            {"start": "2026-03-01T11:59:00Z", "end": "2026-03-01T12:00:00Z", "devices": 0},
+            {"start": "2026-03-01T11:57:00Z", "end": "2026-03-01T11:58:00Z", "devices": 0, "suppressed": False},
+            {"start": "2026-03-01T11:58:00Z", "end": "2026-03-01T11:59:00Z", "devices": 3, "suppressed": False},
+            {"start": "2026-03-01T11:59:00Z", "end": "2026-03-01T12:00:00Z", "devices": 0, "suppressed": False},
         ],
         "first": "2026-03-01T11:55:00Z",
         "last": "2026-03-01T12:00:00Z",
@@ -90,9 +91,9 @@ async def test_days_are_those_of_the_campus_23_hours_long_when_clocks_go_forward
     )
 
     assert answer.json()["points"] == [
-        {"start": "2026-03-28T00:00:00Z", "end": "2026-03-29T00:00:00Z", "devices": 0},
-        {"start": "2026-03-29T00:00:00Z", "end": "2026-03-29T23:00:00Z", "devices": 5},
-        {"start": "2026-03-29T23:00:00Z", "end": "2026-03-30T23:00:00Z", "devices": 0},
+        {"start": "2026-03-28T00:00:00Z", "end": "2026-03-29T00:00:00Z", "devices": 0, "suppressed": False},
+        {"start": "2026-03-29T00:00:00Z", "end": "2026-03-29T23:00:00Z", "devices": 5, "suppressed": False},
+        {"start": "2026-03-29T23:00:00Z", "end": "2026-03-30T23:00:00Z", "devices": 0, "suppressed": False},
     ]
 
 

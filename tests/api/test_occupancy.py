@@ -6,9 +6,14 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
+from api.campus import FollowedCampus
+from api.lag import CACHE_MS, DecoderLag
 from api.occupancy import Occupancy, occupancy
+from api.routes.occupancy import FRESH_MS
 from api.settings import ApiSettings
 from api.state import State
+from api.watch import look
+from core import streams
 from core.messages import Kind
 from core.presence import Presence
 from core.redis import MAX_CONNECTIONS, open_redis
@@ -43,9 +48,11 @@ async def test_the_occupancy_of_a_zone_counts_cars_and_phones_apart(
         "total": 3,
         "capacity": None,
         "percentage": None,
+        "suppressed": False,
         "observed_at": "2026-03-01T11:59:57.500Z",
         "last_updated": "2026-03-01T12:00:00Z",
         "ttl": 1,
+        "lag_seconds": 0,
     }
 
 
@@ -147,3 +154,107 @@ async def silent_redis() -> AsyncIterator[Redis]:
     server = await asyncio.start_server(swallow, "127.0.0.1", 0)
     async with server, Redis(port=server.sockets[0].getsockname()[1]) as client:
         yield client
+
+
+async def test_zones_of_some_categories_can_be_asked_for(client: httpx.AsyncClient) -> None:
+    async def categories(query: str) -> set[str | None]:
+        zones = (await client.get(f"/v1/occupancy{query}")).json()["zones"]
+        return {zone["category"] for zone in zones}
+
+    assert await categories("?category=car_park") == {"car_park"}
+    assert await categories("?category=car_park&category=building") == {"car_park", "building"}
+    assert await categories("?category=unheard-of") == set()
+
+
+async def test_sorted_by_count_the_fullest_come_first_and_equals_as_they_were(
+    client: httpx.AsyncClient, redis_client: Redis
+) -> None:
+    await arrive(redis_client, "kemmy", Kind.MOBILE, NOON, NOON - 1)
+    await arrive(redis_client, "schuman", Kind.CAR, NOON)
+
+    sorted_ids = [zone["zone"] for zone in (await client.get("/v1/occupancy?sort=count")).json()["zones"]]
+
+    given = [zone["zone"] for zone in (await client.get("/v1/occupancy?sort=zones")).json()["zones"]]
+    assert sorted_ids[:2] == ["kemmy", "schuman"]
+    assert sorted_ids[2:] == [zone for zone in given if zone not in {"kemmy", "schuman"}]
+
+
+@pytest.mark.parametrize(
+    "query", ["sort=name", "sort=", "order=count", f"category={'x' * 65}", "&".join(["category=a"] * 51)]
+)
+async def test_a_query_about_occupancy_that_cannot_be_used_is_a_problem(client: httpx.AsyncClient, query: str) -> None:
+    assert_problem(await client.get(f"/v1/occupancy?{query}"), 422)
+
+
+async def test_the_lag_is_the_age_of_the_oldest_message_that_is_not_counted(
+    client: httpx.AsyncClient, redis_client: Redis
+) -> None:
+    seconds, _ = await redis_client.time()
+    for age in (90, 30):
+        await redis_client.xadd(streams.raw(0), {"n": 1}, id=f"{(seconds - age) * 1000}-0")
+    # The archive is another matter: the counts do not wait for it.
+    await redis_client.xadd(streams.positions(0), {"n": 1}, id=f"{(seconds - 500) * 1000}-0")
+
+    body = (await client.get("/v1/occupancy")).json()
+
+    assert 90 <= body["lag_seconds"] <= 95
+    assert {zone["lag_seconds"] for zone in body["zones"]} == {body["lag_seconds"]}
+
+
+async def test_the_streams_are_looked_at_once_a_second_for_however_many_answers(redis_client: Redis) -> None:
+    now = NOON
+    lag = DecoderLag(redis_client, partitions=1, clock=lambda: now)
+    assert await asyncio.gather(*[lag.seconds() for _ in range(5)]) == [0] * 5
+    seconds, _ = await redis_client.time()
+    await redis_client.xadd(streams.raw(0), {"n": 1}, id=f"{(seconds - 90) * 1000}-0")
+
+    assert await lag.seconds() == 0
+    now += CACHE_MS
+    assert await lag.seconds() >= 90
+
+
+async def test_a_fresh_look_of_the_feed_answers_without_redis(state: State) -> None:
+    await look(state)
+    async with (
+        open_redis(ApiSettings(redis_url=f"redis://127.0.0.1:{free_port()}")) as away,
+        client_over(dataclasses.replace(state, redis=away)) as client,
+    ):
+        for path in ("/v1/occupancy", "/v1/zones/kemmy/occupancy"):
+            answer = await client.get(path)
+            assert answer.status_code == 200
+            assert answer.headers["cache-control"] == "public, max-age=1"
+            assert answer.headers["content-type"] == "application/json"
+            again = await client.get(path, headers={"If-None-Match": f'"x", {answer.headers["etag"]}'})
+            assert (again.status_code, again.content) == (304, b"")
+            assert again.headers["etag"] == answer.headers["etag"]
+            head = await client.head(path)
+            assert head.headers["content-length"] == str(len(answer.content))
+            assert head.content == b""
+        assert_problem(await client.get("/v1/zones/atlantis/occupancy"), 404)
+        # What is asked in another way is read for itself.
+        assert_problem(await client.get("/v1/occupancy?sort=count"), 503)
+
+
+async def test_an_answer_of_the_feed_is_the_one_that_would_be_given_without_it(
+    state: State, redis_client: Redis, client: httpx.AsyncClient
+) -> None:
+    await arrive(redis_client, "kemmy", Kind.MOBILE, NOON)
+    before = {path: await client.get(path) for path in ("/v1/occupancy", "/v1/zones/kemmy/occupancy")}
+    await look(state)
+    for path, own in before.items():
+        fed = await client.get(path)
+        assert fed.content == own.content
+        assert {**fed.headers} == {**own.headers}
+
+
+async def test_an_old_look_and_one_of_another_campus_are_not_used(state: State, redis_client: Redis) -> None:
+    await look(state)
+    await arrive(redis_client, "kemmy", Kind.MOBILE, NOON)
+    later = dataclasses.replace(state, clock=lambda: NOON + FRESH_MS)
+    kemmy = state.campus.by_id["kemmy"]
+    smaller = dataclasses.replace(state.campus, zones=(kemmy,))
+    other = dataclasses.replace(state, followed=FollowedCampus(client=redis_client, file=smaller))
+    async with client_over(later) as client:
+        assert (await client.get("/v1/zones/kemmy/occupancy")).json()["mobile"] == 1
+    async with client_over(other) as client:
+        assert [zone["zone"] for zone in (await client.get("/v1/occupancy")).json()["zones"]] == ["campus", "kemmy"]

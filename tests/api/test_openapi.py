@@ -6,10 +6,11 @@ import pytest
 from fastapi import FastAPI
 from pydantic import TypeAdapter
 
-from api.history import History
+from api.history import History, HistoryOfSeveral
 from api.occupancy import OccupancyOfAll
 from api.problems import ProblemDetails
 from api.routes.zones import ZoneCollection, ZoneFeature
+from api.summary import Summary
 
 
 @pytest.fixture
@@ -41,9 +42,16 @@ async def test_the_document_lists_every_resource(client: httpx.AsyncClient) -> N
     assert set(answer.json()["paths"]) == {
         "/v1/zones",
         "/v1/zones/{zone}",
+        "/v1/zones/{zone}/versions",
+        "/v1/events",
         "/v1/occupancy",
         "/v1/zones/{zone}/occupancy",
         "/v1/zones/{zone}/occupancy/history",
+        "/v1/zones/{zone}/occupancy/summary",
+        "/v1/occupancy/history",
+        "/v1/positions",
+        "/v1/positions/search",
+        "/v1/devices/{device_id}/positions",
         "/healthz",
         "/readyz",
         "/metrics",
@@ -105,6 +113,8 @@ def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
         ("/v1/zones/kemmy", ZoneFeature),
         ("/v1/occupancy", OccupancyOfAll),
         ("/v1/zones/kemmy/occupancy/history?kind=car", History),
+        ("/v1/occupancy/history?kind=car&zone=kemmy", HistoryOfSeveral),
+        ("/v1/zones/kemmy/occupancy/summary?kind=car", Summary),
         ("/v1/zones/atlantis", ProblemDetails),
         ("/v1/zones/kemmy/occupancy/history?kind=bus", ProblemDetails),
     ],

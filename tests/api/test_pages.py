@@ -1,10 +1,25 @@
+import gzip
+import json
 import re
+from pathlib import Path
 
 import httpx
+import pytest
+from fastapi import FastAPI
 
-from api.pages import STATIC
+from api.pages import STATIC, TYPES, MapOptions, pages
+from tests.api.conftest import client_of
 
-FIRST_VIEW = ("index.html", "map.css", "map.js", "chart.js", "dom.js", "projection.js", "read.js", "icon.svg")
+VENDOR = STATIC / "vendor"
+SERVED = sorted(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*") if path.suffix in TYPES)
+OURS = [STATIC / name for name in SERVED if not name.startswith("vendor/")]
+
+
+def client_with(options: MapOptions) -> httpx.AsyncClient:
+    """A client of the pages alone, as these options make them."""
+    app = FastAPI()
+    app.include_router(pages(options))
+    return client_of(app)
 
 
 async def test_the_live_map_is_a_page_that_loads_only_what_is_served_here(client: httpx.AsyncClient) -> None:
@@ -14,33 +29,107 @@ async def test_the_live_map_is_a_page_that_loads_only_what_is_served_here(client
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'self'" in page.headers["content-security-policy"]
     loaded = re.findall(r'(?:src|href)="(static/[^"]+)"', page.text)
-    assert "static/map.js" in loaded
+    assert "static/main.js" in loaded
     for path in loaded:
         assert (await client.get(f"/{path}")).status_code == 200
-    script = (await client.get("/static/map.js")).text
-    for path in re.findall(r'from "\./([^"]+)"', script):
-        assert (await client.get(f"/static/{path}")).headers["content-type"] == "text/javascript; charset=utf-8"
 
 
-def test_no_page_names_another_site() -> None:
+async def test_every_script_that_a_script_imports_is_loaded_with_the_page(client: httpx.AsyncClient) -> None:
+    # Else the browser learns of it only from the script, and asks for one after the other.
+    page = (await client.get("/")).text
+    for file in OURS:
+        if file.suffix != ".js" or file.name == "docs.js":
+            continue
+        for path in re.findall(r'^import .*?"\./([^"]+)";$', file.read_text(), flags=re.MULTILINE):
+            assert f'<link rel="modulepreload" href="static/{path}">' in page, file
+            assert (await client.get(f"/static/{path}")).headers["content-type"] == "text/javascript; charset=utf-8"
+
+
+@pytest.mark.parametrize("file", OURS, ids=lambda file: file.name)
+def test_no_page_names_another_site(file: Path) -> None:
     # A namespace is a name, not an address that is loaded.
-    for file in STATIC.iterdir():
-        text = file.read_text().replace("http://www.w3.org/2000/svg", "")
-        assert "//" not in re.sub(r"^\s*// .*$", "", text.replace("; // ", "\n// "), flags=re.MULTILINE), file
+    text = file.read_text().replace("http://www.w3.org/2000/svg", "")
+    assert "//" not in re.sub(r"^\s*// .*$", "", text.replace("; // ", "\n// "), flags=re.MULTILINE)
 
 
 def test_no_script_makes_html_of_text() -> None:
     # Names of zones are input.
-    for file in STATIC.glob("*.js"):
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", file.read_text())
+    for file in OURS:
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", file.read_text()), file
+
+
+async def test_what_others_made_is_served_with_its_licence_in_the_version_that_is_locked(
+    client: httpx.AsyncClient,
+) -> None:
+    lock = json.loads((VENDOR / "package-lock.json").read_text())
+    version = lock["packages"]["node_modules/leaflet"]["version"]
+
+    script = (await client.get("/static/vendor/leaflet/leaflet.js")).text
+    assert script.startswith(f"/* @preserve\n * Leaflet {version},")
+    licence = await client.get("/static/vendor/leaflet/LICENSE.txt")
+    assert licence.headers["content-type"] == "text/plain; charset=utf-8"
+    assert "BSD 2-Clause License" in licence.text
+    # What npm needs is not for readers of the page.
+    assert (await client.get("/static/vendor/package.json")).status_code == 404
+    assert "://" not in (VENDOR / "package-lock.json").read_text()
 
 
 def test_the_first_view_is_small() -> None:
-    assert sum((STATIC / name).stat().st_size for name in FIRST_VIEW) < 30_000
+    # What it is in a browser, with the answers of the API, is measured in tests/browser.
+    sizes = [len(gzip.compress((STATIC / name).read_bytes())) for name in SERVED if not name.startswith("docs.")]
+    assert sum(sizes) < 100_000
+
+
+async def test_a_file_is_compressed_for_whoever_reads_that(client: httpx.AsyncClient) -> None:
+    path = "/static/vendor/leaflet/leaflet.js"
+    plain = await client.get(path, headers={"Accept-Encoding": "identity"})
+    packed = await client.get(path, headers={"Accept-Encoding": "br, gzip;q=0.5"})
+
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 3
+    assert packed.content == plain.content
+    assert plain.headers["vary"] == packed.headers["vary"] == "Accept-Encoding"
+    # Another content has another tag (RFC 9110 section 8.8.3).
+    assert plain.headers["etag"] != packed.headers["etag"]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [
+        ("", False),
+        ("br", False),
+        ("gzip", True),
+        ("GZIP", True),
+        ("*", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000, br", False),
+        ("gzip;q=0.001", True),
+        ("xgzip", False),
+        (",;,q=0", False),
+    ],
+)
+async def test_accept_encoding_is_understood(client: httpx.AsyncClient, accepted: str, *, packed: bool) -> None:
+    answer = await client.get("/", headers={"Accept-Encoding": accepted})
+    assert ("content-encoding" in answer.headers) is packed
+
+
+async def test_pictures_may_come_from_the_tile_server_and_nothing_else_from_anywhere(client: httpx.AsyncClient) -> None:
+    policy = (await client.get("/")).headers["content-security-policy"]
+    assert "img-src 'self' data:;" in policy
+    options = MapOptions(tile_url="https://{s}.tile.example:8443/{z}/{x}/{y}.png", tile_attribution='"><script>')
+    async with client_with(options) as other:
+        page = await other.get("/")
+
+    told = page.headers["content-security-policy"]
+    assert told == policy.replace("img-src 'self' data:", "img-src 'self' data: https://*.tile.example:8443")
+    assert '<meta name="tile-url" content="https://{s}.tile.example:8443/{z}/{x}/{y}.png">' in page.text
+    assert "&quot;&gt;&lt;script&gt;" in page.text
+    assert '<meta name="min-count" content="0">' in page.text
 
 
 async def test_pages_are_kept_and_asked_for_again(client: httpx.AsyncClient) -> None:
-    for path in ("/", "/docs", *(f"/static/{file.name}" for file in STATIC.iterdir())):
+    for path in ("/", "/docs", *(f"/static/{name}" for name in SERVED)):
         first = await client.get(path)
         again = await client.get(path, headers={"If-None-Match": first.headers["etag"]})
 
@@ -50,7 +139,20 @@ async def test_pages_are_kept_and_asked_for_again(client: httpx.AsyncClient) -> 
 
 
 async def test_no_name_leads_out_of_the_folder_of_files(client: httpx.AsyncClient) -> None:
-    for name in ("../pages.py", "..%2Fpages.py", "%2e%2e/pages.py", "%2Fetc%2Fpasswd", "map.js%00", ".", ""):
+    for name in (
+        "../pages.py",
+        "..%2Fpages.py",
+        "%2e%2e/pages.py",
+        "%2Fetc%2Fpasswd",
+        "main.js%00",
+        "vendor",
+        "vendor/",
+        "vendor/../../pages.py",
+        "vendor/package.json",
+        ".npmrc",
+        ".",
+        "",
+    ):
         assert (await client.get(f"/static/{name}")).status_code == 404
 
 

@@ -53,7 +53,7 @@ async def test_an_unexpected_error_is_a_500_without_internals_and_is_logged(
 
     assert_problem(answer, 500)
     assert "123" not in answer.text
-    log.exception.assert_called_once_with("a request failed", method="GET", path="/defect")
+    log.exception.assert_called_once_with("a request failed", method="GET", route="/defect")
 
 
 async def test_unavailable_passes_on_the_wait_that_the_dependency_asked_for(
@@ -75,5 +75,5 @@ async def test_an_error_is_never_kept_by_a_cache(client: httpx.AsyncClient) -> N
 
 
 async def test_no_answer_is_guessed_to_be_of_another_type(client: httpx.AsyncClient) -> None:
-    for path in ("/v1/zones", "/v1/occupancy", "/v1/zones/atlantis", "/", "/docs", "/static/map.js"):
+    for path in ("/v1/zones", "/v1/occupancy", "/v1/zones/atlantis", "/", "/docs", "/static/main.js"):
         assert (await client.get(path)).headers["x-content-type-options"] == "nosniff"

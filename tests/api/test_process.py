@@ -12,8 +12,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from redis.asyncio import Redis
 
+from api.keys import Keys
+from core.clock import system_clock
 from core.runtime import GRACE_SECONDS
+from tests.api.conftest import key_for
 from tests.conftest import WAIT_SECONDS, eventually, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +92,47 @@ async def test_it_serves_what_is_in_redis_over_http(redis_server: str, tmp_path:
         head = await client.head("/v1/zones")
         assert (head.status_code, head.content) == (200, b"")
         assert int(head.headers["content-length"]) > 5000
+
+
+async def test_two_processes_have_the_same_zones_and_keys_within_two_seconds(
+    redis_server: str, redis_client: Redis, tmp_path: Path
+) -> None:
+    ports = free_port(), free_port()
+    environment = {"DATA_DIR": str(tmp_path), "REDIS_URL": redis_server}
+    admin = await key_for(redis_client, "admin")
+    async with (
+        running(ports[0], **environment),
+        running(ports[1], **environment),
+        client_of(ports[0]) as one,
+        client_of(ports[1]) as two,
+    ):
+        await until(one, "/readyz", 200)
+        await until(two, "/readyz", 200)
+        read = await one.get("/v1/zones/kemmy")
+        changed = await one.patch(
+            "/v1/zones/kemmy",
+            json={"properties": {"capacity": 321}},
+            headers={**admin, "If-Match": read.headers["etag"]},
+        )
+        assert changed.status_code == 200
+
+        async def capacity() -> bool:
+            return bool((await two.get("/v1/zones/kemmy/occupancy")).json()["capacity"] == 321)
+
+        await eventually(capacity, limit=2)
+        # Who has read the old one cannot overwrite the new one, wherever he asks.
+        late = {**admin, "If-Match": read.headers["etag"]}
+        assert (await two.delete("/v1/zones/kemmy", headers=late)).status_code == 412
+        assert (await two.get("/v1/zones/kemmy/versions", headers=admin)).status_code == 200
+
+        [(key, _)] = await Keys(redis_client, clock=system_clock).all()
+        await Keys(redis_client, clock=system_clock).remove(key.id)
+
+        async def refused() -> bool:
+            answers = [await client.get("/v1/zones/kemmy/versions", headers=admin) for client in (one, two)]
+            return [answer.status_code for answer in answers] == [401, 401]
+
+        await eventually(refused, limit=2)
 
 
 async def test_sigterm_ends_it_in_time_although_an_answer_is_stuck(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from api.campus import FollowedCampus
 from api.state import State
 from geofence import load_campus
 from tests.api.conftest import assert_problem, client_over
@@ -76,7 +77,9 @@ async def test_another_campus_has_another_etag(state: State, client: httpx.Async
         "properties": {"role": "boundary", "population": 10**30},
     }
     file.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
-    async with client_over(dataclasses.replace(state, campus=load_campus(file))) as of_other:
+    async with client_over(
+        dataclasses.replace(state, followed=FollowedCampus(client=state.redis, file=load_campus(file)))
+    ) as of_other:
         answer = await of_other.get("/v1/zones")
 
     assert answer.json()["features"][0]["properties"]["population"] == 10**30

@@ -111,6 +111,18 @@ def test_what_the_user_has_set_reaches_the_services() -> None:
     assert all(process.environment["CAMPUS_FILE"] == "my.geojson" for process in described().values())
 
 
+def test_the_api_mirrors_as_the_demo_service_through_the_public_port() -> None:
+    assert described(bind_address=EVERYWHERE)["api"].environment.items() >= {
+        ("MIRROR", "true"),
+        ("MIRROR_URL", "mqtt://127.0.0.1:1883"),
+        ("MIRROR_USERNAME", "demo-service"),
+    }
+
+
+def test_what_needs_a_key_over_http_is_not_mirrored_unless_it_is_asked_for() -> None:
+    assert described(api_public_occupancy=False)["api"].environment["MIRROR"] == "false"
+
+
 def test_a_redis_that_runs_already_is_not_started() -> None:
     assert "redis" not in described(redis_server=None)
 

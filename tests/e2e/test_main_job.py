@@ -17,6 +17,7 @@ import httpx
 import paho.mqtt.client as mqtt
 import pytest
 import shapely
+from paho.mqtt import subscribe
 from paho.mqtt.enums import CallbackAPIVersion
 
 from core.clock import format_rfc3339, parse_rfc3339, system_clock
@@ -306,6 +307,21 @@ def test_the_live_map_is_served(system: System) -> None:
     answer = system.get("/")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_the_first_start_mirrors_as_the_demo_service_and_the_front_passes_events_on(
+    system: System, publisher: Publisher
+) -> None:
+    # Whenever it is published: it is retained.
+    retained = subscribe.simple("v1/zones/campus", hostname="127.0.0.1", port=system.mqtt_port, qos=1)  # type: ignore[no-untyped-call]
+    assert retained.payload == system.get("/v1/zones/campus").content
+
+    with httpx.stream("GET", f"{system.url}/v1/events", timeout=10) as stream:
+        lines = stream.iter_lines()
+        assert next(line for line in lines if line.startswith("event: ")) == "event: snapshot"
+        publisher.publish(encoded(fix("an-event", timestamp=format_rfc3339(system_clock()))))
+        bodies = (json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: "))
+        assert any(body.get("zone") == "campus" and body["mobile"] for body in bodies)
 
 
 def test_ctrl_c_stops_cleanly_and_a_second_start_has_the_data(tmp_path: Path) -> None:

@@ -68,6 +68,8 @@ class OneNode:
     """The URL of its /readyz and /metrics."""
     pid: int
     log: Path
+    redis: str
+    """The URL of its Redis."""
 
 
 @contextmanager
@@ -89,7 +91,7 @@ def one_node(folder: Path, **settings: str) -> Iterator[OneNode]:
         }
         process = stack.enter_context(_node(named | settings, log))
         yield OneNode(
-            ("127.0.0.1", port), ("127.0.0.1", websocket_port), f"http://127.0.0.1:{ops_port}", process.pid, log
+            ("127.0.0.1", port), ("127.0.0.1", websocket_port), f"http://127.0.0.1:{ops_port}", process.pid, log, url
         )
 
 

@@ -1,0 +1,230 @@
+"""Forgetting a device: its documents, where it is now, and what of it nobody has decoded or could decode.
+
+What stays, and why:
+
+- Counts. Windows and presence are counted from sets of hashes: the series have no devices in them, and the sets
+  (`window:...`) live for 48 hours beyond their window. To take a hash out of a set would change a count that was right,
+  so it stays there until the set is gone. A later backfill of a window counts without the device.
+- A stream cannot be rewritten while others read it. So what is in `raw` and in `positions` is waited for, until it has
+  become documents, and then erased; where it does not go on, the answer says so, and the erasure is to be repeated.
+- CouchDB keeps the id of a deleted document, hash and time, until the database of its month is dropped; Redis's
+  append-only file holds what was deleted until it is rewritten (FORGET_AFTER); queues of MQTT subscribers who asked for
+  raw positions keep them until they are delivered or too old (QUEUE_MAX_AGE). Exports and backups are out of reach.
+"""
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
+
+import msgspec
+from pydantic import Field
+
+from core import streams
+from core.errors import Unavailable
+from core.messages import Kind, Role, ingest_kind
+from core.presence import zones_of_newest
+from core.redis import Redis, redis_errors
+from documents import DocumentStore
+
+PASS_SECONDS = 5.0
+"""How long is waited for what was on its way when the erasure began."""
+PASS_LOOK_SECONDS = 0.05
+ERASE_SECONDS = 20.0
+"""How long documents are deleted for one request; what is left then takes another one."""
+ERASE_DOCUMENTS = 500
+LETTERS = 50
+"""Dead letters to a round trip: with payloads of the largest size they are 4 MB."""
+_DEVICES = {Role.CAR.value.encode(): Kind.CAR, Role.MOBILE.value.encode(): Kind.MOBILE}
+_ENTRY_ID = re.compile(r"(\d+)-(\d+)", re.ASCII)
+
+# What somebody has replayed or dropped meanwhile is not counted twice. KEYS: dead, totals. ARGV: total's name, ids.
+_DROP = """
+local gone = redis.call('XDEL', KEYS[1], unpack(ARGV, 2))
+redis.call('HINCRBY', KEYS[2], ARGV[1], gone)
+return gone
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device to be forgotten."""
+
+    kind: Kind
+    id: str
+    """As it calls itself. It is never logged, and part of no answer."""
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What was forgotten of a device; all of it is gone. To ask again changes nothing, and finds nothing."""
+
+    documents: Annotated[int, Field(description="Positions deleted from the document store.", examples=[1284])]
+    present: Annotated[int, Field(description="Zones in which it was present until now.", examples=[2])]
+    dead_letters: Annotated[
+        int, Field(description="Messages of it that could not be used, and were kept until now.", examples=[0])
+    ]
+
+
+class Unfinished(Unavailable):
+    """Not all of it could be reached in time; what was, is gone. To be repeated."""
+
+
+async def erase(
+    client: Redis,
+    store: DocumentStore,
+    devices: Sequence[Device],
+    *,
+    zones: Sequence[str],
+    partitions: int,
+) -> Erased:
+    """Forget devices; `zones` are the ids of all zones there are. It may be repeated, and done by several at once.
+
+    Raises Unavailable where a store is away, and Unfinished where something is left: all that could be reached is gone
+    then, and the erasure is to be repeated. A device that goes on sending is a new one from then on.
+    """
+    try:
+        await _passed(client, partitions)
+        left = None
+    except Unfinished as error:
+        left = error
+    present = sum([await _leave(client, device, zones) for device in devices])
+    letters = await _drop_letters(client, devices)
+    documents = sum([await _erase_documents(store, device.hash) for device in devices])
+    if left:
+        raise left
+    return Erased(documents=documents, present=present, dead_letters=letters)
+
+
+async def _passed(client: Redis, partitions: int) -> None:
+    """Wait until all that is in `raw` now is decoded, and all that is in `positions` then is stored."""
+    try:
+        async with asyncio.timeout(PASS_SECONDS):
+            for stream, group in ((streams.raw, streams.OBSERVE_GROUP), (streams.positions, streams.ARCHIVE_GROUP)):
+                for partition in range(partitions):
+                    await _until_passed(client, stream(partition), group)
+    except TimeoutError:
+        raise Unfinished("messages that came before wait to be decoded or stored", retry_after=PASS_SECONDS) from None
+
+
+async def _until_passed(client: Redis, stream: str, group: str) -> None:
+    with redis_errors():
+        newest = cast("list[Any]", await client.xrevrange(stream, count=1))
+    while newest and not await _has_passed(client, stream, group, newest[0][0]):  # noqa: ASYNC110 - decoders set no event
+        await asyncio.sleep(PASS_LOOK_SECONDS)
+
+
+async def _has_passed(client: Redis, stream: str, group: str, newest: bytes) -> bool:
+    """Whether a group has acknowledged an entry, and all before it."""
+    with redis_errors():
+        if not await client.xrange(stream, "-", newest, count=1):
+            return True  # cut off: that is done behind the groups
+        known = {told["name"]: told for told in cast("list[Any]", await client.xinfo_groups(stream))}
+        told = known.get(group.encode())
+        if told is None or _order(told["last-delivered-id"]) < _order(newest):
+            return False
+        pending = cast("Mapping[str, Any]", await client.xpending(stream, group))
+    return not pending["pending"] or _order(pending["min"]) > _order(newest)
+
+
+def _order(entry_id: bytes) -> tuple[int, int]:
+    found = _ENTRY_ID.fullmatch(entry_id.decode())
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+async def _leave(client: Redis, device: Device, zones: Sequence[str]) -> int:
+    """Forget where a device is; in how many zones it was."""
+    key = streams.device(device.hash)
+    with redis_errors():
+        newest = cast("bytes | None", await client.get(key))
+        # Its own zones, too: of a campus that this process does not know yet.
+        own: list[str] = []
+        with suppress(msgspec.DecodeError):  # of another version of the decoder: it lives for as long as presence does
+            own = zones_of_newest(newest) if newest else []
+        async with client.pipeline(transaction=True) as pipeline:
+            for zone in dict.fromkeys((*zones, *own)):
+                pipeline.zrem(streams.presence(zone, device.kind), device.hash)
+            pipeline.delete(key)
+            *left, _ = await pipeline.execute()
+    return sum(left)
+
+
+async def _erase_documents(store: DocumentStore, device: str) -> int:
+    erased = 0
+    loop = asyncio.get_running_loop()
+    until = loop.time() + ERASE_SECONDS
+    while gone := await store.erase(device, limit=ERASE_DOCUMENTS):
+        erased += gone
+        if gone < ERASE_DOCUMENTS:
+            break
+        if loop.time() > until:
+            raise Unfinished(f"{erased} documents are deleted, and there are more", retry_after=1)
+    return erased
+
+
+async def _drop_letters(client: Redis, devices: Sequence[Device]) -> int:
+    dropped = 0
+    drop = client.register_script(_DROP)
+    async for page in _letters(client):
+        ids = [entry_id for entry_id, fields in page if any(_is_of(fields, device) for device in devices)]
+        if ids:
+            with redis_errors():
+                dropped += await drop(keys=[streams.DEAD, streams.TOTALS], args=[streams.DROPPED, *ids])
+    return dropped
+
+
+async def _letters(client: Redis) -> AsyncIterator[list[tuple[bytes, dict[bytes, bytes]]]]:
+    first = "-"
+    while True:
+        with redis_errors():
+            page = cast("list[Any]", await client.xrange(streams.DEAD, first, "+", count=LETTERS))
+        if not page:
+            return
+        yield page
+        first = f"({page[-1][0].decode()}"
+
+
+def _is_of(letter: Mapping[bytes, bytes], device: Device) -> bool:
+    """Whether a dead letter holds something of a device: rather one too many, for none of them can be used."""
+    # The key of a document that the store refused.
+    if device.hash.encode() in letter.get(b"detail", b""):
+        return True
+    topic = letter.get(b"topic", b"").decode(errors="replace")
+    if ingest_kind(topic) not in {device.kind, None}:
+        return False
+    if device.id in topic.split("/")[1:]:
+        return True
+    own = _DEVICES.get(letter.get(b"role", b""))
+    if own is device.kind and letter.get(b"user", b"").decode(errors="replace") == device.id:
+        return True
+    return _names(letter.get(b"payload", b""), device.id)
+
+
+def _names(payload: bytes, device: str) -> bool:
+    """Whether a payload names a device, as far as that can be seen of what could not be decoded."""
+    texts = [payload]
+    with suppress(binascii.Error, ValueError):
+        # Also of base64 that was cut off.
+        texts.append(base64.b64decode(payload[: len(payload) // 4 * 4]))
+    return any(_mentions(text, device) for text in texts)
+
+
+def _mentions(text: bytes, device: str) -> bool:
+    try:
+        rest = [msgspec.json.decode(text)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # Not JSON: the id anywhere, unless it is a part of a longer word.
+        word = re.escape(device.encode(errors="surrogatepass"))
+        return re.search(rb"(?<![\w.-])" + word + rb"(?![\w.-])", text) is not None
+    while rest:
+        each = rest.pop()
+        if each == device:
+            return True
+        if isinstance(each, list | dict):
+            rest += each.values() if isinstance(each, dict) else each
+    return False

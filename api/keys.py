@@ -1,0 +1,222 @@
+"""API keys: who may do what is not for everybody. Kept in Redis, hashed; written by `python -m api keys`."""
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, cast
+
+import msgspec
+import structlog
+
+from core import streams
+from core.clock import Clock
+from core.redis import Redis, redis_errors
+
+__all__ = ["MAX_NAME", "Key", "Keys", "NewKey", "Scope", "make_key", "name_problem"]
+
+MAX_NAME = 128
+"""Characters of a key's name."""
+SECRET_BYTES = 32
+"""256 random bits."""
+CACHE_MS = 1_000
+"""How long what Redis said about a key is believed: so long may a removed key live on."""
+USED_EVERY_MS = 60_000
+"""How often, at the most, one process writes down that a key is in use."""
+_REMEMBERED = 1024
+"""Keys in the cache; the one that was read longest ago goes first."""
+_FORM = re.compile(r"ck_([0-9a-f]{16})_([A-Za-z0-9_-]{43})", re.ASCII)
+
+# KEYS: the keys, when they were used. ARGV: a key's id, the time in ms. A key that was removed leaves nothing.
+_USED = """
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then
+    redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+end
+"""
+_NOBODYS = "0" * 64
+_log = structlog.stdlib.get_logger("keys")
+
+
+class Scope(StrEnum):
+    """What a key may be for. Every key may read occupancy."""
+
+    OCCUPANCY_READ = "occupancy:read"
+    POSITIONS_READ = "positions:read"
+    POSITIONS_WRITE = "positions:write"
+    ADMIN = "admin"  # all of it, and changes of zones and erasure beside
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A key as it is stored: all but the key itself."""
+
+    id: str
+    """The part of the key that is no secret: 16 hexadecimal digits."""
+    name: str
+    """Whose it is, for people."""
+    scopes: tuple[Scope, ...]
+    hash: str
+    """SHA-256 of the key, hexadecimal."""
+    created_at: int
+    """Milliseconds since the epoch."""
+
+    def allows(self, scope: Scope) -> bool:
+        """Whether a request with this key may do what needs the scope."""
+        return scope in self.scopes or Scope.ADMIN in self.scopes or scope is Scope.OCCUPANCY_READ
+
+    def __repr__(self) -> str:
+        return f"Key(id={self.id!r}, name={self.name!r}, scopes={[str(scope) for scope in self.scopes]})"
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key that was made just now."""
+
+    key: Key
+    text: str
+    """What a client sends. It is kept nowhere: show it, once."""
+
+    def __repr__(self) -> str:
+        return f"NewKey({self.key!r})"
+
+
+def name_problem(name: str) -> str | None:
+    """What is wrong with the name of a key; None if nothing is."""
+    if not 1 <= len(name) <= MAX_NAME:
+        return f"a name has 1 to {MAX_NAME} characters"
+    # Neither controls, nor lone surrogates, nor marks that change the direction of what is printed.
+    if not name.isprintable() or name != name.strip():
+        return "a name has printable characters alone, and no space at its ends"
+    return None
+
+
+def make_key(name: str, scopes: Iterable[Scope], *, now: int) -> NewKey:
+    """A new random key; `now` in milliseconds since the epoch. Raises ValueError for a bad name and for no scope."""
+    wanted = tuple(sorted(set(scopes)))
+    if problem := name_problem(name):
+        raise ValueError(problem)
+    if not wanted:
+        raise ValueError("a key needs a scope")
+    key_id = secrets.token_hex(8)
+    secret = base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).rstrip(b"=").decode()
+    text = f"ck_{key_id}_{secret}"
+    return NewKey(Key(id=key_id, name=name, scopes=wanted, hash=_hash(text), created_at=now), text)
+
+
+def _hash(text: str) -> str:
+    # A fast hash, without salt, is enough here: 256 random bits cannot be guessed, however fast one may try, and no two
+    # keys are the same. A slow one, as for passwords, would let anybody keep this process busy with wrong keys.
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Keys:
+    """The keys in Redis, as one process sees them.
+
+    All methods that ask Redis raise Unavailable where it does not answer.
+    """
+
+    def __init__(self, client: Redis, *, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._read: OrderedDict[str, tuple[int, Key]] = OrderedDict()
+        self._used: OrderedDict[str, int] = OrderedDict()
+
+    async def verify(self, text: str) -> Key | None:
+        """The key that a client sent; None if it is none, or not any more."""
+        if (known := self.recent(text)) is not None:
+            await self._note_use(known.id)
+            return known
+        form = _FORM.fullmatch(text)
+        if form is None:
+            return None
+        key_id = form[1]
+        asked_at = self._clock()
+        with redis_errors():
+            value = await cast("Any", self._client.hget(streams.API_KEYS, key_id))
+        key = _decoded(key_id, value)
+        if not _same(text, key) or key is None:
+            # Not remembered: whoever tries keys must not push out those that are right.
+            return None
+        self._read[key_id] = (asked_at, key)
+        self._read.move_to_end(key_id)
+        while len(self._read) > _REMEMBERED:
+            self._read.popitem(last=False)
+        await self._note_use(key_id)
+        return key
+
+    def recent(self, text: str) -> Key | None:
+        """The key, if Redis has confirmed it within the last second; does not ask it."""
+        form = _FORM.fullmatch(text)
+        read = self._read.get(form[1]) if form else None
+        if read is None:
+            return None
+        read_at, key = read
+        # A clock that was put back must not make a key live longer.
+        if not 0 <= self._clock() - read_at < CACHE_MS:
+            return None
+        return key if _same(text, key) else None
+
+    async def all(self) -> list[tuple[Key, int | None]]:
+        """All keys, by name, with the time of their last use: milliseconds since the epoch, to the minute."""
+        async with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.hgetall(streams.API_KEYS)
+            pipeline.hgetall(streams.API_KEYS_USED)
+            with redis_errors():
+                values, used = await pipeline.execute()
+        keys = [key for field, value in values.items() if (key := _decoded(field.decode(errors="replace"), value))]
+        keys.sort(key=lambda key: (key.name, key.created_at, key.id))
+        return [(key, int(used[key.id.encode()]) if key.id.encode() in used else None) for key in keys]
+
+    async def add(self, key: Key) -> None:
+        """Let a key in from now on."""
+        with redis_errors():
+            await cast("Any", self._client.hset(streams.API_KEYS, key.id, msgspec.json.encode(key)))
+
+    async def remove(self, key_id: str) -> bool:
+        """Refuse a key, everywhere, a second from now at the latest; False if there is none of that id."""
+        async with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.hdel(streams.API_KEYS, key_id)
+            pipeline.hdel(streams.API_KEYS_USED, key_id)
+            with redis_errors():
+                removed, _ = await pipeline.execute()
+        self._read.pop(key_id, None)
+        return bool(removed)
+
+    async def _note_use(self, key_id: str) -> None:
+        now = self._clock()
+        if 0 <= now - self._used.get(key_id, -USED_EVERY_MS) < USED_EVERY_MS:
+            return
+        # Before the answer: those that come meanwhile need not write it, too.
+        self._used[key_id] = now
+        self._used.move_to_end(key_id)
+        while len(self._used) > _REMEMBERED:
+            self._used.popitem(last=False)
+        with redis_errors():
+            await self._client.register_script(_USED)(
+                keys=[streams.API_KEYS, streams.API_KEYS_USED], args=[key_id, now]
+            )
+
+
+def _same(text: str, key: Key | None) -> bool:
+    # Without a key, too: that an id exists must not show in the time that an answer takes.
+    return hmac.compare_digest(_hash(text), key.hash if key else _NOBODYS)
+
+
+def _decoded(key_id: str, value: bytes | None) -> Key | None:
+    if value is None:
+        return None
+    try:
+        key = msgspec.json.decode(value, type=Key)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        key = None
+    if key is None or key.id != key_id:
+        _log.error("a key in Redis cannot be read, and lets nobody in", key=key_id)
+        return None
+    return key

@@ -1,0 +1,91 @@
+"""/v1/events: occupancy as it changes, as server-sent events."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import sse
+from api.access import checked, public_occupancy
+from api.events import EventStream
+from api.keys import Scope
+from api.openapi import problems
+from api.state import Resources
+from core.errors import Unavailable
+
+MAX_ZONES = 1000
+
+router = APIRouter(tags=["occupancy"], dependencies=[public_occupancy])
+
+_EXAMPLE = """retry: 2000
+
+event: snapshot
+id: 5f0a9c1e-41
+data: {"last_updated":"2026-03-02T10:15:00.250Z","ttl":1,"zones":[...]}
+
+event: occupancy
+id: 5f0a9c1e-42
+data: {"zone":"kemmy","name":"Kemmy Business School","category":"building","car":3,"mobile":118,...}
+
+: heartbeat
+
+"""
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The stream. It has no end.",
+        "content": {sse.MEDIA_TYPE: {"schema": {"type": "string"}, "example": _EXAMPLE}},
+    }
+}
+
+
+class EventsQuery(BaseModel):
+    """What to follow."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    zone: list[str] = Field(
+        default=[],
+        max_length=MAX_ZONES,
+        description="Ids of the zones to follow, one `zone=` each; all of them unless given.",
+        examples=[["kemmy", "car-park-west"]],
+    )
+
+
+@router.get(
+    "/v1/events", status_code=200, response_class=EventStream, responses={**_STREAM, **problems(401, 404, 422, 503)}
+)
+async def events(
+    request: Request,
+    state: Resources,
+    query: Annotated[EventsQuery, Query()],
+    last_event_id: Annotated[
+        str | None,
+        Header(
+            description="The id of the last event that you have seen: what you missed comes first, if it is still "
+            "there, and a snapshot if not. Browsers send it by themselves.",
+            examples=["5f0a9c1e-41"],
+        ),
+    ] = None,
+) -> Response:
+    """Follow the occupancy of all zones, or of some, as server-sent events.
+
+    The first event is a `snapshot`, the same JSON as GET /v1/occupancy has. Then comes an `occupancy` with the JSON of
+    one zone whenever something about it changes but the time, and `zones` when the campus has other zones than before.
+    `stale` says that the counts cannot be read at present and are those of `last_updated`, and `fresh` that they can
+    again. A client that does not read is cut off.
+    """
+    zones = frozenset(state.zone(zone).id for zone in query.zone) or None
+    if state.feed.latest is None:
+        raise Unavailable("nobody has looked at the zones yet")
+    public = state.settings.api_public_occupancy
+    return EventStream(
+        state.feed,
+        state.metrics,
+        zones=zones,
+        last_event_id=last_event_id,
+        heartbeat=state.settings.events_heartbeat,
+        most=state.settings.events_max_streams,
+        allowed=None if public else lambda: checked(state, request, Scope.OCCUPANCY_READ),
+    )

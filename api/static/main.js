@@ -1,0 +1,114 @@
+// The live map: what the pieces do with each other.
+
+import { campusMap } from "./campus-map.js";
+import { byId, setText } from "./dom.js";
+import { drawLegend } from "./legend.js";
+import { follow } from "./live.js";
+import { showStatus } from "./notice.js";
+import { short } from "./numbers.js";
+import { panel } from "./panel.js";
+import { zoneList } from "./zone-list.js";
+
+/** @typedef {import("./numbers.js").Occupancy} Occupancy */
+
+/** The mark of performance.mark() at which the zones and their counts are drawn for the first time. */
+const FIRST_VIEW = "first-view";
+
+/** The newest counts of each zone, in the order of the campus. @type {Map<string, Occupancy>} */
+const zones = new Map();
+/** @type {Map<string, string>} */
+const names = new Map();
+/** @type {import("./numbers.js").Shown} */
+let shown = "total";
+/** @type {string | null} */
+let opened = null;
+let campusId = "";
+let willDraw = false;
+
+const map = campusMap(byId("map"), pick);
+const list = zoneList(byId("rows"), byId("spoken"), { onPick: pick, onPoint: (id) => map.mark("pointed", id) });
+const detail = panel(close);
+
+/** @param {string} id */
+function pick(id) {
+  opened = id;
+  map.mark("selected", id);
+  list.mark("selected", id);
+  detail.open(id, names.get(id) ?? id, zones.get(id));
+}
+
+function close() {
+  if (opened === null) return;
+  const left = opened;
+  opened = null;
+  map.mark("selected", null);
+  list.mark("selected", null);
+  detail.hide();
+  list.focus(left);
+}
+
+/** At the next frame: several changes that come together are drawn once. */
+function drawSoon() {
+  if (willDraw) return;
+  willDraw = true;
+  requestAnimationFrame(() => {
+    willDraw = false;
+    draw();
+  });
+}
+
+function draw() {
+  if (names.size === 0) return;
+  const known = [...zones.values()].filter((zone) => names.has(zone.zone));
+  for (const zone of known) map.show(zone, shown);
+  list.show(known, shown);
+  list.speak(known);
+  drawLegend(known.filter((zone) => zone.zone !== campusId), shown);
+  const campus = zones.get(campusId);
+  if (campus) {
+    setText(byId("cars"), short(campus.car));
+    setText(byId("mobiles"), short(campus.mobile));
+  }
+  const now = opened === null ? undefined : zones.get(opened);
+  if (now) detail.show(now);
+  if (campus && performance.getEntriesByName(FIRST_VIEW).length === 0) performance.mark(FIRST_VIEW);
+}
+
+/** @param {any} collection */
+function takeZones(collection) {
+  names.clear();
+  for (const { id, properties } of collection.features) {
+    names.set(id, properties.name);
+    if (properties.role !== "boundary") continue;
+    campusId = id;
+    setText(byId("campus"), properties.name);
+    document.title = `${properties.name}: occupancy`;
+  }
+  map.draw(collection);
+  list.draw(collection);
+  if (opened !== null && names.has(opened)) {
+    map.mark("selected", opened);
+    list.mark("selected", opened);
+  } else close();
+  drawSoon();
+}
+
+/** @param {Occupancy[]} changed */
+function takeCounts(changed) {
+  for (const zone of changed) {
+    const known = zones.get(zone.zone);
+    // What was asked for may arrive after what the stream said since.
+    if (!known || Date.parse(zone.last_updated) >= Date.parse(known.last_updated)) zones.set(zone.zone, zone);
+  }
+  drawSoon();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") close();
+});
+byId("kinds").addEventListener("change", (event) => {
+  shown = /** @type {any} */ (event.target).value;
+  drawSoon();
+});
+
+follow({ onZones: takeZones, onCounts: takeCounts, onStatus: showStatus });

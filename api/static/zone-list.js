@@ -1,0 +1,117 @@
+// The zones as a table, the fullest first: what the map says, for those who do not see it or would rather read.
+
+import { html, setText } from "./dom.js";
+import { level, measure, percent, plural, short, shortTotal } from "./numbers.js";
+
+/** @typedef {import("./numbers.js").Occupancy} Occupancy */
+/** @typedef {{ row: HTMLElement, button: HTMLElement, cells: HTMLElement[], boundary: boolean }} Row */
+
+/** What changed is said aloud at most this often. */
+const SPEAK_MS = 30_000;
+
+/**
+ * @param {HTMLElement} body of the table
+ * @param {HTMLElement} spoken where what changed is written, to be read aloud
+ * @param {{ onPick: (id: string) => void, onPoint: (id: string | null) => void }} listener
+ */
+export function zoneList(body, spoken, { onPick, onPoint }) {
+  /** @type {Map<string, Row>} */
+  const rows = new Map();
+  let spokenAt = performance.now();
+  let said = "";
+  let pointed = false;
+  body.addEventListener("pointerenter", () => (pointed = true));
+  body.addEventListener("pointerleave", () => (pointed = false));
+
+  /** @param {any} feature */
+  function add({ id, properties }) {
+    const button = html("button", { type: "button", "aria-expanded": "false" }, properties.name);
+    const cells = [html("td"), html("td"), html("td"), html("td")];
+    const row = html("tr", { "data-zone": id }, html("th", { scope: "row" }, button), ...cells);
+    row.addEventListener("click", () => onPick(id));
+    row.addEventListener("pointerenter", () => onPoint(id));
+    row.addEventListener("pointerleave", () => onPoint(null));
+    row.addEventListener("focusin", () => onPoint(id));
+    row.addEventListener("focusout", () => onPoint(null));
+    rows.set(id, { row, button, cells, boundary: properties.role === "boundary" });
+    return row;
+  }
+
+  /** @param {string} id */
+  const isCampus = (id) => rows.get(id)?.boundary;
+
+  /**
+   * @param {Occupancy[]} zones
+   * @param {import("./numbers.js").Shown} shown
+   */
+  function sort(zones, shown) {
+    // The campus stays on top; sort() is stable and zones come in a fixed order, so equal counts do not jump about.
+    /** @param {Occupancy} zone */
+    const rank = (zone) => (isCampus(zone.zone) ? Infinity : (zone[shown] ?? zone.car ?? 0));
+    const sorted = [...zones].sort((a, b) => rank(b) - rank(a)).flatMap((zone) => rows.get(zone.zone)?.row ?? []);
+    const focused = /** @type {HTMLElement | null} */ (document.activeElement);
+    sorted.forEach((row, index) => {
+      if (body.children[index] !== row) body.insertBefore(row, body.children[index] ?? null);
+    });
+    // A row that is moved loses the focus.
+    if (focused !== document.activeElement && body.contains(focused)) focused?.focus({ preventScroll: true });
+  }
+
+  return {
+    /** @param {any} collection the campus and its zones, as GeoJSON */
+    draw({ features }) {
+      rows.clear();
+      body.replaceChildren(...features.map(add));
+    },
+
+    /**
+     * @param {Occupancy[]} zones all of them
+     * @param {import("./numbers.js").Shown} shown
+     */
+    show(zones, shown) {
+      for (const zone of zones) {
+        const view = rows.get(zone.zone);
+        if (!view) continue;
+        const texts = [short(zone.car), short(zone.mobile), shortTotal(zone), percent(zone.percentage)];
+        texts.forEach((text, index) => setText(view.cells[index], text));
+        view.row.classList.toggle("campus", view.boundary);
+        view.row.classList.toggle("empty", zone.total === 0);
+        view.row.dataset.level = level(measure(zone, shown));
+      }
+      // Nothing moves away from under a pointer.
+      if (!pointed) sort(zones, shown);
+    },
+
+    /**
+     * Says the whole in a sentence, now and then, and only if it changed.
+     * @param {Occupancy[]} zones all of them
+     */
+    speak(zones) {
+      const campus = zones.find((zone) => isCampus(zone.zone));
+      if (!campus || performance.now() - spokenAt < SPEAK_MS) return;
+      const [busiest] = zones.filter((zone) => !isCampus(zone.zone)).sort((a, b) => (b.total ?? 0) - (a.total ?? 0));
+      const most = busiest?.total ? ` Most are at ${busiest.name}: ${busiest.total}.` : "";
+      const sentence = `${plural(campus.car, "car", "cars")} and ${plural(campus.mobile, "phone", "phones")} on the campus.${most}`;
+      if (sentence === said) return;
+      said = sentence;
+      spokenAt = performance.now();
+      setText(spoken, sentence);
+    },
+
+    /**
+     * @param {"pointed" | "selected"} mark
+     * @param {string | null} id
+     */
+    mark(mark, id) {
+      for (const [other, { row, button }] of rows) {
+        row.classList.toggle(mark, other === id);
+        if (mark === "selected") button.setAttribute("aria-expanded", String(other === id));
+      }
+    },
+
+    /** @param {string} id */
+    focus(id) {
+      rows.get(id)?.button.focus();
+    },
+  };
+}

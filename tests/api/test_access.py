@@ -1,0 +1,145 @@
+import dataclasses
+from typing import Annotated, Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, FastAPI
+from redis.asyncio import Redis
+
+from api.access import public_occupancy, requires
+from api.application import create_app
+from api.keys import Key
+from api.settings import ApiSettings
+from api.state import State
+from core.redis import open_redis
+from tests.api.conftest import assert_problem, client_of, client_over, key_for
+from tests.conftest import free_port
+
+router = APIRouter()
+
+
+@router.get("/test/read", dependencies=[requires("positions:read")])
+async def read() -> str:
+    return "read"
+
+
+@router.get("/test/who")
+async def who(key: Annotated[Key, requires("admin")]) -> str:
+    return key.name
+
+
+@router.get("/test/public", dependencies=[public_occupancy])
+async def public() -> str:
+    return "public"
+
+
+@pytest.fixture
+def guarded(state: State) -> FastAPI:
+    app = create_app(state)
+    app.include_router(router)
+    return app
+
+
+async def test_without_a_key_what_needs_one_is_401_with_a_challenge(guarded: FastAPI) -> None:
+    async with client_of(guarded) as client:
+        answer = await client.get("/test/read")
+
+    problem = assert_problem(answer, 401)
+    assert problem["type"] == "/docs#key-needed"
+    assert answer.headers["www-authenticate"].startswith("Bearer realm=")
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_a_key_with_the_scope_is_let_in_by_either_header(guarded: FastAPI, redis_client: Redis) -> None:
+    bearer = await key_for(redis_client, "positions:read")
+    text = bearer["Authorization"].removeprefix("Bearer ")
+    async with client_of(guarded) as client:
+        for headers in (bearer, {"Authorization": f"bearer  {text}"}, {"X-API-Key": text}):
+            assert (await client.get("/test/read", headers=headers)).json() == "read"
+
+
+async def test_a_key_with_another_scope_is_403_that_names_the_one_that_is_needed(
+    guarded: FastAPI, redis_client: Redis
+) -> None:
+    async with client_of(guarded) as client:
+        answer = await client.get("/test/read", headers=await key_for(redis_client, "positions:write"))
+
+    problem = assert_problem(answer, 403)
+    assert problem["type"] == "/docs#scope-needed"
+    assert "positions:read" in str(problem["detail"])
+    assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
+
+
+async def test_admin_implies_all_and_the_route_is_told_whose_key_it_is(guarded: FastAPI, redis_client: Redis) -> None:
+    admin = await key_for(redis_client, "admin", name="operations")
+    async with client_of(guarded) as client:
+        assert (await client.get("/test/read", headers=admin)).json() == "read"
+        assert (await client.get("/test/who", headers=admin)).json() == "operations"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": f"Bearer ck_{'0' * 16}_{'A' * 43}"},
+        {"X-API-Key": ""},
+        {"X-API-Key": "A" * 5000},
+        {"Authorization": b"Bearer \xff\xfe"},
+    ],
+)
+async def test_a_wrong_key_is_401_and_its_text_is_not_repeated(guarded: FastAPI, sent: dict[str, Any]) -> None:
+    async with client_of(guarded) as client:
+        answer = await client.get("/test/read", headers=sent)
+
+    assert_problem(answer, 401)
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+    assert "AAAA" not in answer.text
+
+
+async def test_another_way_to_log_in_is_no_key(guarded: FastAPI) -> None:
+    async with client_of(guarded) as client:
+        answer = await client.get("/test/read", headers={"Authorization": "Basic YTpi"})
+
+    assert_problem(answer, 401)
+
+
+async def test_without_redis_a_key_is_unavailable_and_not_refused(state: State, redis_client: Redis) -> None:
+    headers = await key_for(redis_client, "admin")
+    async with open_redis(ApiSettings(redis_url=f"redis://127.0.0.1:{free_port()}")) as away:
+        app = create_app(dataclasses.replace(state, redis=away))
+        app.include_router(router)
+        async with client_of(app) as client:
+            assert_problem(await client.get("/test/read", headers=headers), 503)
+
+
+async def test_occupancy_is_public_unless_the_setting_says_otherwise(state: State, redis_client: Redis) -> None:
+    private = dataclasses.replace(state, settings=state.settings.model_copy(update={"api_public_occupancy": False}))
+    paths = (
+        "/v1/zones",
+        "/v1/zones/kemmy",
+        "/v1/occupancy",
+        "/v1/zones/kemmy/occupancy",
+        "/v1/zones/kemmy/occupancy/history?kind=car",
+    )
+    async with client_over(state) as client:
+        for path in paths:
+            assert (await client.get(path)).status_code == 200, path
+    key = await key_for(redis_client, "occupancy:read")
+    async with client_over(private) as client:
+        for path in paths:
+            assert_problem(await client.get(path), 401)
+            answer = await client.get(path, headers=key)
+            assert answer.status_code == 200, path
+            assert "public" not in answer.headers["cache-control"], path
+        assert_problem(await client.get("/v1/events"), 401)
+        assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_the_document_says_how_a_key_is_sent(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+
+    assert document["components"]["securitySchemes"].keys() == {"bearer", "header"}
+    put = document["paths"]["/v1/zones/{zone}"]["put"]
+    assert {name for way in put["security"] for name in way} == {"bearer", "header"}
+    assert "security" not in document["paths"]["/v1/occupancy"]["get"]

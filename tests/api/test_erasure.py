@@ -1,0 +1,367 @@
+"""DELETE /v1/devices/{device_id}/positions, over a real Redis and a store in a file."""
+
+import asyncio
+import base64
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Any, cast
+from unittest.mock import Mock
+from urllib.parse import quote
+
+import httpx
+import msgspec
+import pytest
+from pydantic import TypeAdapter
+from redis.asyncio import Redis
+
+from api import problems
+from api.erasure import Erased
+from api.settings import ApiSettings
+from api.state import State
+from core import streams
+from core.errors import Reason, Unavailable
+from core.messages import DeadLetter, Kind, Position, Role
+from documents import DocumentStore
+from tests.api.conftest import assert_problem, client_over, key_for, record
+from tests.conftest import NOON, eventually
+from tests.documents.positions import position
+from timeseries import OccupancyStore, Width
+
+DEVICE = "bus-304"
+MONTH = 31 * 86_400_000
+NOTHING = {"documents": 0, "present": 0, "dead_letters": 0}
+
+
+def address(device: str = DEVICE) -> str:
+    return f"/v1/devices/{quote(device, safe='')}/positions"
+
+
+@pytest.fixture
+async def admin(client: httpx.AsyncClient, redis_client: Redis, documents: DocumentStore) -> httpx.AsyncClient:
+    """The client, with the key of an administrator."""
+    await documents.setup()
+    client.headers.update(await key_for(redis_client, "admin"))
+    return client
+
+
+async def erased(client: httpx.AsyncClient, device: str = DEVICE, **query: str) -> dict[str, int]:
+    answer = await client.delete(address(device), params=query)
+    assert answer.status_code == 200, answer.text
+    TypeAdapter(Erased).validate_json(answer.content)
+    body: dict[str, int] = answer.json()
+    return body
+
+
+def track(hashed: str, kind: Kind = Kind.CAR, *, months: int = 15, each: int = 3) -> list[Position]:
+    return [
+        position(kind=kind, device=hashed, observed_at=NOON - month * MONTH - number)
+        for month in range(months)
+        for number in range(each)
+    ]
+
+
+async def letters(redis: Redis, *found: DeadLetter) -> list[Any]:
+    return [await redis.xadd(streams.DEAD, found_one.encode()) for found_one in found]  # type: ignore[arg-type] # redis-py's dict is invariant
+
+
+def letter(payload: object = None, **changes: Any) -> DeadLetter:
+    fields: dict[str, Any] = {
+        "reason": Reason.BAD_PROPERTY,
+        "detail": "speed: not a number",
+        "topic": "car-iotp",
+        "received_at": NOON,
+        "payload": payload if isinstance(payload, bytes | None) else base64.b64encode(json.dumps(payload).encode()),
+        "user": "gate",
+        "role": Role.GATEWAY,
+    }
+    return DeadLetter(**fields | changes)
+
+
+async def test_the_documents_of_all_months_are_gone_and_those_of_others_are_not(
+    admin: httpx.AsyncClient, state: State, documents: DocumentStore
+) -> None:
+    mine, same_name = (
+        track(state.hasher.hash(Kind.CAR, DEVICE)),
+        track(state.hasher.hash(Kind.MOBILE, DEVICE), Kind.MOBILE),
+    )
+    other = track(state.hasher.hash(Kind.CAR, "bus-305"))
+    await documents.put([*mine, *same_name, *other])
+
+    assert await erased(admin, kind="car") == {**NOTHING, "documents": 45}
+
+    left = {document["properties"]["device"] async for document in documents.scan()}
+    assert left == {same_name[0].device, other[0].device}
+    assert await documents.count() == 90
+
+
+async def test_without_a_kind_a_car_and_a_phone_of_that_id_are_forgotten(
+    admin: httpx.AsyncClient, state: State, documents: DocumentStore
+) -> None:
+    for kind in Kind:
+        await documents.put(track(state.hasher.hash(kind, DEVICE), kind, months=1))
+
+    assert (await erased(admin))["documents"] == 6
+    assert await documents.count() == 0
+
+
+async def test_to_ask_again_finds_nothing_and_is_no_error(
+    admin: httpx.AsyncClient, state: State, documents: DocumentStore
+) -> None:
+    await documents.put(track(state.hasher.hash(Kind.CAR, DEVICE), months=1))
+    await erased(admin)
+
+    assert await erased(admin) == NOTHING
+    assert await erased(admin, "never-seen") == NOTHING
+
+
+async def test_it_is_not_present_any_more_and_others_are(
+    admin: httpx.AsyncClient, state: State, redis_client: Redis
+) -> None:
+    mine, other = state.hasher.hash(Kind.CAR, DEVICE), state.hasher.hash(Kind.CAR, "bus-305")
+    # `cellar` is a zone that this process does not know of yet.
+    for zone in ("campus", "kemmy", "cellar"):
+        await redis_client.zadd(streams.presence(zone, Kind.CAR), {mine: NOON, other: NOON})
+    for device in (mine, other):
+        newest = msgspec.msgpack.encode((NOON, -8.57, 52.67, "campus,kemmy,cellar"))
+        await redis_client.set(streams.device(device), newest)
+
+    assert await erased(admin, kind="car") == {**NOTHING, "present": 3}
+
+    for zone in ("campus", "kemmy", "cellar"):
+        assert await redis_client.zrange(streams.presence(zone, Kind.CAR), 0, -1) == [other.encode()]
+    assert not await redis_client.exists(streams.device(mine))
+    assert await redis_client.exists(streams.device(other))
+    assert (await admin.get("/v1/zones/kemmy/occupancy")).json()["car"] == 1
+
+
+async def test_a_newest_position_that_another_version_wrote_is_forgotten_too(
+    admin: httpx.AsyncClient, state: State, redis_client: Redis
+) -> None:
+    mine = state.hasher.hash(Kind.CAR, DEVICE)
+    await redis_client.set(streams.device(mine), f"{NOON},-8.57,52.67,campus")
+    await redis_client.zadd(streams.presence("kemmy", Kind.CAR), {mine: NOON})
+
+    assert (await erased(admin))["present"] == 1
+    assert not await redis_client.exists(streams.device(mine))
+
+
+async def test_the_counts_stay(
+    admin: httpx.AsyncClient, state: State, redis_client: Redis, store: OccupancyStore
+) -> None:
+    mine = state.hasher.hash(Kind.CAR, DEVICE)
+    window = streams.window(f"1m:{NOON - 60_000}:kemmy:car")
+    await redis_client.sadd(window, mine, "another")
+    await record(store, "kemmy", Kind.CAR, Width.MINUTE, {NOON - 60_000: 2})
+
+    await erased(admin)
+
+    assert await redis_client.scard(window) == 2
+    assert [
+        point.devices
+        for point in await store.history(zone="kemmy", kind=Kind.CAR, width=Width.MINUTE, start=0, end=NOON)
+    ] == [2]
+
+
+async def test_dead_letters_that_hold_something_of_it_are_dropped_and_counted_as_dropped(
+    admin: httpx.AsyncClient, state: State, redis_client: Redis
+) -> None:
+    feature = {"type": "Feature", "properties": {"device_id": DEVICE, "speed": "fast"}}
+    gone = await letters(
+        redis_client,
+        letter(feature),
+        letter({"type": "FeatureCollection", "features": [feature]}, reason=Reason.TOO_MANY_FEATURES),
+        # A device of its own that names nobody.
+        letter({"type": "Point"}, user=DEVICE, role=Role.CAR),
+        # Neither base64 nor JSON can be read, and it is there.
+        letter(b'{"device_id":"bus-304","speed":NaN}'),
+        letter(base64.b64encode(b'{"device_id":"bus-304","speed":NaN}')),
+        letter(base64.b64encode(b'{"device_id":"bus-304","speed":1,"head')[:-3]),
+        letter(base64.b64encode(b'{"device_id":"bus\\u002d304"}')),
+        letter(b"bus-304;52.6;-8.5", reason=Reason.NOT_BASE64),
+        letter(None, topic=f"car-iotp/{DEVICE}"),
+        letter(
+            None,
+            reason=Reason.REJECTED_DOCUMENT,
+            topic="",
+            detail=f"the document store refused {state.hasher.hash(Kind.CAR, DEVICE)}-001772366400000: too large",
+        ),
+    )
+    kept = await letters(
+        redis_client,
+        letter({"type": "Feature", "properties": {"device_id": "bus-3045"}}),
+        letter({"type": "Feature", "properties": {"device_id": "x-bus-304"}}),
+        letter(feature, topic="mobile-iotp"),
+        letter({"type": "Point"}, user=DEVICE, role=Role.GATEWAY),
+        letter(b"bus-3045;52.6;-8.5"),
+        letter(None),
+    )
+
+    assert await erased(admin, kind="car") == {**NOTHING, "dead_letters": len(gone)}
+
+    assert [entry_id for entry_id, _ in cast("list[Any]", await redis_client.xrange(streams.DEAD))] == kept
+    assert await redis_client.hget(streams.TOTALS, streams.DROPPED) == str(len(gone)).encode()
+
+
+async def test_all_pages_of_dead_letters_are_looked_at(admin: httpx.AsyncClient, redis_client: Redis) -> None:
+    feature = {"type": "Feature", "properties": {"device_id": DEVICE}}
+    await letters(redis_client, *(letter(feature if number % 3 else {}) for number in range(170)))
+
+    assert (await erased(admin))["dead_letters"] == 113
+    assert await redis_client.xlen(streams.DEAD) == 57
+
+
+async def enter(redis: Redis, stream: str, group: str) -> bytes:
+    """An entry that the stage has in hand."""
+    entry_id = cast("bytes", await redis.xadd(stream, {"p": "x"}))
+    await redis.xgroup_create(stream, group, id="0")
+    await redis.xreadgroup(group, "decoder", {stream: ">"})
+    return entry_id
+
+
+async def somebody_waits(redis: Redis) -> bool:
+    """Whether somebody has looked at the groups of a stream since the statistics were reset."""
+    return any(name.startswith("cmdstat_xinfo") for name in await redis.info("commandstats"))
+
+
+@pytest.mark.parametrize(
+    ("stream", "group"), [(streams.raw(0), streams.OBSERVE_GROUP), (streams.positions(0), streams.ARCHIVE_GROUP)]
+)
+async def test_what_is_on_its_way_is_waited_for(
+    admin: httpx.AsyncClient, state: State, redis_client: Redis, documents: DocumentStore, stream: str, group: str
+) -> None:
+    entry_id = await enter(redis_client, stream, group)
+
+    async def decode() -> None:
+        await eventually(lambda: somebody_waits(redis_client))
+        await documents.put(track(state.hasher.hash(Kind.CAR, DEVICE), months=1))
+        await redis_client.xack(stream, group, entry_id)
+
+    await redis_client.config_resetstat()
+    found, _ = await asyncio.gather(erased(admin), decode())
+
+    assert found["documents"] == 3
+    assert await documents.count() == 0
+
+
+@pytest.mark.parametrize("delivered", [False, True])
+async def test_what_is_not_decoded_in_time_is_a_503_after_all_else_is_gone(
+    admin: httpx.AsyncClient,
+    state: State,
+    redis_client: Redis,
+    documents: DocumentStore,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    delivered: bool,
+) -> None:
+    monkeypatch.setattr("api.erasure.PASS_SECONDS", 0.2)
+    await documents.put(track(state.hasher.hash(Kind.CAR, DEVICE), months=1))
+    if delivered:
+        entry_id = await enter(redis_client, streams.raw(0), streams.OBSERVE_GROUP)
+    else:
+        entry_id = cast("bytes", await redis_client.xadd(streams.raw(0), {"p": "x"}))
+
+    answer = await admin.delete(address())
+
+    assert "wait to be decoded" in str(assert_problem(answer, 503)["detail"])
+    assert answer.headers["retry-after"] == "1"
+    assert await documents.count() == 0
+    if delivered:
+        await redis_client.xack(streams.raw(0), streams.OBSERVE_GROUP, entry_id)
+        # What came after the request is no part of it.
+        assert await erased(admin) == NOTHING
+
+
+async def test_what_comes_later_is_not_waited_for(admin: httpx.AsyncClient, redis_client: Redis) -> None:
+    stream, group = streams.raw(0), streams.OBSERVE_GROUP
+    first = await enter(redis_client, stream, group)
+    await redis_client.config_resetstat()
+
+    async def go_on() -> None:
+        await eventually(lambda: somebody_waits(redis_client))
+        await redis_client.xadd(stream, {"p": "later"})
+        await redis_client.xreadgroup(group, "decoder", {stream: ">"})
+        await redis_client.xack(stream, group, first)
+
+    found, _ = await asyncio.gather(erased(admin), go_on())
+
+    assert found == NOTHING
+    assert (await redis_client.xpending(stream, group))["pending"] == 1
+
+
+async def test_many_documents_take_several_requests(
+    admin: httpx.AsyncClient, state: State, documents: DocumentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.erasure.ERASE_DOCUMENTS", 10)
+    monkeypatch.setattr("api.erasure.ERASE_SECONDS", 0)
+    await documents.put(track(state.hasher.hash(Kind.CAR, DEVICE), months=5, each=5))
+
+    answers = [await admin.delete(address(), params={"kind": "car"}) for _ in range(4)]
+
+    assert [answer.status_code for answer in answers] == [503, 503, 200, 200]
+    assert "10 documents are deleted, and there are more" in answers[0].text
+    assert await documents.count() == 0
+
+
+async def test_a_store_that_is_away_is_a_503_and_the_id_is_in_no_log(
+    state: State, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Away:
+        async def erase(self, *_: object, **__: object) -> int:
+            raise Unavailable("the database is away")
+
+    log = Mock()
+    monkeypatch.setattr(problems, "_log", log)
+    away = dataclasses.replace(state, documents=Away())  # type: ignore[arg-type] # it has what is asked of it
+    async with client_over(away) as client:
+        answer = await client.delete(address(), headers=await key_for(redis_client, "admin"))
+
+    assert_problem(answer, 503)
+    assert log.warning.called
+    assert DEVICE not in str(log.mock_calls)
+
+
+@pytest.mark.parametrize("device", ["a/b", "a/positions", "é 図", "%2F", "a b?c#d", "x" * 128])
+async def test_an_id_may_be_any_text(
+    admin: httpx.AsyncClient, state: State, documents: DocumentStore, device: str
+) -> None:
+    await documents.put(track(state.hasher.hash(Kind.CAR, device), months=1))
+
+    assert (await erased(admin, device))["documents"] == 3
+
+
+@pytest.mark.parametrize(
+    ("device", "query", "parameter"),
+    [("x" * 129, {}, "device_id"), (DEVICE, {"kind": "bus"}, "kind"), (DEVICE, {"zone": "kemmy"}, "zone")],
+)
+async def test_a_parameter_that_cannot_be_used_is_named(
+    admin: httpx.AsyncClient, device: str, query: dict[str, str], parameter: str
+) -> None:
+    problem = assert_problem(await admin.delete(address(device), params=query), 422)
+
+    assert [error["parameter"] for error in problem["errors"]] == [parameter]
+
+
+async def test_only_an_administrator_may(
+    client: httpx.AsyncClient, state: State, redis_client: Redis, documents: DocumentStore
+) -> None:
+    await documents.setup()
+    await documents.put(track(state.hasher.hash(Kind.CAR, DEVICE), months=1))
+    scopes: Sequence[str] = ("positions:read", "positions:write")
+
+    assert_problem(await client.delete(address()), 401)
+    assert_problem(await client.delete(address(), headers=await key_for(redis_client, *scopes)), 403)
+    assert await documents.count() == 3
+
+
+async def test_every_partition_is_waited_for(
+    state: State, redis_client: Redis, documents: DocumentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await documents.setup()
+    monkeypatch.setattr("api.erasure.PASS_SECONDS", 0.2)
+    await redis_client.xadd(streams.raw(2), {"p": "x"})
+    headers = await key_for(redis_client, "admin")
+    for partitions, status in ((2, 200), (3, 503)):
+        settings = ApiSettings(data_dir=state.settings.data_dir, partitions=partitions)
+        async with client_over(dataclasses.replace(state, settings=settings)) as client:
+            assert (await client.delete(address(), headers=headers)).status_code == status

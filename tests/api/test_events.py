@@ -1,0 +1,327 @@
+import dataclasses
+from collections.abc import Awaitable, Callable
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from redis.asyncio import Redis
+
+from api.application import create_app
+from api.feed import OccupancyFeed
+from api.keys import Keys
+from api.settings import ApiSettings
+from api.state import State
+from api.watch import STALE_SECONDS, look
+from core import streams as keys
+from core.errors import Unavailable
+from core.messages import Kind
+from core.redis import open_redis
+from core.runtime import Stop
+from tests.api.conftest import arrive, assert_problem, client_over, key_for
+from tests.api.streams import streaming
+from tests.conftest import NOON, eventually, free_port
+
+
+class Seconds:
+    """A stopwatch that tests set."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def seconds() -> Seconds:
+    return Seconds()
+
+
+@pytest.fixture
+def feed(seconds: Seconds) -> OccupancyFeed:
+    return OccupancyFeed(elapsed=seconds)
+
+
+@pytest.fixture
+def state(state: State, feed: OccupancyFeed) -> State:
+    return dataclasses.replace(state, feed=feed)
+
+
+def with_settings(state: State, **settings: object) -> State:
+    return dataclasses.replace(state, settings=state.settings.model_copy(update=settings))
+
+
+async def test_a_stream_begins_with_what_get_answers(state: State, app: FastAPI, redis_client: Redis) -> None:
+    await arrive(redis_client, "kemmy", Kind.CAR, NOON)
+    await look(state)
+
+    async with streaming(app) as stream, client_over(state) as client:
+        [snapshot] = await stream.until(1)
+        body = (await client.get("/v1/occupancy")).json()
+
+    assert (stream.status, stream.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert stream.headers["cache-control"] == "no-store"
+    assert "content-length" not in stream.headers
+    assert stream.body.startswith(b"retry: 2000\n\nevent: snapshot\n")
+    assert snapshot.name == "snapshot"
+    assert snapshot.data == body
+
+
+async def test_a_change_is_the_json_of_its_zone(state: State, app: FastAPI, redis_client: Redis) -> None:
+    await look(state)
+
+    async with streaming(app) as stream, client_over(state) as client:
+        await stream.until(1)
+        await arrive(redis_client, "kemmy", Kind.MOBILE, NOON)
+        await look(state)
+        _, change = await stream.until(2)
+        answer = await client.get("/v1/zones/kemmy/occupancy")
+
+    assert (change.name, change.data["mobile"]) == ("occupancy", 1)
+    assert b"data: " + answer.content + b"\n\n" in stream.body
+
+
+async def test_a_filter_leaves_only_its_zones(state: State, app: FastAPI, redis_client: Redis) -> None:
+    await look(state)
+
+    async with streaming(app, "zone=kemmy&zone=schuman") as stream:
+        [snapshot] = await stream.until(1)
+        for zone in ("campus", "schuman", "car-park-west"):
+            await arrive(redis_client, zone, Kind.CAR, NOON)
+        await look(state)
+        _, change = await stream.until(2)
+
+    assert [zone["zone"] for zone in snapshot.data["zones"]] == ["schuman", "kemmy"]
+    assert change.data["zone"] == "schuman"
+    assert len(stream.events) == 2
+
+
+async def test_what_was_missed_comes_first(state: State, app: FastAPI, redis_client: Redis) -> None:
+    await look(state)
+    async with streaming(app) as stream:
+        [snapshot] = await stream.until(1)
+    await arrive(redis_client, "kemmy", Kind.CAR, NOON)
+    await look(state)
+    await arrive(redis_client, "kemmy", Kind.CAR, NOON, NOON)
+    await look(state)
+
+    async with streaming(app, last_event_id=snapshot.id) as stream:
+        missed = await stream.until(2)
+
+    assert [(event.name, event.data["car"]) for event in missed] == [("occupancy", 1), ("occupancy", 2)]
+
+    async with streaming(app, last_event_id=missed[0].id) as stream:
+        [last] = await stream.until(1)
+
+    assert last == missed[1]
+
+
+@pytest.mark.parametrize("last_event_id", ["of another process-3", "nonsense"])
+async def test_who_was_away_for_too_long_gets_a_snapshot(state: State, app: FastAPI, last_event_id: str) -> None:
+    await look(state)
+
+    async with streaming(app, last_event_id=last_event_id) as stream:
+        [snapshot] = await stream.until(1)
+
+    assert snapshot.name == "snapshot"
+
+
+async def test_a_silent_stream_has_heartbeats(
+    state: State, app: FastAPI, feed: OccupancyFeed, seconds: Seconds
+) -> None:
+    await look(state)
+
+    async with streaming(app) as stream:
+        await stream.until(1)
+        for now in (14.9, 15.0, 20.0, 29.9, 30.0):
+            seconds.now = now
+            # Whether Redis answers or not.
+            feed.missed(stale=False)
+            await eventually(waiting(feed))
+
+        assert stream.heartbeats == 2
+
+
+def waiting(feed: OccupancyFeed) -> Callable[[], Awaitable[bool]]:
+    """Whether whoever was woken waits again."""
+
+    async def again() -> bool:
+        return bool(feed._tick._waiters)  # asyncio has no other way to ask
+
+    return again
+
+
+async def test_a_reader_that_does_not_read_is_cut_off(
+    state: State, app: FastAPI, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.events.SEND_SECONDS", 0.05)
+    await look(state)
+
+    async with streaming(app) as stuck, streaming(app) as other:
+        await stuck.until(1)
+        stuck.reads.clear()
+        await arrive(redis_client, "kemmy", Kind.CAR, NOON)
+        await look(state)
+
+        await stuck.until_ended()
+        assert stuck.aborted
+        assert len(await other.until(2)) == 2
+        assert not other.ended
+        assert state.metrics.registry.get_sample_value("api_event_streams") == 1
+        assert state.metrics.registry.get_sample_value("api_event_streams_cut_off_total") == 1
+
+
+async def test_a_reader_whose_place_is_not_kept_any_more_is_cut_off(
+    state: State, app: FastAPI, feed: OccupancyFeed, redis_client: Redis
+) -> None:
+    feed.ring = 3
+    await look(state)
+
+    async with streaming(app) as slow:
+        await slow.until(1)
+        slow.reads.clear()
+        for count in range(1, 7):
+            await arrive(redis_client, "kemmy", Kind.CAR, *([NOON] * count))
+            await look(state)
+        slow.reads.set()
+
+        await slow.until_ended()
+        assert slow.aborted
+
+
+async def test_no_more_streams_than_the_setting_says(state: State) -> None:
+    state = with_settings(state, events_max_streams=2)
+    app = create_app(state)
+    await look(state)
+
+    async with streaming(app) as first, client_over(state) as client:
+        async with streaming(app):
+            answer = await client.get("/v1/events")
+            problem = assert_problem(answer, 503)
+            assert answer.headers["retry-after"] == "5"
+            assert "2 event streams" in problem["detail"]
+
+        # Who goes makes room.
+        async def one_left() -> bool:
+            return state.feed.readers == 1
+
+        await eventually(one_left)
+        async with streaming(app) as third:
+            assert third.status == 200
+        assert first.status == 200
+
+
+async def test_a_client_that_goes_leaves_nothing_behind(state: State, app: FastAPI, feed: OccupancyFeed) -> None:
+    await look(state)
+
+    async with streaming(app) as stream:
+        await stream.until(1)
+        stream.gone.set()
+        feed.missed(stale=False)
+        await stream.until_ended()
+
+    assert feed.readers == 0
+
+
+async def test_the_streams_end_with_the_server(state: State, app: FastAPI, feed: OccupancyFeed) -> None:
+    await look(state)
+
+    async with streaming(app) as stream:
+        await stream.until(1)
+        feed.close()
+
+        await stream.until_ended()
+        assert not stream.aborted
+
+
+async def test_head_has_the_headers_and_an_end(state: State, app: FastAPI) -> None:
+    await look(state)
+
+    async with streaming(app, method="HEAD") as stream:
+        await stream.until_ended()
+
+    assert (stream.status, stream.body) == (200, b"")
+    assert stream.headers["content-type"].startswith("text/event-stream")
+
+
+@pytest.mark.parametrize(
+    ("query", "status"), [("zone=nowhere", 404), ("zones=kemmy", 422), ("&".join(["zone=kemmy"] * 1001), 422)]
+)
+async def test_what_cannot_be_followed_is_named(state: State, query: str, status: int) -> None:
+    await look(state)
+
+    async with client_over(state) as client:
+        assert_problem(await client.get(f"/v1/events?{query}"), status)
+
+
+async def test_before_the_first_look_there_is_no_stream(client: httpx.AsyncClient) -> None:
+    assert_problem(await client.get("/v1/events"), 503)
+
+
+async def test_small_counts_are_suppressed_in_events_too(state: State, redis_client: Redis) -> None:
+    state = with_settings(state, privacy_min_count=3)
+    await arrive(redis_client, "kemmy", Kind.MOBILE, NOON, NOON)
+    await look(state)
+
+    async with streaming(create_app(state), "zone=kemmy") as stream:
+        [snapshot] = await stream.until(1)
+        await arrive(redis_client, "kemmy", Kind.CAR, NOON)
+        await look(state)
+        _, change = await stream.until(2)
+        # A phone more, and one that is still too few, is no change: that there is an event would tell of it.
+        await redis_client.delete(keys.presence("kemmy", Kind.MOBILE))
+        await arrive(redis_client, "kemmy", Kind.MOBILE, NOON + 1)
+        await look(state)
+        assert state.feed.number == 1
+
+    for body in (snapshot.data["zones"][0], change.data):
+        assert (body["mobile"], body["total"], body["suppressed"]) == (None, None, True)
+
+
+async def test_where_occupancy_is_not_public_a_stream_ends_with_its_key(
+    state: State, redis_client: Redis, seconds: Seconds, feed: OccupancyFeed
+) -> None:
+    now = NOON
+    state = dataclasses.replace(with_settings(state, api_public_occupancy=False), clock=lambda: now)
+    app = create_app(state)
+    await look(state)
+    key = await key_for(redis_client, "positions:read")
+
+    async with client_over(state) as client:
+        assert_problem(await client.get("/v1/events"), 401)
+    async with streaming(app, key=key) as stream:
+        await stream.until(1)
+        [(made, _)] = await state.keys.all()
+        await Keys(redis_client, clock=lambda: now).remove(made.id)
+        now += 2000
+        seconds.now = 2.0
+        feed.missed(stale=False)
+
+        await stream.until_ended()
+        assert not stream.aborted
+
+
+async def test_watching_goes_on_where_redis_is_away_and_says_that_counts_are_old(
+    state: State, seconds: Seconds, feed: OccupancyFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from api.watch import watch  # noqa: PLC0415 - beside its only test
+
+    stop, looks = Stop(), 0
+
+    async def paused(_: float, stop: Stop) -> None:
+        nonlocal looks
+        looks += 1
+        seconds.now += STALE_SECONDS / 2
+        if looks == 4:
+            stop.set()
+
+    monkeypatch.setattr("api.watch.pause", paused)
+    await look(state)
+    async with open_redis(ApiSettings(redis_url=f"redis://127.0.0.1:{free_port()}")) as away:
+        await watch(dataclasses.replace(state, redis=away), stop)
+
+    assert looks == 4
+    assert feed.stale
+    assert feed.closed
+    with pytest.raises(Unavailable):
+        await look(dataclasses.replace(state, redis=away))

@@ -1,0 +1,242 @@
+"""POST /v1/positions, over a real Redis."""
+
+import asyncio
+import base64
+import dataclasses
+import json
+import socket
+from collections import Counter
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+from redis.asyncio import Redis
+
+from api.ingest import MAX_PAYLOAD, MAX_PLAIN, Accepted
+from api.settings import ApiSettings
+from api.state import State
+from core import streams
+from core.devices import DeviceHasher
+from core.errors import Reason
+from core.messages import Kind, RawMessage, Role
+from decoder.batch import BatchDecoder
+from geofence import Campus, Geofence
+from tests.api.conftest import assert_problem, client_over, key_for
+from tests.conftest import NOON, entries
+
+POSITIONS = "/v1/positions"
+RAW = streams.raw(0)
+FEATURE: dict[str, Any] = {
+    "type": "Feature",
+    "geometry": {"type": "Point", "coordinates": [-8.5701, 52.6741]},
+    "properties": {"device_id": "bus-304", "timestamp": "2026-03-01T11:59:00Z"},
+}
+
+
+@pytest.fixture
+async def gateway(client: httpx.AsyncClient, redis_client: Redis) -> httpx.AsyncClient:
+    """The client, with the key of a gateway."""
+    client.headers.update(await key_for(redis_client, "positions:write", name="north gate"))
+    return client
+
+
+def of_size(size: int) -> bytes:
+    """A Feature of that many bytes."""
+    text = json.dumps({**FEATURE, "x": ""}).encode()
+    return text[:-2] + b"a" * (size - len(text)) + text[-2:]
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+async def test_what_was_accepted_is_in_raw_as_a_gateway_would_have_published_it(
+    gateway: httpx.AsyncClient, redis_client: Redis, kind: Kind
+) -> None:
+    answer = await gateway.post(POSITIONS, params={"kind": kind.value}, json=FEATURE)
+
+    assert answer.status_code == 202
+    assert answer.json() == {"kind": kind.value, "received_at": "2026-03-01T12:00:00Z"}
+    TypeAdapter(Accepted).validate_json(answer.content)
+    [message] = map(RawMessage.decode, await entries(redis_client, RAW))
+    assert (message.topic, message.user, message.role) == (f"{kind.value}-iotp", "north gate", Role.GATEWAY)
+    assert message.received_at == NOON
+    assert message.refused is None
+    assert json.loads(base64.b64decode(message.payload, validate=True)) == FEATURE
+
+
+async def test_plain_and_base64_become_the_same_entry(gateway: httpx.AsyncClient, redis_client: Redis) -> None:
+    plain = json.dumps(FEATURE).encode()
+    for body, media_type in (
+        (plain, "application/geo+json"),
+        (b"\n " + plain + b"\r\n", "application/json"),
+        (base64.b64encode(plain), "text/plain"),
+        (base64.b64encode(plain) + b"\n", "application/octet-stream"),
+    ):
+        answer = await gateway.post(f"{POSITIONS}?kind=car", content=body, headers={"Content-Type": media_type})
+        assert answer.status_code == 202, answer.text
+
+    found = await entries(redis_client, RAW)
+    assert len(found) == 4
+    assert found == [found[0]] * 4
+
+
+async def test_the_decoder_makes_of_it_what_it_makes_of_a_message_over_mqtt(
+    gateway: httpx.AsyncClient, redis_client: Redis, campus: Campus
+) -> None:
+    bad = {**FEATURE, "properties": {"device_id": "bus-305", "timestamp": "yesterday"}}
+    other = {**FEATURE, "properties": {"device_id": "bus-306"}}
+    collection = {"type": "FeatureCollection", "features": [FEATURE, bad, other]}
+    await gateway.post(f"{POSITIONS}?kind=car", json=collection)
+    hasher = DeviceHasher(b"k" * 32)
+
+    messages = [RawMessage.decode(fields) for fields in await entries(redis_client, RAW)]
+    batch = BatchDecoder(fence=Geofence(campus), hasher=hasher).decode(messages)
+
+    assert [(each.device, each.observed_at) for each in batch.positions] == [
+        (hasher.hash(Kind.CAR, "bus-304"), NOON - 60_000),
+        (hasher.hash(Kind.CAR, "bus-306"), NOON),
+    ]
+    assert [letter.reason for letter in batch.dead] == [Reason.BAD_PROPERTY]
+
+
+async def test_the_largest_message_of_mqtt_is_accepted_and_one_byte_more_is_not(
+    gateway: httpx.AsyncClient, redis_client: Redis
+) -> None:
+    assert len(base64.b64encode(of_size(MAX_PLAIN))) == MAX_PAYLOAD == 65_536
+    for body, status in (
+        (of_size(MAX_PLAIN), 202),
+        (of_size(MAX_PLAIN + 1), 413),
+        (base64.b64encode(of_size(MAX_PLAIN)), 202),
+        (base64.b64encode(of_size(MAX_PLAIN + 1)), 413),
+    ):
+        answer = await gateway.post(f"{POSITIONS}?kind=car", content=body)
+        assert answer.status_code == status
+        if status == 413:
+            assert assert_problem(answer, 413)["type"] == "/docs#too-large"
+            assert "several messages" in answer.text
+
+    assert await redis_client.xlen(RAW) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "empty"),
+        (b" \r\n", "empty"),
+        (b"{", "not JSON"),
+        (b"{}", "not a GeoJSON Feature"),
+        (b"[]", "not a GeoJSON Feature"),
+        (b'{"type":"Feature",}', "not JSON"),
+        (b'{"type":"Polygon"}', "not a GeoJSON Feature"),
+        (b'{"type":"Point","coordinates":[-8.57,52.67]}', "not a GeoJSON Feature"),
+        (b'{"type":"Feature","x":' + b"[" * 30_000, "not JSON"),
+        (b'{"type":"Feature","x":"\xff"}', "not UTF-8"),
+        (b"hello", "base64"),
+        (b"%%%%", "base64"),
+        (b"\x00\x01", "base64"),
+        (b"aGVs\nbG8=", "base64"),
+        (base64.b64encode(b"hello"), "not JSON"),
+        (base64.b64encode(b"\xff\xfe"), "not UTF-8"),
+        (base64.b64encode(b'{"type":"Point"}'), "not a GeoJSON Feature"),
+    ],
+)
+async def test_what_can_hold_no_position_is_refused_with_the_reason(
+    gateway: httpx.AsyncClient, redis_client: Redis, body: bytes, told: str
+) -> None:
+    problem = assert_problem(await gateway.post(f"{POSITIONS}?kind=car", content=body), 422)
+
+    assert problem["errors"][0]["parameter"] == "body"
+    assert told in problem["errors"][0]["detail"]
+    assert not await redis_client.exists(RAW)
+
+
+@pytest.mark.parametrize("query", [{}, {"kind": "bus"}, {"kind": "car", "device": "x"}])
+async def test_the_kind_is_needed_and_nothing_else(
+    gateway: httpx.AsyncClient, redis_client: Redis, query: dict[str, str]
+) -> None:
+    assert_problem(await gateway.post(POSITIONS, params=query, json=FEATURE), 422)
+    assert not await redis_client.exists(RAW)
+
+
+async def test_nothing_is_taken_without_a_key_for_it(client: httpx.AsyncClient, redis_client: Redis) -> None:
+    other = await key_for(redis_client, "positions:read")
+
+    assert_problem(await client.post(f"{POSITIONS}?kind=car", json=FEATURE), 401)
+    assert_problem(await client.post(f"{POSITIONS}?kind=car", json=FEATURE, headers=other), 403)
+    assert not await redis_client.exists(RAW)
+
+
+async def test_when_too_many_messages_wait_it_is_a_503_that_says_when_to_come_back(
+    state: State, redis_client: Redis
+) -> None:
+    full = ApiSettings(data_dir=state.settings.data_dir, raw_max_length=1000)
+    key = await key_for(redis_client, "positions:write")
+    async with redis_client.pipeline() as pipeline:
+        for _ in range(1000):
+            pipeline.xadd(RAW, {"t": "car-iotp"})
+        await pipeline.execute()
+
+    async with client_over(dataclasses.replace(state, settings=full)) as client:
+        last = await client.post(f"{POSITIONS}?kind=car", json=FEATURE, headers=key)
+        refused = await client.post(f"{POSITIONS}?kind=car", json=FEATURE, headers=key)
+
+    assert last.status_code == 202
+    assert_problem(refused, 503)
+    assert refused.headers["retry-after"] == "5"
+    assert await redis_client.xlen(RAW) == 1001
+
+
+async def test_redis_that_is_away_or_silent_is_a_503_and_never_a_202(
+    state: State, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.ingest.APPEND_SECONDS", 0.1)
+    headers = await key_for(redis_client, "positions:write")
+    # The key is still known from the request before, though the state has another Redis: what fails is the append.
+    async with client_over(state) as client:
+        assert (await client.post(f"{POSITIONS}?kind=car", json=FEATURE, headers=headers)).status_code == 202
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            async with Redis(port=silent.getsockname()[1]) as stuck:
+                object.__setattr__(state, "redis", stuck)
+                answer = await client.post(f"{POSITIONS}?kind=car", json=FEATURE, headers=headers)
+                assert_problem(answer, 503)
+                assert answer.headers["retry-after"] == "1"
+        async with Redis(port=1) as away:
+            object.__setattr__(state, "redis", away)
+            assert_problem(await client.post(f"{POSITIONS}?kind=car", json=FEATURE, headers=headers), 503)
+
+
+async def test_messages_spread_over_the_partitions_and_the_same_one_goes_to_the_same(
+    state: State, redis_client: Redis
+) -> None:
+    several = ApiSettings(data_dir=state.settings.data_dir, partitions=3)
+    headers = await key_for(redis_client, "positions:write")
+    bodies = [{**FEATURE, "properties": {"device_id": f"car-{number}"}} for number in range(30)]
+
+    async with client_over(dataclasses.replace(state, settings=several)) as client:
+        for body in bodies * 2:
+            assert (await client.post(f"{POSITIONS}?kind=car", json=body, headers=headers)).status_code == 202
+
+    for partition in range(3):
+        payloads = Counter(fields[b"p"] for fields in await entries(redis_client, streams.raw(partition)))
+        assert payloads
+        assert set(payloads.values()) == {2}
+
+
+async def test_what_is_sent_at_once_is_all_there(gateway: httpx.AsyncClient, redis_client: Redis) -> None:
+    bodies = [{**FEATURE, "properties": {"device_id": f"car-{number}"}} for number in range(50)]
+
+    answers = await asyncio.gather(*(gateway.post(f"{POSITIONS}?kind=car", json=body) for body in bodies))
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert await redis_client.xlen(RAW) == 50
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    body=st.binary(max_size=80) | st.binary(max_size=60).map(base64.b64encode) | st.text(max_size=40).map(str.encode)
+)
+async def test_no_body_makes_the_server_fail(gateway: httpx.AsyncClient, body: bytes) -> None:
+    answer = await gateway.post(f"{POSITIONS}?kind=car", content=body)
+
+    assert_problem(answer, 422)

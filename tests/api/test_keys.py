@@ -1,0 +1,233 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from api.keys import CACHE_MS, MAX_NAME, USED_EVERY_MS, Keys, NewKey, Scope, make_key
+from core import streams
+from core.errors import Unavailable
+from core.redis import open_redis
+from core.settings import CommonSettings
+from tests.conftest import NOON, free_port
+
+
+class HandClock:
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def keys(redis_client: Redis, clock: HandClock) -> Keys:
+    return Keys(redis_client, clock=clock)
+
+
+async def added(keys: Keys, *scopes: Scope, name: str = "a test") -> NewKey:
+    made = make_key(name, scopes or [Scope.POSITIONS_READ], now=NOON)
+    await keys.add(made.key)
+    return made
+
+
+async def test_a_key_that_was_added_is_right_and_any_other_is_wrong(keys: Keys) -> None:
+    made, other = await added(keys), make_key("other", [Scope.ADMIN], now=NOON)
+
+    assert await keys.verify(made.text) == made.key
+    for wrong in (other.text, made.text[:-1], f"{made.text}A", made.text.upper(), made.key.id, made.key.hash, "", " "):
+        assert await keys.verify(wrong) is None
+        assert keys.recent(wrong) is None
+    swapped = f"ck_{made.key.id}_{other.text.rpartition('_')[2]}"
+    assert await keys.verify(swapped) is None
+
+
+async def test_a_key_has_256_random_bits_and_redis_never_sees_it(keys: Keys, redis_client: Redis) -> None:
+    made = await added(keys)
+    await keys.verify(made.text)
+
+    assert len(made.text) == len("ck_") + 16 + 1 + 43
+    assert len({make_key("x", [Scope.ADMIN], now=NOON).text for _ in range(100)}) == 100
+    secret = made.text.removeprefix(f"ck_{made.key.id}_").encode()
+    for name in await redis_client.keys():
+        assert secret not in (await redis_client.dump(name) or b"")
+    assert secret.decode() not in f"{made!r} {made.key!r}"
+    assert made.key.hash not in f"{made!r} {made.key!r}"
+
+
+async def test_a_removed_key_is_refused_by_other_processes_within_a_second(
+    keys: Keys, redis_client: Redis, clock: HandClock
+) -> None:
+    elsewhere = Keys(redis_client, clock=clock)
+    made = await added(keys)
+    assert await elsewhere.verify(made.text)
+
+    assert await keys.remove(made.key.id)
+
+    assert await keys.verify(made.text) is None
+    clock.now += CACHE_MS
+    assert await elsewhere.verify(made.text) is None
+    assert not await keys.remove(made.key.id)
+
+
+async def test_a_key_is_asked_for_once_a_second_however_many_requests_it_has(
+    redis_client: Redis, keys: Keys, clock: HandClock
+) -> None:
+    made = await added(keys)
+    await keys.verify(made.text)
+    before = await commands(redis_client, "hget")
+    for _ in range(20):
+        assert await keys.verify(made.text)
+    assert await commands(redis_client, "hget") == before
+
+    clock.now -= 1  # put back: what was read is believed no longer
+    assert await keys.verify(made.text)
+    assert await commands(redis_client, "hget") == before + 1
+
+
+async def test_the_last_use_is_written_down_once_a_minute_at_the_most(keys: Keys, clock: HandClock) -> None:
+    made = await added(keys)
+    assert await keys.all() == [(made.key, None)]
+
+    for step, expected in ((0, NOON), (USED_EVERY_MS - 1, NOON), (1, NOON + USED_EVERY_MS)):
+        clock.now += step
+        await keys.verify(made.text)
+        assert await keys.all() == [(made.key, expected)]
+
+
+async def test_a_use_that_comes_after_the_removal_leaves_nothing(
+    keys: Keys, redis_client: Redis, clock: HandClock
+) -> None:
+    elsewhere = Keys(redis_client, clock=clock)
+    made = await added(keys)
+    await elsewhere.verify(made.text)
+    await keys.remove(made.key.id)
+    await elsewhere._note_use(made.key.id)
+    elsewhere._used.clear()
+    await elsewhere._note_use(made.key.id)
+
+    assert not await redis_client.exists(streams.API_KEYS, streams.API_KEYS_USED)
+
+
+def test_admin_may_do_all_and_every_key_may_read_occupancy() -> None:
+    allowed = {
+        str(mine): [str(scope) for scope in Scope if make_key("x", [mine], now=NOON).key.allows(scope)]
+        for mine in Scope
+    }
+
+    assert allowed == {
+        "occupancy:read": ["occupancy:read"],
+        "positions:read": ["occupancy:read", "positions:read"],
+        "positions:write": ["occupancy:read", "positions:write"],
+        "admin": ["occupancy:read", "positions:read", "positions:write", "admin"],
+    }
+
+
+@pytest.mark.parametrize("stored", [b"", b"{}", b"\xff", b"null", b'{"id":"0"}'])
+async def test_what_nobody_of_ours_wrote_lets_nobody_in(keys: Keys, redis_client: Redis, stored: bytes) -> None:
+    made = make_key("x", [Scope.ADMIN], now=NOON)
+    await redis_client.hset(streams.API_KEYS, made.key.id, stored)
+
+    assert await keys.verify(made.text) is None
+    assert await keys.all() == []
+
+
+async def test_a_key_under_the_id_of_another_lets_nobody_in(keys: Keys, redis_client: Redis) -> None:
+    made = await added(keys)
+    value = await redis_client.hget(streams.API_KEYS, made.key.id)
+    await redis_client.hset(streams.API_KEYS, "0" * 16, value)
+
+    assert await keys.verify(f"ck_{'0' * 16}_{made.text.rpartition('_')[2]}") is None
+
+
+@pytest.mark.parametrize("name", ["", " a", "a\n", "a" * (MAX_NAME + 1), "\x1b[31m", "\u202eadmin", "\ud800"])
+def test_a_name_that_could_speak_to_a_terminal_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="a name"):
+        make_key(name, [Scope.ADMIN], now=NOON)
+
+
+def test_a_key_for_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="scope"):
+        make_key("x", [], now=NOON)
+
+
+@given(text=st.text(max_size=100))
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_no_text_makes_it_fail(keys: Keys, text: str) -> None:
+    assert await keys.verify(text) is None
+
+
+async def test_without_redis_a_key_is_neither_right_nor_wrong() -> None:
+    made = make_key("x", [Scope.ADMIN], now=NOON)
+    async with open_redis(CommonSettings(redis_url=f"redis://127.0.0.1:{free_port()}")) as away:
+        with pytest.raises(Unavailable):
+            await Keys(away, clock=lambda: NOON).verify(made.text)
+
+
+async def commands(redis: Redis, name: str) -> int:
+    told = await redis.info("commandstats")
+    return int(told.get(f"cmdstat_{name}", {"calls": 0})["calls"])
+
+
+# The command.
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(redis_server: str, redis_client: Redis) -> Run:
+    assert redis_client
+
+    def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "api", "keys", *arguments],
+            env={**os.environ, "REDIS_URL": redis_server, "COLUMNS": "200", **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    return command
+
+
+async def test_keys_are_added_listed_and_removed_by_command(run: Run, keys: Keys) -> None:
+    made = run("add", "--scope", "positions:read", "--scope", "positions:write", "--name", "parking [red]app")
+    text = made.stdout.strip()
+    key = await keys.verify(text)
+
+    assert (made.returncode, key is not None) == (0, True)
+    assert key is not None
+    assert (key.name, key.scopes) == ("parking [red]app", (Scope.POSITIONS_READ, Scope.POSITIONS_WRITE))
+    assert text not in made.stderr
+    [row] = [json.loads(line) for line in run("list", "--json").stdout.splitlines()]
+    assert row["id"] == key.id
+    assert row["scopes"] == ["positions:read", "positions:write"]
+    assert row["last_used_at"] == "2026-03-01T12:00:00Z"
+    table = run("list").stdout
+    assert "parking [red]app" in table
+    assert key.hash not in table
+    assert text not in table
+    removed = run("remove", key.id, "0" * 16)
+    assert (removed.returncode, removed.stdout) == (1, "1 removed\n")
+    assert "no such key: 0000000000000000" in removed.stderr
+    assert await keys.all() == []
+
+
+def test_the_command_says_what_is_wrong(run: Run) -> None:
+    assert "--scope" in run("add").stderr
+    assert "positions:read" in run("add", "--scope", "everything").stderr
+    away = run("list", REDIS_URL=f"redis://127.0.0.1:{free_port()}")
+    assert away.returncode == 1
+    assert "REDIS_URL" in away.stderr
+    assert "Traceback" not in away.stderr

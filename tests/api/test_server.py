@@ -1,0 +1,104 @@
+"""Event streams over real connections: what uvicorn and the system hold for a client is bounded, too."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import uvicorn
+
+from api.application import create_app
+from api.server import Http, Server
+from api.state import State
+from api.watch import look
+from core.messages import Kind
+from core.streams import presence
+from tests.api.conftest import arrive
+from tests.conftest import NOON, eventually
+
+REQUEST = b"GET /v1/events HTTP/1.1\r\nHost: campus\r\n\r\n"
+
+
+@asynccontextmanager
+async def serving(state: State) -> AsyncIterator[tuple[Server, int]]:
+    """A server over this state, and its port."""
+    config = uvicorn.Config(create_app(state), http=Http, lifespan="off", ws="none", log_config=None, access_log=False)
+    server = Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        yield server, listener.getsockname()[1]
+        state.feed.close()
+        server.should_exit = True
+        async with asyncio.timeout(10):
+            await task
+
+
+async def connected(port: int) -> socket.socket:
+    """A connection that has asked for the events, and has room for little."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(0)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(client, ("127.0.0.1", port))
+    await loop.sock_sendall(client, REQUEST)
+    return client
+
+
+async def all_change(state: State, look_number: int) -> None:
+    """Let something change in every zone."""
+    for zone in state.campus.everything:
+        await state.redis.delete(presence(zone.id, Kind.CAR))
+        await arrive(state.redis, zone.id, Kind.CAR, *[NOON] * (1 + look_number % 2))
+    await look(state)
+
+
+async def test_a_client_that_does_not_read_is_cut_off_and_holds_up_nobody(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.events.SEND_SECONDS", 0.2)
+    await look(state)
+    received = bytearray()
+
+    async def until(name: str, value: float) -> None:
+        async def so() -> bool:
+            return state.metrics.registry.get_sample_value(name) == value
+
+        await eventually(so)
+
+    async def read(reader: asyncio.StreamReader) -> None:
+        while data := await reader.read(65536):
+            received.extend(data)
+
+    async with serving(state) as (server, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(REQUEST)
+        reading = asyncio.create_task(read(reader))
+        with await connected(port):
+            await until("api_event_streams", 2)
+            looks = 0
+
+            async def cut_off() -> bool:
+                nonlocal looks
+                looks += 1
+                await all_change(state, looks)
+                return state.metrics.registry.get_sample_value("api_event_streams_cut_off_total") == 1
+
+            await eventually(cut_off)
+            # By itself, the system would let megabytes wait.
+            assert len(received) < 1_000_000
+            await until("api_event_streams", 1)
+
+            async def ended() -> bool:
+                return len(server.server_state.connections) == 1
+
+            # Although nobody reads what was still to be sent.
+            await eventually(ended)
+        await all_change(state, looks + 1)
+
+        async def arrived() -> bool:
+            return f"id: {state.feed.event_id(state.feed.number)}\n".encode() in received
+
+        await eventually(arrived)
+        writer.close()
+        await reading

@@ -1,0 +1,72 @@
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from core import streams
+from deploy.laptop.demo_key import DEMO_KEY, demo_key
+from deploy.laptop.settings import LaptopSettings
+
+Start = Callable[[], list[str]]
+
+
+@pytest.fixture
+def client(redis_server: str) -> redis.Redis:
+    made = redis.Redis.from_url(redis_server)
+    made.flushall()
+    return made
+
+
+@pytest.fixture
+def start(client: redis.Redis, redis_server: str, tmp_path: Path) -> Start:
+    """What a start says of the demo key."""
+    assert client.ping()
+    settings = LaptopSettings(redis_url=redis_server, data_dir=tmp_path)
+    environment = {**os.environ, "REDIS_URL": redis_server}
+    return lambda: demo_key(settings, folder=tmp_path, environment=environment)
+
+
+def test_the_first_start_makes_a_key_and_prints_it_and_later_ones_say_where_it_is(
+    client: redis.Redis, start: Start, tmp_path: Path
+) -> None:
+    head, key = start()
+    file = tmp_path / DEMO_KEY
+
+    assert str(file) in head
+    assert file.read_text().strip() == key.strip()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    [value] = client.hgetall(streams.API_KEYS).values()
+    assert b'"admin"' in value
+    assert key.strip().encode() not in value
+    [again] = start()
+    assert str(file) in again
+    assert key.strip() not in again
+    assert client.hlen(streams.API_KEYS) == 1
+
+
+def test_a_key_that_was_removed_stays_away_until_its_file_is_removed_too(
+    client: redis.Redis, start: Start, tmp_path: Path
+) -> None:
+    start()
+    client.delete(streams.API_KEYS)
+
+    [told] = start()
+
+    assert "removed" in told
+    assert not client.exists(streams.API_KEYS)
+    (tmp_path / DEMO_KEY).unlink()
+    start()
+    assert client.hlen(streams.API_KEYS) == 1
+
+
+def test_a_key_that_cannot_be_made_is_told_of_and_stops_nothing(redis_server: str, tmp_path: Path) -> None:
+    settings = LaptopSettings(redis_url=redis_server, data_dir=tmp_path)
+    environment = {**os.environ, "REDIS_URL": f"unix://{tmp_path}/nobody.sock"}
+
+    [told] = demo_key(settings, folder=tmp_path, environment=environment)
+
+    assert told.startswith("the API key could not be made: ")
+    assert not (tmp_path / DEMO_KEY).exists()
