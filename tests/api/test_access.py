@@ -11,6 +11,7 @@ from api.application import create_app
 from api.keys import Key
 from api.settings import ApiSettings
 from api.state import State
+from api.watch import look
 from core.redis import open_redis
 from tests.api.conftest import assert_problem, client_of, client_over, key_for
 from tests.conftest import free_port
@@ -126,6 +127,8 @@ async def test_occupancy_is_public_unless_the_setting_says_otherwise(state: Stat
         for path in paths:
             assert (await client.get(path)).status_code == 200, path
     key = await key_for(redis_client, "occupancy:read")
+    # Also what is prepared for everybody.
+    await look(private)
     async with client_over(private) as client:
         for path in paths:
             assert_problem(await client.get(path), 401)

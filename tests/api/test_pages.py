@@ -163,5 +163,15 @@ async def test_the_documentation_needs_nothing_from_elsewhere(client: httpx.Asyn
     assert 'src="static/docs.js"' in page.text
     assert 'href="static/docs.css"' in page.text
     # What the `type` of a problem points at.
-    for anchor in ("bad-parameter", "unknown-zone", "unavailable"):
+    for anchor in (
+        "bad-parameter",
+        "changed-meanwhile",
+        "if-match-needed",
+        "key-needed",
+        "scope-needed",
+        "too-large",
+        "too-many",
+        "unavailable",
+        "unknown-zone",
+    ):
         assert f'id="{anchor}"' in page.text

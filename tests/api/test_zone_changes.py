@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from api import zone_edits
-from api.campus import FollowedCampus
+from api.campus import CampusView, FollowedCampus
 from api.settings import ApiSettings
 from api.state import State
 from api.zone_edits import merged
@@ -92,6 +92,22 @@ async def test_a_change_is_effective_in_another_process_within_two_seconds(
     after = await elsewhere.get("/v1/zones", headers={"If-None-Match": before.headers["etag"]})
     assert after.status_code == 200
     assert after.content == (await admin.get("/v1/zones")).content
+
+
+async def test_a_look_that_began_before_a_change_does_not_undo_it(
+    state: State, campus: Campus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = CampusView(dataclasses.replace(campus, zones=campus.zones[:1]))
+
+    async def old_answer(_: Redis) -> StoredCampus:
+        # While Redis's answer is on its way, this process changes a zone itself.
+        state.followed.take(newer)
+        return StoredCampus("older", json.dumps(campus.as_feature_collection()).encode())
+
+    await replace_campus(state.redis, StoredCampus("older", b""), replaces="", changed=[])
+    monkeypatch.setattr("api.campus.stored_campus", old_answer)
+
+    assert await state.followed.look() is newer
 
 
 async def test_decoders_are_given_the_same_campus(admin: httpx.AsyncClient, redis_client: Redis) -> None:
