@@ -25,7 +25,7 @@ VENDOR := api/static/vendor
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run replay test soak fuzz check format lock clean distclean embedded-redis bench-decoder bench-broker track-named vendor
+.PHONY: help run replay test soak fuzz check format lock clean distclean embedded-redis bench-decoder bench-broker bench-api track-named vendor
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench-decoder: $(DEV) ## measure the decoder: observe, archive, rollup, the whol
 
 bench-broker: $(DEV) $(PEERS) ## measure a broker node beside Aedes, Mosca and Mosquitto (needs redis-server; some 20 minutes)
 	$(BIN)/python -m bench.broker
+
+bench-api: $(DEV) ## measure the API beside a constant and the store's own query, and 1,000 event streams (needs redis-server)
+	$(BIN)/python -m bench.api
 
 # A peer that cannot be installed is left out, and the table says so.
 $(PEERS): bench/node/package-lock.json

@@ -16,7 +16,7 @@ from api.campus import FollowedCampus
 from api.lease import Lease
 from api.metrics import ApiMetrics
 from api.mirror import Mirror
-from api.server import Http, Server
+from api.server import Http, Server, collect_less
 from api.settings import ApiSettings
 from api.state import State
 from api.watch import watch
@@ -82,6 +82,7 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
                 await stop.wait()
                 server.should_exit = True
 
+            collect_less()
             _log.info("listening", url=f"http://{settings.api_host}:{settings.api_port}/", zones=len(campus.zones))
             stages: dict[str, Callable[[Stop], Awaitable[None]]] = {
                 "answer": answer,

@@ -56,6 +56,7 @@ class Measured:
     def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:
         self._app = app
         self._metrics = metrics
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -77,5 +78,14 @@ class Measured:
             # The router leaves the route that it found in the scope.
             route = getattr(scope.get("route"), "path", UNMATCHED)
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._metrics.requests.labels(route, method, status).inc()
-            self._metrics.seconds.labels(route, method).observe(time.perf_counter() - began)
+            requests, seconds = self._series(route, method, status)
+            requests.inc()
+            seconds.observe(time.perf_counter() - began)
+
+    def _series(self, route: str, method: str, status: int) -> tuple[Counter, Histogram]:
+        # Looking one up by its labels takes longer than adding to it. There are as many as there are series.
+        found = self._known.get((route, method, status))
+        if found is None:
+            found = (self._metrics.requests.labels(route, method, status), self._metrics.seconds.labels(route, method))
+            self._known[route, method, status] = found
+        return found

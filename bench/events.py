@@ -134,7 +134,8 @@ async def _round(redis: Redis, zones: list[str], readers: list[_Reader], number:
     return [reader.at - began if reader.missing <= 0 else float("inf") for reader in readers]
 
 
-async def _measure(readers: int, rounds: int) -> tuple[list[list[float]], float]:
+async def measure(readers: int, rounds: int) -> tuple[list[list[float]], float]:
+    """Seconds until each reader had each round, and the megabytes of the API at its peak."""
     with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder)) as url:
         async with Redis.from_url(url) as redis, _api(url, Path(folder), readers) as (port, pid):
             opened = await _connect(port, readers)
@@ -153,7 +154,7 @@ async def _measure(readers: int, rounds: int) -> tuple[list[list[float]], float]
 @app.command()
 def main(readers: int = 1000, rounds: int = 20) -> None:
     """Print the delays of the slowest reader, by round, and the memory of the API."""
-    delays, megabytes = uvloop.run(_measure(readers, rounds))
+    delays, megabytes = uvloop.run(measure(readers, rounds))
     slowest = [max(each) for each in delays]
     figures = {
         "readers": readers,

@@ -92,6 +92,9 @@ def windows_between(width: Width, start_ms: int, end_ms: int, zone: ZoneInfo) ->
     if start_ms >= end_ms:
         return
     start = window_start(width, start_ms, zone)
+    if width is not Width.DAY:
+        yield from range(start, end_ms, nominal_ms[width])
+        return
     while start < end_ms:
         yield start
         start = window_end(width, start, zone)

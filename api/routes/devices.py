@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.responses import Response
 
 from api.access import requires
@@ -16,6 +17,15 @@ from core.messages import Kind
 
 MAX_DEVICE_ID = 128
 """Characters; as the decoder has it."""
+
+
+class Anything(PathConvertor):
+    """An id may hold slashes, which arrive as such however they were written, and ends of lines."""
+
+    regex = r"[\s\S]+"
+
+
+register_url_convertor("anything", Anything())
 
 router = APIRouter(tags=["devices"], dependencies=[requires("admin")])
 
@@ -33,11 +43,10 @@ class ErasureQuery(BaseModel):
 
 
 @router.delete(
-    # An id may hold slashes, which arrive as such however they were written.
-    "/v1/devices/{device_id:path}/positions",
+    "/v1/devices/{device_id:anything}/positions",
     response_model=Erased,
     response_description="All of it is gone.",
-    responses=problems(401, 403, 422, 503),
+    responses=problems(401, 403, 404, 422, 503),
 )
 async def erase_device(
     state: Resources,

@@ -116,8 +116,17 @@ async def _answer(
         most=settings.history_max_points,
         zones=len(zones),
     )
-    found = await histories(state.store, zones, query.kind, asked, shown_in=query.tz, least=settings.privacy_min_count)
-    if wanted(request, query.format) is Format.CSV:
+    as_csv = wanted(request, query.format) is Format.CSV
+    found = await histories(
+        state.store,
+        zones,
+        query.kind,
+        asked,
+        shown_in=query.tz,
+        least=settings.privacy_min_count,
+        encoded=not as_csv,
+    )
+    if as_csv:
         name = f"occupancy-{query.kind}-{asked.width}" if several else f"{zones[0]}-{query.kind}-{asked.width}"
         return Csv(found, asked, name=name, headers=_HEADERS)
     if not several:

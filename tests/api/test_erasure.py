@@ -321,7 +321,7 @@ async def test_a_store_that_is_away_is_a_503_and_the_id_is_in_no_log(
     assert DEVICE not in str(log.mock_calls)
 
 
-@pytest.mark.parametrize("device", ["a/b", "a/positions", "é 図", "%2F", "a b?c#d", "x" * 128])
+@pytest.mark.parametrize("device", ["a/b", "a/positions", "a\nb", "é 図", "%2F", "a b?c#d", "x" * 128])
 async def test_an_id_may_be_any_text(
     admin: httpx.AsyncClient, state: State, documents: DocumentStore, device: str
 ) -> None:

@@ -2,10 +2,13 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
+import msgspec
 import pytest
 
+from api.history import HistoryQuery, histories, range_of
 from api.settings import ApiSettings
 from api.state import State
 from core.clock import format_rfc3339, parse_rfc3339
@@ -254,3 +257,19 @@ async def test_the_largest_answer_that_can_be_set_can_be_given(
     )
 
     assert sum(devices(answer).values()) == 100_000
+
+
+@pytest.mark.parametrize("least", [0, 3])
+async def test_points_that_are_written_at_once_are_the_same_json(store: OccupancyStore, least: int) -> None:
+    await store.setup()
+    await record(store, "kemmy", Kind.MOBILE, Width.MINUTE, {NOON: 2, NOON + 60_000: 3})
+    query = HistoryQuery.model_validate(
+        {"kind": "mobile", "window": "1m", "start": "2026-03-01T12:00:00Z", "end": "2026-03-01T12:05:00Z"}
+    )
+    asked = range_of(query, now=NOON, timezone=ZoneInfo("Europe/Dublin"), most=100)
+
+    [plain] = await histories(store, ["kemmy"], Kind.MOBILE, asked, least=least)
+    [encoded] = await histories(store, ["kemmy"], Kind.MOBILE, asked, least=least, encoded=True)
+
+    assert len(plain.points) == 5
+    assert msgspec.json.encode(encoded) == msgspec.json.encode(plain)

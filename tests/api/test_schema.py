@@ -1,0 +1,149 @@
+"""What the OpenAPI document says, and what is answered: schemathesis looks for where the two differ."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from redis.asyncio import Redis
+from schemathesis import GenerationMode
+from schemathesis.config import SchemathesisConfig
+from schemathesis.core.result import Ok
+from schemathesis.schemas import BaseSchema
+
+from api.application import create_app
+from api.campus import FollowedCampus
+from api.keys import Scope, make_key
+from api.metrics import ApiMetrics
+from api.server import Http, Server
+from api.settings import ApiSettings
+from api.state import State
+from api.watch import look
+from core import streams
+from core.devices import DeviceHasher
+from core.messages import Kind
+from documents import open_store as open_documents
+from geofence import load_campus
+from tests.api.conftest import arrive, record
+from tests.conftest import NOON
+from timeseries import Width, open_store
+
+EXAMPLES = 25
+"""Requests of each kind to each operation."""
+_TRIM_SECONDS = 0.02
+_MINUTE = 60_000
+
+
+_CONFIG = SchemathesisConfig.from_dict(
+    {
+        "checks": {
+            # No JSON Schema says that a range begins before it ends, a ring is closed, a change needs If-Match.
+            "positive_data_acceptance": {"expected-statuses": ["2xx", "404", "409", "412", "415", "422", "428"]}
+        }
+    }
+)
+
+
+@asynccontextmanager
+async def _seeded(folder: Path, redis_url: str) -> AsyncIterator[tuple[State, str]]:
+    """An API at noon, with somebody here and there, an hour of history, and a key of an administrator."""
+    chosen = ApiSettings(data_dir=folder, history_max_points=1000, api_rate_limit=0)
+    async with (
+        Redis.from_url(redis_url) as client,
+        open_store(chosen) as store,
+        open_documents(chosen) as documents,
+    ):
+        await client.flushall()
+        state = State(
+            settings=chosen,
+            followed=FollowedCampus(client=client, file=load_campus(None)),
+            redis=client,
+            store=store,
+            documents=documents,
+            hasher=DeviceHasher(b"k" * 32),
+            metrics=ApiMetrics(),
+            clock=lambda: NOON,
+        )
+        made = make_key("schemathesis", [Scope.ADMIN], now=NOON)
+        await state.keys.add(made.key)
+        await store.setup()
+        await documents.setup()
+        await arrive(client, "kemmy", Kind.CAR, NOON - 2000, NOON - 1000)
+        for width, step in ((Width.MINUTE, _MINUTE), (Width.HOUR, 60 * _MINUTE)):
+            await record(store, "kemmy", Kind.CAR, width, {NOON - number * step: number for number in range(1, 60)})
+        await look(state)
+        trimming = asyncio.create_task(_trim(client, chosen.partitions))
+        # A stream of events then ends after its snapshot.
+        state.feed.close()
+        yield state, made.text
+        trimming.cancel()
+
+
+async def _trim(client: Redis, partitions: int) -> None:
+    """Take what was accepted out of the way, as decoders do: an erasure waits for them."""
+    while True:
+        for partition in range(partitions):
+            await client.xtrim(streams.raw(partition), maxlen=0, approximate=False)
+        await asyncio.sleep(_TRIM_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[tuple[str, str]]:
+    """The address of an API, and a key for it; in a thread, for schemathesis waits for its answers."""
+    ready = threading.Event()
+    found: list[tuple[str, str]] = []
+    servers: list[Server] = []
+
+    async def serve() -> None:
+        async with _seeded(tmp_path_factory.mktemp("api"), redis_server) as (state, key):
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                server = Server(
+                    uvicorn.Config(
+                        create_app(state), http=Http, lifespan="off", ws="none", log_config=None, access_log=False
+                    )
+                )
+                servers.append(server)
+                found.append((f"http://127.0.0.1:{listener.getsockname()[1]}", key))
+                ready.set()
+                await server.serve(sockets=[listener])
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), name="api")
+    thread.start()
+    assert ready.wait(30)
+    yield found[0]
+    servers[0].should_exit = True
+    thread.join(30)
+
+
+@pytest.fixture(scope="module")
+def document(api: tuple[str, str]) -> BaseSchema:
+    return schemathesis.openapi.from_url(f"{api[0]}/openapi.json", config=_CONFIG)
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+def test_every_answer_is_one_that_the_document_allows(
+    document: BaseSchema, api: tuple[str, str], mode: GenerationMode, subtests: pytest.Subtests
+) -> None:
+    for found in document.get_all_operations():
+        assert isinstance(found, Ok)
+        operation = found.ok()
+
+        @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
+        @given(operation.as_strategy(generation_mode=mode))
+        def answers(case: schemathesis.Case[Any]) -> None:
+            case.call_and_validate(headers={"Authorization": f"Bearer {api[1]}"})
+
+        with subtests.test(operation.label):
+            try:
+                answers()
+            except Unsatisfiable:
+                # An operation without parameters can be asked in no wrong way.
+                assert mode is GenerationMode.NEGATIVE
