@@ -85,6 +85,14 @@ def may_receive(role: Role, topic: str) -> bool:
     return RULES[role].receive.has(topic)
 
 
+def must_be_named(topic: str) -> bool:
+    """Whether a topic reaches services alone by a filter that begins with a wildcard, as topics with `$` reach nobody.
+
+    It is so with the mirror: whoever listens to `#` or `+/+` for what other clients say gets nothing of it.
+    """
+    return topic.partition("/")[0] == _MIRROR
+
+
 class Authentication(BaseAuthPlugin):
     """Lets users in, and clients without a user where that is allowed."""
 

@@ -11,7 +11,7 @@ import structlog
 from amqtt.errors import AMQTTError
 
 from broker import packets
-from broker.access import may_publish, may_receive
+from broker.access import may_publish, may_receive, must_be_named
 from broker.amqtt_broker import AmqttBroker
 from broker.cluster import Cluster, Limits
 from broker.cluster.publisher import Publish
@@ -381,7 +381,7 @@ class Node:
             await self._subscribe(connection, filters)
             retained = await self._retained(list(filters))
             connection.answer(packets.suback(request.packet_id, codes))
-            await self._send_retained(connection, memory, list(filters.values()), retained)
+            await self._send_retained(connection, memory, filters, retained)
         finally:
             memory.let_go()
 
@@ -408,12 +408,12 @@ class Node:
         return [self.sys.matching(each) + messages for each, messages in zip(filters, found, strict=True)]
 
     async def _send_retained(
-        self, connection: Connection, memory: Outbox, granted: list[int], retained: list[list[Message]]
+        self, connection: Connection, memory: Outbox, filters: dict[str, int], retained: list[list[Message]]
     ) -> None:
         stored: list[Message] = []
-        for qos, messages in zip(granted, retained, strict=True):
+        for (topic_filter, qos), messages in zip(filters.items(), retained, strict=True):
             for message in messages:
-                if not may_receive(connection.role, message.topic):
+                if not self._may_receive(connection.role, message.topic, topic_filter):
                     continue
                 if qos and message.qos and not connection.clean:
                     stored.append(Message(message.topic, message.payload, min(qos, message.qos), retain=True))
@@ -426,6 +426,11 @@ class Node:
                 lambda: self.cluster.sessions.enqueue(connection.client_id, connection.number, stored)
             )
             connection.wake()
+
+    @staticmethod
+    def _may_receive(role: Role, topic: str, topic_filter: str) -> bool:
+        by_wildcard = topic_filter[0] in "+#" and role is not Role.SERVICE
+        return may_receive(role, topic) and not (by_wildcard and must_be_named(topic))
 
     async def unsubscribe(self, connection: Connection, request: Unsubscribe) -> None:
         """Unsubscribe a client, and answer it. Raises Superseded."""

@@ -1,7 +1,10 @@
 """Who on this node has subscribed to what, and what that makes the node want of the others."""
 
+from collections.abc import Iterable
+from itertools import chain
+
 from broker import packets
-from broker.access import may_receive
+from broker.access import may_receive, must_be_named
 from broker.connection import Connection
 from broker.message import Message
 from broker.topics import TopicTree
@@ -63,11 +66,17 @@ class Subscriptions:
                 break
         return flags | INGEST if any(connection.role is Role.SERVICE for connection in found) else flags
 
+    def _matches(self, topic: str) -> Iterable[tuple[Connection, int]]:
+        if not must_be_named(topic):
+            return self._tree.match(topic)
+        services = (match for match in self._tree.match(topic) if match[0].role is Role.SERVICE)
+        return chain(services, self._tree.match(topic, leading_wildcards=False))
+
     def _subscribers(self, topic: str) -> list[tuple[Connection, int]]:
         remembered = self._remembered.get(topic)
         if remembered is None:
             granted: dict[Connection, int] = {}
-            for connection, qos in self._tree.match(topic):
+            for connection, qos in self._matches(topic):
                 if qos >= granted.get(connection, 0) and may_receive(connection.role, topic):
                     granted[connection] = qos
             remembered = list(granted.items())

@@ -81,15 +81,17 @@ class TopicTree(Generic[Key, Value]):
             del path[-1].below[name]
         return value
 
-    def match(self, topic: str) -> Iterator[tuple[Key, Value]]:
+    def match(self, topic: str, *, leading_wildcards: bool = True) -> Iterator[tuple[Key, Value]]:
         """All keys and values whose filters match a topic name; a key once for each such filter of its.
 
-        A filter that begins with a wildcard matches no topic that begins with `$` [MQTT-4.7.2-1].
+        A filter that begins with a wildcard matches no topic that begins with `$` [MQTT-4.7.2-1], and none at all where
+        `leading_wildcards` are not wanted.
         """
+        leading_wildcards = leading_wildcards and not topic.startswith("$")
         names = topic.split("/")
         levels = [self._root]
         for index, name in enumerate(names):
-            wild = index > 0 or not topic.startswith("$")
+            wild = index > 0 or leading_wildcards
             following = []
             for level in levels:
                 below = level.below

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any, NamedTuple, cast
 
+from broker.access import must_be_named
 from broker.cluster.identity import Identity
 from broker.topics import TopicTree
 from core import streams
@@ -12,7 +13,7 @@ from core.redis import Redis, redis_errors
 ANY_QOS = 1
 """Flag of a node's route: it wants messages of any QoS. Without it, only those of QoS 0."""
 INGEST = 4
-"""Flag of a route: what is published to the ingest topics, too."""
+"""Flag of a route: what is for services alone, such as what is published to the ingest topics, too."""
 NOTHING_YET = "0-0"
 MAX_REMEMBERED = 100_000
 """Targets of the plans that are remembered, all together."""
@@ -135,11 +136,13 @@ class Routes:
             self._plans.pop(topic_filter, None)
 
     def _find(self, topic: str) -> Plan:
-        positions = ingest_kind(topic) is not None
+        positions, named = ingest_kind(topic) is not None, must_be_named(topic)
         nodes: dict[str, int] = {}
         queues: dict[str, tuple[int, Fields]] = {}
         for target, (flags, field) in self._tree.match(topic):
             if positions and not flags & INGEST:
+                continue
+            if named and not flags & INGEST and field.partition("\0")[2][0] in "+#":
                 continue
             kind, name = target[0], target[2:]
             if kind == "n":

@@ -148,6 +148,29 @@ class TestAnonymousClients:
         assert (await reader.take()).topic == "notices/today"
         await reader.nothing_more()
 
+    @pytest.mark.parametrize("clean", [True, False])
+    @pytest.mark.parametrize("topic_filter", ["#", "+/+"])
+    async def test_the_mirror_reaches_those_who_name_it_and_services_and_not_who_listens_to_everything(
+        self, nodes: TwoNodes, redis_client: Redis, topic_filter: str, *, clean: bool
+    ) -> None:
+        await put_user(redis_client, "service", Role.SERVICE)
+        here, there = nodes.first, nodes.second
+        mirror = await logged_in(there, "service")
+        await mirror.publish("v1/zones", b"retained", qos=1, retain=True)
+        listeners = [await node.service.connect(f"{number}", clean=clean) for number, node in enumerate((here, there))]
+        for listener in listeners:
+            await listener.subscribe((topic_filter, 1))
+        named = await here.service.subscriber(("v1/+", 1))
+        everything = await logged_in(here, "service")
+        await everything.subscribe((topic_filter, 1))
+        await mirror.publish("v1/zones", b"changed", qos=1)
+        await mirror.publish("notices/today", b"", qos=1)
+        for listener in listeners:
+            assert (await listener.take()).topic == "notices/today"
+            await listener.nothing_more()
+        for listener in (named, everything):
+            assert [(await listener.take()).payload for _ in range(2)] == [b"retained", b"changed"]
+
     @pytest.mark.parametrize("topic_filter", ["car-iotp", "car-iotp/#", "mobile-iotp/+"])
     async def test_positions_cannot_be_subscribed_to(self, node: RunningNode, topic_filter: str) -> None:
         client = await node.service.connect()
