@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
+import h11
 import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 GC_OBJECTS = 20_000
 """New objects, less those that have gone, after which cycles are looked for."""
+LINGER_SECONDS = 2.0
+"""How long what a client still sends is thrown away after an answer that did not wait for it."""
 _CONNECTION = "campus.connection"
 
 
@@ -44,6 +47,7 @@ class Http(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in the base class
         """Begin to serve one connection."""
         super().connection_made(transport)
+        self.transport = _Lingering(transport, self.conn)
         app = self.app
 
         async def with_connection(scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,6 +55,58 @@ class Http(H11Protocol):
             await app(scope, receive, send)
 
         self.app = with_connection
+
+
+class _Lingering(asyncio.Transport):
+    """A transport that closes in stages where a client has been answered before it had sent all (RFC 9112, 9.6).
+
+    Closed at once, with bytes that nobody has read, a TCP connection is reset, and the answer is lost on its way.
+    """
+
+    def __init__(self, transport: asyncio.Transport, conn: h11.Connection) -> None:
+        super().__init__()
+        self._transport = transport
+        self._conn = conn
+        self._closing = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._transport.write(data)
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()
+
+    def is_closing(self) -> bool:
+        return self._closing or self._transport.is_closing()
+
+    def close(self) -> None:
+        if self.is_closing():
+            return
+        self._closing = True
+        if self._conn.their_state not in (h11.SEND_BODY, h11.ERROR):
+            self._transport.close()
+            return
+        protocol = cast("asyncio.Protocol", self._transport.get_protocol())
+        self._transport.set_protocol(_Leftover(self._transport, protocol))
+        self._transport.resume_reading()
+        self._transport.write_eof()
+
+
+class _Leftover(asyncio.Protocol):
+    """Throws away what still comes, until the client ends the connection or its time is up."""
+
+    def __init__(self, transport: asyncio.Transport, before: asyncio.Protocol) -> None:
+        self._before = before
+        self._end = asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.abort)
+
+    def pause_writing(self) -> None:
+        self._before.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._before.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end.cancel()
+        self._before.connection_lost(exc)
 
 
 def connection_of(scope: Scope) -> asyncio.Transport | None:

@@ -102,3 +102,49 @@ async def test_a_client_that_does_not_read_is_cut_off_and_holds_up_nobody(
         await eventually(arrived)
         writer.close()
         await reading
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status"),
+    [
+        (b"GET /%b HTTP/1.1\r\nHost: campus\r\n\r\n" % (b"a" * 300_000), b"400"),
+        (
+            b"POST /v1/positions HTTP/1.1\r\nHost: campus\r\nContent-Length: 99999999\r\n\r\n%b" % (b"a" * 300_000),
+            b"413",
+        ),
+    ],
+    ids=["a target that is too long", "a body that is too large"],
+)
+async def test_a_client_that_is_refused_while_it_sends_gets_the_whole_answer(
+    state: State, request_head: bytes, status: bytes
+) -> None:
+    async with serving(state) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for start in range(0, len(request_head), 16_384):
+            writer.write(request_head[start : start + 16_384])
+            # The server answers meanwhile, and has then not read what is sent after.
+            await asyncio.sleep(0)
+            await writer.drain()
+        answer = await reader.read()
+        writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.split()[1] == status
+    assert body
+
+
+async def test_a_refused_client_that_sends_on_and_on_is_cut_off(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.server.LINGER_SECONDS", 0.2)
+    async with serving(state) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"nothing that is HTTP\r\n\r\n")
+        assert b"400" in await reader.read()
+
+        async def cut_off() -> bool:
+            try:
+                writer.write(b"more")
+                await writer.drain()
+            except ConnectionError:
+                return True
+            return False
+
+        await eventually(cut_off)
