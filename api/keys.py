@@ -99,15 +99,25 @@ def name_problem(name: str) -> str | None:
 
 def make_key(name: str, scopes: Iterable[Scope], *, now: int) -> NewKey:
     """A new random key; `now` in milliseconds since the epoch. Raises ValueError for a bad name and for no scope."""
+    secret = base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).rstrip(b"=").decode()
+    text = f"ck_{secrets.token_hex(8)}_{secret}"
+    return NewKey(key_from(text, name, scopes, now=now), text)
+
+
+def key_from(text: str, name: str, scopes: Iterable[Scope], *, now: int) -> Key:
+    """The key whose text somebody has made, in the form `ck_`, 16 hexadecimal digits, `_`, 43 characters of base64url.
+
+    Raises ValueError for another form, and as `make_key`. The text must be random: `now` is in milliseconds.
+    """
+    found = _FORM.fullmatch(text)
+    if not found:
+        raise ValueError("a key is ck_, 16 hexadecimal digits, _ and 43 characters of base64url")
     wanted = tuple(sorted(set(scopes)))
     if problem := name_problem(name):
         raise ValueError(problem)
     if not wanted:
         raise ValueError("a key needs a scope")
-    key_id = secrets.token_hex(8)
-    secret = base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).rstrip(b"=").decode()
-    text = f"ck_{key_id}_{secret}"
-    return NewKey(Key(id=key_id, name=name, scopes=wanted, hash=_hash(text), created_at=now), text)
+    return Key(id=found[1], name=name, scopes=wanted, hash=_hash(text), created_at=now)
 
 
 def _hash(text: str) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
 import typer
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from api.keys import Keys, Scope, make_key, name_problem
+from api.keys import Keys, Scope, key_from, make_key, name_problem
 from core.clock import format_rfc3339, system_clock
 from core.errors import BadSettings, Unavailable
 from core.redis import open_redis
@@ -60,6 +61,33 @@ def add(
     _with_keys(lambda keys: keys.add(made.key))
     typer.echo(f"added {made.key.id} with {', '.join(made.key.scopes)}; the key, which is kept nowhere:", err=True)
     typer.echo(made.text)
+
+
+@app.command("import")
+def import_key(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that holds the key alone.")],
+    scope: Annotated[list[Scope], typer.Option(help="What it is for; may be given several times.", show_default=False)],
+    name: Annotated[str, typer.Option(parser=_name, metavar="NAME", help="Whose it is, for people.")] = "unnamed",
+) -> None:
+    """Let in whoever has the key in a file, where a deployment makes its secrets itself. It prints no key.
+
+    A key is `ck_`, 16 random hexadecimal digits, `_`, and 32 random bytes in base64url. Where it is known already,
+    nothing changes, so this may be part of every start; a key that was removed comes back.
+
+    For example: `python -m api keys import /run/secrets/api-key --scope admin --name "first admin"`
+    """
+    try:
+        key = key_from(file.read_text(encoding="utf-8").strip(), name, scope, now=system_clock())
+    except (OSError, ValueError) as error:
+        _fail(f"{file}: {error}", code=2)
+
+    async def work(keys: Keys) -> bool:
+        known = any(found.hash == key.hash for found, _ in await keys.all())
+        if not known:
+            await keys.add(key)
+        return known
+
+    typer.echo(f"{key.id} is {'known already' if _with_keys(work) else 'added'}")
 
 
 @app.command("list")

@@ -1,5 +1,6 @@
 """Settings that several services share. They come from the environment, under the names given here."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -12,6 +13,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from core.errors import BadSettings
 
 REDIS_SOCKET = "redis.sock"
+SECRETS_DIR = "/run/secrets"
+"""Where containers find their secrets, unless the variable SECRETS_DIR names another folder."""
+MAX_SECRET_BYTES = 65_536
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -78,11 +82,33 @@ class CampusSettings(Settings):
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
+def read_secrets() -> None:
+    """Let each file of SECRETS_DIR be the environment variable of its name, as containers are given their secrets.
+
+    A variable that is set already stays. Files whose names are not in capitals are something else. This reaches
+    libraries that read variables of their own, and nobody who looks at the container from outside.
+    Raises BadSettings for a file that cannot be read, or has more than `MAX_SECRET_BYTES`.
+    """
+    folder = Path(os.environ.get("SECRETS_DIR") or SECRETS_DIR)
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if not path.name.replace("_", "").isalnum() or path.name != path.name.upper() or os.environ.get(path.name):
+            continue
+        try:
+            if path.stat().st_size > MAX_SECRET_BYTES:
+                raise BadSettings(f"{path}: a secret has {MAX_SECRET_BYTES:,} bytes at the most")
+            os.environ[path.name] = path.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise BadSettings(f"{path}: the secret cannot be read: {error}") from error
+
+
 def load(settings: type[AnySettings]) -> AnySettings:
-    """The settings of a service, from the environment.
+    """The settings of a service, from the environment and the files of SECRETS_DIR.
 
     Raises BadSettings, which names each variable that is wrong, its value's fault, and what it is for.
     """
+    read_secrets()
     try:
         return settings()
     except ValidationError as error:

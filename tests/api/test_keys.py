@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -222,6 +223,30 @@ async def test_keys_are_added_listed_and_removed_by_command(run: Run, keys: Keys
     assert (removed.returncode, removed.stdout) == (1, "1 removed\n")
     assert "no such key: 0000000000000000" in removed.stderr
     assert await keys.all() == []
+
+
+async def test_a_key_that_a_deployment_has_made_is_let_in_as_often_as_it_is_imported(
+    run: Run, keys: Keys, tmp_path: Path
+) -> None:
+    file = tmp_path / "api-key"
+    text = f"ck_{'0123456789abcdef'}_{'x' * 43}"
+    file.write_text(f"{text}\n")
+    first, again = (run("import", str(file), "--scope", "admin", "--name", "first admin") for _ in range(2))
+
+    assert (first.stdout, again.stdout) == ("0123456789abcdef is added\n", "0123456789abcdef is known already\n")
+    key = await keys.verify(text)
+    assert key is not None
+    assert (key.name, key.scopes) == ("first admin", (Scope.ADMIN,))
+    assert text not in first.stdout + first.stderr
+
+
+def test_a_file_that_holds_no_key_is_refused_without_showing_it(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "short").write_text("ck_0123_hunter2")
+    refused = run("import", str(tmp_path / "short"), "--scope", "admin")
+    assert refused.returncode == 2
+    assert "a key is ck_" in refused.stderr
+    assert "hunter2" not in refused.stderr
+    assert run("import", str(tmp_path / "absent"), "--scope", "admin").returncode == 2
 
 
 def test_the_command_says_what_is_wrong(run: Run) -> None:

@@ -41,3 +41,33 @@ def test_a_wrong_setting_ends_a_service_with_a_message_and_code_2(
 def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARTITIONS", "")
     assert load(CommonSettings).partitions == 1
+
+
+def test_a_file_of_secrets_is_the_variable_of_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    # Given and taken back: what the load sets goes away after the test.
+    monkeypatch.setenv("REDIS_URL", "")
+    (tmp_path / "REDIS_URL").write_text("redis://:secret@redis:6379/0\n")
+    (tmp_path / "users.csv").write_text("not a variable")
+    assert load(CommonSettings).redis_address == "redis://:secret@redis:6379/0"
+
+
+def test_a_variable_that_is_set_wins_over_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("REDIS_URL", "redis://elsewhere:6379/0")
+    (tmp_path / "REDIS_URL").write_text("redis://redis:6379/0")
+    assert load(CommonSettings).redis_address == "redis://elsewhere:6379/0"
+
+
+def test_a_secret_that_cannot_be_used_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("DEVICE_KEY", "")
+    for content in (b"x" * 100_000, b"\xff secret"):
+        (tmp_path / "DEVICE_KEY").write_bytes(content)
+        with pytest.raises(BadSettings, match="DEVICE_KEY") as raised:
+            load(CommonSettings)
+        assert "xxx" not in str(raised.value)
+    (tmp_path / "DEVICE_KEY").unlink()
+    (tmp_path / "DEVICE_KEY").mkdir()
+    with pytest.raises(BadSettings, match="DEVICE_KEY"):
+        load(CommonSettings)
