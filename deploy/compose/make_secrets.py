@@ -1,0 +1,154 @@
+"""Make the secrets of a compose run, once: `python -m deploy.compose.make_secrets FOLDER [HOST NAME...]`.
+
+The standard library alone, and `openssl` by way of `haproxy/certificate`. Each service finds its secrets in a folder
+of its own, readable by its user alone; what people need lies beside them, owned by whoever owns FOLDER. What is there
+stays: remove `values.json` to have all of it made anew, or one value in it for that one.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from deploy.compose.welcome import FIRST_START
+
+OURS = 10001
+"""The user of our Python images; the others are those of the images of HAProxy, Redis, CouchDB and InfluxDB."""
+HAPROXY, REDIS, COUCHDB, INFLUXDB = 99, 999, 5984, 1000
+VALUES = "values.json"
+DEMO_ROLES = ("car", "mobile", "gateway", "service")
+MIRROR_USER = "mirror"
+_CERTIFICATE = Path(__file__).resolve().parents[2] / "haproxy" / "certificate"
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def _api_key() -> str:
+    secret = base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
+    return f"ck_{secrets.token_hex(8)}_{secret}"
+
+
+MADE: Mapping[str, Callable[[], str]] = {
+    "redis_password": _password,
+    "device_key": lambda: secrets.token_hex(32),
+    "couchdb_password": _password,
+    "influxdb_password": _password,
+    "influxdb_token": lambda: secrets.token_urlsafe(48),
+    "mirror_password": _password,
+    "api_key": _api_key,
+    **{f"demo_{role}_password": lambda: secrets.token_urlsafe(12) for role in DEMO_ROLES},
+}
+"""How each value is made, by its name in `values.json`."""
+
+
+def values(folder: Path) -> dict[str, str]:
+    """The random values of this folder; those that are missing are made and kept, for root alone."""
+    path = folder / VALUES
+    known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    complete = {name: known.get(name) or make() for name, make in MADE.items()}
+    if complete != known:
+        _write(path, json.dumps(complete, indent=2) + "\n", owner=(os.geteuid(), os.getegid()))
+    return complete
+
+
+def files(value: Mapping[str, str], *, demo: bool) -> dict[str, dict[str, str]]:
+    """What each service is given: contents by file name, by service. A name in capitals is a variable there."""
+    redis_url = {"REDIS_URL": f"redis://campus:{value['redis_password']}@redis:6379/0"}
+    device_key = {"DEVICE_KEY": value["device_key"]}
+    stores = {"CLOUDANT_PASSWORD": value["couchdb_password"], "INFLUXDB_V2_TOKEN": value["influxdb_token"]}
+    demo_users = (
+        "".join(f"demo-{role},{role},{value[f'demo_{role}_password']}\n" for role in DEMO_ROLES) if demo else ""
+    )
+    return {
+        "redis": {"users.acl": _redis_users(value["redis_password"])},
+        "broker": redis_url,
+        "users": {**redis_url, "users.csv": f"{MIRROR_USER},service,{value['mirror_password']}\n{demo_users}"},
+        "api-key": {**redis_url, "api-key": value["api_key"]},
+        "decoder": {**redis_url, **device_key, **stores},
+        "api": {**redis_url, **device_key, **stores, "MIRROR_PASSWORD": value["mirror_password"]},
+        "autoscaler": redis_url,
+        "couchdb": {"password": value["couchdb_password"]},
+        "influxdb": {"password": value["influxdb_password"], "token": value["influxdb_token"]},
+        "demo": {"MQTT_PASSWORD": value["demo_gateway_password"]},
+        "people": {"demo-users.csv": demo_users, "api-key": value["api_key"]},
+    }
+
+
+def _redis_users(password: str) -> str:
+    # Without a password one may ask whether it is there, for the health check, and no more.
+    hashed = hashlib.sha256(password.encode()).hexdigest()
+    return (
+        "user default on nopass resetkeys resetchannels -@all +ping\n"
+        f"user campus on #{hashed} ~* &* +@all -@admin -@dangerous +info +bgrewriteaof +config|get +keys\n"
+    )
+
+
+def make(folder: Path, names: list[str], *, demo: bool) -> None:
+    """Make what is missing in FOLDER; `names` are further host names of the certificate.
+
+    Needs root, to give files away. Raises OSError, and CalledProcessError where the certificate could not be made.
+    """
+    person = folder.stat().st_uid, folder.stat().st_gid
+    first = not (folder / VALUES).exists()
+    # Who may list the folder sees which services there are; what is in them is for each alone.
+    folder.chmod(0o755)
+    owners = {"redis": REDIS, "couchdb": COUCHDB, "influxdb": INFLUXDB}
+    for service, contents in files(values(folder), demo=demo).items():
+        owner = person if service == "people" else (owners.get(service, OURS),) * 2
+        own = _folder(folder / service, owner)
+        for name, content in contents.items():
+            _write(own / name, content, owner=owner)
+    if first:
+        _write(folder / "people" / FIRST_START, "", owner=person)
+    certificates = _folder(folder / "haproxy", (HAPROXY, HAPROXY))
+    subprocess.run(  # noqa: S603 - our own script, and a name that the operator has set
+        [_CERTIFICATE, "--owner", f"{HAPROXY}:{HAPROXY}", certificates, *names], check=True
+    )
+    if (certificates / "ca.pem").exists():
+        _write(folder / "people" / "ca.pem", (certificates / "ca.pem").read_text(), owner=person)
+
+
+def _folder(path: Path, owner: tuple[int, int]) -> Path:
+    path.mkdir(exist_ok=True)
+    path.chmod(0o700)
+    os.chown(path, *owner)
+    return path
+
+
+def _write(path: Path, content: str, *, owner: tuple[int, int]) -> None:
+    """Write a file for its owner alone, at once or not at all; one that is right already stays as it is."""
+    if not path.exists() or path.read_text() != content:
+        draft = path.with_name(f".{path.name}.new")
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=0o600)
+        draft.write_text(content)
+        draft.replace(path)
+    path.chmod(0o400)
+    os.chown(path, *owner)
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 0 where all is there now, 1 where it could not be made, 2 for a wrong call."""
+    if not arguments or arguments[0].startswith("-"):
+        sys.stderr.write(f"{__doc__}\n")
+        return 2
+    folder = Path(arguments[0])
+    before = (folder / VALUES).exists()
+    try:
+        make(folder, arguments[1:], demo=os.environ.get("DEMO_USERS", "true") == "true")
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        sys.stderr.write(f"the secrets could not be made in {folder}: {error}\n")
+        return 1
+    sys.stdout.write("secrets: there already\n" if before else "secrets: made now, for this installation alone\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,176 @@
+"""Base images on a machine that can reach no image registry: Debian by debootstrap, and what is needed on it.
+
+`python -m tests.containers.base_images` makes them and prints their names as settings of the compose file.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.conftest import missing
+from tests.containers.compose import compose
+from tests.containers.engine import docker
+
+SUITE = "bookworm"
+IMAGES = Path(__file__).parent / "images"
+NODE = Path(__file__).parents[1] / "node"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+"""Whom this machine trusts. Where it gets packages through a proxy with a certificate of its own, so must the images."""
+TRUSTED = "usr/local/share/trusted.pem"
+"""Where they have it: not where the package ca-certificates, which Python's brings, would write it anew."""
+TRUST = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+DEBOOTSTRAP_SECONDS = 300.0
+BUILD_SECONDS = 300.0
+NAMES = ("python", "haproxy", "redis", "pouchdb")
+_NEVER_UNPACKED = ("doc", "man", "info", "locale", "lintian", "bug")
+_DPKG = "".join(f"path-exclude /usr/share/{name}/*\n" for name in _NEVER_UNPACKED)
+_APT = """APT::Install-Recommends "0";
+Acquire::Languages "none";
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+DPkg::Post-Invoke {"rm -f /var/cache/apt/archives/*.deb";};
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """One of the package archives of Debian that this machine uses."""
+
+    address: str
+    suite: str
+    component: str
+
+
+def build_base_images(log: Path) -> dict[str, str]:
+    """The images by name, in the form `repository:tag`; built if they are not there. Tools report to `log`.
+
+    A tag is a hash of all that the image is made of, but for the packages' versions.
+    """
+    archives = debian_archives()
+    base = f"campus-e2e/base:{_base_recipe(archives)}"
+    if not _exists(base):
+        with tempfile.TemporaryDirectory(prefix="debian-") as folder:
+            _import_debian(Path(folder), archives, base, log)
+    lock = (NODE / "package-lock.json").read_bytes()
+    tags = {
+        name: f"campus-e2e/{name}:"
+        + _short_hash(base.encode(), (IMAGES / f"{name}.Dockerfile").read_bytes(), lock if name == "pouchdb" else b"")
+        for name in NAMES
+    }
+    lacking = [name for name, tag in tags.items() if not _exists(tag)]
+    if lacking:
+        with tempfile.TemporaryDirectory(prefix="node-modules-") as folder:
+            if "pouchdb" in lacking:
+                _install_node_modules(Path(folder), log)
+            environment = {
+                **os.environ,
+                **{f"{name.upper()}_TAG": tag for name, tag in tags.items()},
+                "BASE": base,
+                "IMAGES": str(IMAGES),
+                "POUCHDB_CONTEXT": folder,
+            }
+            compose("build", *lacking, folder=IMAGES, environment=environment, seconds=BUILD_SECONDS)
+    return tags
+
+
+def settings_of(images: Mapping[str, str]) -> dict[str, str]:
+    """The variables by which the compose file is told of them."""
+    return {
+        "PYTHON_IMAGE": images["python"],
+        "HAPROXY_IMAGE": images["haproxy"],
+        "REDIS_IMAGE": images["redis"],
+        "COUCHDB_IMAGE": images["pouchdb"],
+    }
+
+
+def debian_archives() -> list[Archive]:
+    """Where this machine gets Debian's packages from, the archive of the suite itself first."""
+    if shutil.which("apt-get") is None or shutil.which("debootstrap") is None:
+        missing("debootstrap", "apt install debootstrap, on a Debian whose packages can be had")
+    told = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    ).stdout
+    rows = [row.split() for row in told.splitlines()]
+    found = {Archive(row[1], row[2], row[3]) for row in rows if row[0] == "Debian" and row[2].startswith(SUITE)}
+    ours = sorted(found, key=lambda archive: (archive.suite != SUITE, archive.suite, archive.component))
+    if not ours or ours[0].suite != SUITE:
+        missing(f"the archive of Debian {SUITE}", "this machine's apt knows it not: is it a Debian of that name?")
+    return ours
+
+
+def _base_recipe(archives: list[Archive]) -> str:
+    return _short_hash(
+        Path(__file__).read_bytes(), *(repr(archive).encode() for archive in archives), CERTIFICATES.read_bytes()
+    )
+
+
+def _short_hash(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()[:12]
+
+
+def _exists(tag: str) -> bool:
+    return bool(docker("images", "--quiet", tag).strip())
+
+
+def _import_debian(folder: Path, archives: list[Archive], tag: str, log: Path) -> None:
+    if os.geteuid() != 0:
+        missing("root", "debootstrap makes a root file system, with its owners")
+    root = folder / "root"
+    address = archives[0].address
+    _run("debootstrap", "--variant=minbase", f"--keyring={KEYRING}", SUITE, str(root), address, log=log)
+    _make_slim(root)
+    (root / "etc/apt/sources.list").write_text(
+        "".join(f"deb {archive.address} {archive.suite} {archive.component}\n" for archive in archives)
+    )
+    shutil.copyfile(CERTIFICATES, root / TRUSTED)
+    trust = " ".join(f"{name}=/{TRUSTED}" for name in TRUST)
+    packed = folder / "root.tar"
+    _run("tar", "--numeric-owner", "--exclude=./dev/*", "-C", str(root), "-cf", str(packed), ".", log=log)
+    docker("import", "--change", f"ENV {trust}", "--change", 'CMD ["bash"]', str(packed), tag, seconds=120)
+
+
+def _make_slim(root: Path) -> None:
+    """What slim images leave out: documentation, translations, what apt has downloaded."""
+    for name in _NEVER_UNPACKED:
+        shutil.rmtree(root / "usr/share" / name, ignore_errors=True)
+    for folder in ("var/cache/apt", "var/lib/apt/lists", "var/log"):
+        for leftover in (root / folder).iterdir():
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    (root / "etc/dpkg/dpkg.cfg.d/slim").write_text(_DPKG)
+    (root / "etc/apt/apt.conf.d/slim").write_text(_APT)
+
+
+def _install_node_modules(folder: Path, log: Path) -> None:
+    if shutil.which("npm") is None:
+        missing("npm", "apt install npm")
+    for name in ("package.json", "package-lock.json", ".npmrc"):
+        shutil.copyfile(NODE / name, folder / name)
+    # With what is optional: databases on disk need leveldown, whose package carries it compiled.
+    _run("npm", "ci", "--include=optional", "--silent", "--prefix", str(folder), log=log)
+
+
+def _run(*command: str, log: Path) -> None:
+    with log.open("ab") as output:
+        done = subprocess.run(command, stdout=output, stderr=output, check=False, timeout=DEBOOTSTRAP_SECONDS)
+    tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
+    assert done.returncode == 0, f"{command[0]} ended with exit code {done.returncode}:\n" + "\n".join(tail)
+
+
+if __name__ == "__main__":
+    with tempfile.NamedTemporaryFile(suffix=".log") as file:
+        for variable, image in settings_of(build_base_images(Path(file.name))).items():
+            sys.stdout.write(f"{variable}={image}\n")

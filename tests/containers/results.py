@@ -1,0 +1,117 @@
+"""What the running system has come to, asked as users and operators ask it."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from core.clock import format_rfc3339
+from core.messages import Kind
+from tests.containers.people import People
+from tests.containers.stack import Stack, until
+from tests.oracle.naive import Content, Truth, Window, load_shapes
+
+DAY_MS = 86_400_000
+DONE_SECONDS = 60.0
+SPANS = {"1m": DAY_MS, "5m": DAY_MS, "1h": DAY_MS, "1d": 2 * DAY_MS}
+
+
+def status(stack: Stack) -> dict[str, Any]:
+    """What `python -m core --json` says, in a decoder."""
+    answer: dict[str, Any] = json.loads(_decoder(stack, "core", "--json"))
+    return answer
+
+
+def wait_until_done(stack: Stack, limit: float = DONE_SECONDS) -> None:
+    """Wait until every stage has worked off its backlog."""
+
+    def backlogs() -> dict[str, int]:
+        try:
+            waiting: dict[str, int] = status(stack)["backlogs"]
+        except AssertionError as error:
+            return {str(error): 1}
+        return {stream: count for stream, count in waiting.items() if count}
+
+    until(lambda: not backlogs(), "all stages have worked off their backlogs", limit, told=backlogs)
+
+
+def documents(stack: Stack, *, start: int, end: int) -> dict[str, Content]:
+    """Those of a span of event time (milliseconds, the end excluded), by id; `received_at` is left empty."""
+    first, last = format_rfc3339(start), format_rfc3339(end)
+    found = {}
+    for line in _decoder(stack, "documents", "export", "-").splitlines():
+        document = json.loads(line)
+        properties = document["properties"]
+        if first <= properties["observed_at"] < last:
+            found[document["id"]] = Content(
+                properties["kind"],
+                properties["device"],
+                tuple(document["geometry"]["coordinates"]),
+                tuple(properties["zones"]),
+                properties["observed_at"],
+                "",
+                *(properties.get(name) for name in ("accuracy", "speed", "heading")),
+            )
+    return found
+
+
+def windows(stack: Stack, people: People, day: str) -> dict[Window, int]:
+    """Every window of a day (UTC) in which there was somebody, by REST."""
+    start = int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 1000
+    found: dict[Window, int] = {}
+    with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {people.api_key}"}) as client:
+        for zone in load_shapes():
+            for kind in Kind:
+                for width, span in SPANS.items():
+                    answer = client.get(
+                        f"/v1/zones/{zone}/occupancy/history",
+                        params={
+                            "kind": kind.value,
+                            "window": width,
+                            "start": format_rfc3339(start),
+                            "end": format_rfc3339(start + span),
+                        },
+                    )
+                    assert answer.status_code == httpx.codes.OK, answer.text
+                    found |= {
+                        (width, _milliseconds(point["start"]), zone, kind.value): point["devices"]
+                        for point in answer.json()["points"]
+                        if point["devices"]
+                    }
+    return found
+
+
+def differences(stack: Stack, people: People, truth: Truth, day: str) -> list[str]:
+    """What the system has other than the oracle, of one day (UTC); a sentence each, nothing where all is well."""
+    start = int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 1000
+    kept = documents(stack, start=start, end=start + DAY_MS)
+    expected = {name: {content._replace(received_at="") for content in may} for name, may in truth.documents.items()}
+    wrong = [f"no document {name}" for name in expected.keys() - kept.keys()]
+    wrong += [f"a document of nothing: {name}" for name in kept.keys() - expected.keys()]
+    wrong += [
+        f"document {name} says {kept[name]}, not one of {expected[name]}"
+        for name in expected.keys() & kept.keys()
+        if kept[name] not in expected[name]
+    ]
+    counts = {window: len(devices) for window, devices in truth.windows.items()}
+    seen = windows(stack, people, day)
+    return wrong + [
+        f"window {window} has {seen.get(window, 0)} devices, not {counts.get(window, 0)}"
+        for window in counts.keys() | seen.keys()
+        if seen.get(window, 0) != counts.get(window, 0)
+    ]
+
+
+def device_key(stack: Stack) -> bytes:
+    """The key of the device hashes."""
+    return bytes.fromhex(stack.secret("decoder", "DEVICE_KEY"))
+
+
+def _decoder(stack: Stack, *command: str) -> str:
+    decoder = next(container for container in stack.containers("decoder") if container.running)
+    return decoder.run("python", "-m", *command)
+
+
+def _milliseconds(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp() * 1000)

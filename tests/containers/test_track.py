@@ -1,0 +1,103 @@
+"""The main job, through HAProxy: a recorded bus drives onto the campus, and REST, documents and the live map say so."""
+
+from collections.abc import Iterator
+
+import httpx
+import numpy as np
+import pytest
+from paho.mqtt.client import MQTTMessage
+
+from core.clock import system_clock
+from core.messages import Kind, Role
+from geofence import Geofence, load_campus
+from simulator.message import payload, topic_of
+from simulator.plan import Plan
+from simulator.tracks import read_track
+from tests.browser.page import Page, opened_browser
+from tests.containers.conftest import Figures
+from tests.containers.people import People
+from tests.containers.results import documents, status, wait_until_done
+from tests.containers.senders import Connection, send_all
+from tests.containers.stack import Stack, until
+from tests.e2e.system import BUS
+
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
+FIXES = 2144
+ON_CAMPUS = 80
+RECORDED = (1_550_448_000_000, 1_550_534_400_000)
+"""2019-02-18 in UTC, in milliseconds."""
+
+
+def recorded(device: str = BUS.stem) -> list[tuple[str, bytes]]:
+    return [(topic_of(Kind.CAR), payload(fix, device)) for fix in read_track(BUS)]
+
+
+def history(stack: Stack, zone: str, window: str) -> list[int]:
+    answer = httpx.get(
+        f"{stack.url}/v1/zones/{zone}/occupancy/history",
+        params={
+            "kind": "car",
+            "window": window,
+            "start": "2019-02-18T08:55:00Z",
+            "end": "2019-02-18T09:05:00Z",
+        },
+    )
+    assert answer.status_code == httpx.codes.OK, answer.text
+    return [point["devices"] for point in answer.json()["points"]]
+
+
+def test_a_track_replayed_by_every_way_in_is_counted_once(stack: Stack, people: People, figures: Figures) -> None:
+    before = status(stack)["totals"]
+    messages = recorded()
+    assert len(messages) == FIXES
+    for scheme, door in people.doors(stack).items():
+        sent = send_all([door], people.gateway, f"bus-{scheme}", messages)
+        assert sent == FIXES, scheme
+    wait_until_done(stack)
+
+    totals = {name: count - before.get(name, 0) for name, count in status(stack)["totals"].items()}
+    assert totals["messages"] == 4 * FIXES
+    assert totals["positions"] == 4 * ON_CAMPUS
+    assert totals["outside"] == 4 * (FIXES - ON_CAMPUS)
+    assert len(documents(stack, start=RECORDED[0], end=RECORDED[1])) == ON_CAMPUS
+    assert history(stack, "campus", "1m") == [0, 0, 0, 1, 1, 1, 0, 0, 0, 0]
+    assert history(stack, "car-park-west", "1m") == [0, 0, 0, 1, 1, 0, 0, 0, 0, 0]
+    assert history(stack, "campus", "5m") == [1, 1]
+    figures.say(f"the bus drove {len(people.doors(stack))} times, by {', '.join(people.doors(stack))}: 80 documents")
+
+
+@pytest.fixture
+def page(stack: Stack) -> Iterator[Page]:
+    assert stack.name
+    with opened_browser() as opened:
+        yield opened
+
+
+def present(message: MQTTMessage) -> bool:
+    return message.topic == "v1/zones/campus/occupancy" and b'"car":1' in message.payload
+
+
+def test_a_bus_that_drives_now_shows_on_the_map_and_on_mqtt(page: Page, stack: Stack, people: People) -> None:
+    fixes = read_track(BUS)
+    inside = Geofence(load_campus(None)).locate(
+        np.array([fix.longitude for fix in fixes]), np.array([fix.latitude for fix in fixes])
+    )
+    on_campus = [fix for fix, zones in zip(fixes, inside, strict=True) if zones]
+    assert len(on_campus) == ON_CAMPUS
+    # The last fix is now: none is in the future.
+    plan = Plan(shift_to_now=True)
+    lasted = on_campus[-1].at_ms - on_campus[0].at_ms
+    [shifted] = plan.rounds(on_campus, lambda: system_clock() - lasted)
+    page.open(f"{stack.url}/")
+    assert page.row("campus")[1:4] == ["0", "0", "0"]
+
+    doors = people.doors(stack)
+    with Connection(doors["wss"], people.users[Role.MOBILE], "watcher") as watcher:
+        watcher.subscribe("v1/#")
+        messages = [(topic_of(Kind.CAR), payload(fix, "bus-now")) for fix in shifted]
+        assert send_all([doors["mqtts"]], people.gateway, "bus-now", messages) == ON_CAMPUS
+
+        page.until(lambda: page.row("campus")[1:4] == ["1", "0", "1"])
+        page.keep_picture("containers")
+        until(lambda: any(present(message) for message in watcher.received), "the mirror on MQTT says so, too")
+    assert page.complaints() == []

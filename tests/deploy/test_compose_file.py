@@ -1,0 +1,213 @@
+"""The compose file as compose itself understands it. No engine is needed; tests/containers runs it for real."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from api.settings import ApiSettings
+from autoscaler.settings import AutoscalerSettings
+from broker.settings import BrokerSettings
+from core.settings import Settings
+from decoder.settings import DecoderSettings
+from tests.containers.compose import compose
+
+ROOT = Path(__file__).resolve().parents[2]
+MIB = 1024 * 1024
+SERVICES: dict[str, type[Settings]] = {
+    "broker": BrokerSettings,
+    "decoder": DecoderSettings,
+    "api": ApiSettings,
+    "autoscaler": AutoscalerSettings,
+}
+SETTLED = {
+    # By the image, or by what a container is.
+    *("OPS_HOST", "OPS_PORT", "DATA_DIR", "BROKER_HOST", "BROKER_PORT", "BROKER_WS_PORT", "API_HOST", "API_PORT"),
+    *("BROKER_NODE", "BROKER_REUSE_PORT", "DECODER_NAME"),
+    # Secrets are files.
+    *("REDIS_URL", "DEVICE_KEY", "INFLUXDB_V2_TOKEN", "MIRROR_PASSWORD"),
+}
+"""Settings that nobody chooses in a compose run."""
+OURS = {"setup", "users", "api-key", "welcome", "broker", "decoder", "api", "haproxy", "autoscaler", "engine", "demo"}
+ROOT_ALLOWED = {"setup", "welcome", "engine"}
+
+
+def described(**variables: str) -> dict[str, Any]:
+    text = compose(
+        *("--env-file", "/dev/null", "--profile", "*", "config", "--format", "json"),
+        folder=ROOT,
+        environment={"PATH": os.environ["PATH"], **variables},
+        seconds=30,
+    )
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = described()["services"]
+    return found
+
+
+def documented() -> dict[str, str]:
+    """The settings of .env.example, with their defaults."""
+    return dict(re.findall(r"^#([A-Z][A-Z0-9_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_each_setting_of_a_service_is_passed_on_and_documented(
+    services: dict[str, dict[str, Any]], service: str
+) -> None:
+    wanted = {name.upper() for name in SERVICES[service].model_fields} - SETTLED
+    assert wanted - set(services[service]["environment"]) == set()
+    assert (
+        wanted - {"LOG_TIME", "BROKER_PROXY_PROTOCOL", "HAPROXY_SOCKET"} - _own_wiring(service) - set(documented())
+        == set()
+    )
+
+
+def _own_wiring(service: str) -> set[str]:
+    return {
+        "api": {"MIRROR_URL", "MIRROR_USERNAME", "MIRROR_MAX_PAYLOAD"},
+        "autoscaler": {"COMPOSE_PROJECT", "DOCKER_HOST", "BROKER_OPS_PORT"},
+    }.get(service, set())
+
+
+def test_what_the_example_documents_is_used_and_what_the_file_uses_is_documented() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    asked = set(re.findall(r"\$\{([A-Z0-9_]+)", text)) - {"COMPOSE_PROJECT_NAME"}
+    passed = set(re.findall(r"^ +([A-Z][A-Z0-9_]+):$", text, re.MULTILINE))
+    assert asked - set(documented()) == set()
+    assert set(documented()) - asked - passed == set()
+
+
+def test_the_defaults_that_the_example_shows_are_those_of_the_file() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    for name, default in re.findall(r"\$\{([A-Z0-9_]+):-([^{}]*)\}", text):
+        # In two, something must stand for nothing; the last is compose's own.
+        if name not in {"CAMPUS_FILE", "TLS_FOLDER", "COMPOSE_PROJECT_NAME"}:
+            assert documented()[name] == default, name
+
+
+def test_the_budget_of_the_original_design_is_kept(services: dict[str, dict[str, Any]]) -> None:
+    nodes = services["broker"]["deploy"]["replicas"]
+    limits = {name: int(services[name]["mem_limit"]) for name in ("haproxy", "redis", "influxdb", "broker")}
+    assert max(limits.values()) <= 256 * MIB
+    assert sum(limits.values()) + (nodes - 1) * limits["broker"] <= 1.28 * 1000 * MIB
+
+
+def test_only_haproxy_is_reachable_and_from_this_machine_alone(services: dict[str, dict[str, Any]]) -> None:
+    published = {name: service["ports"] for name, service in services.items() if service.get("ports")}
+    assert set(published) == {"haproxy"}
+    assert {port["host_ip"] for port in published["haproxy"]} == {"127.0.0.1"}
+    assert {port["host_ip"] for port in described(BIND_ADDRESS="0.0.0.0")["services"]["haproxy"]["ports"]} == {  # noqa: S104
+        "0.0.0.0",  # noqa: S104
+        "127.0.0.1",
+    }, "statistics stay on this machine"
+
+
+def test_every_container_is_read_only_without_capabilities_and_bounded(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service.get("read_only") or name == "couchdb", name
+        assert service["pids_limit"], name
+        assert service["logging"]["options"]["max-size"], name
+        assert not service.get("privileged"), name
+        assert service.get("user") != "0:0" or name in ROOT_ALLOWED, name
+
+
+def test_no_secret_is_in_the_environment_of_a_container(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        for variable, value in (service.get("environment") or {}).items():
+            secret = re.search(r"(PASSWORD|TOKEN|SECRET|APIKEY|_KEY|REDIS_URL)(_FILE)?$", variable)
+            assert not secret or variable.endswith("_FILE") or value in {None, ""}, (name, variable)
+
+
+def test_each_service_sees_its_own_secrets_alone(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        folders = [
+            Path(mount["source"]).name for mount in service.get("volumes", []) if mount["target"] == "/run/secrets"
+        ]
+        assert folders in ([], [name]), name
+        assert all(mount["read_only"] for mount in service.get("volumes", []) if mount["target"] == "/run/secrets")
+
+
+def test_stores_are_in_a_network_that_leads_nowhere_else(services: dict[str, dict[str, Any]]) -> None:
+    networks = described()["networks"]
+    assert {name for name, network in networks.items() if network.get("internal")} == {"front", "back", "engine"}
+    for store in ("redis", "couchdb", "influxdb"):
+        assert set(services[store]["networks"]) == {"back"}
+    assert set(services["broker"]["networks"]) == {"front", "back"}
+
+
+def test_one_small_container_alone_has_the_socket_of_the_engine(services: dict[str, dict[str, Any]]) -> None:
+    holders = {
+        name
+        for name, service in services.items()
+        if any("docker.sock" in mount["source"] for mount in service.get("volumes", []))
+    }
+    assert holders == {"engine"}
+    assert set(services["engine"]["networks"]) == {"engine"}
+    assert {name for name, service in services.items() if "engine" in (service.get("networks") or {})} == {
+        "engine",
+        "autoscaler",
+    }
+
+
+def test_four_variables_put_cloudant_in_the_place_of_couchdb() -> None:
+    chosen = described(
+        CLOUDANT_URL="https://example.cloudant", CLOUDANT_AUTH_TYPE="IAM", CLOUDANT_APIKEY="k", COUCHDB_REPLICAS="0"
+    )["services"]
+    assert chosen["couchdb"]["deploy"]["replicas"] == 0
+    for service in ("decoder", "api"):
+        environment = chosen[service]["environment"]
+        assert (environment["CLOUDANT_URL"], environment["CLOUDANT_AUTH_TYPE"], environment["CLOUDANT_APIKEY"]) == (
+            "https://example.cloudant",
+            "IAM",
+            "k",
+        )
+        assert not chosen[service]["depends_on"]["couchdb"]["required"]
+
+
+def test_data_is_in_named_volumes(services: dict[str, dict[str, Any]]) -> None:
+    for store, folder in (("redis", "/data"), ("couchdb", "/opt/couchdb/data"), ("influxdb", "/var/lib/influxdb2")):
+        [mount] = [mount for mount in services[store]["volumes"] if mount["target"] == folder]
+        assert mount["type"] == "volume"
+    assert "appendonly yes" in (ROOT / "deploy/compose/redis.conf").read_text()
+
+
+@pytest.mark.parametrize("service", ["broker", "decoder", "api", "autoscaler", "simulator"])
+def test_an_image_holds_just_the_packages_that_its_row_of_the_design_allows(service: str) -> None:
+    allowed = {
+        "broker": {"core", "broker"},
+        "decoder": {"core", "geofence", "documents", "timeseries", "decoder"},
+        "api": {"core", "geofence", "documents", "timeseries", "api"},
+        "autoscaler": {"core", "autoscaler"},
+        "simulator": {"core", "geofence", "simulator"},
+    }
+    text = (ROOT / service / "Dockerfile").read_text()
+    copied = {source for source, _ in re.findall(r"^COPY (\w+) (\w+)$", text, re.MULTILINE)}
+    assert copied == allowed[service]
+    assert f"requirements/{service}.txt" in text
+    assert "USER 10001:10001" in text
+
+
+def test_every_dockerfile_takes_its_base_as_an_argument_and_labels_its_image() -> None:
+    found = [*ROOT.glob("*/Dockerfile"), ROOT / "deploy/compose/Dockerfile"]
+    assert len(found) >= 7
+    for path in found:
+        text = path.read_text()
+        assert re.search(r"^ARG (PYTHON|HAPROXY)_IMAGE=\S+:\S+$", text, re.MULTILINE), path
+        for label in ("title", "description", "version", "revision"):
+            assert f"org.opencontainers.image.{label}=" in text, path
+        assert re.search(r"^USER \d+:\d+$", text, re.MULTILINE), path
+
+
+def test_what_builds_images_sees_neither_data_nor_secrets() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert lines[1] == "*"
+    assert not any(re.match(r"!(secrets|data|\.env|\.git|tests)", line) for line in lines)

@@ -1,0 +1,142 @@
+"""The secrets of a compose run: made once, each for one service."""
+
+import csv
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from api.keys import Scope, key_from
+from core.messages import Role
+from deploy.compose import make_secrets, welcome
+from tests.conftest import NOON, missing
+
+GIVEN = dict[str, tuple[int, int]]
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> GIVEN:
+    """To whom each file was given; nothing is really given away, so that the test needs no root."""
+    owners: GIVEN = {}
+    monkeypatch.setattr(os, "chown", lambda path, uid, gid: owners.update({str(path): (uid, gid)}))
+    monkeypatch.setattr(make_secrets, "_CERTIFICATE", "true")
+    return owners
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_was_made_stays_as_it_is(tmp_path: Path, given: GIVEN) -> None:
+    make_secrets.make(tmp_path, [], demo=True)
+    first = contents(tmp_path)
+    make_secrets.make(tmp_path, [], demo=True)
+    assert contents(tmp_path) == first
+    assert given
+
+
+def test_two_installations_have_nothing_in_common(tmp_path: Path, given: GIVEN) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        make_secrets.make(tmp_path / name, [], demo=True)
+    one, other = (json.loads((tmp_path / name / "values.json").read_text()) for name in ("one", "other"))
+    assert set(one) == set(other) == set(make_secrets.MADE)
+    assert not set(one.values()) & set(other.values())
+    assert given
+
+
+def test_a_value_that_is_taken_out_is_made_anew_and_the_others_stay(tmp_path: Path, given: GIVEN) -> None:
+    make_secrets.make(tmp_path, [], demo=True)
+    path = tmp_path / "values.json"
+    before = json.loads(path.read_text())
+    path.unlink()
+    path.write_text(json.dumps({name: value for name, value in before.items() if name != "redis_password"}))
+    make_secrets.make(tmp_path, [], demo=True)
+    after = json.loads(path.read_text())
+    assert {name for name in before if before[name] != after[name]} == {"redis_password"}
+    assert after["redis_password"] in (tmp_path / "broker" / "REDIS_URL").read_text()
+    assert given
+
+
+def test_each_file_is_for_one_user_alone(tmp_path: Path, given: GIVEN) -> None:
+    make_secrets.make(tmp_path, [], demo=True)
+    for path in tmp_path.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+    assert given[str(tmp_path / "redis" / "users.acl")] == (999, 999)
+    assert given[str(tmp_path / "broker" / "REDIS_URL")] == (10001, 10001)
+    assert given[str(tmp_path / "couchdb" / "password")] == (5984, 5984)
+    assert given[str(tmp_path / "people" / "api-key")] == (os.getuid(), os.getgid())
+
+
+def test_only_who_needs_a_secret_has_it(tmp_path: Path, given: GIVEN) -> None:
+    make_secrets.make(tmp_path, [], demo=True)
+    value = json.loads((tmp_path / "values.json").read_text())
+
+    def holders(name: str) -> set[str]:
+        found = contents(tmp_path)
+        return {path.split("/")[0] for path, text in found.items() if value[name] in text} - {"values.json"}
+
+    assert holders("device_key") == {"decoder", "api"}
+    assert holders("mirror_password") == {"users", "api"}
+    assert holders("api_key") == {"api-key", "people"}
+    assert holders("couchdb_password") == {"couchdb", "decoder", "api"}
+    # Redis itself is told a hash.
+    assert holders("redis_password") == {"broker", "users", "api-key", "decoder", "api", "autoscaler"}
+    assert given
+
+
+def test_what_is_made_is_what_the_services_take(tmp_path: Path, given: GIVEN) -> None:
+    make_secrets.make(tmp_path, [], demo=True)
+    assert key_from((tmp_path / "api-key" / "api-key").read_text(), "x", [Scope.ADMIN], now=NOON)
+    assert len(bytes.fromhex((tmp_path / "decoder" / "DEVICE_KEY").read_text())) == 32
+    with (tmp_path / "users" / "users.csv").open(newline="") as file:
+        users = {name: Role(role) for name, role, _ in csv.reader(file)}
+    assert users == {
+        "mirror": Role.SERVICE,
+        **{f"demo-{role}": role for role in Role if role is not Role.ANONYMOUS},
+    }
+    assert given
+
+
+def test_without_demo_users_there_is_none(tmp_path: Path, given: GIVEN) -> None:
+    make_secrets.make(tmp_path, [], demo=False)
+    assert "demo" not in (tmp_path / "users" / "users.csv").read_text()
+    assert (tmp_path / "people" / "demo-users.csv").read_text() == ""
+    assert given
+
+
+def test_the_certificate_is_for_the_names_given(tmp_path: Path) -> None:
+    if os.geteuid():
+        missing("root", "files are given to other users: sudo")
+    make_secrets.make(tmp_path, ["campus.example.org"], demo=True)
+    server = tmp_path / "haproxy" / "server.pem"
+    assert (server.stat().st_uid, stat.S_IMODE(server.stat().st_mode) & 0o077) == (99, 0)
+    assert (tmp_path / "people" / "ca.pem").read_text() == (tmp_path / "haproxy" / "ca.pem").read_text()
+
+
+def test_a_wrong_call_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    assert make_secrets.main(["--help"]) == 2
+    assert "FOLDER" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert make_secrets.main([str(tmp_path / "absent")]) == 1
+    assert "absent" in capsys.readouterr().err
+
+
+def test_passwords_are_told_at_the_first_start_alone(tmp_path: Path, given: GIVEN) -> None:
+    make_secrets.make(tmp_path, [], demo=True)
+    people = tmp_path / "people"
+    key = (people / "api-key").read_text()
+    first = welcome.welcome(people, {"HTTP_PORT": "9080"})
+    assert "http://localhost:9080/" in first
+    assert key in first
+    assert "demo-gateway" in first
+    (people / welcome.FIRST_START).unlink()
+    make_secrets.make(tmp_path, [], demo=True)
+    later = welcome.welcome(people, {})
+    assert key not in later
+    assert "./secrets/people" in later
+    assert given
