@@ -1,0 +1,167 @@
+"""How many there are, what they may take, and how they leave."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from autoscaler.settings import AutoscalerSettings
+from broker.settings import BrokerSettings
+from core import streams
+from tests.deploy.k8s_manifests import (
+    OVERLAYS,
+    Document,
+    Workload,
+    environment,
+    monitored,
+    of_kind,
+    overlay,
+    quantity,
+    workloads,
+)
+
+MIB = 1024**2
+every_overlay = pytest.mark.parametrize("name", OVERLAYS)
+
+
+def fewest(found: list[Document]) -> dict[str, int]:
+    """How many pods of each workload there are when it is quiet."""
+    counts = {each.name: int(each.document["spec"].get("replicas", 1)) for each in workloads(found)}
+    for each in of_kind(found, "HorizontalPodAutoscaler").values():
+        counts[each["spec"]["scaleTargetRef"]["name"]] = each["spec"]["minReplicas"]
+    for each in of_kind(found, "ScaledObject").values():
+        counts[each["spec"]["scaleTargetRef"]["name"]] = each["spec"]["minReplicaCount"]
+    return counts
+
+
+def requested(found: list[Document], what: str) -> Counter[str]:
+    """What all pods of each workload request together."""
+    counts = fewest(found)
+    total: Counter[str] = Counter()
+    for each in workloads(found):
+        for container in each.pod["containers"]:
+            total[each.name] += int(quantity(container["resources"]["requests"][what]) * counts[each.name])
+    return total
+
+
+def deployment(found: list[Document], name: str) -> Workload:
+    return Workload("Deployment", name, of_kind(found, "Deployment")[name])
+
+
+def told(found: list[Document], name: str) -> dict[str, str]:
+    workload = deployment(found, name)
+    return environment(workload, workload.containers[0], found)
+
+
+def test_requests_add_up_to_the_budget() -> None:
+    memory = requested(overlay("local"), "memory")
+    budget = {"haproxy": 256, "redis": 256, "influxdb": 256, "broker": 512}
+    assert {name: memory[name] / MIB for name in budget} == budget
+    assert sum(memory[name] for name in budget) == 1280 * MIB
+    assert memory["couchdb"] == 512 * MIB
+
+
+@every_overlay
+def test_no_container_may_take_more_than_256_mib_but_couchdb(name: str) -> None:
+    for workload in workloads(overlay(name)):
+        for container in workload.containers:
+            resources = container["resources"]
+            for what in ("cpu", "memory"):
+                assert quantity(resources["requests"][what]) <= quantity(resources["limits"][what]), workload.name
+            most = 512 if container["name"] == "couchdb" else 256
+            assert quantity(resources["limits"]["memory"]) <= most * MIB, workload.name
+
+
+def test_redis_leaves_room_for_rewriting_its_file() -> None:
+    found = overlay("local")
+    config = next(
+        each["data"]["redis.conf"] for each in of_kind(found, "ConfigMap").values() if "redis.conf" in each["data"]
+    )
+    (maximum,) = re.findall(r"^maxmemory (\d+)mb$", config, re.MULTILINE)
+    assert int(maximum) <= 0.7 * 256
+    # 600 bytes for a message that waits and is pending.
+    assert int(told(found, "broker")["RAW_MAX_LENGTH"]) * 600 < int(maximum) * MIB
+
+
+@every_overlay
+def test_brokers_and_api_agree_on_how_much_may_wait(name: str) -> None:
+    found = overlay(name)
+    assert told(found, "broker")["RAW_MAX_LENGTH"] == told(found, "api")["RAW_MAX_LENGTH"]
+
+
+@every_overlay
+def test_no_budget_keeps_a_node_of_the_cluster_from_being_drained(name: str) -> None:
+    found = overlay(name)
+    budgets = of_kind(found, "PodDisruptionBudget")
+    assert budgets.keys() == {"haproxy", "broker", "decoder", "api"}
+    for name_of_it, budget in budgets.items():
+        least = budget["spec"].get("minAvailable")
+        may_go = budget["spec"]["maxUnavailable"] if least is None else fewest(found)[name_of_it] - least
+        assert may_go >= 1, name_of_it
+
+
+@every_overlay
+def test_what_is_scaled_has_no_number_of_its_own(name: str) -> None:
+    found = overlay(name)
+    scaled = [*of_kind(found, "HorizontalPodAutoscaler").values(), *of_kind(found, "ScaledObject").values()]
+    assert scaled
+    for each in scaled:
+        assert "replicas" not in of_kind(found, "Deployment")[each["spec"]["scaleTargetRef"]["name"]]["spec"]
+
+
+@every_overlay
+def test_haproxy_has_room_for_every_broker_and_its_successor(name: str) -> None:
+    found = overlay(name)
+    most = of_kind(found, "HorizontalPodAutoscaler")["broker"]["spec"]["maxReplicas"]
+    surge = deployment(found, "broker").document["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+    assert 2 * most + surge <= int(told(found, "haproxy")["BROKER_SLOTS"])
+    assert 2 * deployment(found, "api").document["spec"]["replicas"] <= int(told(found, "haproxy")["API_SLOTS"])
+
+
+@every_overlay
+def test_brokers_become_fewer_slowly(name: str) -> None:
+    down = of_kind(overlay(name), "HorizontalPodAutoscaler")["broker"]["spec"]["behavior"]["scaleDown"]
+    assert down["stabilizationWindowSeconds"] >= 300
+    assert down["policies"] == [{"type": "Pods", "value": 1, "periodSeconds": 300}]
+
+
+def test_brokers_drain_before_they_are_stopped() -> None:
+    found = overlay("ibm-cloud")
+    broker = deployment(found, "broker")
+    (container,) = broker.containers
+    shell, option, script = container["lifecycle"]["preStop"]["exec"]["command"]
+    waits = re.fullmatch(r"kill -USR1 1 && sleep (\d+)", script)
+    assert (shell, option) == ("sh", "-c")
+    assert waits
+    drain = BrokerSettings.model_fields["drain_notice"].default + float(told(found, "broker")["DRAIN_SECONDS"])
+    assert drain + 10 <= int(waits[1]) < broker.pod["terminationGracePeriodSeconds"]
+
+
+def test_brokers_that_drain_are_still_found() -> None:
+    service = of_kind(overlay("ibm-cloud"), "Service")["broker"]["spec"]
+    assert service["clusterIP"] == "None"
+    assert service["publishNotReadyAddresses"] is True
+
+
+@pytest.mark.parametrize("name", ["ibm-cloud", "staging"])
+def test_decoders_follow_the_lag_of_every_partition(name: str) -> None:
+    found = overlay(name)
+    scaled = of_kind(found, "ScaledObject")["decoder"]["spec"]
+    assert scaled["minReplicaCount"] >= 1
+    settings = next(each["data"] for each in of_kind(found, "ConfigMap").values() if "PARTITIONS" in each["data"])
+    watched = [trigger["metadata"]["stream"] for trigger in scaled["triggers"]]
+    assert watched == [streams.raw(partition) for partition in range(int(settings["PARTITIONS"]))]
+    for trigger in scaled["triggers"]:
+        assert trigger["metadata"]["consumerGroup"] == streams.OBSERVE_GROUP
+        assert int(trigger["metadata"]["lagCount"]) == AutoscalerSettings.model_fields["decoder_lag"].default
+        assert trigger["authenticationRef"]["name"] in of_kind(found, "TriggerAuthentication")
+
+
+def test_custom_metrics_are_added_to_the_processors(tmp_path: Path) -> None:
+    metrics = of_kind(monitored(tmp_path), "HorizontalPodAutoscaler")["broker"]["spec"]["metrics"]
+    assert [metric["type"] for metric in metrics] == ["Resource", "Pods", "Pods"]
+    values = {metric["pods"]["metric"]["name"]: metric["pods"]["target"]["averageValue"] for metric in metrics[1:]}
+    fields = AutoscalerSettings.model_fields
+    assert int(values["broker_connections"]) == fields["broker_connections"].default
+    assert int(values["broker_received_messages_per_second"]) == fields["broker_messages"].default
