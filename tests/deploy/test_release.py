@@ -1,0 +1,273 @@
+"""The scripts of a release, with a registry, a cluster and scanners that only note what they are told."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import missing
+from tests.deploy.k8s_manifests import kubectl
+
+ROOT = Path(__file__).resolve().parents[2]
+RELEASE = ROOT / ".github" / "release"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+OLDER = "f" * 40
+IMAGES = ("api", "broker", "decoder", "haproxy")
+PREFIX = "registry.example/campus"
+
+# A command that appends its arguments, and what it reads where it reads, to the file CALLS, and answers with what the
+# test has put into the folder ANSWERS.
+FAKE = """#!/usr/bin/env bash
+set -eu
+name=$(basename "$0")
+printf '%s' "$name" >>"$CALLS"
+printf ' %s' "$@" >>"$CALLS"
+echo >>"$CALLS"
+for argument in "$@"; do
+  if [ "$argument" = - ]; then cat >>"$ANSWERS/read"; fi
+done
+if [ "$name" = kubectl ] && [ "$1" = kustomize ]; then exec "$KUBECTL" "$@"; fi
+if [ "$name" = kubectl ] && [ "$1" = apply ]; then cp "${3:--}" "$ANSWERS/applied" 2>/dev/null || true; fi
+while IFS='|' read -r pattern code text; do
+  if [[ "$name $*" == *$pattern* ]]; then
+    printf '%b' "$text"
+    exit "$code"
+  fi
+done <"$ANSWERS/answers"
+"""
+
+
+class Tools:
+    """The PATH of a script, and what it did with it."""
+
+    def __init__(self, folder: Path, *names: str) -> None:
+        self._bin = folder / "bin"
+        self._answers = folder / "answers"
+        self._bin.mkdir()
+        self._answers.mkdir()
+        self._calls = folder / "calls"
+        self._calls.touch()
+        for name in names:
+            fake = self._bin / name
+            fake.write_text(FAKE)
+            fake.chmod(0o755)
+        self.answer()
+
+    def answer(self, *answers: tuple[str, int, str]) -> None:
+        """Exit code and output of the first command line that holds a text; of all others 0 and none."""
+        lines = [f"{text}|{code}|{output}\n" for text, code, output in answers]
+        (self._answers / "answers").write_text("".join(lines))
+
+    def run(self, script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        if shutil.which("jq") is None:
+            missing("jq", "apt install jq")
+        return subprocess.run(
+            [str(RELEASE / script), *arguments],
+            cwd=ROOT,
+            env={
+                "PATH": f"{self._bin}:{os.environ['PATH']}",
+                "CALLS": str(self._calls),
+                "ANSWERS": str(self._answers),
+                "KUBECTL": kubectl() if (self._bin / "kubectl").exists() else "",
+                "IMAGE_PREFIX": PREFIX,
+                "GITHUB_SERVER_URL": "https://github.example",
+                "GITHUB_REPOSITORY": "someone/campus",
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    @property
+    def calls(self) -> list[str]:
+        return self._calls.read_text().splitlines()
+
+    @property
+    def applied(self) -> list[dict[str, Any]]:
+        return list(yaml.safe_load_all((self._answers / "applied").read_text()))
+
+
+def digest(image: str) -> str:
+    return f"sha256:{image.encode().hex():0>64}"
+
+
+def named(images: Sequence[str] = IMAGES) -> str:
+    return "".join(f"{image}={PREFIX}/{image}@{digest(image)}\n" for image in images)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    path = tmp_path / "images"
+    path.write_text(named())
+    return path
+
+
+def test_the_images_of_a_commit_are_those_that_kubernetes_runs_by_digest(tmp_path: Path) -> None:
+    tools = Tools(tmp_path, "kubectl", "docker")
+    tools.answer(*[(f"/{image}:{COMMIT}", 0, digest(image)) for image in IMAGES])
+    done = tools.run("resolve", str(ROOT), COMMIT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == named()
+
+
+def test_a_commit_that_was_never_delivered_is_told(tmp_path: Path) -> None:
+    tools = Tools(tmp_path, "kubectl", "docker")
+    tools.answer((":" + COMMIT, 1, ""))
+    done = tools.run("resolve", str(ROOT), COMMIT)
+    assert done.returncode == 1
+    assert "was it delivered?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["broker=registry.example/broker:latest", f"broker=--x@{digest('b')}", "", f"a=b@{digest('b')} --flag", "$(id)=x"],
+)
+def test_a_line_that_names_no_digest_is_refused(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "images"
+    path.write_text(named() + line + "\n" if line else "")
+    assert Tools(tmp_path).run("images-of", str(path)).returncode == 1
+
+
+def test_each_image_must_be_signed_by_the_delivery_of_that_commit(tmp_path: Path, images: Path) -> None:
+    tools = Tools(tmp_path, "cosign")
+    assert tools.run("verify", str(images), COMMIT).returncode == 0
+    assert len(tools.calls) == len(IMAGES)
+    identity = "https://github.example/someone/campus/.github/workflows/deliver.yml@refs/heads/main"
+    for call in tools.calls:
+        assert f"--certificate-identity {identity} " in call
+        assert call.endswith(f"--certificate-github-workflow-sha {COMMIT}")
+    tools.answer(("/decoder@", 1, ""))
+    assert tools.run("verify", str(images), COMMIT).returncode == 1
+
+
+@pytest.mark.parametrize(("name", "namespace"), [("staging", "campus-staging"), ("ibm-cloud", "campus")])
+def test_an_overlay_is_applied_with_the_digests_and_waited_for(
+    tmp_path: Path, images: Path, name: str, namespace: str
+) -> None:
+    overlay = ROOT / "deploy" / "k8s" / "overlays" / name
+    beside = sorted(overlay.parent.iterdir())
+    tools = Tools(tmp_path, "kubectl")
+    tools.answer(("get deployments", 0, "deployment.apps/api\\ndeployment.apps/broker\\n"))
+    done = tools.run("apply", str(overlay), str(images), COMMIT)
+    assert done.returncode == 0, done.stderr
+    run = {
+        container["image"]
+        for document in tools.applied
+        if document["kind"] in {"Deployment", "StatefulSet", "Job"}
+        for container in document["spec"]["template"]["spec"]["containers"]
+    }
+    assert {image for image in run if "@" in image} == {f"{PREFIX}/{image}@{digest(image)}" for image in IMAGES}
+    assert {image.partition(":")[0] for image in run if "@" not in image} <= {"influxdb"}
+    changes = [call for call in tools.calls if "kustomize" not in call]
+    assert changes[0].startswith(f"kubectl --namespace {namespace} delete job ")
+    assert changes[1].startswith("kubectl apply --filename ")
+    waits = [
+        f"kubectl --namespace {namespace} rollout status deployment.apps/{each} --timeout 10m"
+        for each in ("api", "broker")
+    ]
+    assert changes[3:5] == waits
+    assert f"create configmap release --from-literal commit={COMMIT}" in changes[-2] + changes[-1]
+    assert sorted(overlay.parent.iterdir()) == beside
+
+
+def test_a_rollout_that_does_not_end_well_is_not_written_down(tmp_path: Path, images: Path) -> None:
+    tools = Tools(tmp_path, "kubectl")
+    tools.answer(("get deployments", 0, "deployment.apps/api\\n"), ("rollout status", 1, ""))
+    assert tools.run("apply", "deploy/k8s/overlays/staging", str(images), COMMIT).returncode == 1
+    assert not [call for call in tools.calls if "configmap release" in call]
+
+
+def test_nothing_is_applied_while_an_image_is_missing(tmp_path: Path, images: Path) -> None:
+    images.write_text(named(IMAGES[1:]))
+    tools = Tools(tmp_path, "kubectl")
+    done = tools.run("apply", "deploy/k8s/overlays/staging", str(images), COMMIT)
+    assert done.returncode == 1
+    assert "api" in done.stderr
+    assert not [call for call in tools.calls if "kubectl apply" in call]
+
+
+def test_what_runs_is_what_was_written_down(tmp_path: Path) -> None:
+    tools = Tools(tmp_path, "kubectl")
+    before = tmp_path / "before"
+    record = json.dumps({"data": {"commit": OLDER, "images": named()}}).replace("\\n", "\\\\n")
+    tools.answer(("get configmap release", 0, record))
+    done = tools.run("running", "deploy/k8s/overlays/staging", str(before))
+    assert done.stdout == OLDER + "\n", done.stderr
+    assert before.read_text() == named()
+    assert "--namespace campus-staging " in tools.calls[0]
+
+
+def test_where_nothing_runs_yet_there_is_nothing_to_go_back_to(tmp_path: Path) -> None:
+    done = Tools(tmp_path, "kubectl").run("running", "deploy/k8s/overlays/staging", str(tmp_path / "before"))
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "data", [{"commit": "main", "images": named()}, {"commit": OLDER, "images": "broker=x"}, {"commit": OLDER}]
+)
+def test_a_record_that_was_tampered_with_is_refused(tmp_path: Path, data: dict[str, str]) -> None:
+    tools = Tools(tmp_path, "kubectl")
+    tools.answer(("get configmap release", 0, json.dumps({"data": data}).replace("\\n", "\\\\n")))
+    assert tools.run("running", "deploy/k8s/overlays/staging", str(tmp_path / "before")).returncode == 1
+
+
+def test_both_platforms_of_each_image_are_scanned_and_one_finding_fails_all(tmp_path: Path) -> None:
+    tools = Tools(tmp_path, "grype")
+    assert tools.run("scan", "one@sha256:1", "two@sha256:2", GRYPE="grype").returncode == 0
+    assert len(tools.calls) == 4
+    assert all("--only-fixed --fail-on high" in call for call in tools.calls)
+    tools.answer(("registry:one@sha256:1 --platform linux/arm64", 2, ""))
+    done = tools.run("scan", "one@sha256:1", "two@sha256:2", GRYPE="grype")
+    assert done.returncode == 1
+    assert "one@sha256:1 (linux/arm64)" in done.stdout
+    assert len(tools.calls) == 8
+
+
+def report(*fixes: str) -> str:
+    found = {"name": "broken", "version": "1", "vulns": [{"id": "PYSEC-1", "fix_versions": list(fixes)}]}
+    return json.dumps({"dependencies": [found, {"name": "sound", "version": "2", "vulns": []}]})
+
+
+def test_a_vulnerability_that_is_fixed_elsewhere_fails_the_audit_and_is_named(tmp_path: Path) -> None:
+    tools = Tools(tmp_path, "pip-audit", "npm")
+    tools.answer(("requirements/api.txt", 1, report("2", "3")), ("pip-audit", 0, '{"dependencies": []}'))
+    done = tools.run("audit")
+    assert done.returncode == 1
+    assert "broken 1: PYSEC-1, fixed in 2, 3" in done.stdout
+    locks = {f"requirements/{path.name}" for path in (ROOT / "requirements").glob("*.txt")}
+    assert {call.split()[-1] for call in tools.calls if call.startswith("pip-audit")} == locks
+    assert len([call for call in tools.calls if call.startswith("npm audit")]) >= 3
+
+
+def test_a_vulnerability_that_nobody_has_fixed_does_not_fail_the_audit(tmp_path: Path) -> None:
+    tools = Tools(tmp_path, "pip-audit", "npm")
+    tools.answer(("pip-audit", 1, report()))
+    done = tools.run("audit")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("code", "text"), [(1, ""), (0, '{"dependencies": [{"name": "broken", "skip_reason": "not found"}]}')]
+)
+def test_an_audit_that_cannot_ask_fails(tmp_path: Path, code: int, text: str) -> None:
+    tools = Tools(tmp_path, "pip-audit", "npm")
+    tools.answer(("pip-audit", code, text))
+    done = tools.run("audit")
+    assert done.returncode == 1
+    assert "could not be looked at" in done.stdout
+
+
+def test_an_npm_package_with_a_high_vulnerability_fails_the_audit(tmp_path: Path) -> None:
+    tools = Tools(tmp_path, "pip-audit", "npm")
+    tools.answer(("npm audit --prefix tests/node", 1, ""), ("pip-audit", 0, '{"dependencies": []}'))
+    done = tools.run("audit")
+    assert done.returncode == 1
+    assert "tests/node/package-lock.json" in done.stdout
