@@ -82,10 +82,12 @@ def files(value: Mapping[str, str], *, demo: bool) -> dict[str, dict[str, str]]:
 
 
 def _redis_users(password: str) -> str:
-    # Without a password one may ask whether it is there, for the health check, and no more.
+    # Redis loads its append-only file with the rights of `default`: without them, what is in it would be lost. Nobody
+    # can log in as that. The health check may ask without a password whether Redis is there, and no more.
     hashed = hashlib.sha256(password.encode()).hexdigest()
     return (
-        "user default on nopass resetkeys resetchannels -@all +ping\n"
+        "user default off resetpass ~* &* +@all\n"
+        "user health on nopass resetkeys resetchannels -@all +ping\n"
         f"user campus on #{hashed} ~* &* +@all -@admin -@dangerous +info +bgrewriteaof +config|get +keys\n"
     )
 

@@ -51,7 +51,16 @@ def certificates() -> Iterator[Certificates]:
         subprocess.run([CERTIFICATE, folder], check=True, stdout=subprocess.DEVNULL)
         for authority in ("trusted", "unknown"):
             client = folder / f"{authority}.pem"
-            made = ["-keyout", folder / "key", "-out", client, "-subj", f"/CN={authority}", "-days", "2"]
+            made: list[str | Path] = [
+                "-keyout",
+                folder / "key",
+                "-out",
+                client,
+                "-subj",
+                f"/CN={authority}",
+                "-days",
+                "2",
+            ]
             subprocess.run(
                 ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", *made],
                 check=True,

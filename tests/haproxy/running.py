@@ -132,6 +132,8 @@ async def haproxy(folder: Path, environment: Mapping[str, str]) -> AsyncIterator
         "HAPROXY_LOG_LEVEL": "info",
         "HAPROXY_SOCKET": str(socket),
         "HAPROXY_THREADS": "1",
+        # In a container it takes more than a laptop may have file descriptors for.
+        "HAPROXY_MAXCONN": "500",
         **{name: str(port) for name, port in ports.items()},
     }
     with log.open("wb") as output, (folder / "errors").open("wb") as errors:

@@ -79,6 +79,11 @@ async def test_a_new_node_is_in_rotation_within_seconds(
     assert await echoes(held)
 
 
+async def test_so_it_has_the_size_of_a_container(discovering: Discovering) -> None:
+    counted = await discovering.proxy.statistics()
+    assert [counted[name, "FRONTEND"]["slim"] for name in ("mqtt", "http")] == ["5000", "900"]
+
+
 async def test_the_api_is_found_as_well(discovering: Discovering) -> None:
     async def found() -> bool:
         return "api-1" in await discovering.proxy.up("api")
