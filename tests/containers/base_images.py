@@ -22,7 +22,7 @@ IMAGES = Path(__file__).parent / "images"
 NODE = Path(__file__).parents[1] / "node"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-"""Whom this machine trusts. Where it gets packages through a proxy with a certificate of its own, so must the images."""
+"""Whom this machine trusts, a proxy for its packages with a certificate of its own included: so must the images."""
 TRUSTED = "usr/local/share/trusted.pem"
 """Where they have it: not where the package ca-certificates, which Python's brings, would write it anew."""
 TRUST = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
@@ -95,7 +95,13 @@ def debian_archives() -> list[Archive]:
     if shutil.which("apt-get") is None or shutil.which("debootstrap") is None:
         missing("debootstrap", "apt install debootstrap, on a Debian whose packages can be had")
     told = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],
+        [
+            "apt-get",
+            "indextargets",
+            "--format",
+            "$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)",
+            "Created-By: Packages",
+        ],
         capture_output=True,
         text=True,
         check=True,

@@ -13,7 +13,7 @@ from tests.containers.stack import ARTEFACTS, Stack, clear_artefacts, project
 
 IMAGES = {"IMAGE_PREFIX": "campus-e2e-run"}
 """Not the names under which people's own images lie."""
-STAND_INS = {"INFLUXDB_REPLICAS": "0"}
+SETTINGS = {"INFLUXDB_REPLICAS": "0", "DRAIN_SECONDS": "5"}
 OPEN_FILES = min(65_536, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 """Where not even root may raise limits, containers cannot have more than this machine's own processes."""
 
@@ -76,7 +76,9 @@ def stack(
 ) -> Iterator[Stack]:
     """The project, started as a user starts it. Its logs are kept if any test fails."""
     secrets = tmp_path_factory.mktemp("secrets")
-    with project({**base_images, **IMAGES, **STAND_INS, "SECRETS_FOLDER": str(secrets), "OPEN_FILES": str(OPEN_FILES)}) as made:
+    with project(
+        {**base_images, **IMAGES, **SETTINGS, "SECRETS_FOLDER": str(secrets), "OPEN_FILES": str(OPEN_FILES)}
+    ) as made:
         try:
             figures.say(f"images: {made.build():.0f} s")
             made.up()

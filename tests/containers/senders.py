@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
+import pytest
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
@@ -19,6 +20,12 @@ WINDOW = 100
 LIMIT_SECONDS = 60.0
 KEEPALIVE_SECONDS = 15
 _LOOK_SECONDS = 0.02
+LEAKS = (
+    # paho forgets the socket of a handshake (TLS, WebSocket) that fails, as they do while all brokers are away.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+)
+"""Marks of the tests that use these clients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +55,7 @@ class Connection:
         self._refusal = ""
         self.connected = threading.Event()
         self._subscribed = threading.Event()
-        self.client = Client(
-            CallbackAPIVersion.VERSION2, client_id=name, clean_session=clean, transport=door.transport
-        )
+        self.client = Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=clean, transport=door.transport)
         self.client.username_pw_set(user.name, user.password)
         if door.context is not None:
             self.client.tls_set_context(door.context)
@@ -151,6 +156,55 @@ class Sender(Connection):
         del client, userdata, code, properties
         self._acknowledged.append(packet)
         self._room.release()
+
+
+class Stream:
+    """One message after another through a sender of its own, in a thread, while the context lasts.
+
+    When the context ends well, all messages that were sent are acknowledged; `count` says how many.
+    """
+
+    def __init__(self, sender: Sender, message: Callable[[int], tuple[str, bytes]], *, rate: float) -> None:
+        """`message` makes topic and payload of a number, from 0; `rate` is a second."""
+        self.sender = sender
+        self._message = message
+        self._rate = rate
+        self._stopped = threading.Event()
+        self._failure: AssertionError | None = None
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    @property
+    def count(self) -> int:
+        return self.sender.sent
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.stop()
+        else:
+            self._stopped.set()
+            self._thread.join()
+
+    def stop(self) -> None:
+        """Send no more, and return when all is acknowledged."""
+        self._stopped.set()
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _work(self) -> None:
+        try:
+            with self.sender:
+                while not self._stopped.wait(1 / self._rate):
+                    self.sender.publish(*self._message(self.sender.sent))
+                self.sender.wait()
+        except AssertionError as error:
+            self._failure = error
 
 
 def send_all(

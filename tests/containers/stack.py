@@ -24,8 +24,9 @@ FILES = ("docker-compose.yml", "tests/containers/compose.e2e.yml")
 PORTS = ("MQTT_PORT", "MQTTS_PORT", "HTTP_PORT", "HTTPS_PORT", "HAPROXY_OPS_PORT")
 ONCE = ("setup", "users", "api-key", "welcome")
 """Services that do something at each start, and end."""
-RUNNING = ("redis", "couchdb", "broker", "decoder", "api", "haproxy")
-BUILT = ("setup", "broker", "decoder", "api", "haproxy")
+RUNNING = ("redis", "couchdb", "broker", "decoder", "api", "haproxy", "engine", "autoscaler")
+BUILT = ("setup", "broker", "decoder", "api", "haproxy", "autoscaler", "simulator")
+"""Services that images are built for."""
 BUILD_SECONDS = 400.0
 UP_SECONDS = 150.0
 DOWN_SECONDS = 90.0
@@ -132,7 +133,9 @@ class Stack:
         """One of the secrets that a service was given."""
         return (self.secrets / service / name).read_text().strip()
 
-    def compose(self, *arguments: str, seconds: float = COMMAND_SECONDS, check: bool = True, **settings: str) -> str:
+    def compose(
+        self, *arguments: str, seconds: float = COMMAND_SECONDS, settings: Mapping[str, str] | None = None
+    ) -> str:
         """`docker compose` for this project, with `settings` over those that it has."""
         files = [argument for file in FILES for argument in ("--file", str(ROOT / file))]
         # Not the .env of whoever runs this.
@@ -142,9 +145,8 @@ class Stack:
             *files,
             *arguments,
             folder=ROOT,
-            environment={**self.environment, **settings},
+            environment={**self.environment, **(settings or {})},
             seconds=seconds,
-            check=check,
         )
 
     def build(self) -> float:
@@ -156,7 +158,7 @@ class Stack:
     def up(self, *arguments: str, **settings: str) -> None:
         """Start everything, and wait until all of it is well; `up_seconds` says how long that took."""
         began = time.monotonic()
-        self.compose("up", "--detach", *arguments, seconds=UP_SECONDS, **settings)
+        self.compose("up", "--detach", *arguments, seconds=UP_SECONDS, settings=settings)
         until(lambda: not self.unwell(), "all containers are well", UP_SECONDS, told=self.unwell)
         self.up_seconds = time.monotonic() - began
         self.starts += 1
@@ -195,7 +197,7 @@ class Stack:
         return container
 
     def kill(self, container: Container) -> None:
-        """End its process with SIGKILL, as if it had crashed: what `docker kill` ends, no restart policy brings back."""
+        """End its process with SIGKILL, as a crash would: what `docker kill` ends, no restart policy brings back."""
         os.kill(int(container.about["State"]["Pid"]), signal.SIGKILL)
 
     def wait_until_back(self, killed: Container, limit: float = 60.0) -> None:

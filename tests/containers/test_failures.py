@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -11,13 +12,17 @@ from tests.containers.engine import docker
 from tests.containers.numbered import Numbered
 from tests.containers.people import People
 from tests.containers.results import device_key, differences, wait_until_done
-from tests.containers.senders import run_senders
+from tests.containers.senders import LEAKS, run_senders
 from tests.containers.stack import Stack, until
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(600), *LEAKS]
 TRAFFIC = Numbered(prefix="failures", day="2019-03-05")
 MESSAGES = 6000
 RATE = 400.0
+
+
+def has(acknowledged: Callable[[], int], enough: int) -> bool:
+    return acknowledged() >= enough
 
 
 def test_nothing_acknowledged_is_lost_when_a_broker_and_a_decoder_die_and_redis_starts_again(
@@ -28,21 +33,21 @@ def test_nothing_acknowledged_is_lost_when_a_broker_and_a_decoder_die_and_redis_
     under_way: list[int] = []
 
     def disturb(acknowledged: Callable[[], int]) -> None:
-        for share, act in (
-            (0.2, lambda: stack.kill(broker)),
-            (0.4, lambda: stack.kill(decoder)),
-            (0.6, lambda: docker("restart", redis.id)),
-            (0.8, lambda: stack.kill(stack.containers("broker")[1])),
-        ):
-            until(lambda share=share: acknowledged() >= share * MESSAGES, f"{share:.0%} are acknowledged", 120)
+        acts: list[Callable[[], object]] = [
+            lambda: stack.kill(broker),
+            lambda: stack.kill(decoder),
+            lambda: docker("restart", redis.id),
+            lambda: stack.kill(stack.containers("broker")[1]),
+        ]
+        for number, act in enumerate(acts, 1):
+            enough = number * MESSAGES // (len(acts) + 1)
+            until(partial(has, acknowledged, enough), f"{enough} are acknowledged", 120, told=acknowledged)
             under_way.append(acknowledged())
             act()
 
     began = time.monotonic()
     doors = list(people.doors(stack).values())
-    acknowledged = run_senders(
-        doors, people.gateway, "failures", TRAFFIC.messages(MESSAGES), rate=RATE, beside=disturb
-    )
+    acknowledged = run_senders(doors, people.gateway, "failures", TRAFFIC.messages(MESSAGES), rate=RATE, beside=disturb)
     seconds = time.monotonic() - began
 
     # Each of them met messages that were still to come.
@@ -57,7 +62,7 @@ def test_nothing_acknowledged_is_lost_when_a_broker_and_a_decoder_die_and_redis_
     assert len(truth.documents) > MESSAGES // 2
     assert differences(stack, people, truth, TRAFFIC.day) == []
     figures.say(
-        f"{acknowledged} acknowledged in {seconds:.0f} s over {len(doors)} ways in, while two brokers and a decoder were"
-        f" killed and Redis was restarted: {len(truth.documents)} documents and {len(truth.windows)} windows as the"
-        " oracle has them"
+        f"{acknowledged} acknowledged in {seconds:.0f} s over {len(doors)} ways in, while two brokers and a decoder"
+        f" were killed and Redis was restarted: {len(truth.documents)} documents and {len(truth.windows)} windows as"
+        " the oracle has them"
     )

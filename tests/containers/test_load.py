@@ -9,10 +9,10 @@ from tests.containers.engine import docker
 from tests.containers.numbered import Numbered
 from tests.containers.people import People
 from tests.containers.results import status, wait_until_done
-from tests.containers.senders import send_all
+from tests.containers.senders import LEAKS, send_all
 from tests.containers.stack import Stack
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(600), *LEAKS]
 RATE = 2000.0
 SECONDS = 20
 TOO_LONG = 3 * SECONDS
@@ -35,7 +35,9 @@ def test_nothing_is_killed_or_starts_again_at_2000_messages_a_second(
     done = time.monotonic() - began
 
     used = docker("stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *before)
-    figures.say(f"{sent} messages acknowledged in {seconds:.1f} s ({sent / seconds:.0f}/s), all done after {done:.0f} s")
+    figures.say(
+        f"{sent} messages acknowledged in {seconds:.1f} s ({sent / seconds:.0f}/s), all done after {done:.0f} s"
+    )
     for line in sorted(used.splitlines()):
         figures.say(f"  {line.removeprefix(f'{stack.name}-')}")
     assert seconds < TOO_LONG

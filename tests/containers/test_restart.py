@@ -9,10 +9,10 @@ from tests.containers.conftest import Figures
 from tests.containers.numbered import Numbered
 from tests.containers.people import People, people_of
 from tests.containers.results import device_key, differences, status, wait_until_done
-from tests.containers.senders import Connection, Door, User, send_all
+from tests.containers.senders import LEAKS, Connection, Door, User, send_all
 from tests.containers.stack import Stack, until
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(600), *LEAKS]
 TRAFFIC = Numbered(prefix="restart", day="2019-03-12")
 MESSAGES = 800
 TOPIC = "v1/tests/restart"
@@ -74,9 +74,7 @@ def test_documents_history_users_retained_messages_sessions_and_zones_are_there_
     assert queued(door, phone) == [b"0", b"1", b"2"]
     again = httpx.get(f"{stack.url}/v1/zones/new-park")
     assert (again.json(), again.headers["etag"]) == (made.json(), made.headers["etag"])
-    removed = httpx.delete(
-        f"{stack.url}/v1/zones/new-park", headers={**key, "If-Match": again.headers["etag"]}
-    )
+    removed = httpx.delete(f"{stack.url}/v1/zones/new-park", headers={**key, "If-Match": again.headers["etag"]})
     assert removed.status_code == httpx.codes.NO_CONTENT, removed.text
     truth = TRAFFIC.truth(range(MESSAGES), device_key(stack), user=people.gateway.name, now=system_clock())
     assert differences(stack, people, truth, TRAFFIC.day) == []

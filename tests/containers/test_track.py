@@ -17,11 +17,11 @@ from tests.browser.page import Page, opened_browser
 from tests.containers.conftest import Figures
 from tests.containers.people import People
 from tests.containers.results import documents, status, wait_until_done
-from tests.containers.senders import Connection, send_all
+from tests.containers.senders import LEAKS, Connection, send_all
 from tests.containers.stack import Stack, until
 from tests.e2e.system import BUS
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(600), *LEAKS]
 FIXES = 2144
 ON_CAMPUS = 80
 RECORDED = (1_550_448_000_000, 1_550_534_400_000)

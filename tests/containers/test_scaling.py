@@ -1,0 +1,166 @@
+"""More brokers when it gets busy, fewer when it is quiet: with the real engine, while messages flow."""
+
+import contextlib
+import re
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+from core.clock import system_clock
+from core.messages import Role
+from tests.containers.conftest import IMAGES, Figures
+from tests.containers.engine import docker
+from tests.containers.numbered import Numbered
+from tests.containers.people import People
+from tests.containers.results import device_key, differences, wait_until_done
+from tests.containers.senders import LEAKS, Connection, Door, Sender, Stream, User
+from tests.containers.stack import Container, Stack, until
+
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(600), *LEAKS]
+TRAFFIC = Numbered(prefix="scaling", day="2019-05-07")
+SENSITIVE = {"SCALE_INTERVAL": "1", "SCALE_COOL_DOWN": "5", "BROKER_CONNECTIONS": "20", "SCALE_MAXIMUM": "3"}
+"""The load of a whole campus cannot be made here: so a broker carries 20 connections."""
+WAVE = 50
+TOPIC = "v1/tests/scaling"
+_ASK = """
+import http.client, sys
+connection = http.client.HTTPConnection("engine", 2375, timeout=10)
+connection.request(sys.argv[1], sys.argv[2])
+print(connection.getresponse().status)
+"""
+
+
+@pytest.fixture
+def sensitive(stack: Stack) -> Iterator[Stack]:
+    """The autoscaler with other limits."""
+    stack.compose("up", "--detach", "--no-deps", "engine", "autoscaler", settings=SENSITIVE)
+    until(lambda: not stack.unwell(), "the autoscaler is well", told=stack.unwell)
+    yield stack
+    stack.compose("up", "--detach", "--no-deps", "engine", "autoscaler")
+    until(lambda: not stack.unwell(), "the autoscaler is well", told=stack.unwell)
+
+
+@pytest.fixture
+def foreign(stack: Stack) -> Iterator[str]:
+    """A container that looks just like one more broker, of another project."""
+    labels = {"project": f"{stack.name}-other", "service": "broker", "container-number": "3", "oneoff": "False"}
+    made = docker(
+        *("run", "--detach", "--network", "none", "--entrypoint", "python"),
+        *(part for name, value in labels.items() for part in ("--label", f"com.docker.compose.{name}={value}")),
+        f"{IMAGES['IMAGE_PREFIX']}/setup:dev",
+        *("-c", "import time; time.sleep(3600)"),
+    ).strip()
+    yield made
+    docker("rm", "--force", made)
+
+
+@contextlib.contextmanager
+def wave(door: Door, user: User, count: int) -> Iterator[None]:
+    """So many connections more that are just there."""
+    clients = []
+    for number in range(count):
+        client = Client(CallbackAPIVersion.VERSION2, client_id=f"wave-{number}", clean_session=True)
+        client.username_pw_set(user.name, user.password)
+        client.connect(door.host, door.port, keepalive=0)
+        clients.append(client)
+    try:
+        yield
+    finally:
+        for client in clients:
+            client.disconnect()
+
+
+def in_rotation(stack: Stack) -> int:
+    """How many brokers HAProxy sends new clients to."""
+    metrics = httpx.get(f"http://127.0.0.1:{stack.ports['HAPROXY_OPS_PORT']}/metrics").text
+    up = r'haproxy_server_status\{proxy="brokers",server="[^"]+",state="UP"\} 1'
+    return len(re.findall(up, metrics))
+
+
+def running(stack: Stack) -> list[Container]:
+    return [container for container in stack.containers("broker") if container.running]
+
+
+def test_a_third_broker_comes_with_a_wave_of_connections_and_leaves_after_it_and_nothing_is_lost(
+    sensitive: Stack, people: People, figures: Figures, foreign: str
+) -> None:
+    stack, door = sensitive, people.doors(sensitive)["mqtt"]
+    as_it_was = docker("inspect", foreign)
+    first = {container.id for container in running(stack)}
+    assert len(first) == 2
+    positions = Stream(Sender(door, people.gateway, "scaling"), TRAFFIC.message, rate=100)
+    news = Stream(Sender(door, people.users[Role.SERVICE], "scaling-news"), headline, rate=20)
+
+    with positions, contextlib.ExitStack() as readers:
+        with wave(door, people.users[Role.MOBILE], WAVE):
+            began = time.monotonic()
+            until(lambda: len(running(stack)) == 3, "a third broker runs", 60, told=lambda: stack.logs("autoscaler"))
+            came = time.monotonic() - began
+            until(lambda: in_rotation(stack) == 3, "it is in rotation", 30, told=lambda: stack.logs("autoscaler"))
+            served = time.monotonic() - began
+            # Whoever comes now is sent to the newcomer, which has the fewest connections.
+            reader = readers.enter_context(Connection(door, people.users[Role.CAR], "scaling-reader", clean=False))
+            reader.subscribe(TOPIC)
+            readers.enter_context(news)
+            until(lambda: len(reader.received) > 10, "the reader gets the news")
+            assert reader.connects == 1
+        began = time.monotonic()
+        until(
+            lambda: {container.id for container in stack.containers("broker")} == first,
+            "the third broker has left",
+            90,
+            told=lambda: stack.logs("autoscaler"),
+        )
+        left = time.monotonic() - began
+        until(lambda: in_rotation(stack) == 2, "two are in rotation")
+        # Its session goes on at another broker, with all that came in between.
+        assert reader.connects == 2
+        last = news.count
+        until(lambda: news.count > last + 10, "the news go on")
+        news.stop()
+        until(
+            lambda: {int(message.payload) for message in reader.received} == set(range(news.count)),
+            "the reader has all the news",
+            told=lambda: (news.count, len(reader.received)),
+        )
+
+    figures.say(
+        f"{WAVE} connections more: a third broker after {came:.1f} s, in rotation after {served:.1f} s; it left"
+        f" {left:.1f} s after them; {positions.count} positions and {news.count} messages to a reader it had, none lost"
+    )
+    assert docker("inspect", foreign) == as_it_was
+    wait_until_done(stack)
+    truth = TRAFFIC.truth(range(positions.count), device_key(stack), user=people.gateway.name, now=system_clock())
+    assert differences(stack, people, truth, TRAFFIC.day) == []
+
+
+def headline(number: int) -> tuple[str, bytes]:
+    return TOPIC, str(number).encode()
+
+
+def test_the_autoscaler_can_neither_touch_other_projects_nor_ask_for_more(stack: Stack, foreign: str) -> None:
+    as_it_was = docker("inspect", foreign)
+    autoscaler = stack.one("autoscaler")
+    assert "docker.sock" not in str(autoscaler.about["Mounts"])
+    redis = stack.one("redis").id
+    for method, path in (
+        ("POST", f"/containers/{foreign}/kill?signal=SIGTERM"),
+        ("DELETE", f"/containers/{foreign}"),
+        ("POST", f"/containers/{redis}/stop"),
+        ("POST", "/containers/create"),
+        ("POST", f"/containers/{redis}/exec"),
+        ("GET", "/images/json"),
+        ("GET", "/info"),
+    ):
+        assert autoscaler.run("python", "-c", _ASK, method, path).strip() in {"403", "404"}, path
+    assert docker("inspect", foreign) == as_it_was
+    assert stack.unwell() == []
+
+
+def test_it_says_what_it_would_do(stack: Stack) -> None:
+    told = stack.one("autoscaler").run("python", "-m", "autoscaler", "--once")
+    assert re.search(r"broker .* 2 .* 2 .* do nothing", told), told
