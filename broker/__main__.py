@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import signal
 import time
 
 import structlog
 import typer
 
+from broker.drain import Drain
 from broker.durability import check_durability
 from broker.listeners import listening
 from broker.metrics import BrokerMetrics
@@ -39,6 +41,9 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
         )
         node = Node(settings=settings, client=client, authenticator=authenticator, metrics=metrics, clock=system_clock)
         describe(node)
+        drain = Drain(node=node, notice=settings.drain_notice, seconds=settings.drain_seconds)
+        drain.describe()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, drain.begin)
 
         async def serve_node(stop: Stop) -> None:
             checking = asyncio.ensure_future(until_available(lambda: check_durability(client, settings.durability)))
@@ -49,18 +54,20 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
                 checking.cancel()
                 return
             checking.result()
-            async with listening(settings, node.new_connection):
+            async with listening(settings, node.new_connection) as close_listeners:
                 _log.info("listening", node=settings.broker_node, host=settings.broker_host, port=settings.broker_port)
-                await node.run(stop)
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(drain.run(stop, close_listeners))
+                    await node.run(stop)
 
-        async with serve_ops(settings, ready=lambda: node.problem, registry=metrics.registry):
+        async with serve_ops(settings, ready=lambda: drain.problem or node.problem, registry=metrics.registry):
             await work_until_stopped({"node": serve_node}, stop)
     _log.info("stopped", node=settings.broker_node)
 
 
 @app.callback()
 def main(context: typer.Context) -> None:
-    """Serve MQTT until SIGTERM. Settings come from the environment: BROKER_PORT, REDIS_URL, ..."""
+    """Serve MQTT until SIGTERM; after SIGUSR1, drain first. Settings come from the environment: BROKER_PORT, ..."""
     if context.invoked_subcommand is None:
         settings = load_or_exit(BrokerSettings)
         run(lambda stop: serve(settings, stop), settings)

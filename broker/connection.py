@@ -127,6 +127,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_awaited",
         "_busy",
+        "_finishing",
         "_not_read",
         "_pending",
         "_pending_loose",
@@ -187,6 +188,7 @@ class Connection(asyncio.Protocol):
         self._waiting: tuple[list[Packet], int] | None = None
         """Packets that came along with one that takes its time, and the index of the next of them."""
         self._busy = False
+        self._finishing = False
         self._not_read = False
         self._pending: deque[_Pending] | None = None
         self._pending_size = 0
@@ -294,6 +296,16 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def finish(self) -> None:
+        """End the connection as soon as everything that was read of it is answered; read nothing more of it."""
+        self._finishing = True
+        self._read_no_more()
+        self._end_if_finished()
+
+    def _end_if_finished(self) -> None:
+        if not self._busy and self._waiting is None and not self._pending:
+            self.end("")
+
     def abort(self, reason: str = "", detail: str = "") -> None:
         """End the connection at once, whatever is still to be written."""
         if self.state is State.CLOSED:
@@ -320,7 +332,9 @@ class Connection(asyncio.Protocol):
 
     def read_on(self) -> None:
         """Read on where it was stopped, and nothing stands against it any more."""
-        if (
+        if self._finishing:
+            self._end_if_finished()
+        elif (
             self._not_read
             and not self._busy
             and not self.write_paused

@@ -17,8 +17,13 @@ Factory = Callable[[], asyncio.Protocol]
 
 
 @asynccontextmanager
-async def listening(settings: BrokerSettings, new_connection: Callable[[], Connection]) -> AsyncIterator[None]:
-    """Listen on the node's ports. Raises BadSettings where one of them cannot be used."""
+async def listening(
+    settings: BrokerSettings, new_connection: Callable[[], Connection]
+) -> AsyncIterator[Callable[[], None]]:
+    """Listen on the node's ports, and answer what ends that before the context does; connections stay.
+
+    Raises BadSettings where a port cannot be used.
+    """
     loop = asyncio.get_running_loop()
     factories: dict[int, tuple[str, Factory]] = {
         settings.broker_port: ("BROKER_HOST, BROKER_PORT", new_connection),
@@ -26,7 +31,12 @@ async def listening(settings: BrokerSettings, new_connection: Callable[[], Conne
     if settings.broker_ws_port:
         websocket: Factory = partial(WebSocketProtocol, new_connection)
         factories[settings.broker_ws_port] = ("BROKER_HOST, BROKER_WS_PORT", websocket)
-    servers = []
+    servers: list[asyncio.Server] = []
+
+    def close() -> None:
+        for server in servers:
+            server.close()
+
     try:
         for port, (setting, factory) in factories.items():
             listener = listening_socket(
@@ -34,7 +44,6 @@ async def listening(settings: BrokerSettings, new_connection: Callable[[], Conne
             )
             made = partial(ProxyProtocol, factory) if settings.broker_proxy_protocol else factory
             servers.append(await loop.create_server(made, sock=listener, backlog=BACKLOG))
-        yield
+        yield close
     finally:
-        for server in servers:
-            server.close()
+        close()

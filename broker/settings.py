@@ -83,4 +83,13 @@ class BrokerSettings(CommonSettings, OpsSettings):
         default=86_400, ge=1, description="Seconds that a message may wait for the client of a persistent session."
     )
     retained_max: int = Field(default=2000, ge=1, description="Retained messages of the whole cluster.")
+    drain_notice: float = Field(
+        default=3.0,
+        ge=0,
+        le=60,
+        description="Seconds after SIGUSR1 in which it still accepts connections: proxies have to see that it drains.",
+    )
+    drain_seconds: float = Field(
+        default=20.0, ge=0, le=3600, description="Seconds over which its connections are then ended, one after another."
+    )
     sys_interval: float = Field(default=10.0, gt=0, description="Seconds between two updates of $SYS/broker/...")

@@ -1,101 +1,147 @@
-import asyncio
+"""`python -m autoscaler` as a process, beside an Engine that pretends, the gate and a real Redis."""
 
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import httpx
 import pytest
 from redis.asyncio import Redis
 from typer.testing import CliRunner
 
 from autoscaler.__main__ import app
-from autoscaler.reading import decoder_lag
 from core import streams
+from tests.autoscaler.conftest import RunningGate
+from tests.conftest import eventually, free_port
 
+ROOT = Path(__file__).parents[2]
 runner = CliRunner()
 
 
-async def publish(client: Redis, partition: int, messages: int) -> None:
-    for number in range(messages):
-        await client.xadd(streams.raw(partition), {"p": number})
+async def start(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "autoscaler",
+        *arguments,
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "100", **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
 
 
-async def test_nothing_published_is_no_lag(redis_client: Redis) -> None:
-    assert await decoder_lag(redis_client, 2) == 0
+async def output(process: asyncio.subprocess.Process) -> tuple[int, str]:
+    async with asyncio.timeout(30):
+        told, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, told.decode()
 
 
-async def test_messages_that_no_decoder_ever_asked_for_are_lag(redis_client: Redis) -> None:
-    await publish(redis_client, 0, 3)
-
-    assert await decoder_lag(redis_client, 1) == 3
-
-
-async def test_lag_is_what_was_not_delivered_and_what_was_not_acknowledged(redis_client: Redis) -> None:
-    raw = streams.raw(0)
-    await redis_client.xgroup_create(raw, streams.OBSERVE_GROUP, id="0", mkstream=True)
-    await publish(redis_client, 0, 10)
-    await redis_client.xgroup_create(raw, "another", id="$")
-    await redis_client.xreadgroup(streams.OBSERVE_GROUP, "decoder-1", {raw: ">"}, count=4)
-    (done, _), (oldest, _) = await redis_client.xrange(raw, count=2) or []
-    assert done
-    await redis_client.xack(raw, streams.OBSERVE_GROUP, done)
-    await redis_client.xtrim(raw, minid=oldest, approximate=False)
-    await publish(redis_client, 1, 5)
-
-    assert await decoder_lag(redis_client, 2) == 9 + 5
+def environment(gate: RunningGate, redis_url: str, folder: Path) -> dict[str, str]:
+    return {
+        "DOCKER_HOST": f"tcp://127.0.0.1:{gate.port}",
+        "REDIS_URL": redis_url,
+        "HAPROXY_SOCKET": str(folder / "admin.sock"),
+        "DECODER_LAG": "1",
+        "SCALE_INTERVAL": "0.2",
+        "SCALE_MAXIMUM": "4",
+    }
 
 
-def invoke(*arguments: str) -> tuple[int, str]:
-    result = runner.invoke(app, arguments, env={"COLUMNS": "100"})
-    return result.exit_code, result.output
+async def behind(client: Redis, entries: int) -> None:
+    for number in range(entries):
+        await client.xadd(streams.raw(0), {"p": number})
 
 
-def test_once_prints_what_it_would_do(redis_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fill() -> None:
-        async with Redis.from_url(redis_server) as client:
-            await client.flushall()
-            await publish(client, 0, 5)
-
-    asyncio.run(fill())
-    monkeypatch.setenv("REDIS_URL", redis_server)
-    monkeypatch.setenv("DECODER_LAG", "1")
-
-    code, output = invoke("--once", "--brokers", "2", "--decoders", "2")
-
-    assert code == 0
-    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in output.splitlines() if "│" in line]
-    assert rows == [
-        ["broker", "not read yet", "2", "2", "do nothing"],
-        ["decoder", "5 entries behind", "2", "5", "start 3"],
-    ]
-
-
-def test_redis_away_is_said_in_a_sentence(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+async def test_once_prints_what_it_would_do_and_does_nothing(
+    gate: RunningGate, redis_server: str, redis_client: Redis, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("REDIS_URL", f"unix://{tmp_path_factory.mktemp('away')}/redis.sock")
+    await behind(redis_client, 3)
+    code, told = await output(await start("--once", **environment(gate, redis_server, tmp_path)))
+    assert code == 0, told
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in told.splitlines() if "│" in line]
+    assert rows == [
+        ["broker", "unknown connections, unknown messages/s", "2", "2", "do nothing"],
+        ["decoder", "3 entries behind", "1", "3", "start 2"],
+    ]
+    assert "HAProxy does not answer" in told
+    assert gate.docker.changes == []
 
-    code, output = invoke("--once")
 
+async def test_as_a_service_it_starts_decoders_tells_operators_and_ends_by_sigterm(
+    gate: RunningGate, redis_server: str, redis_client: Redis, tmp_path: Path
+) -> None:
+    await behind(redis_client, 3)
+    port = free_port()
+    process = await start(**environment(gate, redis_server, tmp_path), OPS_PORT=str(port), LOG_FORMAT="json")
+    try:
+
+        async def started() -> bool:
+            names = [each["Name"] for each in gate.docker.containers.values() if each["State"]["Status"] == "running"]
+            return {"/campus-decoder-2", "/campus-decoder-3"} <= set(names)
+
+        await eventually(started)
+        async with httpx.AsyncClient(trust_env=False, base_url=f"http://127.0.0.1:{port}") as client:
+            assert (await client.get("/healthz")).status_code == httpx.codes.OK
+            ready = await client.get("/readyz")
+            assert (ready.status_code, "HAProxy" in ready.text) == (httpx.codes.SERVICE_UNAVAILABLE, True)
+            metrics = (await client.get("/metrics")).text
+            assert 'autoscaler_started_total{service="decoder"} 2.0' in metrics
+    finally:
+        process.send_signal(signal.SIGTERM)
+        code, told = await output(process)
+    assert code == 0, told
+    assert '"event": "scaling out"' in told
+    # Two there are, and no fourth comes: the load asks for three.
+    assert "/campus-decoder-4" not in [each["Name"] for each in gate.docker.containers.values()]
+
+
+async def test_a_dry_run_says_what_it_would_do(
+    gate: RunningGate, redis_server: str, redis_client: Redis, tmp_path: Path
+) -> None:
+    await behind(redis_client, 3)
+    process = await start("--dry-run", **environment(gate, redis_server, tmp_path))
+    assert process.stdout is not None
+    told = b""
+    async with asyncio.timeout(20):
+        while b"would scale out" not in told:
+            told += await process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    assert (await output(process))[0] == 0
+    assert gate.docker.changes == []
+
+
+async def test_without_an_engine_once_says_so(tmp_path: Path) -> None:
+    code, told = await output(await start("--once", DOCKER_HOST=f"unix://{tmp_path}/docker.sock"))
     assert code == 1
-    assert "Redis does not answer" in output
+    assert "the Docker Engine does not answer" in told
 
 
-def test_it_does_not_pretend_to_run_by_itself() -> None:
-    code, output = invoke()
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"SCALE_MINIMUM": "5", "SCALE_MAXIMUM": "3"}, "SCALE_MAXIMUM is less than SCALE_MINIMUM"),
+        ({"DECODER_MINIMUM": "5", "DECODER_MAXIMUM": "3"}, "DECODER_MAXIMUM is less than DECODER_MINIMUM"),
+        ({"DOCKER_HOST": "engine"}, "DOCKER_HOST"),
+        ({"COMPOSE_PROJECT": "a=b,c"}, "COMPOSE_PROJECT"),
+        ({"REDIS_URL": "http://redis"}, "REDIS_URL"),
+    ],
+)
+def test_settings_that_cannot_work_are_an_error(
+    variables: dict[str, str], problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    result = runner.invoke(app, ["--once"])
+    assert result.exit_code == 2
+    assert problem in result.output
 
-    assert code == 2
-    assert "does not run by itself yet" in output
 
-
-def test_the_help_says_that_it_acts_on_nothing() -> None:
-    _, output = invoke("--help")
-
-    assert "acts on nothing" in output
-    assert "Docker Engine" in output
-
-
-def test_limits_the_wrong_way_round_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SCALE_MINIMUM", "5")
-    monkeypatch.setenv("SCALE_MAXIMUM", "3")
-
-    code, output = invoke("--once")
-
-    assert code == 2
-    assert "SCALE_MAXIMUM is less than SCALE_MINIMUM" in output
+def test_the_help_says_what_it_does_and_how_to_try_it() -> None:
+    told = runner.invoke(app, ["--help"], env={"COLUMNS": "100"}).output
+    assert "--dry-run" in told
+    assert "the newest first" in told
+    assert "answered with 403" in runner.invoke(app, ["gate", "--help"], env={"COLUMNS": "100"}).output

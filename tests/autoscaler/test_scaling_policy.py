@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoscaler.policy import Load, Scaler
-from autoscaler.settings import AutoscalerSettings
+from autoscaler.settings import AutoscalerSettings, Bounds
 from tests.conftest import NOON
 
 SETTINGS = AutoscalerSettings(
@@ -72,7 +72,8 @@ def test_more_come_during_the_cool_down_too(scaler: Scaler, clock: Clock) -> Non
 
 
 @pytest.mark.parametrize(("demand", "wanted"), [(2.26, 4), (2.25, 3), (0.0, 3), (3.0, 4), (4.0, 4)])
-def test_one_goes_only_if_the_rest_keeps_a_margin(scaler: Scaler, demand: float, wanted: int) -> None:
+def test_one_goes_only_if_the_rest_keeps_a_margin(scaler: Scaler, clock: Clock, demand: float, wanted: int) -> None:
+    clock.advance(60)
     assert scaler.decide(running=4, demand=demand) == wanted
 
 
@@ -115,3 +116,44 @@ def test_a_day_of_any_load_stays_within_the_limits_and_never_falls_twice_in_one_
         if wanted != running:
             last_change = clock()
         running = wanted
+
+
+def test_none_goes_before_the_load_was_looked_at_for_a_cool_down(scaler: Scaler, clock: Clock) -> None:
+    assert scaler.decide(running=4, demand=0.0) == 4
+    clock.advance(59.999)
+    assert scaler.decide(running=4, demand=0.0) == 4
+    clock.advance(0.001)
+    assert scaler.decide(running=4, demand=0.0) == 3
+
+
+def test_a_short_dip_takes_none_away_the_load_has_to_be_low_for_all_of_the_cool_down(
+    scaler: Scaler, clock: Clock
+) -> None:
+    scaler.decide(running=2, demand=3.5)
+    clock.advance(100)
+    scaler.decide(running=4, demand=3.5)
+    clock.advance(59.999)
+    assert scaler.decide(running=4, demand=0.0) == 4
+    clock.advance(0.001)
+    assert scaler.decide(running=4, demand=0.0) == 3
+
+
+def test_a_load_that_is_known_in_part_only_takes_none_away_but_may_ask_for_more(scaler: Scaler, clock: Clock) -> None:
+    clock.advance(60)
+    assert scaler.decide(running=4, demand=0.0, sure=False) == 4
+    assert scaler.decide(running=4, demand=4.5, sure=False) == 5
+
+
+@pytest.mark.parametrize(
+    ("load", "known"),
+    [(Load(connections=1, messages=1), True), (Load(connections=1), False), (Load(messages=1), False)],
+)
+def test_the_load_of_brokers_is_known_where_nothing_is_missing(load: Load, known: bool) -> None:  # noqa: FBT001
+    assert load.knows_brokers is known
+
+
+def test_decoders_have_bounds_of_their_own() -> None:
+    chosen = SETTINGS.model_copy(update={"decoder_minimum": 1})
+    assert chosen.bounds("decoder") == Bounds(1, 6)
+    assert chosen.bounds("broker") == Bounds(2, 6)
+    assert Scaler(settings=chosen, clock=Clock(), bounds=chosen.bounds("decoder")).decide(running=1, demand=0.0) == 1

@@ -68,6 +68,12 @@ class NodeProcess:
         """End it with SIGTERM; its exit code."""
         return await self._end(signal.SIGTERM)
 
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, and wait for nothing."""
+        self.check()
+        assert self._process is not None
+        self._process.send_signal(number)
+
     async def ended(self) -> int:
         """Wait until it has ended, whoever did that; its exit code, or the signal as a negative number."""
         assert self._process is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from redis.backoff import ConstantBackoff
+from redis.backoff import ConstantBackoff, NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 from redis.exceptions import ConnectionError as NotThere
 from redis.retry import Retry
@@ -42,7 +42,7 @@ def redis(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
 
 def user(port: int, name: str | None, password: str | None, *, patient: bool = False) -> Redis:
     if not patient:
-        return Redis(port=port, username=name, password=password)
+        return Redis(port=port, username=name, password=password, retry=Retry(NoBackoff(), 0))
     return Redis(
         port=port,
         username=name,

@@ -1,0 +1,199 @@
+"""A node that is asked to leave: real processes, SIGUSR1, and what clients and operators see."""
+
+import asyncio
+import itertools
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from core import streams
+from core.messages import RawMessage
+from tests.broker.processes import NodeProcess
+from tests.conftest import entries, eventually, free_port
+from tests.mqtt.client import Closed, Connection, Service
+from tests.mqtt.wire import Kind, Publish, Will, publish
+from tests.oracle.durable import DurableRedis
+
+NOTICE = 0.6
+SECONDS = 2.0
+
+
+class Nodes:
+    """A node that drains, another one, and a client's view of each."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.leaving, self.staying = (
+            NodeProcess(
+                {
+                    "BROKER_NODE": name,
+                    "BROKER_PORT": str(free_port()),
+                    "OPS_PORT": str(free_port()),
+                    "REDIS_URL": url,
+                    "MQTT_ALLOW_ANONYMOUS": "1",
+                    "DRAIN_NOTICE": str(NOTICE),
+                    "DRAIN_SECONDS": str(SECONDS),
+                },
+                folder,
+            )
+            for name in ("leaving", "staying")
+        )
+        self.at_leaving = Service([("127.0.0.1", self.leaving.port)])
+        self.at_staying = Service([("127.0.0.1", self.staying.port)])
+
+    async def start(self) -> None:
+        for node in (self.leaving, self.staying):
+            await node.start()
+        for node in (self.leaving, self.staying):
+            await node.until_ready()
+
+    async def end(self) -> None:
+        for service in (self.at_leaving, self.at_staying):
+            service.drop_all()
+        for node in (self.leaving, self.staying):
+            await node.leave_nothing()
+
+    def drain(self) -> None:
+        self.leaving.send(signal.SIGUSR1)
+
+    async def says_draining(self) -> bool:
+        answer = await self.leaving.get("/readyz")
+        return (answer.status_code, answer.text) == (httpx.codes.SERVICE_UNAVAILABLE, "draining\n")
+
+    async def has_drained(self) -> None:
+        async with asyncio.timeout(NOTICE + SECONDS + 5):
+            assert await self.leaving.ended() == 0, self.leaving.told()
+
+
+@pytest.fixture
+async def nodes(own_redis: DurableRedis, short_folder: Path) -> AsyncIterator[Nodes]:
+    nodes = Nodes(own_redis.url, short_folder)
+    try:
+        await nodes.start()
+        yield nodes
+    finally:
+        await nodes.end()
+
+
+async def ends(client: Connection) -> float:
+    """When the node has ended the connection."""
+    with pytest.raises(Closed):
+        await client.receive(limit=NOTICE + SECONDS + 5)
+    return time.monotonic()
+
+
+async def test_a_node_that_nobody_is_connected_to_leaves_after_its_notice(nodes: Nodes) -> None:
+    before = time.monotonic()
+    nodes.drain()
+    await nodes.has_drained()
+    assert NOTICE <= time.monotonic() - before < NOTICE + SECONDS
+
+
+async def test_connections_end_one_after_another_and_not_before_the_notice_is_over(nodes: Nodes) -> None:
+    clients = [await nodes.at_leaving.connect() for _ in range(20)]
+    before = time.monotonic()
+    nodes.drain()
+    ended = sorted([moment - before for moment in await asyncio.gather(*[ends(client) for client in clients])])
+    assert ended[0] >= NOTICE
+    assert ended[-1] <= NOTICE + SECONDS + 1
+    # Half of them in about half the time: neither all at once at the start, nor all at once at the end.
+    assert NOTICE + SECONDS * 0.25 < ended[10] < NOTICE + SECONDS * 0.75
+    await nodes.has_drained()
+
+
+async def test_it_says_at_once_that_it_is_not_ready_and_still_lets_clients_in(nodes: Nodes) -> None:
+    nodes.drain()
+    await eventually(nodes.says_draining)
+    assert (await nodes.leaving.get("/healthz")).status_code == httpx.codes.OK
+    assert "broker_draining 1.0" in (await nodes.leaving.get("/metrics")).text
+    late = await nodes.at_leaving.connect()
+    await late.publish("t", b"taken", qos=1)
+    await ends(late)
+    await nodes.has_drained()
+
+
+async def test_after_the_notice_nobody_else_comes_in(nodes: Nodes) -> None:
+    client = await nodes.at_leaving.connect()
+    nodes.drain()
+
+    async def is_refused() -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", nodes.leaving.port)
+        except ConnectionRefusedError:
+            return True
+        writer.transport.abort()
+        return False
+
+    await eventually(is_refused)
+    assert await client.is_open()
+    await nodes.has_drained()
+
+
+async def test_nothing_that_was_acknowledged_is_lost_and_nothing_in_hand_is_left_unacknowledged(nodes: Nodes) -> None:
+    clients = [await nodes.at_leaving.connect() for _ in range(8)]
+    acknowledged: list[set[int]] = [set() for _ in clients]
+
+    async def publish_until_closed(number: int, client: Connection) -> None:
+        with suppress(Closed):
+            for packet_id in itertools.count(1):
+                await client.send(publish("car-iotp", f"{number}/{packet_id}".encode(), qos=1, packet_id=packet_id))
+                await client.acknowledged(Kind.PUBACK, packet_id)
+                acknowledged[number].add(packet_id)
+
+    nodes.drain()
+    async with asyncio.timeout(NOTICE + SECONDS + 10):
+        await asyncio.gather(*[publish_until_closed(number, client) for number, client in enumerate(clients)])
+    await nodes.has_drained()
+    async with Redis.from_url(nodes.url) as redis:
+        kept = {RawMessage.decode(fields).payload.decode() for fields in await entries(redis, streams.raw(0))}
+    expected = {f"{number}/{packet_id}" for number, ids in enumerate(acknowledged) for packet_id in ids}
+    assert len(expected) > 100
+    assert expected <= kept
+    # What is in the stream was also acknowledged: the node answers what it has taken before it closes.
+    assert kept == expected
+
+
+async def test_a_persistent_session_goes_on_elsewhere_with_its_queue(nodes: Nodes) -> None:
+    client = await nodes.at_leaving.subscriber(("t", 1), client_id="moves", clean=False)
+    nodes.drain()
+    await ends(client)
+    await (await nodes.at_staying.connect()).publish("t", b"meanwhile", qos=1)
+    again = await nodes.at_staying.connect("moves", clean=False)
+    assert again.session_present
+    assert (await again.take()).payload == b"meanwhile"
+
+
+async def test_a_will_is_published_as_for_sigterm(nodes: Nodes) -> None:
+    watcher = await nodes.at_staying.subscriber(("will", 1))
+    client = await nodes.at_leaving.connect(will=Will("will", b"closed without a DISCONNECT", 1))
+    nodes.drain()
+    await ends(client)
+    message = await watcher.receive()
+    assert isinstance(message, Publish)
+    assert message.payload == b"closed without a DISCONNECT"
+    await nodes.has_drained()
+
+
+async def test_sigterm_during_a_drain_ends_it_at_once(nodes: Nodes) -> None:
+    client = await nodes.at_leaving.connect()
+    nodes.drain()
+    await eventually(nodes.says_draining)
+    before = time.monotonic()
+    assert await nodes.leaving.stop() == 0, nodes.leaving.told()
+    assert time.monotonic() - before < SECONDS
+    await ends(client)
+
+
+async def test_a_drain_ends_also_while_redis_is_away(nodes: Nodes, own_redis: DurableRedis) -> None:
+    client = await nodes.at_leaving.connect()
+    await own_redis.kill()
+    await client.send(publish("car-iotp", b"1", qos=1, packet_id=1))
+    nodes.drain()
+    async with asyncio.timeout(NOTICE + SECONDS + 15):
+        assert await nodes.leaving.ended() == 0, nodes.leaving.told()
