@@ -33,8 +33,8 @@ async def read_backlogs(client: Redis, partitions: int) -> list[Backlog]:
     """The backlog of every group of the streams `raw` and `positions`, in two round trips.
 
     The groups `observe` and `archive` are there even before a decoder has made them. Exact where Redis knows a group's
-    lag (7.0 and later); else by the length of the stream, which is that or a little more, since streams are cut off
-    behind the groups. Raises Unavailable if Redis does not answer.
+    lag (7.0 and later, until it is started again); else by the length of the stream, which is that or a little more,
+    since streams are cut off behind the groups. Raises Unavailable if Redis does not answer.
     """
     meant = [(streams.raw(partition), streams.OBSERVE_GROUP) for partition in range(partitions)]
     meant += [(streams.positions(partition), streams.ARCHIVE_GROUP) for partition in range(partitions)]
@@ -89,9 +89,11 @@ async def _groups(client: Redis, meant: Sequence[tuple[str, str]]) -> list[tuple
 
 def _group(told: dict[str, Any], length: int) -> _Group:
     lag, pending = told.get("lag"), told["pending"]
+    at_most = max(0, length - pending)
     return _Group(
         name=told["name"].decode(errors="backslashreplace"),
-        undelivered=max(0, length - pending) if lag is None else lag,
+        # Once Redis 7 has loaded its append-only file, which keeps no reads, its lag may be far too high, and stays so.
+        undelivered=at_most if lag is None else min(lag, at_most),
         pending=pending,
         delivered=told["last-delivered-id"].decode(),
     )

@@ -153,8 +153,7 @@ def test_decoders_follow_the_lag_of_every_partition(name: str) -> None:
     watched = [trigger["metadata"]["stream"] for trigger in scaled["triggers"]]
     assert watched == [streams.raw(partition) for partition in range(int(settings["PARTITIONS"]))]
     for trigger in scaled["triggers"]:
-        assert trigger["metadata"]["consumerGroup"] == streams.OBSERVE_GROUP
-        assert int(trigger["metadata"]["lagCount"]) == AutoscalerSettings.model_fields["decoder_lag"].default
+        assert int(trigger["metadata"]["streamLength"]) == AutoscalerSettings.model_fields["decoder_lag"].default
         assert trigger["authenticationRef"]["name"] in of_kind(found, "TriggerAuthentication")
 
 

@@ -36,7 +36,7 @@ HPA = strict(["behavior"], behavior=strict([], scaleUp=RULES, scaleDown=RULES))
 TRIGGER = strict(
     ["type", "metadata"],
     type={"const": "redis-streams"},
-    metadata=strict(["stream", "consumerGroup", "lagCount"], stream=TEXT, consumerGroup=TEXT, lagCount=TEXT),
+    metadata=strict(["stream", "streamLength"], stream=TEXT, streamLength=TEXT),
     authenticationRef=strict(["name"], name=TEXT),
 )
 # Written by hand, of the fields that are used here, after the CRDs of KEDA 2 and the Prometheus Operator: no package of
