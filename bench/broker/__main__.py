@@ -27,7 +27,7 @@ from bench.broker.scenarios import ONE_NODE, SCENARIOS, Scenario, Sizes
 from bench.broker.tables import show, show_circumstances, show_targets, write
 from bench.report import RESULTS
 
-QUICK = Sizes(seconds=0.5, warm_up=0.3, idle_connections=200)
+QUICK = Sizes(seconds=0.5, warm_up=0.3, idle_connections=2000)
 
 
 def main(
