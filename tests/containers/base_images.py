@@ -18,6 +18,8 @@ from tests.containers.compose import compose
 from tests.containers.engine import docker
 
 SUITE = "bookworm"
+SUITES = (SUITE, f"{SUITE}-updates", f"{SUITE}-security")
+COMPONENT = "main"
 IMAGES = Path(__file__).parent / "images"
 NODE = Path(__file__).parents[1] / "node"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -45,7 +47,6 @@ class Archive:
 
     address: str
     suite: str
-    component: str
 
 
 def build_base_images(log: Path) -> dict[str, str]:
@@ -94,25 +95,34 @@ def debian_archives() -> list[Archive]:
     """Where this machine gets Debian's packages from, the archive of the suite itself first."""
     if shutil.which("apt-get") is None or shutil.which("debootstrap") is None:
         missing("debootstrap", "apt install debootstrap, on a Debian whose packages can be had")
+    found = _main_archives()
+    if not found:
+        # Without lists apt tells nothing; those of this machine stay as they are.
+        with tempfile.TemporaryDirectory(prefix="apt-lists-") as folder:
+            lists = ("-o", f"Dir::State::lists={folder}")
+            subprocess.run(["apt-get", "update", "-qq", *lists], check=True, capture_output=True, timeout=120)
+            found = _main_archives(*lists)
+    ours = sorted(found, key=lambda archive: (archive.suite != SUITE, archive.suite, archive.address))
+    if not ours or ours[0].suite != SUITE:
+        missing(f"the archive of Debian {SUITE}", "this machine's apt knows it not: is it a Debian of that name?")
+    return ours
+
+
+def _main_archives(*options: str) -> set[Archive]:
+    wanted = "$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
     told = subprocess.run(
-        [
-            "apt-get",
-            "indextargets",
-            "--format",
-            "$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)",
-            "Created-By: Packages",
-        ],
+        ["apt-get", "indextargets", "--format", wanted, *options, "Created-By: Packages"],
         capture_output=True,
         text=True,
         check=True,
         timeout=30,
     ).stdout
-    rows = [row.split() for row in told.splitlines()]
-    found = {Archive(row[1], row[2], row[3]) for row in rows if row[0] == "Debian" and row[2].startswith(SUITE)}
-    ours = sorted(found, key=lambda archive: (archive.suite != SUITE, archive.suite, archive.component))
-    if not ours or ours[0].suite != SUITE:
-        missing(f"the archive of Debian {SUITE}", "this machine's apt knows it not: is it a Debian of that name?")
-    return ours
+    rows = [row.split("|") for row in told.splitlines()]
+    return {
+        Archive(address, suite)
+        for origin, address, suite, component in rows
+        if origin == "Debian" and suite in SUITES and component == COMPONENT
+    }
 
 
 def _base_recipe(archives: list[Archive]) -> str:
@@ -140,7 +150,7 @@ def _import_debian(folder: Path, archives: list[Archive], tag: str, log: Path) -
     _run("debootstrap", "--variant=minbase", f"--keyring={KEYRING}", SUITE, str(root), address, log=log)
     _make_slim(root)
     (root / "etc/apt/sources.list").write_text(
-        "".join(f"deb {archive.address} {archive.suite} {archive.component}\n" for archive in archives)
+        "".join(f"deb {archive.address} {archive.suite} {COMPONENT}\n" for archive in archives)
     )
     shutil.copyfile(CERTIFICATES, root / TRUSTED)
     trust = " ".join(f"{name}=/{TRUSTED}" for name in TRUST)

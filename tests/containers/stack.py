@@ -110,6 +110,8 @@ class Stack:
         self.name = name
         self.up_seconds = 0.0
         self.starts = 0
+        self.first_up_seconds = 0.0
+        self.first_welcome = ""
         self.ports = {port: free_port() for port in PORTS}
         passed = {key: os.environ[key] for key in ("PATH", "HOME", "DOCKER_HOST") if key in os.environ}
         self.environment = {
@@ -162,6 +164,9 @@ class Stack:
         until(lambda: not self.unwell(), "all containers are well", UP_SECONDS, told=self.unwell)
         self.up_seconds = time.monotonic() - began
         self.starts += 1
+        if self.starts == 1:
+            self.first_up_seconds = self.up_seconds
+            self.first_welcome = self.logs("welcome")
 
     def unwell(self) -> list[str]:
         """What is neither well, nor has ended as it should."""

@@ -102,9 +102,11 @@ def test_an_engine_of_ones_own_runs_meanwhile_and_ends_afterwards(
 
 def test_debian_comes_from_where_this_machine_gets_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     told = (
-        "Debian http://mirror.example/debian-security/ bookworm-security main\n"
-        "Debian http://mirror.example/debian/ bookworm main\n"
-        "Somebody http://elsewhere.example/ bookworm main\n"
+        "Debian|http://mirror.example/debian-security/|bookworm-security|main\n"
+        "Debian|http://mirror.example/debian/|bookworm|main\n"
+        "Debian|http://mirror.example/debian/|bookworm|contrib\n"
+        "Debian|http://mirror.example/debian/|trixie|main\n"
+        "Somebody|http://elsewhere.example/debian/|bookworm|main\n"
     )
     (tmp_path / "told").write_text(told)
     for name, does in (("apt-get", f"cat {tmp_path / 'told'}"), ("debootstrap", "exit 0")):

@@ -9,7 +9,7 @@ from tests.containers.conftest import IMAGES, Figures
 from tests.containers.engine import docker
 from tests.containers.stack import BUILT, Stack
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200)]
 API_MEGABYTES = 200
 PACKAGES = {
     "setup": {"deploy"},

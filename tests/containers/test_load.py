@@ -12,7 +12,7 @@ from tests.containers.results import status, wait_until_done
 from tests.containers.senders import LEAKS, send_all
 from tests.containers.stack import Stack
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(600), *LEAKS]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200), *LEAKS]
 RATE = 2000.0
 SECONDS = 20
 TOO_LONG = 3 * SECONDS
@@ -43,7 +43,10 @@ def test_nothing_is_killed_or_starts_again_at_2000_messages_a_second(
     assert seconds < TOO_LONG
     after = stack.containers()
     assert not [container.service for container in after if container.out_of_memory]
-    assert {container.id: (container.restarts, container.started) for container in after} == before
+    # The autoscaler may have started a decoder more.
+    assert {
+        container.id: (container.restarts, container.started) for container in after if container.id in before
+    } == before
     assert stack.unwell() == []
     totals = {name: count - counted.get(name, 0) for name, count in status(stack)["totals"].items()}
     assert totals["messages"] == totals["positions"] + totals["outside"] == sent == len(messages)

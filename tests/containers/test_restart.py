@@ -12,7 +12,7 @@ from tests.containers.results import device_key, differences, status, wait_until
 from tests.containers.senders import LEAKS, Connection, Door, User, send_all
 from tests.containers.stack import Stack, until
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(600), *LEAKS]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200), *LEAKS]
 TRAFFIC = Numbered(prefix="restart", day="2019-03-12")
 MESSAGES = 800
 TOPIC = "v1/tests/restart"
@@ -69,6 +69,8 @@ def test_documents_history_users_retained_messages_sessions_and_zones_are_there_
     figures.say(f"down, and up again, all healthy: {stack.up_seconds:.1f} s")
     assert stack.up_seconds < UP_SECONDS
     assert people_of(stack.secrets) == people
+    # Nothing comes again, and nobody believes that there is something to do.
+    wait_until_done(stack)
     assert status(stack)["totals"] == totals
     assert retained(door, phone) == b"kept"
     assert queued(door, phone) == [b"0", b"1", b"2"]

@@ -18,9 +18,9 @@ from tests.containers.numbered import Numbered
 from tests.containers.people import People
 from tests.containers.results import device_key, differences, wait_until_done
 from tests.containers.senders import LEAKS, Connection, Door, Sender, Stream, User
-from tests.containers.stack import Container, Stack, until
+from tests.containers.stack import ARTEFACTS, Container, Stack, until
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(600), *LEAKS]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200), *LEAKS]
 TRAFFIC = Numbered(prefix="scaling", day="2019-05-07")
 SENSITIVE = {"SCALE_INTERVAL": "1", "SCALE_COOL_DOWN": "5", "BROKER_CONNECTIONS": "20", "SCALE_MAXIMUM": "3"}
 """The load of a whole campus cannot be made here: so a broker carries 20 connections."""
@@ -40,6 +40,8 @@ def sensitive(stack: Stack) -> Iterator[Stack]:
     stack.compose("up", "--detach", "--no-deps", "engine", "autoscaler", settings=SENSITIVE)
     until(lambda: not stack.unwell(), "the autoscaler is well", told=stack.unwell)
     yield stack
+    # It goes with the container.
+    (ARTEFACTS / "scaling.log").write_text(stack.logs("autoscaler"))
     stack.compose("up", "--detach", "--no-deps", "engine", "autoscaler")
     until(lambda: not stack.unwell(), "the autoscaler is well", told=stack.unwell)
 
@@ -75,10 +77,14 @@ def wave(door: Door, user: User, count: int) -> Iterator[None]:
 
 
 def in_rotation(stack: Stack) -> int:
-    """How many brokers HAProxy sends new clients to."""
+    """How many brokers HAProxy sends new clients to, and has seen to be ready."""
     metrics = httpx.get(f"http://127.0.0.1:{stack.ports['HAPROXY_OPS_PORT']}/metrics").text
-    up = r'haproxy_server_status\{proxy="brokers",server="[^"]+",state="UP"\} 1'
-    return len(re.findall(up, metrics))
+    # One that DNS has just named counts as up until it was looked at.
+    up, seen = (
+        set(re.findall(rf'haproxy_server_{what}\{{proxy="brokers",server="([^"]+)",state="{state}"\}} 1', metrics))
+        for what, state in (("status", "UP"), ("check_status", "L7OK"))
+    )
+    return len(up & seen)
 
 
 def running(stack: Stack) -> list[Container]:

@@ -21,7 +21,7 @@ from tests.containers.senders import LEAKS, Connection, send_all
 from tests.containers.stack import Stack, until
 from tests.e2e.system import BUS
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(600), *LEAKS]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200), *LEAKS]
 FIXES = 2144
 ON_CAMPUS = 80
 RECORDED = (1_550_448_000_000, 1_550_534_400_000)
@@ -101,3 +101,16 @@ def test_a_bus_that_drives_now_shows_on_the_map_and_on_mqtt(page: Page, stack: S
         page.keep_picture("containers")
         until(lambda: any(present(message) for message in watcher.received), "the mirror on MQTT says so, too")
     assert page.complaints() == []
+
+
+def test_the_demo_drives_by_itself(stack: Stack) -> None:
+    before = status(stack)["totals"]["messages"]
+    stack.compose("--profile", "demo", "up", "--detach", "--no-deps", "demo")
+    try:
+        until(
+            lambda: status(stack)["totals"]["messages"] > before + 5,
+            "the demo is there",
+            told=lambda: stack.logs("demo"),
+        )
+    finally:
+        stack.compose("--profile", "demo", "rm", "--stop", "--force", "demo")
