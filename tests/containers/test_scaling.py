@@ -4,6 +4,7 @@ import contextlib
 import re
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import httpx
 import pytest
@@ -22,9 +23,12 @@ from tests.containers.stack import ARTEFACTS, Container, Stack, until
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200), *LEAKS]
 TRAFFIC = Numbered(prefix="scaling", day="2019-05-07")
-SENSITIVE = {"SCALE_INTERVAL": "1", "SCALE_COOL_DOWN": "5", "BROKER_CONNECTIONS": "20", "SCALE_MAXIMUM": "3"}
+WHOLE_DAY = Numbered(prefix="day", day="2019-05-08")
+SENSITIVE = {"SCALE_INTERVAL": "1", "SCALE_COOL_DOWN": "5", "BROKER_CONNECTIONS": "20", "SCALE_MAXIMUM": "4"}
 """The load of a whole campus cannot be made here: so a broker carries 20 connections."""
 WAVE = 50
+DAY = (("quiet", 5, 2), ("nine o'clock", 50, 3), ("lunch", 70, 4), ("evening", 5, 2))
+"""What time it is, how many are connected, and how many brokers that takes."""
 TOPIC = "v1/tests/scaling"
 _ASK = """
 import http.client, sys
@@ -61,11 +65,11 @@ def foreign(stack: Stack) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def wave(door: Door, user: User, count: int) -> Iterator[None]:
+def wave(door: Door, user: User, count: int, name: str = "wave") -> Iterator[None]:
     """So many connections more that are just there."""
     clients = []
     for number in range(count):
-        client = Client(CallbackAPIVersion.VERSION2, client_id=f"wave-{number}", clean_session=True)
+        client = Client(CallbackAPIVersion.VERSION2, client_id=f"{name}-{number}", clean_session=True)
         client.username_pw_set(user.name, user.password)
         client.connect(door.host, door.port, keepalive=0)
         clients.append(client)
@@ -89,6 +93,11 @@ def in_rotation(stack: Stack) -> int:
 
 def running(stack: Stack) -> list[Container]:
     return [container for container in stack.containers("broker") if container.running]
+
+
+def serving(stack: Stack, brokers: int) -> bool:
+    """Whether so many run, and all of them serve."""
+    return len(running(stack)) == in_rotation(stack) == brokers
 
 
 def test_a_third_broker_comes_with_a_wave_of_connections_and_leaves_after_it_and_nothing_is_lost(
@@ -142,6 +151,27 @@ def test_a_third_broker_comes_with_a_wave_of_connections_and_leaves_after_it_and
     wait_until_done(stack)
     truth = TRAFFIC.truth(range(positions.count), device_key(stack), user=people.gateway.name, now=system_clock())
     assert differences(stack, people, truth, TRAFFIC.day) == []
+
+
+def test_the_number_of_brokers_follows_a_day_in_fast_motion_and_nothing_is_lost(
+    sensitive: Stack, people: People, figures: Figures
+) -> None:
+    stack, door = sensitive, people.doors(sensitive)["mqtt"]
+    with Stream(Sender(door, people.gateway, "day"), WHOLE_DAY.message, rate=50) as positions:
+        for time_of_day, connections, brokers in DAY:
+            began = time.monotonic()
+            with wave(door, people.users[Role.MOBILE], connections, time_of_day):
+                until(
+                    partial(serving, stack, brokers),
+                    f"{brokers} brokers at {time_of_day}",
+                    120,
+                    told=lambda: stack.logs("autoscaler"),
+                )
+                seconds = time.monotonic() - began
+                figures.say(f"{time_of_day:>13} {'#' * connections:70} {brokers} brokers after {seconds:.1f} s")
+    wait_until_done(stack)
+    truth = WHOLE_DAY.truth(range(positions.count), device_key(stack), user=people.gateway.name, now=system_clock())
+    assert differences(stack, people, truth, WHOLE_DAY.day) == []
 
 
 def headline(number: int) -> tuple[str, bytes]:
