@@ -36,6 +36,11 @@ class Plan:
         """How many fixes will be sent; None where there is no end."""
         return None if self.loop else len(track[: self.limit])
 
+    @property
+    def pace(self) -> float:
+        """Times as fast as the fixes of a round say: those of a shifted one have the speed in their times already."""
+        return 1.0 if self.shift_to_now and self.speed != MAX_SPEED else self.speed
+
     def rounds(self, track: list[Fix], clock: Clock) -> Iterator[list[Fix]]:
         """The fixes of each round, in the order in which they are sent.
 

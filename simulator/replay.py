@@ -31,7 +31,7 @@ def replay(
     """
     topic = topic_of(kind)
     for fixes in plan.rounds(track, clock):
-        for fix in paced(fixes, speed=plan.speed, elapsed=elapsed, sleep=sleep):
+        for fix in paced(fixes, speed=plan.pace, elapsed=elapsed, sleep=sleep):
             publisher.publish(topic, payload(fix, device))
             progress()
     publisher.wait_for_acknowledgements(progress)

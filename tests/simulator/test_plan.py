@@ -98,6 +98,15 @@ def test_a_shifted_track_starts_now_and_runs_as_fast_as_it_is_sent(speed: float,
     assert [fix.latitude for fix in shifted] == [fix.latitude for fix in walk(3)]
 
 
+@pytest.mark.parametrize("speed", [0.5, 1, 10])
+def test_a_shifted_track_is_sent_when_its_fixes_say_that_it_is(speed: float) -> None:
+    time, plan = FakeTime(), Plan(shift_to_now=True, speed=speed)
+    began = time.seconds
+
+    for fix in paced(only_round(plan, walk(5, seconds=2)), speed=plan.pace, elapsed=time.elapsed, sleep=time.sleep):
+        assert fix.at_ms - NOW == pytest.approx((time.seconds - began) * 1000)
+
+
 def test_a_shift_is_refused_where_it_leads_into_a_future_that_nobody_accepts() -> None:
     hour = walk(61, seconds=60)
 
