@@ -87,12 +87,16 @@ def read_secrets() -> None:
 
     A variable that is set already stays. Files whose names are not in capitals are something else. This reaches
     libraries that read variables of their own, and nobody who looks at the container from outside.
-    Raises BadSettings for a file that cannot be read, or has more than `MAX_SECRET_BYTES`.
+    Raises BadSettings for a folder or a file that cannot be read, or a file of more than `MAX_SECRET_BYTES`.
     """
     folder = Path(os.environ.get("SECRETS_DIR") or SECRETS_DIR)
     if not folder.is_dir():
         return
-    for path in sorted(folder.iterdir()):
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise BadSettings(f"{folder}: the secrets cannot be read: {error}") from error
+    for path in paths:
         if not path.name.replace("_", "").isalnum() or path.name != path.name.upper() or os.environ.get(path.name):
             continue
         try:

@@ -71,3 +71,14 @@ def test_a_secret_that_cannot_be_used_is_named_and_not_shown(monkeypatch: pytest
     (tmp_path / "DEVICE_KEY").mkdir()
     with pytest.raises(BadSettings, match="DEVICE_KEY"):
         load(CommonSettings)
+
+
+def test_a_folder_of_secrets_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    # Root may read any folder: so the answer is given here.
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(BadSettings, match=str(tmp_path)):
+        load(CommonSettings)
