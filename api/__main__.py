@@ -16,6 +16,7 @@ from api.campus import FollowedCampus
 from api.lease import Lease
 from api.metrics import ApiMetrics
 from api.mirror import Mirror
+from api.readiness import readiness_problem
 from api.server import Http, Server, collect_less
 from api.settings import ApiSettings
 from api.state import State
@@ -24,6 +25,7 @@ from core.clock import system_clock
 from core.devices import device_hasher
 from core.errors import BadSettings
 from core.listening import listening_socket
+from core.ops import serve_ops
 from core.redis import open_redis
 from core.runtime import Stop, run, work_until_stopped
 from core.settings import load_or_exit
@@ -73,26 +75,28 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
                 timeout_graceful_shutdown=DRAIN_SECONDS,
             )
         )
+        ready = partial(readiness_problem, state)
         with listening_socket(settings.api_host, settings.api_port, setting="API_HOST, API_PORT") as listener:
+            async with serve_ops(settings, ready=ready, registry=state.metrics.registry):
 
-            async def answer(_: Stop) -> None:
-                await server.serve(sockets=[listener])
+                async def answer(_: Stop) -> None:
+                    await server.serve(sockets=[listener])
 
-            async def end(stop: Stop) -> None:
-                await stop.wait()
-                server.should_exit = True
+                async def end(stop: Stop) -> None:
+                    await stop.wait()
+                    server.should_exit = True
 
-            collect_less()
-            _log.info("listening", url=f"http://{settings.api_host}:{settings.api_port}/", zones=len(campus.zones))
-            stages: dict[str, Callable[[Stop], Awaitable[None]]] = {
-                "answer": answer,
-                "campus": state.followed.run,
-                "watch": partial(watch, state),
-                "end": end,
-            }
-            if mirror:
-                stages["mirror"] = mirror.run
-            await work_until_stopped(stages, stop)
+                collect_less()
+                _log.info("listening", url=f"http://{settings.api_host}:{settings.api_port}/", zones=len(campus.zones))
+                stages: dict[str, Callable[[Stop], Awaitable[None]]] = {
+                    "answer": answer,
+                    "campus": state.followed.run,
+                    "watch": partial(watch, state),
+                    "end": end,
+                }
+                if mirror:
+                    stages["mirror"] = mirror.run
+                await work_until_stopped(stages, stop)
     _log.info("stopped")
 
 

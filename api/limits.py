@@ -16,8 +16,8 @@ BODY_SECONDS = 30.0
 """How long a body may take to come."""
 MAX_CLIENTS = 10_000
 """Clients that are told apart; of those above it the one that was silent for the longest time is forgotten."""
-EXEMPT = frozenset({"/healthz", "/readyz", "/metrics"})
-"""For those who run the API: a probe that is refused would take the process out of service."""
+EXEMPT = frozenset({"/healthz"})
+"""For the proxy in front: a probe that is refused would take the process out of service."""
 
 
 class Buckets:

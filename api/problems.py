@@ -12,7 +12,8 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.answers import ProblemJson
@@ -24,6 +25,8 @@ RETRY_AFTER_SECONDS = 1.0
 """What a client is told to wait where the dependency itself named no time."""
 _PLAINER = {"extra_forbidden": "there is no such parameter here", "missing": "it is required"}
 """For kinds of pydantic's errors, words that fit a parameter better than its own."""
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+"""All that any path here has."""
 _SHOWN = 100
 """Characters of the client's own input that an answer repeats."""
 
@@ -163,10 +166,23 @@ def _of_http(error: HTTPException, request: Request) -> Problem:
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail = f"There is nothing at {shown(request.scope['path'])}. GET /docs lists what there is."
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        # api.head: what can be GET can be HEAD.
-        headers["Allow"] = headers.get("Allow", "GET").replace("GET", "GET, HEAD")
+        headers["Allow"] = _allowed(request)
         detail = f"{shown(request.method)} is not possible here; what is: {headers['Allow']}."
     return Problem(status=error.status_code, detail=detail, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """All methods of a path (RFC 9110, section 15.5.6): several routes can share it, each with methods of its own."""
+    routes: Sequence[BaseRoute] = request.app.routes
+    return ", ".join(
+        method
+        for method in METHODS
+        # api.head: what can be GET can be HEAD.
+        if any(
+            route.matches({**request.scope, "method": "GET" if method == "HEAD" else method})[0] is Match.FULL
+            for route in routes
+        )
+    )
 
 
 async def _answer(request: Request, error: Exception) -> ProblemJson:
@@ -210,6 +226,9 @@ class Defects:
 
         try:
             await self._app(scope, receive, sending)
+        except ClientDisconnect:
+            # Nobody is there to be answered, and nothing here is wrong.
+            _log.info("a client left before it had sent all", method=scope["method"], route=route_of(scope))
         except Exception:
             if scope["type"] != "http" or started:
                 raise

@@ -56,6 +56,17 @@ class Http(H11Protocol):
 
         self.app = with_connection
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP; where that is in the middle of a body, in the place of the application."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            # It learns that the client has gone, and what it still sends is thrown away: one request has one answer.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+
 
 class _Lingering(asyncio.Transport):
     """A transport that closes in stages where a client has been answered before it had sent all (RFC 9112, 9.6).

@@ -1,6 +1,6 @@
 """What a service tells operators over HTTP: /healthz, /readyz and /metrics."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -9,8 +9,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from core.listening import listening_socket
 from core.settings import OpsSettings
 
-Ready = Callable[[], str | None]
-"""Answers None when the service can work, or a sentence that says why it cannot."""
+Ready = Callable[[], Awaitable[str | None] | str | None]
+"""Answers None when the service can work, or a sentence that says why it cannot; at once, or once it has looked."""
 
 
 @asynccontextmanager
@@ -27,7 +27,8 @@ async def serve_ops(settings: OpsSettings, *, ready: Ready, registry: CollectorR
         return web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
-        problem = ready()
+        answer = ready()
+        problem = answer if isinstance(answer, str | None) else await answer
         return web.Response(text=f"{problem or 'ready'}\n", status=503 if problem else 200)
 
     async def metrics(_: web.Request) -> web.Response:

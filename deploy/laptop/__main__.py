@@ -66,7 +66,7 @@ def _run() -> int:
         runner.in_background(
             partial(
                 announce,
-                services(settings, ports),
+                services(ports),
                 door(settings, ports),
                 say=runner.say,
                 welcome=partial(_welcome, settings, folder, ports),

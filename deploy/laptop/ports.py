@@ -11,7 +11,7 @@ from deploy.laptop.settings import LaptopSettings
 
 LOOPBACK = "127.0.0.1"
 PUBLIC = ("mqtt_port", "http_port")
-INTERNAL = ("broker_1_ops_port", "broker_2_ops_port", "decoder_ops_port")
+INTERNAL = ("broker_1_ops_port", "broker_2_ops_port", "decoder_ops_port", "api_ops_port")
 BEHIND_HAPROXY = (
     "broker_1_port",
     "broker_2_port",

@@ -67,6 +67,7 @@ def describe(
             shared,
             API_HOST=LOOPBACK if behind else str(settings.bind_address),
             API_PORT=str(ports["api_port" if behind else "http_port"]),
+            OPS_PORT=str(ports["api_ops_port"]),
             **_mirror(settings, ports, environment),
         ),
     ]

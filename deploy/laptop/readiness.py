@@ -68,13 +68,13 @@ class Door:
         return f"{where} does not accept connections"
 
 
-def services(settings: LaptopSettings, ports: Mapping[str, int]) -> list[Part]:
-    """The services that must be ready; the API where its clients come in."""
+def services(ports: Mapping[str, int]) -> list[Part]:
+    """The services that must be ready."""
     return [
         Part("broker-1", LOOPBACK, ports["broker_1_ops_port"]),
         Part("broker-2", LOOPBACK, ports["broker_2_ops_port"]),
         Part("decoder", LOOPBACK, ports["decoder_ops_port"]),
-        Part("api", reachable(settings.bind_address), ports["http_port"]),
+        Part("api", LOOPBACK, ports["api_ops_port"]),
     ]
 
 

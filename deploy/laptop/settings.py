@@ -25,5 +25,6 @@ class LaptopSettings(CommonSettings):
     broker_1_ops_port: Port | None = Field(default=None, description="Health of broker-1; unset: a free port.")
     broker_2_ops_port: Port | None = Field(default=None, description="Health of broker-2; unset: a free port.")
     decoder_ops_port: Port | None = Field(default=None, description="Health of the decoder; unset: a free port.")
+    api_ops_port: Port | None = Field(default=None, description="Health of the API; unset: a free port.")
     api_port: Port | None = Field(default=None, description="Port of the API behind HAProxy; unset: a free one.")
     haproxy_ops_port: Port | None = Field(default=None, description="HAProxy's statistics; unset: a free port.")

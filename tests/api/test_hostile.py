@@ -17,8 +17,6 @@ ROUTES = (
     "/v1/zones/{}/occupancy",
     "/v1/zones/{}/occupancy/history",
     "/healthz",
-    "/readyz",
-    "/metrics",
     "/",
     "/docs",
     "/openapi.json",

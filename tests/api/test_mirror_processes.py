@@ -22,7 +22,7 @@ from core.zones import StoredCampus, replace_campus
 from geofence import Campus
 from tests.api.conftest import arrive
 from tests.api.mirror_broker import Broker, a_broker
-from tests.api.test_process import client_of, running, until
+from tests.api.test_process import client_of, operations, running, until
 from tests.conftest import eventually, free_port
 
 RECIPE = Path(__file__).parents[2] / "docs" / "interfaces.md"
@@ -56,7 +56,7 @@ def recipe() -> dict[str, Any]:
 
 
 async def mirrors(client: httpx.AsyncClient) -> bool:
-    return "\napi_mirroring 1.0" in (await client.get("/metrics")).text
+    return "\napi_mirroring 1.0" in (await operations(client, "/metrics")).text
 
 
 async def test_get_subscribe_apply_get_again_equal(

@@ -26,6 +26,19 @@ async def test_a_method_that_is_not_possible_is_a_405_problem_that_says_what_is(
         assert method in str(problem["detail"])
 
 
+async def test_a_405_names_all_methods_of_its_path_whichever_routes_have_them(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    assert paths["/v1/zones/{zone}"].keys() == {"get", "put", "patch", "delete"}
+    for path, operations in {**paths, "/": {"get": {}}, "/docs": {"get": {}}, "/openapi.json": {"get": {}}}.items():
+        wanted = {method.upper() for method in operations} - {"PARAMETERS"}
+        wanted |= {"HEAD"} if "GET" in wanted else set()
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"} - wanted:
+            answer = await client.request(method, path.replace("{zone}", "kemmy"))
+
+            assert_problem(answer, 405)
+            assert set(answer.headers["allow"].split(", ")) == wanted, (method, path)
+
+
 async def test_the_instance_is_an_address_whatever_was_asked(client: httpx.AsyncClient) -> None:
     problem = assert_problem(await client.get("/v1/zones/%22%3Cscript%3E%0A%C3%A9"), 404)
 

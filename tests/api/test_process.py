@@ -23,14 +23,19 @@ from tests.conftest import WAIT_SECONDS, eventually, free_port
 ROOT = Path(__file__).parents[2]
 
 
+OPERATIONS: dict[int, int] = {}
+"""The operations port of each API that was started, by its own port."""
+
+
 @asynccontextmanager
 async def running(port: int, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    OPERATIONS[port] = free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "api",
         cwd=ROOT,
-        env={**os.environ, "API_PORT": str(port), **environment},
+        env={**os.environ, "API_PORT": str(port), "OPS_PORT": str(OPERATIONS[port]), **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -45,7 +50,7 @@ async def running(port: int, **environment: str) -> AsyncIterator[asyncio.subpro
 async def until(client: httpx.AsyncClient, path: str, status: int) -> httpx.Response:
     async def answers() -> httpx.Response | None:
         try:
-            answer = await client.get(path)
+            answer = await operations(client, path) if path == "/readyz" else await client.get(path)
         except httpx.TransportError:
             return None
         return answer if answer.status_code == status else None
@@ -53,6 +58,11 @@ async def until(client: httpx.AsyncClient, path: str, status: int) -> httpx.Resp
     found = await eventually(answers)
     assert found is not None
     return found
+
+
+async def operations(client: httpx.AsyncClient, path: str) -> httpx.Response:
+    """What the API of a client says on its operations port."""
+    return await client.get(f"http://127.0.0.1:{OPERATIONS[client.base_url.port or 0]}{path}")
 
 
 @asynccontextmanager

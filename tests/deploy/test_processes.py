@@ -21,6 +21,7 @@ PORTS = {
     "haproxy_ops_port": 20007,
     "broker_1_ws_port": 20008,
     "broker_2_ws_port": 20009,
+    "api_ops_port": 20010,
 }
 USERS = {"HOME": "/home/anna", "OPS_PORT": "1", "CAMPUS_FILE": "my.geojson", "BROKER_REUSE_PORT": "true"}
 
@@ -57,7 +58,11 @@ def test_with_haproxy_the_services_stand_behind_it() -> None:
             ("OPS_PORT", str(PORTS[f"broker_{number}_ops_port"])),
         }
     assert processes["decoder"].environment["OPS_PORT"] == "20003"
-    assert processes["api"].environment.items() >= {("API_HOST", "127.0.0.1"), ("API_PORT", "20006")}
+    assert processes["api"].environment.items() >= {
+        ("API_HOST", "127.0.0.1"),
+        ("API_PORT", "20006"),
+        ("OPS_PORT", "20010"),
+    }
     assert processes["haproxy"].command == ["/usr/sbin/haproxy", "-db", "-q", "-f", str(HAPROXY_CONFIG)]
     assert processes["haproxy"].environment.items() >= {
         ("BIND_ADDRESS", "127.0.0.1"),

@@ -17,6 +17,7 @@ PORTS = {
     "broker_1_ops_port": 20001,
     "broker_2_ops_port": 20002,
     "decoder_ops_port": 20003,
+    "api_ops_port": 20004,
 }
 
 
@@ -108,7 +109,7 @@ def test_clients_are_told_an_address_that_they_can_reach(address: str, reached: 
         f"(docs: http://{written}:8080/docs) | live map http://{written}:8080/ | Ctrl-C stops"
     )
     assert door(settings, PORTS) == Door(reached, 1883)
-    assert services(settings, PORTS)[-1] == Part("api", reached, 8080)
+    assert services(PORTS)[-1] == Part("api", "127.0.0.1", 20004)
 
 
 def test_where_clients_need_no_user_it_says_so_and_how_to_end_that() -> None:

@@ -1,0 +1,36 @@
+"""Whether every answer can be given: what /readyz on the operations port says."""
+
+import asyncio
+
+from redis.exceptions import RedisError
+
+from api.state import State
+from core.errors import Unavailable
+from core.messages import Kind
+from timeseries import Width
+
+PROBE_SECONDS = 2.0
+
+
+async def readiness_problem(state: State) -> str | None:
+    """None where Redis and the occupancy store are there; else a sentence that says what is away."""
+    answers = await asyncio.gather(_redis_problem(state), _store_problem(state))
+    return "; ".join(text for text in answers if text) or None
+
+
+async def _redis_problem(state: State) -> str | None:
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            await state.redis.ping()
+    except (RedisError, OSError, TimeoutError):
+        return "Redis does not answer"
+    return None
+
+
+async def _store_problem(state: State) -> str | None:
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            await state.store.extent(state.campus.boundary.id, Kind.CAR, Width.MINUTE)
+    except (Unavailable, TimeoutError):
+        return "the occupancy store does not answer"
+    return None
