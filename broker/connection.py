@@ -575,7 +575,7 @@ class Connection(asyncio.Protocol):
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Refused):
             self._write(packets.connack(error.code))
-            self.end("refused_connect", str(error))
+            self.end(error.reason, str(error))
         elif isinstance(error, ProtocolViolation):
             self.end("protocol", str(error))
         elif isinstance(error, Superseded):

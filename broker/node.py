@@ -15,13 +15,14 @@ from broker.access import may_publish, may_receive, must_be_named
 from broker.amqtt_broker import AmqttBroker
 from broker.cluster import Cluster, Limits
 from broker.cluster.publisher import Publish
-from broker.cluster.sessions import Opened
+from broker.cluster.sessions import OfAnother, Opened
 from broker.connection import Connection, State, Topic
 from broker.ingest import Ingest
 from broker.interest import Interest
 from broker.message import Message
 from broker.metrics import BrokerMetrics
 from broker.outbox import Outbox
+from broker.owner import owner_of
 from broker.packets import (
     FAILURE,
     Connect,
@@ -266,6 +267,10 @@ class Node:
                 welcomed = True
         except TimeoutError as error:
             raise Refused(ConnectCode.UNAVAILABLE, self.problem or "the session was not opened in time") from error
+        except OfAnother as error:
+            raise Refused(
+                ConnectCode.BAD_CLIENT_ID, "the client id is another user's", reason="foreign_client_id"
+            ) from error
         finally:
             if entered and not welcomed:
                 self._forget(connection)
@@ -319,7 +324,7 @@ class Node:
         return await self.cluster.sessions.open(
             connection.client_id,
             connection.number,
-            user=connection.user,
+            owner=owner_of(connection.user, connection.peer),
             clean=connection.clean,
             will=None if will is None else Message(will.topic, will.payload, will.qos, will.retain),
         )

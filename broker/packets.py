@@ -60,9 +60,11 @@ class ProtocolViolation(Exception):  # noqa: N818 - the standard's own word
 class Refused(ProtocolViolation):
     """A CONNECT that is answered with a return code before its connection ends."""
 
-    def __init__(self, code: ConnectCode, detail: str) -> None:
+    def __init__(self, code: ConnectCode, detail: str, *, reason: str = "refused_connect") -> None:
+        """`reason` is the fixed word that it is counted by."""
         super().__init__(detail)
         self.code = code
+        self.reason = reason
 
 
 Packet = tuple[int, bytes]

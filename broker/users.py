@@ -98,12 +98,17 @@ class Users:
         return sum(created)
 
     async def remove(self, names: Iterable[str]) -> int:
-        """Remove users; how many of them there were. Their connections end within seconds, on every node."""
+        """Remove users; how many of them there were.
+
+        Their connections and their persistent sessions end within seconds, on every node.
+        """
         async with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.hdel(streams.USERS, *(name.encode() for name in names))
+            encoded = [name.encode() for name in names]
+            pipeline.hdel(streams.USERS, *encoded)
+            pipeline.sadd(streams.USERS_REMOVED, *encoded)
             pipeline.incr(streams.USERS_VERSION)
             with redis_errors():
-                removed, _ = await pipeline.execute()
+                removed, *_ = await pipeline.execute()
         return int(removed)
 
 

@@ -40,7 +40,10 @@ id; connections are numbers that a node gives. Only the scripts of `broker/clust
                               by its queue: QoS 1 or 2, and 4 likewise
     routes:log       stream   changes of `routes`, the newest 10,000 or so; ids are `<version>-<microseconds>`
     routes:version   string   the newest of these ids
-    session:{c}      hash     `node` and `connection` while there is one, its `user`, `clean`, and what it began with;
+    sessions         set      the clients of all persistent sessions
+    owner:{o}        set      the clients of one owner's persistent sessions: of `u:` and a user's name, or `a:` and the
+                              address of anonymous clients
+    session:{c}      hash     `node` and `connection` while there is one, its `owner`, `clean`, and what it began with;
                               of a persistent session the `next` sequence number of its queue, the highest `sent`,
                               the highest sent `before` the connection, and one (`floor`) not above any unfinished one
     subscriptions:{c}  hash   filter -> QoS, and 4 as above. Of persistent sessions only, like what follows
@@ -60,6 +63,7 @@ And beside them:
     users            hash     user -> JSON: name, role, password (an argon2id hash). Written by `python -m broker users`
     users:version    integer  goes up with each change of users: nodes look at it, and end connections of users that are
                               gone or have changed
+    users:removed    set      users who were removed, and whose sessions somebody has yet to delete
     api-keys         hash     id of an API key -> JSON: id, name, scopes, hash (SHA-256), created_at. Written by
                               `python -m api keys`
     api-keys:used    hash     id of an API key -> when it was last used (ms), to the minute
@@ -90,6 +94,7 @@ MIRROR_CLIENT = "mirror:client"
 MIRROR_TOPICS = "mirror:topics"
 USERS = "users"
 USERS_VERSION = "users:version"
+USERS_REMOVED = "users:removed"
 OBSERVE_GROUP = "observe"
 ARCHIVE_GROUP = "archive"
 

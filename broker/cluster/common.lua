@@ -71,6 +71,11 @@ end
 
 -- Delete all that there is of a client's session.
 local function forget(client)
+    local owner = redis.call('HGET', 'session:' .. client, 'owner')
+    if owner then
+        redis.call('SREM', 'owner:' .. owner, client)
+    end
+    redis.call('SREM', 'sessions', client)
     for _, filter in ipairs(redis.call('HKEYS', 'subscriptions:' .. client)) do
         route('s:' .. client .. NUL .. filter, false)
     end
@@ -84,13 +89,19 @@ local function has(client, node, connection)
     return session[1] == node and session[2] == connection
 end
 
+-- Whether a session's owner is a user who was removed.
+local function orphaned(client)
+    local user = string.match(redis.call('HGET', 'session:' .. client, 'owner') or '', '^u:(.*)$')
+    return user and redis.call('HEXISTS', 'users', user) == 0
+end
+
 -- End what a connection holds, unless another has taken over.
 local function detach(client, node, connection, expires)
     redis.call('HDEL', 'clients:' .. node, connection)
     if not has(client, node, connection) then
         return
     end
-    if redis.call('HGET', 'session:' .. client, 'clean') == '1' then
+    if redis.call('HGET', 'session:' .. client, 'clean') == '1' or orphaned(client) then
         forget(client)
     else
         redis.call('HDEL', 'session:' .. client, 'node', 'connection', 'present', 'previous')

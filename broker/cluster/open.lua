@@ -1,14 +1,22 @@
 -- A client has connected and is authenticated: give it its session, and end its older connection.
--- A session is its user's: one that another user has left behind is not gone on with.
--- ARGV: node, connection, client, user, clean (1 or 0), now (ms), will (MessagePack of {client, message}; empty for none).
--- Answers nil if the node is gone, else {present (1 or 0), previous (MessagePack of {node, connection}, or empty),
--- {filter, flags, ...}, {packet id, ...}, {sequence, ...}}.
-local node, connection, client, user, clean, now, will = unpack(ARGV)
+-- A session is its owner's: nobody else gets it, nor ends it.
+-- ARGV: node, connection, client, owner, clean (1 or 0), now (ms), will (MessagePack of {client, message}; empty for none).
+-- Answers nil if the node is gone, 'other' if the client id is another owner's, else {present (1 or 0),
+-- previous (MessagePack of {node, connection}, or empty), {filter, flags, ...}, {packet id, ...}, {sequence, ...}}.
+local node, connection, client, owner, clean, now, will = unpack(ARGV)
 if not alive(node) then
     return nil
 end
 local key = 'session:' .. client
-local was = redis.call('HMGET', key, 'node', 'connection', 'clean', 'present', 'previous', 'user')
+local was = redis.call('HMGET', key, 'node', 'connection', 'clean', 'present', 'previous', 'owner', 'user')
+local holder = was[6]
+if was[3] and not holder then
+    -- Of an earlier version, which knew users alone.
+    holder = was[7] ~= '' and 'u:' .. was[7] or string.sub(owner, 1, 2) == 'a:' and owner
+end
+if was[3] and holder ~= owner then
+    return 'other'
+end
 local present, previous
 if was[1] == node and was[2] == connection then
     -- It was done, and the answer was lost.
@@ -23,7 +31,7 @@ else
             tell(was[1], 'k', cmsgpack.pack({client, other}))
         end
     end
-    if was[3] == '0' and clean == '0' and was[6] == user then
+    if was[3] == '0' and clean == '0' then
         present = '1'
         redis.call('HSET', key, 'before', redis.call('HGET', key, 'sent'))
     else
@@ -37,8 +45,12 @@ else
                 'before', '0')
         end
     end
-    redis.call('HSET', key, 'node', node, 'connection', connection, 'user', user, 'clean', clean, 'present', present,
+    redis.call('HSET', key, 'node', node, 'connection', connection, 'owner', owner, 'clean', clean, 'present', present,
         'previous', previous)
+end
+if clean == '0' then
+    redis.call('SADD', 'sessions', client)
+    redis.call('SADD', 'owner:' .. owner, client)
 end
 redis.call('ZREM', 'sessions:expiry', client)
 redis.call('HSET', 'clients:' .. node, connection, client)

@@ -1,4 +1,4 @@
-"""Clears up what is over: nodes that are gone, and sessions whose time has come."""
+"""Clears up what is over: nodes that are gone, sessions whose time has come, and those of users who were removed."""
 
 import structlog
 
@@ -44,6 +44,8 @@ class Reaper:
             try:
                 while await self.expire() and not stop.is_set():
                     pass
+                while await self.erase() and not stop.is_set():
+                    pass
             except Unavailable:
                 # Others say so, and the next round comes.
                 pass
@@ -61,3 +63,7 @@ class Reaper:
     async def expire(self) -> int:
         """Delete some of the sessions whose time is over; how many. Raises Unavailable."""
         return int(await self._scripts.run("expire", self._clock(), SESSIONS_AT_ONCE))
+
+    async def erase(self) -> bool:
+        """Delete some of the sessions of users who were removed; whether there may be more. Raises Unavailable."""
+        return bool(await self._scripts.run("erase", SESSIONS_AT_ONCE))

@@ -28,6 +28,7 @@ _TOGETHER = {
         "condemn",
         "reap",
         "expire",
+        "erase",
     )
 } | {name: ("common", "queue", name) for name in ("publish", "enqueue")}
 MAX_PIPELINE = 1000

@@ -26,6 +26,8 @@ _QOS = 3
 _PACKET_IDS = 65_535
 _CHANGES_AT_ONCE = 500
 _NO_LONGER = -1
+ANYBODY = "a:"
+"""The owner of the sessions of clients of whom neither a user nor an address is known."""
 
 _encoder = msgspec.msgpack.Encoder()
 _message_decoder = msgspec.msgpack.Decoder(Message)
@@ -34,6 +36,10 @@ _place_decoder = msgspec.msgpack.Decoder(tuple[str, int])
 
 class Superseded(Exception):  # noqa: N818 - it names what has become of the connection
     """Another connection of this client has taken over, or others have taken this node for dead."""
+
+
+class OfAnother(Exception):  # noqa: N818 - it names whose the session is
+    """The client identifier is in use by another owner, who is connected or has left a persistent session."""
 
 
 class Opened(NamedTuple):
@@ -81,24 +87,26 @@ class Sessions:
         self._completed = _ByClient(self._complete)
 
     async def open(
-        self, client_id: str, connection: int, *, user: str = "", clean: bool, will: Message | None
+        self, client_id: str, connection: int, *, owner: str = ANYBODY, clean: bool, will: Message | None
     ) -> Opened:
         """Begin a connection: from now on it is the only one of this client, and only its calls have an effect.
 
-        A session that another `user` has left is not gone on with. The `will` is published by whoever ends the
-        connection, be it this node or another that finds this one dead.
+        `owner` is as `broker.owner` has it. The `will` is published by whoever ends the connection, be it this node or
+        another that finds this one dead. Raises OfAnother, and nothing has changed then.
         """
         answer = await self._turns.run(
             "open",
             self._identity.node,
             connection,
             client_id,
-            user,
+            owner,
             int(clean),
             self._clock(),
             b"" if will is None else _encoder.encode((client_id, will)),
         )
-        present, previous, subscriptions, received, released = self._joined(answer)
+        if self._joined(answer) == b"other":
+            raise OfAnother
+        present, previous, subscriptions, received, released = answer
         pairs = zip(subscriptions[::2], subscriptions[1::2], strict=True)
         return Opened(
             present == b"1",

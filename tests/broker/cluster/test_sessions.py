@@ -1,11 +1,13 @@
 import asyncio
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from broker.cluster.publisher import Publish
-from broker.cluster.sessions import Opened, Superseded
+from broker.cluster.sessions import OfAnother, Opened, Superseded
 from broker.message import Message
+from broker.users import Users
 from core.errors import Unavailable
 from tests.broker.cluster.conftest import EXPIRY_MS, Running, Start, Time, keys_of_sessions
 from tests.conftest import eventually
@@ -52,19 +54,125 @@ async def test_a_clean_connection_deletes_the_persistent_session(start: Start, r
     assert await keys_of_sessions(redis_client) == set()
 
 
-async def test_a_session_that_another_user_has_left_is_nothing_to_go_on_with(start: Start) -> None:
+async def open_as(node: Running, owner: str, connection: int, *, clean: bool = False) -> Opened:
+    return await node.cluster.sessions.open("c", connection, owner=owner, clean=clean, will=None)
+
+
+@pytest.mark.parametrize("clean", [True, False])
+@pytest.mark.parametrize("connected", [True, False])
+async def test_nobody_but_its_owner_gets_or_ends_a_persistent_session(
+    start: Start, redis_client: Redis, *, connected: bool, clean: bool
+) -> None:
+    here, there = await start("a"), await start("b")
+    await open_as(here, "a:192.0.2.1", 1)
+    await here.subscribe("c", 1, "x")
+    if not connected:
+        await close(here, 1)
+    await there.publish("x", b"1")
+    before = {key: await redis_client.dump(key) for key in await keys_of_sessions(redis_client)}
+    for owner in ("a:192.0.2.2", "u:192.0.2.1", "a:"):
+        with pytest.raises(OfAnother):
+            await open_as(there, owner, 2, clean=clean)
+        await close(there, 2)
+    assert {key: await redis_client.dump(key) for key in await keys_of_sessions(redis_client)} == before
+    opened = await open_as(there, "a:192.0.2.1", 3)
+    assert (opened.present, opened.subscriptions) == (True, {"x": 1})
+    assert await there.load("c", 3) == [b"1"]
+
+
+async def test_nobody_else_ends_the_connection_of_a_clean_session(start: Start) -> None:
+    here, there = await start("a"), await start("b")
+    await open_as(here, "a:1", 1, clean=True)
+    with pytest.raises(OfAnother):
+        await open_as(there, "a:2", 1)
+    await close(here, 1)
+    assert await open_as(there, "a:2", 2) == NEW
+
+
+async def test_of_two_owners_who_come_at_once_one_has_the_session(start: Start) -> None:
+    nodes = [await start(name) for name in "ab"]
+
+    async def attempt(number: int) -> bool:
+        try:
+            await open_as(nodes[number % 2], f"a:{number % 4}", number)
+        except OfAnother:
+            return False
+        return True
+
+    assert [number % 4 for number, got in enumerate(await asyncio.gather(*map(attempt, range(40)))) if got] in (
+        [0] * 10,
+        [1] * 10,
+    )
+
+
+async def test_a_session_of_an_earlier_version_is_its_users_or_the_first_anonymous_clients(
+    start: Start, redis_client: Redis
+) -> None:
     node = await start("a")
+    await redis_client.hset("users", "one", "")
+    for user, owner, other in (("one", "u:one", "a:1"), ("", "a:1", "u:one")):
+        old: dict[Any, Any] = {"clean": "0", "user": user, "next": "5", "sent": "4", "floor": "1", "before": "0"}
+        await redis_client.hset("session:c", mapping=old)
+        with pytest.raises(OfAnother):
+            await open_as(node, other, 1)
+        assert (await open_as(node, owner, 2)).present
+        assert await redis_client.smembers(f"owner:{owner}") == {b"c"}
+        await open_as(node, owner, 3, clean=True)
+        await close(node, 3)
 
-    async def present(connection: int, user: str) -> bool:
-        opened = await node.cluster.sessions.open("c", connection, user=user, clean=False, will=None)
-        return opened.present
 
-    assert [await present(1, "one"), await present(2, "one"), await present(3, "two")] == [False, True, False]
-    await node.subscribe("c", 3, "x")
-    await close(node, 3)
-    assert [await present(4, "one"), await present(5, "one")] == [False, True]
-    await node.publish("x", b"1")
-    assert await node.load("c", 5) == []
+async def test_sessions_of_a_user_who_was_removed_are_gone_and_nobody_inherits_them(
+    start: Start, redis_client: Redis
+) -> None:
+    here, there = await start("a"), await start("b")
+    await redis_client.hset("users", mapping={"one": "", "two": ""})
+    for number in range(20):
+        await here.cluster.sessions.open(f"c{number}", number, owner="u:one", clean=False, will=None)
+        await here.subscribe(f"c{number}", number, "x")
+        if number:
+            await here.cluster.sessions.close(f"c{number}", number, forget_will=True)
+    await there.cluster.sessions.open("other", 1, owner="u:two", clean=False, will=None)
+    await there.subscribe("other", 1, "x")
+    await there.publish("x", b"1")
+    await Users(redis_client).remove(["one", "nobody"])
+    # Whoever is made anew with that name.
+    await redis_client.hset("users", "one", "")
+
+    async def gone() -> bool:
+        return await redis_client.smembers("sessions") == {b"other"}
+
+    await eventually(gone)
+    assert await there.load("other", 1) == [b"1"]
+    opened = await there.cluster.sessions.open("c3", 2, owner="u:one", clean=False, will=None)
+    assert opened == NEW
+
+    async def told() -> bool:
+        return here.local.kicked == [("c0", 0)] and not await redis_client.exists("users:removed")
+
+    await eventually(told)
+
+
+async def test_very_many_sessions_of_a_user_who_was_removed_go_in_several_steps(
+    start: Start, redis_client: Redis
+) -> None:
+    node = await start("a", follow=False)
+    await redis_client.hset("users", "one", "")
+    for number in range(4):
+        await node.cluster.sessions.open(f"c{number}", number, owner="u:one", clean=False, will=None)
+        await node.subscribe(f"c{number}", number, *(f"x/{each}" for each in range(400)))
+    await Users(redis_client).remove(["one"])
+    assert [await node.cluster._reaper.erase() for _ in range(3)] == [True, True, False]
+    assert await redis_client.exists("sessions", "owner:u:one", "users:removed") == 0
+
+
+async def test_a_session_whose_user_was_removed_meanwhile_ends_with_its_connection(
+    start: Start, redis_client: Redis
+) -> None:
+    node = await start("a")
+    await open_as(node, "u:gone", 1)
+    await node.subscribe("c", 1, "x")
+    await close(node, 1)
+    assert await keys_of_sessions(redis_client) == set()
 
 
 async def test_a_clean_session_is_nothing_to_go_on_with(start: Start) -> None:
