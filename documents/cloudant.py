@@ -65,8 +65,9 @@ class CloudantStore:
             present = month_of(self._clock())
             for month in dict.fromkeys([*existing, present, month_after(present, 1)]):
                 database = self._of(month)
-                if month not in existing or not await database.is_complete():
+                if month not in existing:
                     await database.make()
+                await database.complete()
 
     async def put(self, positions: Sequence[Position], *, key: Key = document_id) -> int:
         """See `DocumentStore.put`; in batches, up to `PUTS` at a time."""
@@ -111,16 +112,22 @@ class CloudantStore:
     async def scan(
         self, *, page: int = PAGE, start: int | None = None, end: int | None = None
     ) -> AsyncIterator[Document]:
-        """See `DocumentStore.scan`; month by month, and in each by device."""
+        """See `DocumentStore.scan`; without a range month by month, and in each by device."""
         if page < 1:
             raise ValueError(f"a page holds at least one document, not {page}")
-        first, last = start or 0, LATEST_MS + 1 if end is None else end
         existing = await self._existing()
-        # What is of no month comes first: nearly all of it is old.
-        for month in ([OTHER] if OTHER in existing else []) + _touched(existing, first, last):
-            async for document in self._of(month).scan(page):
-                if (start is None and end is None) or first <= Mark.of(document).observed_at < last:
+        if start is None and end is None:
+            # What is of no month comes first: nearly all of it is old.
+            for month in sorted(existing, key=lambda month: (month != OTHER, month)):
+                async for document in self._of(month).scan(page):
                     yield document
+            return
+        first, last = start or 0, LATEST_MS + 1 if end is None else end
+        sources = [chained([self._of(month).between(first, last, page) for month in _touched(existing, first, last)])]
+        if OTHER in existing:
+            sources.append(self._of(OTHER).between(first, last, page))
+        async for document in merged(sources, newest_first=False):
+            yield document
 
     async def find(self, query: PositionQuery, *, limit: int, cursor: str | None = None) -> Page:
         """See `DocumentStore.find`."""
@@ -198,6 +205,7 @@ class CloudantStore:
             rows = await database.put(documents)
         if rows is None:
             await database.make()
+            await database.complete()
             rows = await database.put(documents)
         if rows is None:
             raise Unavailable(f"{self._server.name(database.name)} was made, and is not there")
@@ -205,9 +213,10 @@ class CloudantStore:
 
     async def _existing(self) -> list[str]:
         """The months that have a database, in order; `OTHER` comes last."""
+        # Keys in an address are JSON, with their quotes, and the SDK sends them as they are.
+        first, last = (msgspec.json.encode(key).decode() for key in (self._prefix, f"{self._prefix}\ufff0"))
         names = await self._server.ask(
-            f"{self._prefix}*",
-            lambda client: client.get_all_dbs(start_key=self._prefix, end_key=f"{self._prefix}\uffff"),
+            f"{self._prefix}*", lambda client: client.get_all_dbs(start_key=first, end_key=last)
         )
         return sorted(found[1] for name in names if (found := self._ours.fullmatch(name)))
 

@@ -1,6 +1,8 @@
 """One database of positions on a server that speaks CouchDB's HTTP."""
 
+import asyncio
 import io
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from http import HTTPStatus
@@ -25,6 +27,9 @@ _DESIGN_FIRST, _DESIGN_END = "_design/", "_design0"
 _REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 """What a server, or a proxy in front of it, says of a whole request when one document in it, or its size, is wrong."""
 
+MAKE_ATTEMPTS = 10
+MAKE_AGAIN_SECONDS = 0.5
+"""Somebody else who makes the same index at the same time is let go first, for up to so long."""
 CONFLICT = "conflict"
 """What a row of _bulk_docs says of a document that is there already, or that somebody else has changed."""
 Row = dict[str, Any]
@@ -39,21 +44,32 @@ class Database:
         self._server = server
         self._pace = pace
 
-    async def is_complete(self) -> bool:
-        """Whether it is there with all its indexes: the view is made last."""
-        asked = self._ask(
-            lambda client: client.get_design_document(self.name, indexes.ZONE_DESIGN), HTTPStatus.NOT_FOUND
-        )
-        return await asked is not None
-
     async def make(self) -> None:
-        """Make it, and its indexes, where they are not there yet."""
+        """Make it, where it is not there yet."""
         await self._ask(lambda client: client.put_database(self.name), HTTPStatus.PRECONDITION_FAILED)
-        for field in indexes.MANGO:
-            async with self._writing(1):
-                await self._ask(lambda client, field=field: indexes.make_mango(client, self.name, field))  # type: ignore[misc]
-        async with self._writing(1):
-            await self._ask(lambda client: indexes.make_view(client, self.name), HTTPStatus.CONFLICT)
+
+    async def complete(self) -> list[str]:
+        """Make the indexes that are missing, and anew those that are defined otherwise; says which.
+
+        It may be begun and not finished, and done by several at once: each index is looked at on its own.
+        """
+        made = []
+        for name in await self._incomplete():
+            for attempt in range(MAKE_ATTEMPTS):
+                # Before the look: what somebody else has made since then has another revision, and is left alone.
+                old = await self._design(name)
+                if name not in await self._incomplete():
+                    break
+                try:
+                    await self._make_index(name, old)
+                    made.append(name)
+                    break
+                except Unavailable:
+                    # CouchDB says 500, error_saving_ddoc, where somebody else makes the same index at the same time.
+                    if attempt == MAKE_ATTEMPTS - 1:
+                        raise
+                await asyncio.sleep(random.uniform(0, MAKE_AGAIN_SECONDS))  # noqa: S311 - no secret
+        return made
 
     async def drop(self) -> None:
         """Delete it with all that is in it, if it is there."""
@@ -139,6 +155,23 @@ class Database:
                 return
             start = rows[page]["id"]
 
+    def between(self, start: int, end: int, page: int) -> Source:
+        """What was observed from `start` on and before `end`, the oldest first, `page` of it in memory at a time."""
+
+        async def pages() -> Source:
+            above, full = Mark(start, ""), start < end
+            while full:
+                wanted = indexes.time_query(above=above, last=end - 1, count=page)
+                answer = await self._ask(lambda client, wanted=wanted: client.post_find(self.name, **wanted))  # type: ignore[misc]
+                found = [_without_revision(document) for document in answer["docs"]]
+                for document in found:
+                    yield document
+                full = len(found) == page
+                if full:
+                    above = Mark.of(found[-1])
+
+        return pages()
+
     def candidates(self, query: PositionQuery, below: Mark, count: int) -> Source:
         """What an index leads to for a query, below a mark, the newest first."""
 
@@ -158,6 +191,30 @@ class Database:
         wanted = indexes.zone_query(zone, start=start, below=mark, count=count)
         rows = (await self._ask(lambda client: client.post_view(self.name, **wanted)))["rows"]
         return [_without_revision(row["doc"]) for row in rows if row["doc"] and row["id"] != mark.id][:count]
+
+    async def _incomplete(self) -> list[str]:
+        """The indexes that are not there, or not as they should be."""
+        found = await self._ask(lambda client: client.get_indexes_information(self.name))
+        there = indexes.as_should_be(found["indexes"], await self._design(indexes.ZONE_DESIGN))
+        return [name for name in indexes.NAMES if name not in there]
+
+    async def _design(self, name: str) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = await self._ask(
+            lambda client: client.get_design_document(self.name, name), HTTPStatus.NOT_FOUND
+        )
+        return found
+
+    async def _make_index(self, name: str, old: dict[str, Any] | None) -> None:
+        """Make an index, in place of `old`, which has its name and is defined otherwise."""
+        if old:
+            async with self._writing(1):
+                await self._ask(
+                    lambda client: client.delete_design_document(self.name, name, rev=old["_rev"]),
+                    HTTPStatus.NOT_FOUND,
+                    HTTPStatus.CONFLICT,
+                )
+        async with self._writing(1):
+            await self._ask(lambda client: indexes.make(client, self.name, name), HTTPStatus.CONFLICT)
 
     def _writing(self, documents: int) -> AbstractAsyncContextManager[None]:
         return self._pace.writing(documents) if self._pace else nullcontext()

@@ -1,7 +1,7 @@
 """The indexes of a database of positions: how they are made, and how they are asked, the newest first.
 
-By device and by tile: Mango indexes, which the server keeps in its own code. By zone: a view. For a document has
-several zones, and a Mango index has one row a document and knows an array only as a whole; a view has a row a zone.
+By time, by device and by tile: Mango indexes, which the server keeps in its own code. By zone: a view. For a document
+has several zones, and a Mango index has one row a document and knows an array only as a whole; a view has a row a zone.
 """
 
 from typing import Any
@@ -18,10 +18,17 @@ from ibmcloudant.cloudant_v1 import (
 from documents.document import format_time
 from documents.query import Mark
 
-MANGO = ("device", "tile")
-"""Properties that have a Mango index, each together with the event time."""
+MANGO = {
+    "by-time": ("observed_at",),
+    "by-device": ("device", "observed_at"),
+    "by-tile": ("tile", "observed_at"),
+}
+"""The Mango indexes, and the properties that each of them is by."""
 ZONE_DESIGN, ZONE_VIEW = "by-zone", "positions"
+NAMES = (*MANGO, ZONE_DESIGN)
+"""All of them."""
 
+_AT = "properties.observed_at"
 _ZONE_MAP = """function (doc) {
   if (doc.properties && doc.properties.zones) {
     doc.properties.zones.forEach(function (zone) {
@@ -31,32 +38,59 @@ _ZONE_MAP = """function (doc) {
 }"""
 
 
-def make_mango(client: CloudantV1, database: str, field: str) -> DetailedResponse:
-    """Make a Mango index, where it is not there yet."""
-    name = f"by-{field}"
-    fields = [IndexField(**{f"properties.{each}": "asc"}) for each in (field, "observed_at")]
+def as_should_be(mango: list[dict[str, Any]], design: dict[str, Any] | None) -> set[str]:
+    """The indexes that are defined as they are here: of the server's list, `mango`, and the view's design document."""
+    found = {
+        each["name"]
+        for each in mango
+        if each["name"] in MANGO
+        and each["ddoc"] == f"_design/{each['name']}"
+        and each["def"] == _definition(each["name"])
+    }
+    if design and design.get("views") == {ZONE_VIEW: {"map": _ZONE_MAP}}:
+        found.add(ZONE_DESIGN)
+    return found
+
+
+def make(client: CloudantV1, database: str, name: str) -> DetailedResponse:
+    """Make an index, where none of this name is there yet."""
+    if name == ZONE_DESIGN:
+        views = {ZONE_VIEW: DesignDocumentViewsMapReduce(map=_ZONE_MAP)}
+        return client.put_design_document(database, name, DesignDocument(language="javascript", views=views))
+    fields = [IndexField(**field) for field in _definition(name)["fields"]]
     return client.post_index(database, index=IndexDefinition(fields=fields), ddoc=name, name=name, type="json")
 
 
-def make_view(client: CloudantV1, database: str) -> DetailedResponse:
-    """Make the view by zone; 409 where it is there."""
-    views = {ZONE_VIEW: DesignDocumentViewsMapReduce(map=_ZONE_MAP)}
-    return client.put_design_document(database, ZONE_DESIGN, DesignDocument(language="javascript", views=views))
+def _definition(name: str) -> dict[str, list[dict[str, str]]]:
+    return {"fields": [{f"properties.{each}": "asc"} for each in MANGO[name]]}
 
 
 def mango_query(field: str, value: str, *, start: int, below: Mark, count: int) -> dict[str, Any]:
     """The arguments of `post_find` and `post_explain`: a range of an index, less what was seen of its first instant."""
     before = format_time(below.observed_at)
-    at = "properties.observed_at"
     return {
         "selector": {
             f"properties.{field}": value,
-            at: {"$gte": format_time(start), "$lte": before},
+            _AT: {"$gte": format_time(start), "$lte": before},
             # The index ends with the time: what stands at the same instant is told apart here.
-            "$or": [{at: {"$lt": before}}, {at: before, "_id": {"$lt": below.id}}],
+            "$or": [{_AT: {"$lt": before}}, {_AT: before, "_id": {"$lt": below.id}}],
         },
-        "sort": [{f"properties.{field}": "desc"}, {at: "desc"}],
+        "sort": [{f"properties.{field}": "desc"}, {_AT: "desc"}],
         "use_index": [f"by-{field}", f"by-{field}"],
+        "limit": count,
+    }
+
+
+def time_query(*, above: Mark, last: int, count: int) -> dict[str, Any]:
+    """The same of the index by time, the oldest first: what is above a mark, up to the instant `last`."""
+    after = format_time(above.observed_at)
+    return {
+        "selector": {
+            _AT: {"$gte": after, "$lte": format_time(last)},
+            "$or": [{_AT: {"$gt": after}}, {_AT: after, "_id": {"$gt": above.id}}],
+        },
+        "sort": [{_AT: "asc"}],
+        "use_index": ["by-time", "by-time"],
         "limit": count,
     }
 

@@ -9,7 +9,7 @@ from documents.query import LIMIT_MAX, Mark, Page, PositionQuery
 from documents.tiles import tiles_of_box
 
 Source = AsyncIterator[Document]
-"""Documents, the newest first."""
+"""Documents, the newest first; where it says so, the oldest."""
 Fetch = Callable[[Mark, int], Awaitable[list[Document]]]
 """The next documents below a mark, the newest first: fewer than asked for only if there are no more."""
 Field = Literal["zone", "device", "tile"]
@@ -46,8 +46,9 @@ def candidates(query: PositionQuery, count: int, source: Callable[[Field, str, i
     return merged([source("tile", tile, share) for tile in tiles])
 
 
-async def merged(sources: Sequence[Source]) -> Source:
-    """Several sources as one."""
+async def merged(sources: Sequence[Source], *, newest_first: bool = True) -> Source:
+    """Several sources as one, each of which gives the newest first, or the oldest."""
+    first = max if newest_first else min
     heads: dict[int, tuple[Mark, Document]] = {}
 
     async def advance(number: int) -> None:
@@ -58,9 +59,9 @@ async def merged(sources: Sequence[Source]) -> Source:
 
     await asyncio.gather(*map(advance, range(len(sources))))
     while heads:
-        newest = max(heads, key=lambda number: heads[number][0])
-        yield heads[newest][1]
-        await advance(newest)
+        following = first(heads, key=lambda number: heads[number][0])
+        yield heads[following][1]
+        await advance(following)
 
 
 async def chained(sources: Sequence[Source]) -> Source:

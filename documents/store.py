@@ -57,7 +57,10 @@ class DocumentStore(Protocol):
     def scan(self, *, page: int = PAGE, start: int | None = None, end: int | None = None) -> AsyncIterator[Document]:
         """All documents, each once, `page` of them in memory at a time; of one device, in the order of event time.
 
-        With `start` and `end` (milliseconds since the epoch), only those observed from the one on and before the other.
+        With `start` and `end` (milliseconds since the epoch), only those observed from the one on and before the other:
+        in the order of event time, and of ids where that is the same. An index leads to them, and no others are read.
+        After an error, a scan from the time of the last document on gives the rest, and those of that instant again.
+
         What is put during a scan may or may not be seen. Raises ValueError for a page below 1.
         """
         ...

@@ -29,7 +29,7 @@ from documents import (
     to_document,
 )
 from documents.document import format_time
-from documents.indexes import MANGO, mango_query
+from documents.indexes import mango_query, time_query
 from documents.query import Mark
 from geofence import cell
 from tests.conftest import NOON
@@ -416,15 +416,40 @@ async def test_a_cursor_that_somebody_made_up_leads_to_a_place_in_the_answer(
         assert [document["_id"] for document in page.documents] == whole[:2]
 
 
-async def test_a_scan_of_a_range_gives_what_was_observed_in_it(store: DocumentStore) -> None:
+@pytest.mark.parametrize("page", [1, 9, 500])
+async def test_a_scan_of_a_range_gives_what_was_observed_in_it_the_oldest_first(
+    store: DocumentStore, page: int
+) -> None:
     positions = traffic(100)
     await store.put(positions)
-    start, end = MONTHS_AGO[14], MONTHS_AGO[2]
 
-    seen = [document["_id"] async for document in store.scan(page=9, start=start, end=end)]
+    for start, end in (
+        (MONTHS_AGO[14], MONTHS_AGO[2]),
+        (MONTHS_AGO[2], MONTHS_AGO[0]),
+        (MONTHS_AGO[1] - 1, MONTHS_AGO[1] + 1),
+        (MONTHS_AGO[1], MONTHS_AGO[1]),
+        (MONTHS_AGO[0], MONTHS_AGO[1]),
+        (MONTHS_AGO[1], None),
+        (None, MONTHS_AGO[1]),
+        (0, LATEST_MS + 1),
+    ):
+        seen = [document["_id"] async for document in store.scan(page=page, start=start, end=end)]
 
-    assert len(seen) == len(set(seen))
-    assert set(seen) == {document_id(each) for each in positions if start <= each.observed_at < end}
+        within = [
+            each for each in positions if (start or 0) <= each.observed_at < (LATEST_MS + 1 if end is None else end)
+        ]
+        assert seen == [
+            document_id(each) for each in sorted(within, key=lambda each: (each.observed_at, document_id(each)))
+        ]
+
+
+async def test_a_scan_of_a_range_takes_all_that_stand_at_one_instant(store: DocumentStore) -> None:
+    positions = [position(number, observed_at=NOON) for number in range(25)]
+    await store.put([*positions, position(99, observed_at=NOON + 1)])
+
+    seen = [document["_id"] async for document in store.scan(page=4, start=NOON, end=NOON + 1)]
+
+    assert seen == [document_id(each) for each in positions]
 
 
 # --- samples ----------------------------------------------------------------------------------------------------------
@@ -532,7 +557,7 @@ async def test_at_the_end_of_a_month_the_next_has_its_database_and_its_indexes(
         made = databases(settings)
         assert made == [f"{settings.cloudant_database}-{month}" for month in months]
         indexes = {row["id"] for row in client_of(settings).post_all_docs(made[1]).get_result()["rows"]}
-        assert indexes == {"_design/by-device", "_design/by-tile", "_design/by-zone"}
+        assert indexes == {"_design/by-time", "_design/by-device", "_design/by-tile", "_design/by-zone"}
 
         now += 1
         await store.put([position(1, observed_at=now - 1), position(2, observed_at=now)])
@@ -561,16 +586,21 @@ async def test_mango_queries_use_their_index_and_a_range_of_it(
     await store.put([position(number, observed_at=MONTHS_AGO[2]) for number in range(3)])
     client = client_of(settings)
     for name in databases(settings):
-        for field in MANGO:
-            query = mango_query(field, "x", start=NOON - DAY, below=Mark(NOON, ""), count=10)
+        for index, value, query in (
+            ("by-device", ["x"], mango_query("device", "x", start=NOON - DAY, below=Mark(NOON, ""), count=10)),
+            ("by-tile", ["x"], mango_query("tile", "x", start=NOON - DAY, below=Mark(NOON, ""), count=10)),
+            ("by-time", [], time_query(above=Mark(NOON - DAY, ""), last=NOON, count=10)),
+        ):
             plan = client.post_explain(name, **query).get_result()
 
             assert plan["index"]["type"] == "json"
-            assert plan["index"]["ddoc"] == f"_design/by-{field}"
+            assert plan["index"]["ddoc"] == f"_design/{index}"
             plan_range = plan.get("range") or plan["mrargs"]
-            # The part of the index between two times; CouchDB tells them the other way round, as it reads it.
-            keys = sorted(plan_range[key][:2] for key in ("start_key", "end_key"))
-            assert keys == [["x", format_time(NOON - DAY)], ["x", format_time(NOON)]]
+            # The part of the index between two times; CouchDB tells them the other way round where it reads it so, and
+            # PouchDB a key of one part as that part.
+            found = (plan_range[key] for key in ("start_key", "end_key"))
+            keys = sorted(([key] if isinstance(key, str) else key)[: len(value) + 1] for key in found)
+            assert keys == [[*value, format_time(NOON - DAY)], [*value, format_time(NOON)]]
 
 
 @pytest.mark.parametrize("settings", ["cloudant"], indirect=True)

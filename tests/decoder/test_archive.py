@@ -377,6 +377,9 @@ class Couch:
         if request.path == "/_all_dbs":
             return web.json_response(sorted(self.databases))
         name, _, path = request.path.strip("/").partition("/")
+        if request.method == "GET":
+            # It keeps no indexes: they are made again each time.
+            return web.json_response({"indexes": []}, status=200 if path == "_index" else 404)
         if request.method == "PUT" and not path:
             self.databases.setdefault(name, {})
         elif path == "_bulk_docs":

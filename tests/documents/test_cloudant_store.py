@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestServer
 
 import documents.cloudant
 import documents.couch
+import documents.indexes
 from core.errors import BadSettings, Unavailable
 from documents.cloudant import REFUSED, CloudantStore
 from documents.document import document_id
@@ -272,6 +273,30 @@ async def test_at_most_ten_requests_are_under_way() -> None:
         over.set()
 
 
+INDEXES = [
+    {"ddoc": "_design/by-time", "name": "by-time", "def": {"fields": [{"properties.observed_at": "asc"}]}},
+    {
+        "ddoc": "_design/by-device",
+        "name": "by-device",
+        "def": {"fields": [{"properties.device": "asc"}, {"properties.observed_at": "asc"}]},
+    },
+    {
+        "ddoc": "_design/by-tile",
+        "name": "by-tile",
+        "def": {"fields": [{"properties.tile": "asc"}, {"properties.observed_at": "asc"}]},
+    },
+]
+
+
+def complete(request: web.Request) -> web.Response:
+    """What a database that has all its indexes says of them."""
+    if request.path.endswith("/_index"):
+        return web.json_response({"indexes": INDEXES})
+    assert request.path.endswith("/_design/by-zone")
+    views = {"positions": {"map": documents.indexes._ZONE_MAP}}
+    return web.json_response({"_id": "_design/by-zone", "_rev": "1-a", "views": views})
+
+
 async def test_databases_that_exist_are_not_made_again() -> None:
     methods: list[str] = []
 
@@ -279,7 +304,7 @@ async def test_databases_that_exist_are_not_made_again() -> None:
         methods.append(request.method)
         if request.path == "/_all_dbs":
             return web.json_response(["positions-2026-03", "positions-2026-04"])
-        return web.json_response({"_id": "_design/by-zone", "views": {}})
+        return complete(request)
 
     async with store_behind(handler) as store:
         await store.setup()
@@ -293,6 +318,10 @@ async def test_a_database_that_somebody_else_makes_meanwhile_is_set_up() -> None
     async def handler(request: web.Request) -> web.Response:
         if request.path == "/_all_dbs":
             return web.json_response([])
+        if request.method == "GET":
+            if request.path.endswith("/_index"):
+                return web.json_response({"indexes": []})
+            return web.json_response({"error": "not_found", "reason": "missing"}, status=404)
         made.append(request.path)
         if request.method == "POST":
             return web.json_response({"result": "exists"})
@@ -302,11 +331,10 @@ async def test_a_database_that_somebody_else_makes_meanwhile_is_set_up() -> None
     async with store_behind(handler) as store:
         await store.setup()
 
-    # The view comes last: where it is, all is.
     assert made == [
         f"/positions-{month}{path}"
         for month in ("2026-03", "2026-04")
-        for path in ("", "/_index", "/_index", "/_design/by-zone")
+        for path in ("", "/_index", "/_index", "/_index", "/_design/by-zone")
     ]
 
 
@@ -380,7 +408,8 @@ class LitePlan:
 
     def __init__(self) -> None:
         self.databases: set[str] = set()
-        self.designs: set[str] = set()
+        self.indexes: dict[str, list[dict[str, Any]]] = {}
+        self.designs: dict[str, dict[str, Any]] = {}
         self.now = 0.0
         self.writes: list[tuple[float, int]] = []
         self.taken = self.refused = 0
@@ -395,14 +424,21 @@ class LitePlan:
             return web.json_response(sorted(self.databases))
         database, _, rest = request.path.strip("/").partition("/")
         if request.method == "GET":
-            return web.json_response({}, status=200 if request.path in self.designs else 404)
+            if rest == "_index":
+                return web.json_response({"indexes": self.indexes.get(database, [])})
+            design = self.designs.get(request.path)
+            return web.json_response(design or {}, status=200 if design else 404)
         if not rest:
             self.databases.add(database)
             return web.json_response({"ok": True}, status=201)
         body = await request.json()
         if rest == "_bulk_docs":
             return self._write({each["_id"] for each in body["docs"]})
-        self.designs.add(request.path)
+        if rest == "_index":
+            index = {"ddoc": f"_design/{body['ddoc']}", "name": body["name"], "def": body["index"]}
+            self.indexes.setdefault(database, []).append(index)
+        else:
+            self.designs[request.path] = body
         return self._write({f"{database} {body.get('ddoc')}"})
 
     def _write(self, ids: set[str]) -> web.Response:
@@ -443,7 +479,7 @@ async def test_a_lite_plan_is_kept_to_when_databases_and_indexes_are_made_too() 
         await asyncio.gather(*(store.setup() for _ in range(5)), store.put([position(each) for each in range(20)]))
 
     assert plan.databases == {"positions-2026-03", "positions-2026-04"}
-    assert len(plan.stored) == plan.taken == 20 + 6
+    assert len(plan.stored) == plan.taken == 20 + 8
     assert plan.refused == 0
 
 
