@@ -8,11 +8,15 @@ from collections.abc import Callable, Container, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import msgspec
+
 from api import sse
 from core.clock import format_rfc3339
 
 RING = 10_000
 """Changes that are kept for those who were away for a moment, or are slow; at some 500 bytes each."""
+UNREAD = "The counts cannot be read at present."
+"""What those who follow are told when there is no new look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class Look:
     """By id of the zone, in the order of /v1/zones."""
     of: Callable[[Container[str]], bytes]
     """What GET /v1/occupancy would answer if these zones were all."""
+    stale: str | None = None
+    """Why its counts cannot be those of now; None where nothing is known against them."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +103,11 @@ class OccupancyFeed:
         """Take up a new look at all zones, and wake all who wait."""
         before, self.latest = self.latest, look
         frames = list(self._said(before, look)) if before else []
-        if self.stale:
+        if look.stale and (not self.stale or before is None or before.stale != look.stale):
+            frames.append((None, "stale", _updated(look, look.stale)))
+        elif self.stale and not look.stale:
             frames.append((None, "fresh", _updated(look)))
-            self.stale = False
+        self.stale = look.stale is not None
         self._add(frames)
         self._wake()
 
@@ -107,7 +115,7 @@ class OccupancyFeed:
         """There is no new look, for Redis does not answer; `stale` once that lasts. Wakes all who wait."""
         if stale and not self.stale and self.latest:
             self.stale = True
-            self._add([(None, "stale", _updated(self.latest))])
+            self._add([(None, "stale", _updated(self.latest, UNREAD))])
         self._wake()
 
     def close(self) -> None:
@@ -161,8 +169,10 @@ class OccupancyFeed:
 
     def _snapshot_of(self, data: bytes) -> bytes:
         id_ = self.event_id(self.number)
-        old = sse.frame("stale", _updated(self.latest), id_=id_) if self.stale and self.latest else b""
-        return sse.frame("snapshot", data, id_=id_) + old
+        told = sse.frame("snapshot", data, id_=id_)
+        if self.stale and self.latest:
+            told += sse.frame("stale", _updated(self.latest, self.latest.stale or UNREAD), id_=id_)
+        return told
 
     def _said(self, before: Look, look: Look) -> Iterator[tuple[str | None, str, bytes]]:
         if before.version != look.version:
@@ -193,5 +203,6 @@ class OccupancyFeed:
         tick.set()
 
 
-def _updated(look: Look) -> bytes:
-    return b'{"last_updated":"%b"}' % format_rfc3339(look.at).encode()
+def _updated(look: Look, reason: str | None = None) -> bytes:
+    at = format_rfc3339(look.at)
+    return msgspec.json.encode({"last_updated": at, "reason": reason} if reason else {"last_updated": at})

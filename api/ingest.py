@@ -25,13 +25,15 @@ APPEND_SECONDS = 5.0
 FULL_RETRY_SECONDS = 5
 _TOPICS = {kind: topic for topic, kind in INGEST_TOPICS.items()}
 
-# One step, so that however many send at once, the stream is longer by as many at the most. KEYS: a raw stream.
-# ARGV: how many may wait in it; fields and values. Answers whether it was appended.
+# One step, so that however many send at once, the stream is longer by as many at the most. KEYS: a raw stream, the
+# newest input. ARGV: how many may wait in it; kind, and when it came (ms); fields and values. Answers whether it was
+# appended.
 _APPEND = """
 if redis.call('XLEN', KEYS[1]) > tonumber(ARGV[1]) then
     return 0
 end
-redis.call('XADD', KEYS[1], '*', unpack(ARGV, 2))
+redis.call('XADD', KEYS[1], '*', unpack(ARGV, 4))
+redis.call('ZADD', KEYS[2], 'GT', ARGV[3], ARGV[2])
 return 1
 """
 
@@ -118,7 +120,12 @@ async def append(
     try:
         async with asyncio.timeout(APPEND_SECONDS):
             with redis_errors():
-                appended = await cast("Any", client.register_script(_APPEND)(keys=[stream], args=[max_length, *texts]))
+                appended = await cast(
+                    "Any",
+                    client.register_script(_APPEND)(
+                        keys=[stream, streams.NEWEST_INPUT], args=[max_length, kind.value, received_at, *texts]
+                    ),
+                )
     except TimeoutError as error:
         raise Unavailable(f"Redis did not answer within {APPEND_SECONDS} s") from error
     if not appended:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.input import Input
 from api.instants import Rfc3339
 from api.privacy import shown_counts
 from api.state import State
@@ -19,6 +20,9 @@ from geofence import Zone
 
 REDIS_SECONDS = 2.0
 """How long an answer waits for Redis, and for its turn to ask; the connection itself would wait for much longer."""
+SECOND_MS = 1000
+MINUTE_MS = 60_000
+NOTHING_KNOWN = Input(newest={}, stale=None)
 CAR_PARK = "car_park"
 """The category of zones whose capacity is counted in cars."""
 
@@ -32,6 +36,39 @@ Lag = Annotated[
         description="Seconds that the decoder is behind: the age of the oldest message that is not counted yet; 0 "
         "where none waits.",
         examples=[0],
+    ),
+]
+
+
+Stale = Annotated[
+    str | None,
+    Field(
+        description="Why these counts cannot be those of now, in a sentence for people; null where nothing is known "
+        "against them. A 0 with a sentence here does not say that nobody is there.",
+        examples=[None],
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class NewestInput:
+    """When the newest message of each kind of device came, wherever it came from, RFC 3339, UTC, in whole seconds.
+
+    In whole minutes where small counts are withheld (PRIVACY_MIN_COUNT).
+    """
+
+    car: Annotated[
+        Rfc3339 | None, Field(description="Of cars; null where none ever came.", examples=["2026-03-02T10:15:00Z"])
+    ]
+    mobile: Annotated[
+        Rfc3339 | None, Field(description="Of phones; null where none ever came.", examples=["2026-03-02T10:14:58Z"])
+    ]
+
+
+Newest = Annotated[
+    NewestInput,
+    Field(
+        description="When the newest message of each kind came in: nothing for long is no sign that nobody is there."
     ),
 ]
 
@@ -110,6 +147,8 @@ class Occupancy:
     last_updated: LastUpdated
     ttl: Ttl
     lag_seconds: Lag
+    newest_input_at: Newest
+    stale: Stale
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +158,8 @@ class OccupancyOfAll:
     last_updated: LastUpdated
     ttl: Ttl
     lag_seconds: Lag
+    newest_input_at: Newest
+    stale: Stale
     zones: Annotated[
         list[Occupancy],
         Field(description="The campus itself first, then its zones in the order of /v1/zones, unless asked otherwise."),
@@ -126,7 +167,14 @@ class OccupancyOfAll:
 
 
 def occupancy(
-    zone: Zone, presence: Mapping[Kind, Presence], *, now: int, ttl: int, lag: int = 0, least: int = 0
+    zone: Zone,
+    presence: Mapping[Kind, Presence],
+    *,
+    now: int,
+    ttl: int,
+    lag: int = 0,
+    least: int = 0,
+    input_: Input = NOTHING_KNOWN,
 ) -> Occupancy:
     """The one body that describes who is in a zone.
 
@@ -152,7 +200,14 @@ def occupancy(
         last_updated=format_rfc3339(now),
         ttl=ttl,
         lag_seconds=lag,
+        newest_input_at=NewestInput(*(_came(input_.newest.get(kind), least) for kind in (Kind.CAR, Kind.MOBILE))),
+        stale=input_.stale,
     )
+
+
+def _came(at: int | None, least: int) -> str | None:
+    step = MINUTE_MS if least else SECOND_MS
+    return None if at is None else format_rfc3339(at // step * step)
 
 
 async def occupancy_now(state: State, zones: Sequence[Zone]) -> list[Occupancy]:
@@ -162,6 +217,7 @@ async def occupancy_now(state: State, zones: Sequence[Zone]) -> list[Occupancy]:
     try:
         async with asyncio.timeout(REDIS_SECONDS):
             lag = await state.lag.seconds()
+            input_ = await state.input.status()
             present = await presence_now(state.redis, [zone.id for zone in zones], now=now, ttl=settings.presence_ttl)
     except TimeoutError as error:
         raise Unavailable(f"Redis did not answer within {REDIS_SECONDS} s") from error
@@ -173,6 +229,7 @@ async def occupancy_now(state: State, zones: Sequence[Zone]) -> list[Occupancy]:
             ttl=settings.occupancy_ttl,
             lag=lag,
             least=settings.privacy_min_count,
+            input_=input_,
         )
         for zone in zones
     ]
@@ -182,7 +239,12 @@ def occupancy_of_all(zones: Sequence[Occupancy]) -> OccupancyOfAll:
     """The one body that describes who is in all zones; of at least one, all read at the same time."""
     first = zones[0]
     return OccupancyOfAll(
-        last_updated=first.last_updated, ttl=first.ttl, lag_seconds=first.lag_seconds, zones=list(zones)
+        last_updated=first.last_updated,
+        ttl=first.ttl,
+        lag_seconds=first.lag_seconds,
+        newest_input_at=first.newest_input_at,
+        stale=first.stale,
+        zones=list(zones),
     )
 
 

@@ -13,7 +13,7 @@ PROBE_SECONDS = 2.0
 
 
 async def readiness_problem(state: State) -> str | None:
-    """None where Redis and the occupancy store are there; else a sentence that says what is away."""
+    """None where Redis and the occupancy store are there, and brokers live; else what is not, in a sentence."""
     answers = await asyncio.gather(_redis_problem(state), _store_problem(state))
     return "; ".join(text for text in answers if text) or None
 
@@ -21,10 +21,9 @@ async def readiness_problem(state: State) -> str | None:
 async def _redis_problem(state: State) -> str | None:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
-            await state.redis.ping()
-    except (RedisError, OSError, TimeoutError):
+            return (await state.input.status()).stale
+    except (Unavailable, RedisError, OSError, TimeoutError):
         return "Redis does not answer"
-    return None
 
 
 async def _store_problem(state: State) -> str | None:

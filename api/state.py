@@ -1,5 +1,7 @@
 """What the routes work with: opened once by whoever starts the API, and given to each request."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, cast
@@ -9,6 +11,7 @@ from starlette.requests import Request
 
 from api.campus import FollowedCampus
 from api.feed import OccupancyFeed
+from api.input import InputWatch
 from api.keys import Keys
 from api.lag import DecoderLag
 from api.metrics import ApiMetrics
@@ -34,6 +37,8 @@ class State:
     hasher: DeviceHasher
     metrics: ApiMetrics
     clock: Clock
+    elapsed: Callable[[], float] = time.monotonic
+    """Seconds since any moment; never goes back."""
     feed: OccupancyFeed = field(default_factory=OccupancyFeed)
     """The newest look at all zones, where `api.watch` looks, and the changes; `latest` is None before the first."""
 
@@ -51,6 +56,11 @@ class State:
     def lag(self) -> DecoderLag:
         """How far the decoders are behind."""
         return DecoderLag(self.redis, partitions=self.settings.partitions, clock=self.clock)
+
+    @cached_property
+    def input(self) -> InputWatch:
+        """Whether positions come in."""
+        return InputWatch(self.redis, clock=self.clock, elapsed=self.elapsed)
 
     def zone(self, zone: str) -> Zone:
         """A zone by its id, the campus itself included; 404 where there is none."""

@@ -17,7 +17,7 @@ LOOK_SECONDS = 0.5
 """Between two looks; with the look itself and the way to the client, a change arrives within a second."""
 STALE_SECONDS = 5.0
 """Without a look after which those who follow are told that the counts are old."""
-PASSES_BY_ITSELF = frozenset({"last_updated", "ttl", "lag_seconds"})
+PASSES_BY_ITSELF = frozenset({"last_updated", "ttl", "lag_seconds", "newest_input_at"})
 """Members of a body that change although nothing happens in the zone."""
 _CONTENT = tuple(member.name for member in fields(Occupancy) if member.name not in PASSES_BY_ITSELF)
 
@@ -40,6 +40,7 @@ async def look(state: State) -> None:
             everything=msgspec.json.encode(whole),
             zones={zone.zone: _body(zone) for zone in zones},
             of=some,
+            stale=whole.stale,
         )
     )
 

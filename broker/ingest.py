@@ -16,6 +16,7 @@ import structlog
 from broker.patience import until_available
 from core import streams
 from core.errors import Unavailable
+from core.messages import Kind, ingest_kind
 from core.redis import Redis, redis_errors
 from core.runtime import Bell, Stop, pause
 
@@ -54,7 +55,12 @@ class Ingest:
     """
 
     def __init__(self, *, client: Redis, partitions: int, max_length: int) -> None:
-        self._lanes = [_Lane(client=client, partition=number, max_length=max_length) for number in range(partitions)]
+        self.newest: dict[Kind, int] = {}
+        """When the newest message of each kind came that Redis has, in ms since the epoch."""
+        self._lanes = [
+            _Lane(client=client, partition=number, max_length=max_length, newest=self.newest)
+            for number in range(partitions)
+        ]
 
     def append(self, partition: int, groups: list[Group], done: Callable[[], None]) -> None:
         """Append `groups` in their order; `done` is called once Redis holds them all."""
@@ -85,9 +91,10 @@ class Ingest:
 class _Lane:
     """The appends of one partition."""
 
-    def __init__(self, *, client: Redis, partition: int, max_length: int) -> None:
+    def __init__(self, *, client: Redis, partition: int, max_length: int, newest: dict[Kind, int]) -> None:
         self._key = streams.raw(partition)
         self._max_length = max_length
+        self._newest = newest
         self._script = client.register_script(resources.files("broker").joinpath("append.lua").read_text("utf-8"))
         self._waiting: deque[_Append] = deque()
         self._bell = Bell()
@@ -122,9 +129,18 @@ class _Lane:
                 for append in batch:
                     self.size -= append.size
                     append.done()
+                self._note(batch)
             else:
                 self._tell(None)
                 await self._bell.wait()
+
+    def _note(self, batch: list[_Append]) -> None:
+        for append in batch:
+            # Of one connection, in order: the last one is the newest.
+            for group in append.groups[-1:]:
+                kind = ingest_kind(group.topic)
+                if kind is not None:
+                    self._newest[kind] = max(group.received_at, self._newest.get(kind, 0))
 
     def _next_batch(self) -> list[_Append]:
         batch = [self._waiting.popleft()]

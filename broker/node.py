@@ -21,6 +21,7 @@ from broker.ingest import Ingest
 from broker.interest import Interest
 from broker.message import Message
 from broker.metrics import BrokerMetrics
+from broker.newest_input import NewestInput
 from broker.outbox import Outbox
 from broker.owner import owner_of
 from broker.packets import (
@@ -80,6 +81,7 @@ class Node:
             partitions=settings.partitions,
             max_length=settings.raw_max_length,
         )
+        self._newest_input = NewestInput(client=client, newest=lambda: self.ingest.newest)
         self.cluster = Cluster(
             client=client,
             name=settings.broker_node,
@@ -131,7 +133,14 @@ class Node:
         await self._amqtt.start()
         try:
             async with asyncio.TaskGroup() as group:
-                for work in (self.ingest.run, self.cluster.run, self.interest.run, self._sweep, self.sys.run):
+                for work in (
+                    self.ingest.run,
+                    self._newest_input.run,
+                    self.cluster.run,
+                    self.interest.run,
+                    self._sweep,
+                    self.sys.run,
+                ):
                     group.create_task(work(inner))
                 try:
                     await stop.wait()

@@ -56,6 +56,8 @@ id; connections are numbers that a node gives. Only the scripts of `broker/clust
 
 And beside them:
 
+    newest-input     sorted set  kind -> when its newest message came (ms), wherever it came from. Nodes note
+                                 that once a second, the API with each message
     totals           hash     lifetime counts: messages, positions, outside, dead:{reason}. Written together with the
                               acknowledgement, so they are exact whatever dies; only a batch that two decoders had at
                               once, for it took longer than CLAIM_AFTER, can count twice in part
@@ -99,6 +101,8 @@ OBSERVE_GROUP = "observe"
 ARCHIVE_GROUP = "archive"
 
 
+NEWEST_INPUT = "newest-input"
+NODES = "nodes"
 RETAINED = "retained"
 ROUTES = "routes"
 ROUTES_LOG = "routes:log"

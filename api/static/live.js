@@ -33,6 +33,8 @@ export function follow({ onZones, onCounts, onStatus }) {
   /** Whether the server has said that it cannot read the counts at present. */
   let old = false;
   let lag = 0;
+  /** Why the counts cannot be those of now, in the server's words. */
+  let doubt = /** @type {string | null} */ (null);
   /** last_updated, and when it was first seen here, by this browser's own clock. */
   let newest = { at: /** @type {string | null} */ (null), seen: 0, ttl: 1 };
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -40,13 +42,14 @@ export function follow({ onZones, onCounts, onStatus }) {
 
   function tell() {
     const stale = old || (newest.at !== null && performance.now() - newest.seen > Math.max(STALE_MS, 5000 * newest.ttl));
-    onStatus({ link: streaming ? "streaming" : "asking", failure, stale, at: newest.at, lag });
+    onStatus({ link: streaming ? "streaming" : "asking", failure, stale, doubt, at: newest.at, lag });
   }
 
-  /** @param {{ last_updated: string, ttl: number, lag_seconds?: number | null }} body */
-  function note({ last_updated: at, ttl, lag_seconds: behind }) {
+  /** @param {{ last_updated: string, ttl: number, lag_seconds?: number | null, stale?: string | null }} body */
+  function note({ last_updated: at, ttl, lag_seconds: behind, stale }) {
     if (newest.at === null || Date.parse(at) > Date.parse(newest.at)) newest = { at, seen: performance.now(), ttl };
     if (behind !== undefined) lag = behind ?? 0;
+    doubt = stale ?? null;
   }
 
   /** @param {any} body of every zone */

@@ -11,6 +11,7 @@ const LAG_S = 15;
  * @property {"streaming" | "asking"} link how counts come: by the stream, or by asking again and again
  * @property {string | null} failure why the last attempt failed, if it did
  * @property {boolean} stale whether the server answers, but with the same old counts
+ * @property {string | null} doubt why the counts cannot be those of now, in the server's words
  * @property {string | null} at when the counts were read, RFC 3339; null before the first ones
  * @property {number} lag how far the decoder is behind, seconds
  */
@@ -20,12 +21,13 @@ const LAG_S = 15;
  * @param {Status} status
  * @returns {[string, string]} the state and its sentence
  */
-function judge({ link, failure, stale, at, lag }) {
+function judge({ link, failure, stale, doubt, at, lag }) {
   if (failure !== null) {
     const since = at === null ? "No counts yet" : `No new counts since ${clock(at)}`;
     return ["failed", `${since}: ${failure} Trying again.`];
   }
   if (at === null) return ["starting", "Connecting …"];
+  if (doubt !== null) return ["stale", doubt];
   if (stale) return ["stale", `The counts are old: they are those of ${clock(at)}.`];
   if (lag > LAG_S) return ["behind", `Counting is ${duration(lag)} behind: the counts may be too low.`];
   if (link === "asking") return ["asking", "The live stream is interrupted. The counts are asked for every few seconds."];

@@ -127,7 +127,10 @@ def test_that_counts_are_old_is_told_once_and_that_they_are_not_any_more() -> No
     feed.missed(stale=True)
     feed.missed(stale=True)
 
-    assert feed.since(0) == b'event: stale\nid: run-1\ndata: {"last_updated":"1970-01-01T00:00:00Z"}\n\n'
+    assert feed.since(0) == (
+        b'event: stale\nid: run-1\ndata: {"last_updated":"1970-01-01T00:00:00Z",'
+        b'"reason":"The counts cannot be read at present."}\n\n'
+    )
     assert feed.snapshot().count(b"event: stale") == 1
     feed.take(look(at=1000, a=1))
     assert feed.since(1) == b'event: fresh\nid: run-2\ndata: {"last_updated":"1970-01-01T00:00:01Z"}\n\n'

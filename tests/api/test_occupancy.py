@@ -53,6 +53,8 @@ async def test_the_occupancy_of_a_zone_counts_cars_and_phones_apart(
         "last_updated": "2026-03-01T12:00:00Z",
         "ttl": 1,
         "lag_seconds": 0,
+        "newest_input_at": {"car": None, "mobile": None},
+        "stale": None,
     }
 
 

@@ -43,6 +43,7 @@ class Stage:
         self.frozen_at: int | None = None
         """Where the clock of the counts stands still, milliseconds since the epoch."""
         self.lag_seconds = 0
+        self.stale: str | None = None
         self.asked: list[str] = []
         """The paths that were asked for."""
         self.address = ""
@@ -101,6 +102,8 @@ class Stage:
             "percentage": round(100 * used / capacity, 1) if capacity and used is not None else None,
             "observed_at": None,
             "lag_seconds": self.lag_seconds,
+            "newest_input_at": {"car": None, "mobile": None},
+            "stale": self.stale,
             "last_updated": format_rfc3339(self._now()),
             "ttl": 1,
         }
@@ -111,6 +114,8 @@ class Stage:
             "last_updated": zones[0]["last_updated"],
             "ttl": 1,
             "lag_seconds": self.lag_seconds,
+            "newest_input_at": {"car": None, "mobile": None},
+            "stale": self.stale,
             "zones": zones,
         }
 

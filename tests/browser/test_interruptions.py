@@ -88,6 +88,17 @@ def test_counting_that_is_behind_is_said(page: Page, stage: Stage) -> None:
     page.until(lambda: page.notice() == ("behind", "Counting is 4 minutes behind: the counts may be too low."))
 
 
+def test_that_nothing_comes_in_is_said_in_the_words_of_the_server(page: Page, stage: Stage) -> None:
+    stage.stale = "No broker has given a sign of life since 12:00: these counts are too low."
+    page.open(stage.address)
+
+    page.until(lambda: page.notice() == ("stale", stage.stale))
+
+    stage.stale = None
+    page.script(LOOKED_AT)
+    page.until(lambda: page.notice()[0] == "live")
+
+
 def test_changes_are_read_aloud_only_now_and_then(page: Page, stage: Stage) -> None:
     page.open(stage.address)
     page.until(lambda: stage.streams == 1)

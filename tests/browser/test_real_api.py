@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,9 +38,20 @@ def running(port: int, redis_url: str, folder: Path) -> Iterator[None]:
 
 @pytest.fixture
 def presence(redis_server: str) -> Iterator[redis.Redis]:
+    over = threading.Event()
+
+    def beat() -> None:
+        # A broker that lives: without one, the map would say that nothing comes in.
+        while not over.wait(0.5):
+            client.hincrby(streams.NODES, "broker", 1)
+
     with redis.Redis.from_url(redis_server) as client:
         client.flushall()
+        beating = threading.Thread(target=beat)
+        beating.start()
         yield client
+        over.set()
+        beating.join()
 
 
 def arrive(client: redis.Redis, zone: str, kind: Kind, count: int) -> None:

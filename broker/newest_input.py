@@ -1,0 +1,34 @@
+"""Says, once a second, when this node has last had a message of each kind."""
+
+from collections.abc import Callable, Mapping
+
+from core.errors import Unavailable
+from core.messages import Kind
+from core.newest_input import note_newest_input
+from core.redis import Redis
+from core.runtime import Stop, pause
+
+EVERY_SECONDS = 1.0
+
+
+class NewestInput:
+    """Beside the appends, so that a message costs nothing more for it."""
+
+    def __init__(self, *, client: Redis, newest: Callable[[], Mapping[Kind, int]]) -> None:
+        """`newest` answers when the newest message of each kind came here, in ms since the epoch."""
+        self._client = client
+        self._newest = newest
+        self._noted: dict[Kind, int] = {}
+
+    async def run(self, stop: Stop) -> None:
+        """Note until `stop`."""
+        while not stop.is_set():
+            newest = dict(self._newest())
+            if newest != self._noted:
+                try:
+                    await note_newest_input(self._client, newest)
+                except Unavailable:
+                    pass  # appends wait as well, and say why; the next look notes it
+                else:
+                    self._noted = newest
+            await pause(EVERY_SECONDS, stop)
