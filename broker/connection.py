@@ -417,7 +417,9 @@ class Connection(asyncio.Protocol):
                     if not taken.wanted:
                         continue
                 guard = (self.client_id, packet_id) if qos == EXACTLY_ONCE and not self.clean else None
-                taken.routed.append(Publish(Message(topic.name, payload, qos, bool(first_byte & 1)), guard))
+                retain = bool(first_byte & 1)
+                anonymous = retain and self.role is Role.ANONYMOUS
+                taken.routed.append(Publish(Message(topic.name, payload, qos, retain, anonymous), guard))
         finally:
             # Also where one of them breaks the protocol: those before it do not.
             node.metrics.came(counts, sum(sizes))

@@ -12,3 +12,5 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """0, 1 or 2: what it was published with."""
     retain: bool = False
     """Whether the publisher asked that it be retained."""
+    anonymous: bool = False
+    """Whether that was a client without a user, whose retained messages have limits of their own."""

@@ -92,6 +92,9 @@ class Node:
                 queue_max_length=settings.queue_max_length,
                 queue_max_age_ms=settings.queue_max_age * 1000,
                 retained_max=settings.retained_max,
+                retained_max_bytes=settings.retained_max_bytes,
+                retained_anonymous_max=settings.retained_anonymous_max,
+                retained_anonymous_max_bytes=settings.retained_anonymous_max_bytes,
             ),
         )
         self.subscriptions = Subscriptions()
@@ -330,12 +333,13 @@ class Node:
 
     async def _open(self, connection: Connection) -> Opened:
         will = connection.will
+        anonymous = connection.role is Role.ANONYMOUS
         return await self.cluster.sessions.open(
             connection.client_id,
             connection.number,
             owner=owner_of(connection.user, connection.peer),
             clean=connection.clean,
-            will=None if will is None else Message(will.topic, will.payload, will.qos, will.retain),
+            will=None if will is None else Message(will.topic, will.payload, will.qos, will.retain, anonymous),
         )
 
     async def _restore(self, connection: Connection, opened: Opened) -> None:

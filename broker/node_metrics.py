@@ -26,12 +26,30 @@ def describe(node: Node) -> None:
             lambda: sum(connection.under_way for connection in node.connections.values()),
         ),
     }
+    metrics.gauges |= {
+        "broker_retained_messages": (
+            "Retained messages of all nodes; at RETAINED_MAX new ones are refused.",
+            lambda: node.cluster.usage.retained,
+        ),
+        "broker_retained_bytes": (
+            "Bytes of them; at RETAINED_MAX_BYTES new ones are refused.",
+            lambda: node.cluster.usage.retained_bytes,
+        ),
+        "broker_retained_anonymous_messages": (
+            "Those of anonymous clients; at RETAINED_ANONYMOUS_MAX new ones of theirs are refused.",
+            lambda: node.cluster.usage.retained_anonymous,
+        ),
+        "broker_retained_anonymous_bytes": (
+            "Bytes of them; at RETAINED_ANONYMOUS_MAX_BYTES new ones of theirs are refused.",
+            lambda: node.cluster.usage.retained_anonymous_bytes,
+        ),
+    }
     dropped = node.cluster.dropped
     metrics.counters |= {
         "broker_dropped_inbox": ("Messages that another node had no room for.", lambda: dropped.inbox),
         "broker_dropped_queue_length": ("Messages beyond QUEUE_MAX_LENGTH.", lambda: dropped.queue_length),
         "broker_dropped_queue_age": ("Messages older than QUEUE_MAX_AGE.", lambda: dropped.queue_age),
-        "broker_refused_retained": ("Messages not retained, beyond RETAINED_MAX.", lambda: dropped.retained),
+        "broker_refused_retained": ("Messages not retained, for want of room.", lambda: dropped.retained),
         "broker_received_bytes": ("Bytes from clients.", lambda: node.bytes_in),
         "broker_sent_bytes": ("Bytes to clients.", lambda: node.bytes_out),
         "broker_received_publish_bytes": (

@@ -82,7 +82,16 @@ class BrokerSettings(CommonSettings, OpsSettings):
     queue_max_age: int = Field(
         default=86_400, ge=1, description="Seconds that a message may wait for the client of a persistent session."
     )
-    retained_max: int = Field(default=2000, ge=1, description="Retained messages of the whole cluster.")
+    retained_max: int = Field(default=2000, ge=1, le=50_000, description="Retained messages of the whole cluster.")
+    retained_max_bytes: int = Field(
+        default=8 * 1024 * 1024, ge=1024, description="Bytes of all retained messages, with their topics."
+    )
+    retained_anonymous_max: int = Field(
+        default=1000, ge=0, description="How many retained messages may be of anonymous clients."
+    )
+    retained_anonymous_max_bytes: int = Field(
+        default=2 * 1024 * 1024, ge=0, description="Bytes of the retained messages of anonymous clients."
+    )
     drain_notice: float = Field(
         default=3.0,
         ge=0,

@@ -53,6 +53,8 @@ id; connections are numbers that a node gives. Only the scripts of `broker/clust
     received:{c}     set      packet ids of QoS 2 messages that came from the client, and that it has not released
     sessions:expiry  sorted set  clients of persistent sessions without a connection -> when they are deleted (ms)
     retained         hash     topic -> message
+    retained:anonymous  set   those of its topics whose message is of a client without a user
+    retained:bytes   hash     bytes of these messages with their topics, of `all` and of `anonymous` ones
 
 And beside them:
 

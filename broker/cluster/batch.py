@@ -46,7 +46,7 @@ class Part:
         self.blobs: list[bytes] = []
         self.inboxes: dict[str, list[tuple[int, int, int]]] = {}
         self.queues: list[tuple[int, int, list[Fields]]] = []
-        self.retained: list[tuple[int, str, int]] = []
+        self.retained: list[tuple[int, str, int, bool]] = []
         self.targets = 0
 
     def blob(self, value: Message | Sequence[Message]) -> int:
@@ -80,7 +80,8 @@ def build(messages: Sequence[Routed]) -> list[Part]:
         if message.qos and plan.queues:
             _queue(message, number, plan, parts)
         if retain:
-            first.retained.append((number, message.topic, first.blob(message) if message.payload else 0))
+            blob = first.blob(message) if message.payload else 0
+            first.retained.append((number, message.topic, blob, message.anonymous))
     for entry in open_entries.values():
         entry.end(first)
     return parts

@@ -8,7 +8,7 @@ import structlog
 
 from broker.cluster.follower import Follower
 from broker.cluster.identity import Identity
-from broker.cluster.limits import Dropped, Limits
+from broker.cluster.limits import Dropped, Limits, Usage
 from broker.cluster.local import Local
 from broker.cluster.membership import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, Membership
 from broker.cluster.publisher import Publisher
@@ -82,6 +82,11 @@ class Cluster:
     def node(self) -> str:
         """This life of the node, `<name>:<8 hex digits>`; another one after `Local.expelled`."""
         return self._identity.node
+
+    @property
+    def usage(self) -> Usage:
+        """What the whole cluster holds."""
+        return self._membership.usage
 
     @property
     def problem(self) -> str | None:

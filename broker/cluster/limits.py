@@ -17,6 +17,12 @@ class Limits:
     """How long a message may wait there."""
     retained_max: int
     """Retained messages."""
+    retained_max_bytes: int = 1 << 40
+    """Bytes of them, with their topics."""
+    retained_anonymous_max: int = 1 << 40
+    """How many of them may be of anonymous clients."""
+    retained_anonymous_max_bytes: int = 1 << 40
+    """And bytes of these."""
     inbox_max_bytes: int = INBOX_MAX_BYTES
     """Bytes of messages that may wait for a node."""
 
@@ -32,4 +38,14 @@ class Dropped:
     queue_age: int = 0
     """They had waited for `queue_max_age_ms`."""
     retained: int = 0
-    """They were delivered, but not retained: there were `retained_max` already."""
+    """They were delivered, but not retained: there was no room."""
+
+
+@dataclass(slots=True)
+class Usage:
+    """What the whole cluster holds in Redis, as of this node's last heartbeat."""
+
+    retained: int = 0
+    retained_bytes: int = 0
+    retained_anonymous: int = 0
+    retained_anonymous_bytes: int = 0

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import structlog
 
 from broker.cluster.identity import Identity
+from broker.cluster.limits import Usage
 from broker.cluster.local import Local
 from broker.cluster.reaper import Reaper
 from broker.cluster.routes import Routes
 from broker.cluster.scripts import Scripts
 from core.errors import Unavailable
+from core.messages import INGEST_TOPICS
 from core.runtime import Stop, pause
 
 HEARTBEAT_SECONDS = 1.0
@@ -58,6 +60,7 @@ class Membership:
         self._looked_at = 0.0
         self._joined = False
         self._users_version: bytes | None = None
+        self.usage = Usage()
         self.problem: str | None = "this node has not joined the cluster yet"
         """Why this node is not one of the cluster; None when all is well."""
 
@@ -83,7 +86,8 @@ class Membership:
             answer = await self._scripts.run("heartbeat", self._identity.node)
             if answer is None:
                 raise Unavailable("this node was given up as soon as it had joined")
-        nodes, routes_version, users_version = answer
+        nodes, routes_version, users_version, retained = answer
+        self.usage = Usage(*map(int, retained))
         for node in self._dead(nodes):
             self._reaper.take(node)
         if routes_version.decode() != self._routes.version:
@@ -102,6 +106,7 @@ class Membership:
         (answer,) = await self._scripts.send([("HSET", "nodes", self._identity.node, 0)])
         if isinstance(answer, Exception):
             raise answer
+        await self._scripts.run("tidy", *INGEST_TOPICS)
         await self._routes.update()
         self._joined = True
         _log.info("joined the cluster", node=self._identity.node)

@@ -1,14 +1,16 @@
 -- What other nodes and persistent sessions get of a batch of messages, and what is retained of it.
 -- ARGV[1]: MessagePack of {node, number (of the batch), version (of the routes that it was routed with), now (ms),
---   inbox_max (bytes), queue_max, queue_max_age (ms), retained_max,
+--   inbox_max (bytes), queue_max, queue_max_age (ms),
+--   retained_limits (see retain.lua),
 --   guards = {{client, packet id, owner, connection}}: of an inbound QoS 2 message client and packet id, of a will its
 --     owner and connection; the others are empty,
 --   inboxes = {{node, {{guard, blob, count of messages}}}},
 --   queues = {{guard, blob, {field of `routes`, or {field, ...} of one client}}},
---   retained = {{guard, topic, blob}}}
+--   retained = {{guard, topic, blob, anonymous}}}
 --   where guard is the number of a guard, or 0, and blob that of an argument after the first, or 0 for none.
 -- Answers nil if the node is gone, else MessagePack of {version of the routes, of each guard 1 where the message is new
--- and 0 where it was there already, messages dropped: inboxes, queues for length, queues for age, retained refused}.
+-- and 0 where it was there already, messages dropped: inboxes, queues for length, queues for age, {number in `retained`
+-- of one for which there was no room, ...}}.
 local batch = cmsgpack.unpack(ARGV[1])
 -- A node that leaves still publishes its wills.
 if redis.call('HEXISTS', 'nodes', batch.node) == 0 then
@@ -72,17 +74,14 @@ for _, each in ipairs(batch.queues) do
 end
 wake()
 
-local refused = 0
-for _, each in ipairs(batch.retained) do
+local refused = {}
+for index, each in ipairs(batch.retained) do
     local topic, blob = each[2], each[3]
     if new[each[1]] then
         if blob == 0 then
-            redis.call('HDEL', 'retained', topic)
-        elseif redis.call('HEXISTS', 'retained', topic) == 1
-            or redis.call('HLEN', 'retained') < batch.retained_max then
-            redis.call('HSET', 'retained', topic, ARGV[blob + 1])
-        else
-            refused = refused + 1
+            forget_retained(topic)
+        elseif not retain(topic, ARGV[blob + 1], each[4], batch.retained_limits) then
+            refused[#refused + 1] = index
         end
     end
 end

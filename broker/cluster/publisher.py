@@ -17,6 +17,7 @@ import structlog
 from broker.cluster.batch import Guard, Part, Routed, build
 from broker.cluster.identity import Identity
 from broker.cluster.limits import Dropped, Limits
+from broker.cluster.retained import may_be_retained
 from broker.cluster.routes import Routes
 from broker.cluster.scripts import Scripts
 from broker.message import Message
@@ -30,6 +31,7 @@ from core.runtime import Bell, Stop
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_BATCH_MESSAGES = 5000
 MAX_BATCH_TARGETS = 20_000
+LOG_EVERY_MS = 60_000
 
 _log = structlog.stdlib.get_logger("cluster")
 _encoder = msgspec.msgpack.Encoder()
@@ -55,7 +57,7 @@ class _Answer(NamedTuple):
     inbox_dropped: int
     queue_length_dropped: int
     queue_age_dropped: int
-    retained_refused: int
+    retained_refused: list[int]
 
 
 _answer_decoder = msgspec.msgpack.Decoder(_Answer)
@@ -86,6 +88,8 @@ class Publisher:
         self._bell = Bell()
         self._numbers = count(1)
         self._ended = False
+        self._refused_at: dict[bool, int] = {}
+        """When it was said last that there was no room to retain a message (ms), of anonymous clients and of others."""
         self.problem: str | None = None
         """Why nothing can be published at present; None when all is well."""
 
@@ -154,7 +158,7 @@ class Publisher:
     async def _do(self, batch: list[_Waiting]) -> None:
         version = self._routes.version
         routed = [
-            Routed(message, guard, self._routes.plan(message.topic), message.retain)
+            Routed(message, guard, self._routes.plan(message.topic), message.retain and may_be_retained(message.topic))
             for waiting in batch
             for message, guard in waiting.messages
         ]
@@ -197,7 +201,12 @@ class Publisher:
                 "inbox_max": self._limits.inbox_max_bytes,
                 "queue_max": self._limits.queue_max_length,
                 "queue_max_age": self._limits.queue_max_age_ms,
-                "retained_max": self._limits.retained_max,
+                "retained_limits": (
+                    self._limits.retained_max,
+                    self._limits.retained_max_bytes,
+                    self._limits.retained_anonymous_max,
+                    self._limits.retained_anonymous_max_bytes,
+                ),
                 "guards": part.guards,
                 "inboxes": list(part.inboxes.items()),
                 "queues": part.queues,
@@ -218,8 +227,24 @@ class Publisher:
         self._dropped.inbox += answer.inbox_dropped
         self._dropped.queue_length += answer.queue_length_dropped
         self._dropped.queue_age += answer.queue_age_dropped
-        self._dropped.retained += answer.retained_refused
+        self._dropped.retained += len(answer.retained_refused)
+        for index in answer.retained_refused:
+            self._say_refused(part.retained[index - 1])
         return answer
+
+    def _say_refused(self, retained: tuple[int, str, int, bool]) -> None:
+        _, topic, _, anonymous = retained
+        now = self._clock()
+        if abs(now - self._refused_at.get(anonymous, -LOG_EVERY_MS)) < LOG_EVERY_MS:
+            return
+        self._refused_at[anonymous] = now
+        setting = "RETAINED_ANONYMOUS_MAX" if anonymous else "RETAINED_MAX"
+        # The first level alone: what anonymous clients call their topics is theirs.
+        _log.warning(
+            "no room for a retained message: it was delivered, and nothing is retained on its topic",
+            topic=topic.partition("/")[0] if anonymous else topic,
+            see=f"{setting}, {setting}_BYTES",
+        )
 
     def _tell(self, problem: str | None) -> None:
         if problem and not self.problem:

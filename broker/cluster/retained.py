@@ -9,6 +9,7 @@ import msgspec
 from broker.message import Message
 from broker.topics import TopicTree
 from core import streams
+from core.messages import ingest_kind
 from core.redis import Redis, redis_errors
 
 TOPICS_IN_A_ROW = 1000
@@ -16,6 +17,15 @@ TOPICS_IN_A_ROW = 1000
 MESSAGES_AT_ONCE = 200
 
 _decoder = msgspec.msgpack.Decoder(Message)
+
+
+def may_be_retained(topic: str) -> bool:
+    """Whether a message to a topic is retained if its publisher asks for that [MQTT-3.3.1-5].
+
+    Positions never are, be it that they lie on the campus or not: they are no state of a topic, and nobody would ever
+    remove them.
+    """
+    return ingest_kind(topic) is None
 
 
 class Retained:

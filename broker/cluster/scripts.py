@@ -30,7 +30,11 @@ _TOGETHER = {
         "expire",
         "erase",
     )
-} | {name: ("common", "queue", name) for name in ("publish", "enqueue")}
+} | {
+    "enqueue": ("common", "queue", "enqueue"),
+    "publish": ("common", "queue", "retain", "publish"),
+    "tidy": ("common", "retain", "tidy"),
+}
 MAX_PIPELINE = 1000
 
 

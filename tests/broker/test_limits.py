@@ -355,6 +355,38 @@ class TestRetainedMax:
         assert node.counted("broker_refused_retained_total") == 1
 
 
+class TestRetainedAnonymousMax:
+    async def test_the_mirror_has_its_place_whatever_anonymous_clients_and_cars_retain(
+        self, start_node: StartNode, redis_client: Redis
+    ) -> None:
+        node = await start_node(retained_max=3, retained_anonymous_max=1, sys_interval=0.1)
+        await put_user(redis_client, "car", Role.CAR)
+        await put_user(redis_client, "mirror", Role.SERVICE)
+        service = await node.service.subscriber(("#", 1), user="mirror", password=PASSWORD)
+        car = await node.service.connect(user="car", password=PASSWORD)
+        nobody = await node.service.connect()
+        for number in range(3):
+            await car.publish(f"car-iotp/{number}", b"a position", qos=1, retain=True)
+            await nobody.publish(f"car-iotp/of-nobody/{number}", b"a position", qos=1, retain=True)
+            await nobody.publish(f"chat/{number}", b"1", qos=1, retain=True)
+        await service.publish("v1/zones/new", b"{}", qos=1, retain=True)
+        await service.publish("v1/zones/newer", b"{}", qos=1, retain=True)
+        assert await redis_client.hkeys("retained") == [b"chat/0", b"v1/zones/new", b"v1/zones/newer"]
+        assert node.counted("broker_refused_retained_total") == 2
+        await eventually(lambda: has(lambda: node.counted("broker_retained_messages") == 3))
+        figures = await node.service.subscriber(("$SYS/broker/retained/refused", 0), user="mirror", password=PASSWORD)
+        assert (await figures.message()).payload == b"2"
+
+    async def test_a_will_of_theirs_is_one_of_theirs(self, start_node: StartNode, redis_client: Redis) -> None:
+        node = await start_node(retained_anonymous_max=1)
+        publisher = await node.service.connect()
+        await publisher.publish("chat", b"1", qos=1, retain=True)
+        client = await node.service.connect("a", will=Will("gone", b"1", retain=True))
+        client.drop()
+        await eventually(lambda: has(lambda: node.counted("broker_refused_retained_total") == 1))
+        assert await redis_client.hkeys("retained") == [b"chat"]
+
+
 class TestSessionExpiry:
     async def test_a_session_whose_client_stays_away_leaves_redis(
         self, start_node: StartNode, redis_client: Redis

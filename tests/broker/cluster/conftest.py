@@ -170,5 +170,5 @@ async def delivered(running: Running, count: int) -> list[bytes]:
 
 async def keys_of_sessions(client: Redis) -> set[bytes]:
     """All keys but those that are there without any client, too."""
-    always = {b"nodes", b"routes:log", b"routes:version"}
+    always = {b"nodes", b"routes:log", b"routes:version", b"retained:bytes"}
     return {key async for key in client.scan_iter() if key not in always and not key.startswith((b"node:", b"inbox:"))}

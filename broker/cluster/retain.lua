@@ -1,0 +1,41 @@
+-- What is retained (keys: core/streams.py). It is put before the scripts that change it.
+
+-- Bytes of one retained message; 0 where there is none.
+local function retained_size(topic)
+    local size = redis.call('HSTRLEN', 'retained', topic)
+    return size > 0 and size + #topic or 0
+end
+
+local function forget_retained(topic)
+    local size = retained_size(topic)
+    if size == 0 then
+        return
+    end
+    redis.call('HDEL', 'retained', topic)
+    redis.call('HINCRBY', 'retained:bytes', 'all', -size)
+    if redis.call('SREM', 'retained:anonymous', topic) == 1 then
+        redis.call('HINCRBY', 'retained:bytes', 'anonymous', -size)
+    end
+end
+
+-- Retain a message, whether an anonymous client's or another's; false where there is no room. What was retained before
+-- is gone then, too: none is better than one that holds no more.
+-- `limits`: retained_max, retained_max_bytes, anonymous_max, anonymous_max_bytes.
+local function retain(topic, message, anonymous, limits)
+    forget_retained(topic)
+    local size = #message + #topic
+    local bytes = redis.call('HMGET', 'retained:bytes', 'all', 'anonymous')
+    if redis.call('HLEN', 'retained') >= limits[1] or tonumber(bytes[1] or '0') + size > limits[2] then
+        return false
+    end
+    if anonymous then
+        if redis.call('SCARD', 'retained:anonymous') >= limits[3] or tonumber(bytes[2] or '0') + size > limits[4] then
+            return false
+        end
+        redis.call('SADD', 'retained:anonymous', topic)
+        redis.call('HINCRBY', 'retained:bytes', 'anonymous', size)
+    end
+    redis.call('HSET', 'retained', topic, message)
+    redis.call('HINCRBY', 'retained:bytes', 'all', size)
+    return true
+end
