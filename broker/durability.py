@@ -7,6 +7,7 @@ from redis.exceptions import ResponseError
 
 from core.errors import BadSettings
 from core.redis import Redis, redis_errors
+from core.redis_codes import RedisUnavailable
 
 
 class Durability(StrEnum):
@@ -25,7 +26,9 @@ async def check_durability(client: Redis, durability: Durability) -> None:
     with redis_errors():
         try:
             found = cast("dict[str, Any]", await client.config_get("append*"))
-        except ResponseError as error:
+        except (RedisUnavailable, ResponseError) as error:
+            if isinstance(error, RedisUnavailable) and error.code != "NOPERM":
+                raise
             raise BadSettings(f"DURABILITY=fsynced: Redis does not tell how it is set up: {error}") from error
     if found.get("appendonly") != "yes" or found.get("appendfsync") != "always":
         raise BadSettings(

@@ -1,22 +1,20 @@
-"""The connection to Redis, and what its errors mean."""
+"""The connection to Redis. What its errors mean is in `core.redis_codes`."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any, cast
 
 import redis.asyncio
+import redis.asyncio.client
 from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.connection import DefaultParser
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    BusyLoadingError,
-    ConnectionError,  # noqa: A004
-    OutOfMemoryError,
-    ReadOnlyError,
-    ResponseError,
-    TimeoutError,  # noqa: A004
-)
+from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError, RedisError
 
-from core.errors import BadSettings, Unavailable
+from core.errors import BadSettings
+from core.redis_codes import RedisUnavailable, Then, then, unavailable
 from core.settings import CommonSettings
 
 Redis = redis.asyncio.Redis
@@ -24,27 +22,97 @@ READ_TIMEOUT_SECONDS = 10.0
 """How long one answer may take; blocking reads ask Redis for much less."""
 MAX_CONNECTIONS = 32
 """Commands under way at the same time; more of them wait for their turn."""
-_NOT_NOW = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")
-"""How Redis begins to say that its disk is full, or that a part of it is away."""
+_ERRORS = (RedisError, OSError)
 
 
 @contextmanager
 def redis_errors() -> Iterator[None]:
-    """Turn what means "not now" into `Unavailable`; other errors of Redis are defects and pass through."""
+    """What a client of `open_redis` does by itself, for any other: raise `Unavailable` for what means "not now"."""
     try:
         yield
-    except (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OSError) as error:
-        raise Unavailable(f"Redis does not answer: {error}") from error
-    except ResponseError as error:
-        if isinstance(error, OutOfMemoryError) or str(error).startswith(_NOT_NOW):
-            raise Unavailable(f"Redis takes nothing at present: {error}") from error
-        raise
+    except _ERRORS as error:
+        if (instead := unavailable(error)) is None:
+            raise
+        raise instead from error
+
+
+class _Parser(DefaultParser):  # type: ignore[misc, valid-type]  # one of several classes, by what is installed
+    """Keeps the code of every error: redis-py keeps it of those that it has a class for."""
+
+    @classmethod
+    def parse_error(cls, response: str) -> Exception:
+        error = cast("RedisError", super().parse_error(response))
+        error.status_code = response.partition(" ")[0]
+        return error
+
+
+class _Client(redis.asyncio.Redis):
+    """Raises Unavailable by itself, so that no caller can forget to; other errors of Redis are defects."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as redis-py has it
+        try:
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]  # redis-py's own
+        except NoScriptError:
+            raise  # whoever runs a script looks for it, and sends the script
+        except _ERRORS as error:
+            if (instead := await _instead(self, error)) is None:
+                raise
+            raise instead from error
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> "_Pipeline":  # noqa: FBT001, FBT002 - as redis-py has it
+        return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+    def register_script(self, script: Any) -> "_Script":  # type: ignore[override]  # noqa: ANN401 - redis-py's own
+        return _Script(self, script)
+
+
+class _Pipeline(redis.asyncio.client.Pipeline):
+    """The same for pipelines and transactions; without `raise_on_error`, Unavailable is among the answers."""
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - as redis-py has it
+        try:
+            answers = await super().execute(raise_on_error)
+        except _ERRORS as error:
+            if (instead := await _instead(self, error)) is None:
+                raise
+            raise instead from error
+        if not raise_on_error:
+            for index, answer in enumerate(answers):
+                if isinstance(answer, RedisError) and not isinstance(answer, NoScriptError):
+                    answers[index] = await _instead(self, answer) or answer
+        return answers
+
+    async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as redis-py has it
+        try:
+            return await super().immediate_execute_command(*args, **options)  # type: ignore[no-untyped-call]  # redis-py's own
+        except _ERRORS as error:
+            if (instead := await _instead(self, error)) is None:
+                raise
+            raise instead from error
+
+
+class _Script(AsyncScript):
+    """A script that Redis forgets again while it is sent is tried again, like all that means "not now"."""
+
+    async def __call__(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as redis-py has it
+        try:
+            return await super().__call__(*args, **options)
+        except NoScriptError as error:
+            raise RedisUnavailable(f"Redis has forgotten its scripts: {error}", code="NOSCRIPT") from error
+
+
+async def _instead(client: Redis, error: Exception) -> RedisUnavailable | None:
+    """What to raise in place of an error, None for itself; connections to a server that is not the one are closed."""
+    if then(error) is Then.FAIL_OVER:
+        await client.connection_pool.disconnect(inuse_connections=False)
+    return unavailable(error)
 
 
 @asynccontextmanager
 async def open_redis(settings: CommonSettings) -> AsyncIterator[Redis]:
     """A pool of connections to REDIS_URL; answers are bytes. Opening does not wait for Redis.
 
+    Every call of it raises Unavailable where Redis does not answer or says "not now" (`core.redis_codes`).
     Raises BadSettings for an address that is none.
     """
     try:
@@ -54,12 +122,13 @@ async def open_redis(settings: CommonSettings) -> AsyncIterator[Redis]:
             socket_timeout=READ_TIMEOUT_SECONDS,
             socket_connect_timeout=READ_TIMEOUT_SECONDS,
             max_connections=MAX_CONNECTIONS,
+            parser_class=_Parser,
             # Once, for connections that Redis closed while they were idle; more patience is the caller's to have.
             retry=Retry(NoBackoff(), 1),
         )
     except ValueError as error:
         raise BadSettings(f"REDIS_URL: {error}") from error
-    client = Redis.from_pool(pool)
+    client = _Client.from_pool(pool)
     try:
         yield client
     finally:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable
 
 import structlog
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import ResponseError
 
 from core import streams
 from core.clock import Clock
 from core.errors import Unavailable
 from core.messages import Kind
 from core.redis import Redis, redis_errors
+from core.redis_codes import RedisUnavailable
 from core.runtime import Stop, pause
 
 EVERY_SECONDS = 5.0
@@ -68,7 +69,9 @@ class Housekeeping:
             if persistence.get("aof_enabled"):
                 try:
                     await self._client.bgrewriteaof()
-                except (NoPermissionError, ResponseError) as error:
+                except (RedisUnavailable, ResponseError) as error:
+                    if isinstance(error, RedisUnavailable) and error.code != "NOPERM":
+                        raise
                     # One that is under way began before the last of these messages were done: it is asked for again.
                     _log.info("Redis does not rewrite its append-only file now", reason=str(error))
                     return
