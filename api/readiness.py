@@ -2,11 +2,11 @@
 
 import asyncio
 
-from redis.exceptions import RedisError
-
 from api.state import State
 from core.errors import Unavailable
 from core.messages import Kind
+from core.redis import redis_errors
+from core.redis_codes import RedisUnavailable
 from timeseries import Width
 
 PROBE_SECONDS = 2.0
@@ -21,8 +21,11 @@ async def readiness_problem(state: State) -> str | None:
 async def _redis_problem(state: State) -> str | None:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
-            return (await state.input.status()).stale
-    except (Unavailable, RedisError, OSError, TimeoutError):
+            with redis_errors():
+                return (await state.input.status()).stale
+    except RedisUnavailable as error:
+        return "Redis does not answer" if error.code is None else f"Redis says {error.code}"
+    except (Unavailable, TimeoutError):
         return "Redis does not answer"
 
 

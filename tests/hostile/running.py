@@ -50,12 +50,9 @@ class Hostile:
 
     def readyz(self, service: str) -> str:
         """What a service says of itself: `ready`, or why it is not, or that nothing answers."""
-        if service == "api":
-            url = f"http://127.0.0.1:{self.system.environment['API_PORT']}/readyz"
-        else:
-            url = f"http://127.0.0.1:{self.system.environment[service.upper().replace('-', '_') + '_OPS_PORT']}/readyz"
+        port = self.system.environment[f"{service.upper().replace('-', '_')}_OPS_PORT"]
         try:
-            return httpx.get(url, timeout=10).text.strip()
+            return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=10).text.strip()
         except httpx.HTTPError as error:
             return f"no answer: {error!r}"
 
@@ -161,7 +158,7 @@ def device(system: Hostile, name: str, *, window: int = 100) -> Iterator[Device]
 @contextmanager
 def running(folder: Path, **settings: str) -> Iterator[Hostile]:
     """A system with its data in `folder`, whose path must be short, and every port known."""
-    names = ("API", "BROKER_1_OPS", "BROKER_2_OPS", "DECODER_OPS", "HAPROXY_OPS")
+    names = ("BROKER_1_OPS", "BROKER_2_OPS", "DECODER_OPS", "API_OPS", "HAPROXY_OPS")
     ports = {f"{name}_PORT": str(free_port()) for name in names}
     system = start(folder, **{**ports, **settings})
     url = settings.get("REDIS_URL") or f"unix://{folder / 'redis.sock'}"
