@@ -34,7 +34,7 @@ from geofence import Campus, InvalidCampus, load_campus
 DRAIN_SECONDS = 2
 """How long answers in hand may take after SIGTERM; less than the runtime's own limit."""
 
-app = typer.Typer(add_completion=False, help=__doc__)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(keys_command.app, name="keys")
 _log = structlog.stdlib.get_logger("api")
 

@@ -21,6 +21,7 @@ from core.settings import CommonSettings, load_or_exit
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="""Keys of the API: who may do what is not for everybody.
 

@@ -32,7 +32,9 @@ from core.settings import load_or_exit
 ONCE_SECONDS = 1.0
 """Between two looks, which a message rate needs."""
 
-app = typer.Typer(add_completion=False, rich_markup_mode="markdown", invoke_without_command=True)
+app = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown", invoke_without_command=True
+)
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ from core.redis import open_redis
 from core.runtime import Stop, run, work_until_stopped
 from core.settings import load_or_exit
 
-app = typer.Typer(add_completion=False, help=__doc__, invoke_without_command=True)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__, invoke_without_command=True)
 app.add_typer(users_app, name="users")
 _log = structlog.stdlib.get_logger("broker")
 

@@ -26,6 +26,7 @@ from core.settings import CommonSettings, load_or_exit
 users_app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="""Who may log in over MQTT, and as what.
 

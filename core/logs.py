@@ -1,12 +1,38 @@
 """One log format for our own records and those of libraries, on standard output."""
 
+import io
 import logging
 import sys
+import traceback
+from typing import TextIO
 
 import stamina
 import structlog
 
 from core.settings import CommonSettings
+
+FRAMES_KEPT = 12
+"""Of each exception's traceback, the innermost."""
+TRACEBACK_START, TRACEBACK_END = 2000, 6000
+"""Characters kept of a traceback that is longer: whatever failed, it takes a page of the log and not all of it."""
+
+
+def plain_traceback(output: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
+    """Write a traceback as Python does, bounded, and never what local variables hold: they hold what clients send.
+
+    Not structlog's choice, which is rich's, with locals, wherever rich is installed: seconds of work for one of them.
+    """
+    text = "".join(traceback.format_exception(*exc_info, limit=-FRAMES_KEPT)).rstrip("\n")
+    if len(text) > TRACEBACK_START + TRACEBACK_END:
+        left_out = len(text) - TRACEBACK_START - TRACEBACK_END
+        text = f"{text[:TRACEBACK_START]}\n... {left_out} characters ...\n{text[-TRACEBACK_END:]}"
+    output.write(f"\n{text}")
+
+
+def _traceback_text(exc_info: structlog.typing.ExcInfo) -> str:
+    output = io.StringIO()
+    plain_traceback(output, exc_info)
+    return output.getvalue().lstrip("\n")
 
 
 def configure_logs(settings: CommonSettings) -> None:
@@ -26,9 +52,13 @@ def configure_logs(settings: CommonSettings) -> None:
         cache_logger_on_first_use=True,
     )
     final: list[structlog.typing.Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        [structlog.processors.ExceptionRenderer(_traceback_text), structlog.processors.JSONRenderer()]
         if settings.log_format == "json"
-        else [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=0, pad_level=False)]
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stdout.isatty(), pad_event_to=0, pad_level=False, exception_formatter=plain_traceback
+            )
+        ]
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(

@@ -20,7 +20,7 @@ from decoder.settings import DecoderSettings, Stage
 from decoder.stages import Assembly, Stages
 from geofence import InvalidCampus, load_campus
 
-app = typer.Typer(add_completion=False, help=__doc__)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(dead_letters_command.app, name="dead-letters")
 _log = structlog.stdlib.get_logger("decoder")
 

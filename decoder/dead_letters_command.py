@@ -21,6 +21,7 @@ from decoder.dead_letters_output import as_json, described, row, show_table
 
 app = typer.Typer(
     add_completion=False,
+    pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="""What could not be used, and why: look at it, send it through once more, or remove it.
 

@@ -24,6 +24,7 @@ from documents.tiles import BBox
 
 app = typer.Typer(
     add_completion=False,
+    pretty_exceptions_enable=False,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="The position documents. DOCUMENT_STORE and DATA_DIR, or CLOUDANT_URL, say where they are.",

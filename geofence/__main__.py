@@ -12,7 +12,9 @@ from geofence.fence import Geofence
 from geofence.shapes import MAX_LATITUDE, MAX_LONGITUDE
 
 app = typer.Typer(
-    help="The campus and its zones: check a campus file, or ask it where a place is.", add_completion=False
+    help="The campus and its zones: check a campus file, or ask it where a place is.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
 )
 
 

@@ -21,6 +21,7 @@ Extent = tuple[int, int] | None
 app = typer.Typer(
     help="The store of occupancy over time. TIMESERIES_STORE chooses it: sqlite (a file in DATA_DIR) or influxdb.",
     add_completion=False,
+    pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
 
