@@ -6,7 +6,7 @@ python -m bench.archive --profile archive.prof  one round of the stage alone, un
 
 Each round lets the stage work off entries of a Redis of its own into an empty database, and sends the same documents,
 made and encoded beforehand, to another empty one that has the same indexes: in as many requests at a time, of the same
-size. Who goes first changes from round to round. Without CLOUDANT_URL the server is the pouchdb-server of the tests.
+size. Who goes first changes from round to round. Without CLOUDANT_URL the server is the double of the tests.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ import uvloop
 from ibmcloudant.cloudant_v1 import CloudantV1
 
 from bench.report import Report
-from bench.servers import pouchdb_server, redis_server
+from bench.servers import couchdb_double, redis_server
 from core import streams
 from core.clock import system_clock
 from core.messages import Kind, Position, encode_positions
@@ -61,9 +61,9 @@ def main(
         if url:
             found = uvloop.run(_rounds(address, url, positions, rounds, profile))
         else:
-            os.environ["CLOUDANT_AUTH_TYPE"] = "NOAUTH"
-            with pouchdb_server(Path(folder)) as url:
-                found = uvloop.run(_rounds(address, url, positions, rounds, profile))
+            with couchdb_double() as double:
+                os.environ.update(double.environment)
+                found = uvloop.run(_rounds(address, double.url, positions, rounds, profile))
     if profile:
         return
     Report(

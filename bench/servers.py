@@ -1,20 +1,16 @@
 """Servers that nobody else uses."""
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import redis
-import requests
-import urllib3
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
-from requests.adapters import HTTPAdapter
 
-POUCHDB = Path(__file__).parents[1] / "tests" / "node" / "node_modules" / ".bin" / "pouchdb-server"
+from tests.couchdb.double import CouchDouble, is_there
 
 
 @contextmanager
@@ -40,29 +36,9 @@ def redis_server(folder: Path, *settings: str) -> Iterator[str]:
 
 
 @contextmanager
-def pouchdb_server(folder: Path) -> Iterator[str]:
-    """The pouchdb-server of the tests, in memory; its address."""
-    if not (POUCHDB.exists() and shutil.which("node")):
-        raise SystemExit("pouchdb-server is missing: install Node.js, then npm ci --prefix tests/node")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(  # noqa: S603 - our own, with arguments of our own
-        [POUCHDB, "--in-memory", "--no-stdout-logs", "--host", "127.0.0.1", "--port", str(port)],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        with requests.Session() as session:
-            # Nobody listens yet: connecting fails at once, and is tried again.
-            session.mount(
-                url,
-                HTTPAdapter(max_retries=urllib3.Retry(total=None, connect=300, backoff_factor=0.05, backoff_max=0.1)),
-            )
-            session.get(url, timeout=10).raise_for_status()
-        yield url
-    finally:
-        process.terminate()
-        process.wait(10)
+def couchdb_double() -> Iterator[CouchDouble]:
+    """The double of CouchDB of the tests, in memory."""
+    if not is_there():
+        raise SystemExit("the double of CouchDB is missing: install Node.js, then npm ci --prefix tests/node")
+    with CouchDouble() as double:
+        yield double

@@ -10,7 +10,7 @@ import subprocess
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 MAIN = Path(__file__).parents[1] / "node" / "couchdb" / "main.mjs"
 LIMITS = Path(__file__).with_name("limits.ini")
@@ -92,9 +92,9 @@ class CouchDouble:
             self.process.send_signal(how)
             self.process.wait(STOP_SECONDS)
 
-    def __enter__(self) -> "CouchDouble":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
-    def __exit__(self, *_: Any) -> None:  # noqa: ANN401 - three of many types
+    def __exit__(self, *_: object) -> None:
         self.stop()
