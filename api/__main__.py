@@ -1,5 +1,6 @@
 """`python -m api`: the REST interface and the live map."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -24,6 +25,7 @@ from api.watch import watch
 from core.clock import system_clock
 from core.devices import device_hasher
 from core.errors import BadSettings
+from core.failures import Failures
 from core.listening import listening_socket
 from core.ops import serve_ops
 from core.redis import open_redis
@@ -50,6 +52,7 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
         timeseries.open_store(settings) as store,
         documents.open_store(settings) as positions,
     ):
+        metrics = ApiMetrics()
         state = State(
             settings=settings,
             followed=FollowedCampus(client=client, file=campus),
@@ -57,46 +60,50 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
             store=store,
             documents=positions,
             hasher=hasher,
-            metrics=ApiMetrics(),
+            metrics=metrics,
             clock=system_clock,
+            failures=Failures("api", metrics.registry),
         )
         mirror = Mirror(state, Lease(client)) if settings.mirror else None
-        server = Server(
-            uvicorn.Config(
-                create_app(state),
-                http=Http,
-                lifespan="off",
-                ws="none",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                # Who the client is, for the rate limit: what these say, and nobody else.
-                forwarded_allow_ips=settings.trusted_proxies,
-                timeout_graceful_shutdown=DRAIN_SECONDS,
-            )
+        config = uvicorn.Config(
+            create_app(state),
+            http=Http,
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            # Who the client is, for the rate limit: what these say, and nobody else.
+            forwarded_allow_ips=settings.trusted_proxies,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
         )
         ready = partial(readiness_problem, state)
-        with listening_socket(settings.api_host, settings.api_port, setting="API_HOST, API_PORT") as listener:
-            async with serve_ops(settings, ready=ready, registry=state.metrics.registry):
 
-                async def answer(_: Stop) -> None:
-                    await server.serve(sockets=[listener])
+        async def answer(stop: Stop) -> None:
+            server = Server(config)
 
-                async def end(stop: Stop) -> None:
-                    await stop.wait()
-                    server.should_exit = True
+            async def end() -> None:
+                await stop.wait()
+                server.should_exit = True
 
-                collect_less()
+            with listening_socket(settings.api_host, settings.api_port, setting="API_HOST, API_PORT") as listener:
                 _log.info("listening", url=f"http://{settings.api_host}:{settings.api_port}/", zones=len(campus.zones))
-                stages: dict[str, Callable[[Stop], Awaitable[None]]] = {
-                    "answer": answer,
-                    "campus": state.followed.run,
-                    "watch": partial(watch, state),
-                    "end": end,
-                }
-                if mirror:
-                    stages["mirror"] = mirror.run
-                await work_until_stopped(stages, stop)
+                ending = asyncio.create_task(end())
+                try:
+                    await server.serve(sockets=[listener])
+                finally:
+                    ending.cancel()
+
+        collect_less()
+        stages: dict[str, Callable[[Stop], Awaitable[None]]] = {
+            "answer": answer,
+            "campus": state.followed.run,
+            "watch": partial(watch, state),
+        }
+        if mirror:
+            stages["mirror"] = mirror.run
+        async with serve_ops(settings, ready=ready, registry=metrics.registry):
+            await work_until_stopped(stages, stop, state.failures)
     _log.info("stopped")
 
 

@@ -13,9 +13,9 @@ PROBE_SECONDS = 2.0
 
 
 async def readiness_problem(state: State) -> str | None:
-    """None where Redis and the occupancy store are there, and brokers live; else what is not, in a sentence."""
+    """What is not as it should be, as a sentence; None where Redis, store and brokers are there, and no stage fails."""
     answers = await asyncio.gather(_redis_problem(state), _store_problem(state))
-    return "; ".join(text for text in answers if text) or None
+    return "; ".join(text for text in (state.failures.problem, *answers) if text) or None
 
 
 async def _redis_problem(state: State) -> str | None:

@@ -19,6 +19,7 @@ from api.problems import unknown_zone
 from api.settings import ApiSettings
 from core.clock import Clock
 from core.devices import DeviceHasher
+from core.failures import Failures
 from core.redis import Redis
 from documents import DocumentStore
 from geofence import Campus, Zone
@@ -39,6 +40,8 @@ class State:
     clock: Clock
     elapsed: Callable[[], float] = time.monotonic
     """Seconds since any moment; never goes back."""
+    failures: Failures = field(default_factory=Failures)
+    """Of what runs beside the answers: `api.watch`, the mirror, and what follows the campus."""
     feed: OccupancyFeed = field(default_factory=OccupancyFeed)
     """The newest look at all zones, where `api.watch` looks, and the changes; `latest` is None before the first."""
 

@@ -58,11 +58,16 @@ async def watch(state: State, stop: Stop) -> None:
                     _log.warning("cannot look at the zones", error=str(error))
                 away = True
                 feed.missed(stale=feed.elapsed() - seen > STALE_SECONDS)
+            except Exception:
+                # A defect: no look follows for a while.
+                feed.missed(stale=True)
+                raise
             else:
                 seen, away = feed.elapsed(), False
             await pause(LOOK_SECONDS, stop)
     finally:
-        feed.close()
+        if stop.is_set():
+            feed.close()
 
 
 def _body(zone: Occupancy) -> Body:

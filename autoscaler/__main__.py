@@ -23,6 +23,7 @@ from autoscaler.reading import Reader, decoder_lag
 from autoscaler.settings import AutoscalerSettings, GateSettings
 from core.clock import system_clock
 from core.errors import BadSettings
+from core.failures import Failures
 from core.logs import configure_logs
 from core.ops import serve_ops
 from core.redis import open_redis
@@ -76,11 +77,12 @@ async def open_autoscaler(
 async def serve(settings: AutoscalerSettings, stop: Stop, *, dry_run: bool) -> None:
     """Scale until `stop`. What is half done then is finished by whoever looks next."""
     metrics = AutoscalerMetrics()
+    failures = Failures("autoscaler", metrics.registry)
     async with (
         open_autoscaler(settings, metrics, dry_run=dry_run) as autoscaler,
-        serve_ops(settings, ready=lambda: autoscaler.problem, registry=metrics.registry),
+        serve_ops(settings, ready=lambda: failures.problem or autoscaler.problem, registry=metrics.registry),
     ):
-        await work_until_stopped({"autoscaler": autoscaler.run}, stop)
+        await work_until_stopped({"autoscaler": autoscaler.run}, stop, failures)
 
 
 @app.callback()

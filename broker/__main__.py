@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import time
+from contextlib import AsyncExitStack
 
 import structlog
 import typer
@@ -35,10 +36,12 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
     logging.getLogger("amqtt").setLevel(logging.WARNING)
     logging.getLogger("transitions").setLevel(logging.WARNING)
     metrics = BrokerMetrics()
-    async with open_redis(settings) as client:
+    async with AsyncExitStack() as resources:
+        client = await resources.enter_async_context(open_redis(settings))
         authenticator = Authenticator(
             users=Users(client), allow_anonymous=settings.mqtt_allow_anonymous, clock=time.monotonic
         )
+        resources.callback(authenticator.close)
         node = Node(settings=settings, client=client, authenticator=authenticator, metrics=metrics, clock=system_clock)
         describe(node)
         drain = Drain(node=node, notice=settings.drain_notice, seconds=settings.drain_seconds)
@@ -56,12 +59,19 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
             checking.result()
             async with listening(settings, node.new_connection) as close_listeners:
                 _log.info("listening", node=settings.broker_node, host=settings.broker_host, port=settings.broker_port)
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(drain.run(stop, close_listeners))
-                    await node.run(stop)
+                await work_until_stopped(
+                    {"drain": lambda stop: drain.run(stop, close_listeners), "connections": node.run},
+                    stop,
+                    node.failures,
+                )
 
-        async with serve_ops(settings, ready=lambda: drain.problem or node.problem, registry=metrics.registry):
-            await work_until_stopped({"node": serve_node}, stop)
+        async with serve_ops(
+            settings,
+            ready=lambda: drain.problem or node.problem or node.failures.problem,
+            registry=metrics.registry,
+            remark=lambda: node.failures.remark,
+        ):
+            await work_until_stopped({"node": serve_node}, stop, node.failures)
     _log.info("stopped", node=settings.broker_node)
 
 

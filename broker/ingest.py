@@ -4,9 +4,8 @@ For each partition one script is under way at a time. What arrives meanwhile goe
 the larger the batches, and the order of one connection's messages is kept.
 """
 
-import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib import resources
 from typing import NamedTuple
@@ -81,11 +80,9 @@ class Ingest:
         """Messages that wait for a decoder, in the partition that has most of them, as of the last answer of Redis."""
         return max(lane.length for lane in self._lanes)
 
-    async def run(self, stop: Stop) -> None:
-        """Send what is waiting to Redis, until `stop`."""
-        async with asyncio.TaskGroup() as group:
-            for lane in self._lanes:
-                group.create_task(lane.run(stop))
+    def stages(self) -> dict[str, Callable[[Stop], Awaitable[None]]]:
+        """What sends to Redis what is waiting, by name: each partition on its own."""
+        return {f"ingest-{number}": lane.run for number, lane in enumerate(self._lanes)}
 
 
 class _Lane:
@@ -97,6 +94,10 @@ class _Lane:
         self._newest = newest
         self._script = client.register_script(resources.files("broker").joinpath("append.lua").read_text("utf-8"))
         self._waiting: deque[_Append] = deque()
+        self._in_hand: list[_Append] = []
+        """What is being sent, or was when this failed: it is sent again then."""
+        self._held: deque[_Append] = deque()
+        """What Redis holds, and whoever waits for it has yet to hear that."""
         self._bell = Bell()
         self.size = 0
         self.length = 0
@@ -116,20 +117,21 @@ class _Lane:
             await self._work(stop)
 
     async def _work(self, stop: Stop) -> None:
+        self._tell_senders()
         await self._send([])
         while not stop.is_set():
             if self.length > self._max_length:
                 self._tell(f"{self.length} messages wait for a decoder, more than RAW_MAX_LENGTH={self._max_length}")
                 await pause(FULL_CHECK_SECONDS, stop)
                 await self._send([])
-            elif self._waiting:
+            elif self._in_hand or self._waiting:
                 self._tell(None)
-                batch = self._next_batch()
-                await self._send(batch)
-                for append in batch:
-                    self.size -= append.size
-                    append.done()
-                self._note(batch)
+                self._in_hand = self._in_hand or self._next_batch()
+                await self._send(self._in_hand)
+                sent, self._in_hand = self._in_hand, []
+                self._held.extend(sent)
+                self._tell_senders()
+                self._note(sent)
             else:
                 self._tell(None)
                 await self._bell.wait()
@@ -141,6 +143,12 @@ class _Lane:
                 kind = ingest_kind(group.topic)
                 if kind is not None:
                     self._newest[kind] = max(group.received_at, self._newest.get(kind, 0))
+
+    def _tell_senders(self) -> None:
+        while self._held:
+            append = self._held.popleft()
+            self.size -= append.size
+            append.done()
 
     def _next_batch(self) -> list[_Append]:
         batch = [self._waiting.popleft()]

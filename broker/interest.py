@@ -55,8 +55,14 @@ class Interest:
             self._telling = True
             changes = {each: self._subscriptions.interest(each) for each in changed}
             changes = {each: flags for each, flags in changes.items() if flags != self._told.get(each)}
-            if changes:
-                await until_available(partial(self._sessions.interest, changes))
+            try:
+                if changes:
+                    await until_available(partial(self._sessions.interest, changes))
+            except Exception:
+                # A defect: it is told once this has been started again.
+                self._changed |= changed
+                self._waiting += waiting
+                raise
             for each, flags in changes.items():
                 if flags is None:
                     self._told.pop(each, None)

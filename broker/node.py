@@ -43,13 +43,16 @@ from broker.users import Authenticator, Busy
 from core import streams
 from core.clock import Clock
 from core.errors import Reason
+from core.failures import Failures
 from core.messages import Role, ingest_kind
 from core.redis import Redis
-from core.runtime import Stop, pause
+from core.runtime import Stop, pause, work_until_stopped
 
 MAX_TOPICS = 4096
 """Topic names of one role that are remembered; at more, all of them are forgotten."""
 MAX_CLIENT_ID_BYTES = 256
+MINOR_STAGES = frozenset({"sys", "drain", "newest-input"})
+"""Without them a node serves its clients all the same."""
 SWEEP_SECONDS = 0.25
 LOG_EVERY_SECONDS = 60.0
 """How often the refused messages of one user are worth a line."""
@@ -75,6 +78,7 @@ class Node:
         self.settings = settings
         self.clock = clock
         self.metrics = metrics
+        self.failures = Failures("broker", metrics.registry, minor=MINOR_STAGES)
         self.now = asyncio.get_running_loop().time
         self.ingest = Ingest(
             client=client,
@@ -96,6 +100,7 @@ class Node:
                 retained_anonymous_max=settings.retained_anonymous_max,
                 retained_anonymous_max_bytes=settings.retained_anonymous_max_bytes,
             ),
+            failures=self.failures,
         )
         self.subscriptions = Subscriptions()
         self.interest = Interest(subscriptions=self.subscriptions, sessions=self.cluster.sessions)
@@ -133,30 +138,35 @@ class Node:
     async def run(self, stop: Stop) -> None:
         """Serve until `stop`; then end all connections, so that their wills and sessions are in order."""
         inner = Stop()
+
+        async def leave(_: Stop) -> None:
+            await stop.wait()
+            try:
+                await self._leave()
+            finally:
+                inner.set()
+
         await self._amqtt.start()
         try:
-            async with asyncio.TaskGroup() as group:
-                for work in (
-                    self.ingest.run,
-                    self._newest_input.run,
-                    self.cluster.run,
-                    self.interest.run,
-                    self._sweep,
-                    self.sys.run,
-                ):
-                    group.create_task(work(inner))
-                try:
-                    await stop.wait()
-                    await self._leave()
-                finally:
-                    inner.set()
+            await work_until_stopped(
+                {
+                    **self.ingest.stages(),
+                    "cluster": self.cluster.run,
+                    "newest-input": self._newest_input.run,
+                    "interest": self.interest.run,
+                    "sweep": self._sweep,
+                    "sys": self.sys.run,
+                    "leave": leave,
+                },
+                inner,
+                self.failures,
+            )
         finally:
             while left := self._connecting | self._tasks:
                 for task in left:
                     task.cancel()
                 await asyncio.wait(left)
             await self._amqtt.shutdown()
-            self._authenticator.close()
 
     async def _leave(self) -> None:
         for task in self._connecting:

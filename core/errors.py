@@ -1,7 +1,7 @@
 """Two families of errors, which decide what happens next.
 
 An `InvalidMessage` is never tried again: it goes to the dead letters with its reason. An `Unavailable` dependency is
-tried again, later. Anything else is a defect of ours, and stops the service.
+tried again, later. Anything else is a defect of ours: it ends the stage that it is in, which is started again.
 """
 
 from enum import StrEnum

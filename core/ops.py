@@ -14,9 +14,12 @@ Ready = Callable[[], Awaitable[str | None] | str | None]
 
 
 @asynccontextmanager
-async def serve_ops(settings: OpsSettings, *, ready: Ready, registry: CollectorRegistry) -> AsyncIterator[None]:
+async def serve_ops(
+    settings: OpsSettings, *, ready: Ready, registry: CollectorRegistry, remark: Callable[[], str | None] = lambda: None
+) -> AsyncIterator[None]:
     """Serve health and metrics on OPS_HOST:OPS_PORT while the context lasts; nothing where OPS_PORT is unset.
 
+    `remark` is what /readyz says beside "ready", where there is something to be said.
     Raises BadSettings where the port is taken.
     """
     if settings.ops_port is None:
@@ -28,8 +31,10 @@ async def serve_ops(settings: OpsSettings, *, ready: Ready, registry: CollectorR
 
     async def readyz(_: web.Request) -> web.Response:
         answer = ready()
-        problem = answer if isinstance(answer, str | None) else await answer
-        return web.Response(text=f"{problem or 'ready'}\n", status=503 if problem else 200)
+        if problem := answer if isinstance(answer, str | None) else await answer:
+            return web.Response(text=f"{problem}\n", status=503)
+        said = remark()
+        return web.Response(text=f"ready, but {said}\n" if said else "ready\n")
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

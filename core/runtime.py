@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 import structlog
 
 from core.errors import BadSettings
+from core.failures import Failures
 from core.logs import configure_logs
 from core.settings import CommonSettings
 
@@ -52,19 +53,27 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def work_until_stopped(stages: dict[str, Callable[[Stop], Awaitable[None]]], stop: Stop) -> None:
-    """Run named stages side by side until `stop` is set; a stage that fails ends them all with its error.
+async def work_until_stopped(
+    stages: dict[str, Callable[[Stop], Awaitable[None]]], stop: Stop, failures: Failures | None = None
+) -> None:
+    """Run named stages side by side until `stop` is set; none of them ends another.
+
+    A stage that fails, or ends although nobody asked it to, is noted in `failures` and started again after a pause that
+    grows, for as long as it takes; the others go on meanwhile. So a stage must be such that it can be run again. Raises
+    BadSettings where a stage does while the process is still starting: somebody is there to read it then. Later it is
+    that stage's failure alone.
 
     After `stop` they have `GRACE_SECONDS` to finish what is in hand; what is still waiting then, for a dependency that
     is away, say, is cancelled. Nothing is lost by that: what was not acknowledged is delivered again.
     """
+    noted = failures or Failures()
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_stage(name, stage, stop), name=name) for name, stage in stages.items()]
+            tasks = [group.create_task(_lasting(name, stage, stop, noted), name=name) for name, stage in stages.items()]
             try:
                 await stop.wait()
             finally:
-                # Where a stage has failed: what swallows its cancellation, as below, still sees this.
+                # Where a stage has ended all: what swallows its cancellation, as below, still sees this.
                 stop.set()
             _, unfinished = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
             for task in unfinished:
@@ -79,10 +88,32 @@ async def work_until_stopped(stages: dict[str, Callable[[Stop], Awaitable[None]]
         raise group_of_errors.exceptions[0] from None
 
 
-async def _stage(name: str, stage: Callable[[Stop], Awaitable[None]], stop: Stop) -> None:
-    await stage(stop)
-    if not stop.is_set():
-        raise RuntimeError(f"stage {name} ended although nobody asked it to")
+async def _lasting(name: str, stage: Callable[[Stop], Awaitable[None]], stop: Stop, failures: Failures) -> None:
+    """One stage, started again whenever it fails."""
+    while True:
+        failures.begins(name)
+        error: Exception
+        try:
+            await stage(stop)
+            error = RuntimeError("it ended although nobody asked it to")
+        except BadSettings as bad:
+            if failures.starting:
+                raise
+            error = bad
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if stop.is_set() or (task is not None and task.cancelling()):
+                raise
+            # What it waited for was cancelled, and nobody meant the stage itself.
+            error = RuntimeError("something that it waited for was cancelled")
+        except Exception as defect:  # noqa: BLE001 - it is logged, counted and shown, and is no end of the others
+            error = defect
+        else:
+            if stop.is_set():
+                return
+        await pause(failures.ends(name, error), stop)
+        if stop.is_set():
+            return
 
 
 class Bell:

@@ -10,6 +10,7 @@ import timeseries
 from core.clock import system_clock
 from core.devices import device_hasher
 from core.errors import BadSettings
+from core.failures import Failures
 from core.ops import serve_ops
 from core.redis import open_redis
 from core.runtime import Stop, run, work_until_stopped
@@ -28,6 +29,7 @@ _log = structlog.stdlib.get_logger("decoder")
 async def serve(settings: DecoderSettings, stop: Stop) -> None:
     """Run the chosen stages until `stop`."""
     metrics = DecoderMetrics()
+    failures = Failures("decoder", metrics.registry)
     async with AsyncExitStack() as resources:
         client = await resources.enter_async_context(open_redis(settings))
         assembly = Assembly(settings=settings, client=client, clock=system_clock, metrics=metrics)
@@ -44,10 +46,10 @@ async def serve(settings: DecoderSettings, stop: Stop) -> None:
         if Stage.ROLLUP in settings.chosen_stages:
             stages |= assembly.rollup(await resources.enter_async_context(timeseries.open_store(settings)))
         await resources.enter_async_context(
-            serve_ops(settings, ready=lambda: metrics.waiting, registry=metrics.registry)
+            serve_ops(settings, ready=lambda: failures.problem or metrics.waiting, registry=metrics.registry)
         )
         _log.info("decoding", name=settings.decoder_name, stages=settings.stages, partitions=settings.partitions)
-        await work_until_stopped(stages, stop)
+        await work_until_stopped(stages, stop, failures)
     _log.info("stopped", name=settings.decoder_name)
 
 

@@ -19,6 +19,7 @@ from broker.cluster.scripts import Scripts, Turns
 from broker.cluster.sessions import Sessions
 from core.clock import Clock
 from core.errors import Unavailable
+from core.failures import Failures
 from core.redis import Redis
 from core.runtime import Stop, work_until_stopped
 
@@ -45,7 +46,9 @@ class Cluster:
         heartbeat: float = HEARTBEAT_SECONDS,
         dead_after: float = DEAD_AFTER_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
+        failures: Failures | None = None,
     ) -> None:
+        self._failures = failures
         self._identity = Identity(name)
         self.dropped = Dropped()
         scripts = Scripts(client)
@@ -101,20 +104,22 @@ class Cluster:
         ended = Stop()
 
         async def member(_: Stop) -> None:
-            await self._membership.run(stop)
+            await work_until_stopped({"membership": self._membership.run}, stop, self._failures)
             try:
                 async with asyncio.timeout(LEAVE_SECONDS):
                     await self._membership.leave()
             except (TimeoutError, Unavailable) as error:
                 _log.warning("others will find that this node is gone", node=self.node, reason=str(error))
-            ended.set()
+            finally:
+                ended.set()
 
         await work_until_stopped(
             {
                 "publisher": self.publisher.run,
                 "follower": self._follower.run,
                 "reaper": self._reaper.run,
-                "membership": member,
+                "member": member,
             },
             ended,
+            self._failures,
         )

@@ -119,6 +119,7 @@ class Publisher:
     async def run(self, stop: Stop) -> None:
         """Publish what is waiting, until `stop`."""
         batch: list[_Waiting] = []
+        self._ended, failed = False, False
         try:
             with self._bell.rung_by(stop):
                 while not stop.is_set():
@@ -127,11 +128,21 @@ class Publisher:
                         await self._do(batch)
                     else:
                         await self._bell.wait()
+        except Exception as defect:
+            # Whoever waits tries again, and finds this started again.
+            failed = True
+            self._give_up(batch, f"this node cannot publish: {type(defect).__name__}")
+            raise
         finally:
-            self._ended = True
-            for waiting in [*batch, *self._waiting]:
-                if not waiting.done.done():
-                    waiting.done.set_exception(Unavailable("this node has left the cluster"))
+            self._ended = stop.is_set() or not failed
+            if self._ended:
+                self._give_up([*batch, *self._waiting], "this node has left the cluster")
+
+    @staticmethod
+    def _give_up(some: Sequence[_Waiting], reason: str) -> None:
+        for waiting in some:
+            if not waiting.done.done():
+                waiting.done.set_exception(Unavailable(reason))
 
     async def _publish(self, messages: Sequence[tuple[Message, Guard | None]]) -> list[bool]:
         if self._ended:

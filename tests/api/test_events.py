@@ -1,3 +1,4 @@
+import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
 
@@ -325,3 +326,27 @@ async def test_watching_goes_on_where_redis_is_away_and_says_that_counts_are_old
     assert feed.closed
     with pytest.raises(Unavailable):
         await look(dataclasses.replace(state, redis=away))
+
+
+async def test_watching_that_meets_a_defect_says_that_counts_are_old_and_can_begin_again(
+    state: State, feed: OccupancyFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from api import watch  # noqa: PLC0415 - as above
+
+    await look(state)
+    stop = Stop()
+
+    async def defect(_: State) -> None:
+        raise ValueError("a defect")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watch, "look", defect)
+        with pytest.raises(ValueError, match="a defect"):
+            await watch.watch(state, stop)
+    assert (feed.stale, feed.closed) == (True, False)
+    watching = asyncio.ensure_future(watch.watch(state, stop))
+    await feed.wait()
+    assert (feed.stale, feed.closed) == (False, False)
+    stop.set()
+    await watching
+    assert (feed.stale, feed.closed) == (False, True)

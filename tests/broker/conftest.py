@@ -91,6 +91,7 @@ async def running_node(url: str, **settings: Any) -> AsyncIterator[RunningNode]:
             finally:
                 running.service.drop_all()
                 await running.stop()
+                authenticator.close()
                 assert not node._tasks | node._connecting
 
 

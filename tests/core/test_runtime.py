@@ -6,10 +6,12 @@ from contextlib import suppress
 
 import aiohttp
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry, Counter
 
-from core import runtime
+from core import failures, runtime
 from core.errors import BadSettings
+from core.failures import Failures
 from core.ops import serve_ops
 from core.runtime import Bell, Stop, pause, work_until_stopped
 from core.settings import OpsSettings
@@ -31,42 +33,114 @@ async def test_stages_finish_what_is_in_hand_when_they_are_told_to_stop() -> Non
     assert finished == ["in hand", "in hand"]
 
 
-async def test_a_stage_that_fails_ends_the_others_with_its_error() -> None:
-    ended = asyncio.Event()
-
-    async def fails(_: Stop) -> None:
-        raise ValueError("broken")
-
-    async def works(_: Stop) -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-
-    with pytest.raises(ValueError, match="broken"):
-        await work_until_stopped({"works": works, "fails": fails}, Stop())
-    assert ended.is_set()
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failures, "FIRST_PAUSE_SECONDS", 0.01)
 
 
-async def test_a_stage_that_swallows_its_cancellation_ends_all_the_same_when_another_fails() -> None:
-    async def fails(_: Stop) -> None:
-        raise ValueError("broken")
+class Failing:
+    """A stage that fails so many times, then works."""
 
+    def __init__(self, error: BaseException, times: int = 1) -> None:
+        self._errors = [error] * times
+        self.works = asyncio.Event()
+
+    async def __call__(self, stop: Stop) -> None:
+        if self._errors:
+            raise self._errors.pop()
+        self.works.set()
+        await stop.wait()
+
+
+async def healthy(stop: Stop) -> None:
+    await stop.wait()
+
+
+@pytest.mark.usefixtures("short_pauses")
+@pytest.mark.parametrize("error", [ValueError("broken"), asyncio.CancelledError(), ExceptionGroup("", [OSError()])])
+async def test_a_stage_that_fails_is_started_again_and_ends_no_other(error: BaseException) -> None:
+    stop, fails, lives = Stop(), Failing(error, 3), []
+
+    async def works(stop: Stop) -> None:
+        lives.append("one")
+        await stop.wait()
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(work_until_stopped({"works": works, "fails": fails}, stop))
+        await fails.works.wait()
+        stop.set()
+    assert lives == ["one"]
+
+
+@pytest.mark.usefixtures("short_pauses")
+async def test_a_failure_is_seen_by_whoever_asks_and_logged_once_with_its_traceback() -> None:
+    stop, fails, noted = Stop(), Failing(ValueError("broken"), 2), Failures()
+    with structlog.testing.capture_logs() as logs:
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            group.create_task(work_until_stopped({"works": healthy, "fails": fails}, stop, noted))
+            await fails.works.wait()
+            stop.set()
+    assert noted.problem == "stage fails fails, and is started again: ValueError (the log has its words)"
+    assert [(log["stage"], log["error"], log["exc_info"] is None) for log in logs] == [
+        ("fails", "ValueError: broken", False),
+        ("fails", "ValueError: broken", True),
+    ]
+
+
+@pytest.mark.usefixtures("short_pauses")
+async def test_a_stage_that_ends_by_itself_is_a_defect_and_not_a_success() -> None:
+    stop, lives, noted = Stop(), [], Failures()
+
+    async def quits_twice(stop: Stop) -> None:
+        lives.append("one")
+        if len(lives) == 3:
+            stop.set()
+
+    async with asyncio.timeout(10):
+        await work_until_stopped({"quitter": quits_twice}, stop, noted)
+    assert noted.problem == "stage quitter fails, and is started again: RuntimeError (the log has its words)"
+
+
+async def test_a_setting_that_cannot_work_ends_all_stages_while_the_process_starts() -> None:
     async def swallows(stop: Stop) -> None:
         while not stop.is_set():
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(0.01)
 
     async with asyncio.timeout(5):
-        with pytest.raises(ValueError, match="broken"):
-            await work_until_stopped({"swallows": swallows, "fails": fails}, Stop())
+        with pytest.raises(BadSettings, match="CLOUDANT_URL"):
+            await work_until_stopped({"swallows": swallows, "fails": Failing(BadSettings("CLOUDANT_URL: no"))}, Stop())
 
 
-async def test_a_stage_that_ends_by_itself_is_a_defect_and_not_a_success() -> None:
-    async def ends(_: Stop) -> None: ...
+@pytest.mark.usefixtures("short_pauses")
+async def test_a_setting_that_turns_out_wrong_later_ends_its_stage_alone() -> None:
+    seconds = iter([0.0])
+    noted = Failures(monotonic=lambda: next(seconds, 61.0))
+    stop, fails = Stop(), Failing(BadSettings("CLOUDANT_URL: no"))
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(work_until_stopped({"works": healthy, "fails": fails}, stop, noted))
+        await fails.works.wait()
+        stop.set()
+    assert noted.problem == "stage fails fails, and is started again: CLOUDANT_URL: no"
 
-    with pytest.raises(RuntimeError, match="stage quitter ended"):
-        await work_until_stopped({"quitter": ends}, Stop())
+
+async def test_a_stage_that_fails_while_it_is_to_stop_does_not_keep_the_others_from_finishing() -> None:
+    stop, finished = Stop(), []
+
+    async def fails(stop: Stop) -> None:
+        await stop.wait()
+        raise ValueError("broken")
+
+    async def finishes(stop: Stop) -> None:
+        await stop.wait()
+        await asyncio.sleep(0.01)
+        finished.append("in hand")
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        group.create_task(work_until_stopped({"fails": fails, "finishes": finishes}, stop))
+        await asyncio.sleep(0)
+        stop.set()
+    assert finished == ["in hand"]
 
 
 async def test_a_stage_that_waits_for_ever_is_cancelled_after_the_grace(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,12 +188,21 @@ async def test_operators_see_health_readiness_and_metrics() -> None:
     registry = CollectorRegistry()
     Counter("things", "Things.", registry=registry).inc(3)
     problem: list[str] = []
+    remark: list[str] = []
     async with (
-        serve_ops(settings, ready=lambda: problem[0] if problem else None, registry=registry),
+        serve_ops(
+            settings,
+            ready=lambda: problem[0] if problem else None,
+            registry=registry,
+            remark=lambda: remark[0] if remark else None,
+        ),
         aiohttp.ClientSession(f"http://127.0.0.1:{settings.ops_port}") as session,
     ):
         assert (await session.get("/healthz")).status == 200
-        assert (await session.get("/readyz")).status == 200
+        assert await (await session.get("/readyz")).text() == "ready\n"
+        remark.append("stage sys fails")
+        answer = await session.get("/readyz")
+        assert (answer.status, await answer.text()) == (200, "ready, but stage sys fails\n")
         assert "things_total 3.0" in await (await session.get("/metrics")).text()
         problem.append("Redis does not answer")
         answer = await session.get("/readyz")

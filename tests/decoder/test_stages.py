@@ -10,10 +10,10 @@ from redis.asyncio import Redis
 
 import documents
 import timeseries
-from core import streams
+from core import failures, streams
 from core.errors import Reason, Unavailable
 from core.messages import Kind
-from core.runtime import Stop
+from core.runtime import Stop, work_until_stopped
 from decoder.batch import Batch, BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.effects import Applied, Effects
@@ -118,6 +118,45 @@ async def test_messages_become_documents_and_points_whatever_dies_in_between(
         )
         assert [point.devices for point in found] == [20] * windows
     assert await redis_client.hgetall(streams.TOTALS) == {b"messages": b"450", b"positions": b"450"}
+
+
+async def test_a_stage_that_meets_a_defect_does_not_keep_the_others_from_their_work(
+    redis_client: Redis,
+    settings: DecoderSettings,
+    stores: tuple[DocumentStore, timeseries.OccupancyStore],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(failures, "FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(failures, "LONGEST_PAUSE_SECONDS", 0.05)
+    archive, series = stores
+    settings = settings.model_copy(update={"poison_after": 1000})
+    put, noted, stop = archive.put, failures.Failures(), Stop()
+
+    async def defect(*_: object, **named: object) -> None:
+        raise ValueError(f"a defect {len(named)}")
+
+    monkeypatch.setattr(archive, "put", defect)
+    running = asyncio.ensure_future(
+        work_until_stopped(assembled(redis_client, settings, stores, HandClock()), stop, noted)
+    )
+    await accepted(redis_client, payload("a", NOON))
+
+    async def counted() -> bool:
+        window = {"zone": "glucksman-library", "kind": Kind.CAR, "width": Width.HOUR}
+        return bool(await series.history(**window, start=NOON - 86_400_000, end=NOON + 1))  # type: ignore[arg-type]
+
+    await eventually(counted)
+
+    async def told() -> bool:
+        return noted.problem == "stage archive-0 fails, and is started again: ValueError (the log has its words)"
+
+    await eventually(told)
+    assert await archive.count() == 0
+    monkeypatch.setattr(archive, "put", put)
+    await eventually(lambda: idle(redis_client))
+    assert await archive.count() == 1
+    stop.set()
+    await running
 
 
 async def test_a_lost_answer_is_not_counted_twice(

@@ -1,0 +1,109 @@
+"""A defect in one part of a node ends nothing else, and whoever waited for that part is served once it is back."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from core import failures
+from tests.broker.conftest import RunningNode, StartNode, TwoNodes, has, raw_messages
+from tests.conftest import eventually
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failures, "FIRST_PAUSE_SECONDS", 0.05)
+
+
+def broken_once(monkeypatch: pytest.MonkeyPatch, target: object, name: str) -> Callable[[], bool]:
+    """Let a method fail the next time that it is called; gives whether it has."""
+    failed: list[str] = []
+    whole = getattr(target, name)
+
+    def broken(*given: Any, **named: Any) -> object:
+        if not failed:
+            failed.append(name)
+            raise ValueError("a defect")
+        return whole(*given, **named)
+
+    monkeypatch.setattr(target, name, broken)
+    return lambda: bool(failed)
+
+
+async def test_a_publisher_is_acknowledged_although_its_append_met_a_defect(
+    node: RunningNode, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await node.service.connect()
+    failed = broken_once(monkeypatch, node.node.ingest._lanes[0], "_send")
+    await client.publish("car-iotp", b"payload", qos=1)
+    assert failed()
+    assert [message.payload for message in await raw_messages(redis_client)] == [b"payload"]
+    assert (
+        node.node.failures.problem == "stage ingest-0 fails, and is started again: ValueError (the log has its words)"
+    )
+    assert node.counted("broker_stage_failures_total", stage="ingest-0") == 1
+
+
+async def test_a_publisher_is_acknowledged_although_the_answer_of_another_met_a_defect(
+    node: RunningNode, redis_client: Redis
+) -> None:
+    client = await node.service.connect()
+    lane = node.node.ingest._lanes[0]
+    heard: list[str] = []
+
+    def breaks() -> None:
+        heard.append("first")
+        raise ValueError("a defect")
+
+    lane.append([], breaks)
+    await client.publish("car-iotp", b"payload", qos=1)
+    assert heard == ["first"]
+    assert [message.payload for message in await raw_messages(redis_client)] == [b"payload"]
+
+
+@pytest.mark.parametrize("method", ["_do", "_next_batch"])
+async def test_a_message_is_published_although_the_publisher_met_a_defect(
+    node: RunningNode, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    subscriber = await node.service.subscriber(("t", 1))
+    client = await node.service.connect()
+    failed = broken_once(monkeypatch, node.node.cluster.publisher, method)
+    await client.publish("t", b"payload", qos=1)
+    assert failed()
+    assert (await subscriber.message()).payload == b"payload"
+
+
+async def test_a_subscription_is_known_to_the_others_although_telling_them_met_a_defect(
+    nodes: TwoNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = broken_once(monkeypatch, nodes.first.node.cluster.sessions, "interest")
+    subscriber = await nodes.first.service.subscriber(("t", 1))
+    assert failed()
+    client = await nodes.second.service.connect()
+    await client.publish("t", b"payload", qos=1)
+    assert (await subscriber.message()).payload == b"payload"
+
+
+async def test_a_node_stays_in_the_cluster_although_a_heartbeat_met_a_defect(
+    nodes: TwoNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = broken_once(monkeypatch, nodes.first.node.cluster._membership, "beat")
+    await eventually(lambda: has(failed))
+    subscriber = await nodes.first.service.subscriber(("t", 1))
+    client = await nodes.second.service.connect()
+    await client.publish("t", b"payload", qos=1)
+    assert (await subscriber.message()).payload == b"payload"
+    await nodes.first.stop()
+    assert nodes.first.running.exception() is None
+
+
+async def test_figures_that_fail_do_not_turn_clients_away(
+    start_node: StartNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = await start_node(sys_interval=1)
+    failed = broken_once(monkeypatch, node.node.sys, "update")
+    await eventually(lambda: has(failed))
+    assert node.node.failures.problem is None
+    assert node.node.failures.remark == "stage sys fails, and is started again: ValueError (the log has its words)"
+    await node.service.connect()
