@@ -1,14 +1,18 @@
 """One consumer of a consumer group: reads entries, finishes what was left over, and cuts off what is done."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
+import structlog
 from redis.exceptions import ResponseError
 
 from core import streams
+from core.errors import Unavailable
 from core.messages import DeadLetter
 from core.redis import Redis, redis_errors
+from core.redis_codes import code_of
 from decoder.effects import script
 
 Entry = tuple[bytes, dict[bytes, bytes]]
@@ -16,6 +20,8 @@ BLOCK_MS = 500
 """How long a read waits for something to arrive; also how long a stop may go unnoticed."""
 GONE_AFTER_MS = 3_600_000
 """A living consumer asks every `BLOCK_MS`; one that has not asked for this long, and has nothing pending, is gone."""
+
+_log = structlog.stdlib.get_logger("decoder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class Group:
 
     async def read(self, count: int) -> list[Entry]:
         """New entries, up to `count`; none if nothing arrived within `BLOCK_MS`."""
-        with redis_errors():
+        async with self._asking():
             answer = await self._client.xreadgroup(
                 self._group, self._consumer, {self._stream: ">"}, count=count, block=BLOCK_MS
             )
@@ -67,7 +73,7 @@ class Group:
 
     async def own(self, count: int) -> list[Leftover]:
         """What a process of this name had read and not acknowledged, the oldest first."""
-        with redis_errors():
+        async with self._asking():
             found = await self._client.xpending_range(
                 self._stream, self._group, "-", "+", count, consumername=self._consumer
             )
@@ -75,7 +81,7 @@ class Group:
 
     async def abandoned(self, count: int) -> list[Leftover]:
         """What any consumer has had for `claim_after_ms` without a sign of life, the oldest first."""
-        with redis_errors():
+        async with self._asking():
             # Redis looks through all that is pending until it has `count`: XAUTOCLAIM, which stops earlier, would need
             # its cursor carried along, and would deliver a whole page at once.
             found = await self._client.xpending_range(
@@ -85,7 +91,7 @@ class Group:
 
     async def claim(self, leftover: Leftover) -> Entry | None:
         """Have it delivered once more, to this consumer; None where somebody was faster, or has finished it."""
-        with redis_errors():
+        async with self._asking():
             found = await self._client.xclaim(
                 self._stream, self._group, self._consumer, leftover.idle_ms, [leftover.entry_id]
             )
@@ -105,7 +111,7 @@ class Group:
 
     async def look(self, leftover: Leftover) -> Entry:
         """The entry, without its being delivered; without fields where it is gone."""
-        with redis_errors():
+        async with self._asking():
             found = cast("Any", await self._client.xrange(self._stream, leftover.entry_id, leftover.entry_id))
         return leftover.entry_id, found[0][1] if found else {}
 
@@ -115,7 +121,7 @@ class Group:
         False where the entry is not pending any more: somebody else has finished or buried it.
         """
         texts = [text for pair in letter.encode().items() for text in pair]
-        with redis_errors():
+        async with self._asking():
             buried = await self._bury(
                 keys=[self._stream, streams.DEAD, streams.TOTALS],
                 args=[self._group, entry_id, maximum, f"dead:{letter.reason}", *texts],
@@ -124,7 +130,7 @@ class Group:
 
     async def acknowledge(self, entry_ids: Sequence[bytes]) -> None:
         """Tell the group that entries are done, some thousands at the most, and cut them off as `trim` does."""
-        with redis_errors():
+        async with self._asking():
             await self._acknowledge(keys=[self._stream], args=[self._group, *entry_ids])
 
     async def trim(self) -> None:
@@ -132,12 +138,12 @@ class Group:
 
         Acknowledging and burying do that by themselves: this is for what other groups have acknowledged since.
         """
-        with redis_errors():
+        async with self._asking():
             await self._trim(keys=[self._stream])
 
     async def dismiss(self) -> list[str]:
         """Remove consumers that are gone (`GONE_AFTER_MS`), and their names: pods have a new one each time."""
-        with redis_errors():
+        async with self._asking():
             consumers = cast("Any", await self._client.xinfo_consumers(self._stream, self._group))
             gone = [
                 consumer["name"]
@@ -149,8 +155,21 @@ class Group:
                 name.decode() for name in gone if await self._dismiss(keys=[self._stream], args=[self._group, name])
             ]
 
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        """Redis's errors; and where somebody has emptied Redis, or put back an older copy, the group is made again."""
+        try:
+            with redis_errors():
+                yield
+        except ResponseError as error:
+            if code_of(error) != "NOGROUP" and "no such key" not in str(error):
+                raise
+            await self.create()
+            _log.warning("the group was gone: made again, from the first entry", stream=self._stream, group=self._group)
+            raise Unavailable(f"the group {self._group} of {self._stream} was gone; it is made again") from error
+
     async def _hold(self, entry_ids: Sequence[bytes], *, idle_ms: int) -> None:
-        with redis_errors():
+        async with self._asking():
             await self._client.xclaim(
                 self._stream, self._group, self._consumer, 0, list(entry_ids), idle=idle_ms, retrycount=1, justid=True
             )

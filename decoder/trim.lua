@@ -13,6 +13,9 @@ local function before(a, b)
 end
 
 local function trim(stream)
+    if redis.call('EXISTS', stream) == 0 then
+        return -- somebody has removed it meanwhile, and XINFO would end the script
+    end
     local groups = redis.call('XINFO', 'GROUPS', stream)
     local oldest
     local function unfinished(id)
