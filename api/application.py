@@ -9,12 +9,13 @@ from starlette.middleware.cors import CORSMiddleware
 
 from api import openapi, problems
 from api.head import HeadAsGet
-from api.limits import BodyLimited, Buckets, RateLimited
+from api.limits import BodyLimited, RateLimited
 from api.metrics import Measured
 from api.pages import MapOptions, pages
 from api.routes import devices, events, history, ingest, occupancy, operations, positions, zone_changes, zones
 from api.settings import ApiSettings
 from api.state import State
+from core.buckets import Buckets
 
 VERSION = "1"
 """Of the interface: what /v1 stands for."""

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from api import sse
 from api.feed import OccupancyFeed
 from api.head import HEAD
+from api.limits import address_of
 from api.metrics import ApiMetrics
 from api.problems import Problem
 from api.server import connection_of
@@ -53,6 +54,18 @@ def too_many_streams(most: int) -> Problem:
     )
 
 
+def too_many_of_one_address(most: int) -> Problem:
+    """429 for a stream more than one address may have."""
+    return Problem(
+        status=429,
+        type_="/docs#too-many",
+        title="Too many streams",
+        detail=f"Your address has {most:,} event streams open, as many as one may: close some, or share one. "
+        "One stream can follow all zones.",
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
+
+
 class EventStream(Response):
     """The answer of GET /v1/events."""
 
@@ -67,11 +80,13 @@ class EventStream(Response):
         last_event_id: str | None,
         heartbeat: float,
         most: int,
+        share: float = 1.0,
         allowed: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         """Follow `zones`, or all where that is None, from `last_event_id` on if the feed still has what came after.
 
-        `heartbeat` is in seconds. `allowed` raises a `Problem` once the client may not read any more.
+        `heartbeat` is in seconds. One address may have `share` of the `most` streams. `allowed` raises a
+        `Problem` once the client may not read any more.
         """
         super().__init__(headers=HEADERS)
         del self.headers["content-length"]
@@ -81,16 +96,17 @@ class EventStream(Response):
         self._last_event_id = last_event_id
         self._heartbeat = heartbeat
         self._most = most
+        self._most_of_address = max(1, int(most * share))
         self._allowed = allowed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the stream until its client goes, or is cut off, or the server stops."""
-        feed = self._feed
-        if feed.readers >= self._most:
+        feed, address = self._feed, address_of(scope)
+        if (refusal := self._refusal(address)) is not None:
             self._metrics.streams_refused.inc()
-            await too_many_streams(self._most).answer(scope["path"])(scope, receive, send)
+            await refusal.answer(scope["path"])(scope, receive, send)
             return
-        feed.readers += 1
+        feed.join(address)
         self._metrics.streams.set(feed.readers)
         gone = asyncio.create_task(_gone(receive), name="client gone")
         try:
@@ -99,8 +115,15 @@ class EventStream(Response):
             await self._cut_off(scope, gone)
         finally:
             gone.cancel()
-            feed.readers -= 1
+            feed.leave(address)
             self._metrics.streams.set(feed.readers)
+
+    def _refusal(self, address: str) -> Problem | None:
+        if self._feed.readers >= self._most:
+            return too_many_streams(self._most)
+        if self._feed.readers_at[address] >= self._most_of_address:
+            return too_many_of_one_address(self._most_of_address)
+        return None
 
     async def _serve(self, scope: Scope, send: Send, gone: asyncio.Task[None]) -> None:
         _hold_little(scope)

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Container, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -94,6 +94,8 @@ class OccupancyFeed:
     closed: bool = False
     readers: int = 0
     """Streams that are open."""
+    readers_at: Counter[str] = field(default_factory=Counter)
+    """How many of them each address has."""
     _batches: deque[_Batch] = field(default_factory=deque)
     _kept: int = 0
     _snapshot: bytes | None = None
@@ -117,6 +119,18 @@ class OccupancyFeed:
             self.stale = True
             self._add([(None, "stale", _updated(self.latest, UNREAD))])
         self._wake()
+
+    def join(self, address: str) -> None:
+        """One stream more."""
+        self.readers += 1
+        self.readers_at[address] += 1
+
+    def leave(self, address: str) -> None:
+        """One stream less."""
+        self.readers -= 1
+        self.readers_at[address] -= 1
+        if not self.readers_at[address]:
+            del self.readers_at[address]
 
     def close(self) -> None:
         """No look will follow; who waits is woken, and sees it."""

@@ -2,8 +2,6 @@
 
 import asyncio
 import math
-from collections import OrderedDict
-from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,37 +9,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.access import presented
 from api.keys import Keys
 from api.problems import Problem
+from core.addresses import network_of
+from core.buckets import Buckets
 
 BODY_SECONDS = 30.0
 """How long a body may take to come."""
-MAX_CLIENTS = 10_000
-"""Clients that are told apart; of those above it the one that was silent for the longest time is forgotten."""
 EXEMPT = frozenset({"/healthz"})
 """For the proxy in front: a probe that is refused would take the process out of service."""
-
-
-class Buckets:
-    """A token bucket for each client: so many requests at once, and then so many a second."""
-
-    def __init__(self, *, rate: float, burst: int, seconds: Callable[[], float]) -> None:
-        """`seconds` never goes back; its zero is any."""
-        self._rate = rate
-        self._burst = burst
-        self._seconds = seconds
-        # By client, the one that was silent for the longest time first: what was left, and when that was.
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def take(self, client: str) -> float:
-        """Take one request of a client's; 0 if it may be served, or the seconds after which to try again."""
-        now = self._seconds()
-        left, then = self._left.get(client, (self._burst, now))
-        left = min(self._burst, left + (now - then) * self._rate)
-        wait = 0.0 if left >= 1 else (1 - left) / self._rate
-        self._left[client] = (left - 1 if not wait else left, now)
-        self._left.move_to_end(client)
-        if len(self._left) > MAX_CLIENTS:
-            self._left.popitem(last=False)
-        return wait
 
 
 class RateLimited:
@@ -69,8 +43,13 @@ class RateLimited:
         key = self._keys.recent(text) if text else None
         if key is not None:
             return f"key {key.id}"
-        client = scope.get("client")
-        return f"address {client[0]}" if client else "nobody"
+        return f"address {address}" if (address := address_of(scope)) else "nobody"
+
+
+def address_of(scope: Scope) -> str:
+    """What the address of a client counts as: IPv6 by /64. Empty where nobody knows it."""
+    client = scope.get("client")
+    return network_of(client[0]) if client else ""
 
 
 class BodyLimited:

@@ -31,7 +31,9 @@ class ApiMetrics:
         # Of GET /v1/events, in this process.
         self.streams = Gauge("api_event_streams", "Streams of events that are open.", registry=self.registry)
         self.streams_refused = Counter(
-            "api_event_streams_refused", "Streams refused, for EVENTS_MAX_STREAMS were open.", registry=self.registry
+            "api_event_streams_refused",
+            "Streams refused, for EVENTS_MAX_STREAMS were open, or a share of them to one address.",
+            registry=self.registry,
         )
         self.streams_cut_off = Counter(
             "api_event_streams_cut_off", "Streams ended, for their client read too slowly.", registry=self.registry

@@ -65,6 +65,12 @@ class ApiSettings(DocumentSettings, TimeseriesSettings, CampusSettings, DeviceSe
     events_max_streams: int = Field(
         default=2000, ge=1, le=100_000, description="Streams of events that may be open in this process."
     )
+    events_address_share: float = Field(
+        default=0.75,
+        gt=0,
+        le=1,
+        description="Share of EVENTS_MAX_STREAMS that one address (a /64 where it is IPv6) may have open; 1: all.",
+    )
     events_heartbeat: float = Field(
         default=15.0, ge=0.05, le=300, description="Seconds of silence after which an event stream gets a comment."
     )

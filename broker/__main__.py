@@ -15,6 +15,7 @@ from broker.listeners import listening
 from broker.metrics import BrokerMetrics
 from broker.node import Node
 from broker.node_metrics import describe
+from broker.passwords import Passwords
 from broker.patience import until_available
 from broker.settings import BrokerSettings
 from broker.users import Authenticator, Users
@@ -39,7 +40,10 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
     async with AsyncExitStack() as resources:
         client = await resources.enter_async_context(open_redis(settings))
         authenticator = Authenticator(
-            users=Users(client), allow_anonymous=settings.mqtt_allow_anonymous, clock=time.monotonic
+            users=Users(client),
+            allow_anonymous=settings.mqtt_allow_anonymous,
+            clock=time.monotonic,
+            passwords=Passwords(clock=time.monotonic, max_waiting=settings.mqtt_logins_waiting),
         )
         resources.callback(authenticator.close)
         node = Node(settings=settings, client=client, authenticator=authenticator, metrics=metrics, clock=system_clock)

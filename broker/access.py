@@ -109,7 +109,9 @@ class Authentication(BaseAuthPlugin):
         """
         password = session.password
         role = await self.config.authenticator.authenticate(
-            session.username, password.encode() if isinstance(password, str) else password
+            session.username,
+            password.encode() if isinstance(password, str) else password,
+            address=session.remote_address or "",
         )
         if role is None:
             return False

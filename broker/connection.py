@@ -27,9 +27,11 @@ from broker.packets import (
     PacketType,
     ProtocolViolation,
     Refused,
+    TooLarge,
     Will,
 )
 from broker.stored_outbox import StoredOutbox
+from core.addresses import network_of
 from core.errors import Reason
 from core.messages import Role
 
@@ -135,7 +137,9 @@ class Connection(asyncio.Protocol):
         "_rest",
         "_task",
         "_transport",
+        "_unread",
         "_waiting",
+        "address",
         "clean",
         "client_id",
         "deadline",
@@ -183,6 +187,8 @@ class Connection(asyncio.Protocol):
         """Packet identifiers of QoS 2 messages that are stored, until their PUBREL [MQTT-4.3.3-2]."""
         self.write_paused = False
         self.peer = ""
+        self.address = ""
+        """What the peer counts as where addresses share something."""
         self._transport: Transport | None = None
         self._rest = b""
         self._waiting: tuple[list[Packet], int] | None = None
@@ -195,6 +201,8 @@ class Connection(asyncio.Protocol):
         self._pending_loose = 0
         self._awaited: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
+        self._unread = 0
+        """Bytes that are still to come of a packet that nobody will look at."""
 
     # --- asyncio.Protocol ---------------------------------------------------------------------------------------------
 
@@ -203,6 +211,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("Transport", transport)
         peer = self._transport.get_extra_info("peername")
         self.peer = peer[0] if isinstance(peer, tuple) else ""
+        self.address = network_of(self.peer)
         if not self.node.admit(self):
             self.state = State.CLOSED
             self._transport.abort()
@@ -211,6 +220,8 @@ class Connection(asyncio.Protocol):
         """Something came."""
         self.node.bytes_in += len(data)
         if self.state is State.CLOSING or self.state is State.CLOSED:
+            if self._unread > 0:
+                self._discard(len(data))
             return
         self._rest = self._rest + data if self._rest else data
         if self._busy:
@@ -356,7 +367,7 @@ class Connection(asyncio.Protocol):
                 self._handle(batch, index)
             if self._busy or self.state is State.CLOSING or self.state is State.CLOSED:
                 return
-            batch, self._rest = packets.split_packets(self._rest, self.node.settings.mqtt_max_packet)
+            batch, self._rest = packets.split_packets(self._rest, self._max_packet)
             if batch:
                 # Whole packets count, not bytes [MQTT-3.1.2-24].
                 self.seen = self.node.now()
@@ -364,8 +375,40 @@ class Connection(asyncio.Protocol):
         except Refused as error:
             self._write(packets.connack(error.code))
             self.end("bad_connect", str(error))
+        except TooLarge as error:
+            if self.state is State.NEW and error.first_byte >> 4 == PacketType.CONNECT:
+                self._refuse_unread(error)
+            else:
+                self.end("protocol", str(error))
         except ProtocolViolation as error:
             self.end("protocol", str(error))
+
+    @property
+    def _max_packet(self) -> int:
+        settings = self.node.settings
+        if self.state is State.NEW:
+            return min(settings.mqtt_max_connect, settings.mqtt_max_packet)
+        return settings.mqtt_max_packet
+
+    def _refuse_unread(self, error: TooLarge) -> None:
+        """Answer a CONNECT that is too large to be read, and wait until the client has sent it: then it reads, too.
+
+        Were the connection closed before, the client's system would be told that what it sends is lost, and might
+        forget the answer.
+        """
+        self._write(packets.connack(ConnectCode.NOT_AUTHORIZED))
+        # There is no CONNECT that is larger than a packet may be: nobody waits for the end of that.
+        self._unread = error.size - len(self._rest) if error.size <= self.node.settings.mqtt_max_packet else 0
+        self._rest = b""
+        self.node.refuse("too_large_connect", f"MQTT_MAX_CONNECT={self.node.settings.mqtt_max_connect}", self)
+        self.state = State.CLOSING
+        self.deadline = self.node.now() + CLOSE_SECONDS
+        self._discard(0)
+
+    def _discard(self, count: int) -> None:
+        self._unread -= count
+        if self._unread <= 0 and self._transport is not None:
+            self._transport.close()
 
     def _handle(self, batch: list[Packet], index: int) -> None:
         count = len(batch)

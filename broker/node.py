@@ -29,7 +29,6 @@ from broker.packets import (
     Connect,
     ConnectCode,
     PacketType,
-    ProtocolViolation,
     Refused,
     Subscribe,
     Unsubscribe,
@@ -41,6 +40,7 @@ from broker.subscriptions import Subscriptions
 from broker.sys_topics import SysTopics
 from broker.users import Authenticator, Busy
 from core import streams
+from core.buckets import Buckets
 from core.clock import Clock
 from core.errors import Reason
 from core.failures import Failures
@@ -115,6 +115,10 @@ class Node:
         self._no_subscribe = [each.strip() for each in settings.mqtt_no_subscribe.split(",") if each.strip()]
         self._amqtt = AmqttBroker(internal=self, authenticator=authenticator, no_subscribe=self._no_subscribe)
         self._users: Counter[str] = Counter()
+        self._addresses: Counter[str] = Counter()
+        self._logins = Buckets(
+            rate=settings.client_connect_rate / 60, burst=settings.client_connect_rate, seconds=self.now
+        )
         self._next_number = 0
         self._topics: dict[Role, dict[bytes, Topic]] = {role: {} for role in Role}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -218,17 +222,24 @@ class Node:
 
     def admit(self, connection: Connection) -> bool:
         """Whether there is room for one more connection."""
-        if len(self.connections) >= self.settings.broker_max_connections:
-            self.refuse(
-                "too_many_connections", f"BROKER_MAX_CONNECTIONS={self.settings.broker_max_connections}", connection
-            )
+        most = self.settings.broker_max_connections
+        if len(self.connections) >= most:
+            self.refuse("too_many_connections", f"BROKER_MAX_CONNECTIONS={most}", connection)
+            return False
+        share = self.settings.broker_address_share
+        if self._addresses[connection.address] >= max(1, int(most * share)):
+            self.refuse("too_many_of_one_address", f"BROKER_ADDRESS_SHARE={share} of {most}", connection)
             return False
         self.connections[connection.number] = connection
+        self._addresses[connection.address] += 1
         return True
 
     def lost(self, connection: Connection, *, was_open: bool) -> None:
         """A connection is over."""
-        self.connections.pop(connection.number, None)
+        if self.connections.pop(connection.number, None) is not None:
+            self._addresses[connection.address] -= 1
+            if not self._addresses[connection.address]:
+                del self._addresses[connection.address]
         self._ended.set()
         if was_open:
             self._forget(connection)
@@ -315,6 +326,13 @@ class Node:
     def _check(self, connection: Connection, request: Connect, role: Role) -> None:
         settings = self.settings
         user = request.user or ""
+        # Only now that it is known who that is: else anybody could use up what another one may.
+        whose = f"user {user}" if role is not Role.ANONYMOUS else f"address {connection.address}"
+        if request.client_id and self._logins.take(f"{whose} {request.client_id}"):
+            raise Refused(
+                ConnectCode.UNAVAILABLE,
+                f"more than CLIENT_CONNECT_RATE={settings.client_connect_rate} logins in a minute with its client id",
+            )
         older = self.clients.get(connection.client_id)
         # The connection that this one takes the place of is about to end.
         others = self._users[user] - (older is not None and older.user == user)
@@ -330,7 +348,8 @@ class Node:
             if not may_publish(role, will.topic) or ingest_kind(will.topic) or self._topic_problem(will.topic):
                 raise Refused(ConnectCode.NOT_AUTHORIZED, "a will for a topic that this client may not have one for")
             if len(will.payload) > settings.mqtt_max_payload:
-                raise ProtocolViolation(f"a will of {len(will.payload)} bytes is over the limit")
+                limit = f"MQTT_MAX_PAYLOAD={settings.mqtt_max_payload}"
+                raise Refused(ConnectCode.NOT_AUTHORIZED, f"a will of {len(will.payload)} bytes is over {limit}")
 
     def _enter(self, connection: Connection, request: Connect, role: Role) -> None:
         connection.role, connection.user = role, request.user or ""

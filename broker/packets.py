@@ -57,6 +57,15 @@ class ProtocolViolation(Exception):  # noqa: N818 - the standard's own word
     """The client broke the protocol or a limit: its connection ends [MQTT-4.8.0-1]."""
 
 
+class TooLarge(ProtocolViolation):
+    """A packet that is over a limit, of which not all needs to be here."""
+
+    def __init__(self, first_byte: int, size: int, most: int) -> None:
+        super().__init__(f"a packet of {size} bytes is over the limit of {most}")
+        self.first_byte = first_byte
+        self.size = size
+
+
 class Refused(ProtocolViolation):
     """A CONNECT that is answered with a return code before its connection ends."""
 
@@ -125,8 +134,8 @@ class Unsubscribe(NamedTuple):
 def split_packets(data: bytes, max_packet: int) -> tuple[list[Packet], bytes]:
     """All complete packets of `data` from its beginning on, and the rest.
 
-    Raises ProtocolViolation for a malformed length, and for a packet of more than `max_packet` bytes as soon as its
-    length is known, so that it is never buffered.
+    Raises ProtocolViolation for a malformed length, and TooLarge for a packet of more than `max_packet` bytes as soon
+    as its length is known, so that it is never buffered.
     """
     packets: list[Packet] = []
     position = 0
@@ -145,7 +154,7 @@ def split_packets(data: bytes, max_packet: int) -> tuple[list[Packet], bytes]:
                     break
                 start, length = header
         if start + length - position > max_packet:
-            raise ProtocolViolation(f"a packet of {length} bytes is over the limit of {max_packet}")
+            raise TooLarge(data[position], start + length - position, max_packet)
         if start + length > size:
             break
         packets.append((data[position], data[start : start + length]))

@@ -4,16 +4,20 @@ import asyncio
 import base64
 import hashlib
 import os
+import random
 import secrets
 import sys
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 from argon2.low_level import Type
+
+from broker.fair_queue import FairQueue, Full
 
 HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 """The least that OWASP's Password Storage Cheat Sheet asks for: 19 MiB and two passes, tens of milliseconds. More would
@@ -28,6 +32,10 @@ _MAX_PARALLELISM = 8
 THREADS = 2
 MAX_WAITING = 128
 """Passwords that may wait for a thread: a few seconds of hashing, less than a client waits for its CONNACK."""
+TIMES_KEPT = 50
+"""How many of the last checks say how long one takes."""
+MEASURED_SECONDS = 1.0
+"""After so long without a check, that of an unknown user is a real one: nobody else shall seem to be quicker."""
 NICENESS = 10
 """Of the threads, on Linux: the event loop of the node comes first."""
 REMEMBERED_SECONDS = 300.0
@@ -104,8 +112,20 @@ def nobodys_hash() -> str:
     return f"$argon2id$v=19${parameters}${salt}${digest}"
 
 
+class _Check(NamedTuple):
+    """One question that waits for its answer."""
+
+    key: bytes
+    password: bytes
+    stored: str | None
+    answer: asyncio.Future[bool]
+
+
 class Passwords:
     """Checks passwords off the event loop; bounded in threads, in what waits, and in what it remembers.
+
+    What waits is shared out by address, and within an address by user. An unknown user is answered as a wrong password
+    is: it waits for its turn, and then for as long as a check has taken lately, without the processor.
 
     It remembers no password: only a keyed digest, with a key that lives as long as this object, of a user's name, the
     password and the stored hash. So what it remembers ends with a change of any of them.
@@ -115,48 +135,109 @@ class Passwords:
         """`clock` gives seconds and never goes back; its zero is any."""
         self._clock = clock
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=_give_way)
+        self._threads = threads
+        self._running = 0
         self._max_waiting = max_waiting
+        self._waiting: FairQueue[_Check] = FairQueue(max_waiting)
         self._key = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, float] = OrderedDict()
         self._wrong: OrderedDict[bytes, float] = OrderedDict()
         self._under_way: dict[bytes, asyncio.Future[bool]] = {}
+        self._nobodys = nobodys_hash()
+        self._took: deque[float] = deque(maxlen=TIMES_KEPT)
+        """Seconds that checks took lately, from their turn to their answer."""
+        self._measured = -MEASURED_SECONDS
 
-    async def check(self, name: str, password: bytes, stored: str) -> bool:
+    async def check(self, name: str, password: bytes, stored: str | None, *, address: str = "") -> bool:
         """Whether a password is the one of a stored hash; False, too, for a stored hash that is none.
 
-        The same question by several connections at once is hashed once. Raises Busy.
+        `stored` is None for a user whom nobody knows. `address` is that of the client, or what it counts as. The same
+        question by several connections at once is hashed once. Raises Busy.
         """
         if not 1 <= len(password) <= MAX_PASSWORD_BYTES:
             return False
-        key = self._digest(name.encode(), password, stored.encode())
+        key = self._digest(name.encode(), password, (stored or "").encode())
         for remembered, answer in ((self._right, True), (self._wrong, False)):
             until = remembered.get(key)
             if until is not None and until > self._clock():
                 return answer
         under_way = self._under_way.get(key)
         if under_way is None:
-            under_way = self._start(key, password, stored)
+            under_way = self._start(address, name, key, password, stored)
         # Shielded: a connection that goes away while it waits must not end the hashing for the others.
         return await asyncio.shield(under_way)
 
     def close(self) -> None:
         """Hash nothing more; whoever still waits is cancelled."""
+        self._threads = 0
         for under_way in list(self._under_way.values()):
             under_way.cancel()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _start(self, key: bytes, password: bytes, stored: str) -> asyncio.Future[bool]:
-        if len(self._under_way) >= self._max_waiting:
-            raise Busy(f"{self._max_waiting} passwords wait to be hashed")
-        under_way = asyncio.wrap_future(self._submit(password, stored))
-        self._under_way[key] = under_way
-        under_way.add_done_callback(lambda done: self._finish(key, done))
-        return under_way
+    def _start(self, address: str, name: str, key: bytes, password: bytes, stored: str | None) -> asyncio.Future[bool]:
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        try:
+            out = self._waiting.put(address, name, _Check(key, password, stored, answer))
+        except Full:
+            raise self._busy() from None
+        if out is not None and not out.answer.done():
+            out.answer.set_exception(self._busy())
+        self._under_way[key] = answer
+        answer.add_done_callback(lambda done: self._answered(key, done))
+        self._go_on()
+        return answer
+
+    def _busy(self) -> Busy:
+        return Busy(f"{self._max_waiting} passwords wait to be checked")
+
+    def _go_on(self) -> None:
+        while self._running < self._threads and (taken := self._waiting.take()) is not None:
+            address, name, check = taken
+            if check.answer.done():
+                self._waiting.done(address, name)
+            elif check.stored is None and not self._wants_to_measure:
+                # Its turn costs no thread, so it keeps nobody else waiting.
+                took = random.choice(self._took)  # noqa: S311 - it decides nothing
+                asyncio.get_running_loop().call_later(took, self._pretended, address, name, check.answer)
+            else:
+                self._hash(address, name, check)
+
+    @property
+    def _wants_to_measure(self) -> bool:
+        """Whether it is not known any more how long a check takes at present: then the next one is a real one."""
+        return not self._took or self._clock() - self._measured >= MEASURED_SECONDS
+
+    def _pretended(self, address: str, name: str, answer: asyncio.Future[bool]) -> None:
+        self._waiting.done(address, name)
+        if not answer.done():
+            answer.set_result(False)
+        self._go_on()
+
+    def _hash(self, address: str, name: str, check: _Check) -> None:
+        self._running += 1
+        self._measured = began = self._clock()
+        stored = self._nobodys if check.stored is None else check.stored
+        hashing = asyncio.wrap_future(self._submit(check.password, stored))
+
+        def hashed(done: asyncio.Future[bool]) -> None:
+            self._running -= 1
+            self._waiting.done(address, name)
+            self._took.append(self._clock() - began)
+            if not check.answer.done():
+                if done.cancelled():
+                    check.answer.cancel()
+                elif (error := done.exception()) is not None:
+                    check.answer.set_exception(error)
+                else:
+                    check.answer.set_result(done.result() and check.stored is not None)
+            self._go_on()
+
+        hashing.add_done_callback(hashed)
 
     def _submit(self, password: bytes, stored: str) -> Future[bool]:
         return self._executor.submit(matches, password, stored)
 
-    def _finish(self, key: bytes, done: asyncio.Future[bool]) -> None:
+    def _answered(self, key: bytes, done: asyncio.Future[bool]) -> None:
         del self._under_way[key]
         if done.cancelled() or done.exception() is not None:
             return

@@ -55,7 +55,30 @@ class BrokerSettings(CommonSettings, OpsSettings):
     mqtt_max_packet: int = Field(
         default=262_144, ge=1024, le=16_777_216, description="Bytes of a packet; a larger one ends the connection."
     )
+    mqtt_max_connect: int = Field(
+        default=12_288,
+        ge=256,
+        le=262_144,
+        description="Bytes of a CONNECT, its will included; a larger one is refused (5). HAProxy checks no larger one.",
+    )
     mqtt_connect_timeout: float = Field(default=10.0, gt=0, description="Seconds in which CONNECT must arrive.")
+    mqtt_logins_waiting: int = Field(
+        default=128,
+        ge=2,
+        le=10_000,
+        description="Passwords of the node that may wait to be checked; shared out by address, in turns.",
+    )
+    client_connect_rate: int = Field(
+        default=60,
+        ge=1,
+        description="Logins of one user with one client id in a minute; two devices that share an id end each other.",
+    )
+    broker_address_share: float = Field(
+        default=0.75,
+        gt=0,
+        le=1,
+        description="Share of BROKER_MAX_CONNECTIONS that one address (a /64 where it is IPv6) may have; 1: all.",
+    )
     mqtt_user_connections: int = Field(
         default=1000, ge=1, description="Open connections of one user on one node; anonymous clients are not counted."
     )

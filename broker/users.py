@@ -7,8 +7,9 @@ from typing import Any, cast
 import msgspec
 import structlog
 
-from broker.passwords import Busy, Passwords, hash_problem, nobodys_hash
+from broker.passwords import Busy, Passwords, hash_problem
 from core import streams
+from core.addresses import network_of
 from core.messages import Role
 from core.redis import Redis, redis_errors
 
@@ -131,15 +132,14 @@ class Authenticator:
         self._users = users
         self._allow_anonymous = allow_anonymous
         self._passwords = passwords or Passwords(clock=clock)
-        self._nobody = nobodys_hash()
         self._asked: set[str] = set()
         self._asking: asyncio.Task[dict[str, User]] | None = None
         self._changes = 0
         # What each user was let in as; None where that was several things, of which only the last holds.
         self._let_in: dict[str, User | None] = {}
 
-    async def authenticate(self, name: str | None, password: bytes | None) -> Role | None:
-        """The role of a client with this user name and password; None if it is refused.
+    async def authenticate(self, name: str | None, password: bytes | None, *, address: str = "") -> Role | None:
+        """The role of a client with this user name and password; None if it is refused. `address` is its own.
 
         Without a name it is ANONYMOUS, where that is allowed; with one, it has to be a user, and the password right.
         An unknown user takes as long as a wrong password. Raises Busy where the client should try again later, and
@@ -152,8 +152,8 @@ class Authenticator:
         while True:
             changes = self._changes
             user = await self._ask(name)
-            stored = user.password if user else self._nobody
-            right = await self._passwords.check(name, password, stored)
+            stored = user.password if user else None
+            right = await self._passwords.check(name, password, stored, address=network_of(address))
             if not right or user is None:
                 return None
             # Where users have changed meanwhile, this one may be gone, and `changed` could not know of this login.

@@ -102,5 +102,6 @@ async def events(
         last_event_id=last_event_id,
         heartbeat=state.settings.events_heartbeat,
         most=state.settings.events_max_streams,
+        share=state.settings.events_address_share,
         allowed=None if public else lambda: checked(state, request, Scope.OCCUPANCY_READ),
     )

@@ -16,10 +16,11 @@ from starlette.responses import Response
 
 from api.head import HeadAsGet
 from api.keys import Keys
-from api.limits import BodyLimited, Buckets, RateLimited
+from api.limits import BodyLimited, RateLimited
 from api.metrics import ApiMetrics, Measured
 from api.problems import Defects
 from api.server import Http, Server, collect_less
+from core.buckets import Buckets
 from core.clock import system_clock
 from core.listening import listening_socket
 from core.runtime import Stop, run, work_until_stopped

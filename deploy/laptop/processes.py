@@ -114,6 +114,8 @@ def _broker(
         # Without HAProxy there is nobody who could take /mqtt on the port of HTTP apart from the API.
         BROKER_WS_PORT=str(ports[f"broker_{number}_ws_port"] if behind else 0),
         BROKER_REUSE_PORT="false" if behind else "true",
+        # Behind HAProxy the nodes are told whose connections they are, for shares are counted by address.
+        BROKER_PROXY_PROTOCOL="true" if behind else "false",
         OPS_PORT=str(ports[f"broker_{number}_ops_port"]),
     )
 
@@ -125,6 +127,7 @@ def _haproxy(
     programs: Programs,
     environment: Mapping[str, str],
 ) -> Description:
+    connections = min(settings.haproxy_maxconn, _affordable_connections(programs.descriptors))
     own = {
         "BIND_ADDRESS": str(settings.bind_address),
         "BROKER_1_HOST": LOOPBACK,
@@ -132,7 +135,8 @@ def _haproxy(
         "API_HOST": LOOPBACK,
         "HAPROXY_OPS_HOST": LOOPBACK,
         "HAPROXY_LOG_LEVEL": HAPROXY_LOG_LEVELS[settings.log_level],
-        "HAPROXY_MAXCONN": str(min(settings.haproxy_maxconn, _affordable_connections(programs.descriptors))),
+        "BROKER_SEND_PROXY": "1",
+        **_shares(connections, environment),
         **{name.upper(): str(port) for name, port in ports.items()},
     }
     socket = str(folder / HAPROXY_SOCKET)
@@ -143,6 +147,19 @@ def _haproxy(
     return Description(
         "haproxy", [str(programs.haproxy), "-db", "-q", "-f", str(HAPROXY_CONFIG)], {**environment, **own}
     )
+
+
+def _shares(connections: int, environment: Mapping[str, str]) -> dict[str, str]:
+    """Of all of HAProxy's connections: those of MQTT and of HTTP, and of one address; all others are left something."""
+    mqtt, http = max(connections * 13 // 20, 1), max(connections * 3 // 10, 1)
+    own = {
+        "MQTT_MAXCONN": mqtt,
+        "HTTP_MAXCONN": http,
+        "ADDRESS_CONNECTIONS": max(mqtt * 4 // 5, 1),
+        "ADDRESS_HTTP_CONNECTIONS": max(http * 3 // 4, 1),
+    }
+    given = {name: environment.get(name) or str(value) for name, value in own.items()}
+    return {"HAPROXY_MAXCONN": str(connections), **given}
 
 
 def _affordable_connections(descriptors: int) -> int:

@@ -17,7 +17,7 @@ class LaptopSettings(CommonSettings):
     )
     mqtt_allow_anonymous: bool = Field(default=True, description="Let MQTT clients in without a user.")
     api_public_occupancy: bool = Field(default=True, description="Occupancy needs no key; false: no mirror either.")
-    haproxy_maxconn: int = Field(default=2000, ge=10, le=1_000_000, description="Connections that HAProxy takes.")
+    haproxy_maxconn: int = Field(default=4000, ge=10, le=1_000_000, description="Connections that HAProxy takes.")
     broker_1_port: Port | None = Field(default=None, description="Port of broker-1 behind HAProxy; unset: a free one.")
     broker_2_port: Port | None = Field(default=None, description="Port of broker-2 behind HAProxy; unset: a free one.")
     broker_1_ws_port: Port | None = Field(default=None, description="WebSocket of broker-1; unset: a free port.")

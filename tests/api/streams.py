@@ -85,7 +85,13 @@ class StreamClient:
 
 @asynccontextmanager
 async def streaming(
-    app: FastAPI, query: str = "", *, last_event_id: str = "", method: str = "GET", key: dict[str, str] | None = None
+    app: FastAPI,
+    query: str = "",
+    *,
+    last_event_id: str = "",
+    method: str = "GET",
+    key: dict[str, str] | None = None,
+    address: str = "127.0.0.1",
 ) -> AsyncIterator[StreamClient]:
     """A client that has asked for the events; it goes at the end."""
     client = StreamClient()
@@ -102,7 +108,7 @@ async def streaming(
         "query_string": query.encode(),
         "root_path": "",
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-        "client": ("127.0.0.1", 1),
+        "client": (address, 1),
         "server": ("campus", 80),
         "extensions": {"campus.connection": client},
     }

@@ -191,7 +191,7 @@ async def test_a_reader_whose_place_is_not_kept_any_more_is_cut_off(
 
 
 async def test_no_more_streams_than_the_setting_says(state: State) -> None:
-    state = with_settings(state, events_max_streams=2)
+    state = with_settings(state, events_max_streams=2, events_address_share=1.0)
     app = create_app(state)
     await look(state)
 
@@ -210,6 +210,25 @@ async def test_no_more_streams_than_the_setting_says(state: State) -> None:
         async with streaming(app) as third:
             assert third.status == 200
         assert first.status == 200
+
+
+async def test_one_address_has_a_share_of_the_streams_and_others_still_get_in(state: State) -> None:
+    state = with_settings(state, events_max_streams=4, events_address_share=0.5)
+    app = create_app(state)
+    await look(state)
+
+    async with streaming(app), streaming(app) as second, client_over(state) as client:
+        answer = await client.get("/v1/events")
+        problem = assert_problem(answer, 429)
+        assert answer.headers["retry-after"] == "5"
+        assert "2 event streams" in problem["detail"]
+        async with streaming(app, address="2001:db8::1") as elsewhere:
+            assert elsewhere.status == 200
+        second.gone.set()
+        state.feed.missed(stale=False)
+        await second.until_ended()
+        async with streaming(app) as again:
+            assert again.status == 200
 
 
 async def test_a_client_that_goes_leaves_nothing_behind(state: State, app: FastAPI, feed: OccupancyFeed) -> None:

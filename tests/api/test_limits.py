@@ -12,7 +12,6 @@ from starlette.types import Message
 
 from api import limits
 from api.application import create_app
-from api.limits import MAX_CLIENTS, Buckets
 from api.settings import ApiSettings
 from api.state import State
 from core.errors import BadSettings
@@ -20,36 +19,8 @@ from core.settings import load
 from tests.api.conftest import assert_problem, client_of, key_for
 
 
-class Seconds:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def with_settings(state: State, **changes: Any) -> State:
     return dataclasses.replace(state, settings=state.settings.model_copy(update=changes))
-
-
-def test_a_bucket_gives_a_burst_and_then_the_rate() -> None:
-    seconds = Seconds()
-    buckets = Buckets(rate=2, burst=3, seconds=seconds)
-
-    assert [buckets.take("a") for _ in range(4)] == [0, 0, 0, 0.5]
-    seconds.now += 0.5
-    assert [buckets.take("a") for _ in range(2)] == [0, 0.5]
-    seconds.now += 3600
-    assert [buckets.take("a") for _ in range(4)] == [0, 0, 0, 0.5]
-
-
-def test_clients_do_not_share_a_bucket_and_only_so_many_are_remembered() -> None:
-    buckets = Buckets(rate=1, burst=1, seconds=Seconds())
-    for number in range(2 * MAX_CLIENTS):
-        assert buckets.take(f"client {number}") == 0
-
-    assert len(buckets._left) == MAX_CLIENTS
-    assert buckets.take(f"client {2 * MAX_CLIENTS - 1}") > 0
 
 
 async def test_who_asks_too_often_is_told_when_to_come_back(state: State) -> None:

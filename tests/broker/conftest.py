@@ -19,7 +19,7 @@ from broker.listeners import listening
 from broker.metrics import BrokerMetrics
 from broker.node import Node
 from broker.node_metrics import describe
-from broker.passwords import hash_password
+from broker.passwords import Passwords, hash_password
 from broker.settings import BrokerSettings
 from broker.users import Authenticator, User, Users
 from core import streams
@@ -75,7 +75,10 @@ async def running_node(url: str, **settings: Any) -> AsyncIterator[RunningNode]:
     own = BrokerSettings(redis_url=url, **chosen)
     async with open_redis(own) as client:
         authenticator = Authenticator(
-            users=Users(client), allow_anonymous=own.mqtt_allow_anonymous, clock=time.monotonic
+            users=Users(client),
+            allow_anonymous=own.mqtt_allow_anonymous,
+            clock=time.monotonic,
+            passwords=Passwords(clock=time.monotonic, max_waiting=own.mqtt_logins_waiting),
         )
         metrics = BrokerMetrics()
         node = Node(settings=own, client=client, authenticator=authenticator, metrics=metrics, clock=system_clock)

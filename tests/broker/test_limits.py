@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 from redis.asyncio import Redis
 
+from broker import connection as connections
 from core import streams
 from core.messages import Role
 from tests.broker.conftest import PASSWORD, RunningNode, StartNode, has, put_user
@@ -16,6 +17,7 @@ from tests.mqtt.wire import PINGREQ, Ack, Connack, Kind, Publish, Suback, Will, 
 
 LEVELS_32 = "/".join("a" * 32)
 UNAVAILABLE = 3
+BAD_CREDENTIALS = 4
 NOT_AUTHORIZED = 5
 
 
@@ -43,12 +45,41 @@ class TestMqttMaxPacket:
         assert node.refused("protocol") == 1
         assert await other.is_open()
 
-    async def test_a_connect_has_no_other_limit(self, start_node: StartNode) -> None:
-        node = await start_node(mqtt_max_packet=1024)
-        client = await node.service.dial()
-        await client.send(b"\x10\xff\xff\xff\x7f")
+
+class TestMqttMaxConnect:
+    async def test_a_larger_connect_is_answered_as_soon_as_its_length_is_known(self, start_node: StartNode) -> None:
+        node = await start_node(mqtt_max_connect=1024)
+        whole = connect("a", will=Will("t", b"x" * 1100))
+        client, connack = await answer_to(node, whole[:100])
+        assert connack == Connack(session_present=False, code=NOT_AUTHORIZED)
+        assert not await client.is_closed_within(0.1), "it may still be sending"
+        await client.send(whole[100:])
         await client.closed()
         assert not node.node.connections
+        assert node.refused("too_large_connect") == 1
+
+    async def test_who_sends_no_more_of_it_is_cut_off_all_the_same(
+        self, start_node: StartNode, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connections, "CLOSE_SECONDS", 0.1)
+        node = await start_node()
+        client, connack = await answer_to(node, b"\x10\x80\x80\x01")
+        assert connack.code == NOT_AUTHORIZED
+        await client.closed()
+        assert not node.node.connections
+
+    async def test_one_that_says_to_be_larger_than_any_packet_is_not_waited_for(self, node: RunningNode) -> None:
+        client, connack = await answer_to(node, b"\x10\xff\xff\xff\x7f")
+        assert connack.code == NOT_AUTHORIZED
+        await client.closed()
+        assert not node.node.connections
+
+    async def test_one_that_just_fits_is_accepted(self, start_node: StartNode) -> None:
+        node = await start_node()
+        fits = connect("a", will=Will("t", b"x" * (12_288 - len(connect("a", will=Will("t", b""))) - 1)))
+        assert len(fits) == 12_288
+        _, connack = await answer_to(node, fits)
+        assert connack.code == 0
 
 
 class TestMqttMaxPayload:
@@ -65,7 +96,8 @@ class TestMqttMaxPayload:
 
     async def test_a_larger_will_is_refused(self, start_node: StartNode) -> None:
         node = await start_node(mqtt_max_payload=100)
-        await node.service.refused(connect("a", will=Will("t", b"x" * 101)))
+        _, connack = await answer_to(node, connect("a", will=Will("t", b"x" * 101)))
+        assert connack.code == NOT_AUTHORIZED
         assert await (await node.service.connect("b", will=Will("t", b"x" * 100))).is_open()
 
 
@@ -292,7 +324,7 @@ class TestBrokerMaxConnections:
     async def test_one_more_is_closed_at_once_and_the_next_comes_in_when_one_has_gone(
         self, start_node: StartNode
     ) -> None:
-        node = await start_node(broker_max_connections=2)
+        node = await start_node(broker_max_connections=2, broker_address_share=1.0)
         first, second = await node.service.connect(), await node.service.connect()
         await (await node.service.dial()).closed()
         assert node.refused("too_many_connections") == 1
@@ -302,7 +334,7 @@ class TestBrokerMaxConnections:
         assert await (await node.service.connect()).is_open()
 
     async def test_connections_that_have_not_said_who_they_are_count_as_well(self, start_node: StartNode) -> None:
-        node = await start_node(broker_max_connections=2)
+        node = await start_node(broker_max_connections=2, broker_address_share=1.0)
         silent = [await node.service.dial() for _ in range(2)]
         await eventually(lambda: has(lambda: len(node.node.connections) == 2))
         await (await node.service.dial()).closed()
@@ -419,3 +451,45 @@ async def test_many_filters_in_one_subscribe_are_bounded_like_those_of_many(star
     assert isinstance(answer, Suback)
     assert answer.codes == (0,) * 10 + (0x80,) * 4990
     assert await client.is_open()
+
+
+class TestBrokerAddressShare:
+    async def test_one_address_has_a_share_of_the_connections_and_others_the_rest(self, start_node: StartNode) -> None:
+        node = await start_node(broker_max_connections=4, broker_address_share=0.5, broker_proxy_protocol=True)
+
+        async def comes_from(address: str) -> Connection:
+            client = await node.service.dial()
+            await client.send(f"PROXY TCP6 {address} ::1 1 1\r\n".encode() + connect(""))
+            return client
+
+        first = await comes_from("2001:db8::1")
+        second = await comes_from("2001:db8::2")
+        assert isinstance(await first.receive(), Connack)
+        assert isinstance(await second.receive(), Connack)
+        await (await comes_from("2001:db8::3")).closed()
+        assert node.refused("too_many_of_one_address") == 1
+        assert isinstance(await (await comes_from("2001:db8:0:1::1")).receive(), Connack)
+        await first.disconnect()
+        await eventually(lambda: has(lambda: len(node.node.connections) == 2))
+        assert isinstance(await (await comes_from("2001:db8::3")).receive(), Connack)
+
+
+class TestClientConnectRate:
+    async def test_who_may_log_in_may_do_so_with_one_client_id_so_often(
+        self, start_node: StartNode, redis_client: Redis
+    ) -> None:
+        node = await start_node(client_connect_rate=3)
+        await put_user(redis_client, "gate", Role.GATEWAY)
+        for _ in range(5):
+            _, connack = await answer_to(node, connect("gate-1", user="gate", password=b"wrong"))
+            assert connack.code == BAD_CREDENTIALS
+            _, connack = await answer_to(node, connect("gate-1", user="nobody", password=b"wrong"))
+            assert connack.code == BAD_CREDENTIALS
+        codes = []
+        for _ in range(5):
+            _, connack = await answer_to(node, connect("gate-1", user="gate", password=PASSWORD))
+            codes.append(connack.code)
+        assert codes == [0, 0, 0, UNAVAILABLE, UNAVAILABLE], "what others tried does not count"
+        for other in (connect("gate-2", user="gate", password=PASSWORD), connect("gate-1")):
+            _, connack = await answer_to(node, other)
+            assert connack.code == 0

@@ -113,8 +113,24 @@ class Checker:
     go: threading.Event = field(default_factory=threading.Event)
     now: float = 0.0
 
-    async def check(self, password: bytes = b"secret", name: str = "car-7", stored: str = "right:secret") -> bool:
-        return await self.passwords.check(name, password, stored)
+    async def check(
+        self,
+        password: bytes = b"secret",
+        name: str = "car-7",
+        stored: str | None = "right:secret",
+        address: str = "192.0.2.1",
+    ) -> bool:
+        return await self.passwords.check(name, password, stored, address=address)
+
+    async def hold_up(self) -> "list[asyncio.Task[bool]]":
+        """Let no hash end; two are under way, for users and addresses of their own."""
+        self.go.clear()
+        before = len(self.hashed)
+        asked = [
+            asyncio.create_task(self.check(b"wrong", f"held-{number}", address=f"held-{number}")) for number in range(2)
+        ]
+        await eventually(lambda: _true(len(self.hashed) == before + 2))
+        return asked
 
 
 @pytest.fixture
@@ -198,20 +214,96 @@ async def _true(value: object) -> bool:
 
 
 async def test_where_too_many_wait_the_next_is_told_to_come_again(checker: Checker) -> None:
-    checker.go.clear()
-    asked = [asyncio.create_task(checker.check(str(number).encode())) for number in range(4)]
-    await eventually(lambda: _true(len(checker.hashed) == 2))
+    asked = await checker.hold_up()
+    # One of each user at a time is hashed, and nobody has more places than the next.
+    waiting = [asyncio.create_task(checker.check(b"wrong", name=f"waits-{number}")) for number in range(4)]
+    await asyncio.sleep(0)
     with pytest.raises(Busy):
-        await checker.check(b"one more")
+        await checker.check(b"one more", name="waits-0")
+    with pytest.raises(Busy):
+        await checker.check(name="nobody", stored=None)
     checker.go.set()
-    assert await asyncio.gather(*asked) == [False] * 4
+    assert await asyncio.gather(*asked, *waiting) == [False] * 6
     assert not await checker.check(b"one more")
 
 
-async def test_after_close_nobody_waits_for_ever(checker: Checker) -> None:
+async def test_who_has_most_places_loses_one_to_an_address_that_has_none(checker: Checker) -> None:
+    await checker.hold_up()
+    flood = [
+        asyncio.create_task(checker.check(f"wrong {number}".encode(), name="known", address="192.0.2.1"))
+        for number in range(4)
+    ]
+    await asyncio.sleep(0)
+    other = asyncio.create_task(checker.check(name="car-7", address="192.0.2.2"))
+    with pytest.raises(Busy):
+        await flood[3]
+    checker.go.set()
+    assert await other
+    assert await asyncio.gather(*flood[:3]) == [False] * 3
+
+
+async def test_addresses_take_turns_and_so_do_the_users_of_an_address(checker: Checker) -> None:
+    passwords = Passwords(clock=lambda: 0.0, threads=1, max_waiting=100)
     checker.go.clear()
-    asked = [asyncio.create_task(checker.check(str(number).encode())) for number in range(4)]
-    await eventually(lambda: _true(len(checker.hashed) == 2))
+    asked = [
+        asyncio.create_task(passwords.check(name, f"{name} {number}".encode(), "right:", address=address))
+        for address, name, count in (("a", "known", 5), ("a", "other", 2), ("b", "car", 2), ("c", "phone", 1))
+        for number in range(count)
+    ]
+    await eventually(lambda: _true(checker.hashed))
+    checker.go.set()
+    await asyncio.gather(*asked)
+    assert [password.decode() for password in checker.hashed] == [
+        "known 0",  # before anybody else had asked
+        *("known 1", "car 0", "phone 0"),
+        *("other 0", "car 1"),
+        *("known 2", "other 1", "known 3", "known 4"),
+    ]
+    passwords.close()
+
+
+async def test_unknown_users_cost_no_hashing_and_keep_nobody_waiting(checker: Checker) -> None:
+    assert not await checker.check(name="nobody", stored=None), "the first says how long one takes"
+    assert len(checker.hashed) == 1
+    asked = [asyncio.create_task(checker.check(name=f"nobody-{number}", stored=None)) for number in range(200)]
+    assert await checker.check()
+    assert await asyncio.gather(*asked[:4]) == [False] * 4
+    assert len(checker.hashed) == 2
+    for task in asked:
+        task.cancel()
+
+
+async def test_an_unknown_user_waits_for_its_turn_and_as_long_as_a_check_has_taken(checker: Checker) -> None:
+    loop = asyncio.get_running_loop()
+    assert not await checker.check(name="nobody", stored=None)
+    checker.passwords._took.clear()
+    checker.passwords._took.append(0.3)
+    began = loop.time()
+    assert not await checker.check(name="nobody-2", stored=None)
+    assert loop.time() - began >= 0.29
+    # Those that wait for a thread are before it.
+    await checker.hold_up()
+    waiting = asyncio.create_task(checker.check(name="nobody-3", stored=None))
+    checker.passwords._took.append(0.0)
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    checker.go.set()
+    assert not await waiting
+
+
+async def test_an_unknown_user_that_repeats_itself_is_answered_as_a_wrong_password_is(checker: Checker) -> None:
+    for _ in range(3):
+        assert not await checker.check(name="nobody", stored=None)
+    assert len(checker.hashed) == 1
+    checker.now = REFUSED_SECONDS
+    assert not await checker.check(name="nobody", stored=None)
+    assert len(checker.hashed) == 2, "once in a while one is a real check, so that its time is known"
+
+
+async def test_after_close_nobody_waits_for_ever(checker: Checker) -> None:
+    asked = await checker.hold_up()
+    asked += [asyncio.create_task(checker.check(name=f"waits-{number}")) for number in range(2)]
+    await asyncio.sleep(0)
     checker.passwords.close()
     assert all(
         isinstance(answer, asyncio.CancelledError) for answer in await asyncio.gather(*asked, return_exceptions=True)

@@ -41,7 +41,9 @@ def connect(client_id: str, *, protocol: bytes = b"MQTT", level: int = 4) -> byt
 def environment(ports: dict[str, int], folder: Path, *, descriptors: int = 10_000) -> dict[str, str]:
     programs = Programs(redis_server=None, haproxy="haproxy", descriptors=descriptors)
     processes = describe(LaptopSettings(), folder=folder, ports=ports, programs=programs, environment=os.environ)
-    return next(process.environment for process in processes if process.name == "haproxy")
+    found = next(process.environment for process in processes if process.name == "haproxy")
+    # The nodes of these tests know no PROXY protocol; those of tests/haproxy do.
+    return {**found, "BROKER_SEND_PROXY": ""}
 
 
 @dataclass(frozen=True, slots=True)

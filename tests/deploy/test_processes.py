@@ -55,6 +55,7 @@ def test_with_haproxy_the_services_stand_behind_it() -> None:
             ("BROKER_HOST", "127.0.0.1"),
             ("BROKER_PORT", str(PORTS[f"broker_{number}_port"])),
             ("BROKER_REUSE_PORT", "false"),
+            ("BROKER_PROXY_PROTOCOL", "true"),
             ("OPS_PORT", str(PORTS[f"broker_{number}_ops_port"])),
         }
     assert processes["decoder"].environment["OPS_PORT"] == "20003"
@@ -74,6 +75,7 @@ def test_with_haproxy_the_services_stand_behind_it() -> None:
         ("BROKER_2_OPS_PORT", "20002"),
         ("API_PORT", "20006"),
         ("HAPROXY_OPS_PORT", "20007"),
+        ("BROKER_SEND_PROXY", "1"),
         ("HAPROXY_SOCKET", "/home/anna/my data/haproxy.sock"),
     }
 
@@ -88,6 +90,7 @@ def test_without_haproxy_the_services_listen_on_the_public_ports_themselves() ->
             ("BROKER_HOST", EVERYWHERE),
             ("BROKER_PORT", "1883"),
             ("BROKER_REUSE_PORT", "true"),
+            ("BROKER_PROXY_PROTOCOL", "false"),
         }
     assert processes["api"].environment.items() >= {("API_HOST", EVERYWHERE), ("API_PORT", "8080")}
 
@@ -145,6 +148,18 @@ def test_haproxy_takes_no_more_connections_than_it_may_open_files(descriptors: i
     processes = described(descriptors=descriptors, haproxy_maxconn=wanted)
 
     assert processes["haproxy"].environment["HAPROXY_MAXCONN"] == given
+
+
+@pytest.mark.parametrize("descriptors", [64, 1024, 20_000])
+def test_one_address_gets_a_part_of_what_haproxy_takes_and_mqtt_leaves_something_to_http(descriptors: int) -> None:
+    shares = {
+        name: int(value)
+        for name, value in described(descriptors=descriptors)["haproxy"].environment.items()
+        if name.endswith(("MAXCONN", "CONNECTIONS"))
+    }
+    assert 1 <= shares["ADDRESS_CONNECTIONS"] < shares["MQTT_MAXCONN"]
+    assert 1 <= shares["ADDRESS_HTTP_CONNECTIONS"] < shares["HTTP_MAXCONN"]
+    assert shares["MQTT_MAXCONN"] + shares["HTTP_MAXCONN"] < shares["HAPROXY_MAXCONN"]
 
 
 @pytest.mark.parametrize(("level", "lines"), [("info", "notice"), ("debug", "info")])

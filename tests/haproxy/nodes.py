@@ -29,6 +29,8 @@ class FakeNode:
 
     address: str
     ready: bool = True
+    holds: bool = False
+    """Whether it never answers those that ask for something else than its health."""
     connects: list[bytes] = field(default_factory=list)
     handshakes: list[bytes] = field(default_factory=list)
     open: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -49,7 +51,10 @@ class FakeNode:
 
     async def ops(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """/readyz, and /healthz of an API."""
-        await reader.read(4096)
+        asked = await reader.read(4096)
+        if self.holds and b"/healthz" not in asked and b"/readyz" not in asked:
+            self.open.add(writer)
+            return
         status = b"200 OK" if self.ready else b"503 Service Unavailable"
         writer.write(b"HTTP/1.1 %b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
         writer.close()

@@ -1,13 +1,17 @@
 import asyncio
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.broker.frames import request
 from tests.conftest import eventually
-from tests.haproxy.conftest import StartProxy
+from tests.haproxy import http2
+from tests.haproxy.conftest import Certificates, StartProxy
 from tests.haproxy.nodes import CONNACK, FakeNode
 from tests.haproxy.running import Proxy
-from tests.mqtt.wire import connect
+from tests.mqtt.servers import OneNode, one_node
+from tests.mqtt.wire import Will, connect
 
 ELSEWHERE = "127.0.0.9"
 GET = b"GET /v1/zones HTTP/1.0\r\n\r\n"
@@ -39,7 +43,7 @@ async def test_one_address_has_so_many_connections_and_others_are_not_concerned(
     for number in (2, 3):
         await proxy.mqtt(f"car-{number}")
     assert await proxy.ask(connect("one more")) == b""
-    assert await proxy.ask(GET, "HTTP_PORT") == b"", "the ports share the limit"
+    assert b" 200 " in await proxy.ask(GET, "HTTP_PORT"), "HTTP has a limit of its own"
     assert await proxy.ask(connect("another"), source=ELSEWHERE) == CONNACK
 
     first.close()
@@ -51,7 +55,7 @@ async def accepted(proxy: Proxy) -> bool:
 
 
 async def test_one_address_comes_so_often_and_others_are_not_concerned(in_front: StartProxy) -> None:
-    proxy = await in_front(ADDRESS_CONNECT_RATE="4")
+    proxy = await in_front(ADDRESS_CONNECT_RATE="2")
     for number in range(2):
         assert await proxy.ask(connect(f"car-{number}")) == CONNACK
         assert (await proxy.ask(GET, "HTTP_PORT")).startswith(b"HTTP/1.1 200 ")
@@ -62,16 +66,37 @@ async def test_one_address_comes_so_often_and_others_are_not_concerned(in_front:
     assert [counted[name, "FRONTEND"]["dcon"] for name in ("mqtt", "http")] == ["1", "1"]
 
 
-async def test_one_client_id_comes_so_often_wherever_from_and_others_are_not_concerned(in_front: StartProxy) -> None:
-    proxy = await in_front(CLIENT_CONNECT_RATE="3")
-    for source in ("", ELSEWHERE, ""):
-        assert await proxy.ask(connect("flapping"), source=source) == CONNACK
-    assert await proxy.ask(connect("flapping")) == b""
-    assert await proxy.ask(connect("flapping"), source=ELSEWHERE) == b""
-    assert await proxy.ask(connect("flapping-2")) == CONNACK
-    # They share no id: each is given one of its own.
-    for _ in range(5):
-        assert await proxy.ask(connect("")) == CONNACK
+async def test_one_address_has_so_many_connections_to_http_and_others_are_not_concerned(in_front: StartProxy) -> None:
+    proxy = await in_front(ADDRESS_HTTP_CONNECTIONS="3", HTTP_MAXCONN="5")
+    for _ in range(3):
+        reader, writer = await proxy.open("HTTP_PORT")
+        writer.write(request())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 101 ")
+    assert await proxy.ask(GET, "HTTP_PORT") == b""
+    assert b" 200 " in await proxy.ask(GET, "HTTP_PORT", source=ELSEWHERE)
+    assert await proxy.ask(connect("car")) == CONNACK, "MQTT has a limit of its own"
+
+
+async def test_one_address_has_so_many_requests_under_way_in_however_few_connections(
+    in_front: StartProxy, certificates: Certificates, nodes: tuple[FakeNode, FakeNode]
+) -> None:
+    proxy = await in_front(ADDRESS_HTTP_CONNECTIONS="3", **certificates.server)
+    nodes[0].holds = True
+    context = certificates.context()
+    context.set_alpn_protocols(["h2"])
+    reader, writer = await proxy.open("HTTPS_PORT", tls=context)
+    writer.write(http2.opening() + b"".join(http2.get("/v1/zones", stream) for stream in (1, 3, 5, 7)))
+    async with asyncio.timeout(10):
+        await reader.readuntil(b"as many requests under way as one may")
+    statistics = await proxy.statistics()
+    assert statistics["api", "BACKEND"]["scur"] == "3"
+
+
+async def test_nothing_is_counted_by_client_id_for_anybody_can_send_it(in_front: StartProxy) -> None:
+    proxy = await in_front()
+    for _ in range(70):
+        assert await proxy.ask(connect("gateway"), source=ELSEWHERE) == CONNACK
+    assert await proxy.ask(connect("gateway")) == CONNACK
 
 
 async def test_by_default_one_address_may_come_with_hundreds_of_devices_at_once(in_front: StartProxy) -> None:
@@ -100,3 +125,32 @@ async def test_where_all_connections_are_taken_operators_are_still_answered(
     # It was not refused, it waited.
     async with asyncio.timeout(5):
         assert await reader.read(4)
+
+
+async def test_a_connect_that_does_not_fit_reaches_a_node_and_one_that_does_is_checked(
+    in_front: StartProxy, nodes: tuple[FakeNode, FakeNode]
+) -> None:
+    proxy = await in_front()
+    for size in (11_900, 12_300, 16_300, 17_000, 60_000):
+        assert await proxy.ask(connect("car", will=Will("t", b"x" * size))) == CONNACK, size
+    assert await proxy.ask(connect("car", protocol="MQXX", will=Will("t", b"x" * 11_900))) == b""
+    assert sum(len(node.connects) for node in nodes) == 5
+
+
+@pytest.fixture
+def real_node(tmp_path: Path) -> Iterator[OneNode]:
+    with one_node(tmp_path) as node:
+        yield node
+
+
+async def test_a_node_behind_haproxy_answers_a_will_of_17_kilobytes(start: StartProxy, real_node: OneNode) -> None:
+    proxy = await start(
+        BROKER_1_PORT=str(real_node.mqtt[1]), BROKER_1_OPS_PORT=real_node.ops.rpartition(":")[2], API_PORT="1"
+    )
+    await eventually(lambda: one_is_up(proxy))
+    for size, code in ((11_900, 0), (17 * 1024, 5), (60_000, 5)):
+        assert await proxy.ask(connect("car", will=Will("t", b"x" * size))) == bytes((0x20, 2, 0, code)), size
+
+
+async def one_is_up(proxy: Proxy) -> bool:
+    return await proxy.status() == {"broker-1": "UP", "broker-2": "DOWN"}
