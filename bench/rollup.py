@@ -75,7 +75,12 @@ class Bench:
             await store.setup()
             await self._mark(client)
             rollup = Rollup(
-                client=client, store=store, clock=system_clock, metrics=DecoderMetrics(), batch_size=self._batch
+                client=client,
+                store=store,
+                clock=system_clock,
+                metrics=DecoderMetrics(),
+                batch_size=self._batch,
+                dead_letters_max=1000,
             )
             if profiler:
                 profiler.enable()

@@ -1,7 +1,7 @@
 """What a decoder process measures. docs/operating.md says of each what to do when it rises."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -71,6 +71,8 @@ class DecoderMetrics:
         self.unavailable = Counter("decoder_unavailable", "Waits by stage.", ["stage"], registry=self.registry)
         # 1 while a stage waits, else 0; partition is empty for a stage that has none. /readyz says for what.
         self.waiting_now = Gauge("decoder_waiting", "Stages that wait.", ["stage", "partition"], registry=self.registry)
+        # Windows that the time-series store does not take at present, or may write yet, while it takes others.
+        self.held_windows = Gauge("decoder_held_windows", "Windows that wait.", registry=self.registry)
         # What a stage takes at once: stream entries, or windows.
         self.batch_entries = Histogram(
             "decoder_batch_entries", "Sizes of batches.", ["stage"], buckets=BATCH_SIZES, registry=self.registry
@@ -118,6 +120,14 @@ class DecoderMetrics:
             self.waiting_now.labels(stage, _label(partition)).set(0)
         return ended
 
+    def holds(self, held: Mapping[str, str]) -> None:
+        """Show what waits while its stage goes on with other things, by reason; in place of what was shown before."""
+        self._waiting.holds(held)
+
+    def failed(self, store: str, operation: str) -> None:
+        """Count an attempt that ended with "not now" for a part of it."""
+        self.store_failures.labels(store, operation).inc()
+
     @contextmanager
     def asking(self, store: str, operation: str) -> Iterator[None]:
         """Measure one attempt to use a store."""
@@ -125,7 +135,7 @@ class DecoderMetrics:
         try:
             yield
         except Unavailable:
-            self.store_failures.labels(store, operation).inc()
+            self.failed(store, operation)
             raise
         finally:
             self.store_seconds.labels(store, operation).observe(perf_counter() - started)

@@ -25,7 +25,7 @@ from decoder.settings import Archive, DecoderSettings
 from decoder.watch import Watch
 from documents import DocumentStore, Retention
 from geofence import Campus, Geofence
-from timeseries import OccupancyStore
+from timeseries import OccupancyRetention, OccupancyStore
 
 Stages = dict[str, Callable[[Stop], Awaitable[None]]]
 
@@ -115,8 +115,10 @@ class Assembly:
             clock=self._clock,
             metrics=self._metrics,
             batch_size=self._settings.rollup_batch,
+            dead_letters_max=self._settings.dead_letters_max,
         )
-        return {"rollup": self._after(self._setup(store, "timeseries"), "rollup", rollup.run)}
+        work = self._after(self._setup(store, "timeseries"), "rollup", rollup.run)
+        return {"rollup": work, "windows-retention": OccupancyRetention(store).run}
 
     def _group(self, stream: str, group: str) -> Group:
         return Group(

@@ -1,11 +1,14 @@
 """Which stages wait at present, and for what: each partition of a stage on its own."""
 
+from collections.abc import Mapping
+
 
 class Waiting:
     """What /readyz answers from."""
 
     def __init__(self) -> None:
         self._reasons: dict[tuple[str, int | None], str] = {}
+        self._held: dict[str, str] = {}
 
     def begins(self, stage: str, partition: int | None, reason: str) -> bool:
         """Note that a stage, or one partition of it, waits; whether that is news."""
@@ -17,6 +20,10 @@ class Waiting:
         """Note that it waits no longer; whether it did."""
         return self._reasons.pop((stage, partition), None) is not None
 
+    def holds(self, held: Mapping[str, str]) -> None:
+        """Note what waits while its stage goes on with other things, by reason."""
+        self._held = dict(held)
+
     def sentence(self) -> str | None:
         """All of them; partitions that wait for the same are named together. None when none waits."""
         together: dict[tuple[str, str], list[int]] = {}
@@ -24,9 +31,9 @@ class Waiting:
             partitions = together.setdefault((stage, reason), [])
             if partition is not None:
                 partitions.append(partition)
-        return (
-            "; ".join(f"{stage}{_named(where)} waits: {reason}" for (stage, reason), where in together.items()) or None
-        )
+        sentences = [f"{stage}{_named(where)} waits: {reason}" for (stage, reason), where in together.items()]
+        sentences += [f"{what}: {reason}" for reason, what in self._held.items()]
+        return "; ".join(sentences) or None
 
 
 def _named(partitions: list[int]) -> str:

@@ -101,11 +101,11 @@ class Backfill:
         self._dry_run = dry_run
         self._ranges = _whole_windows(start, end, zone)
         self._oldest: dict[_Month, int] = {}
+        self._refused = 0
 
     async def run(self, progress: Progress) -> Outcome:
         """Count, compare with what is stored, and write what differs. Raises Unavailable; it can be run again."""
         outcome = Outcome()
-        refused = self._store.refused
         with DistinctDevices() as distinct:
             progress.begin("reading documents", await self._documents.count())
             async for position in self._positions(outcome, progress):
@@ -117,7 +117,7 @@ class Backfill:
             for series in sorted(everything):
                 await self._settle(series, distinct, outcome.tallies[series[0]])
                 progress.advance()
-        outcome.refused = self._store.refused - refused
+        outcome.refused = self._refused
         return outcome
 
     async def _positions(self, outcome: Outcome, progress: Progress) -> AsyncIterator[Position]:
@@ -182,7 +182,9 @@ class Backfill:
         tally.changed += len(changed)
         tally.zeroed += sum(1 for point in changed if point.devices == 0)
         if changed and not self._dry_run:
-            await self._store.write(changed)
+            written = await self._store.write(changed)
+            written.check()
+            self._refused += written.expired + len(written.refused)
 
     def _may_lower(self, window: Window) -> bool:
         if self._lower is not None:

@@ -1,26 +1,24 @@
-"""The buckets of InfluxDB: one for each width of window, each with its own retention."""
+"""The buckets of InfluxDB: one for each width of window, each with the retention that OCCUPANCY_KEEP says."""
 
 import re
-from collections.abc import Mapping
-from types import MappingProxyType
+from typing import Any
 
 import structlog
-from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
-from influxdb_client.domain.bucket_retention_rules import BucketRetentionRules
-from influxdb_client.domain.post_bucket_request import PostBucketRequest
-from influxdb_client.rest import ApiException
-from influxdb_client.service.buckets_service import BucketsService
-from influxdb_client.service.organizations_service import OrganizationsService
 
-from core.errors import BadSettings
-from timeseries.influx_errors import NOT_FOUND, REFUSED, UNPROCESSABLE, influx_errors, said
+from core.errors import BadSettings, Unavailable
+from timeseries.influx_answers import (
+    NOT_FOUND,
+    SERVER_ERRORS,
+    TIMED_OUT,
+    TOO_MANY,
+    UNPROCESSABLE,
+    AnswerError,
+    Meaning,
+)
+from timeseries.influx_http import InfluxHttp
+from timeseries.keep import Keep
 from timeseries.windows import Width
 
-DAY_SECONDS = 86_400
-RETENTION_SECONDS: Mapping[Width, int | None] = MappingProxyType(
-    {Width.MINUTE: 7 * DAY_SECONDS, Width.FIVE_MINUTES: 90 * DAY_SECONDS, Width.HOUR: None, Width.DAY: None}
-)
-"""How long InfluxDB keeps a point, from the start of its window; None is for ever."""
 _ORGANIZATION_ID = re.compile(r"[0-9a-f]{16}")
 
 _log = structlog.stdlib.get_logger("timeseries")
@@ -31,64 +29,118 @@ def bucket_name(prefix: str, width: Width) -> str:
     return f"{prefix}_{width}"
 
 
-async def make_buckets(client: InfluxDBClientAsync, *, org: str, prefix: str) -> None:
-    """Make the buckets that are missing. One that is there stays as it is, with the retention an operator gave it.
+class Buckets:
+    """What there is of them, and making it so."""
 
-    `org` is a name or an id. Raises Unavailable, and BadSettings where the organization is unknown or the token is
-    refused.
-    """
-    with influx_errors():
+    def __init__(self, http: InfluxHttp, *, org: str, prefix: str, keep: Keep) -> None:
+        """`org` is a name or an id."""
+        self._http = http
+        self._org = org
+        self._org_id = org if _ORGANIZATION_ID.fullmatch(org) else None
+        self._prefix = prefix
+        self._keep = keep
+
+    async def setup(self) -> None:
+        """Make the buckets that are missing, and give those that are there the retention of the settings.
+
+        Raises Unavailable, and BadSettings where the organization is unknown or the token is refused.
+        """
         try:
-            await _make_buckets(client, org, prefix)
-        except ApiException as error:
-            if error.status not in REFUSED:
-                raise
-            raise BadSettings(
-                f"INFLUXDB_V2_TOKEN: InfluxDB refuses it: {said(error)} (it must read and write buckets)"
-            ) from error
+            for width in Width:
+                bucket = await self._find(width)
+                if bucket is None:
+                    await self._make(width)
+                elif _seconds_kept(bucket) != self._seconds(width):
+                    await self._change(width, bucket)
+        except AnswerError as error:
+            if error.meaning is Meaning.TOKEN:
+                raise BadSettings(
+                    f"INFLUXDB_V2_TOKEN: InfluxDB refuses it: {error.words} (it must read and write buckets)"
+                ) from error
+            raise error.unavailable() from error
 
+    async def kept_ms(self, width: Width) -> int | None:
+        """How long a bucket keeps points, in milliseconds, as it is at present; None for ever. Raises Unavailable."""
+        try:
+            bucket = await self._find(width)
+        except AnswerError as error:
+            raise error.unavailable() from error
+        if bucket is None:
+            name = bucket_name(self._prefix, width)
+            raise Unavailable(f"InfluxDB lacks the bucket {name} (python -m timeseries setup makes it)")
+        seconds = _seconds_kept(bucket)
+        return seconds * 1000 if seconds else None
 
-async def _make_buckets(client: InfluxDBClientAsync, org: str, prefix: str) -> None:
-    service = BucketsService(client.api_client)
-    org_id = org if _ORGANIZATION_ID.fullmatch(org) else None
-    for width, retention in RETENTION_SECONDS.items():
-        name = bucket_name(prefix, width)
-        if await _exists(service, name, {"org_id": org_id} if org_id else {"org": org}):
-            continue
+    def _seconds(self, width: Width) -> int:
+        return self._keep.get(width, 0) // 1000
+
+    async def _find(self, width: Width) -> dict[str, Any] | None:
+        name = bucket_name(self._prefix, width)
+        organization = {"orgID": self._org_id} if self._org_id else {"org": self._org}
+        try:
+            answer = await self._http.json("GET", "/api/v2/buckets", parameters={"name": name, **organization})
+        except AnswerError as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+        # Early versions answer a name that is not there with the buckets of the system.
+        return next((bucket for bucket in answer.get("buckets") or [] if bucket["name"] == name), None)
+
+    async def _make(self, width: Width) -> None:
         # Asked for only now, so that a token for existing buckets alone is enough.
-        org_id = org_id or await _organization_id(client, org)
+        self._org_id = self._org_id or await self._organization_id()
+        name, seconds = bucket_name(self._prefix, width), self._seconds(width)
         # "For ever" is no rule at all: some versions refuse a rule of 0 seconds.
-        rules = [] if retention is None else [BucketRetentionRules(type="expire", every_seconds=retention)]
+        rules = [{"type": "expire", "everySeconds": seconds}] if seconds else []
         try:
-            await service.post_buckets_async(PostBucketRequest(org_id=org_id, name=name, retention_rules=rules))
-        except ApiException as error:
-            if error.status != UNPROCESSABLE or "already exists" not in str(error.message):
+            await self._http.json(
+                "POST", "/api/v2/buckets", body={"orgID": self._org_id, "name": name, "retentionRules": rules}
+            )
+        except AnswerError as error:
+            if error.status != UNPROCESSABLE or "already exists" not in error.words:
                 raise
             # Another process was faster.
-            continue
-        _log.info("bucket made", bucket=name, retention_seconds=retention)
+            return
+        _log.info("bucket made", bucket=name, keeps=_in_words(seconds))
+
+    async def _change(self, width: Width, bucket: dict[str, Any]) -> None:
+        name, seconds, before = bucket["name"], self._seconds(width), _seconds_kept(bucket)
+        rule = {"type": "expire", "everySeconds": seconds, "shardGroupDurationSeconds": 0}
+        try:
+            await self._http.json("PATCH", f"/api/v2/buckets/{bucket['id']}", body={"retentionRules": [rule]})
+        except AnswerError as error:
+            if error.status >= SERVER_ERRORS or error.status in {TIMED_OUT, TOO_MANY}:
+                raise
+            # A plan of InfluxDB Cloud keeps no longer than it is paid for. What answers say is what the bucket does.
+            _log.warning(
+                "bucket keeps another time than OCCUPANCY_KEEP says, and cannot be changed",
+                bucket=name,
+                keeps=_in_words(before),
+                asked=_in_words(seconds),
+                answer=error.words,
+            )
+            return
+        _log.warning(
+            "bucket now keeps what OCCUPANCY_KEEP says", bucket=name, keeps=_in_words(seconds), kept=_in_words(before)
+        )
+
+    async def _organization_id(self) -> str:
+        try:
+            answer = await self._http.json("GET", "/api/v2/orgs", parameters={"org": self._org})
+        except AnswerError as error:
+            if error.status != NOT_FOUND:
+                raise
+            answer = {}
+        found = [one["id"] for one in answer.get("orgs") or [] if one["name"] == self._org]
+        if not found:
+            raise BadSettings(f"INFLUXDB_V2_ORG: InfluxDB knows no organization {self._org!r}")
+        return str(found[0])
 
 
-async def _exists(service: BucketsService, name: str, organization: dict[str, str]) -> bool:
-    try:
-        answer = await service.get_buckets_async(name=name, **organization)
-    except ApiException as error:
-        if error.status == NOT_FOUND:
-            return False
-        raise
-    # Early versions answer a name that is not there with the buckets of the system.
-    return any(bucket.name == name for bucket in answer.buckets or [])
+def _seconds_kept(bucket: dict[str, Any]) -> int:
+    """0 for ever."""
+    return sum(rule.get("everySeconds", 0) for rule in bucket.get("retentionRules") or [])
 
 
-async def _organization_id(client: InfluxDBClientAsync, org: str) -> str:
-    try:
-        answer = await OrganizationsService(client.api_client).get_orgs_async(org=org)
-    except ApiException as error:
-        if error.status != NOT_FOUND:
-            raise
-        found = []
-    else:
-        found = [one.id for one in answer.orgs or [] if one.name == org]
-    if not found:
-        raise BadSettings(f"INFLUXDB_V2_ORG: InfluxDB knows no organization {org!r}")
-    return str(found[0])
+def _in_words(seconds: int) -> str:
+    return f"{seconds / 86_400:g}d" if seconds else "all"

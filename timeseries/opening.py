@@ -22,8 +22,9 @@ async def open_store(settings: TimeseriesSettings) -> AsyncIterator[OccupancySto
             org=settings.influxdb_v2_org,
             token=settings.influxdb_v2_token.get_secret_value(),
             bucket_prefix=settings.influxdb_bucket_prefix,
+            keep=settings.keep,
         ) as influx:
             yield influx
     else:
-        async with SqliteOccupancyStore(file=settings.data_dir / FILE_NAME) as sqlite:
+        async with SqliteOccupancyStore(file=settings.data_dir / FILE_NAME, keep=settings.keep) as sqlite:
             yield sqlite

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from core.settings import CommonSettings
+from timeseries.keep import Keep, parse_keep
 
 _NEEDED = {
     "influxdb_v2_url": "the address of InfluxDB 2, such as http://localhost:8086",
@@ -28,6 +29,22 @@ class TimeseriesSettings(CommonSettings):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
         description="The buckets are this with _1m, _5m, _1h and _1d.",
     )
+
+    occupancy_keep: str = Field(
+        default="",
+        description="How long windows are kept, by width: 1m:30d,5m:365d. Of a width that is not named all are kept.",
+    )
+
+    @field_validator("occupancy_keep")
+    @classmethod
+    def _is_kept(cls, text: str) -> str:
+        parse_keep(text)
+        return text
+
+    @property
+    def keep(self) -> Keep:
+        """OCCUPANCY_KEEP, in milliseconds by width."""
+        return parse_keep(self.occupancy_keep)
 
     @field_validator("influxdb_v2_url")
     @classmethod

@@ -1,7 +1,4 @@
-"""Occupancy in one SQLite file, for where there is no server.
-
-It keeps every window: embedded, it is the history.
-"""
+"""Occupancy in one SQLite file, for where there is no server."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -9,9 +6,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from core.clock import Clock, system_clock
+from core.errors import Unavailable
 from core.messages import Kind
 from core.sqlite import SqliteFile
-from timeseries.store import MAX_POINTS, MAX_SERIES, OccupancyPoint, checked_length, checked_series, checked_zone
+from timeseries.keep import ALL, Keep
+from timeseries.store import (
+    MAX_POINTS,
+    MAX_SERIES,
+    OccupancyPoint,
+    Undone,
+    Written,
+    checked_length,
+    checked_series,
+    checked_zone,
+)
 from timeseries.windows import Width, Window
 
 FILE_NAME = "timeseries.sqlite3"
@@ -44,17 +53,18 @@ SELECT (SELECT min(start) FROM occupancy WHERE width = :width AND zone = :zone A
 _NEXT_SERIES = """
 SELECT zone, kind FROM occupancy WHERE width = ? AND (zone, kind) > (?, ?) ORDER BY zone, kind LIMIT 1
 """
+_EXPIRED = "DELETE FROM occupancy WHERE width = ? AND zone = ? AND kind = ? AND start < ?"
 _INT64 = 2**63 - 1
 
 
 class SqliteOccupancyStore:
     """The store in a file, which several processes may use at once. Use it as a context manager."""
 
-    def __init__(self, *, file: Path) -> None:
-        """`file` is made by `setup`, with its folder, readable by its owner alone."""
+    def __init__(self, *, file: Path, keep: Keep = ALL, clock: Clock = system_clock) -> None:
+        """`file` is made by `setup`, with its folder, readable by its owner alone; `keep` is how long it has what."""
         self._file = SqliteFile(file, schema=_SCHEMA)
-        self.refused = 0
-        """A file takes points of any age."""
+        self._keep = keep
+        self._clock = clock
 
     async def __aenter__(self) -> Self:
         return self
@@ -68,8 +78,9 @@ class SqliteOccupancyStore:
         """Make the file and its table where they are missing. Raises Unavailable."""
         await self._file.make()
 
-    async def write(self, points: Sequence[OccupancyPoint]) -> None:
-        """Write points in one transaction. Raises Unavailable, and ValueError for a zone's id that is none."""
+    async def write(self, points: Sequence[OccupancyPoint]) -> Written:
+        """Write points in one transaction, all or none. Raises ValueError for a zone's id that is none."""
+        oldest = {width: self._oldest(width) for width in self._keep}
         rows = [
             (
                 point.window.width.value,
@@ -79,13 +90,39 @@ class SqliteOccupancyStore:
                 point.devices,
             )
             for point in points
+            if not oldest or point.window.start >= oldest.get(point.window.width, point.window.start)
         ]
 
         def upsert(connection: sqlite3.Connection) -> None:
             connection.executemany(_UPSERT, rows)
 
-        if rows:
-            await self._file.write(upsert)
+        try:
+            if rows:
+                await self._file.write(upsert)
+        except Unavailable as error:
+            return Written(undone=[Undone([point.window for point in points], error)])
+        return Written(expired=len(points) - len(rows))
+
+    async def kept_since(self, width: Width) -> int | None:
+        """As `OccupancyStore.kept_since` says."""
+        return self._oldest(width) if width in self._keep else None
+
+    async def drop_expired(self) -> int:
+        """Remove what is older than it is kept, series by series. Raises Unavailable."""
+        dropped = 0
+        for width in self._keep:
+            for zone, kind in await self.series(width):
+                dropped += await self._drop(width, zone, kind)
+        return dropped
+
+    async def _drop(self, width: Width, zone: str, kind: Kind) -> int:
+        def drop(connection: sqlite3.Connection) -> int:
+            return connection.execute(_EXPIRED, (width.value, zone, kind.value, self._oldest(width))).rowcount
+
+        return await self._file.write(drop)
+
+    def _oldest(self, width: Width) -> int:
+        return self._clock() - self._keep[width]
 
     async def history(self, *, zone: str, kind: Kind, width: Width, start: int, end: int) -> list[OccupancyPoint]:
         """The points of the windows that begin in [start, end), as `OccupancyStore.history` says."""

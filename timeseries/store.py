@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from core.errors import Unanswered, Unavailable
 from core.messages import Kind
 from timeseries.windows import ZONE_ID, Width, Window
 
@@ -23,25 +24,53 @@ class OccupancyPoint:
     devices: int
 
 
-class OccupancyStore(Protocol):
-    """Occupancy over time. Every method raises `core.errors.Unavailable` where the store does not answer."""
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """Windows whose points were not written, and why not."""
 
-    refused: int
-    """Points that the server will never take, since this store was opened: as a rule, older than it keeps any."""
+    windows: list[Window]
+    error: Unavailable
+    """Unanswered where they may be written yet, in the place of newer ones: wait before they are written again."""
+
+
+@dataclass(slots=True)
+class Written:
+    """What became of the points of a write: those that nothing here tells of are in the store."""
+
+    expired: int = 0
+    """Points of windows that are older than the store keeps any: to write them again is useless."""
+    refused: dict[Window, str] = field(default_factory=dict)
+    """Windows whose points the store will never take, and its words."""
+    undone: list[Undone] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Raise Unavailable where points are undone: Unanswered if some of them may be written yet."""
+        for each in sorted(self.undone, key=lambda undone: not isinstance(undone.error, Unanswered)):
+            raise each.error
+
+
+class OccupancyStore(Protocol):
+    """Occupancy over time. Every method but `write` raises `core.errors.Unavailable` where it does not answer."""
 
     async def setup(self) -> None:
-        """Make what is missing: tables or buckets. It may be called again, and by several processes at once.
+        """Make what is missing, tables or buckets, and have it keep what OCCUPANCY_KEEP says.
+
+        It may be called again, and by several processes at once.
 
         Raises BadSettings where the store is there and refuses who we say we are.
         """
 
-    async def write(self, points: Sequence[OccupancyPoint]) -> None:
+    async def write(self, points: Sequence[OccupancyPoint]) -> Written:
         """Write points, each in the place of what its window held before; of one window's points the last counts.
 
-        After Unavailable some may have been written: write all of them again. After Unanswered, which is one, they may
-        also be written later, in the place of newer ones: wait first. Raises ValueError, and writes nothing,
-        where a zone's id is none.
+        What is undone is to be written again. Raises ValueError, and writes nothing, where a zone's id is none.
         """
+
+    async def kept_since(self, width: Width) -> int | None:
+        """Windows of this width that began before it are not kept, milliseconds since the epoch; None: all are."""
+
+    async def drop_expired(self) -> int:
+        """Remove the points of windows that are not kept any more; how many. A server does that by itself: 0."""
 
     async def history(self, *, zone: str, kind: Kind, width: Width, start: int, end: int) -> list[OccupancyPoint]:
         """The points of the windows that begin in [start, end), milliseconds since the epoch, in order of time.

@@ -14,11 +14,20 @@ from influxdb_client.service.buckets_service import BucketsService
 from core.clock import system_clock
 from core.messages import Kind
 from tests.influxd.server import InfluxServer
-from timeseries import OccupancyPoint, OccupancyStore, TimeseriesSettings, Width, Window, nominal_ms, open_store
+from timeseries import (
+    OccupancyPoint,
+    OccupancyStore,
+    TimeseriesSettings,
+    Width,
+    Window,
+    Written,
+    nominal_ms,
+    open_store,
+)
 
 HOUR = 3_600_000
 NINE = 1_550_480_400_000
-"""2019-02-18T09:00:00Z: 1h and 1d windows of any age are kept everywhere."""
+"""2019-02-18T09:00:00Z."""
 
 Opening = Callable[[], AbstractAsyncContextManager[OccupancyStore]]
 
@@ -149,7 +158,7 @@ async def test_an_empty_store_has_no_history_and_no_extent(store: OccupancyStore
 
 
 async def test_zones_and_kinds_and_widths_do_not_mix(store: OccupancyStore) -> None:
-    # Recent, since InfluxDB keeps 1m for a week; and the start of a window of each width.
+    # The start of a window of each width.
     start = system_clock() // nominal_ms[Width.DAY] * nominal_ms[Width.DAY]
     points = [
         point(start, zone=zone, kind=kind, width=width)
@@ -188,20 +197,58 @@ async def test_the_series_are_the_zones_and_kinds_of_one_width(store: OccupancyS
     assert await store.series(Width.DAY) == [("only-by-day", Kind.CAR)]
 
 
-async def test_nothing_that_a_bucket_still_takes_is_refused(store: OccupancyStore) -> None:
-    await store.write([point()])
-    assert store.refused == 0
+async def test_everything_is_taken_and_kept_where_no_setting_says_otherwise(store: OccupancyStore) -> None:
+    points = [point(start, width=width) for start in (0, NINE) for width in Width]
+    assert await store.write(points) == Written()
+    for width in Width:
+        assert await store.kept_since(width) is None
+        assert await history(store, width=width, start=0, end=NINE + 1) == [
+            point(start, width=width) for start in (0, NINE)
+        ]
+    assert await store.drop_expired() == 0
+    assert len(await history(store, width=Width.MINUTE, start=0, end=NINE + 1)) == 2
 
 
-async def test_a_point_is_either_kept_or_refused(store: OccupancyStore) -> None:
-    """InfluxDB keeps 1m for a week. The others of the batch are stored."""
+@pytest.fixture
+async def forgetful(
+    opening: Opening,  # noqa: ARG001 - what it sets is what is opened here
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[OccupancyStore]:
+    """The same store, whose 1m windows are kept for a week."""
+    monkeypatch.setenv("OCCUPANCY_KEEP", "1m:7d")
+    async with open_store(TimeseriesSettings()) as store:
+        await store.setup()
+        yield store
+
+
+async def test_what_is_older_than_is_kept_is_not_taken_and_the_others_of_its_batch_are_stored(
+    forgetful: OccupancyStore,
+) -> None:
     recent = system_clock() // HOUR * HOUR
     old, new = point(NINE, width=Width.MINUTE), point(recent, width=Width.MINUTE)
-    await store.write([old, new, point()])
-    assert await history(store) == [point()]
-    found = await history(store, width=Width.MINUTE, start=NINE, end=recent + 1)
-    assert found == ([new] if store.refused else [old, new])
-    assert store.refused in {0, 1}
+    assert await forgetful.write([old, new, point()]) == Written(expired=1)
+    assert await history(forgetful) == [point()]
+    assert await history(forgetful, width=Width.MINUTE, start=NINE, end=recent + 1) == [new]
+
+
+async def test_a_store_says_since_when_it_keeps_all(forgetful: OccupancyStore) -> None:
+    before = system_clock()
+    since = await forgetful.kept_since(Width.MINUTE)
+    assert since is not None
+    assert before - 7 * 24 * HOUR <= since <= system_clock() - 7 * 24 * HOUR
+    assert await forgetful.kept_since(Width.FIVE_MINUTES) is None
+
+
+@pytest.mark.usefixtures("opening")
+async def test_a_setting_holds_for_what_is_there_and_can_be_taken_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for text, kept in (("", False), ("1d:30d,1m:2d", True), ("1m:3d", False)):
+        monkeypatch.setenv("OCCUPANCY_KEEP", text)
+        async with open_store(TimeseriesSettings()) as store:
+            await store.setup()
+            assert (await store.kept_since(Width.DAY) is not None) == kept
+            assert await store.kept_since(Width.HOUR) is None
 
 
 async def test_setup_can_be_repeated_and_keeps_what_is_there(store: OccupancyStore) -> None:

@@ -8,22 +8,25 @@ from redis.asyncio import Redis
 
 from core import streams
 from core.clock import Clock
-from core.errors import Unanswered, Unavailable
+from core.errors import Reason, Unanswered, Unavailable
 from core.messages import Kind
+from core.runtime import Stop
 from decoder import retrying
 from decoder.batch import Batch
 from decoder.metrics import DecoderMetrics
 from decoder.rollup import LEASE_MS, Rollup
 from decoder.spans import WINDOW_LIFE_MS
 from tests.conftest import NOON, eventually
-from tests.decoder.conftest import Apply, HandClock, position
+from tests.decoder.conftest import Apply, HandClock, dead_letters, position
 from tests.timeseries.live import everything
 from timeseries import (
     OccupancyPoint,
     OccupancyStore,
     TimeseriesSettings,
+    Undone,
     Width,
     Window,
+    Written,
     nominal_ms,
     open_store,
     stored_devices,
@@ -44,15 +47,30 @@ class StubStore:
         self.written: dict[str, int] = {}
         self.reads: list[tuple[str, Kind, Width, int, int]] = []
         self.before: Callable[[], object] | None = None
-        self.refused = 0
+        self.swallowed: list[OccupancyPoint] = []
+        self.refuses: Callable[[Window], str | None] = lambda _: None
 
     async def setup(self) -> None: ...
 
-    async def write(self, points: Sequence[OccupancyPoint]) -> None:
+    async def write(self, points: Sequence[OccupancyPoint]) -> Written:
         if self.before is not None:
             act, self.before = self.before, None
-            await act()  # type: ignore[misc]
-        self.written |= {point.window.member: point.devices for point in points}
+            try:
+                answer = await act()  # type: ignore[misc]
+            except Unavailable as error:
+                self.swallowed = [*points]
+                return Written(undone=[Undone([point.window for point in points], error)])
+            if isinstance(answer, Written):
+                return answer
+        refused = {point.window: words for point in points if (words := self.refuses(point.window))}
+        self.written |= {point.window.member: point.devices for point in points if point.window not in refused}
+        return Written(refused=refused)
+
+    async def kept_since(self, width: Width) -> int | None:
+        raise NotImplementedError
+
+    async def drop_expired(self) -> int:
+        raise NotImplementedError
 
     async def history(self, *, zone: str, kind: Kind, width: Width, start: int, end: int) -> list[OccupancyPoint]:
         self.reads.append((zone, kind, width, start, end))
@@ -76,7 +94,7 @@ def store() -> StubStore:
 
 
 def roller(client: Redis, store: OccupancyStore, clock: Clock, metrics: DecoderMetrics) -> Rollup:
-    return Rollup(client=client, store=store, clock=clock, metrics=metrics, batch_size=100)
+    return Rollup(client=client, store=store, clock=clock, metrics=metrics, batch_size=100, dead_letters_max=100)
 
 
 async def observed(apply: Apply, *devices: str) -> None:
@@ -169,36 +187,183 @@ async def test_a_change_after_the_claim_has_lapsed_is_written_although_nobody_el
 
 
 async def test_windows_of_a_write_without_an_answer_are_left_alone_for_it_may_happen_yet(
-    redis_client: Redis,
-    apply: Apply,
-    store: StubStore,
-    clock: HandClock,
-    metrics: DecoderMetrics,
-    monkeypatch: pytest.MonkeyPatch,
+    redis_client: Redis, apply: Apply, store: StubStore, clock: HandClock, metrics: DecoderMetrics
 ) -> None:
-    monkeypatch.setattr("decoder.rollup.LEASE_MS", 200)
     await observed(apply, "a")
-    other = roller(redis_client, store, clock, metrics)
+    rollup, other = (roller(redis_client, store, clock, metrics) for _ in range(2))
 
     async def no_answer() -> None:
         await observed(apply, "b")
-        clock.now += 500  # the claim itself has lapsed by now
+        clock.now += LEASE_MS + 500  # the claim itself has lapsed by now
         raise Unanswered("silence")
 
     store.before = no_answer
-    task = asyncio.ensure_future(roller(redis_client, store, clock, metrics).step())
-
-    async def waits() -> bool:
-        return metrics.waiting == "rollup waits: silence"
-
-    await eventually(waits)
-    assert await other._attempt() == 0
-    assert metrics.waiting == "rollup waits: silence"
+    assert await rollup.step() == 0
+    assert await other.step() == 0
+    assert metrics.waiting == "4 windows of rollup wait: silence"
+    assert metrics.registry.get_sample_value("decoder_held_windows") == 4
     store.written[MINUTE] = 1  # the server gets to it
-    clock.now += 200
-    assert await task == len(Width)
+    clock.now += LEASE_MS - 1
+    assert await rollup.step() == 0
+    clock.now += 1
+    assert await rollup.step() == len(Width)
     assert store.written[MINUTE] == 2
     assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+    assert metrics.registry.get_sample_value("decoder_held_windows") == 0
+    assert metrics.waiting is None
+
+
+async def test_only_windows_whose_write_has_no_answer_wait_and_all_others_are_written_meanwhile(
+    redis_client: Redis, apply: Apply, store: StubStore, clock: HandClock, metrics: DecoderMetrics
+) -> None:
+    """Those of the same claim that were not in the request, and those that become dirty later."""
+    await observed(apply, "a")
+    silent = {Window.parse(MINUTE)}
+
+    async def half_an_answer() -> Written:
+        return Written(
+            undone=[
+                Undone([*silent], Unanswered("silence")),
+                Undone([Window(width, NOON, "campus", Kind.CAR) for width in [Width.HOUR]], Unavailable("silence")),
+            ]
+        )
+
+    store.before = half_an_answer
+    rollup = roller(redis_client, store, clock, metrics)
+    assert await rollup.step() == 1
+    assert [Window.parse(member).width for member in store.written] == [Width.HOUR]
+    assert metrics.waiting == "1 window of rollup waits: silence"
+    await apply(Batch(positions=[position("a", NOON, "library")]))
+    while await rollup.step():
+        pass
+    assert MINUTE not in store.written
+    assert MINUTE.replace("campus", "library") in store.written
+    assert await redis_client.zrange(streams.DIRTY_WINDOWS, 0, -1) == [MINUTE.encode()]
+
+
+async def test_a_write_that_hangs_keeps_no_other_batch_from_being_written(
+    redis_client: Redis, apply: Apply, store: StubStore, clock: HandClock, metrics: DecoderMetrics
+) -> None:
+    await observed(apply, "a")
+    released = asyncio.Event()
+
+    async def hang() -> None:
+        await released.wait()
+
+    store.before = hang
+    stop = Stop()
+    running = asyncio.ensure_future(roller(redis_client, store, clock, metrics).run(stop))
+
+    async def is_written(member: str) -> bool:
+        return member in store.written
+
+    async def hangs() -> bool:
+        return store.before is None
+
+    await eventually(hangs)
+    await apply(Batch(positions=[position("a", NOON, "library")]))
+    library = MINUTE.replace("campus", "library")
+    await eventually(lambda: is_written(library))
+    assert MINUTE not in store.written
+    released.set()
+    await eventually(lambda: is_written(MINUTE))
+    stop.set()
+    await running
+
+
+async def test_what_the_store_will_never_take_is_a_dead_letter_once_and_the_rest_is_written(
+    redis_client: Redis, apply: Apply, store: StubStore, clock: HandClock, metrics: DecoderMetrics
+) -> None:
+    await observed(apply, "a")
+    store.refuses = lambda window: "unable to parse: too odd" if window.member == MINUTE else None
+    rollup = roller(redis_client, store, clock, metrics)
+    assert await rollup.step() == len(Width)
+    assert await rollup.step() == 0
+    [letter] = await dead_letters(redis_client)
+    assert letter.reason is Reason.REJECTED_WINDOW
+    assert letter.detail == f"the time-series store refused {MINUTE}: unable to parse: too odd"
+    assert letter.payload is None
+    assert len(store.written) == 3
+    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+    assert await redis_client.hget(streams.TOTALS, "dead:rejected_window") == b"1"
+    assert metrics.registry.get_sample_value("decoder_dead_letters_total", {"reason": "rejected_window"}) == 1
+    assert metrics.registry.get_sample_value("decoder_refused_points_total") == 1
+    assert metrics.registry.get_sample_value("decoder_rolled_up_windows_total") == 3
+
+
+async def test_what_the_store_does_not_take_now_is_put_off_while_others_are_written(
+    redis_client: Redis, apply: Apply, store: StubStore, clock: HandClock, metrics: DecoderMetrics
+) -> None:
+    await observed(apply, "a")
+
+    async def one_bucket_is_gone() -> Written:
+        return Written(undone=[Undone([Window.parse(MINUTE)], Unavailable("no bucket"))])
+
+    store.before = one_bucket_is_gone
+    rollup = roller(redis_client, store, clock, metrics)
+    assert await rollup.step() == len(Width)
+    assert await rollup.step() == 0
+    assert metrics.waiting == "1 window of rollup waits: no bucket"
+    clock.now += 10_000
+    assert await rollup.step() == 1
+    assert store.written == {MINUTE: 1}
+    assert metrics.waiting is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nonsense",
+        "",
+        "7m:1550480100000:campus:car",
+        "5m:1550480100000:campus:tram",
+        "5m:x:campus:car",
+        "\xff\xfe",
+        "a" * 500,
+    ],
+)
+async def test_a_name_that_is_no_window_is_a_dead_letter_once_and_the_rest_is_written(
+    redis_client: Redis, apply: Apply, store: StubStore, clock: HandClock, metrics: DecoderMetrics, name: str
+) -> None:
+    """Such as a window of a kind that a newer version has."""
+    raw = name.encode("latin-1")
+    await redis_client.zadd(streams.DIRTY_WINDOWS, {raw: 1})
+    await redis_client.sadd(b"window:" + raw, "a", "b")
+    await observed(apply, "a")
+    rollup = roller(redis_client, store, clock, metrics)
+    assert await rollup.step() == len(Width) + 1
+    assert await rollup.step() == 0
+    [letter] = await dead_letters(redis_client)
+    assert letter.reason is Reason.MALFORMED_WINDOW
+    assert letter.detail == f"{repr(raw[:120])[1:]} in windows:dirty is no window that this version knows"
+    assert len(store.written) == len(Width)
+    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+    # It is there still for a version that can read it.
+    assert await redis_client.scard(b"window:" + raw) == 2
+
+
+async def test_a_window_whose_set_is_none_is_a_dead_letter_and_the_rest_is_written(
+    redis_client: Redis, apply: Apply, store: StubStore, clock: HandClock, metrics: DecoderMetrics
+) -> None:
+    await observed(apply, "a")
+    await redis_client.set(streams.window(MINUTE), "text")
+    rollup = roller(redis_client, store, clock, metrics)
+    assert await rollup.step() == len(Width)
+    [letter] = await dead_letters(redis_client)
+    assert letter.reason is Reason.MALFORMED_WINDOW
+    assert len(store.written) == 3
+    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+
+
+async def test_names_alone_that_are_no_windows_do_not_stop_the_roll_up(
+    redis_client: Redis, store: StubStore, clock: HandClock, metrics: DecoderMetrics
+) -> None:
+    await redis_client.zadd(streams.DIRTY_WINDOWS, {f"bad-{number}": number for number in range(150)})
+    rollup = roller(redis_client, store, clock, metrics)
+    assert [await rollup.step() for _ in range(3)] == [100, 50, 0]
+    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+    assert len(await dead_letters(redis_client)) == 100  # as many as are kept
+    assert await redis_client.hget(streams.TOTALS, "dead:malformed_window") == b"150"
 
 
 async def test_what_becomes_of_windows_and_points_is_counted(
@@ -210,8 +375,8 @@ async def test_what_becomes_of_windows_and_points_is_counted(
     async def away() -> None:
         raise Unavailable("out for lunch", retry_after=0.001)
 
-    async def refuse_one() -> None:
-        store.refused += 1
+    async def refuse_one() -> Written:
+        return Written(expired=1)
 
     store.before = away
     rollup = roller(redis_client, store, clock, metrics)

@@ -72,8 +72,12 @@ class FakeInflux:
                 orgs = [{"id": ORG_ID, "name": ORG}] if seen.query["org"] == ORG else []
                 answer = web.json_response({"orgs": orgs})
             case "POST", "/api/v2/buckets":
-                self.buckets.append(json.loads(seen.body))
-                answer = web.json_response({"id": "1", **self.buckets[-1]}, status=201)
+                self.buckets.append({"id": str(len(self.buckets)), **json.loads(seen.body)})
+                answer = web.json_response(self.buckets[-1], status=201)
+            case "PATCH", path if path.startswith("/api/v2/buckets/"):
+                bucket = next(one for one in self.buckets if one["id"] == path.rpartition("/")[2])
+                bucket |= json.loads(seen.body)
+                answer = web.json_response(bucket)
             case "POST", "/api/v2/write":
                 for line in seen.body.splitlines():
                     series, value, at = line.split(" ")

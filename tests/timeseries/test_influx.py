@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,12 +10,19 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from core.errors import Unanswered, Unavailable
+from core.errors import BadSettings, Unanswered, Unavailable
 from core.messages import Kind
 from tests.timeseries.conftest import ORG, TOKEN, FakeInflux
-from timeseries import MAX_POINTS, OccupancyPoint, Width, Window
+from timeseries import OccupancyPoint, Width, Window, Written, influx_http
 from timeseries import influx as influx_module
-from timeseries.influx import EXTENT_QUERY, HISTORY_QUERY, SERIES_QUERY, InfluxOccupancyStore
+from timeseries.influx import (
+    EXTENT_QUERY,
+    HISTORY_QUERY,
+    LIMITED_HISTORY_QUERY,
+    SERIES_QUERY,
+    InfluxOccupancyStore,
+)
+from timeseries.influx_answers import Call, Meaning, meaning
 from timeseries.store import MAX_SERIES
 
 NINE = 1_550_480_400_000
@@ -86,29 +93,169 @@ async def test_many_points_are_written_in_batches(
 
 
 @pytest.mark.parametrize(
-    ("status", "answer", "refused"),
+    ("status", "answer", "expired"),
     [
         (422, "failure writing points to database: partial write: points beyond retention policy dropped=2", 2),
         (422, "partial write: dropped 1 points outside retention policy of duration 168h0m0s", 1),
-        (422, "partial write: for a reason of its own", 3),
-        (422, "partial write: dropped=7000000000000000000000", 3),
-        (422, "partial write: more than there were dropped=4", 3),
-        (422, "unprocessable entity", 3),
+        (422, "partial write: beyond retention policy", 3),
+        (422, "partial write: beyond retention policy dropped=7000000000000000000000", 3),
+        (422, "partial write: beyond retention policy, more than there were dropped=4", 3),
         (400, "partial write: points beyond retention policy dropped=1", 1),
-        (500, "unexpected error writing points to database: partial write: points beyond retention dropped=1", 1),
+        (
+            500,
+            "unexpected error writing points to database: partial write: points beyond retention policy dropped=1",
+            1,
+        ),
     ],
-    ids=["2.7", "2.8", "no number", "no such number", "too many", "no words", "Cloud", "2.0"],
+    ids=["2.7", "2.8", "no number", "no such number", "too many", "Cloud", "2.0"],
 )
 async def test_points_beyond_the_retention_are_counted_and_logged_and_not_sent_again(
-    store: InfluxOccupancyStore, influx: FakeInflux, status: int, answer: str, refused: int
+    store: InfluxOccupancyStore, influx: FakeInflux, status: int, answer: str, expired: int
 ) -> None:
     influx.prepare(status, answer)
     with capture_logs() as logs:
-        await store.write([point(), point(NINE + 60_000), point(NINE + 120_000), point(width=Width.HOUR)])
-    assert store.refused == refused
-    assert [(log["bucket"], log["points"], log["answer"]) for log in logs] == [("occupancy_1m", refused, answer)]
+        written = await store.write([point(), point(NINE + 60_000), point(NINE + 120_000), point(width=Width.HOUR)])
+    assert written == Written(expired=expired)
+    assert [(log["bucket"], log["points"]) for log in logs] == [("occupancy_1m", expired)]
     # The other buckets are written all the same.
     assert [request.query["bucket"] for request in influx.requests] == ["occupancy_1m", "occupancy_1h"]
+
+
+def refuses(*starts: int, status: int = 422) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """A server that takes a batch in whole or not at all, and none with a point of these times."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        times = {int(line.rpartition(" ")[2]) for line in (await request.text()).splitlines()}
+        if times & set(starts):
+            return web.json_response({"code": "any", "message": "field type conflict"}, status=status)
+        return web.Response(status=204)
+
+    return answer
+
+
+def minutes(count: int, *, devices: int = 1) -> list[OccupancyPoint]:
+    return [point(NINE + number * 60_000, devices=devices) for number in range(count)]
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_what_is_refused_is_found_and_the_rest_is_written(
+    store: InfluxOccupancyStore, influx: FakeInflux, status: int
+) -> None:
+    points = minutes(1000)
+    bad = [points[number].window for number in (0, 500, 999)]
+    influx.trouble = refuses(*(window.start for window in bad), status=status)
+    written = await store.write(points)
+    assert written == Written(refused=dict.fromkeys(bad, "field type conflict"))
+    accepted = {
+        line
+        for request in influx.requests
+        if not any(f" {window.start}" in request.body for window in bad)
+        for line in request.body.splitlines()
+    }
+    assert len(accepted) == 997
+    assert len(influx.requests) < 64
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+@pytest.mark.parametrize("count", [1, 2, 1000])
+async def test_a_server_that_refuses_everything_is_not_believed_that_it_is_for_the_points(
+    store: InfluxOccupancyStore, influx: FakeInflux, status: int, count: int
+) -> None:
+    points = minutes(count)
+    influx.trouble = refuses(*(each.window.start for each in points), status=status)
+    written = await store.write(points)
+    assert written.refused == {}
+    assert {window for undone in written.undone for window in undone.windows} == {each.window for each in points}
+    with pytest.raises(Unavailable, match="field type conflict") as refusal:
+        written.check()
+    assert not isinstance(refusal.value, Unanswered)
+    assert len(influx.requests) <= 101
+
+
+async def test_a_backlog_of_which_the_most_is_refused_waits_and_the_rest_is_written(
+    store: InfluxOccupancyStore, influx: FakeInflux
+) -> None:
+    points = minutes(16)
+    influx.trouble = refuses(*(each.window.start for each in points[:9]))
+    written = await store.write([*points, point(NINE + 3_600_000, width=Width.HOUR)])
+    assert written.refused == {}
+    assert {window for undone in written.undone for window in undone.windows} == {each.window for each in points[:9]}
+    assert "refuses nearly everything: field type conflict" in str(written.undone[0].error)
+
+
+async def test_a_single_point_is_refused_where_the_bucket_has_just_taken_others(
+    store: InfluxOccupancyStore, influx: FakeInflux
+) -> None:
+    influx.trouble = refuses(NINE)
+    assert await store.write(minutes(4)[1:]) == Written()
+    assert await store.write([point()]) == Written(refused={point().window: "field type conflict"})
+
+
+async def test_what_cannot_be_told_within_a_hundred_requests_is_told_by_later_writes(
+    store: InfluxOccupancyStore, influx: FakeInflux
+) -> None:
+    points = minutes(1000)
+    bad = {each.window for each in points[::50]}
+    influx.trouble = refuses(*(window.start for window in bad))
+    found: set[Window] = set()
+    left = points
+    for _ in range(10):
+        influx.requests.clear()
+        written = await store.write(left)
+        assert len(influx.requests) <= 101
+        assert bad >= written.refused.keys()
+        found |= written.refused.keys()
+        undone = {window for each in written.undone for window in each.windows}
+        left = [each for each in points if each.window in undone]
+        if not left:
+            break
+    assert found == bad
+
+
+STATUSES = {
+    "refused": {"write": {400, 413, 422}, "query": set(), "setup": set()},
+    "token": {call: {401, 403} for call in ("write", "query", "setup")},
+    "lacks": {call: {404} for call in ("write", "query", "setup")},
+    "unknown": {"write": {408, *range(500, 600)} - {503, 507}, "query": set(), "setup": set()},
+}
+
+
+@pytest.mark.parametrize("call", ["write", "query", "setup"])
+@pytest.mark.parametrize("status", range(300, 600))
+def test_every_status_has_a_meaning_for_every_call(call: str, status: int) -> None:
+    """What is not in the table says nothing of what was sent, and nothing was done: it waits."""
+    expected = next((name for name, calls in STATUSES.items() if status in calls[call]), "wait")
+    assert meaning(Call(call), status, "any words").value == expected
+
+
+@pytest.mark.parametrize("words", ["no space left on device", "disk quota exceeded", "file too large"])
+def test_a_disk_that_is_full_has_not_taken_what_was_written(words: str) -> None:
+    assert meaning(Call.WRITE, 500, f"unexpected error: write wal: {words}") is Meaning.WAIT
+
+
+@pytest.mark.parametrize(
+    "status", [300, 302, 400, 401, 402, 403, 404, 405, 408, 409, 413, 418, 422, 429, 500, 501, 502, 503, 504, 507]
+)
+async def test_no_answer_is_more_than_a_wait(influx: FakeInflux, status: int) -> None:
+    """Whatever it is: no call of a store ends what calls it, but for a setting that cannot work."""
+    async with InfluxOccupancyStore(url=influx.url, org=ORG, token=TOKEN, bucket_prefix="occupancy") as store:
+
+        async def no(_: web.Request) -> web.StreamResponse:
+            return web.Response(status=status, text="<html>no</html>", headers={"Location": "/elsewhere"})
+
+        influx.trouble = no
+        written = await store.write([point(), point(width=Width.DAY)])
+        assert len([window for undone in written.undone for window in undone.windows]) == 2
+        for ask in (
+            lambda: history(store),
+            lambda: store.extent("campus", Kind.CAR, Width.DAY),
+            lambda: store.series(Width.DAY),
+            lambda: store.kept_since(Width.DAY),
+        ):
+            with pytest.raises(Unavailable):
+                await ask()
+        with pytest.raises(BadSettings if status in {401, 403, 404} else Unavailable):
+            await store.setup()
 
 
 @pytest.mark.parametrize(
@@ -132,11 +279,14 @@ async def test_what_may_pass_is_unavailable_with_the_wait_that_was_asked_for(
 ) -> None:
     for _ in range(3):
         influx.prepare(status, "come back later", **headers)
-    for request in (store.write([point()]), history(store), store.extent("campus", Kind.CAR, Width.DAY)):
+    for ask in (lambda: written_by(store), lambda: history(store), lambda: store.extent("campus", Kind.CAR, Width.DAY)):
         with pytest.raises(Unavailable, match="come back later") as refusal:
-            await request
+            await ask()
         assert refusal.value.retry_after == retry_after
-    assert store.refused == 0
+
+
+async def written_by(store: InfluxOccupancyStore) -> None:
+    (await store.write([point()])).check()
 
 
 @pytest.mark.parametrize(
@@ -146,10 +296,10 @@ async def test_what_may_pass_is_unavailable_with_the_wait_that_was_asked_for(
 async def test_a_write_that_may_have_happened_is_told_from_one_that_has_not(
     store: InfluxOccupancyStore, influx: FakeInflux, status: int, *, unanswered: bool
 ) -> None:
-    for request in (store.write([point()]), history(store)):
+    for ask in (lambda: written_by(store), lambda: history(store)):
         influx.prepare(status, "no")
         with pytest.raises(Unavailable) as refusal:
-            await request
+            await ask()
         assert isinstance(refusal.value, Unanswered) == (unanswered and influx.paths()[-1].endswith("write"))
 
 
@@ -157,7 +307,7 @@ async def test_a_write_that_may_have_happened_is_told_from_one_that_has_not(
 async def test_a_write_that_is_not_answered_at_all_may_have_happened(
     influx: FakeInflux, monkeypatch: pytest.MonkeyPatch, *, hangs: bool
 ) -> None:
-    monkeypatch.setattr(influx_module, "TIMEOUT_MS", 100)
+    monkeypatch.setattr(influx_http, "TIMEOUT_SECONDS", 0.1)
     released = asyncio.Event()
 
     async def silent(request: web.Request) -> web.StreamResponse:
@@ -169,21 +319,34 @@ async def test_a_write_that_is_not_answered_at_all_may_have_happened(
 
     influx.trouble = silent
     async with InfluxOccupancyStore(url=influx.url, org=ORG, token=TOKEN, bucket_prefix="occupancy") as store:
-        with pytest.raises(Unanswered):
-            await store.write([point()])
+        written = await store.write([point(), point(width=Width.DAY)])
+        # Only the first was sent; of what was not nobody needs to be afraid.
+        first, second = written.undone
+        assert (first.windows, second.windows) == ([point().window], [point(width=Width.DAY).window])
+        assert isinstance(first.error, Unanswered)
+        assert not isinstance(second.error, Unanswered)
         with pytest.raises(Unavailable) as refusal:
             await history(store)
         assert not isinstance(refusal.value, Unanswered)
     released.set()
 
 
-async def test_a_request_that_we_made_wrong_is_no_unavailability(
+async def test_a_bucket_that_is_gone_keeps_no_other_from_being_written(
     store: InfluxOccupancyStore, influx: FakeInflux
 ) -> None:
-    influx.prepare(400, "unable to parse")
-    with pytest.raises(Exception, match="unable to parse") as refusal:
-        await store.write([point()])
-    assert not isinstance(refusal.value, Unavailable)
+    influx.prepare(404, 'bucket "occupancy_1m" not found')
+    written = await store.write([point(), point(width=Width.HOUR)])
+    assert [undone.windows for undone in written.undone] == [[point().window]]
+    assert [bucket for bucket, _, _ in influx.points] == ["occupancy_1h"]
+
+
+async def test_a_server_that_is_busy_is_not_asked_for_each_bucket(
+    store: InfluxOccupancyStore, influx: FakeInflux
+) -> None:
+    influx.prepare(503, "busy", **{"Retry-After": "7"})
+    written = await store.write([point(), point(width=Width.HOUR), point(width=Width.DAY)])
+    assert len(influx.requests) == 1
+    assert [undone.error.retry_after for undone in written.undone] == [7.0, 7.0, 7.0]
 
 
 @pytest.mark.parametrize("status", [401, 404, 429, 503])
@@ -192,21 +355,17 @@ async def test_no_more_of_an_answer_is_told_than_a_person_would_read(
 ) -> None:
     influx.prepared.append(web.Response(status=status, text="<html>\x1b[2J\n" + 100_000 * "x"))
     with pytest.raises(Unavailable, match="<html>") as refusal:
-        await store.write([point()])
+        await written_by(store)
     assert len(str(refusal.value)) < 500
     assert str(refusal.value).isprintable()
-    influx.prepare(422, "partial write: dropped=1 " + 1000 * "y")
-    with capture_logs() as logs:
-        await store.write([point()])
-    assert (logs[0]["points"], len(logs[0]["answer"])) == (1, 300)
 
 
 async def test_a_server_that_is_gone_is_unavailable() -> None:
     # Nothing listens on port 1.
     async with InfluxOccupancyStore(url="http://127.0.0.1:1", org=ORG, token=TOKEN, bucket_prefix="a") as store:
-        for request in (store.setup(), store.write([point()]), history(store)):
+        for ask in (store.setup, lambda: written_by(store), lambda: history(store)):
             with pytest.raises(Unavailable, match="does not answer") as refusal:
-                await request
+                await ask()
             # Nobody was asked.
             assert not isinstance(refusal.value, Unanswered)
 
@@ -222,16 +381,25 @@ async def test_history_is_one_query_with_typed_parameters(store: InfluxOccupancy
         "_stop": ("DateTimeLiteral", "2019-02-18T09:01:00.000000000Z"),
         "_zone": ("StringLiteral", "car-park-west"),
         "_kind": ("StringLiteral", "car"),
-        "_most": ("IntegerLiteral", str(MAX_POINTS + 1)),
     }
+    assert json.loads(request.body)["dialect"] == {"header": True, "annotations": []}
+
+
+async def test_a_range_that_may_hold_too_many_windows_is_limited(
+    store: InfluxOccupancyStore, influx: FakeInflux
+) -> None:
+    """Others need no limit, which takes time."""
+    for windows, limited in ((100_000 - 1, False), (100_000, True)):
+        await history(store, end=NINE + windows * 60_000)
+        asked = json.loads(influx.requests[-1].body)["query"]
+        assert asked == (LIMITED_HISTORY_QUERY if limited else HISTORY_QUERY)
+        assert ("_most" in bound(influx.requests[-1].body)) == limited
+    assert bound(influx.requests[-1].body)["_most"] == ("IntegerLiteral", "100001")
 
 
 async def test_the_points_of_an_answer_come_in_order_of_time(store: InfluxOccupancyStore, influx: FakeInflux) -> None:
     influx.prepare_rows(
         """
-        #datatype,string,long,dateTime:RFC3339,long
-        #group,false,false,false,false
-        #default,_result,,,
         ,result,table,_time,_value
         ,,0,2019-02-18T09:00:00Z,3
         ,,0,2019-02-18T09:02:00Z,0
@@ -248,15 +416,9 @@ async def test_the_points_of_an_answer_come_in_order_of_time(store: InfluxOccupa
 async def test_an_answer_that_breaks_off_is_unavailable(store: InfluxOccupancyStore, influx: FakeInflux) -> None:
     influx.prepare_rows(
         """
-        #datatype,string,long,dateTime:RFC3339,long
-        #group,false,false,false,false
-        #default,_result,,,
         ,result,table,_time,_value
         ,,0,2019-02-18T09:00:00Z,3
 
-        #datatype,string,string
-        #group,true,true
-        #default,,
         ,error,reference
         ,memory allocation limit reached,897
         """
@@ -288,9 +450,6 @@ async def test_a_history_of_too_many_points_is_refused(
     monkeypatch.setattr("timeseries.store.MAX_POINTS", 1)
     influx.prepare_rows(
         """
-        #datatype,string,long,dateTime:RFC3339,long
-        #group,false,false,false,false
-        #default,_result,,,
         ,result,table,_time,_value
         ,,0,2019-02-18T09:00:00Z,3
         ,,0,2019-02-18T09:01:00Z,3
@@ -305,15 +464,9 @@ async def test_the_extent_is_read_from_the_first_and_the_last_point(
 ) -> None:
     influx.prepare_rows(
         """
-        #datatype,string,long,dateTime:RFC3339
-        #group,false,false,false
-        #default,last,,
         ,result,table,_time
         ,,0,2019-02-18T09:05:00Z
 
-        #datatype,string,long,dateTime:RFC3339
-        #group,false,false,false
-        #default,first,,
         ,result,table,_time
         ,,0,2019-02-18T09:00:00Z
         """
@@ -330,9 +483,6 @@ async def test_the_extent_is_read_from_the_first_and_the_last_point(
 async def test_the_series_are_the_tags_of_the_answer_in_order(store: InfluxOccupancyStore, influx: FakeInflux) -> None:
     influx.prepare_rows(
         """
-        #datatype,string,long,string,string
-        #group,false,false,false,false
-        #default,_result,,,
         ,result,table,kind,zone
         ,,0,mobile,library
         ,,0,car,library
@@ -352,25 +502,22 @@ async def test_the_series_are_the_tags_of_the_answer_in_order(store: InfluxOccup
     assert await store.series(Width.DAY) == []
 
 
-async def test_an_answer_is_read_as_it_arrives_and_not_kept(store: InfluxOccupancyStore, influx: FakeInflux) -> None:
-    """A row is given before the rest of the answer is there: no more than the rows that are wanted is in memory."""
-    first_is_read = asyncio.Event()
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 1000])
+async def test_an_answer_may_come_in_any_parts(store: InfluxOccupancyStore, influx: FakeInflux, size: int) -> None:
+    text = (
+        b",result,table,_time,_value\r\n,_result,0,2019-02-18T09:00:00Z,3\r\n\r\n"
+        b",result,table,_time,_value\r\n,_result,1,2019-02-18T09:01:00Z,12\r\n\r\n"
+    )
 
-    async def slowly(request: web.Request) -> web.StreamResponse:
+    async def in_parts(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Type": "text/csv"})
         await answer.prepare(request)
-        head = "#datatype,string,long,dateTime:RFC3339\r\n#group,false,false,false\r\n#default,_result,,\r\n"
-        await answer.write(f"{head},result,table,_time\r\n,,0,2019-02-18T09:00:00Z\r\n".encode())
-        await asyncio.wait_for(first_is_read.wait(), 5)
-        await answer.write(b",,0,2019-02-18T09:01:00Z\r\n\r\n")
+        for first in range(0, len(text), size):
+            await answer.write(text[first : first + size])
         return answer
 
-    influx.trouble = slowly
-    times = []
-    async for record in store._query(EXTENT_QUERY, {}):
-        times.append(record["_time"])
-        first_is_read.set()
-    assert len(times) == 2
+    influx.trouble = in_parts
+    assert await history(store) == [point(devices=3), point(NINE + 60_000, devices=12)]
 
 
 async def test_the_extent_of_nothing_is_none(store: InfluxOccupancyStore) -> None:
@@ -381,12 +528,12 @@ async def test_the_extent_of_nothing_is_none(store: InfluxOccupancyStore) -> Non
 async def test_a_zone_that_could_change_a_line_or_a_query_is_refused_before_it_is_sent(
     store: InfluxOccupancyStore, influx: FakeInflux, zone: str
 ) -> None:
-    for request in (
-        store.write([point(), point(zone=zone)]),
-        history(store, zone=zone),
-        history(store, zone=zone, end=NINE),
-        store.extent(zone, Kind.CAR, Width.MINUTE),
+    for ask in (
+        lambda: store.write([point(), point(zone=zone)]),
+        lambda: history(store, zone=zone),
+        lambda: history(store, zone=zone, end=NINE),
+        lambda: store.extent(zone, Kind.CAR, Width.MINUTE),
     ):
         with pytest.raises(ValueError, match="is no id of a zone"):
-            await request
+            await ask()
     assert influx.requests == []

@@ -1,30 +1,107 @@
 """How the buckets are made."""
 
 import json
+from typing import Any
 
 import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
 
 from core.errors import BadSettings, Unavailable
 from tests.timeseries.conftest import ORG, ORG_ID, TOKEN, FakeInflux
+from timeseries import Width
 from timeseries.influx import InfluxOccupancyStore
+from timeseries.keep import parse_keep
 
 DAY = 86_400
 
 
-async def set_up(influx: FakeInflux, *, org: str = ORG, prefix: str = "occupancy") -> None:
-    async with InfluxOccupancyStore(url=influx.url, org=org, token=TOKEN, bucket_prefix=prefix) as store:
+async def set_up(influx: FakeInflux, *, org: str = ORG, prefix: str = "occupancy", keep: str = "") -> None:
+    async with InfluxOccupancyStore(
+        url=influx.url, org=org, token=TOKEN, bucket_prefix=prefix, keep=parse_keep(keep)
+    ) as store:
         await store.setup()
 
 
-async def test_there_is_a_bucket_for_each_width_with_its_retention(influx: FakeInflux) -> None:
+async def test_there_is_a_bucket_for_each_width_which_keeps_all(influx: FakeInflux) -> None:
     await set_up(influx, prefix="limerick")
     assert [(bucket["orgID"], bucket["name"], bucket["retentionRules"]) for bucket in influx.buckets] == [
-        (ORG_ID, "limerick_1m", [{"type": "expire", "everySeconds": 7 * DAY}]),
-        (ORG_ID, "limerick_5m", [{"type": "expire", "everySeconds": 90 * DAY}]),
+        (ORG_ID, "limerick_1m", []),
+        (ORG_ID, "limerick_5m", []),
         (ORG_ID, "limerick_1h", []),
         (ORG_ID, "limerick_1d", []),
     ]
     assert {request.token for request in influx.requests} == {f"Token {TOKEN}"}
+
+
+async def test_a_bucket_keeps_what_the_setting_says(influx: FakeInflux) -> None:
+    await set_up(influx, keep="1m:7d,1h:400d")
+    assert [bucket["retentionRules"] for bucket in influx.buckets] == [
+        [{"type": "expire", "everySeconds": 7 * DAY}],
+        [],
+        [{"type": "expire", "everySeconds": 400 * DAY}],
+        [],
+    ]
+
+
+def there(width: str, seconds: int) -> dict[str, Any]:
+    rules = [{"type": "expire", "everySeconds": seconds, "shardGroupDurationSeconds": DAY}] if seconds else []
+    return {"id": f"id-{width}", "name": f"occupancy_{width}", "retentionRules": rules}
+
+
+async def test_a_bucket_that_is_there_is_given_what_the_setting_says_and_the_log_says_so(influx: FakeInflux) -> None:
+    """Whoever made it: an earlier version, which kept 7 and 90 days, or an operator by hand."""
+    influx.buckets = [there("1m", 7 * DAY), there("5m", 90 * DAY), there("1h", 0), there("1d", 0)]
+    with capture_logs() as logs:
+        await set_up(influx, keep="1h:30d,5m:90d")
+    rules = [bucket["retentionRules"] for bucket in influx.buckets]
+    assert [[rule["everySeconds"] for rule in each] for each in rules] == [[0], [90 * DAY], [30 * DAY], []]
+    assert [(log["bucket"], log["kept"], log["keeps"]) for log in logs] == [
+        ("occupancy_1m", "7d", "all"),
+        ("occupancy_1h", "all", "30d"),
+    ]
+    assert {log["event"] for log in logs} == {"bucket now keeps what OCCUPANCY_KEEP says"}
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+async def test_a_bucket_that_cannot_be_changed_stays_as_it_is_and_the_log_says_so(
+    influx: FakeInflux, status: int
+) -> None:
+    """As where a plan of InfluxDB Cloud keeps 30 days at the most."""
+    influx.buckets = [there(width, 30 * DAY if width == "1d" else 0) for width in ("1m", "5m", "1h", "1d")]
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        if request.method == "PATCH":
+            return web.json_response({"message": "not on this plan"}, status=status)
+        return web.json_response({"buckets": influx.buckets})
+
+    influx.trouble = refuse
+    async with InfluxOccupancyStore(url=influx.url, org=ORG, token=TOKEN, bucket_prefix="occupancy") as store:
+        with capture_logs() as logs:
+            await store.setup()
+        assert [(log["bucket"], log["keeps"], log["asked"], log["answer"]) for log in logs] == [
+            ("occupancy_1d", "30d", "all", "not on this plan")
+        ]
+        # What answers say is what the bucket does.
+        assert await store.kept_since(Width.DAY) is not None
+        assert await store.kept_since(Width.HOUR) is None
+
+
+async def test_what_a_bucket_keeps_is_asked_for_once_a_minute(
+    influx: FakeInflux, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    influx.buckets = [there(width, 30 * DAY) for width in ("1m", "5m", "1h", "1d")]
+    async with InfluxOccupancyStore(
+        url=influx.url, org=ORG, token=TOKEN, bucket_prefix="occupancy", clock=lambda: 10**12
+    ) as store:
+        assert [await store.kept_since(Width.HOUR) for _ in range(3)] == [10**12 - 30 * DAY * 1000] * 3
+        assert await store.kept_since(Width.DAY) == 10**12 - 30 * DAY * 1000
+        assert influx.paths() == ["GET /api/v2/buckets"] * 2
+        monkeypatch.setattr("timeseries.influx.KEPT_SECONDS", 0.0)
+        influx.buckets = [there("1h", 0)]
+        assert await store.kept_since(Width.HOUR) is None
+        with pytest.raises(Unavailable, match="InfluxDB lacks the bucket occupancy_1d"):
+            await store.kept_since(Width.DAY)
 
 
 async def test_a_second_setup_changes_nothing(influx: FakeInflux) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import BadSettings
 from core.settings import load
-from timeseries import TimeseriesSettings, open_store
+from timeseries import TimeseriesSettings, Width, open_store
 from timeseries.influx import InfluxOccupancyStore
 from timeseries.sqlite import SqliteOccupancyStore
 
@@ -20,7 +20,7 @@ INFLUX = {
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in (*INFLUX, "INFLUXDB_BUCKET_PREFIX"):
+    for name in (*INFLUX, "INFLUXDB_BUCKET_PREFIX", "OCCUPANCY_KEEP"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
 
@@ -68,9 +68,34 @@ def test_the_token_is_in_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
         ("INFLUXDB_V2_URL", "http://"),
         ("INFLUXDB_BUCKET_PREFIX", "_internal"),
         ("INFLUXDB_BUCKET_PREFIX", 'a"b'),
+        ("OCCUPANCY_KEEP", "90d"),
+        ("OCCUPANCY_KEEP", "1m:90"),
+        ("OCCUPANCY_KEEP", "1m:1d"),
+        ("OCCUPANCY_KEEP", "1m:36501d"),
+        ("OCCUPANCY_KEEP", "7m:90d"),
+        ("OCCUPANCY_KEEP", "1m:7d,1m:8d"),
+        ("OCCUPANCY_KEEP", "1m:7d 5m:90d"),
     ],
 )
 def test_a_bad_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(BadSettings, match=name):
         load(TimeseriesSettings)
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("", {}),
+        ("1m:7d", {Width.MINUTE: 7}),
+        (
+            "1m:30d, 5m:365d,1h:2d,1d:36500d,",
+            {Width.MINUTE: 30, Width.FIVE_MINUTES: 365, Width.HOUR: 2, Width.DAY: 36_500},
+        ),
+    ],
+)
+def test_how_long_windows_are_kept_is_said_by_width(
+    monkeypatch: pytest.MonkeyPatch, text: str, days: dict[Width, int]
+) -> None:
+    monkeypatch.setenv("OCCUPANCY_KEEP", text)
+    assert load(TimeseriesSettings).keep == {width: count * 86_400_000 for width, count in days.items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.messages import Kind
-from timeseries import OccupancyPoint, Width, Window
+from timeseries import OccupancyPoint, Width, Window, Written
 from timeseries import sqlite as sqlite_module
 from timeseries.sqlite import SqliteOccupancyStore
 
@@ -71,3 +71,29 @@ async def test_a_history_of_too_many_points_is_refused(
     await store.write([OccupancyPoint(window=window, devices=1) for window in minutes])
     with pytest.raises(ValueError, match="more than 2 windows"):
         await stored(store)
+
+
+async def test_what_is_older_than_is_kept_is_dropped_series_by_series(tmp_path: Path) -> None:
+    file = tmp_path / "data" / "timeseries.sqlite3"
+    day = 86_400_000
+
+    def points(width: Width) -> list[OccupancyPoint]:
+        return [
+            OccupancyPoint(Window(width, number * day, zone, kind), devices=1)
+            for number in range(5)
+            for zone in ("campus", "library")
+            for kind in Kind
+        ]
+
+    async with SqliteOccupancyStore(file=file) as store:
+        await store.setup()
+        await store.write([*points(Width.MINUTE), *points(Width.DAY)])
+        assert await store.drop_expired() == 0
+    keep = {Width.MINUTE: 3 * day}
+    async with SqliteOccupancyStore(file=file, keep=keep, clock=lambda: 5 * day) as store:
+        assert await store.drop_expired() == 2 * 4
+        assert await store.drop_expired() == 0
+        for width, left in ((Width.MINUTE, [2, 3, 4]), (Width.DAY, [0, 1, 2, 3, 4])):
+            found = await store.history(zone="library", kind=Kind.MOBILE, width=width, start=0, end=10 * day)
+            assert [point.window.start // day for point in found] == left
+        assert await store.write(points(Width.MINUTE)) == Written(expired=2 * 4)

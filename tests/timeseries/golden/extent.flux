@@ -5,16 +5,16 @@
 // https://docs.influxdata.com/flux/v0/stdlib/universe/yield/: a query with several results needs a name for each.
 from(bucket: _bucket)
     |> range(start: _start, stop: _stop)
-    |> filter(fn: (r) => r._measurement == "occupancy" and r._field == "devices")
-    |> filter(fn: (r) => r.zone == _zone and r.kind == _kind)
+    |> filter(fn: (r) => r._measurement == "occupancy" and r._field == "devices"
+        and r.zone == _zone and r.kind == _kind)
     |> first()
     |> keep(columns: ["_time"])
     |> yield(name: "first")
 
 from(bucket: _bucket)
     |> range(start: _start, stop: _stop)
-    |> filter(fn: (r) => r._measurement == "occupancy" and r._field == "devices")
-    |> filter(fn: (r) => r.zone == _zone and r.kind == _kind)
+    |> filter(fn: (r) => r._measurement == "occupancy" and r._field == "devices"
+        and r.zone == _zone and r.kind == _kind)
     |> last()
     |> keep(columns: ["_time"])
     |> yield(name: "last")

@@ -4,10 +4,9 @@
 // https://docs.influxdata.com/influxdb/v2/query-data/optimize-queries/: range and filter are pushed down to the storage
 // engine, as long as what they compare with is static; so only this series is read.
 // https://docs.influxdata.com/flux/v0/stdlib/universe/keep/: without the columns of tags and of the range, what is left
-// is one table; https://docs.influxdata.com/flux/v0/stdlib/universe/limit/: its first n rows, so that an answer is bounded.
+// is one table.
 from(bucket: _bucket)
     |> range(start: _start, stop: _stop)
-    |> filter(fn: (r) => r._measurement == "occupancy" and r._field == "devices")
-    |> filter(fn: (r) => r.zone == _zone and r.kind == _kind)
+    |> filter(fn: (r) => r._measurement == "occupancy" and r._field == "devices"
+        and r.zone == _zone and r.kind == _kind)
     |> keep(columns: ["_time", "_value"])
-    |> limit(n: _most)
