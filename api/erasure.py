@@ -58,6 +58,8 @@ class Device:
     id: str
     """As it calls itself. It is never logged, and part of no answer."""
     hash: str
+    away: str
+    """Its second hash (`core.devices`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,7 @@ async def _leave(client: Redis, device: Device, zones: Sequence[str]) -> int:
         async with client.pipeline(transaction=True) as pipeline:
             for zone in dict.fromkeys((*zones, *own)):
                 pipeline.zrem(streams.presence(zone, device.kind), device.hash)
-            pipeline.delete(key)
+            pipeline.delete(key, streams.away(device.away))
             *left, _ = await pipeline.execute()
     return sum(left)
 

@@ -90,7 +90,8 @@ async def _stage(
         await _append(client, traffic)
         metrics = DecoderMetrics()
         campus = load_campus(None)
-        decoder = BatchDecoder(fence=Geofence(campus), hasher=DeviceHasher(b"k" * KEY_BYTES))
+        hasher = DeviceHasher(b"k" * KEY_BYTES)
+        decoder = BatchDecoder(fence=Geofence(campus), hasher=hasher)
         group = Group(
             client=client, stream=streams.raw(0), group=streams.OBSERVE_GROUP, consumer="bench", claim_after_ms=60_000
         )
@@ -101,6 +102,7 @@ async def _stage(
             effects=Effects(
                 client=client,
                 zone=ZoneInfo(settings.campus_timezone),
+                away=hasher.away,
                 presence_ttl=settings.presence_ttl,
                 dead_letters_max=settings.dead_letters_max,
                 implausible_speed=settings.implausible_speed,

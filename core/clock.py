@@ -13,6 +13,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST_MS = 0
 LATEST_MS = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z, the last instant that RFC 3339 can write."""
+AHEAD_MS = 5 * 60 * 1000
+"""How far a clock may be ahead of another: an event time that is further ahead says nothing."""
 
 
 def system_clock() -> int:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+from functools import lru_cache
 from pathlib import Path
 
 from core.errors import BadSettings
@@ -11,6 +12,8 @@ from core.settings import DeviceSettings
 
 KEY_BYTES = 32
 HASH_BYTES = 16
+AWAY_KEPT = 20_000
+"""Devices whose second hashes are remembered: 5 MB."""
 
 
 class DeviceHasher:
@@ -21,12 +24,21 @@ class DeviceHasher:
             raise BadSettings(f"DEVICE_KEY: {KEY_BYTES} bytes are needed, as {2 * KEY_BYTES} hexadecimal digits")
         # Copied for each device: the key is taken in once.
         self._keyed = hashlib.blake2b(digest_size=HASH_BYTES, key=key)
+        self._keyed_again = hashlib.blake2b(digest_size=HASH_BYTES, key=key, person=b"away")
+        self.away = lru_cache(AWAY_KEPT)(self._away)
+        """The second hash of a device by its first: 32 hexadecimal digits, under which it is known while it is outside
+        the campus. Without the key nobody can tell which devices the two are of."""
 
     def hash(self, kind: Kind, device_id: str) -> str:
         """32 hexadecimal digits. A car and a phone of the same name are two devices."""
         hashed = self._keyed.copy()
         hashed.update(f"{kind}\0{device_id}".encode())
         return hashed.hexdigest()
+
+    def _away(self, hashed: str) -> str:
+        again = self._keyed_again.copy()
+        again.update(hashed.encode())
+        return again.hexdigest()
 
 
 def device_hasher(settings: DeviceSettings) -> DeviceHasher:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from core import streams
+from core.clock import AHEAD_MS
 from core.messages import Kind
 from core.redis import Redis, redis_errors
 
@@ -22,15 +23,16 @@ class Presence:
 async def presence_now(client: Redis, zones: Iterable[str], *, now: int, ttl: int) -> dict[str, dict[Kind, Presence]]:
     """Presence by zone and kind at `now` (milliseconds since the epoch), in one round trip.
 
-    A device counts from its newest position on, for `ttl` seconds. Raises Unavailable if Redis does not answer.
+    A device counts from its newest position on, for `ttl` seconds. One that is further ahead than clocks may be says
+    nothing: somebody's clock was wrong. Raises Unavailable if Redis does not answer.
     """
     wanted = [(zone, kind) for zone in zones for kind in Kind]
-    oldest = f"({now - ttl * 1000}"
+    oldest, latest = f"({now - ttl * 1000}", now + AHEAD_MS
     async with client.pipeline(transaction=False) as pipeline:
         for zone, kind in wanted:
             key = streams.presence(zone, kind)
-            pipeline.zcount(key, oldest, "+inf")
-            pipeline.zrevrangebyscore(key, "+inf", oldest, start=0, num=1, withscores=True)
+            pipeline.zcount(key, oldest, latest)
+            pipeline.zrevrangebyscore(key, latest, oldest, start=0, num=1, withscores=True)
         with redis_errors():
             answers = await pipeline.execute()
     result: dict[str, dict[Kind, Presence]] = {}

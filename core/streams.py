@@ -16,8 +16,12 @@ Where the devices are, and which windows they were in:
     device:{d}                       string      of the newest position, an array of MessagePack: event time (ms),
                                                  longitude, latitude (degrees), ids of its zones joined by commas.
                                                  Newest wins. Lives as long as presence does
+    away:{a}                         string      event time (ms) of the newest position outside the campus of a device
+                                                 that is not inside since: so an older one inside, that comes late, does
+                                                 not bring it back. `a` is a second hash, which is in no other key,
+                                                 document or log. Lives until PRESENCE_TTL after that time
     presence:{zone}:{kind}           sorted set  device -> event time (ms) of its newest position there. Present now are
-                                                 those younger than PRESENCE_TTL
+                                                 those younger than PRESENCE_TTL, and not more than five minutes ahead
     window:{width}:{start}:{zone}:{kind}  set    distinct devices of one window; `start` in ms. Lives for the window's
                                                  width and 48 hours after its last change
     windows:dirty    sorted set  `{width}:{start}:{zone}:{kind}` -> when its roll-up is due (ms). Who rolls it up moves
@@ -129,6 +133,11 @@ def partition_of(name: str, partitions: int) -> int:
 def device(hashed: str) -> str:
     """The newest position of one device, by its hashed id."""
     return f"device:{hashed}"
+
+
+def away(hashed: str) -> str:
+    """When a device was outside the campus, by its second hash."""
+    return f"away:{hashed}"
 
 
 def presence(zone: str, kind: str) -> str:

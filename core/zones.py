@@ -24,7 +24,7 @@ if #ARGV > 4 then
     redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[4], '*', unpack(ARGV, 5))
 end
 for index = 3, #KEYS do
-    redis.call('DEL', KEYS[index])
+    redis.call('UNLINK', KEYS[index])
 end
 return 1
 """

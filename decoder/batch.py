@@ -1,4 +1,4 @@
-"""One batch of raw messages, decoded: positions on the campus, dead letters, and counts. No I/O, no clock."""
+"""A batch of raw messages, decoded: positions on the campus, dead letters, and counts. No I/O, no clock."""
 
 import base64
 from collections import Counter
@@ -13,6 +13,7 @@ from core.messages import DeadLetter, Kind, Position, RawMessage, ingest_kind
 from decoder.devices import DeviceHasher
 from decoder.diagnosis import refuse_document, refuse_member
 from decoder.feature import Fix, fix_of
+from decoder.parts import Outside
 from decoder.payload import (
     DECODE_ERRORS,
     Collection,
@@ -27,15 +28,23 @@ from geofence import Geofence, cell
 
 MAX_TOPIC = 200
 """Characters of a topic that a dead letter keeps."""
+FEATURES_AT_ONCE = 2000
+LETTER_BYTES_AT_ONCE = 1_000_000
+"""At more, usable or not, the rest of the messages is left for the next batch: one script acknowledges a batch. The
+last message of a batch may bring 499 features, and 87 kB of dead letters, more."""
 
 
 @dataclass(slots=True)
 class Batch:
     """What a batch of messages came to."""
 
+    taken: int = 0
+    """How many of the messages it is of: the first ones."""
     fence: str = ""
     """Version of the campus that all of it was fenced with."""
     positions: list[Position] = field(default_factory=list)
+    outside: list[Outside] = field(default_factory=list)
+    """Devices that were outside the campus, each once: they leave the zones they were in."""
     dead: list[DeadLetter] = field(default_factory=list)
     totals: Counter[str] = field(default_factory=Counter)
     """Increments of the hash `totals` (core/streams.py); dead letters are counted where they are buried."""
@@ -54,40 +63,59 @@ class BatchDecoder:
         self._hasher = hasher
 
     def decode(self, messages: Sequence[RawMessage], malformed: Sequence[DeadLetter] = ()) -> Batch:
-        """The effects of `messages`, and of `malformed` entries beside them; never raises for what they hold."""
+        """The effects of the first of `messages`, as many as one script can acknowledge, and of `malformed` entries.
+
+        Never raises for what they hold.
+        """
         fence = self.fence
         batch = Batch(fence=fence.version, dead=list(malformed))
         fixes: list[Found] = []
         unusable: list[Located] = []
+        letter_bytes = 0
         for message in messages:
-            try:
-                kind = _kind(message)
-                document = _document(message.payload)
-                if isinstance(document, Collection):
-                    for member in checked_size(document).features:
-                        try:
-                            fixes.append((message, kind, fix_of(_member(member), message)))
-                        except InvalidMessage as error:
-                            _bury(message, error, base64.b64encode(member), batch=batch, unusable=unusable)
-                else:
-                    fixes.append((message, kind, fix_of(document, message)))
-            except InvalidMessage as error:
-                _bury(message, error, message.payload, batch=batch, unusable=unusable)
-        batch.totals["messages"] = len(messages)
+            bad = len(batch.dead) + len(unusable)
+            if len(fixes) + bad >= FEATURES_AT_ONCE or letter_bytes >= LETTER_BYTES_AT_ONCE:
+                break
+            batch.taken += 1
+            self._read(message, fixes, unusable, batch)
+            if len(batch.dead) + len(unusable) > bad:
+                letter_bytes += len(message.payload)
+        batch.totals["messages"] = batch.taken
         self._locate(fence, fixes, batch)
         _keep_what_may_be_kept(fence, unusable, batch)
         batch.totals = +batch.totals
         return batch
 
+    def _read(self, message: RawMessage, fixes: list[Found], unusable: list[Located], batch: Batch) -> None:
+        try:
+            kind = _kind(message)
+            document = _document(message.payload)
+            if isinstance(document, Collection):
+                for member in checked_size(document).features:
+                    try:
+                        fixes.append((message, kind, fix_of(_member(member), message)))
+                    except InvalidMessage as error:
+                        _bury(message, error, base64.b64encode(member), batch=batch, unusable=unusable)
+            else:
+                fixes.append((message, kind, fix_of(document, message)))
+        except InvalidMessage as error:
+            _bury(message, error, message.payload, batch=batch, unusable=unusable)
+
     def _locate(self, fence: Geofence, fixes: list[Found], batch: Batch) -> None:
         places = np.array([(fix.longitude, fix.latitude) for _, _, fix in fixes], dtype=np.float64).reshape(-1, 2)
         positions, hasher, version = batch.positions, self._hasher.hash, fence.version
+        outside: dict[str, Outside] = {}
         for (message, kind, fix), zones in zip(fixes, fence.locate(places[:, 0], places[:, 1]), strict=True):
-            if zones is not None:
+            device = hasher(kind, fix.device_id)
+            if zones is None:
+                known = outside.get(device)
+                if known is None or known.observed_at < fix.observed_at:
+                    outside[device] = Outside(kind, device, fix.observed_at)
+            else:
                 positions.append(
                     Position(
                         kind,
-                        hasher(kind, fix.device_id),
+                        device,
                         fix.observed_at,
                         message.received_at,
                         fix.longitude,
@@ -103,6 +131,7 @@ class BatchDecoder:
                 )
         batch.totals["positions"] = len(positions)
         batch.totals["outside"] = len(fixes) - len(positions)
+        batch.outside = list(outside.values())
 
 
 def _kind(message: RawMessage) -> Kind:

@@ -1,13 +1,18 @@
--- All effects of one batch of raw entries, and their acknowledgement, together (keys: core/streams.py).
+-- Effects of a batch of raw entries (keys: core/streams.py): those on presence and windows, of a part of it; and in the
+-- same script as the last part, what must be done once: acknowledging, dead letters, positions and totals.
 -- KEYS: the raw stream, the positions stream.
--- ARGV[1]: MessagePack of {group, entries, fence, now, ttl, keep, speed,
---   devices, kinds of the devices, places = {zones joined by commas},
+-- ARGV[1]: MessagePack of {fence, now, ttl, keep, ahead, speed, last,
+--   devices, their second hashes (away), their kinds, places = {zones joined by commas},
 --   and of each position: device and place, which are numbers from 1 in those lists, at, longitude, latitude,
---   spans = {{{{beginning of a window's name, life}}, {{its end, {number of a device}}}}} (decoder/spans.py),
---   totals = {{name, increment}}, letters = {count of fields}, letters_max}
+--   outside = {{number of a device, at}},
+--   spans = {{{{beginning of a window's name, life}}, {{its end, {number of a device}}}}} (decoder/spans.py);
+--   letters_max, unreadable = {fields and values of the dead letter for what cannot be read, its total};
+--   and if it is the last part: group, entries, marked = {indices of implausible positions of the parts before},
+--   first = index of its own first position, totals = {{name, increment}}, letters = {count of fields}}
 --   with times and durations in milliseconds, degrees, metres a second.
 -- ARGV[2]: the entry for the positions stream, empty if there is none. ARGV[3...]: fields and values of dead letters.
--- Answers nil if the campus has changed since, else how many entries it acknowledged and how many it marked.
+-- Answers nil if the campus has changed since, else how many entries it acknowledged, how many dead letters it made of
+-- what it could not read, and which positions of the part are implausible: indices from 0.
 local batch = cmsgpack.unpack(ARGV[1])
 
 local fence = redis.call('HGET', 'campus', 'version')
@@ -25,32 +30,67 @@ end
 
 -- None of the entries is pending any more: another decoder has done this batch, or we have, and the answer was lost.
 local acknowledged = 0
-in_chunks(batch.entries, function(...)
-    acknowledged = acknowledged + redis.call('XACK', KEYS[1], batch.group, ...)
-end)
-if acknowledged == 0 then
-    return {0, 0}
+if batch.last then
+    in_chunks(batch.entries, function(...)
+        acknowledged = acknowledged + redis.call('XACK', KEYS[1], batch.group, ...)
+    end)
+    if acknowledged == 0 then
+        return {0, 0, {}}
+    end
 end
 
 -- Presence and windows are maxima and unions: it does no harm that a position comes twice, or in another order.
--- The newest position of each device: first what is known of it, then with the batch's.
+-- The newest of each device: first what is known of it, then with the batch's. What is further ahead than clocks may
+-- be, ours or the device's, counts as unknown: a clock that was wrong must not outlive its being set.
+local latest = batch.now + batch.ahead
 local newest_at, newest_lon, newest_lat, newest_zones, old_zones = {}, {}, {}, {}, {}
-do
-    local keys = {}
-    for number, device in ipairs(batch.devices) do
-        keys[number] = 'device:' .. device
+-- When it was last outside, and whether Redis has that.
+local away_at, away_known = {}, {}
+local unreadable = 0
+
+-- What nobody of this version wrote counts as nothing known. It becomes a dead letter, without a word of it, once: it
+-- is removed.
+local function unpacked(key, known)
+    local readable, value = pcall(cmsgpack.unpack, known)
+    if readable and type(value) == 'table' and type(value[1]) == 'number' and type(value[2]) == 'number'
+        and type(value[3]) == 'number' and type(value[4]) == 'string' then
+        return value
     end
+    unreadable = unreadable + 1
+    redis.call('DEL', key)
+    redis.call('XADD', 'dead', 'MAXLEN', batch.letters_max, '*', unpack(batch.unreadable[1]))
+    redis.call('HINCRBY', 'totals', batch.unreadable[2], 1)
+    return nil
+end
+
+local function named(prefix, names)
+    local keys = {}
+    for number, name in ipairs(names) do
+        keys[number] = prefix .. name
+    end
+    return keys
+end
+
+do
     local number = 0
-    in_chunks(keys, function(...)
+    in_chunks(named('device:', batch.devices), function(...)
         for _, known in ipairs(redis.call('MGET', ...)) do
             number = number + 1
-            local at, lon, lat, zones = -1, 0, 0, ''
-            -- An array of four: what an earlier version wrote counts as nothing known, and is gone with PRESENCE_TTL.
-            if known and string.byte(known) == 0x94 then
-                at, lon, lat, zones = unpack(cmsgpack.unpack(known))
+            local value = known and unpacked('device:' .. batch.devices[number], known)
+            newest_at[number], newest_lon[number], newest_lat[number], newest_zones[number] = -1, 0, 0, ''
+            old_zones[number] = value and value[4] or ''
+            if value and value[1] <= latest then
+                newest_at[number], newest_lon[number], newest_lat[number], newest_zones[number] = unpack(value)
             end
-            newest_at[number], newest_lon[number], newest_lat[number] = at, lon, lat
-            newest_zones[number], old_zones[number] = zones, zones
+        end
+    end)
+    number = 0
+    in_chunks(named('away:', batch.away), function(...)
+        for _, known in ipairs(redis.call('MGET', ...)) do
+            number = number + 1
+            away_known[number] = known
+            local at = known and tonumber(known) or -1
+            away_at[number] = at <= latest and at or -1
         end
     end)
 end
@@ -63,7 +103,7 @@ local function distance(lon1, lat1, lon2, lat2)
     return 6371008.8 * sqrt(x * x + y * y)
 end
 
-local implausible, moved = {}, {}
+local implausible, moved, moved_out = {}, {}, {}
 for index, number in ipairs(batch.device) do
     local at, lon, lat = batch.at[index], batch.longitude[index], batch.latitude[index]
     local zones = batch.places[batch.place[index]]
@@ -73,9 +113,16 @@ for index, number in ipairs(batch.device) do
         implausible[#implausible + 1] = index - 1
     end
     -- Of two positions of the same instant the one with the greater zones counts, whichever came first.
-    if at > before or (at == before and zones > newest_zones[number]) then
+    if at <= latest and (at > before or (at == before and zones > newest_zones[number])) then
         newest_at[number], newest_lon[number], newest_lat[number], newest_zones[number] = at, lon, lat, zones
         moved[number] = true
+    end
+end
+for _, outside in ipairs(batch.outside) do
+    local number, at = outside[1], outside[2]
+    if at <= latest and at > away_at[number] then
+        away_at[number] = at
+        moved_out[number] = true
     end
 end
 
@@ -99,10 +146,23 @@ local function each_presence(lists, call)
 end
 
 local arriving, leaving = {}, {}
+-- What is too old for presence stays out of it.
+local oldest = batch.now - batch.ttl
 for number, device in ipairs(batch.devices) do
-    local at, zones, kind = newest_at[number], newest_zones[number], batch.kinds[number]
-    -- What is too old for presence stays out of it.
-    if moved[number] and at > batch.now - batch.ttl then
+    local at, away, zones, kind = newest_at[number], away_at[number], newest_zones[number], batch.kinds[number]
+    if moved_out[number] and away > at then
+        -- Outside now: of where it was nothing stays, of where it is nothing comes. When that was is kept under another
+        -- name, so that an older position which comes later does not bring it back.
+        if old_zones[number] ~= '' then
+            local left = list(leaving, kind, old_zones[number])
+            left[#left + 1] = device
+            redis.call('DEL', 'device:' .. device)
+        end
+        if away > oldest then
+            redis.call('SET', 'away:' .. batch.away[number], string.format('%.0f', away),
+                'PX', math.max(1, away + batch.ttl - batch.now))
+        end
+    elseif moved[number] and at >= away and at > oldest then
         if zones ~= old_zones[number] then
             local left = list(leaving, kind, old_zones[number])
             left[#left + 1] = device
@@ -113,6 +173,9 @@ for number, device in ipairs(batch.devices) do
         redis.call('SET', 'device:' .. device,
             cmsgpack.pack({at, newest_lon[number], newest_lat[number], zones}),
             'PX', math.max(1, at + batch.ttl - batch.now))
+        if away_known[number] then
+            redis.call('DEL', 'away:' .. batch.away[number])
+        end
     end
 end
 -- Leaving comes first: a device that stays in a zone while it moves is in both lists.
@@ -157,8 +220,15 @@ for _, span in ipairs(batch.spans) do
     end
 end
 
-if #implausible > 0 then
-    redis.call('XADD', KEYS[2], '*', 'd', ARGV[2], 'i', table.concat(implausible, ','))
+if not batch.last then
+    return {0, unreadable, implausible}
+end
+local marked = batch.marked
+for _, index in ipairs(implausible) do
+    marked[#marked + 1] = batch.first + index
+end
+if #marked > 0 then
+    redis.call('XADD', KEYS[2], '*', 'd', ARGV[2], 'i', table.concat(marked, ','))
 elseif #ARGV[2] > 0 then
     redis.call('XADD', KEYS[2], '*', 'd', ARGV[2])
 end
@@ -175,4 +245,4 @@ for _, total in ipairs(batch.totals) do
 end
 -- Last, for it is not an effect: whatever goes wrong with it, those are there.
 trim(KEYS[1])
-return {acknowledged, #implausible}
+return {acknowledged, unreadable, implausible}

@@ -4,13 +4,12 @@ from datetime import datetime
 
 import msgspec
 
-from core.clock import EARLIEST_MS, LATEST_MS, to_milliseconds
+from core.clock import AHEAD_MS, EARLIEST_MS, LATEST_MS, to_milliseconds
 from core.errors import InvalidMessage, Reason
 from core.messages import RawMessage, Role
 from decoder.payload import Feature, Point, Properties
 
 MAX_DEVICE_ID = 128
-MAX_FUTURE_MS = 5 * 60 * 1000
 SECONDS_NOT_MS = 100_000_000_000
 """Epoch milliseconds below this are before March 1973: somebody sent seconds."""
 _DEVICES = {Role.CAR, Role.MOBILE}
@@ -93,7 +92,7 @@ def _time(timestamp: datetime | float | None, received_at: int) -> int:
         observed_at = int(timestamp)
     if not EARLIEST_MS <= observed_at <= LATEST_MS:
         raise InvalidMessage(Reason.BAD_PROPERTY, "timestamp: before 1970 or after 9999")
-    if observed_at > received_at + MAX_FUTURE_MS:
+    if observed_at > received_at + AHEAD_MS:
         raise InvalidMessage(Reason.FUTURE_TIMESTAMP, "more than five minutes after it was received")
     return observed_at
 

@@ -48,7 +48,7 @@ class Group:
         self._group = group
         self._consumer = consumer
         self._claim_after_ms = claim_after_ms
-        self._trim = client.register_script(script("trim") + "trim(KEYS[1])")
+        self._trim = client.register_script(script("trim") + "return trim(KEYS[1])")
         self._acknowledge = client.register_script(script("trim") + script("acknowledge"))
         self._bury = client.register_script(script("trim") + script("bury"))
         self._dismiss = client.register_script(script("dismiss"))
@@ -139,7 +139,8 @@ class Group:
         Acknowledging and burying do that by themselves: this is for what other groups have acknowledged since.
         """
         async with self._asking():
-            await self._trim(keys=[self._stream])
+            while await self._trim(keys=[self._stream]):
+                pass  # there is more than one script does
 
     async def dismiss(self) -> list[str]:
         """Remove consumers that are gone (`GONE_AFTER_MS`), and their names: pods have a new one each time."""

@@ -14,6 +14,17 @@ from core.redis_codes import RedisUnavailable
 from core.runtime import Stop, pause
 
 EVERY_SECONDS = 5.0
+TIDIED_AT_ONCE = 5000
+"""Devices that one script removes from one zone: it takes 2 ms."""
+# What has lapsed has the lowest ranks, and within a script nothing comes between. KEYS: presence of a zone. ARGV: what
+# has lapsed (ms), how many devices at the most.
+_TIDY = """
+local lapsed = redis.call('ZCOUNT', KEYS[1], '-inf', ARGV[1])
+if lapsed > 0 then
+    redis.call('ZREMRANGEBYRANK', KEYS[1], 0, math.min(lapsed, tonumber(ARGV[2])) - 1)
+end
+return lapsed
+"""
 
 _log = structlog.stdlib.get_logger("housekeeping")
 
@@ -47,12 +58,18 @@ class Housekeeping:
     async def tidy(self) -> None:
         """Remove presence that has lapsed; readers leave it out all the same."""
         lapsed = self._clock() - self._ttl_ms
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for zone in self._zones():
-                for kind in Kind:
-                    pipeline.zremrangebyscore(streams.presence(zone, kind), "-inf", lapsed)
-            with redis_errors():
-                await pipeline.execute()
+        remove = self._client.register_script(_TIDY)
+        keys = [streams.presence(zone, kind) for zone in self._zones() for kind in Kind]
+        while keys:
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for key in keys:
+                    pipeline.zcount(key, "-inf", lapsed)
+                with redis_errors():
+                    counts = await pipeline.execute()
+            keys = [key for key, count in zip(keys, counts, strict=True) if count]
+            for key in keys:
+                with redis_errors():
+                    await remove(keys=[key], args=[lapsed, TIDIED_AT_ONCE])
 
     async def forget(self) -> None:
         """Have Redis rewrite its append-only file, if messages were processed since the last time.

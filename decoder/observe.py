@@ -39,21 +39,32 @@ class Observer:
         self._metrics = metrics
 
     async def __call__(self, entries: list[Entry]) -> None:
-        """Decode a batch, make its effects and acknowledge it, all in one."""
-        started = perf_counter()
-        messages, malformed = self._messages(entries)
-        entry_ids = [entry_id for entry_id, _ in entries]
+        """Decode a batch, make its effects and acknowledge it: as one, unless it is too much for one script."""
+        messages, malformed, entry_ids = self._messages(entries)
+        while True:
+            started = perf_counter()
+            taken = await self._observe(messages, malformed, entry_ids)
+            self._metrics.observe_seconds.observe(perf_counter() - started)
+            if taken == len(messages):
+                return
+            messages, malformed, entry_ids = messages[taken:], [], entry_ids[len(entry_ids) - len(messages) + taken :]
+
+    async def _observe(self, messages: list[RawMessage], malformed: list[DeadLetter], entry_ids: list[bytes]) -> int:
+        """Finish the first of `messages`, of which `entry_ids` are, after those of what is no message; how many."""
         while True:
             batch = self._decoder.decode(messages, malformed)
+            done = entry_ids[: len(entry_ids) - len(messages) + batch.taken]
             try:
-                applied = await self._until_available(partial(self._apply, batch, entry_ids))
+                applied = await self._until_available(partial(self._apply, batch, done))
             except StaleFence:
                 await self._until_available(self._campus.refresh)
             else:
                 break
         self._metrics.count(batch)
         self._metrics.implausible.inc(applied.implausible)
-        self._metrics.observe_seconds.observe(perf_counter() - started)
+        if applied.unreadable:
+            self._metrics.dead.labels(Reason.MALFORMED_ENTRY.value).inc(applied.unreadable)
+        return batch.taken
 
     async def _until_available(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         return await until_available("observe", self._metrics, ask, partition=self._partition)
@@ -61,14 +72,19 @@ class Observer:
     async def _apply(self, batch: Batch, entry_ids: list[bytes]) -> Applied:
         return await self._effects.apply(batch, partition=self._partition, entry_ids=entry_ids, now=self._clock())
 
-    def _messages(self, entries: list[Entry]) -> tuple[list[RawMessage], list[DeadLetter]]:
+    def _messages(self, entries: list[Entry]) -> tuple[list[RawMessage], list[DeadLetter], list[bytes]]:
+        """Messages, letters for what is none, and the ids of the entries: first of those without a message."""
         messages, malformed = [], []
-        for _, fields in entries:
+        first, ids = [], []
+        for entry_id, fields in entries:
             if not fields:  # cut off after it was delivered: another decoder has acknowledged it
+                first.append(entry_id)
                 continue
             try:
                 messages.append(RawMessage.decode(fields))
+                ids.append(entry_id)
             except (KeyError, ValueError):
                 detail = "an entry of the stream raw that no broker wrote"
                 malformed.append(DeadLetter(Reason.MALFORMED_ENTRY, detail, "", self._clock(), payload=None))
-        return messages, malformed
+                first.append(entry_id)
+        return messages, malformed, first + ids

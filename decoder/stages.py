@@ -51,6 +51,7 @@ class Assembly:
         effects = Effects(
             client=self._client,
             zone=ZoneInfo(settings.campus_timezone),
+            away=hasher.away,
             presence_ttl=settings.presence_ttl,
             dead_letters_max=settings.dead_letters_max,
             implausible_speed=settings.implausible_speed,

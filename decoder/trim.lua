@@ -1,7 +1,10 @@
 -- Cut off all entries of a stream that every one of its groups has acknowledged, and no others. A script that
 -- acknowledges has this before its own text, so that an entry is acknowledged and gone at once, whatever dies.
 
+-- What had piled up behind an entry that took long is cut off in several steps: it answers 1 if something is left.
 -- Ids are compared as texts, for a number of Lua is exact up to 2^53 only, and each half of an id goes up to 2^64.
+local TRIMMED_AT_ONCE = 1000 -- about 10 ms, where each has 64 KiB
+
 local function smaller(a, b)
     return #a < #b or (#a == #b and a < b)
 end
@@ -36,9 +39,18 @@ local function trim(stream)
             unfinished(undelivered[1])
         end
     end
-    if oldest then
-        redis.call('XTRIM', stream, 'MINID', oldest)
-    elseif #groups > 0 then -- where there is no group, nobody has read anything yet
-        redis.call('XTRIM', stream, 'MAXLEN', 0)
+    -- Where there is no group, nobody has read anything yet.
+    if not oldest and #groups == 0 then
+        return 0
     end
+    local strategy, threshold = 'MINID', oldest
+    if not oldest then
+        strategy, threshold = 'MAXLEN', 0
+    end
+    -- Whole nodes of the stream first, of 100 entries at the most unless Redis is told otherwise, as far as the limit goes.
+    if redis.call('XTRIM', stream, strategy, '~', threshold, 'LIMIT', TRIMMED_AT_ONCE) > TRIMMED_AT_ONCE - 100 then
+        return 1
+    end
+    redis.call('XTRIM', stream, strategy, threshold)
+    return 0
 end

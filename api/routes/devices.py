@@ -68,8 +68,9 @@ async def erase_device(
     is left. A device that goes on sending is known again from its next position on.
     """
     devices = [
-        Device(kind=kind, id=device_id, hash=state.hasher.hash(kind, device_id))
+        Device(kind=kind, id=device_id, hash=hashed, away=state.hasher.away(hashed))
         for kind in ([query.kind] if query.kind else Kind)
+        for hashed in [state.hasher.hash(kind, device_id)]
     ]
     try:
         erased = await erase(

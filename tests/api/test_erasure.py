@@ -135,6 +135,17 @@ async def test_it_is_not_present_any_more_and_others_are(
     assert (await admin.get("/v1/zones/kemmy/occupancy")).json()["car"] == 1
 
 
+async def test_when_it_was_outside_is_forgotten_too(
+    admin: httpx.AsyncClient, state: State, redis_client: Redis
+) -> None:
+    mine = state.hasher.away(state.hasher.hash(Kind.CAR, DEVICE))
+    other = state.hasher.away(state.hasher.hash(Kind.CAR, "bus-305"))
+    for device in (mine, other):
+        await redis_client.set(streams.away(device), NOON)
+    await erased(admin)
+    assert await redis_client.keys("away:*") == [f"away:{other}".encode()]
+
+
 async def test_a_newest_position_that_another_version_wrote_is_forgotten_too(
     admin: httpx.AsyncClient, state: State, redis_client: Redis
 ) -> None:

@@ -59,6 +59,7 @@ def effects(redis_client: Redis) -> Effects:
     return Effects(
         client=redis_client,
         zone=ZoneInfo("Europe/Dublin"),
+        away=HASHER.away,
         presence_ttl=TTL,
         dead_letters_max=100,
         implausible_speed=70,

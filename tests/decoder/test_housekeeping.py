@@ -5,6 +5,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
 from core import streams
+from core.messages import Kind
 from decoder.housekeeping import Housekeeping
 from tests.decoder.conftest import TTL, HandClock
 
@@ -45,3 +46,19 @@ async def test_a_rewrite_that_was_refused_is_asked_for_again_although_no_message
     for asked in (1, 2, 2):
         await housekeeping.forget()
         assert unwilling.asked == asked
+
+
+async def test_presence_that_has_lapsed_is_removed_in_steps_and_nothing_else(redis_client: Redis) -> None:
+    clock = HandClock()
+    lapsed = clock.now - TTL * 1000
+    key = streams.presence("main", Kind.CAR)
+    for first in range(0, 12_000, 1000):
+        await redis_client.zadd(key, {f"car-{number}": lapsed for number in range(first, first + 1000)})
+    await redis_client.zadd(key, {"here": lapsed + 1})
+    await redis_client.config_resetstat()
+    housekeeping = Housekeeping(
+        client=redis_client, zones=lambda: ["main", "schuman"], presence_ttl=TTL, forget_after=60, clock=clock
+    )
+    await housekeeping.tidy()
+    assert await redis_client.zrange(key, 0, -1) == [b"here"]
+    assert (await redis_client.info("commandstats"))["cmdstat_zremrangebyrank"]["calls"] == 3

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.clock import format_rfc3339
+from core.clock import AHEAD_MS, format_rfc3339
 from core.errors import InvalidMessage, Reason
 from core.messages import RawMessage, Role
 from decoder.batch import _document, _member
-from decoder.feature import MAX_FUTURE_MS, Fix, fix_of
+from decoder.feature import Fix, fix_of
 from decoder.payload import Collection, checked_size
 from tests.conftest import NOON
 
@@ -108,7 +108,7 @@ DEEP = b'{"type":"Feature","x":' + b"[" * 30_000 + b"]" * 30_000 + b"}"
         (encoded(feature(timestamp=-1)), Reason.BAD_PROPERTY),
         (encoded(feature(timestamp=10**30)), Reason.BAD_PROPERTY),
         (encoded(feature(timestamp=NOON // 1000)), Reason.BAD_PROPERTY),
-        (encoded(feature(timestamp=NOON + MAX_FUTURE_MS + 1)), Reason.FUTURE_TIMESTAMP),
+        (encoded(feature(timestamp=NOON + AHEAD_MS + 1)), Reason.FUTURE_TIMESTAMP),
         (encoded(POINT), Reason.NO_DEVICE),
         (encoded(feature(device_id=None)), Reason.NO_DEVICE),
     ],
@@ -166,7 +166,7 @@ def test_what_a_phone_does_not_know_it_says_as_minus_one() -> None:
     longitude=st.floats(-180, 180),
     latitude=st.floats(-90, 90),
     altitude=st.none() | st.floats(-500, 9000),
-    observed_at=st.integers(100_000_000_000, NOON + MAX_FUTURE_MS),
+    observed_at=st.integers(100_000_000_000, NOON + AHEAD_MS),
     as_text=st.booleans(),
     device_id=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=128),
     accuracy=st.none() | st.floats(0, 1000),
@@ -224,4 +224,4 @@ def test_any_payload_is_read_or_refused_with_a_reason(payload: bytes) -> None:
         if isinstance(outcome, Fix):
             assert -180 <= outcome.longitude <= 180
             assert -90 <= outcome.latitude <= 90
-            assert 0 <= outcome.observed_at <= NOON + MAX_FUTURE_MS
+            assert 0 <= outcome.observed_at <= NOON + AHEAD_MS

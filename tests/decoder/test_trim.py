@@ -239,3 +239,19 @@ async def test_an_entry_that_was_taken_over_stays_until_its_heir_has_acknowledge
     assert await ids_in(redis_client) == [(1, 1), (1, 2)]
     await heir.acknowledge([leftover.entry_id])
     assert await ids_in(redis_client) == []
+
+
+async def test_what_piled_up_behind_one_entry_is_cut_off_in_steps(redis_client: Redis) -> None:
+    group = observers(redis_client)
+    await group.create()
+    for first in range(0, 5000, 1000):
+        async with redis_client.pipeline(transaction=False) as pipeline:
+            for number in range(first, first + 1000):
+                pipeline.xadd(STREAM, {"n": number})
+            await pipeline.execute()
+    read = [entry_id for entry_id, _ in await group.read(5000)]
+    await group.acknowledge(read[1:])
+    await group.acknowledge(read[:1])
+    assert 4000 <= await redis_client.xlen(STREAM) < 4100
+    await group.trim()
+    assert await redis_client.xlen(STREAM) == 0

@@ -64,6 +64,8 @@ class Truth:
     windows: dict[Window, set[str]] = field(default_factory=lambda: defaultdict(set))
     newest: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     """By device: event time, zones joined by commas, kind. Of two of the same time the greater zones count."""
+    left: dict[str, int] = field(default_factory=dict)
+    """By device: newest event time outside the campus. Of a place inside and one outside of the same time, inside."""
     totals: Counter[str] = field(default_factory=Counter)
 
     def add(self, message: RawMessage) -> None:
@@ -81,8 +83,8 @@ class Truth:
     def presence(self, now: int, ttl: int) -> dict[tuple[str, str], int]:
         """Devices by zone and kind at `now` (milliseconds); `ttl` in seconds."""
         present: Counter[tuple[str, str]] = Counter()
-        for at, zones, kind in self.newest.values():
-            if at > now - ttl * 1000:
+        for device, (at, zones, kind) in self.newest.items():
+            if at > now - ttl * 1000 and at >= self.left.get(device, -1):
                 present.update((zone, kind) for zone in zones.split(","))
         return dict(present)
 
@@ -94,12 +96,13 @@ class Truth:
         name = device_of(properties.get("device_id"), message)
         point = shapely.Point(coordinates[:2])
         zones = [zone for zone, shape in self.shapes.items() if shape.covers(point)]
-        if "campus" not in zones:
-            self.totals["outside"] += 1
-            return
-        self.totals["positions"] += 1
         kind = "car" if message.topic.startswith("car-iotp") else "mobile"
         device = hashlib.blake2b(f"{kind}\0{name}".encode(), digest_size=16, key=self.key).hexdigest()
+        if "campus" not in zones:
+            self.totals["outside"] += 1
+            self.left[device] = max(self.left.get(device, -1), at)
+            return
+        self.totals["positions"] += 1
         content = Content(
             kind, device, tuple(coordinates), tuple(zones), written(at), written(message.received_at), *optional
         )

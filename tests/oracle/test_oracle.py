@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -83,6 +84,20 @@ def test_documents_windows_presence_and_counts_are_those_of_a_run_in_which_nothi
 ) -> None:
     run = Run(decoders, partitions, **killed)
     with tempfile.TemporaryDirectory() as folder:
+        assert not asyncio.run(compare_tasks(run, traffic.messages(), redis_server, Path(folder)))
+
+
+@settings(max_examples=6, phases=[Phase.generate])
+@given(traffic=SMALL_TRAFFIC, killed=kills)
+def test_it_is_the_same_where_each_batch_takes_several_scripts_and_decoders_die_between_them(
+    redis_server: str, traffic: Traffic, killed: dict[str, Any]
+) -> None:
+    run = Run(2, 1, **killed)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        patch("decoder.parts.MAX_WORK", 60),
+        patch("decoder.batch.FEATURES_AT_ONCE", 5),
+    ):
         assert not asyncio.run(compare_tasks(run, traffic.messages(), redis_server, Path(folder)))
 
 

@@ -1,0 +1,20 @@
+"""What a position must be to count, as the settings say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from core.ages import DEFAULT_AGES, parse_ages
+from core.messages import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The limits."""
+
+    max_age_ms: Mapping[Role, int] = field(default_factory=lambda: parse_ages(DEFAULT_AGES))
+    """How old a position may be when the broker receives it, by the role of who sends it; a role that is not there may
+    send any."""
+    max_accuracy: float = 100.0
+    """Metres: a position that is less accurate counts in no zone but the campus itself."""
+    max_accuracy_campus: float = 1000.0
+    """Metres: one that is less accurate still counts nowhere."""

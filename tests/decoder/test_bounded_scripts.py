@@ -1,0 +1,174 @@
+"""However much one batch holds, no script of the stage observe is more than some thousands of commands to Redis."""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, cast
+from unittest.mock import patch
+
+import pytest
+from redis.asyncio import Redis
+
+from core import streams
+from core.messages import RawMessage, Role, decode_positions
+from decoder.batch import BatchDecoder
+from decoder.campus import CampusFollower
+from decoder.effects import Effects
+from decoder.group import Group
+from decoder.metrics import DecoderMetrics
+from decoder.observe import Observer
+from tests.conftest import NOON, entries
+from tests.decoder.conftest import HandClock, dead_letters
+
+COMMANDS = 5000
+"""Of one script at the most; 3.3 microseconds each where every one makes a key."""
+SECONDS = 1.0
+"""Generous: a machine that does nothing else needs a fiftieth of it."""
+DAY_MS = 86_400_000
+WEST, SOUTH, EAST, NORTH = -8.5745, 52.6725, -8.5685, 52.6765
+"""Degrees: a part of the campus, with some of its zones."""
+
+
+@dataclass(slots=True)
+class Scripts:
+    """What the scripts that ran came to."""
+
+    commands: list[int] = field(default_factory=list)
+    """Of each script, as Redis counts them."""
+
+
+@pytest.fixture
+async def scripts(redis_client: Redis) -> AsyncIterator[Scripts]:
+    """Counts what each script does."""
+    found = Scripts()
+    run = redis_client.evalsha
+
+    async def counting(*args: Any, **options: Any) -> object:
+        before = await _commands(redis_client)
+        try:
+            return await cast("Any", run(*args, **options))
+        finally:
+            found.commands.append(await _commands(redis_client) - before - 2)  # without the script and the INFO
+
+    await redis_client.config_set("slowlog-log-slower-than", 1000)
+    await redis_client.slowlog_reset()
+    with patch.object(redis_client, "evalsha", counting):
+        yield found
+    slowest = max((each["duration"] for each in await cast("Any", redis_client.slowlog_get(1000))), default=0)
+    await redis_client.config_set("slowlog-log-slower-than", 10_000)
+    assert slowest < SECONDS * 1_000_000
+
+
+async def _commands(client: Redis) -> int:
+    return sum(each["calls"] for each in cast("Any", await client.info("commandstats")).values())
+
+
+@pytest.fixture
+def observer(
+    decoder: BatchDecoder, follower: CampusFollower, effects: Effects, clock: HandClock, metrics: DecoderMetrics
+) -> Observer:
+    return Observer(partition=0, decoder=decoder, campus=follower, effects=effects, clock=clock, metrics=metrics)
+
+
+async def observe(client: Redis, observer: Observer, group: Group, messages: list[RawMessage]) -> None:
+    """As a consumer would."""
+    await group.create()
+    for message in messages:
+        await client.xadd(streams.raw(0), cast("Any", message.encode()))
+    await observer(await group.read(len(messages)))
+    assert not await group.own(1)
+    assert await client.xlen(streams.raw(0)) == 0
+
+
+def message(features: list[Any]) -> RawMessage:
+    text = json.dumps({"type": "FeatureCollection", "features": features}, separators=(",", ":"))
+    return RawMessage("mobile-iotp", "gateway", Role.GATEWAY, NOON, base64.b64encode(text.encode()))
+
+
+def feature(device: str, at: int, place: tuple[float, float]) -> dict[str, Any]:
+    geometry = {"type": "Point", "coordinates": list(place)}
+    return {"type": "Feature", "geometry": geometry, "properties": {"device_id": device, "timestamp": at}}
+
+
+def chance(seed: int) -> Random:
+    return Random(seed)  # noqa: S311 - to be repeatable, not secret
+
+
+def anywhere(random: Random) -> tuple[float, float]:
+    return round(random.uniform(WEST, EAST), 6), round(random.uniform(SOUTH, NORTH), 6)
+
+
+GroupOf = Callable[[str], Group]
+
+
+async def test_positions_of_any_time_since_1973_are_spread_over_scripts(
+    redis_client: Redis, observer: Observer, group_of: GroupOf, scripts: Scripts
+) -> None:
+    """Each of 400 in a message begins windows of its own, of each width."""
+    random = chance(1)
+    sent = [
+        message([feature("one", random.randrange(1200 * DAY_MS, NOON), anywhere(random)) for _ in range(400)])
+        for _ in range(10)
+    ]
+    await observe(redis_client, observer, group_of("a"), sent)
+    assert max(scripts.commands) < COMMANDS
+    assert sum(scripts.commands) > 60_000
+    assert await redis_client.hgetall(streams.TOTALS) == {b"messages": b"10", b"positions": b"4000"}
+    archived = [decode_positions(fields) for fields in await entries(redis_client, streams.positions(0))]
+    assert sum(map(len, archived)) == 4000
+
+
+async def test_one_message_of_500_devices_may_take_several_scripts(
+    redis_client: Redis, observer: Observer, group_of: GroupOf, scripts: Scripts
+) -> None:
+    random = chance(2)
+    features = [feature(str(number), NOON - random.randrange(5 * DAY_MS), anywhere(random)) for number in range(500)]
+    await observe(redis_client, observer, group_of("a"), [message(features)])
+    assert len(scripts.commands) > 1
+    assert max(scripts.commands) < COMMANDS
+    assert await redis_client.hget(streams.TOTALS, "messages") == b"1"
+
+
+async def test_thousands_that_leave_at_once_are_spread_over_scripts(
+    redis_client: Redis, observer: Observer, group_of: GroupOf, scripts: Scripts
+) -> None:
+    random = chance(3)
+    here = [feature(str(number), NOON - 2000, anywhere(random)) for number in range(4000)]
+    gone = [feature(str(number), NOON - 1000, (0, 0)) for number in range(4000)]
+    features = here + gone
+    await observe(
+        redis_client, observer, group_of("a"), [message(features[first : first + 400]) for first in range(0, 8000, 400)]
+    )
+    assert max(scripts.commands) < COMMANDS
+    assert not await redis_client.keys("presence:*")
+    assert await redis_client.hget(streams.TOTALS, "outside") == b"4000"
+
+
+async def test_unusable_features_without_end_are_spread_over_scripts(
+    redis_client: Redis, observer: Observer, group_of: GroupOf, scripts: Scripts
+) -> None:
+    await observe(redis_client, observer, group_of("a"), [message([1] * 500) for _ in range(20)])
+    assert max(scripts.commands) < COMMANDS
+    assert await redis_client.hget(streams.TOTALS, "dead:not_geojson") == b"10000"
+    assert len(await dead_letters(redis_client)) == 100
+
+
+async def test_unusable_messages_of_the_largest_size_are_spread_over_scripts(
+    redis_client: Redis, observer: Observer, group_of: GroupOf, scripts: Scripts
+) -> None:
+    """Each script takes about 1 MB of them."""
+    large = RawMessage("mobile-iotp", "gateway", Role.GATEWAY, NOON, b"%" * 65_536)
+    await observe(redis_client, observer, group_of("a"), [large] * 100)
+    assert len(scripts.commands) == 7
+    assert await redis_client.hget(streams.TOTALS, "dead:not_base64") == b"100"
+
+
+async def test_an_ordinary_batch_is_one_script(
+    redis_client: Redis, observer: Observer, group_of: GroupOf, scripts: Scripts
+) -> None:
+    random = chance(4)
+    sent = [message([feature(str(number), NOON - random.randrange(60_000), anywhere(random))]) for number in range(500)]
+    await observe(redis_client, observer, group_of("a"), sent)
+    assert len(scripts.commands) == 1
