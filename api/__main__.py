@@ -99,6 +99,7 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
             "answer": answer,
             "campus": state.followed.run,
             "watch": partial(watch, state),
+            "redis": state.redis_watch.run,
         }
         if mirror:
             stages["mirror"] = mirror.run

@@ -22,11 +22,12 @@ async def _redis_problem(state: State) -> str | None:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             with redis_errors():
-                return (await state.input.status()).stale
+                stale = (await state.input.status()).stale
     except RedisUnavailable as error:
         return "Redis does not answer" if error.code is None else f"Redis says {error.code}"
     except (Unavailable, TimeoutError):
         return "Redis does not answer"
+    return state.redis_watch.problem or stale
 
 
 async def _store_problem(state: State) -> str | None:

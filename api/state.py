@@ -21,6 +21,7 @@ from core.clock import Clock
 from core.devices import DeviceHasher
 from core.failures import Failures
 from core.redis import Redis
+from core.redis_state import RedisWatch
 from documents import DocumentStore
 from geofence import Campus, Zone
 from timeseries import OccupancyStore
@@ -54,6 +55,12 @@ class State:
     def keys(self) -> Keys:
         """The API keys, as this process sees them."""
         return Keys(self.redis, clock=self.clock)
+
+    @cached_property
+    def redis_watch(self) -> RedisWatch:
+        """How full Redis is, and whether it may be used."""
+        share = self.settings.redis_memory_share
+        return RedisWatch(client=self.redis, registry=self.metrics.registry, limit_share=share)
 
     @cached_property
     def lag(self) -> DecoderLag:

@@ -10,7 +10,7 @@ import structlog
 import typer
 
 from broker.drain import Drain
-from broker.durability import check_durability
+from broker.durability import Durability, check_durability
 from broker.listeners import listening
 from broker.metrics import BrokerMetrics
 from broker.node import Node
@@ -22,7 +22,8 @@ from broker.users import Authenticator, Users
 from broker.users_command import users_app
 from core.clock import system_clock
 from core.ops import serve_ops
-from core.redis import open_redis
+from core.redis import Redis, open_redis
+from core.redis_state import check_redis
 from core.runtime import Stop, run, work_until_stopped
 from core.settings import load_or_exit
 
@@ -53,7 +54,7 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, drain.begin)
 
         async def serve_node(stop: Stop) -> None:
-            checking = asyncio.ensure_future(until_available(lambda: check_durability(client, settings.durability)))
+            checking = asyncio.ensure_future(until_available(lambda: _check(client, settings.durability)))
             asking = asyncio.ensure_future(stop.wait())
             await asyncio.wait((checking, asking), return_when=asyncio.FIRST_COMPLETED)
             asking.cancel()
@@ -77,6 +78,12 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
         ):
             await work_until_stopped({"node": serve_node}, stop, node.failures)
     _log.info("stopped", node=settings.broker_node)
+
+
+async def _check(client: Redis, durability: Durability) -> None:
+    """Raises BadSettings for a Redis that cannot keep what it is given."""
+    await check_redis(client)
+    await check_durability(client, durability)
 
 
 @app.callback()

@@ -53,11 +53,19 @@ class Ingest:
     bounded by the connections, each of which is read no further while much of it waits.
     """
 
-    def __init__(self, *, client: Redis, partitions: int, max_length: int) -> None:
+    def __init__(
+        self,
+        *,
+        client: Redis,
+        partitions: int,
+        max_length: int,
+        no_room: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`no_room` answers why nothing new is to be given to Redis at present, None where there is no reason."""
         self.newest: dict[Kind, int] = {}
         """When the newest message of each kind came that Redis has, in ms since the epoch."""
         self._lanes = [
-            _Lane(client=client, partition=number, max_length=max_length, newest=self.newest)
+            _Lane(client=client, partition=number, max_length=max_length, newest=self.newest, no_room=no_room)
             for number in range(partitions)
         ]
 
@@ -88,8 +96,17 @@ class Ingest:
 class _Lane:
     """The appends of one partition."""
 
-    def __init__(self, *, client: Redis, partition: int, max_length: int, newest: dict[Kind, int]) -> None:
+    def __init__(
+        self,
+        *,
+        client: Redis,
+        partition: int,
+        max_length: int,
+        newest: dict[Kind, int],
+        no_room: Callable[[], str | None],
+    ) -> None:
         self._key = streams.raw(partition)
+        self._no_room = no_room
         self._max_length = max_length
         self._newest = newest
         self._script = client.register_script(resources.files("broker").joinpath("append.lua").read_text("utf-8"))
@@ -124,6 +141,9 @@ class _Lane:
                 self._tell(f"{self.length} messages wait for a decoder, more than RAW_MAX_LENGTH={self._max_length}")
                 await pause(FULL_CHECK_SECONDS, stop)
                 await self._send([])
+            elif (self._in_hand or self._waiting) and (reason := self._no_room()):
+                self._tell(reason)
+                await pause(FULL_CHECK_SECONDS, stop)
             elif self._in_hand or self._waiting:
                 self._tell(None)
                 self._in_hand = self._in_hand or self._next_batch()

@@ -46,6 +46,7 @@ from core.errors import Reason
 from core.failures import Failures
 from core.messages import Role, ingest_kind
 from core.redis import Redis
+from core.redis_state import RedisWatch
 from core.runtime import Stop, pause, work_until_stopped
 
 MAX_TOPICS = 4096
@@ -80,10 +81,12 @@ class Node:
         self.metrics = metrics
         self.failures = Failures("broker", metrics.registry, minor=MINOR_STAGES)
         self.now = asyncio.get_running_loop().time
+        self.redis = RedisWatch(client=client, registry=metrics.registry, limit_share=settings.redis_memory_share)
         self.ingest = Ingest(
             client=client,
             partitions=settings.partitions,
             max_length=settings.raw_max_length,
+            no_room=lambda: self.redis.problem,
         )
         self._newest_input = NewestInput(client=client, newest=lambda: self.ingest.newest)
         self.cluster = Cluster(
@@ -132,7 +135,7 @@ class Node:
     @property
     def problem(self) -> str | None:
         """Why it is not ready; None when it is."""
-        return self.ingest.problem or self.cluster.problem
+        return self.ingest.problem or self.redis.problem or self.cluster.problem
 
     @property
     def has_too_much_qos_0(self) -> bool:
@@ -154,6 +157,7 @@ class Node:
         try:
             await work_until_stopped(
                 {
+                    "redis": self.redis.run,
                     **self.ingest.stages(),
                     "cluster": self.cluster.run,
                     "newest-input": self._newest_input.run,

@@ -5,10 +5,10 @@ import socket
 from pydantic import Field
 
 from broker.durability import Durability
-from core.settings import CommonSettings, OpsSettings, Port
+from core.settings import CommonSettings, OpsSettings, Port, RoomSettings
 
 
-class BrokerSettings(CommonSettings, OpsSettings):
+class BrokerSettings(CommonSettings, OpsSettings, RoomSettings):
     """One node of the cluster; every limit is for one connection unless it says otherwise."""
 
     broker_node: str = Field(

@@ -50,6 +50,14 @@ class OpsSettings(Settings):
     ops_port: int | None = Field(default=None, ge=1, le=65535, description="Their port; unset: they are not served.")
 
 
+class RoomSettings(Settings):
+    """When whoever takes something new for Redis waits, so that there is room to work off what it has."""
+
+    redis_memory_share: float = Field(
+        default=0.9, gt=0, le=1, description="Part of Redis's maxmemory from which on nothing new is taken."
+    )
+
+
 class DeviceSettings(CommonSettings):
     """What whoever knows plain device ids needs."""
 

@@ -46,7 +46,11 @@ async def serve(settings: DecoderSettings, stop: Stop) -> None:
         if Stage.ROLLUP in settings.chosen_stages:
             stages |= assembly.rollup(await resources.enter_async_context(timeseries.open_store(settings)))
         await resources.enter_async_context(
-            serve_ops(settings, ready=lambda: failures.problem or metrics.waiting, registry=metrics.registry)
+            serve_ops(
+                settings,
+                ready=lambda: failures.problem or assembly.redis.problem or metrics.waiting,
+                registry=metrics.registry,
+            )
         )
         _log.info("decoding", name=settings.decoder_name, stages=settings.stages, partitions=settings.partitions)
         await work_until_stopped(stages, stop, failures)

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from core import streams
 from core.clock import Clock
 from core.redis import Redis
+from core.redis_state import RedisWatch
 from core.runtime import Stop
 from decoder.archive import Archiver, part_positions
 from decoder.batch import BatchDecoder
@@ -39,10 +40,12 @@ class Assembly:
         self._clock = clock
         self._metrics = metrics
         self._alone = asyncio.Lock()
+        self.redis = RedisWatch(client=client, registry=metrics.registry)
 
     def watch(self) -> Stages:
         """Beside the others: what Redis holds, as metrics."""
-        return {"watch": Watch(client=self._client, partitions=self._settings.partitions, metrics=self._metrics).run}
+        watch = Watch(client=self._client, partitions=self._settings.partitions, metrics=self._metrics)
+        return {"watch": watch.run, "redis": self.redis.run}
 
     def observe(self, campus: Campus, hasher: DeviceHasher) -> Stages:
         """From raw to presence, windows and positions: a consumer a partition, and what tidies up."""

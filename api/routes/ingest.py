@@ -15,6 +15,7 @@ from api.keys import Key
 from api.openapi import problems
 from api.state import Resources
 from core.clock import format_rfc3339
+from core.errors import Unavailable
 
 _EXAMPLE = {
     "type": "Feature",
@@ -83,6 +84,8 @@ async def ingest_positions(
     send the same again, after a 503 or a lost answer, changes nothing that is counted.
     """
     payload = payload_of(await request.body())
+    if problem := state.redis_watch.problem:
+        raise Unavailable(problem)
     received_at = await append(
         state.redis,
         payload,

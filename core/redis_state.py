@@ -1,0 +1,176 @@
+"""What Redis says of itself: whether it is set up to keep what it is given, and how full it is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import structlog
+from prometheus_client import CollectorRegistry, Gauge
+from redis.exceptions import ResponseError
+
+from core.errors import BadSettings, Unavailable
+from core.redis import Redis, redis_errors
+from core.runtime import Stop, pause
+
+EVERY_SECONDS = 1.0
+OLDEST = (6, 2)
+WARN_SHARE = 0.8
+"""Of maxmemory; somebody should look before there is no more."""
+NOEVICTION = "noeviction"
+
+_log = structlog.stdlib.get_logger("redis")
+
+
+@dataclass(frozen=True, slots=True)
+class RedisState:
+    """One look at it. What a Redis does not tell is as if it were well; a managed one may not tell all."""
+
+    run_id: str = ""
+    """Another one is another Redis, or the same one started again."""
+    version: str = ""
+    cluster: bool = False
+    policy: str = NOEVICTION
+    """What it does at `maxmemory`."""
+    used_memory: int = 0
+    """Bytes."""
+    maxmemory: int = 0
+    """Bytes; 0 for no limit."""
+    append_only: bool = True
+    """Whether it writes down what it is given."""
+
+    @property
+    def share(self) -> float:
+        """Of maxmemory that is used; 0 where there is no limit."""
+        return self.used_memory / self.maxmemory if self.maxmemory else 0.0
+
+    @property
+    def fault(self) -> str | None:
+        """Why nothing may be entrusted to it, and what to change; None where all is well."""
+        if self.cluster:
+            return (
+                "REDIS_URL: this is a Redis Cluster, which is not supported yet: name one without `cluster-enabled yes`"
+            )
+        if self.version and _numbers(self.version) < OLDEST:
+            return f"REDIS_URL: Redis {self.version} is too old: 6.2 or later is needed"
+        if self.maxmemory and self.policy != NOEVICTION:
+            return (
+                f"REDIS_URL: this Redis drops what it was given once `maxmemory` is reached (`maxmemory-policy "
+                f"{self.policy}`): set `maxmemory-policy {NOEVICTION}`"
+            )
+        return None
+
+
+async def redis_state(client: Redis) -> RedisState:
+    """Look once, in one round trip. Raises Unavailable."""
+    async with client.pipeline(transaction=False) as pipeline:
+        for section in ("server", "memory", "persistence", "cluster"):
+            pipeline.info(section)
+        with redis_errors():
+            answers = await pipeline.execute(raise_on_error=False)
+    told: dict[str, Any] = {}
+    for answer in answers:
+        if isinstance(answer, dict):
+            told |= cast("dict[str, Any]", answer)
+        elif not isinstance(answer, ResponseError) and getattr(answer, "code", None) != "NOPERM":
+            raise answer
+    usual = RedisState()
+    return RedisState(
+        run_id=str(told.get("run_id", "")),
+        version=str(told.get("redis_version", "")),
+        cluster=bool(told.get("cluster_enabled", 0)),
+        policy=str(told.get("maxmemory_policy", usual.policy)),
+        used_memory=int(told.get("used_memory", 0)),
+        maxmemory=int(told.get("maxmemory", 0)),
+        append_only=bool(told.get("aof_enabled", usual.append_only)),
+    )
+
+
+async def check_redis(client: Redis) -> None:
+    """Raises BadSettings for a Redis that must not be used, Unavailable where it does not answer."""
+    state = await redis_state(client)
+    if state.fault:
+        raise BadSettings(state.fault)
+
+
+class RedisWatch:
+    """Looks at Redis again and again: another may be there after each reconnect."""
+
+    def __init__(
+        self, *, client: Redis, registry: CollectorRegistry | None = None, limit_share: float | None = None
+    ) -> None:
+        """`limit_share` is the part of maxmemory at which nothing new is to be given to it."""
+        self._client = client
+        self._limit_share = limit_share
+        self._said: set[str] = set()
+        self.state: RedisState | None = None
+        """The newest look; None before the first, and while Redis does not answer."""
+        if registry is not None:
+            _gauge(registry, "redis_memory_used_bytes", "Memory that Redis uses.", lambda: self._shown("used_memory"))
+            _gauge(registry, "redis_memory_max_bytes", "Its maxmemory; 0: none.", lambda: self._shown("maxmemory"))
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing may be given to it at present; None where all is well, or nothing is known."""
+        state = self.state
+        if state is None:
+            return None
+        if state.fault:
+            return state.fault
+        if self._limit_share is not None and state.share >= self._limit_share:
+            return (
+                f"Redis uses {state.share:.0%} of its maxmemory, and from {self._limit_share:.0%} on nothing new is "
+                "taken, so that what it has can be worked off"
+            )
+        return None
+
+    async def run(self, stop: Stop) -> None:
+        """Look until `stop`. Raises BadSettings where the first that answers must not be used."""
+        first = True
+        while not stop.is_set():
+            try:
+                await self.look()
+            except Unavailable:
+                self.state = None  # whoever needs it says so
+            else:
+                if first and self.state is not None and self.state.fault:
+                    raise BadSettings(self.state.fault)
+                first = False
+            await pause(EVERY_SECONDS, stop)
+
+    async def look(self) -> None:
+        """Look once. Raises Unavailable."""
+        state = await redis_state(self._client)
+        if self.state is None or state.run_id != self.state.run_id:
+            self._said.discard("full")
+            self._tell(state)
+        self.state = state
+        if state.share >= WARN_SHARE:
+            if "full" not in self._said:
+                self._said.add("full")
+                _log.warning("Redis is nearly full", share=f"{state.share:.0%}", maxmemory=state.maxmemory)
+        elif state.share < WARN_SHARE - 0.05:
+            self._said.discard("full")
+
+    def _tell(self, state: RedisState) -> None:
+        if state.fault:
+            _log.error("this Redis must not be used", what_to_do=state.fault)
+        elif not state.run_id:
+            self._once("Redis does not tell how it is set up: nobody knows whether it may drop what it was given")
+        elif not state.append_only:
+            self._once("Redis keeps nothing on disk: when it ends, all is lost. Set `appendonly yes`")
+
+    def _once(self, words: str) -> None:
+        if words not in self._said:
+            self._said.add(words)
+            _log.warning(words)
+
+    def _shown(self, name: str) -> float:
+        return float("nan") if self.state is None else float(getattr(self.state, name))
+
+
+def _gauge(registry: CollectorRegistry, name: str, about: str, value: Callable[[], float]) -> None:
+    Gauge(name, about, registry=registry).set_function(value)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())

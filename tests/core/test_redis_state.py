@@ -1,0 +1,135 @@
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+from structlog.testing import capture_logs
+
+from core.errors import BadSettings, Unavailable
+from core.redis import open_redis
+from core.redis_state import RedisState, RedisWatch, check_redis, redis_state
+from core.runtime import Stop
+from core.settings import CommonSettings
+from tests.conftest import eventually
+from tests.core.test_redis_codes import connected, real
+
+__all__ = ["real"]  # a fixture
+WELL = RedisState(run_id="a", version="7.0.15", used_memory=10, maxmemory=100)
+
+
+@pytest.mark.parametrize(
+    ("state", "change"),
+    [
+        (replace(WELL, policy="allkeys-lru"), "set `maxmemory-policy noeviction`"),
+        (replace(WELL, policy="volatile-ttl"), "set `maxmemory-policy noeviction`"),
+        (replace(WELL, cluster=True), "name one without `cluster-enabled yes`"),
+        (replace(WELL, version="6.0.16"), "6.2 or later"),
+        (replace(WELL, version="5.0.7"), "6.2 or later"),
+    ],
+)
+def test_a_redis_that_must_not_be_used_is_refused_with_what_to_change(state: RedisState, change: str) -> None:
+    assert change in (state.fault or "")
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        WELL,
+        RedisState(),
+        replace(WELL, version="6.2.9"),
+        replace(WELL, version="8.2.1"),
+        # Without a limit nothing is ever dropped.
+        replace(WELL, policy="allkeys-lru", maxmemory=0),
+        replace(WELL, append_only=False),
+    ],
+)
+def test_others_are_taken(state: RedisState) -> None:
+    assert state.fault is None
+
+
+async def test_a_real_redis_tells_it(real: Callable[..., str]) -> None:
+    async with connected(real("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")) as client:
+        state = await redis_state(client)
+        assert (state.policy, state.maxmemory, state.append_only) == ("allkeys-lru", 104_857_600, False)
+        assert state.version[:2] in {"6.", "7.", "8."}
+        assert 0 < state.share < 0.1
+        with pytest.raises(BadSettings, match="noeviction"):
+            await check_redis(client)
+        with pytest.raises(BadSettings, match="noeviction"):
+            await RedisWatch(client=client).run(Stop())
+    async with connected(real("--appendonly", "yes")) as client:
+        assert (await redis_state(client)).append_only
+        await check_redis(client)
+
+
+async def test_a_redis_that_does_not_tell_is_taken_and_that_is_said_once(redis_server: str) -> None:
+    async with Redis.from_url(redis_server) as owner:
+        await cast("Any", owner).execute_command("ACL", "SETUSER", "shy", "on", "nopass", "~*", "+@all", "-info")
+        try:
+            with capture_logs() as logs:
+                async with open_redis(CommonSettings(redis_url=f"{redis_server}?username=shy&password=x")) as client:
+                    watch = RedisWatch(client=client)
+                    await watch.look()
+                    await watch.look()
+                    assert watch.problem is None
+                    await check_redis(client)
+            assert len([line for line in logs if "does not tell" in line["event"]]) == 1
+        finally:
+            await cast("Any", owner).execute_command("ACL", "DELUSER", "shy")
+
+
+async def test_a_redis_that_is_away_is_waited_for() -> None:
+    async with open_redis(CommonSettings(redis_url="redis://127.0.0.1:1")) as client:
+        with pytest.raises(Unavailable):
+            await check_redis(client)
+        watch = RedisWatch(client=client, registry=(registry := CollectorRegistry()))
+        stop = Stop()
+        running = asyncio.create_task(watch.run(stop))
+        await asyncio.sleep(0)
+        assert watch.problem is None
+        assert str(registry.get_sample_value("redis_memory_used_bytes")) == "nan"
+        stop.set()
+        await running
+
+
+async def test_from_a_share_of_its_memory_on_nothing_new_is_taken(
+    redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.redis_state.EVERY_SECONDS", 0.01)
+    watch = RedisWatch(client=redis_client, registry=(registry := CollectorRegistry()), limit_share=0.9)
+    stop = Stop()
+    running = asyncio.create_task(watch.run(stop))
+
+    async def full() -> bool:
+        return "of its maxmemory" in (watch.problem or "")
+
+    async def not_full() -> bool:
+        return watch.state is not None and watch.problem is None
+
+    try:
+        await eventually(not_full)
+        await redis_client.config_set("maxmemory", 55_000_000)
+        await eventually(not_full)
+        with capture_logs() as logs:
+            await redis_client.setrange("foreign", 50_000_000, "x")
+            await eventually(full)
+            await asyncio.sleep(0.05)
+        assert len([line for line in logs if line["event"] == "Redis is nearly full"]) == 1
+        assert registry.get_sample_value("redis_memory_max_bytes") == 55_000_000
+        await redis_client.delete("foreign")
+        await eventually(not_full)
+        # A Redis with other settings is noticed, too.
+        await redis_client.config_set("maxmemory-policy", "allkeys-lru")
+
+        async def refused() -> bool:
+            return "noeviction" in (watch.problem or "")
+
+        await eventually(refused)
+    finally:
+        await redis_client.config_set("maxmemory", 0)
+        await redis_client.config_set("maxmemory-policy", "noeviction")
+        stop.set()
+        await running
