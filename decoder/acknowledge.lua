@@ -1,3 +1,4 @@
--- Acknowledge entries of a stream, and cut off what is done. KEYS: the stream. ARGV: group, entries.
+-- Acknowledge entries of a stream, and cut off what is done. KEYS: the stream. ARGV: group, entries. Answers what `trim`
+-- does.
 redis.call('XACK', KEYS[1], unpack(ARGV))
-trim(KEYS[1])
+return trim(KEYS[1])

@@ -12,7 +12,7 @@
 --   with times and durations in milliseconds, degrees, metres a second.
 -- ARGV[2]: the entry for the positions stream, empty if there is none. ARGV[3...]: fields and values of dead letters.
 -- Answers nil if the campus has changed since, else how many entries it acknowledged, how many dead letters it made of
--- what it could not read, and which positions of the part are implausible: indices from 0.
+-- what it could not read, which positions of the part are implausible (indices from 0), and 1 if more is to be trimmed.
 local batch = cmsgpack.unpack(ARGV[1])
 
 local fence = redis.call('HGET', 'campus', 'version')
@@ -35,7 +35,7 @@ if batch.last then
         acknowledged = acknowledged + redis.call('XACK', KEYS[1], batch.group, ...)
     end)
     if acknowledged == 0 then
-        return {0, 0, {}}
+        return {0, 0, {}, 0}
     end
 end
 
@@ -221,7 +221,7 @@ for _, span in ipairs(batch.spans) do
 end
 
 if not batch.last then
-    return {0, unreadable, implausible}
+    return {0, unreadable, implausible, 0}
 end
 local marked = batch.marked
 for _, index in ipairs(implausible) do
@@ -244,5 +244,4 @@ for _, total in ipairs(batch.totals) do
     redis.call('HINCRBY', 'totals', total[1], total[2])
 end
 -- Last, for it is not an effect: whatever goes wrong with it, those are there.
-trim(KEYS[1])
-return {acknowledged, unreadable, implausible}
+return {acknowledged, unreadable, implausible, trim(KEYS[1])}

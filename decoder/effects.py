@@ -65,6 +65,7 @@ class Effects:
         self._dead_letters_max = dead_letters_max
         self._implausible_speed = implausible_speed
         self._script = client.register_script(script("trim") + script("effects"))
+        self._trim = client.register_script(script("trim") + "return trim(KEYS[1])")
 
     async def apply(self, batch: Batch, *, partition: int, entry_ids: Sequence[bytes], now: int) -> Applied:
         """Do all that a batch does, and acknowledge the raw entries that it came from, in scripts of bounded work.
@@ -81,7 +82,7 @@ class Effects:
         marked: list[int] = []
         first = unreadable = 0
         for part in found[:-1]:
-            _, new, implausible = await self._run(part, {"last": False}, batch.fence, partition, now)
+            _, new, implausible, _ = await self._run(part, {"last": False}, batch.fence, partition, now)
             unreadable += new
             marked += [first + index for index in implausible]
             first += part.positions
@@ -95,12 +96,15 @@ class Effects:
             "letters": [2 * len(fields) for fields in letters],
         }
         encoded = encode_positions(batch.positions) if batch.positions else b""
-        entries, new, implausible = await self._run(found[-1], last, batch.fence, partition, now, encoded, *texts)
+        entries, new, implausible, left = await self._run(found[-1], last, batch.fence, partition, now, encoded, *texts)
+        with redis_errors():
+            while left:
+                left = await self._trim(keys=[streams.raw(partition)])
         return Applied(entries, unreadable + new, len(marked) + len(implausible))
 
     async def _run(
         self, part: Part, more: dict[str, Any], fence: str, partition: int, now: int, *texts: Any
-    ) -> tuple[int, int, list[int]]:
+    ) -> tuple[int, int, list[int], int]:
         """The script; what it answers is told in its own text."""
         letter = DeadLetter(Reason.MALFORMED_ENTRY, _UNREADABLE, "", now, payload=None)
         packed = msgspec.msgpack.encode(
@@ -126,4 +130,4 @@ class Effects:
             )
         if answer is None:
             raise StaleFence
-        return cast("tuple[int, int, list[int]]", answer)
+        return cast("tuple[int, int, list[int], int]", answer)

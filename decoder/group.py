@@ -131,7 +131,9 @@ class Group:
     async def acknowledge(self, entry_ids: Sequence[bytes]) -> None:
         """Tell the group that entries are done, some thousands at the most, and cut them off as `trim` does."""
         async with self._asking():
-            await self._acknowledge(keys=[self._stream], args=[self._group, *entry_ids])
+            left = await self._acknowledge(keys=[self._stream], args=[self._group, *entry_ids])
+            while left:  # more had piled up than one script cuts off
+                left = await self._trim(keys=[self._stream])
 
     async def trim(self) -> None:
         """Cut off all entries that every group of the stream has acknowledged; never one that is still pending.

@@ -165,6 +165,22 @@ async def test_unusable_messages_of_the_largest_size_are_spread_over_scripts(
     assert await redis_client.hget(streams.TOTALS, "dead:not_base64") == b"100"
 
 
+async def test_what_piled_up_behind_one_entry_is_cut_off_in_several_scripts(
+    redis_client: Redis, observer: Observer, group_of: GroupOf
+) -> None:
+    group = group_of("a")
+    await group.create()
+    for first in range(0, 3000, 1000):
+        async with redis_client.pipeline(transaction=False) as pipeline:
+            for number in range(first, first + 1000):
+                pipeline.xadd(streams.raw(0), {"n": number})
+            await pipeline.execute()
+    first_entry, *others = await group.read(3000)
+    await redis_client.xack(streams.raw(0), streams.OBSERVE_GROUP, *(entry_id for entry_id, _ in others))
+    await observer([first_entry])
+    assert await redis_client.xlen(streams.raw(0)) == 0
+
+
 async def test_an_ordinary_batch_is_one_script(
     redis_client: Redis, observer: Observer, group_of: GroupOf, scripts: Scripts
 ) -> None:
