@@ -18,6 +18,7 @@ export class Pace {
   }
 
   check(request) {
+    if (request.path[0] === '_node') return
     const kind = classOf(request)
     const rate = this.settings.number('double', { read: 'reads', write: 'writes', query: 'queries' }[kind] + '_per_second')
     if (rate === undefined) return
