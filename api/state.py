@@ -24,7 +24,7 @@ from core.redis import Redis
 from core.redis_state import RedisWatch
 from documents import DocumentStore
 from geofence import Campus, Zone
-from timeseries import OccupancyStore
+from timeseries import TimeseriesStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class State:
     settings: ApiSettings
     followed: FollowedCampus
     redis: Redis
-    store: OccupancyStore
+    store: TimeseriesStore
     documents: DocumentStore
     hasher: DeviceHasher
     metrics: ApiMetrics

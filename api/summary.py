@@ -17,11 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.history import STORE_SECONDS, check_order
 from api.instants import EARLIEST, Instant, Rfc3339, TimeZone, name_of, writer
 from api.privacy import shown_count
-from api.problems import WrongParameter, wrong_parameters
+from api.problems import Problem, WrongParameter, wrong_parameters
 from core.clock import format_rfc3339
 from core.errors import Unavailable
 from core.messages import Kind
-from timeseries import OccupancyStore, Width
+from timeseries import TimeseriesStore, Width, recorded_minutes
 
 HOUR_MS = 3_600_000
 DEFAULT_SPAN_MS = 28 * 24 * HOUR_MS
@@ -113,20 +113,29 @@ class Summary:
     first: Annotated[
         Rfc3339 | None,
         Field(
-            description="Start of the first hour that the store has of this zone and kind: what was before is unknown, "
-            "and in no figure. Null where it has none.",
+            description="Start of the first hour in which devices of this kind were counted in this zone, or would "
+            "have been. Null where there is none.",
             examples=["2019-01-28T08:00:00Z"],
         ),
     ]
     last: Annotated[
         Rfc3339 | None,
         Field(
-            description="Start of the last hour that the store has of the whole campus, cars or phones: what came "
-            "later is unknown likewise.",
+            description="Start of the last such hour. What lies outside, or between in a time that was not recorded, "
+            "is unknown, and in no figure.",
             examples=["2019-02-18T10:00:00Z"],
         ),
     ]
-    hours: Annotated[int, Field(description="Hours that the figures rest on; 0: nothing is known.", examples=[507])]
+    hours: Annotated[
+        int, Field(description="Recorded hours that the figures rest on; 0: nothing is known.", examples=[507])
+    ]
+    recorded_minutes: Annotated[
+        int,
+        Field(
+            description="Minutes of these hours in which the system was counting: 60 an hour, unless it was away.",
+            examples=[30_412],
+        ),
+    ]
     suppressed: Annotated[
         bool,
         Field(
@@ -162,59 +171,41 @@ class Hours:
     """Where the last whole hour that is over ends; not after `first` if there is none."""
 
 
-def hours_of(query: SummaryQuery, *, now: int, most: int) -> Hours:
-    """The hours that a query asks for; `most` is how many an answer may be made of, `now` ms since the epoch.
+def hours_of(query: SummaryQuery, *, now: int) -> Hours:
+    """The hours that a query asks for; `now` in ms since the epoch.
 
-    Raises a 422 problem for a range that is empty, reversed, or too long.
+    Raises a 422 problem for a range that is empty or reversed.
     """
     end = now if query.end is None else query.end
     start = max(EARLIEST, end - DEFAULT_SPAN_MS) if query.start is None else query.start
     check_order(start, end, end_is_now=query.end is None)
     over = min(end, now)
-    hours = Hours(start=start, end=end, first=-(-start // HOUR_MS) * HOUR_MS, until=over // HOUR_MS * HOUR_MS)
-    count = (hours.until - hours.first) // HOUR_MS
-    if count > most:
-        detail = (
-            f"{format_rfc3339(start)} to {format_rfc3339(end)} has {count:,} hours, and a summary is made of {most:,} "
-            f"at the most, {most // (24 * 7)} weeks: choose a shorter range"
-        )
-        raise wrong_parameters([WrongParameter("start", detail)])
-    return hours
+    return Hours(start=start, end=end, first=-(-start // HOUR_MS) * HOUR_MS, until=over // HOUR_MS * HOUR_MS)
 
 
 async def summary(
-    store: OccupancyStore,
+    store: TimeseriesStore,
     *,
     zone: str,
-    campus: str,
     kind: Kind,
     asked: Hours,
+    most: int,
     timezone: ZoneInfo,
     shown_in: ZoneInfo | None,
     least: int,
 ) -> Summary:
     """The body of the answer.
 
-    `campus` is the id of the campus itself, `timezone` its own; `shown_in` is the one that times are written in, None
-    for UTC; `least` is PRIVACY_MIN_COUNT. Raises Unavailable if the store does not answer in time.
+    `most` is how many recorded hours it may rest on, `timezone` the campus's own; `shown_in` is the one that times are
+    written in, None for UTC; `least` is PRIVACY_MIN_COUNT. Raises a 422 problem for too many hours, and Unavailable if
+    the store does not answer in time.
     """
     try:
         async with asyncio.timeout(STORE_SECONDS):
-            extent, *recorded = await asyncio.gather(
-                store.extent(zone, kind, Width.HOUR), *(store.extent(campus, each, Width.HOUR) for each in Kind)
-            )
-            first = last = None
-            counts: dict[int, int] = {}
-            if extent:
-                # A zone where nobody is has no windows; that somebody was seen elsewhere tells that it was watched.
-                first, last = extent[0], max(each[1] for each in (extent, *recorded) if each)
-                begin, until = max(asked.first, first), min(asked.until, last + HOUR_MS)
-                if begin < until:
-                    found = await store.history(zone=zone, kind=kind, width=Width.HOUR, start=begin, end=until)
-                    counts = dict.fromkeys(range(begin, until, HOUR_MS), 0)
-                    counts.update((point.window.start, point.devices) for point in found)
+            extent, recorded, counts = await _recorded(store, zone, kind, asked, most)
     except TimeoutError as error:
         raise Unavailable(f"the occupancy store did not answer within {STORE_SECONDS} s") from error
+    first, last = extent or (None, None)
     least = least if kind is Kind.MOBILE else 0
     shown = {at: shown_count(devices, least) for at, devices in counts.items()}
     visible = {at: devices or 0 for at, (devices, _) in shown.items()}
@@ -231,6 +222,7 @@ async def summary(
         first=None if first is None else write(first),
         last=None if last is None else write(last),
         hours=len(visible),
+        recorded_minutes=recorded,
         suppressed=any(suppressed for _, suppressed in shown.values()),
         peak=_peak(visible, shown_in),
         mean=_mean(visible, least),
@@ -238,6 +230,42 @@ async def summary(
         weeks=len({_week(datetime.fromtimestamp(at // 1000, timezone)) for at in visible}),
         popular_times=days,
     )
+
+
+async def _recorded(
+    store: TimeseriesStore, zone: str, kind: Kind, asked: Hours, most: int
+) -> tuple[tuple[int, int] | None, int, dict[int, int]]:
+    """The first and last recorded hour, recorded minutes of the hours asked for, and the devices of each of these.
+
+    An hour of which no minute was recorded is in no figure: it says nothing, not that nobody was there.
+    """
+    extent = await store.coverage_extent(zone, kind)
+    if extent is None:
+        return None, 0, {}
+    begin, until = max(asked.first, extent[0]), min(asked.until, extent[1] + HOUR_MS)
+    if begin >= until:
+        return extent, 0, {}
+    covered = {
+        each.hour: recorded_minutes(each.minutes)
+        for each in await store.coverage(kind, start=begin, end=until, zone=zone)
+        if each.minutes
+    }
+    if len(covered) > most:
+        raise _too_many_hours(asked, len(covered), most)
+    if not covered:
+        return extent, 0, {}
+    found = await store.history(zone=zone, kind=kind, width=Width.HOUR, start=min(covered), end=max(covered) + HOUR_MS)
+    counts = dict.fromkeys(sorted(covered), 0)
+    counts.update((point.window.start, point.devices) for point in found if point.window.start in covered)
+    return extent, sum(covered.values()), counts
+
+
+def _too_many_hours(asked: Hours, recorded: int, most: int) -> Problem:
+    detail = (
+        f"{format_rfc3339(asked.start)} to {format_rfc3339(asked.end)} has {recorded:,} recorded hours, and a summary "
+        f"is made of {most:,} at the most, {most // (24 * 7)} weeks: choose a shorter range"
+    )
+    return wrong_parameters([WrongParameter("start", detail)])
 
 
 def popular_times(devices: Mapping[int, int], timezone: ZoneInfo, least: int = 0) -> list[PopularDay]:

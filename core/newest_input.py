@@ -1,11 +1,40 @@
 """When the newest message of each kind came in: what tells "nobody is there" from "nothing comes in"."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from core import streams
+from core.clock import Clock
 from core.messages import Kind
 from core.redis import Redis, redis_errors
+
+SILENT_SECONDS = 10.0
+"""Nodes say once a second that they live. Without that for so long nothing comes in."""
+
+
+class Silence:
+    """Watches the heartbeats of the broker nodes, as one process sees them.
+
+    Only that they change counts, by this process's own clock, so clocks of other machines do not matter.
+    """
+
+    def __init__(self, clock: Clock, *, elapsed: Callable[[], float] = time.monotonic) -> None:
+        """`elapsed` answers seconds that never go back."""
+        self._clock = clock
+        self._elapsed = elapsed
+        self._beats: Mapping[bytes, bytes] = {}
+        self._alive: tuple[float, int] | None = None
+        """When a node was last seen to live, by both clocks; at first, when this process began to look."""
+
+    def since(self, beats: Mapping[bytes, bytes]) -> int | None:
+        """Since when no node has lived, ms since the epoch; None while one does. `beats` are those of now."""
+        now = self._elapsed()
+        if self._alive is None or any(self._beats.get(node) != count for node, count in beats.items()):
+            self._alive = (now, self._clock())
+        self._beats = beats
+        elapsed, since = self._alive
+        return None if now - elapsed < SILENT_SECONDS else since
 
 
 async def note_newest_input(client: Redis, newest: Mapping[Kind, int]) -> None:

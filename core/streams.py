@@ -62,6 +62,9 @@ id; connections are numbers that a node gives. Only the scripts of `broker/clust
 
 And beside them:
 
+    coverage:{hour}:{kind}  string  a bit for each minute of an hour (its start in ms) in which devices of the kind were
+                                 counted, or would have been. Lives for 48 hours after its last change
+    coverage:dirty   set      `{hour}:{kind}` whose bits are yet to be written to the time-series store
     newest-input     sorted set  kind -> when its newest message came (ms), wherever it came from. Nodes note
                                  that once a second, the API with each message
     totals           hash     lifetime counts: messages, positions, outside, dead:{reason}. Written together with the
@@ -88,6 +91,7 @@ import zlib
 
 CAMPUS = "campus"
 CAMPUS_CHANGES = "campus:changes"
+COVERAGE_DIRTY = "coverage:dirty"
 DEAD = "dead"
 DIRTY_WINDOWS = "windows:dirty"
 TOTALS = "totals"
@@ -148,6 +152,11 @@ def presence(zone: str, kind: str) -> str:
 def window(member: str) -> str:
     """The set behind one window; `member` is its name in `windows:dirty`."""
     return f"window:{member}"
+
+
+def coverage(hour: int, kind: str) -> str:
+    """The minutes of one hour in which devices of a kind were counted; `hour` is its start in ms since the epoch."""
+    return f"coverage:{hour}:{kind}"
 
 
 def node(incarnation: str) -> str:

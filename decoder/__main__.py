@@ -19,7 +19,7 @@ from decoder import dead_letters_command
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings, Stage
 from decoder.stages import Assembly, Stages
-from geofence import InvalidCampus, load_campus
+from geofence import Campus, InvalidCampus, load_campus
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(dead_letters_command.app, name="dead-letters")
@@ -35,16 +35,14 @@ async def serve(settings: DecoderSettings, stop: Stop) -> None:
         assembly = Assembly(settings=settings, client=client, clock=system_clock, metrics=metrics)
         stages: Stages = assembly.watch()
         if Stage.OBSERVE in settings.chosen_stages:
-            try:
-                campus = load_campus(settings.campus_file)
-            except InvalidCampus as error:
-                raise BadSettings(f"CAMPUS_FILE: {error}") from error
+            campus = _campus(settings)
             stages |= assembly.observe(campus, device_hasher(settings))
             _log.info("campus", name=campus.boundary.name, zones=len(campus.zones), version=campus.version)
         if Stage.ARCHIVE in settings.chosen_stages:
             stages |= assembly.archive(await resources.enter_async_context(documents.open_store(settings)))
         if Stage.ROLLUP in settings.chosen_stages:
-            stages |= assembly.rollup(await resources.enter_async_context(timeseries.open_store(settings)))
+            store = await resources.enter_async_context(timeseries.open_store(settings))
+            stages |= assembly.rollup(store) | assembly.coverage(store, _campus(settings))
         await resources.enter_async_context(
             serve_ops(
                 settings,
@@ -55,6 +53,13 @@ async def serve(settings: DecoderSettings, stop: Stop) -> None:
         _log.info("decoding", name=settings.decoder_name, stages=settings.stages, partitions=settings.partitions)
         await work_until_stopped(stages, stop, failures)
     _log.info("stopped", name=settings.decoder_name)
+
+
+def _campus(settings: DecoderSettings) -> Campus:
+    try:
+        return load_campus(settings.campus_file)
+    except InvalidCampus as error:
+        raise BadSettings(f"CAMPUS_FILE: {error}") from error
 
 
 @app.callback(invoke_without_command=True)

@@ -10,16 +10,17 @@ import structlog
 from core import streams
 from core.clock import Clock
 from core.errors import Reason, Unanswered, Unavailable
-from core.messages import DeadLetter
+from core.messages import DeadLetter, Kind
 from core.redis import Redis, redis_errors
 from core.runtime import Stop, pause
+from decoder.coverage import mark_recorded
 from decoder.dead_letters import bury
 from decoder.effects import script
 from decoder.held import HeldWindows
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
 from decoder.spans import WINDOW_LIFE_MS
-from timeseries import OccupancyPoint, OccupancyStore, Window, Written, nominal_ms, stored_devices
+from timeseries import OccupancyPoint, OccupancyStore, Width, Window, Written, nominal_ms, stored_devices
 
 EVERY_SECONDS = 0.5
 """How long changes are gathered: a window that changes all the time is written twice a second."""
@@ -105,6 +106,8 @@ class Rollup:
             return len(claim.unreadable)
         try:
             claim.points = await self._not_lowered(claim)
+            # Before the claim ends: what dies in between marks them once more.
+            await mark_recorded(self._client, _minutes(claim.points))
             written = await self._write(claim.points)
         except Unavailable:
             # Counts that are old by the time the store is back must not be written: they are claimed anew.
@@ -228,6 +231,11 @@ class Rollup:
         if members:
             with redis_errors():
                 await self._settle(args=[self._clock(), until, *members])
+
+
+def _minutes(points: Iterable[OccupancyPoint]) -> Iterable[tuple[Kind, int]]:
+    """The minutes in which somebody was seen, by kind."""
+    return {(point.window.kind, point.window.start) for point in points if point.window.width is Width.MINUTE}
 
 
 def _members(groups: Iterable[list[Window]]) -> set[bytes]:

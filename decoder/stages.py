@@ -13,6 +13,7 @@ from decoder.archive import Archiver, part_positions
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.consumer import Consumer, Work
+from decoder.coverage import CoverageRecorder
 from decoder.devices import DeviceHasher
 from decoder.effects import Effects
 from decoder.group import Group
@@ -26,7 +27,7 @@ from decoder.settings import Archive, DecoderSettings
 from decoder.watch import Watch
 from documents import DocumentStore, Retention
 from geofence import Campus, Geofence
-from timeseries import OccupancyRetention, OccupancyStore
+from timeseries import OccupancyRetention, OccupancyStore, TimeseriesStore
 
 Stages = dict[str, Callable[[Stop], Awaitable[None]]]
 
@@ -123,6 +124,18 @@ class Assembly:
         )
         work = self._after(self._setup(store, "timeseries"), "rollup", rollup.run)
         return {"rollup": work, "windows-retention": OccupancyRetention(store).run}
+
+    def coverage(self, store: TimeseriesStore, campus: Campus) -> Stages:
+        """Beside the roll-up: which minutes were counted at all. `campus` is that of the file."""
+        recorder = CoverageRecorder(
+            client=self._client,
+            store=store,
+            file=campus,
+            clock=self._clock,
+            metrics=self._metrics,
+            dead_letters_max=self._settings.dead_letters_max,
+        )
+        return {"coverage": self._after(self._setup(store, "timeseries"), "coverage", recorder.run)}
 
     def _group(self, stream: str, group: str) -> Group:
         return Group(

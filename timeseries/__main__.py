@@ -10,9 +10,10 @@ from core.clock import format_rfc3339, parse_rfc3339
 from core.errors import BadSettings, Unavailable
 from core.messages import Kind
 from core.settings import load_or_exit
+from timeseries.drop_command import found_in
 from timeseries.opening import open_store
 from timeseries.settings import TimeseriesSettings
-from timeseries.store import OccupancyPoint, OccupancyStore
+from timeseries.store import OccupancyPoint, TimeseriesStore
 from timeseries.windows import Width
 
 Answer = TypeVar("Answer")
@@ -52,7 +53,7 @@ def history(
     """
     start_ms, end_ms = _range(start, end)
 
-    async def ask(store: OccupancyStore) -> tuple[Extent, list[OccupancyPoint]]:
+    async def ask(store: TimeseriesStore) -> tuple[Extent, list[OccupancyPoint]]:
         known = await store.extent(zone, kind, window)
         return known, await store.history(zone=zone, kind=kind, width=window, start=start_ms, end=end_ms)
 
@@ -104,6 +105,38 @@ def backfill(
     backfill_command.show(outcome, dry_run=dry_run)
 
 
+@app.command()
+def drop(
+    zone: Annotated[str, typer.Option(help="Id of the zone, or campus.")],
+    kind: Annotated[Kind, typer.Option(help="What was counted.")],
+    *,
+    start: Annotated[str, typer.Option(help="Windows that begin at this time or later, RFC 3339.")],
+    end: Annotated[str, typer.Option(help="Windows that begin before this time, RFC 3339.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove windows of one zone and kind, of all widths, and that their time was recorded; it is shown first.
+
+    For what should never have been counted, such as a device with its clock in 1980. Documents stay: a backfill of that
+    time brings the windows back.
+
+    Example: python -m timeseries drop --zone campus --kind car --start 1980-01-01T00:00:00Z --end 1990-01-01T00:00:00Z
+    """
+    start_ms, end_ms = _range(start, end)
+    settings = load_or_exit(TimeseriesSettings)
+    found = _with_store(settings, lambda store: found_in(store, zone, kind, start=start_ms, end=end_ms))
+    if not found:
+        typer.echo(f"there is nothing of {kind} in {zone} in that time", err=True)
+        return
+    typer.echo("width  windows  most devices  first                 last")
+    for each in found:
+        first, last = format_rfc3339(each.first), format_rfc3339(each.last)
+        typer.echo(f"{each.width:5}  {each.windows:7}  {each.devices:12}  {first:20}  {last}")
+    if not yes:
+        typer.confirm("Remove these windows?", abort=True, err=True)
+    _with_store(settings, lambda store: store.drop(zone, kind, start=start_ms, end=end_ms))
+    typer.echo(f"{sum(each.windows for each in found)} windows were removed")
+
+
 def _range(start: str, end: str) -> tuple[int, int]:
     start_ms, end_ms = _time("--start", start), _time("--end", end)
     if start_ms >= end_ms:
@@ -118,7 +151,7 @@ def _time(option: str, text: str) -> int:
         raise typer.BadParameter(str(error), param_hint=option) from error
 
 
-def _with_store(settings: TimeseriesSettings, work: Callable[[OccupancyStore], Awaitable[Answer]]) -> Answer:
+def _with_store(settings: TimeseriesSettings, work: Callable[[TimeseriesStore], Awaitable[Answer]]) -> Answer:
     async def run() -> Answer:
         async with open_store(settings) as store:
             return await work(store)

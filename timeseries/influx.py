@@ -17,8 +17,10 @@ import structlog
 from core.clock import Clock, system_clock
 from core.errors import Unavailable
 from core.messages import Kind
+from timeseries.coverage import Coverage
 from timeseries.influx_answers import AnswerError
 from timeseries.influx_buckets import Buckets, bucket_name
+from timeseries.influx_coverage import InfluxCoverage
 from timeseries.influx_http import InfluxHttp, Parameter
 from timeseries.influx_writing import Batch, write_batch
 from timeseries.keep import ALL, Keep
@@ -86,6 +88,7 @@ class InfluxOccupancyStore:
         self._http = InfluxHttp(url=url, org=org, token=token)
         self._buckets = Buckets(self._http, org=org, prefix=bucket_prefix, keep=keep)
         self._prefix = bucket_prefix
+        self._coverage = InfluxCoverage(self._http, bucket_name(bucket_prefix, Width.HOUR))
         self._clock = clock
         self._kept: dict[Width, tuple[float, int | None]] = {}
         self._taken: dict[Width, tuple[float, int]] = {}
@@ -182,6 +185,31 @@ class InfluxOccupancyStore:
         """The zones and kinds of which InfluxDB still keeps a point, as `OccupancyStore.series` says."""
         parameters = {**self._range(width, -FARTHEST_MS, FARTHEST_MS), "_most": MAX_SERIES + 1}
         return checked_series([(row[4], Kind(row[3])) for row in await self._rows(SERIES_QUERY, parameters)])
+
+    async def write_coverage(self, hours: Sequence[Coverage]) -> None:
+        """As `CoverageStore.write_coverage` says."""
+        await self._coverage.write(hours)
+
+    async def coverage(self, kind: Kind, *, start: int, end: int, zone: str | None = None) -> list[Coverage]:
+        """As `CoverageStore.coverage` says."""
+        return await self._coverage.read(kind, start=start, end=end, zone=zone)
+
+    async def coverage_extent(self, zone: str, kind: Kind) -> tuple[int, int] | None:
+        """As `CoverageStore.coverage_extent` says."""
+        return await self._coverage.extent(zone, kind)
+
+    async def drop(self, zone: str, kind: Kind, *, start: int, end: int) -> None:
+        """Remove windows and recorded hours, as `TimeseriesStore.drop` says."""
+        start, end = _representable(start), _representable(end)
+        if start >= end:
+            return
+        predicate = f'zone="{checked_zone(zone)}" AND kind="{kind.value}"'
+        try:
+            for width in Width:
+                # What begins at the end stays: InfluxDB would delete that, too.
+                await self._http.delete(bucket_name(self._prefix, width), predicate, start=start, last=end - 1)
+        except AnswerError as error:
+            raise error.unavailable() from error
 
     def _parameters(self, zone: str, kind: Kind, width: Width, start: int, end: int) -> dict[str, Parameter]:
         return {**self._range(width, start, end), "_zone": checked_zone(zone), "_kind": kind.value}

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from timeseries.influx_answers import AnswerError, Call, printable
 TIMEOUT_SECONDS = 30.0
 SUCCESS = range(200, 300)
 Parameter = str | int | datetime
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ROW_END = b"\r\n"
 
 
@@ -70,6 +71,15 @@ class InfluxHttp:
                         yield columns
                     names = not row
 
+    async def delete(self, bucket: str, predicate: str, *, start: int, last: int) -> None:
+        """Delete the points of [start, last], ms since the epoch, that a predicate of InfluxDB's own names."""
+        body = {"start": _rfc3339(start), "stop": _rfc3339(last), "predicate": predicate}
+        ask = self._ask(
+            Call.SETUP, "POST", "/api/v2/delete", {"org": self._org, "bucket": bucket}, json.dumps(body).encode()
+        )
+        async for _ in ask:
+            pass
+
     async def json(
         self, method: str, path: str, *, parameters: Mapping[str, str] | None = None, body: object = None
     ) -> Any:  # noqa: ANN401 - JSON
@@ -109,6 +119,11 @@ def _words(text: str) -> str:
     except (ValueError, TypeError, KeyError):
         return text
     return str(message)
+
+
+def _rfc3339(at_ms: int) -> str:
+    moment = _EPOCH + timedelta(milliseconds=at_ms)
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def _bound(parameters: Mapping[str, Parameter]) -> dict[str, object]:

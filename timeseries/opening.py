@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 
 from timeseries.settings import TimeseriesSettings
 from timeseries.sqlite import FILE_NAME, SqliteOccupancyStore
-from timeseries.store import OccupancyStore
+from timeseries.store import TimeseriesStore
 
 
 @asynccontextmanager
-async def open_store(settings: TimeseriesSettings) -> AsyncIterator[OccupancyStore]:
+async def open_store(settings: TimeseriesSettings) -> AsyncIterator[TimeseriesStore]:
     """The occupancy store of TIMESERIES_STORE, closed with the context.
 
     Opening neither waits for the store nor makes anything in it: call `setup` and, on Unavailable, call it again.

@@ -10,6 +10,7 @@ from core.clock import Clock, system_clock
 from core.errors import Unavailable
 from core.messages import Kind
 from core.sqlite import SqliteFile
+from timeseries.coverage import Coverage
 from timeseries.keep import ALL, Keep
 from timeseries.store import (
     MAX_POINTS,
@@ -34,6 +35,29 @@ CREATE TABLE IF NOT EXISTS occupancy (
     devices INTEGER NOT NULL,
     PRIMARY KEY (width, zone, kind, start)
 ) WITHOUT ROWID
+"""
+_COVERAGE_SCHEMA = """
+CREATE TABLE IF NOT EXISTS coverage (
+    zone    TEXT    NOT NULL,
+    kind    TEXT    NOT NULL,
+    hour    INTEGER NOT NULL, -- milliseconds since the epoch, UTC
+    minutes INTEGER NOT NULL, -- a bit for each minute, the first one the highest of 60
+    PRIMARY KEY (kind, zone, hour)
+) WITHOUT ROWID
+"""
+_COVERAGE_UPSERT = """
+INSERT INTO coverage (zone, kind, hour, minutes) VALUES (?, ?, ?, ?)
+ON CONFLICT (kind, zone, hour) DO UPDATE SET minutes = excluded.minutes
+"""
+_COVERAGE_OF_ZONE = """
+SELECT zone, hour, minutes FROM coverage WHERE kind = ? AND hour >= ? AND hour < ? AND zone = ? ORDER BY hour
+"""
+_COVERAGE_OF_ALL = """
+SELECT zone, hour, minutes FROM coverage WHERE kind = ? AND hour >= ? AND hour < ? ORDER BY zone, hour
+"""
+_COVERAGE_EXTENT = """
+SELECT (SELECT min(hour) FROM coverage WHERE kind = :kind AND zone = :zone),
+       (SELECT max(hour) FROM coverage WHERE kind = :kind AND zone = :zone)
 """
 _UPSERT = """
 INSERT INTO occupancy (width, zone, kind, start, devices) VALUES (?, ?, ?, ?, ?)
@@ -62,7 +86,7 @@ class SqliteOccupancyStore:
 
     def __init__(self, *, file: Path, keep: Keep = ALL, clock: Clock = system_clock) -> None:
         """`file` is made by `setup`, with its folder, readable by its owner alone; `keep` is how long it has what."""
-        self._file = SqliteFile(file, schema=_SCHEMA)
+        self._file = SqliteFile(file, schema=f"{_SCHEMA};{_COVERAGE_SCHEMA}")
         self._keep = keep
         self._clock = clock
 
@@ -161,3 +185,52 @@ class SqliteOccupancyStore:
             return found
 
         return checked_series(await self._file.read(names))
+
+    async def write_coverage(self, hours: Sequence[Coverage]) -> None:
+        """Write which minutes of hours were recorded, in one transaction, as `OccupancyStore.write_coverage` says."""
+        rows = [(checked_zone(each.zone), each.kind.value, each.hour, each.minutes) for each in hours]
+
+        def upsert(connection: sqlite3.Connection) -> None:
+            connection.executemany(_COVERAGE_UPSERT, rows)
+
+        if rows:
+            await self._file.write(upsert)
+
+    async def coverage(self, kind: Kind, *, start: int, end: int, zone: str | None = None) -> list[Coverage]:
+        """The recorded hours that begin in [start, end), as `OccupancyStore.coverage` says."""
+        limits = [min(max(limit, -_INT64), _INT64) for limit in (start, end)]
+
+        def hours(connection: sqlite3.Connection) -> list[Coverage]:
+            found = (
+                connection.execute(_COVERAGE_OF_ALL, (kind.value, *limits))
+                if zone is None
+                else connection.execute(_COVERAGE_OF_ZONE, (kind.value, *limits, checked_zone(zone)))
+            )
+            return [Coverage(name, kind, hour, minutes) for name, hour, minutes in found]
+
+        return await self._file.read(hours)
+
+    async def coverage_extent(self, zone: str, kind: Kind) -> tuple[int, int] | None:
+        """The first and the last recorded hour, as `OccupancyStore.coverage_extent` says."""
+        parameters = {"zone": checked_zone(zone), "kind": kind.value}
+
+        def ends(connection: sqlite3.Connection) -> tuple[int, int] | None:
+            first, last = connection.execute(_COVERAGE_EXTENT, parameters).fetchone()
+            return None if first is None else (first, last)
+
+        return await self._file.read(ends)
+
+    async def drop(self, zone: str, kind: Kind, *, start: int, end: int) -> None:
+        """Remove windows and recorded hours, in one transaction, as `TimeseriesStore.drop` says."""
+        limits = [min(max(limit, -_INT64), _INT64) for limit in (start, end)]
+        parameters = (checked_zone(zone), kind.value, *limits)
+
+        def remove(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "DELETE FROM occupancy WHERE zone = ? AND kind = ? AND start >= ? AND start < ?", parameters
+            )
+            connection.execute(
+                "DELETE FROM coverage WHERE zone = ? AND kind = ? AND hour >= ? AND hour < ?", parameters
+            )
+
+        await self._file.write(remove)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from core.errors import Unanswered, Unavailable
 from core.messages import Kind
+from timeseries.coverage import CoverageStore
 from timeseries.windows import ZONE_ID, Width, Window
 
 MAX_POINTS = 100_000
@@ -89,6 +90,16 @@ class OccupancyStore(Protocol):
         """The zones and kinds of which there is a point of this width, in alphabetical order.
 
         Raises ValueError for more than `MAX_SERIES`.
+        """
+
+
+class TimeseriesStore(OccupancyStore, CoverageStore, Protocol):
+    """What `open_store` opens: the windows, and which minutes were counted at all."""
+
+    async def drop(self, zone: str, kind: Kind, *, start: int, end: int) -> None:
+        """Remove the windows of all widths, and the recorded hours, that begin in [start, end), ms since the epoch.
+
+        Raises ValueError for a zone's id that is none.
         """
 
 

@@ -94,9 +94,9 @@ async def zone_summary(state: Resources, zone: ZoneId, query: Annotated[SummaryQ
     body = await summary(
         state.store,
         zone=known.id,
-        campus=state.campus.boundary.id,
         kind=query.kind,
-        asked=hours_of(query, now=state.clock(), most=settings.history_max_points),
+        asked=hours_of(query, now=state.clock()),
+        most=settings.history_max_points,
         timezone=ZoneInfo(settings.campus_timezone),
         shown_in=query.tz,
         least=settings.privacy_min_count,

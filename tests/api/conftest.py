@@ -22,7 +22,7 @@ from documents import DocumentStore
 from documents import open_store as open_documents
 from geofence import Campus, load_campus
 from tests.conftest import NOON
-from timeseries import OccupancyPoint, OccupancyStore, Width, Window, open_store
+from timeseries import Coverage, OccupancyPoint, TimeseriesStore, Width, Window, hour_of, open_store
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,7 @@ def settings(tmp_path: Path) -> ApiSettings:
 
 
 @pytest.fixture
-async def store(settings: ApiSettings) -> AsyncIterator[OccupancyStore]:
+async def store(settings: ApiSettings) -> AsyncIterator[TimeseriesStore]:
     async with open_store(settings) as opened:
         yield opened
 
@@ -49,7 +49,7 @@ async def documents(settings: ApiSettings) -> AsyncIterator[DocumentStore]:
 
 @pytest.fixture
 def state(
-    settings: ApiSettings, campus: Campus, redis_client: Redis, store: OccupancyStore, documents: DocumentStore
+    settings: ApiSettings, campus: Campus, redis_client: Redis, store: TimeseriesStore, documents: DocumentStore
 ) -> State:
     return State(
         settings=settings,
@@ -95,8 +95,16 @@ async def arrive(redis: Redis, zone: str, kind: Kind, *observed_at: int) -> None
     await redis.zadd(streams.presence(zone, kind), {f"{kind}{number}": at for number, at in enumerate(observed_at)})
 
 
-async def record(store: OccupancyStore, zone: str, kind: Kind, width: Width, windows: dict[int, int]) -> None:
-    """Keep devices by the start of their window."""
+async def watched(store: TimeseriesStore, zone: str, kind: Kind, start: int, end: int) -> None:
+    """Keep that the hours that begin in [start, end) were recorded, ms since the epoch."""
+    hours = range(hour_of(start), end, 3_600_000)
+    await store.write_coverage([Coverage(zone, kind, hour, 2**60 - 1) for hour in hours])
+
+
+async def record(store: TimeseriesStore, zone: str, kind: Kind, width: Width, windows: dict[int, int]) -> None:
+    """Keep devices by the start of their window, and that these hours were recorded."""
+    for start in windows:
+        await watched(store, zone, kind, start, start + 1)
     await store.write(
         [
             OccupancyPoint(Window(width=width, start=start, zone=zone, kind=kind), devices)

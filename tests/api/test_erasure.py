@@ -26,7 +26,7 @@ from documents import DocumentStore
 from tests.api.conftest import assert_problem, client_over, key_for, record
 from tests.conftest import NOON, eventually
 from tests.documents.positions import position
-from timeseries import OccupancyStore, Width
+from timeseries import TimeseriesStore, Width
 
 DEVICE = "bus-304"
 MONTH = 31 * 86_400_000
@@ -158,7 +158,7 @@ async def test_a_newest_position_that_another_version_wrote_is_forgotten_too(
 
 
 async def test_the_counts_stay(
-    admin: httpx.AsyncClient, state: State, redis_client: Redis, store: OccupancyStore
+    admin: httpx.AsyncClient, state: State, redis_client: Redis, store: TimeseriesStore
 ) -> None:
     mine = state.hasher.hash(Kind.CAR, DEVICE)
     window = streams.window(f"1m:{NOON - 60_000}:kemmy:car")

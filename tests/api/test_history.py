@@ -15,7 +15,7 @@ from core.clock import format_rfc3339, parse_rfc3339
 from core.messages import Kind
 from tests.api.conftest import assert_problem, client_over, record
 from tests.conftest import NOON
-from timeseries import OccupancyStore, Width, open_store
+from timeseries import TimeseriesStore, Width, open_store
 
 KEMMY = "/v1/zones/kemmy/occupancy/history"
 MINUTE = 60_000
@@ -29,7 +29,7 @@ def devices(answer: httpx.Response) -> dict[str, int]:
 
 
 async def test_history_has_every_window_of_the_range_with_zeros_where_nobody_was(
-    client: httpx.AsyncClient, store: OccupancyStore
+    client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
     await record(store, "kemmy", Kind.CAR, Width.MINUTE, {NOON - 2 * MINUTE: 3, NOON - 5 * MINUTE: 1, NOON: 7})
     await record(store, "kemmy", Kind.MOBILE, Width.MINUTE, {NOON - 3 * MINUTE: 99})
@@ -58,7 +58,7 @@ async def test_history_has_every_window_of_the_range_with_zeros_where_nobody_was
 
 
 async def test_the_first_window_is_the_one_that_holds_the_start(
-    client: httpx.AsyncClient, store: OccupancyStore
+    client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
     await record(store, "kemmy", Kind.CAR, Width.FIVE_MINUTES, {NOON: 2, NOON + 5 * MINUTE: 4})
 
@@ -70,7 +70,7 @@ async def test_the_first_window_is_the_one_that_holds_the_start(
     assert devices(answer) == {"2026-03-01T12:00:00Z": 2, "2026-03-01T12:05:00Z": 4}
 
 
-async def test_zero_and_no_data_differ_by_first_and_last(client: httpx.AsyncClient, store: OccupancyStore) -> None:
+async def test_zero_and_no_data_differ_by_first_and_last(client: httpx.AsyncClient, store: TimeseriesStore) -> None:
     query = {"kind": "mobile", "window": "1h", "start": "2026-03-01T09:00:00Z", "end": "2026-03-01T12:00:00Z"}
 
     unknown = (await client.get(KEMMY, params=query)).json()
@@ -84,7 +84,7 @@ async def test_zero_and_no_data_differ_by_first_and_last(client: httpx.AsyncClie
 
 
 async def test_days_are_those_of_the_campus_23_hours_long_when_clocks_go_forward(
-    client: httpx.AsyncClient, store: OccupancyStore
+    client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
     await record(store, "kemmy", Kind.CAR, Width.DAY, {parse_rfc3339("2026-03-29T00:00:00Z"): 5})
 
@@ -242,7 +242,7 @@ async def largest(state: State) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_the_largest_answer_that_can_be_set_can_be_given(
-    largest: httpx.AsyncClient, store: OccupancyStore
+    largest: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
     await record(store, "kemmy", Kind.CAR, Width.MINUTE, {NOON - minute * MINUTE: 1 for minute in range(100_001)})
 
@@ -260,7 +260,7 @@ async def test_the_largest_answer_that_can_be_set_can_be_given(
 
 
 @pytest.mark.parametrize("least", [0, 3])
-async def test_points_that_are_written_at_once_are_the_same_json(store: OccupancyStore, least: int) -> None:
+async def test_points_that_are_written_at_once_are_the_same_json(store: TimeseriesStore, least: int) -> None:
     await store.setup()
     await record(store, "kemmy", Kind.MOBILE, Width.MINUTE, {NOON: 2, NOON + 60_000: 3})
     query = HistoryQuery.model_validate(

@@ -17,9 +17,9 @@ from api.state import State
 from api.summary import WEEKDAYS, popular_times
 from core.clock import format_rfc3339, parse_rfc3339
 from core.messages import Kind
-from tests.api.conftest import assert_problem, client_over, record
+from tests.api.conftest import assert_problem, client_over, record, watched
 from tests.conftest import NOON
-from timeseries import OccupancyStore, Width, open_store
+from timeseries import Coverage, TimeseriesStore, Width, open_store
 
 KEMMY = "/v1/zones/kemmy/occupancy/summary"
 HOUR = 3_600_000
@@ -45,13 +45,13 @@ def cell(body: Mapping[str, Any], weekday: str, hour: int) -> tuple[float | None
 
 
 async def test_the_peak_the_mean_and_the_usual_week_of_four_weeks(
-    client: httpx.AsyncClient, store: OccupancyStore
+    client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
     for week, count in enumerate((9, 5, 2, 30)):
         await record(store, "kemmy", Kind.CAR, Width.HOUR, {TUESDAY_11 - week * WEEK: count})
     await record(store, "kemmy", Kind.CAR, Width.HOUR, {TUESDAY_11 + HOUR: 4})
-    # Somebody was seen elsewhere until an hour ago: so kemmy was watched, and nobody was there.
-    await record(store, "campus", Kind.MOBILE, Width.HOUR, {NOON - HOUR: 1})
+    # The system was counting all the time: so mostly nobody was there.
+    await watched(store, "kemmy", Kind.CAR, TUESDAY_11 - 3 * WEEK, NOON)
 
     body = await summary(client)
 
@@ -61,6 +61,7 @@ async def test_the_peak_the_mean_and_the_usual_week_of_four_weeks(
     assert (body["first"], body["last"]) == (format_rfc3339(TUESDAY_11 - 3 * WEEK), "2026-03-01T11:00:00Z")
     hours = (NOON - (TUESDAY_11 - 3 * WEEK)) // HOUR
     assert body["hours"] == hours
+    assert body["recorded_minutes"] == 60 * hours
     assert body["mean"] == round((9 + 5 + 2 + 30 + 4) / hours, 2)
     assert body["peak"] == {
         "start": "2026-02-03T11:00:00Z",
@@ -86,9 +87,39 @@ async def test_what_is_not_known_is_not_zero(client: httpx.AsyncClient) -> None:
         assert day["hours"] == [{"hour": hour, "devices": None, "suppressed": False, "weeks": 0} for hour in range(24)]
 
 
-async def test_hours_after_the_last_that_the_campus_has_are_not_counted(
-    client: httpx.AsyncClient, store: OccupancyStore
+async def test_a_time_in_which_nothing_was_recorded_halves_no_figure(
+    client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
+    # A replay of long ago, then an outage of a week in the middle of four.
+    await record(store, "kemmy", Kind.CAR, Width.HOUR, {parse_rfc3339("2019-02-18T08:00:00Z"): 1})
+    for week in (0, 1, 3):
+        await record(store, "kemmy", Kind.CAR, Width.HOUR, {TUESDAY_11 - week * WEEK: 60})
+
+    body = await summary(client, start="2019-02-18T08:00:00Z")
+
+    assert body["first"] == "2019-02-18T08:00:00Z"
+    assert cell(body, "tuesday", 11) == (60.0, 3)
+    assert (body["hours"], body["mean"]) == (4, 45.25)
+
+
+async def test_what_is_called_first_can_be_asked_for(client: httpx.AsyncClient, store: TimeseriesStore) -> None:
+    await record(store, "kemmy", Kind.CAR, Width.HOUR, {parse_rfc3339("1980-01-06T00:00:00Z"): 1, TUESDAY_11: 3})
+
+    first = (await summary(client))["first"]
+
+    assert first == "1980-01-06T00:00:00Z"
+    assert (await summary(client, start=first))["hours"] == 2
+
+
+async def test_minutes_that_were_not_recorded_are_said(client: httpx.AsyncClient, store: TimeseriesStore) -> None:
+    await store.write_coverage([Coverage("kemmy", Kind.CAR, NOON - HOUR, 0b111)])
+
+    body = await summary(client)
+
+    assert (body["hours"], body["recorded_minutes"], body["mean"]) == (1, 3, 0.0)
+
+
+async def test_hours_that_were_not_recorded_are_not_counted(client: httpx.AsyncClient, store: TimeseriesStore) -> None:
     await record(store, "kemmy", Kind.CAR, Width.HOUR, {NOON - 10 * HOUR: 6, NOON - 9 * HOUR: 2})
 
     body = await summary(client)
@@ -96,7 +127,7 @@ async def test_hours_after_the_last_that_the_campus_has_are_not_counted(
     assert (body["hours"], body["mean"]) == (2, 4.0)
 
 
-async def test_only_whole_hours_that_are_over_count(client: httpx.AsyncClient, store: OccupancyStore) -> None:
+async def test_only_whole_hours_that_are_over_count(client: httpx.AsyncClient, store: TimeseriesStore) -> None:
     hours = {NOON - 2 * HOUR: 100, NOON - HOUR: 3, NOON: 100}
     await record(store, "kemmy", Kind.CAR, Width.HOUR, hours)
 
@@ -105,7 +136,7 @@ async def test_only_whole_hours_that_are_over_count(client: httpx.AsyncClient, s
     assert (body["hours"], body["mean"], body["peak"]["devices"]) == (1, 3.0, 3)
 
 
-async def test_a_range_without_a_whole_hour_rests_on_none(client: httpx.AsyncClient, store: OccupancyStore) -> None:
+async def test_a_range_without_a_whole_hour_rests_on_none(client: httpx.AsyncClient, store: TimeseriesStore) -> None:
     await record(store, "kemmy", Kind.CAR, Width.HOUR, {NOON - HOUR: 3})
 
     for start, end in (
@@ -116,7 +147,7 @@ async def test_a_range_without_a_whole_hour_rests_on_none(client: httpx.AsyncCli
 
 
 async def test_popular_times_are_in_the_time_of_the_campus_whatever_tz_is(
-    client: httpx.AsyncClient, store: OccupancyStore
+    client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
     summer = parse_rfc3339("2025-07-07T23:00:00Z")  # midnight of Tuesday in Dublin
     await record(store, "kemmy", Kind.CAR, Width.HOUR, {summer: 8})
@@ -157,7 +188,7 @@ def test_popular_times_are_the_plain_median_by_weekday_and_hour(counts: dict[int
             assert each.devices == (median(expected) if expected else None)
 
 
-async def test_figures_that_rest_on_few_phones_are_withheld(state: State, store: OccupancyStore) -> None:
+async def test_figures_that_rest_on_few_phones_are_withheld(state: State, store: TimeseriesStore) -> None:
     counts = {TUESDAY_11: 4, TUESDAY_11 + HOUR: 20, TUESDAY_11 + 2 * HOUR: 8}
     for kind in Kind:
         await record(store, "kemmy", kind, Width.HOUR, counts)
@@ -178,12 +209,15 @@ async def test_figures_that_rest_on_few_phones_are_withheld(state: State, store:
     assert cell(cars, "tuesday", 11) == (4.0, 1)
 
 
-async def test_a_range_that_is_too_long_is_refused_with_a_hint(client: httpx.AsyncClient) -> None:
-    query = {"kind": "car", "start": "2016-03-01T00:00:00Z", "end": "2026-03-01T00:00:00Z"}
+async def test_a_range_with_too_many_recorded_hours_is_refused_with_a_hint(
+    client: httpx.AsyncClient, store: TimeseriesStore
+) -> None:
+    await watched(store, "kemmy", Kind.CAR, NOON - 1001 * HOUR, NOON)
+    query = {"kind": "car", "start": "2016-03-01T00:00:00Z", "end": "2026-03-01T12:00:00Z"}
 
     problem = assert_problem(await client.get(KEMMY, params=query), 422)
 
-    assert "87,648 hours" in str(problem["detail"])
+    assert "1,001 recorded hours" in str(problem["detail"])
     assert "choose a shorter range" in str(problem["detail"])
 
 
@@ -212,7 +246,7 @@ async def test_a_store_that_is_away_or_silent_is_a_503(
     state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Silent:
-        async def extent(self, *_: object) -> None:
+        async def coverage_extent(self, *_: object) -> None:
             await asyncio.Event().wait()
 
     monkeypatch.setattr("api.summary.STORE_SECONDS", 0.05)

@@ -15,9 +15,10 @@ from core.clock import system_clock
 from core.messages import Kind
 from tests.influxd.server import InfluxServer
 from timeseries import (
+    Coverage,
     OccupancyPoint,
-    OccupancyStore,
     TimeseriesSettings,
+    TimeseriesStore,
     Width,
     Window,
     Written,
@@ -29,7 +30,7 @@ HOUR = 3_600_000
 NINE = 1_550_480_400_000
 """2019-02-18T09:00:00Z."""
 
-Opening = Callable[[], AbstractAsyncContextManager[OccupancyStore]]
+Opening = Callable[[], AbstractAsyncContextManager[TimeseriesStore]]
 
 
 @pytest.fixture(params=["sqlite", "influxdb"])
@@ -65,7 +66,7 @@ async def remove_buckets(settings: TimeseriesSettings) -> None:
 
 
 @pytest.fixture
-async def store(opening: Opening) -> AsyncIterator[OccupancyStore]:
+async def store(opening: Opening) -> AsyncIterator[TimeseriesStore]:
     async with opening() as opened:
         yield opened
 
@@ -77,7 +78,7 @@ def point(
 
 
 async def history(
-    store: OccupancyStore,
+    store: TimeseriesStore,
     *,
     zone: str = "campus",
     kind: Kind = Kind.CAR,
@@ -88,12 +89,12 @@ async def history(
     return await store.history(zone=zone, kind=kind, width=width, start=start, end=end)
 
 
-async def test_what_is_written_is_read(store: OccupancyStore) -> None:
+async def test_what_is_written_is_read(store: TimeseriesStore) -> None:
     await store.write([point(devices=3)])
     assert await history(store) == [point(devices=3)]
 
 
-async def test_a_point_replaces_that_of_the_same_window(store: OccupancyStore) -> None:
+async def test_a_point_replaces_that_of_the_same_window(store: TimeseriesStore) -> None:
     await store.write([point(devices=3)])
     await store.write([point(devices=5)])
     assert await history(store) == [point(devices=5)]
@@ -102,19 +103,19 @@ async def test_a_point_replaces_that_of_the_same_window(store: OccupancyStore) -
     assert await history(store) == [point(devices=0)]
 
 
-async def test_of_one_window_s_points_the_last_counts(store: OccupancyStore) -> None:
+async def test_of_one_window_s_points_the_last_counts(store: TimeseriesStore) -> None:
     await store.write([point(devices=1), point(devices=9), point(devices=4)])
     assert await history(store) == [point(devices=4)]
 
 
-async def test_the_history_is_in_order_of_time(store: OccupancyStore) -> None:
+async def test_the_history_is_in_order_of_time(store: TimeseriesStore) -> None:
     starts = [NINE + hour * HOUR for hour in (5, 1, 4, 2, 3)]
     await store.write([point(start) for start in starts[:3]])
     await store.write([point(start) for start in starts[3:]])
     assert [found.window.start for found in await history(store)] == sorted(starts)
 
 
-async def test_a_range_includes_its_start_and_excludes_its_end(store: OccupancyStore) -> None:
+async def test_a_range_includes_its_start_and_excludes_its_end(store: TimeseriesStore) -> None:
     await store.write([point(NINE + hour * HOUR) for hour in range(4)])
     found = await history(store, start=NINE + HOUR, end=NINE + 3 * HOUR)
     assert [point.window.start for point in found] == [NINE + HOUR, NINE + 2 * HOUR]
@@ -125,39 +126,39 @@ async def test_a_range_includes_its_start_and_excludes_its_end(store: OccupancyS
 @pytest.mark.parametrize(
     ("start", "end"), [(NINE, NINE), (NINE + HOUR, NINE), (10**17, 10**18), (-(10**18), -(10**17))]
 )
-async def test_an_empty_range_gives_nothing(store: OccupancyStore, start: int, end: int) -> None:
+async def test_an_empty_range_gives_nothing(store: TimeseriesStore, start: int, end: int) -> None:
     await store.write([point()])
     assert await history(store, start=start, end=end) == []
 
 
-async def test_a_range_may_be_all_of_time(store: OccupancyStore) -> None:
+async def test_a_range_may_be_all_of_time(store: TimeseriesStore) -> None:
     await store.write([point()])
     assert await history(store, start=-(10**18), end=10**18) == [point()]
 
 
-async def test_a_day_that_began_before_the_epoch_is_kept(store: OccupancyStore) -> None:
+async def test_a_day_that_began_before_the_epoch_is_kept(store: TimeseriesStore) -> None:
     day = point(-3_600_000, width=Width.DAY)
     await store.write([day])
     assert await history(store, width=Width.DAY, start=-HOUR, end=0) == [day]
 
 
-async def test_windows_that_were_never_written_are_left_out(store: OccupancyStore) -> None:
+async def test_windows_that_were_never_written_are_left_out(store: TimeseriesStore) -> None:
     await store.write([point(NINE), point(NINE + 2 * HOUR, devices=0)])
     assert await history(store) == [point(NINE), point(NINE + 2 * HOUR, devices=0)]
 
 
-async def test_an_unknown_zone_has_no_history_and_no_extent(store: OccupancyStore) -> None:
+async def test_an_unknown_zone_has_no_history_and_no_extent(store: TimeseriesStore) -> None:
     await store.write([point()])
     assert await history(store, zone="nowhere") == []
     assert await store.extent("nowhere", Kind.CAR, Width.HOUR) is None
 
 
-async def test_an_empty_store_has_no_history_and_no_extent(store: OccupancyStore) -> None:
+async def test_an_empty_store_has_no_history_and_no_extent(store: TimeseriesStore) -> None:
     assert await history(store) == []
     assert await store.extent("campus", Kind.CAR, Width.HOUR) is None
 
 
-async def test_zones_and_kinds_and_widths_do_not_mix(store: OccupancyStore) -> None:
+async def test_zones_and_kinds_and_widths_do_not_mix(store: TimeseriesStore) -> None:
     # The start of a window of each width.
     start = system_clock() // nominal_ms[Width.DAY] * nominal_ms[Width.DAY]
     points = [
@@ -175,14 +176,14 @@ async def test_zones_and_kinds_and_widths_do_not_mix(store: OccupancyStore) -> N
         assert await store.extent(window.zone, window.kind, window.width) == (start, start)
 
 
-async def test_the_extent_is_from_the_first_to_the_last_window(store: OccupancyStore) -> None:
+async def test_the_extent_is_from_the_first_to_the_last_window(store: TimeseriesStore) -> None:
     await store.write([point(NINE + hour * HOUR) for hour in (2, 7, 3)])
     assert await store.extent("campus", Kind.CAR, Width.HOUR) == (NINE + 2 * HOUR, NINE + 7 * HOUR)
     await store.write([point(NINE - 20_000 * HOUR)])
     assert await store.extent("campus", Kind.CAR, Width.HOUR) == (NINE - 20_000 * HOUR, NINE + 7 * HOUR)
 
 
-async def test_the_series_are_the_zones_and_kinds_of_one_width(store: OccupancyStore) -> None:
+async def test_the_series_are_the_zones_and_kinds_of_one_width(store: TimeseriesStore) -> None:
     series = [("A", Kind.MOBILE), ("a", Kind.CAR), ("b", Kind.CAR), ("b", Kind.MOBILE), ("b.1", Kind.CAR)]
     assert await store.series(Width.HOUR) == []
     await store.write(
@@ -197,7 +198,7 @@ async def test_the_series_are_the_zones_and_kinds_of_one_width(store: OccupancyS
     assert await store.series(Width.DAY) == [("only-by-day", Kind.CAR)]
 
 
-async def test_everything_is_taken_and_kept_where_no_setting_says_otherwise(store: OccupancyStore) -> None:
+async def test_everything_is_taken_and_kept_where_no_setting_says_otherwise(store: TimeseriesStore) -> None:
     points = [point(start, width=width) for start in (0, NINE) for width in Width]
     assert await store.write(points) == Written()
     for width in Width:
@@ -213,7 +214,7 @@ async def test_everything_is_taken_and_kept_where_no_setting_says_otherwise(stor
 async def forgetful(
     opening: Opening,  # noqa: ARG001 - what it sets is what is opened here
     monkeypatch: pytest.MonkeyPatch,
-) -> AsyncIterator[OccupancyStore]:
+) -> AsyncIterator[TimeseriesStore]:
     """The same store, whose 1m windows are kept for a week."""
     monkeypatch.setenv("OCCUPANCY_KEEP", "1m:7d")
     async with open_store(TimeseriesSettings()) as store:
@@ -222,7 +223,7 @@ async def forgetful(
 
 
 async def test_what_is_older_than_is_kept_is_not_taken_and_the_others_of_its_batch_are_stored(
-    forgetful: OccupancyStore,
+    forgetful: TimeseriesStore,
 ) -> None:
     recent = system_clock() // HOUR * HOUR
     old, new = point(NINE, width=Width.MINUTE), point(recent, width=Width.MINUTE)
@@ -231,7 +232,7 @@ async def test_what_is_older_than_is_kept_is_not_taken_and_the_others_of_its_bat
     assert await history(forgetful, width=Width.MINUTE, start=NINE, end=recent + 1) == [new]
 
 
-async def test_a_store_says_since_when_it_keeps_all(forgetful: OccupancyStore) -> None:
+async def test_a_store_says_since_when_it_keeps_all(forgetful: TimeseriesStore) -> None:
     before = system_clock()
     since = await forgetful.kept_since(Width.MINUTE)
     assert since is not None
@@ -251,7 +252,7 @@ async def test_a_setting_holds_for_what_is_there_and_can_be_taken_back(
             assert await store.kept_since(Width.HOUR) is None
 
 
-async def test_setup_can_be_repeated_and_keeps_what_is_there(store: OccupancyStore) -> None:
+async def test_setup_can_be_repeated_and_keeps_what_is_there(store: TimeseriesStore) -> None:
     await store.write([point()])
     await asyncio.gather(store.setup(), store.setup())
     assert await history(store) == [point()]
@@ -277,7 +278,7 @@ async def test_writers_side_by_side_lose_nothing(opening: Opening) -> None:
         assert await history(reader) == [point(NINE + 50 * HOUR, devices=3)]
 
 
-async def test_many_points_are_written_at_once(store: OccupancyStore) -> None:
+async def test_many_points_are_written_at_once(store: TimeseriesStore) -> None:
     points = [point(NINE + hour * HOUR, devices=hour) for hour in range(12_000)]
     await store.write(points)
     assert await history(store, start=NINE, end=NINE + 12_000 * HOUR) == points
@@ -286,7 +287,7 @@ async def test_many_points_are_written_at_once(store: OccupancyStore) -> None:
 @pytest.mark.parametrize(
     "zone", ["", ".a", "a b", "a,zone=b", "a=b", 'a"', "a\\", "a\n", "a:b", "../a", "é", "-a", "a" * 65, "a\0"]
 )
-async def test_a_hostile_zone_is_refused_and_writes_nothing(store: OccupancyStore, zone: str) -> None:
+async def test_a_hostile_zone_is_refused_and_writes_nothing(store: TimeseriesStore, zone: str) -> None:
     with pytest.raises(ValueError, match="is no id of a zone"):
         await store.write([point(), point(zone=zone)])
     with pytest.raises(ValueError, match="is no id of a zone"):
@@ -294,3 +295,61 @@ async def test_a_hostile_zone_is_refused_and_writes_nothing(store: OccupancyStor
     with pytest.raises(ValueError, match="is no id of a zone"):
         await store.extent(zone, Kind.CAR, Width.HOUR)
     assert await history(store) == []
+
+
+def covered(zone: str, kind: Kind, hour: int, minutes: int) -> Coverage:
+    return Coverage(zone=zone, kind=kind, hour=hour * 3_600_000, minutes=minutes)
+
+
+async def test_hours_that_were_recorded_are_found_by_kind_zone_and_time(store: TimeseriesStore) -> None:
+    whole = 2**60 - 1
+    hours = [
+        covered("a", Kind.CAR, 10, whole),
+        covered("a", Kind.CAR, 11, 1),
+        covered("b", Kind.CAR, 10, 1 << 59),
+        covered("a", Kind.MOBILE, 10, 7),
+    ]
+    await store.write_coverage(hours)
+
+    everything = await store.coverage(Kind.CAR, start=10 * 3_600_000, end=11 * 3_600_000 + 1)
+    assert everything == [hours[0], hours[1], hours[2]]
+    assert await store.coverage(Kind.CAR, start=10 * 3_600_000, end=11 * 3_600_000, zone="a") == [hours[0]]
+    assert await store.coverage(Kind.CAR, start=12 * 3_600_000, end=13 * 3_600_000) == []
+    assert await store.coverage_extent("a", Kind.CAR) == (36_000_000, 39_600_000)
+    assert await store.coverage_extent("b", Kind.CAR) == (36_000_000, 36_000_000)
+    assert await store.coverage_extent("b", Kind.MOBILE) is None
+
+
+async def test_an_hour_that_is_written_again_has_its_new_minutes(store: TimeseriesStore) -> None:
+    await store.write_coverage([covered("a", Kind.CAR, 10, 1)])
+    await store.write_coverage([covered("a", Kind.CAR, 10, 3)])
+
+    assert await store.coverage(Kind.CAR, start=0, end=10**12) == [covered("a", Kind.CAR, 10, 3)]
+
+
+async def test_coverage_is_no_series_of_windows(store: TimeseriesStore) -> None:
+    await store.write_coverage([covered("a", Kind.CAR, 10, 1)])
+
+    assert await store.series(Width.HOUR) == []
+    assert await store.extent("a", Kind.CAR, Width.HOUR) is None
+
+
+async def test_drop_removes_windows_of_all_widths_and_recorded_hours_of_one_zone_and_kind(
+    store: TimeseriesStore,
+) -> None:
+    hour = 10 * 3_600_000
+    await store.write(
+        [OccupancyPoint(Window(width, hour, zone, kind), 1) for width in Width for zone in ("a", "b") for kind in Kind]
+    )
+    await store.write([OccupancyPoint(Window(Width.MINUTE, hour + 60_000, "a", Kind.CAR), 2)])
+    await store.write_coverage([covered("a", Kind.CAR, 10, 3), covered("b", Kind.CAR, 10, 3)])
+
+    await store.drop("a", Kind.CAR, start=hour, end=hour + 60_000)
+
+    for width in Width:
+        assert await store.extent("b", Kind.CAR, width) == (hour, hour)
+        assert await store.extent("a", Kind.MOBILE, width) == (hour, hour)
+        left = (hour + 60_000, hour + 60_000) if width is Width.MINUTE else None
+        assert await store.extent("a", Kind.CAR, width) == left
+    assert await store.coverage_extent("a", Kind.CAR) is None
+    assert await store.coverage_extent("b", Kind.CAR) == (hour, hour)

@@ -207,3 +207,31 @@ def test_a_setting_that_is_missing_is_exit_code_2(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("INFLUXDB_V2_URL", raising=False)
     result = run("setup")
     assert result.exit_code == 2
+
+
+def test_drop_shows_what_it_is_and_removes_it_where_that_is_wanted() -> None:
+    write(NINE, NINE + 60_000, NINE + 600_000)
+    arguments = ("drop", "--zone", "campus", "--kind", "car", *RANGE)
+
+    asked = CliRunner().invoke(app, arguments, input="n\n")
+
+    assert asked.exit_code == 1
+    assert asked.stdout.splitlines()[:2] == [
+        "width  windows  most devices  first                 last",
+        "1m           2             2  2019-02-18T09:00:00Z  2019-02-18T09:01:00Z",
+    ]
+    assert len(run("history", "campus", "car", "--window", "1m", *RANGE).stdout.splitlines()) == 3
+
+    assert run(*arguments, "--yes").stdout.endswith("2 windows were removed\n")
+    left = run("history", "campus", "car", "--window", "1m", *RANGE)
+    assert left.stdout.splitlines() == ["start                     devices"]
+    # What begins at the end, or later, stays.
+    assert left.stderr == "known from 2019-02-18T09:10:00Z to 2019-02-18T09:10:00Z\n"
+
+
+def test_drop_of_what_is_not_there_says_so() -> None:
+    run("setup")
+    result = run("drop", "--zone", "kemmy", "--kind", "mobile", *RANGE, "--yes")
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "there is nothing of mobile in kemmy in that time\n"

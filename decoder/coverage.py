@@ -1,0 +1,186 @@
+"""Coverage: which minutes were counted at all, written beside the windows.
+
+A minute of a kind is recorded if the system was counting in it, or if a window of that minute holds a device: so what
+is replayed from the past, or comes late from devices that were offline, is recorded as well. Redis has a bit for each
+minute (`core.streams`), which any number of decoders set in any order; the hours that changed become points of all
+zones that the campus has.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import cast
+
+import structlog
+
+from core import streams
+from core.clock import Clock
+from core.errors import Reason
+from core.messages import DeadLetter, Kind
+from core.newest_input import Silence, signs_of_input
+from core.redis import Redis, redis_errors
+from core.runtime import Stop, pause
+from core.zones import stored_campus, stored_version
+from decoder.dead_letters import bury
+from decoder.metrics import DecoderMetrics
+from decoder.retrying import until_available
+from geofence import Campus, InvalidCampus, parse_campus
+from timeseries import Coverage, TimeseriesStore, Width, hour_of, minute_of
+from timeseries.coverage import HOUR_MS, WHOLE_HOUR
+
+EVERY_SECONDS = 15.0
+"""Several times a minute, so that a look that comes late loses none."""
+LIFE_MS = 48 * HOUR_MS
+"""How long Redis has the bits of an hour after its last change; later ones are joined with what is stored."""
+HOURS_AT_ONCE = 200
+"""Hours that one step writes: with 5,000 zones and two kinds some million points at the most, in batches."""
+
+# Removes a mark only if the bits are still those that were written. KEYS: the marks, the bits. ARGV: mark, the bits.
+_SETTLE = """
+if redis.call('GET', KEYS[2]) == ARGV[2] then
+    redis.call('SREM', KEYS[1], ARGV[1])
+end
+"""
+_BYTES = 8
+_SPARE_BITS = 4
+
+_log = structlog.stdlib.get_logger("coverage")
+
+
+async def mark_recorded(client: Redis, minutes: Iterable[tuple[Kind, int]]) -> None:
+    """Note that minutes were counted, by kind and any moment in them (ms since the epoch). Raises Unavailable."""
+    hours: dict[tuple[int, Kind], set[int]] = defaultdict(set)
+    for kind, at in minutes:
+        hours[hour_of(at), kind].add(minute_of(at))
+    if not hours:
+        return
+    async with client.pipeline(transaction=True) as pipeline:
+        for (hour, kind), found in hours.items():
+            key = streams.coverage(hour, kind)
+            for minute in found:
+                pipeline.setbit(key, minute, 1)
+            pipeline.pexpire(key, LIFE_MS)
+            pipeline.sadd(streams.COVERAGE_DIRTY, f"{hour}:{kind}")
+        with redis_errors():
+            await pipeline.execute()
+
+
+class CoverageRecorder:
+    """Runs beside the roll-up; as many may run as there are decoders."""
+
+    def __init__(
+        self,
+        *,
+        client: Redis,
+        store: TimeseriesStore,
+        file: Campus,
+        clock: Clock,
+        metrics: DecoderMetrics,
+        dead_letters_max: int,
+    ) -> None:
+        """`file` is the campus as long as there is none in Redis."""
+        self._client = client
+        self._store = store
+        self._file = file
+        self._clock = clock
+        self._metrics = metrics
+        self._dead_letters_max = dead_letters_max
+        self._silence = Silence(clock)
+        self._campus = file
+        self._version: str | None = None
+        self._settle = client.register_script(_SETTLE)
+
+    async def run(self, stop: Stop) -> None:
+        """Record until `stop`."""
+        await until_available("coverage", self._metrics, self.adopt)
+        while not stop.is_set():
+            await until_available("coverage", self._metrics, self.step)
+            await pause(EVERY_SECONDS, stop)
+
+    async def adopt(self) -> None:
+        """Where windows were written before coverage was: take the hours in which any device was seen as recorded."""
+        campus = self._file.boundary.id
+        if any([await self._store.coverage_extent(campus, kind) for kind in Kind]):
+            return
+        seen: set[int] = set()
+        for kind in Kind:
+            known = await self._store.extent(campus, kind, Width.HOUR)
+            if known is None:
+                continue
+            # A step that no store refuses for being too long, and that skips what is empty.
+            for start in range(known[0], known[1] + 1, 50_000 * HOUR_MS):
+                end = min(start + 50_000 * HOUR_MS, known[1] + 1)
+                points = await self._store.history(zone=campus, kind=kind, width=Width.HOUR, start=start, end=end)
+                seen |= {point.window.start for point in points if point.devices}
+        zones = [zone.id for zone in self._file.everything]
+        for hour in sorted(seen):
+            await self._store.write_coverage(
+                [Coverage(zone, kind, hour, WHOLE_HOUR) for zone in zones for kind in Kind]
+            )
+        if seen:
+            _log.info("hours in which devices were seen count as recorded", hours=len(seen))
+
+    async def step(self) -> None:
+        """Mark the present minute, if anything can come in, and write the hours that changed. Raises Unavailable."""
+        now = self._clock()
+        signs = await signs_of_input(self._client)
+        if self._silence.since(signs.beats) is None and signs.beats:
+            await mark_recorded(self._client, [(kind, now) for kind in Kind])
+        with redis_errors():
+            marks = cast("set[bytes]", await self._client.smembers(streams.COVERAGE_DIRTY))
+        if marks:
+            zones = await self._zones()
+            for mark in sorted(marks)[:HOURS_AT_ONCE]:
+                try:
+                    hour, kind = _parse(mark)
+                except ValueError:
+                    await self._discard(mark)
+                else:
+                    await self._write(mark, hour, kind, zones, now)
+
+    async def _discard(self, mark: bytes) -> None:
+        letter = DeadLetter(
+            Reason.MALFORMED_ENTRY, "a mark in coverage:dirty that no decoder made", "", self._clock(), None
+        )
+        async with self._client.pipeline(transaction=True) as pipeline:
+            bury(pipeline, [letter], self._dead_letters_max)
+            pipeline.srem(streams.COVERAGE_DIRTY, mark)
+            with redis_errors():
+                await pipeline.execute()
+        self._metrics.dead.labels(letter.reason.value).inc()
+
+    async def _write(self, mark: bytes, hour: int, kind: Kind, zones: list[str], now: int) -> None:
+        key = streams.coverage(hour, kind)
+        with redis_errors():
+            bits = cast("bytes | None", await self._client.get(key)) or b""
+        minutes = int.from_bytes(bits.ljust(_BYTES, b"\0")[:_BYTES], "big") >> _SPARE_BITS
+        stored: dict[str, int] = {}
+        if hour + LIFE_MS <= now + HOUR_MS:
+            # The bits may have begun anew since: none that was stored is taken away.
+            with self._metrics.asking("timeseries", "read"):
+                found = await self._store.coverage(kind, start=hour, end=hour + HOUR_MS)
+            stored = {each.zone: each.minutes for each in found}
+        with self._metrics.asking("timeseries", "write"):
+            await self._store.write_coverage(
+                [Coverage(zone, kind, hour, minutes | stored.get(zone, 0)) for zone in zones]
+            )
+        with redis_errors():
+            await self._settle(keys=[streams.COVERAGE_DIRTY, key], args=[mark, bits])
+
+    async def _zones(self) -> list[str]:
+        version = await stored_version(self._client)
+        if version is None:
+            self._campus = self._file
+        elif version != self._version:
+            stored = await stored_campus(self._client)
+            if stored is not None:
+                try:
+                    self._campus, self._version = parse_campus(stored.geojson, "the campus in Redis"), stored.version
+                except InvalidCampus as error:
+                    # The stage observe waits for it, and says so; coverage goes on with the zones that it knows.
+                    _log.warning("the campus in Redis cannot be used", reason=str(error))
+        return [zone.id for zone in self._campus.everything]
+
+
+def _parse(mark: bytes) -> tuple[int, Kind]:
+    hour, _, kind = mark.decode().partition(":")
+    return hour_of(int(hour)), Kind(kind)

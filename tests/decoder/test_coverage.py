@@ -1,0 +1,180 @@
+"""Which minutes were counted: by the clock while anything can come in, and by what windows hold."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from core.messages import Kind
+from core.zones import StoredCampus, replace_campus
+from decoder.coverage import CoverageRecorder, mark_recorded
+from decoder.metrics import DecoderMetrics
+from geofence import Campus, load_campus
+from tests.conftest import NOON
+from tests.decoder.conftest import HandClock
+from timeseries import OccupancyPoint, TimeseriesSettings, TimeseriesStore, Width, Window, open_store
+
+HOUR = 3_600_000
+MINUTE = 60_000
+FIRST_MINUTE = 1 << 59
+"""NOON is a whole hour."""
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[TimeseriesStore]:
+    async with open_store(TimeseriesSettings(data_dir=tmp_path)) as opened:
+        await opened.setup()
+        yield opened
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    clock = HandClock()
+    clock.now = NOON
+    return clock
+
+
+def recorder(client: Redis, store: TimeseriesStore, clock: HandClock, campus: Campus | None = None) -> CoverageRecorder:
+    return CoverageRecorder(
+        client=client,
+        store=store,
+        file=campus or load_campus(None),
+        clock=clock,
+        metrics=DecoderMetrics(),
+        dead_letters_max=10,
+    )
+
+
+async def covered(store: TimeseriesStore, zone: str, kind: Kind) -> dict[int, int]:
+    return {each.hour: each.minutes for each in await store.coverage(kind, start=0, end=10**15, zone=zone)}
+
+
+async def test_a_minute_is_recorded_for_all_zones_and_kinds_while_a_broker_lives(
+    redis_client: Redis, store: TimeseriesStore, clock: HandClock
+) -> None:
+    recording = recorder(redis_client, store, clock)
+    for minute in (0, 1, 5):
+        await redis_client.hincrby("nodes", "one", 1)
+        clock.now = NOON + minute * MINUTE + 59_999
+        await recording.step()
+
+    for zone in ("campus", "kemmy", "car-park-west"):
+        for kind in Kind:
+            assert await covered(store, zone, kind) == {
+                NOON: FIRST_MINUTE | FIRST_MINUTE >> 1 | FIRST_MINUTE >> 5,
+            }
+    assert len(await store.coverage(Kind.CAR, start=NOON, end=NOON + 1)) == 23
+    assert await store.coverage_extent("kemmy", Kind.CAR) == (NOON, NOON)
+
+
+async def test_nothing_is_recorded_while_no_broker_lives(
+    redis_client: Redis, store: TimeseriesStore, clock: HandClock
+) -> None:
+    await recorder(redis_client, store, clock).step()
+
+    assert await store.coverage_extent("campus", Kind.CAR) is None
+
+
+async def test_a_window_with_a_device_records_its_minute_for_its_kind_whenever_it_comes(
+    redis_client: Redis, store: TimeseriesStore, clock: HandClock
+) -> None:
+    long_ago = NOON - 7 * 365 * 24 * HOUR
+    await mark_recorded(redis_client, [(Kind.CAR, long_ago + 58 * MINUTE), (Kind.CAR, long_ago + 59 * MINUTE + 1)])
+    await recorder(redis_client, store, clock).step()
+
+    assert await covered(store, "kemmy", Kind.CAR) == {long_ago: 0b11}
+    assert await covered(store, "kemmy", Kind.MOBILE) == {}
+
+
+async def test_what_is_marked_after_redis_has_forgotten_is_joined_with_what_is_stored(
+    redis_client: Redis, store: TimeseriesStore, clock: HandClock
+) -> None:
+    long_ago = NOON - 100 * 24 * HOUR
+    for minute in (0, 59):
+        await mark_recorded(redis_client, [(Kind.CAR, long_ago + minute * MINUTE)])
+        await recorder(redis_client, store, clock).step()
+        await redis_client.delete(f"coverage:{long_ago}:car")
+
+    assert await covered(store, "kemmy", Kind.CAR) == {long_ago: FIRST_MINUTE | 1}
+
+
+async def test_any_number_of_recorders_in_any_order_record_the_same(
+    redis_client: Redis, store: TimeseriesStore, clock: HandClock
+) -> None:
+    two = [recorder(redis_client, store, clock) for _ in range(2)]
+    for minute in (3, 1, 2, 1, 3):
+        await redis_client.hincrby("nodes", "one", 1)
+        clock.now = NOON + minute * MINUTE
+        for each in two:
+            await each.step()
+
+    assert await covered(store, "campus", Kind.MOBILE) == {NOON: 0b0111 << 56}
+    assert await redis_client.scard("coverage:dirty") == 0
+
+
+async def test_a_change_while_an_hour_is_written_is_written_as_well(
+    redis_client: Redis, store: TimeseriesStore, clock: HandClock
+) -> None:
+    recording = recorder(redis_client, store, clock)
+    await mark_recorded(redis_client, [(Kind.CAR, NOON)])
+    original = store.write_coverage
+
+    async def meanwhile(hours: object) -> None:
+        store.write_coverage = original  # type: ignore[method-assign]
+        await mark_recorded(redis_client, [(Kind.CAR, NOON + MINUTE)])
+        await original(hours)  # type: ignore[arg-type]
+
+    store.write_coverage = meanwhile  # type: ignore[method-assign]
+    await recording.step()
+    assert await covered(store, "kemmy", Kind.CAR) == {NOON: FIRST_MINUTE}
+    await recording.step()
+
+    assert await covered(store, "kemmy", Kind.CAR) == {NOON: FIRST_MINUTE | FIRST_MINUTE >> 1}
+
+
+async def test_the_zones_are_those_that_the_campus_has_at_the_time(
+    redis_client: Redis, store: TimeseriesStore, clock: HandClock
+) -> None:
+    file = load_campus(None)
+    recording = recorder(redis_client, store, clock, file)
+    await mark_recorded(redis_client, [(Kind.CAR, NOON)])
+    await recording.step()
+    fewer = Campus(boundary=file.boundary, zones=file.zones[1:])
+    geojson = msgspec.json.encode(fewer.as_feature_collection())
+    assert await replace_campus(redis_client, StoredCampus("2", geojson), replaces=file.version, changed=[])
+    await mark_recorded(redis_client, [(Kind.CAR, NOON + HOUR)])
+    await recording.step()
+
+    assert list(await covered(store, file.zones[0].id, Kind.CAR)) == [NOON]
+    assert list(await covered(store, file.zones[1].id, Kind.CAR)) == [NOON, NOON + HOUR]
+
+
+async def test_a_mark_that_no_decoder_made_becomes_a_dead_letter_once_and_the_rest_goes_on(
+    redis_client: Redis, store: TimeseriesStore, clock: HandClock
+) -> None:
+    await redis_client.sadd("coverage:dirty", "nonsense", b"\xff:car", "3600000:bicycle")
+    await mark_recorded(redis_client, [(Kind.CAR, NOON)])
+    for _ in range(2):
+        await recorder(redis_client, store, clock).step()
+
+    assert await covered(store, "campus", Kind.CAR) == {NOON: FIRST_MINUTE}
+    assert await redis_client.xlen("dead") == 3
+    assert await redis_client.scard("coverage:dirty") == 0
+
+
+async def test_hours_with_devices_of_the_version_before_count_as_recorded(
+    redis_client: Redis, store: TimeseriesStore, clock: HandClock
+) -> None:
+    window = Window(Width.HOUR, NOON, "campus", Kind.CAR)
+    empty = Window(Width.HOUR, NOON + HOUR, "campus", Kind.CAR)
+    await store.write([OccupancyPoint(window, 3), OccupancyPoint(empty, 0)])
+    recording = recorder(redis_client, store, clock)
+    await recording.adopt()
+    # Only where there is none yet.
+    await store.write([OccupancyPoint(empty, 1)])
+    await recording.adopt()
+
+    for kind in Kind:
+        assert await covered(store, "kemmy", kind) == {NOON: 2**60 - 1}
