@@ -30,7 +30,7 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_com
     All settings are environment variables: MQTT_PORT (1883) and HTTP_PORT (8080) are the public ports, BIND_ADDRESS
     (127.0.0.1) their address, DATA_DIR (data) the folder of all data.
 
-    The exit code is 0 after Ctrl-C, 1 where a process ended by itself, 2 where a setting cannot work.
+    The exit code is 0 after Ctrl-C, 1 where a process ended again and again, 2 where a setting cannot work.
 
     \b
     Examples:

@@ -1,59 +1,86 @@
-"""The process runner: honcho, with an order to the end, and nobody left behind.
+"""The process runner: starts the processes, starts again what ends, and ends all of them in order.
 
-What it adds to honcho's Manager:
-
-- Redis is stopped when all others have gone, since they finish their work with it;
-- who closes the terminal, and Ctrl-C while the first processes are still starting, ends the run as well;
-- where the runner is killed, its processes end themselves.
+- A process that ends is started again after a pause that grows (`deploy.laptop.patience`); one that ends three times
+  within a minute ends the run, and so does one that refuses its settings at its first start.
+- Redis is stopped when all others have gone, since they finish their work with it.
+- Ctrl-C, SIGTERM and a closed terminal end the run, at any moment; a Ctrl-C does not reach the processes themselves.
+- Where the runner is killed, `deploy.laptop.heir` ends its processes.
 """
 
-# honcho has no types: every call of it would be an error.
-# mypy: disable-error-code="no-untyped-call"
-
 import os
-import shlex
+import queue
 import signal
+import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
-from subprocess import TimeoutExpired
+from pathlib import Path
 
-from honcho import manager
-from honcho.manager import SYSTEM_PRINTER_NAME, Manager
-from honcho.printer import Message, Printer
-from honcho.process import Process
-
+from deploy.laptop import heir
+from deploy.laptop.log import Log
+from deploy.laptop.patience import MOST_ENDS, WITHIN_SECONDS, Patience
 from deploy.laptop.processes import Description
 
-_LOOK_SECONDS = 1.0
+KILL_WAIT = 5.0
+"""Seconds that a process may take to end."""
+NO_SETTINGS = 2
+"""The exit code of a service whose settings cannot work."""
+NOT_STARTED = 127
+"""What a shell answers where there is no such program."""
+LAST_LINES = 20
+_LOOK_SECONDS = 0.1
+_DRAIN_SECONDS = 1.0
+SYSTEM = "system"
 
 
-class Runner(Manager):
-    """Runs processes until one of them ends, or a signal says so; then stops them all."""
+class _Process:
+    """One process, over all its lives."""
 
-    def __init__(self, processes: list[Description], *, last: str) -> None:
-        """`last` is the name of the process that is stopped when all others have gone."""
-        super().__init__(_LastingPrinter(sys.stdout))
-        self.died: str | None = None
-        """The process that ended although nobody asked it to."""
+    def __init__(self, description: Description) -> None:
+        self.description = description
+        self.name = description.name
+        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        self.patience = Patience()
+        self.lives = 0
+        self.child: subprocess.Popen[bytes] | None = None
+        """None before the first start, and while it waits for the next."""
+        self.reader: threading.Thread | None = None
+        self.started = 0.0
+        self.start_at = 0.0
+        self.told_at: float | None = None
+        """When it was told to end."""
+
+
+class Runner:
+    """Runs processes until a signal says so, or one of them ends again and again; then stops them all."""
+
+    def __init__(
+        self,
+        processes: list[Description],
+        *,
+        last: str,
+        kill_wait: float = KILL_WAIT,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`last` is the name of the process that is stopped when all others have gone; times are in seconds."""
         self.stopping = threading.Event()
         """Set as soon as the run is to end."""
-        self._process_ctor = _Child
+        self._processes = [_Process(description) for description in processes]
         self._last = last
-        self._told: dict[str, float] = {}
+        self._kill_wait = kill_wait
+        self._monotonic = monotonic
+        self._lines: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        self._log = Log([SYSTEM, *(process.name for process in self._processes)])
         self._background: list[Callable[[], None]] = []
-        for process in processes:
-            # `exec`: the process itself gets the signals and gives the exit code, not a shell around it.
-            self.add_process(process.name, f"exec {shlex.join(process.command)}", env=process.environment)
+        self._heir: subprocess.Popen[bytes] | None = None
+        self._gave_up = ""
 
     def say(self, line: str) -> None:
-        """Write a line to the log, among those of the processes, from a thread in the background."""
-        self.events.put(
-            Message(type="line", data=line, time=datetime.now().astimezone(), name=SYSTEM_PRINTER_NAME, colour=None)
-        )
+        """Write a line to the log, among those of the processes; from any thread."""
+        self._lines.put((SYSTEM, line))
 
     def in_background(self, task: Callable[[], None]) -> None:
         """Run `task` in a thread of its own once the processes are started; it ends when `stopping` is set."""
@@ -64,96 +91,150 @@ class Runner(Manager):
 
         `opening` are the first lines of the log.
         """
-        self._listen_for_signals()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # Also where it is ignored, as SIGINT is for what a script starts in the background.
+            signal.signal(number, lambda *_: self.stopping.set())
         for line in opening:
-            self._system_print(line)
+            self._log.write(SYSTEM, line)
+        self._heir = subprocess.Popen(  # noqa: S603 - a file of ours
+            [sys.executable, "-I", "-S", str(Path(heir.__file__)), str(self._kill_wait)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
         try:
-            self.loop()
+            self._start_what_is_due()
+            for task in self._background:
+                threading.Thread(target=task, daemon=True).start()
+            while not self.stopping.is_set() or self._running():
+                self._write_lines(_LOOK_SECONDS)
+                self._look()
+                if self.stopping.is_set():
+                    self._end_who_is_next()
+                else:
+                    self._start_what_is_due()
         finally:
             self.stopping.set()
-            for process in self._processes.values():
-                if process.get("pid") and process.get("returncode") is None:
-                    self._procmgr.kill(process["pid"])
-        if self.died is None:
-            return 0
-        code = self._processes[self.died]["returncode"]
+            for process in self._running():
+                self._signal(process, signal.SIGKILL)
+            self._dismiss_heir()
+        self._write_lines(0)
+        if self._gave_up:
+            sys.stderr.write(self._gave_up)
+        return 1 if self._gave_up else 0
+
+    def _start_what_is_due(self) -> None:
+        now = self._monotonic()
+        for process in self._processes:
+            if process.child is None and now >= process.start_at and not self.stopping.is_set():
+                self._start(process, now)
+
+    def _start(self, process: _Process, now: float) -> None:
+        process.lives += 1
+        process.started = now
+        try:
+            child = subprocess.Popen(  # noqa: S603 - what `deploy.laptop.processes` describes
+                process.description.command,
+                env=process.description.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                # A Ctrl-C in the terminal is the runner's to deal with.
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._line(process.name, str(error))
+            self._ended(process, NOT_STARTED)
+            return
+        process.child = child
+        self._inherit("+", child.pid)
+        process.reader = threading.Thread(target=self._read, args=(process.name, child), daemon=True)
+        process.reader.start()
+        self._line(SYSTEM, f"{process.name} started (pid={child.pid})")
+
+    def _read(self, name: str, child: subprocess.Popen[bytes]) -> None:
+        if child.stdout is not None:
+            for line in child.stdout:
+                for part in line.decode("utf-8", "replace").splitlines():
+                    self._lines.put((name, part))
+
+    def _write_lines(self, seconds: float) -> None:
+        """Write what has come; wait for something so long."""
+        try:
+            self._line(*(self._lines.get(timeout=seconds) if seconds else self._lines.get_nowait()))
+            while True:
+                self._line(*self._lines.get_nowait())
+        except queue.Empty:
+            pass
+
+    def _line(self, name: str, line: str) -> None:
+        self._log.write(name, line)
+        for process in self._processes:
+            if process.name == name:
+                process.last_lines.append(line)
+
+    def _look(self) -> None:
+        """See who has ended."""
+        for process in self._running():
+            child = process.child
+            if child is None or child.poll() is None:
+                continue
+            if process.reader is not None:
+                # What it has started itself may hold its output open.
+                process.reader.join(_DRAIN_SECONDS)
+            self._write_lines(0)
+            self._inherit("-", child.pid)
+            self._line(SYSTEM, f"{process.name} stopped (rc={child.returncode})")
+            process.child = None
+            if not self.stopping.is_set():
+                self._ended(process, child.returncode)
+
+    def _ended(self, process: _Process, code: int) -> None:
+        """A process has ended although nobody asked it to."""
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        sys.stderr.write(f"{self.died} {how}, so everything was stopped\n")
-        return 1
+        now = self._monotonic()
+        pause = process.patience.pause(process.started, now)
+        if code == NO_SETTINGS and process.lives == 1:
+            self._give_up(process, how)
+        elif pause is None:
+            self._give_up(process, f"{how}, the last of {MOST_ENDS} times within {WITHIN_SECONDS:.0f} s")
+        else:
+            process.start_at = now + pause
+            self._line(SYSTEM, f"{process.name} {how}, and is started again in {pause:.0f} s")
 
-    # What honcho's loop calls, in this order, again and again.
-
-    def terminate(self) -> None:
-        """Begin the end. Who is to be told is told by the loop: a signal may come before all processes have a pid."""
+    def _give_up(self, process: _Process, how: str) -> None:
+        last = "".join(f"  {line}\n" for line in process.last_lines)
+        self._gave_up = f"{process.name} {how}, so everything was stopped{'; its last lines:' if last else ''}\n{last}"
         self.stopping.set()
 
-    def kill(self) -> None:
-        """End with SIGKILL who was told long enough ago, and is still there."""
-        for name in self._running():
-            if time.monotonic() - self._told.get(name, time.monotonic()) > manager.KILL_WAIT:
-                self._system_print(f"sending SIGKILL to {name}\n")
-                self._procmgr.kill(self._processes[name]["pid"])
-                self._told[name] = time.monotonic()
-
-    def _start(self) -> None:
-        super()._start()
-        # Once more, in place of honcho's own handlers, which print: that fails in the middle of another print.
-        self._listen_for_signals()
-        # After the processes: they are forked, and a fork knows only one thread.
-        for task in self._background:
-            threading.Thread(target=task, daemon=True).start()
-
-    def _listen_for_signals(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: self.stopping.set())
-
-    def _all_stopped(self) -> bool:
-        if self.stopping.is_set():
-            self._tell_who_is_next()
-        return bool(super()._all_stopped())
-
-    def _any_stopped(self) -> bool:
-        if not self.stopping.is_set():
-            self.died = next((name for name in self._processes if name not in self._running()), None)
-        return self.stopping.is_set() or self.died is not None
-
-    def _tell_who_is_next(self) -> None:
+    def _end_who_is_next(self) -> None:
         running = self._running()
-        for name in [name for name in running if name != self._last] or running:
-            if name not in self._told:
-                self._told[name] = time.monotonic()
-                self._procmgr.terminate(self._processes[name]["pid"])
+        now = self._monotonic()
+        for process in [process for process in running if process.name != self._last] or running:
+            if process.told_at is None:
+                process.told_at = now
+                self._signal(process, signal.SIGTERM)
+            elif now - process.told_at > self._kill_wait:
+                process.told_at = now
+                self._line(SYSTEM, f"sending SIGKILL to {process.name}")
+                self._signal(process, signal.SIGKILL)
 
-    def _running(self) -> list[str]:
-        return [name for name, process in self._processes.items() if process.get("returncode") is None]
+    def _running(self) -> list[_Process]:
+        return [process for process in self._processes if process.child is not None]
 
-
-class _LastingPrinter(Printer):
-    """Goes on where nobody reads any more, the terminal being closed: the end must still come in order."""
-
-    def write(self, message: Message) -> None:
-        with suppress(OSError):
-            super().write(message)
-
-
-class _Child(Process):
-    """Runs in a process of its own, beside the one that it starts."""
-
-    def run(self, events: object = None, ignore_signals: bool = False) -> None:  # noqa: FBT001, FBT002 - honcho's signature
-        # The runner hears of a closed terminal, and ends everything in order.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        threading.Thread(target=self._end_with_the_runner, args=(os.getppid(),), daemon=True).start()
-        super().run(events, ignore_signals)
-
-    def _end_with_the_runner(self, runner: int) -> None:
-        while os.getppid() == runner:
-            time.sleep(_LOOK_SECONDS)
-        if self._child is not None:
+    @staticmethod
+    def _signal(process: _Process, number: signal.Signals) -> None:
+        if process.child is not None:
             with suppress(ProcessLookupError):
-                os.killpg(self._child.pid, signal.SIGTERM)
-                try:
-                    self._child.wait(manager.KILL_WAIT)
-                except TimeoutExpired:
-                    os.killpg(self._child.pid, signal.SIGKILL)
-        # Not by returning: nobody is left to read the log lines that are still to be sent.
-        os._exit(1)
+                os.killpg(process.child.pid, number)
+
+    def _inherit(self, sign: str, pid: int) -> None:
+        if self._heir is not None and self._heir.stdin is not None:
+            with suppress(OSError):
+                self._heir.stdin.write(f"{sign}{pid}\n".encode())
+                self._heir.stdin.flush()
+
+    def _dismiss_heir(self) -> None:
+        if self._heir is not None and self._heir.stdin is not None:
+            with suppress(OSError):
+                self._heir.stdin.close()
+            self._heir.wait()

@@ -4,14 +4,11 @@ import json
 import os
 import sys
 
-from honcho import manager
-
 from deploy.laptop.processes import Description
 from deploy.laptop.runner import Runner
 
 if __name__ == "__main__":
-    # The patience of the tests.
-    manager.KILL_WAIT = 1
     scripts: dict[str, str] = json.loads(sys.argv[1])
     processes = [Description(name, ["sh", "-c", script], dict(os.environ)) for name, script in scripts.items()]
-    sys.exit(Runner(processes, last="redis").run(opening=["here we go"]))
+    # The patience of the tests.
+    sys.exit(Runner(processes, last="redis", kill_wait=1).run(opening=["here we go"]))

@@ -19,7 +19,8 @@ def writes(line: str, log: Path) -> str:
 
 
 def service(name: str, log: Path, *, on_term: str = "exit 0", work: str = FOREVER) -> str:
-    return f"trap '{writes(f'{name} ends', log)}; {on_term}' TERM; {writes(f'{name} up', log)}; {work}"
+    # PIPE: Redis, HAProxy and Python do the same, so that the end of who reads their log is not their own.
+    return f"trap '' PIPE; trap '{writes(f'{name} ends', log)}; {on_term}' TERM; {writes(f'{name} up', log)}; {work}"
 
 
 @pytest.fixture
@@ -95,14 +96,98 @@ def test_a_signal_at_the_very_beginning_ends_the_run_as_well(start: Start, log: 
         ("kill -9 $$", "was ended by SIGKILL"),
     ],
 )
-def test_a_process_that_ends_by_itself_ends_the_run_and_is_named(start: Start, log: Path, ends: str, how: str) -> None:
-    decoder = f"while [ $(wc -l < '{log}') -lt 2 ]; do sleep 0.05; done; {ends}"
+def test_a_process_that_ends_is_started_again_and_the_others_stay(start: Start, log: Path, ends: str, how: str) -> None:
+    once = f"[ $(grep -c 'decoder up' '{log}') -gt 1 ] || {ends}"
+    process = start(
+        redis=service("redis", log), api=service("api", log), decoder=service("decoder", log, work=f"{once}; {FOREVER}")
+    )
+    wait_for_lines(log, 4)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate()
+
+    assert (process.returncode, errors) == (0, "")
+    assert sorted(lines(log)[:4]) == ["api up", "decoder up", "decoder up", "redis up"]
+    assert f"decoder {how}, and is started again in 1 s" in output
+
+
+def test_redis_is_started_again_too_and_still_ends_last(start: Start, log: Path) -> None:
+    once = f"[ $(grep -c 'redis up' '{log}') -gt 1 ] || exit 1"
+    process = start(redis=service("redis", log, work=f"{once}; {FOREVER}"), api=service("api", log))
+    wait_for_lines(log, 3)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+
+    assert lines(log)[3:] == ["api ends", "redis ends"]
+
+
+def test_a_process_that_ends_three_times_within_a_minute_ends_the_run_with_its_last_lines(
+    start: Start, log: Path
+) -> None:
+    decoder = f"{writes('decoder up', log)}; echo why; exit 3"
     process = start(redis=service("redis", log), api=service("api", log), decoder=decoder)
     _, errors = process.communicate()
 
     assert process.returncode == 1
-    assert errors == f"decoder {how}, so everything was stopped\n"
-    assert lines(log)[2:] == ["api ends", "redis ends"]
+    assert errors == (
+        "decoder ended with exit code 3, the last of 3 times within 60 s, so everything was stopped; its last lines:\n"
+        "  why\n  why\n  why\n"
+    )
+    assert lines(log).count("decoder up") == 3
+    assert lines(log)[-2:] == ["api ends", "redis ends"]
+
+
+def test_settings_that_cannot_work_end_the_run_at_once_at_the_first_start(start: Start, log: Path) -> None:
+    process = start(redis=service("redis", log), decoder="echo 'CLOUDANT_URL: not set'; exit 2")
+    _, errors = process.communicate()
+
+    assert process.returncode == 1
+    assert errors == (
+        "decoder ended with exit code 2, so everything was stopped; its last lines:\n  CLOUDANT_URL: not set\n"
+    )
+
+
+def test_settings_that_are_refused_later_are_tried_again(start: Start, log: Path) -> None:
+    lives = f"case $(grep -c 'decoder up' '{log}') in 1) exit 1;; 2) exit 2;; esac"
+    process = start(redis=service("redis", log), decoder=service("decoder", log, work=f"{lives}; {FOREVER}"))
+    wait_until(lambda: lines(log).count("decoder up") == 3)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+
+    assert process.returncode == 0
+
+
+def test_a_signal_ends_the_run_also_while_a_process_waits_for_its_next_start(start: Start, log: Path) -> None:
+    process = start(redis=service("redis", log), decoder=f"{writes('decoder up', log)}; exit 1")
+    wait_until(lambda: lines(log).count("decoder up") == 2)  # the next pause is two seconds
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate()
+
+    assert (process.returncode, errors) == (0, "")
+    assert lines(log).count("decoder up") == 2
+
+
+def test_a_run_that_a_script_has_started_in_the_background_ends_with_sigint_all_the_same(
+    start: Start, log: Path
+) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does, and as children inherit it
+    try:
+        process = start(redis=service("redis", log))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    wait_for_lines(log, 1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+
+    assert (process.returncode, errors) == (0, "")
+    assert lines(log) == ["redis up", "redis ends"]
+
+
+def test_a_program_that_is_not_there_ends_the_run_and_is_named(start: Start) -> None:
+    process = start(redis=FOREVER, api="exec /nowhere/api")
+    _, errors = process.communicate()
+
+    assert process.returncode == 1
+    assert errors.startswith("api ended with exit code 127, the last of 3 times within 60 s")
 
 
 def test_who_does_not_stop_is_killed_and_redis_still_ends_last(start: Start, log: Path) -> None:
@@ -129,7 +214,7 @@ def test_where_the_runner_is_killed_its_processes_end_themselves(start: Start, l
 
 
 def test_what_processes_write_has_their_name_before_it(start: Start) -> None:
-    process = start(redis=FOREVER, api="echo 'a  $HOME \"quoted\" line'")
+    process = start(redis=FOREVER, api="echo 'a  $HOME \"quoted\" line'; exit 2")
     output, _ = process.communicate()
 
     assert any(line.endswith('api    | a  $HOME "quoted" line') for line in output.splitlines())
