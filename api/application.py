@@ -93,7 +93,7 @@ def _cross_origin(settings: ApiSettings) -> list[Middleware]:
                 "Last-Event-ID",
                 "X-API-Key",
             ],
-            expose_headers=["ETag", "Link", "Location", "Retry-After"],
+            expose_headers=["ETag", "Kept-Since", "Link", "Location", "Retry-After"],
             max_age=3600,
         )
     ]

@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.instants import EARLIEST, Instant, Rfc3339, TimeZone, name_of, writer, written
 from api.privacy import shown_count
-from api.problems import Problem, WrongParameter, wrong_parameters
+from api.problems import Problem, WrongParameter, no_longer_kept, wrong_parameters
 from core.clock import format_rfc3339
 from core.errors import Unavailable
 from core.messages import Kind
-from timeseries import OccupancyStore, Width, nominal_ms, window_end, windows_between
+from timeseries import OccupancyStore, Width, nominal_ms, window_end, window_start, windows_between
 
 STORE_SECONDS = 10.0
 """How long an answer waits for the occupancy store."""
@@ -102,6 +102,16 @@ class Point:
     ]
 
 
+KeptSince = Annotated[
+    Rfc3339 | None,
+    Field(
+        description="Start of the oldest window of this width that is kept: before it, a 0 means that nothing is known "
+        "any more. Null where all are kept.",
+        examples=[None],
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """The devices of one kind that were in one zone, window by window."""
@@ -130,6 +140,7 @@ class History:
             examples=["2019-02-18T09:00:00Z"],
         ),
     ]
+    kept_since: KeptSince
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +155,7 @@ class HistoryOfSeveral:
     zones: Annotated[
         list[History], Field(description="One history for each zone, in the order asked for, or in that of /v1/zones.")
     ]
+    kept_since: KeptSince
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +228,40 @@ def _too_many(width: Width, start: int, end: int, *, most: int, zones: int) -> P
     return wrong_parameters([WrongParameter("window", detail)])
 
 
+async def oldest_kept(store: OccupancyStore, width: Width, timezone: ZoneInfo) -> int | None:
+    """Where the oldest window of a width that is kept begins, milliseconds since the epoch; None where all are kept.
+
+    `timezone` is the campus's. Raises Unavailable if the store does not answer in time.
+    """
+    try:
+        async with asyncio.timeout(STORE_SECONDS):
+            since = await store.kept_since(width)
+    except TimeoutError as error:
+        raise Unavailable(f"the occupancy store did not answer within {STORE_SECONDS} s") from error
+    if since is None:
+        return None
+    start = window_start(width, since, timezone)
+    return start if start == since else window_end(width, start, timezone)
+
+
+async def check_kept(
+    store: OccupancyStore, width: Width, last: int, kept_since: int | None, timezone: ZoneInfo, *, choose: bool = True
+) -> None:
+    """Raise a 410 problem for a range whose last window, which begins at `last`, is not kept any more.
+
+    With `choose`, another width that is kept for longer is named, if there is one.
+    """
+    if kept_since is None or last >= kept_since:
+        return
+    detail = f"of {width} windows those since {format_rfc3339(kept_since)} are kept, and all of these began before"
+    for other in Width if choose else ():
+        kept = await oldest_kept(store, other, timezone)
+        if kept is None or window_start(other, last, timezone) >= kept:
+            detail += f": choose window={other}"
+            break
+    raise no_longer_kept(detail)
+
+
 async def histories(
     store: OccupancyStore,
     zones: Sequence[str],
@@ -225,12 +271,13 @@ async def histories(
     shown_in: ZoneInfo | None = None,
     least: int = 0,
     encoded: bool = False,
+    kept_since: int | None = None,
 ) -> list[History]:
     """The bodies of the answer, in the order of `zones`.
 
     `shown_in` is the time zone that times are written in, None for UTC; `least` is PRIVACY_MIN_COUNT. With `encoded`
-    their points are JSON already, for whoever writes them as that: there are thousands. Raises
-    Unavailable if the store does not answer in time.
+    their points are JSON already, for whoever writes them as that: there are thousands. `kept_since` is what
+    `oldest_kept` says. Raises Unavailable if the store does not answer in time.
     """
     edges = _edges(asked, shown_in)
     write = writer(shown_in)
@@ -257,6 +304,7 @@ async def histories(
             ),
             first=None if extent is None else write(extent[0]),
             last=None if extent is None else write(extent[1]),
+            kept_since=None if kept_since is None else write(kept_since),
         )
 
     try:

@@ -17,6 +17,7 @@ _WORDS = {
     404: ("There is no such zone.", "/docs#unknown-zone", "There is no such zone"),
     408: ("The body did not come in time.", "about:blank", "Request Timeout"),
     409: ("It cannot be done to what is there now.", "about:blank", "Conflict"),
+    410: ("All of that range is older than what is kept.", "/docs#no-longer-kept", "That time is no longer kept"),
     412: (
         "It has changed since it was read; `ETag` is the present one.",
         "/docs#changed-meanwhile",

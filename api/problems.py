@@ -121,6 +121,11 @@ def unknown_zone(zone: str) -> Problem:
     )
 
 
+def no_longer_kept(detail: str) -> Problem:
+    """410 for a range of time of which nothing is kept any more."""
+    return Problem(status=410, type_="/docs#no-longer-kept", title="That time is no longer kept", detail=detail)
+
+
 def wrong_parameters(errors: Sequence[WrongParameter]) -> Problem:
     """422 that names each parameter that cannot be used."""
     return Problem(

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.history import STORE_SECONDS, check_order
+from api.history import STORE_SECONDS, KeptSince, check_order
 from api.instants import EARLIEST, Instant, Rfc3339, TimeZone, name_of, writer
 from api.privacy import shown_count
 from api.problems import Problem, WrongParameter, wrong_parameters
@@ -126,6 +126,7 @@ class Summary:
             examples=["2019-02-18T10:00:00Z"],
         ),
     ]
+    kept_since: KeptSince
     hours: Annotated[
         int, Field(description="Recorded hours that the figures rest on; 0: nothing is known.", examples=[507])
     ]
@@ -193,12 +194,13 @@ async def summary(
     timezone: ZoneInfo,
     shown_in: ZoneInfo | None,
     least: int,
+    kept_since: int | None = None,
 ) -> Summary:
     """The body of the answer.
 
     `most` is how many recorded hours it may rest on, `timezone` the campus's own; `shown_in` is the one that times are
-    written in, None for UTC; `least` is PRIVACY_MIN_COUNT. Raises a 422 problem for too many hours, and Unavailable if
-    the store does not answer in time.
+    written in, None for UTC; `least` is PRIVACY_MIN_COUNT; `kept_since` is what `api.history.oldest_kept` says. Raises
+    a 422 problem for too many hours, and Unavailable if the store does not answer in time.
     """
     try:
         async with asyncio.timeout(STORE_SECONDS):
@@ -221,6 +223,7 @@ async def summary(
         end=write(asked.end),
         first=None if first is None else write(first),
         last=None if last is None else write(last),
+        kept_since=None if kept_since is None else write(kept_since),
         hours=len(visible),
         recorded_minutes=recorded,
         suppressed=any(suppressed for _, suppressed in shown.values()),

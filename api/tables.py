@@ -11,7 +11,9 @@ from core.clock import parse_rfc3339
 MEDIA_TYPE = "text/csv"
 COLUMNS = ("zone", "kind", "window", "start", "end", "devices", "suppressed", "recorded")
 """`devices` is empty where the count is withheld. `recorded` is false before the first window that the store has of the
-zone, and after the last: there, a 0 means that nothing is known."""
+zone, after the last, and, where there is a 0, before what is kept: there, a 0 means that nothing is known."""
+KEPT_SINCE = "Kept-Since"
+"""The header that says what the member `kept_since` does in JSON."""
 _JSON, _WILD = "application/json", ("application/*", "*/*")
 
 
@@ -22,11 +24,13 @@ class Csv(Response):
 
     def __init__(self, histories: Sequence[History], asked: Range, *, name: str, headers: Mapping[str, str]) -> None:
         """`name` is what a browser calls the file, without its ending; letters, digits, hyphens and full stops."""
+        kept = {KEPT_SINCE: histories[0].kept_since} if histories and histories[0].kept_since else {}
         super().__init__(
             "".join(_lines(histories, asked)),
             headers={
                 "X-Content-Type-Options": "nosniff",
                 "Content-Disposition": f'inline; filename="{name}.csv"',
+                **kept,
                 **headers,
             },
         )
@@ -63,11 +67,14 @@ def _lines(histories: Sequence[History], asked: Range) -> Iterator[str]:
     yield ",".join(COLUMNS) + "\r\n"
     for history in histories:
         before = f"{history.zone},{history.kind},{history.window},"
-        first = last = None
+        first = last = kept = None
+        if history.kept_since is not None:
+            kept = parse_rfc3339(history.kept_since)
         if history.first is not None and history.last is not None:
             first, last = parse_rfc3339(history.first), parse_rfc3339(history.last)
         for at, point in zip(asked.starts, history.points, strict=True):
             recorded = first is not None and last is not None and first <= at <= last
+            recorded = recorded and (kept is None or at >= kept or point.devices != 0)
             devices = "" if point.devices is None else point.devices
             yield f"{before}{point.start},{point.end},{devices},{_word(point.suppressed)},{_word(recorded)}\r\n"
 

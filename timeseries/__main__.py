@@ -53,11 +53,15 @@ def history(
     """
     start_ms, end_ms = _range(start, end)
 
-    async def ask(store: TimeseriesStore) -> tuple[Extent, list[OccupancyPoint]]:
+    async def ask(store: TimeseriesStore) -> tuple[Extent, int | None, list[OccupancyPoint]]:
         known = await store.extent(zone, kind, window)
-        return known, await store.history(zone=zone, kind=kind, width=window, start=start_ms, end=end_ms)
+        kept_since = await store.kept_since(window)
+        points = await store.history(zone=zone, kind=kind, width=window, start=start_ms, end=end_ms)
+        return known, kept_since, points
 
-    known, points = _with_store(load_or_exit(TimeseriesSettings), ask)
+    known, kept_since, points = _with_store(load_or_exit(TimeseriesSettings), ask)
+    if kept_since is not None and start_ms < kept_since:
+        typer.echo(f"of {window} windows those since {format_rfc3339(kept_since)} are kept", err=True)
     if known is None:
         typer.echo(f"nothing is known of {kind} in {zone} by {window}", err=True)
         return

@@ -11,13 +11,24 @@ from starlette.responses import Response
 
 from api.access import public_occupancy
 from api.answers import Json
-from api.history import Format, History, HistoryOfSeveral, HistoryQuery, check_zones, histories, range_of
+from api.history import (
+    Format,
+    History,
+    HistoryOfSeveral,
+    HistoryQuery,
+    check_kept,
+    check_zones,
+    histories,
+    oldest_kept,
+    range_of,
+)
 from api.instants import name_of, writer
 from api.openapi import problems
 from api.routes.zones import ZoneId
 from api.state import Resources, State
-from api.summary import Summary, SummaryQuery, hours_of, summary
+from api.summary import HOUR_MS, Summary, SummaryQuery, hours_of, summary
 from api.tables import COLUMNS, MEDIA_TYPE, Csv, wanted
+from timeseries import Width
 
 CACHE_CONTROL = "no-cache"
 """Even windows long past can change: a phone that was offline sends its positions later."""
@@ -30,7 +41,7 @@ _AS_CSV: dict[int | str, dict[str, Any]] = {
                     "type": "string",
                     "description": f"The columns {', '.join(COLUMNS)}; a row a window. `devices` is empty where the "
                     "count is withheld. `recorded` is false before `first` and after `last`: there, a 0 means that "
-                    "nothing is known.",
+                    "nothing is known. The header `Kept-Since` is there where not all windows are kept.",
                 },
                 "example": f"{','.join(COLUMNS)}\r\n"
                 "kemmy,car,1m,2019-02-18T08:58:00Z,2019-02-18T08:59:00Z,1,false,true\r\n",
@@ -58,7 +69,7 @@ router = APIRouter(tags=["occupancy"], dependencies=[public_occupancy])
     "/v1/zones/{zone}/occupancy/history",
     response_model=History,
     response_description="Every window of the range.",
-    responses={**_AS_CSV, **problems(404, 422, 503)},
+    responses={**_AS_CSV, **problems(404, 410, 422, 503)},
 )
 async def zone_history(
     request: Request, state: Resources, zone: ZoneId, query: Annotated[HistoryQuery, Query()]
@@ -71,7 +82,7 @@ async def zone_history(
     "/v1/occupancy/history",
     response_model=HistoryOfSeveral,
     response_description="Every window of the range, zone by zone.",
-    responses={**_AS_CSV, **problems(404, 422, 503)},
+    responses={**_AS_CSV, **problems(404, 410, 422, 503)},
 )
 async def several_histories(request: Request, state: Resources, query: Annotated[SeveralQuery, Query()]) -> Response:
     """Distinct cars or phones in several zones, window by window, with a 0 where nobody was seen; as JSON or CSV."""
@@ -85,21 +96,26 @@ async def several_histories(request: Request, state: Resources, query: Annotated
     "/v1/zones/{zone}/occupancy/summary",
     response_model=Summary,
     response_description="Its peak, mean and popular times.",
-    responses=problems(404, 422, 503),
+    responses=problems(404, 410, 422, 503),
 )
 async def zone_summary(state: Resources, zone: ZoneId, query: Annotated[SummaryQuery, Query()]) -> Response:
     """What a zone was like over a range: peak, mean, and the usual week by weekday and hour of the campus's time."""
     known = state.zone(zone)
     settings = state.settings
+    timezone = ZoneInfo(settings.campus_timezone)
+    asked = hours_of(query, now=state.clock())
+    kept_since = await oldest_kept(state.store, Width.HOUR, timezone)
+    await check_kept(state.store, Width.HOUR, asked.until - HOUR_MS, kept_since, timezone, choose=False)
     body = await summary(
         state.store,
         zone=known.id,
         kind=query.kind,
-        asked=hours_of(query, now=state.clock()),
+        asked=asked,
         most=settings.history_max_points,
-        timezone=ZoneInfo(settings.campus_timezone),
+        timezone=timezone,
         shown_in=query.tz,
         least=settings.privacy_min_count,
+        kept_since=kept_since,
     )
     return Json(body, headers={"Cache-Control": CACHE_CONTROL})
 
@@ -109,13 +125,16 @@ async def _answer(
 ) -> Response:
     settings = state.settings
     check_zones(len(zones))
+    timezone = ZoneInfo(settings.campus_timezone)
     asked = range_of(
         query,
         now=state.clock(),
-        timezone=ZoneInfo(settings.campus_timezone),
+        timezone=timezone,
         most=settings.history_max_points,
         zones=len(zones),
     )
+    kept_since = await oldest_kept(state.store, asked.width, timezone)
+    await check_kept(state.store, asked.width, asked.starts[-1], kept_since, timezone)
     as_csv = wanted(request, query.format) is Format.CSV
     found = await histories(
         state.store,
@@ -125,6 +144,7 @@ async def _answer(
         shown_in=query.tz,
         least=settings.privacy_min_count,
         encoded=not as_csv,
+        kept_since=kept_since,
     )
     if as_csv:
         name = f"occupancy-{query.kind}-{asked.width}" if several else f"{zones[0]}-{query.kind}-{asked.width}"
@@ -139,5 +159,6 @@ async def _answer(
         start=write(asked.start),
         end=write(asked.end),
         zones=found,
+        kept_since=None if kept_since is None else write(kept_since),
     )
     return Json(body, headers=_HEADERS)

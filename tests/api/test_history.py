@@ -54,6 +54,7 @@ async def test_history_has_every_window_of_the_range_with_zeros_where_nobody_was
         ],
         "first": "2026-03-01T11:55:00Z",
         "last": "2026-03-01T12:00:00Z",
+        "kept_since": None,
     }
 
 
@@ -227,6 +228,9 @@ async def test_a_store_that_is_silent_is_not_waited_for_long(state: State, monke
 
         async def extent(self, *_: object) -> None:
             await asyncio.Event().wait()
+
+        async def kept_since(self, _: Width) -> None:
+            return None
 
     monkeypatch.setattr("api.history.STORE_SECONDS", 0.05)
     silent = dataclasses.replace(state, store=Silent())  # type: ignore[arg-type] # it has what is asked of it

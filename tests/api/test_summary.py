@@ -249,6 +249,9 @@ async def test_a_store_that_is_away_or_silent_is_a_503(
         async def coverage_extent(self, *_: object) -> None:
             await asyncio.Event().wait()
 
+        async def kept_since(self, _: Width) -> None:
+            return None
+
     monkeypatch.setattr("api.summary.STORE_SECONDS", 0.05)
     (tmp_path / "a-file").write_text("no folder")
     async with open_store(ApiSettings(data_dir=tmp_path / "a-file")) as away:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,16 @@ def test_history_prints_a_line_for_each_window() -> None:
         ["2019-02-18T09:00:00Z", "2"],
     ]
     assert result.stderr == "known from 2019-02-18T08:58:00Z to 2019-02-18T09:10:00Z\n"
+
+
+def test_history_of_a_time_that_is_not_kept_any_more_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCCUPANCY_KEEP", "5m:365d")
+    run("setup")
+    result = run("history", "campus", "mobile", *RANGE)
+    assert re.fullmatch(
+        r"of 5m windows those since 20[0-9TZ:.-]+ are kept\nnothing is known of mobile in campus by 5m\n", result.stderr
+    )
+    assert run("history", "campus", "mobile", "--window", "1h", *RANGE).stderr.startswith("nothing is known")
 
 
 def test_history_of_what_nobody_counted_says_so() -> None:
