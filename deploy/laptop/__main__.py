@@ -6,6 +6,7 @@ import shutil
 import sys
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 import typer
 
@@ -14,6 +15,7 @@ from core.settings import load
 from deploy.laptop.data_dir import data_dir, refuse_a_second_redis
 from deploy.laptop.demo_key import demo_key
 from deploy.laptop.demo_users import demo_users
+from deploy.laptop.first_start import once_redis_answers, redis_answers
 from deploy.laptop.ports import PUBLIC, choose_ports, shown
 from deploy.laptop.processes import REDIS, Programs, describe, service_environment
 from deploy.laptop.readiness import announce, anonymous_note, door, services, welcome
@@ -63,24 +65,36 @@ def _run() -> int:
         runner = Runner(
             describe(settings, folder=folder, ports=ports, programs=programs, environment=os.environ), last=REDIS
         )
+        made = Event()
+        runner.in_background(
+            partial(
+                once_redis_answers,
+                partial(redis_answers, settings),
+                partial(_first_start, settings, folder),
+                say=runner.say,
+                made=made,
+                stop=runner.stopping,
+            )
+        )
         runner.in_background(
             partial(
                 announce,
                 services(ports),
                 door(settings, ports),
                 say=runner.say,
-                welcome=partial(_welcome, settings, folder, ports),
+                welcome=lambda: [*anonymous_note(settings), welcome(settings, ports)],
+                made=made,
                 stop=runner.stopping,
             )
         )
         return runner.run(opening=_opening(settings, folder, ports, programs))
 
 
-def _welcome(settings: LaptopSettings, folder: Path, ports: dict[str, int]) -> list[str]:
+def _first_start(settings: LaptopSettings, folder: Path) -> list[str]:
     environment = service_environment(settings, folder=folder, environment=os.environ)
     users = demo_users(settings, folder=folder, environment=environment)
     key = demo_key(settings, folder=folder, environment=environment)
-    return [*users, *key, *anonymous_note(settings), welcome(settings, ports)]
+    return [*users, *key]
 
 
 def _opening(settings: LaptopSettings, folder: Path, ports: dict[str, int], programs: Programs) -> list[str]:

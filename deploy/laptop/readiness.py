@@ -104,13 +104,14 @@ def announce(
     *,
     say: Callable[[str], None],
     welcome: Callable[[], Iterable[str]],
+    made: Event,
     stop: Event,
     limit: float = LIMIT_SECONDS,
     elapsed: Callable[[], float] = time.monotonic,
 ) -> None:
     """Say the lines of `welcome` as soon as everything is ready; after `limit` seconds say once what is not, and why.
 
-    Returns when it is said, or when `stop` is set.
+    Nothing is ready before what a first start makes is `made`. Returns when it is said, or when `stop` is set.
     """
     started = elapsed()
     told = False
@@ -119,6 +120,8 @@ def announce(
         problems = [problem for part in parts if (problem := part.problem())]
         if not problems and (problem := door.problem()):
             problems = [problem]
+        if not problems and not made.is_set():
+            problems = ["the demo users are not made yet"]
         if not problems:
             for line in welcome():
                 say(line)

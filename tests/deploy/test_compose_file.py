@@ -173,6 +173,13 @@ def test_four_variables_put_cloudant_in_the_place_of_couchdb() -> None:
         assert not chosen[service]["depends_on"]["couchdb"]["required"]
 
 
+def test_nothing_waits_for_a_store_to_be_healthy(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        for needed, how in (service.get("depends_on") or {}).items():
+            if needed in {"couchdb", "influxdb"}:
+                assert (how["condition"], how["required"]) == ("service_started", False), name
+
+
 def test_data_is_in_named_volumes(services: dict[str, dict[str, Any]]) -> None:
     for store, folder in (("redis", "/data"), ("couchdb", "/opt/couchdb/data"), ("influxdb", "/var/lib/influxdb2")):
         [mount] = [mount for mount in services[store]["volumes"] if mount["target"] == folder]

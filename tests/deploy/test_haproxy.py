@@ -101,6 +101,7 @@ def proxy() -> Iterator[Proxy]:
             "broker_1_ops_port": health[0].server_port,
             "broker_2_ops_port": health[1].server_port,
             "decoder_ops_port": free_port(),
+            "api_ops_port": free_port(),
             "api_port": api.server_port,
         }
         process = stack.enter_context(

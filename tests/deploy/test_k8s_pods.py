@@ -141,6 +141,14 @@ def test_what_runs_for_good_has_all_three_probes(name: str) -> None:
 
 
 @every_overlay
+def test_an_api_serves_also_where_a_store_is_away_from_the_start(name: str) -> None:
+    [api] = [each for each in workloads(overlay(name)) if each.name == "api"]
+    [container] = api.pod["containers"]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[probe]["httpGet"]["path"] == "/healthz"
+
+
+@every_overlay
 def test_a_store_that_is_away_restarts_nothing(name: str) -> None:
     for workload in workloads(overlay(name)):
         for container in workload.pod["containers"]:

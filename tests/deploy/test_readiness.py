@@ -64,12 +64,19 @@ def test_mqtt_is_not_ready_where_nobody_answers() -> None:
 
 def test_the_welcome_is_said_once_everything_is_ready(service: WebServer) -> None:
     said: list[str] = []
+    made = threading.Event()
     service.status, service.text = 503, "waiting for Redis\n"
     with mqtt_server() as mqtt:
         thread = threading.Thread(
             target=announce,
             args=([part(service)], Door("127.0.0.1", mqtt.port)),
-            kwargs={"say": said.append, "welcome": lambda: ["users", "ready"], "stop": threading.Event(), "limit": 0},
+            kwargs={
+                "say": said.append,
+                "welcome": lambda: ["note", "ready"],
+                "made": made,
+                "stop": threading.Event(),
+                "limit": 0,
+            },
         )
         thread.start()
         wait_until(lambda: len(said) == 1)
@@ -77,9 +84,12 @@ def test_the_welcome_is_said_once_everything_is_ready(service: WebServer) -> Non
         assert mqtt.connects == []
 
         service.status = 200
+        wait_until(lambda: len(mqtt.connects) >= 2)
+        assert len(said) == 1  # the users are still to be made
+        made.set()
         thread.join()
 
-    assert said[1:] == ["users", "ready"]
+    assert said[1:] == ["note", "ready"]
 
 
 def test_nothing_is_said_when_the_run_ends_first() -> None:
@@ -87,7 +97,7 @@ def test_nothing_is_said_when_the_run_ends_first() -> None:
     stop = threading.Event()
     stop.set()
 
-    announce([], Door("127.0.0.1", free_port()), say=said.append, welcome=lambda: ["ready"], stop=stop)
+    announce([], Door("127.0.0.1", free_port()), say=said.append, welcome=lambda: ["ready"], made=stop, stop=stop)
 
     assert said == []
 

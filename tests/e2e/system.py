@@ -94,8 +94,8 @@ class System:
         return code
 
 
-def start(data_dir: Path, *, path: str | None = None, **settings: str) -> System:
-    """Start a system and return once it says that it is ready. `path` replaces PATH."""
+def start(data_dir: Path, *, path: str | None = None, until: str = "ready: MQTT", **settings: str) -> System:
+    """Start a system and return once its log says that it is ready, or `until`. `path` replaces PATH."""
     environment = {
         **os.environ,
         "DATA_DIR": str(data_dir),
@@ -126,7 +126,7 @@ def start(data_dir: Path, *, path: str | None = None, **settings: str) -> System
 
     def ready() -> bool:
         assert process.poll() is None, f"it ended while starting:\n{system.text}"
-        return "ready: MQTT" in system.text
+        return until in system.text
 
     try:
         wait_for(ready, "the system is ready", START_SECONDS)

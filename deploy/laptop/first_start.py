@@ -1,0 +1,43 @@
+"""What a first start makes: users and a key, which need Redis alone. No other service, and no store, is waited for."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from threading import Event
+
+from core.errors import Unavailable
+from core.redis import open_redis, redis_errors
+from core.settings import CommonSettings
+
+_PAUSE_SECONDS = 0.2
+
+
+def redis_answers(settings: CommonSettings) -> bool:
+    """Whether Redis does, now."""
+
+    async def ask() -> None:
+        async with open_redis(settings) as client:
+            with redis_errors():
+                await client.ping()
+
+    try:
+        asyncio.run(ask())
+    except Unavailable:
+        return False
+    return True
+
+
+def once_redis_answers(
+    answers: Callable[[], bool],
+    make: Callable[[], Iterable[str]],
+    *,
+    say: Callable[[str], None],
+    made: Event,
+    stop: Event,
+) -> None:
+    """Say the lines of `make` as soon as Redis answers, and set `made`. Returns then, or when `stop` is set."""
+    while not answers():
+        if stop.wait(_PAUSE_SECONDS):
+            return
+    for line in make():
+        say(line)
+    made.set()
