@@ -3,7 +3,10 @@
 import asyncio
 import base64
 import binascii
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -12,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.instants import Rfc3339
 from api.problems import Problem, WrongParameter, wrong_parameters
 from core import streams
-from core.clock import Clock
+from core.ages import too_old
+from core.clock import Clock, to_milliseconds
 from core.errors import Unavailable
 from core.messages import INGEST_TOPICS, Kind, RawMessage, Role
 from core.redis import Redis, redis_errors
@@ -23,6 +27,8 @@ MAX_PLAIN = MAX_PAYLOAD // 4 * 3
 APPEND_SECONDS = 5.0
 """How long an append may take, Redis's own sync to disk included."""
 FULL_RETRY_SECONDS = 5
+SENDER = Role.GATEWAY
+"""The role that decoders see: a key may speak for many devices."""
 _TOPICS = {kind: topic for topic, kind in INGEST_TOPICS.items()}
 
 # One step, so that however many send at once, the stream is longer by as many at the most. KEYS: a raw stream, the
@@ -65,11 +71,26 @@ class _GeoJson(msgspec.Struct):
     type: Literal["Feature", "FeatureCollection"]
 
 
-def payload_of(body: bytes) -> bytes:
+class _Properties(msgspec.Struct):
+    timestamp: datetime | float | None = None
+
+
+class _Feature(msgspec.Struct):
+    properties: _Properties | None = None
+
+
+class _Features(msgspec.Struct):
+    """A FeatureCollection, or a Feature, which has no list of them."""
+
+    features: list[msgspec.Raw] | None = None
+
+
+def payload_of(body: bytes, *, now: int, ages: Mapping[Role, int]) -> bytes:
     """The message as a device would publish it, in base64, from a body that is that or the GeoJSON itself.
 
     Only what can hold no position at all is refused here: 413 for what is too large, 422 for what is not base64, not
-    JSON, or no GeoJSON of a type that is read. For all else the decoder's rules hold, as for MQTT.
+    JSON, or no GeoJSON of a type that is read; and 422 for a position that is older than `ages` (milliseconds by role)
+    lets a gateway send. For all else the decoder's rules hold, as for MQTT. `now` is in milliseconds since the epoch.
     """
     text = body.strip()
     if not text:
@@ -79,6 +100,7 @@ def payload_of(body: bytes) -> bytes:
         if len(text) > MAX_PLAIN:
             raise _too_large(len(text), f"{MAX_PLAIN:,} bytes of GeoJSON, which are {MAX_PAYLOAD:,} of base64")
         _check(text)
+        _check_ages(text, now, ages)
         return base64.b64encode(text)
     if len(text) > MAX_PAYLOAD:
         raise _too_large(len(text), f"{MAX_PAYLOAD:,} bytes of base64")
@@ -87,6 +109,7 @@ def payload_of(body: bytes) -> bytes:
     except (binascii.Error, ValueError) as error:
         raise _wrong_body("neither GeoJSON nor standard base64 (RFC 4648, section 4) of it") from error
     _check(decoded)
+    _check_ages(decoded, now, ages)
     return text
 
 
@@ -103,6 +126,27 @@ def _check(text: bytes) -> None:
         raise _wrong_body(f"not JSON: {str(error)[:200]}") from error
 
 
+def _check_ages(text: bytes, now: int, ages: Mapping[Role, int]) -> None:
+    """Refuse what is too old, as far as a time can be read; the decoder makes dead letters of what cannot be used."""
+    if SENDER not in ages:
+        return
+    with suppress(msgspec.DecodeError, RecursionError):
+        features = msgspec.json.decode(text, type=_Features).features
+        for number, feature in enumerate([msgspec.Raw(text)] if features is None else features):
+            with suppress(msgspec.DecodeError, RecursionError):
+                properties = msgspec.json.decode(feature, type=_Feature).properties
+                observed_at = _milliseconds(properties.timestamp if properties else None)
+                if observed_at is not None and too_old(observed_at, now, SENDER, ages):
+                    where = "the feature" if features is None else f"features[{number}]"
+                    raise _wrong_body(f"{where}: its timestamp is older than POSITION_MAX_AGE lets a {SENDER} send")
+
+
+def _milliseconds(timestamp: datetime | float | None) -> int | None:
+    if isinstance(timestamp, datetime):
+        return to_milliseconds(timestamp) if timestamp.tzinfo else None
+    return None if timestamp is None else int(timestamp)
+
+
 async def append(
     client: Redis, payload: bytes, *, kind: Kind, user: str, partitions: int, max_length: int, clock: Clock
 ) -> int:
@@ -113,7 +157,7 @@ async def append(
     does not answer: it may be there then or not, and it does no harm to send it again.
     """
     received_at = clock()
-    message = RawMessage(_TOPICS[kind], user, Role.GATEWAY, received_at, payload)
+    message = RawMessage(_TOPICS[kind], user, SENDER, received_at, payload)
     # Nothing depends on the order: this spreads what one sender sends.
     stream = streams.raw(streams.partition_of(payload.decode("ascii"), partitions))
     texts: list[Any] = [text for pair in message.encode().items() for text in pair]

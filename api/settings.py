@@ -5,7 +5,7 @@ import re
 from pydantic import Field, SecretStr, field_validator
 
 from api.tiles import tile_template
-from core.settings import CampusSettings, DeviceSettings, OpsSettings, Port, RoomSettings
+from core.settings import CampusSettings, DeviceSettings, OpsSettings, Port, PositionSettings, RoomSettings
 from documents import DocumentSettings
 from timeseries import MAX_POINTS, TimeseriesSettings
 
@@ -13,7 +13,9 @@ _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+", re.ASCII)
 _MIB = 1024 * 1024
 
 
-class ApiSettings(DocumentSettings, TimeseriesSettings, CampusSettings, RoomSettings, DeviceSettings, OpsSettings):
+class ApiSettings(
+    DocumentSettings, TimeseriesSettings, CampusSettings, PositionSettings, RoomSettings, DeviceSettings, OpsSettings
+):
     """Where the API listens, what it reads, who may see what, and how much one client may ask for."""
 
     api_host: str = Field(default="127.0.0.1", description="Address that the API and the live map listen on.")

@@ -1,9 +1,12 @@
 """How old a position may be, by the role of who sends it."""
 
+from collections.abc import Mapping
+
 from core.durations import parse_duration
 from core.messages import Role
 
 DEFAULT_AGES = "car=7d,mobile=7d,anonymous=7d"
+"""Gateways and services may send positions of any time: a replay, or what was kept while a network was away."""
 
 
 def parse_ages(text: str) -> dict[Role, int]:
@@ -24,7 +27,7 @@ def parse_ages(text: str) -> dict[Role, int]:
     return ages
 
 
-def too_old(observed_at: int, received_at: int, role: Role, ages: dict[Role, int]) -> bool:
+def too_old(observed_at: int, received_at: int, role: Role, ages: Mapping[Role, int]) -> bool:
     """Whether a position was too old when it was received; times in milliseconds since the epoch."""
     most = ages.get(role)
     return most is not None and observed_at < received_at - most

@@ -23,6 +23,7 @@ class Reason(StrEnum):
     NO_DEVICE = "no_device"  # no device_id, and the MQTT user is not a device
     WRONG_DEVICE = "wrong_device"  # a device spoke for another
     FUTURE_TIMESTAMP = "future_timestamp"  # more than five minutes ahead of the broker's clock
+    TOO_OLD = "too_old"  # older than POSITION_MAX_AGE lets its sender's role send
     MALFORMED_ENTRY = "malformed_entry"  # a stream entry that no service of ours wrote
     REJECTED_DOCUMENT = "rejected_document"  # the document store will never take it
     REJECTED_WINDOW = "rejected_window"  # the time-series store will never take it

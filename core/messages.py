@@ -90,7 +90,7 @@ class Position(msgspec.Struct, frozen=True, omit_defaults=True):
     latitude: float
     """Degrees north, WGS 84."""
     zones: tuple[str, ...]
-    """Ids of the zones that hold it, the campus first, the others in alphabetical order."""
+    """Ids of the zones in which it counts: those that hold it, the campus first, the others in alphabetical order."""
     cell: str
     """Geohash of the place, 8 characters: about 38 m by 19 m at the equator."""
     altitude: float | None = None
@@ -106,6 +106,9 @@ class Position(msgspec.Struct, frozen=True, omit_defaults=True):
     implausible: bool = False
     """Whether the device could only have come here faster than IMPLAUSIBLE_SPEED from where it was last known to be.
     It depends on the order of arrival, so nothing that is counted depends on it."""
+    inaccurate: bool = False
+    """Whether it is so inaccurate (MAX_ACCURACY) that it counts in none of the zones that hold it but the campus, or
+    (MAX_ACCURACY_CAMPUS) not even there: `zones` are those in which it counts."""
 
 
 IMPLAUSIBLE = b"i"

@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.ages import DEFAULT_AGES, parse_ages
 from core.errors import BadSettings
+from core.messages import Role
 
 REDIS_SOCKET = "redis.sock"
 SECRETS_DIR = "/run/secrets"
@@ -85,6 +87,27 @@ class CampusSettings(Settings):
         except (KeyError, OSError, ValueError) as error:
             raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Dublin") from error
         return name
+
+
+class PositionSettings(Settings):
+    """What whoever takes positions must agree on about them."""
+
+    position_max_age: str = Field(
+        default=DEFAULT_AGES,
+        description="How old a position may be when it is received, by the role of who sends it: car=7d,mobile=12h. A"
+        " role that is not named may send any.",
+    )
+
+    @field_validator("position_max_age")
+    @classmethod
+    def _ages(cls, text: str) -> str:
+        parse_ages(text)
+        return text
+
+    @property
+    def position_max_age_ms(self) -> dict[Role, int]:
+        """POSITION_MAX_AGE in milliseconds."""
+        return parse_ages(self.position_max_age)
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)

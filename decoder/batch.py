@@ -24,6 +24,7 @@ from decoder.payload import (
     decode_member,
     text_of,
 )
+from decoder.rules import Rules
 from geofence import Geofence, cell
 
 MAX_TOPIC = 200
@@ -58,8 +59,10 @@ Located = tuple[float, float, DeadLetter]
 class BatchDecoder:
     """Decodes batches with one key, each with the geometry of the moment at which it began."""
 
-    def __init__(self, *, fence: Geofence, hasher: DeviceHasher) -> None:
+    def __init__(self, *, fence: Geofence, hasher: DeviceHasher, rules: Rules | None = None) -> None:
+        """`rules` are those of the settings' defaults unless given."""
         self.fence = fence
+        self._rules = rules or Rules()
         self._hasher = hasher
 
     def decode(self, messages: Sequence[RawMessage], malformed: Sequence[DeadLetter] = ()) -> Batch:
@@ -93,21 +96,25 @@ class BatchDecoder:
             if isinstance(document, Collection):
                 for member in checked_size(document).features:
                     try:
-                        fixes.append((message, kind, fix_of(_member(member), message)))
+                        fixes.append((message, kind, fix_of(_member(member), message, self._rules.max_age_ms)))
                     except InvalidMessage as error:
                         _bury(message, error, base64.b64encode(member), batch=batch, unusable=unusable)
             else:
-                fixes.append((message, kind, fix_of(document, message)))
+                fixes.append((message, kind, fix_of(document, message, self._rules.max_age_ms)))
         except InvalidMessage as error:
             _bury(message, error, message.payload, batch=batch, unusable=unusable)
 
     def _locate(self, fence: Geofence, fixes: list[Found], batch: Batch) -> None:
         places = np.array([(fix.longitude, fix.latitude) for _, _, fix in fixes], dtype=np.float64).reshape(-1, 2)
         positions, hasher, version = batch.positions, self._hasher.hash, fence.version
-        outside: dict[str, Outside] = {}
+        rules, outside = self._rules, dict[str, Outside]()
         for (message, kind, fix), zones in zip(fixes, fence.locate(places[:, 0], places[:, 1]), strict=True):
             device = hasher(kind, fix.device_id)
+            metres = fix.accuracy or 0
+            inaccurate, nowhere = metres > rules.max_accuracy, metres > rules.max_accuracy_campus
             if zones is None:
+                if nowhere:  # then it may as well be inside
+                    continue
                 known = outside.get(device)
                 if known is None or known.observed_at < fix.observed_at:
                     outside[device] = Outside(kind, device, fix.observed_at)
@@ -120,13 +127,14 @@ class BatchDecoder:
                         message.received_at,
                         fix.longitude,
                         fix.latitude,
-                        zones,
+                        zones if not inaccurate else () if nowhere else zones[:1],
                         cell(fix.longitude, fix.latitude),
                         fix.altitude,
                         fix.accuracy,
                         fix.speed,
                         fix.heading,
                         version,
+                        inaccurate=inaccurate,
                     )
                 )
         batch.totals["positions"] = len(positions)

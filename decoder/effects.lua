@@ -108,12 +108,14 @@ for index, number in ipairs(batch.device) do
     local at, lon, lat = batch.at[index], batch.longitude[index], batch.latitude[index]
     local zones = batch.places[batch.place[index]]
     local before = newest_at[number]
-    if before >= 0
+    -- A place that is too inaccurate to count anywhere says nothing of where the device is.
+    local counts = zones ~= ''
+    if counts and before >= 0
         and distance(newest_lon[number], newest_lat[number], lon, lat) > batch.speed * abs(at - before) / 1000 then
         implausible[#implausible + 1] = index - 1
     end
     -- Of two positions of the same instant the one with the greater zones counts, whichever came first.
-    if at <= latest and (at > before or (at == before and zones > newest_zones[number])) then
+    if counts and at <= latest and (at > before or (at == before and zones > newest_zones[number])) then
         newest_at[number], newest_lon[number], newest_lat[number], newest_zones[number] = at, lon, lat, zones
         moved[number] = true
     end

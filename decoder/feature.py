@@ -1,9 +1,11 @@
 """One feature of a message, checked: a device was at a place at a time."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
 
+from core.ages import too_old
 from core.clock import AHEAD_MS, EARLIEST_MS, LATEST_MS, to_milliseconds
 from core.errors import InvalidMessage, Reason
 from core.messages import RawMessage, Role
@@ -36,11 +38,11 @@ class Fix(msgspec.Struct, frozen=True):
     """Degrees clockwise from true north."""
 
 
-def fix_of(found: Feature | Point, message: RawMessage) -> Fix:
-    """The fix in a feature, or in a bare Point, of `message`.
+def fix_of(found: Feature | Point, message: RawMessage, ages: Mapping[Role, int]) -> Fix:
+    """The fix in a feature, or in a bare Point, of `message`; `ages` are how old it may be, in milliseconds by role.
 
-    Raises InvalidMessage with the reason bad_coordinates or, with the place, bad_property, no_device, wrong_device or
-    future_timestamp.
+    Raises InvalidMessage with the reason bad_coordinates or, with the place, bad_property, no_device, wrong_device,
+    future_timestamp or too_old.
     """
     if isinstance(found, Point):
         point, properties = found, _NOTHING
@@ -53,7 +55,7 @@ def fix_of(found: Feature | Point, message: RawMessage) -> Fix:
             longitude,
             latitude,
             altitude,
-            _time(properties.timestamp, message.received_at),
+            _time(properties.timestamp, message, ages),
             _known(properties.accuracy),
             _known(properties.speed),
             _known(properties.heading),
@@ -79,7 +81,8 @@ def checked_place(coordinates: list[float]) -> tuple[float, float, float | None]
     return longitude, latitude, altitude
 
 
-def _time(timestamp: datetime | float | None, received_at: int) -> int:
+def _time(timestamp: datetime | float | None, message: RawMessage, ages: Mapping[Role, int]) -> int:
+    received_at = message.received_at
     if timestamp is None:
         return received_at
     if isinstance(timestamp, datetime):
@@ -94,6 +97,8 @@ def _time(timestamp: datetime | float | None, received_at: int) -> int:
         raise InvalidMessage(Reason.BAD_PROPERTY, "timestamp: before 1970 or after 9999")
     if observed_at > received_at + AHEAD_MS:
         raise InvalidMessage(Reason.FUTURE_TIMESTAMP, "more than five minutes after it was received")
+    if too_old(observed_at, received_at, message.role, ages):
+        raise InvalidMessage(Reason.TOO_OLD, f"older than POSITION_MAX_AGE lets the role {message.role} send")
     return observed_at
 
 

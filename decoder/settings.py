@@ -5,7 +5,8 @@ from enum import StrEnum
 
 from pydantic import Field, field_validator
 
-from core.settings import CampusSettings, DeviceSettings, OpsSettings
+from core.settings import CampusSettings, DeviceSettings, OpsSettings, PositionSettings
+from decoder.rules import Rules
 from documents import DocumentSettings
 from timeseries import TimeseriesSettings
 
@@ -26,7 +27,9 @@ class Archive(StrEnum):
     OFF = "off"
 
 
-class DecoderSettings(DocumentSettings, TimeseriesSettings, CampusSettings, OpsSettings, DeviceSettings):
+class DecoderSettings(
+    DocumentSettings, TimeseriesSettings, CampusSettings, PositionSettings, OpsSettings, DeviceSettings
+):
     """One decoder process."""
 
     stages: str = Field(
@@ -38,6 +41,17 @@ class DecoderSettings(DocumentSettings, TimeseriesSettings, CampusSettings, OpsS
     dead_letters_max: int = Field(default=1000, ge=1, le=1_000_000, description="Dead letters that are kept.")
     implausible_speed: float = Field(
         default=70.0, gt=0, description="Metres a second; a position that would take more is marked in its document."
+    )
+    max_accuracy: float = Field(
+        default=100.0,
+        gt=0,
+        description="Metres; a position that is less accurate counts in no zone, only on the campus, and its document"
+        " says so.",
+    )
+    max_accuracy_campus: float = Field(
+        default=1000.0,
+        gt=0,
+        description="Metres; a position that is less accurate does not count on the campus either.",
     )
     observe_batch: int = Field(default=500, ge=1, le=10_000, description="Raw messages to a batch.")
     archive: Archive = Field(
@@ -66,6 +80,15 @@ class DecoderSettings(DocumentSettings, TimeseriesSettings, CampusSettings, OpsS
         if unknown or not names:
             raise ValueError(f"{', '.join(unknown) or 'nothing'}: choose from {', '.join(Stage)}")
         return ",".join(names)
+
+    @property
+    def rules(self) -> Rules:
+        """What a position must be to count."""
+        return Rules(
+            max_age_ms=self.position_max_age_ms,
+            max_accuracy=self.max_accuracy,
+            max_accuracy_campus=self.max_accuracy_campus,
+        )
 
     @property
     def chosen_stages(self) -> set[Stage]:

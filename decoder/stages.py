@@ -51,7 +51,7 @@ class Assembly:
     def observe(self, campus: Campus, hasher: DeviceHasher) -> Stages:
         """From raw to presence, windows and positions: a consumer a partition, and what tidies up."""
         settings = self._settings
-        decoder = BatchDecoder(fence=Geofence(campus), hasher=hasher)
+        decoder = BatchDecoder(fence=Geofence(campus), hasher=hasher, rules=settings.rules)
         effects = Effects(
             client=self._client,
             zone=ZoneInfo(settings.campus_timezone),

@@ -74,6 +74,8 @@ def to_document(position: Position, *, key: Key = document_id) -> Document:
         properties["fence"] = position.fence
     if position.implausible:
         properties["implausible"] = True
+    if position.inaccurate:
+        properties["inaccurate"] = True
     return {
         "_id": key(position),
         "type": "Feature",
@@ -102,6 +104,7 @@ def from_document(document: Document) -> Position:
         heading=properties.heading,
         fence=properties.fence,
         implausible=properties.implausible,
+        inaccurate=properties.inaccurate,
     )
 
 
@@ -129,6 +132,7 @@ class _Properties(msgspec.Struct):
     heading: float | None = None
     fence: str = ""
     implausible: bool = False
+    inaccurate: bool = False
 
 
 class _Feature(msgspec.Struct):

@@ -83,7 +83,7 @@ async def ingest_positions(
     The decoder's rules are those for MQTT: what it cannot use becomes a dead letter, and its neighbours are used. To
     send the same again, after a 503 or a lost answer, changes nothing that is counted.
     """
-    payload = payload_of(await request.body())
+    payload = payload_of(await request.body(), now=state.clock(), ages=state.settings.position_max_age_ms)
     if problem := state.redis_watch.problem:
         raise Unavailable(problem)
     received_at = await append(

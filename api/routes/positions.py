@@ -75,6 +75,13 @@ class PositionProperties:
     implausible: Annotated[
         bool | None, Field(description="True where the device can hardly have come so far so soon.", examples=[True])
     ] = None
+    inaccurate: Annotated[
+        bool | None,
+        Field(
+            description="True where the position is too inaccurate to count in a zone: `zones` has the campus at most.",
+            examples=[True],
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,6 +206,41 @@ async def test_redis_that_is_away_or_silent_is_a_503_and_never_a_202(
             assert_problem(await client.post(f"{POSITIONS}?kind=car", json=FEATURE, headers=headers), 503)
 
 
+DAY = "2026-02-20T12:00:00Z"
+WITHIN = {**FEATURE, "properties": {"timestamp": "2026-02-22T12:00:00Z"}}
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ({**FEATURE, "properties": {"timestamp": DAY}}, "the feature"),
+        ({**FEATURE, "properties": {"timestamp": NOON - 8 * 86_400_000, "speed": "?"}}, "the feature"),
+        (
+            {"type": "FeatureCollection", "features": [7, WITHIN, {**FEATURE, "properties": {"timestamp": DAY}}]},
+            "features[2]",
+        ),
+    ],
+)
+async def test_who_sends_what_is_too_old_for_a_gateway_hears_it(
+    state: State, redis_client: Redis, body: dict[str, Any], where: str
+) -> None:
+    limited = ApiSettings(data_dir=state.settings.data_dir, position_max_age="gateway=7d")
+    headers = await key_for(redis_client, "positions:write")
+    async with client_over(dataclasses.replace(state, settings=limited)) as client:
+        for sent in (json.dumps(body).encode(), base64.b64encode(json.dumps(body).encode())):
+            problem = assert_problem(await client.post(f"{POSITIONS}?kind=car", content=sent, headers=headers), 422)
+            assert where in str(problem)
+            assert "POSITION_MAX_AGE" in str(problem)
+        good = {"type": "FeatureCollection", "features": [7, WITHIN, FEATURE]}
+        assert (await client.post(f"{POSITIONS}?kind=car", json=good, headers=headers)).status_code == 202
+    assert await redis_client.xlen(RAW) == 1
+
+
+async def test_a_gateway_may_send_positions_of_any_time_unless_it_is_limited(gateway: httpx.AsyncClient) -> None:
+    body = {**FEATURE, "properties": {"device_id": "bus", "timestamp": "2019-02-18T09:00:00Z"}}
+    assert (await gateway.post(f"{POSITIONS}?kind=car", json=body)).status_code == 202
+
+
 async def test_messages_spread_over_the_partitions_and_the_same_one_goes_to_the_same(
     state: State, redis_client: Redis
 ) -> None:

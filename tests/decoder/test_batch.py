@@ -2,11 +2,20 @@ import base64
 import json
 from typing import Any
 
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from core import streams
 from core.errors import Reason
-from core.messages import Kind, RawMessage, Role
-from decoder.batch import BatchDecoder
-from tests.conftest import NOON
-from tests.decoder.conftest import HASHER, LIBRARY, raw
+from core.messages import Kind, RawMessage, Role, decode_positions
+from core.presence import presence_now
+from decoder.batch import Batch, BatchDecoder
+from decoder.rules import Rules
+from documents.document import from_document, to_document
+from geofence import Geofence
+from tests.conftest import NOON, entries
+from tests.decoder.conftest import HASHER, LIBRARY, TTL, Apply, position, raw
 
 AWAY = (-8.66, 52.63)
 
@@ -78,3 +87,69 @@ def test_a_topic_in_a_dead_letter_is_not_longer_than_people_read(decoder: BatchD
 def test_an_empty_batch_is_nothing(decoder: BatchDecoder) -> None:
     batch = decoder.decode([])
     assert (batch.positions, batch.dead, batch.totals) == ([], [], {})
+
+
+@pytest.mark.parametrize(
+    ("role", "age", "reason"),
+    [
+        (Role.CAR, 604_800_000, None),
+        (Role.CAR, 604_800_001, Reason.TOO_OLD),
+        (Role.MOBILE, 604_800_001, Reason.TOO_OLD),
+        (Role.ANONYMOUS, 604_800_001, Reason.TOO_OLD),
+        (Role.GATEWAY, 10 * 365 * 86_400_000, None),
+        (Role.SERVICE, 10 * 365 * 86_400_000, None),
+    ],
+)
+def test_how_old_a_position_may_be_depends_on_who_sends_it(
+    decoder: BatchDecoder, role: Role, age: int, reason: Reason | None
+) -> None:
+    message = RawMessage("car-iotp", "bus", role, NOON, payload(fix(timestamp=NOON - age)))
+    batch = decoder.decode([message])
+    assert [letter.reason for letter in batch.dead] == ([reason] if reason else [])
+    assert len(batch.positions) == (0 if reason else 1)
+
+
+def test_the_ages_are_a_setting(fence: Geofence) -> None:
+    decoder = BatchDecoder(fence=fence, hasher=HASHER, rules=Rules(max_age_ms={Role.GATEWAY: 1000}))
+    gateway = RawMessage("car-iotp", "north", Role.GATEWAY, NOON, payload(fix(timestamp=NOON - 1001)))
+    car = RawMessage("car-iotp", "bus", Role.CAR, NOON, payload(fix(timestamp=100_000_000_000)))
+    batch = decoder.decode([gateway, car])
+    assert [letter.reason for letter in batch.dead] == [Reason.TOO_OLD]
+    assert [each.observed_at for each in batch.positions] == [100_000_000_000]
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "zones", "inaccurate"),
+    [
+        (None, ("campus", "glucksman-library"), False),
+        (-1, ("campus", "glucksman-library"), False),
+        (100, ("campus", "glucksman-library"), False),
+        (100.1, ("campus",), True),
+        (1000, ("campus",), True),
+        (1000.1, (), True),
+        (17_000, (), True),
+    ],
+)
+def test_a_position_counts_only_where_it_is_accurate_enough_to_be(
+    decoder: BatchDecoder, accuracy: float | None, zones: tuple[str, ...], *, inaccurate: bool
+) -> None:
+    (position,) = decoder.decode([raw(payload(fix(accuracy=accuracy)))]).positions
+    assert (position.zones, position.inaccurate) == (zones, inaccurate)
+    assert to_document(position)["properties"].get("inaccurate", False) is inaccurate
+    assert from_document(to_document(position)) == position
+
+
+def test_who_may_as_well_be_inside_does_not_leave(decoder: BatchDecoder) -> None:
+    batch = decoder.decode([raw(payload(fix(AWAY, accuracy=1001))), raw(payload(fix(AWAY, accuracy=1000)))])
+    assert batch.totals == {"messages": 2, "outside": 2}
+    assert len(batch.outside) == 1
+
+
+async def test_a_place_that_counts_nowhere_moves_nobody_and_is_no_jump(redis_client: Redis, apply: Apply) -> None:
+    """Its document is kept all the same."""
+    there = msgspec.structs.replace(position("a", NOON, place=(-8.5634, 52.6733)), zones=(), inaccurate=True)
+    await apply(Batch(positions=[position("a", NOON - 1000, "main"), there]))
+    present = await presence_now(redis_client, ["campus", "main"], now=NOON, ttl=TTL)
+    assert [kinds[Kind.CAR].devices for kinds in present.values()] == [1, 1]
+    ((fields),) = await entries(redis_client, streams.positions(0))
+    assert decode_positions(fields)[1] == there

@@ -69,7 +69,8 @@ def bad_feature(random: Random, good: Feature, received_at: int) -> Any:  # noqa
         case 2:
             feature["properties"] |= random.choice(_PROPERTIES)
         case 3:
-            feature["properties"]["timestamp"] = received_at + FUTURE_MS
+            # Too old for all but gateways.
+            feature["properties"]["timestamp"] = received_at + random.choice([FUTURE_MS, -604_800_001])
         case _:
             feature["properties"] = []
     return feature

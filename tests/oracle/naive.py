@@ -40,6 +40,7 @@ class Content(NamedTuple):
     accuracy: float | None
     speed: float | None
     heading: float | None
+    inaccurate: bool
 
 
 class Unusable(Exception):  # noqa: N818 - as the dead letters call it
@@ -92,25 +93,41 @@ class Truth:
         coordinates = coordinates_of(feature)
         properties = properties_of(feature)
         at = time_of(properties.get("timestamp"), message.received_at)
-        optional = [measure_of(properties.get(name)) for name in ("accuracy", "speed", "heading")]
+        if message.role.value in ("car", "mobile", "anonymous") and at < message.received_at - 7 * 86_400_000:
+            raise Unusable("too_old")
+        accuracy, speed, heading = (measure_of(properties.get(name)) for name in ("accuracy", "speed", "heading"))
         name = device_of(properties.get("device_id"), message)
         point = shapely.Point(coordinates[:2])
         zones = [zone for zone, shape in self.shapes.items() if shape.covers(point)]
         kind = "car" if message.topic.startswith("car-iotp") else "mobile"
         device = hashlib.blake2b(f"{kind}\0{name}".encode(), digest_size=16, key=self.key).hexdigest()
+        metres = accuracy or 0
         if "campus" not in zones:
             self.totals["outside"] += 1
-            self.left[device] = max(self.left.get(device, -1), at)
+            if metres <= 1000:
+                self.left[device] = max(self.left.get(device, -1), at)
             return
+        if metres > 100:
+            zones = ["campus"] if metres <= 1000 else []
         self.totals["positions"] += 1
         content = Content(
-            kind, device, tuple(coordinates), tuple(zones), written(at), written(message.received_at), *optional
+            kind,
+            device,
+            tuple(coordinates),
+            tuple(zones),
+            written(at),
+            written(message.received_at),
+            accuracy,
+            speed,
+            heading,
+            metres > 100,
         )
         self.documents[f"{device}-{at:015d}"].add(content)
         for zone in zones:
             for width, start in windows_at(at):
                 self.windows[width, start, zone, kind].add(device)
-        self.newest[device] = max(self.newest.get(device, (-1, "", "")), (at, ",".join(zones), kind))
+        if zones:
+            self.newest[device] = max(self.newest.get(device, (-1, "", "")), (at, ",".join(zones), kind))
 
 
 def _refuse(name: str) -> float:

@@ -213,6 +213,7 @@ def _content(document: Document) -> Content:
         properties.get("accuracy"),
         properties.get("speed"),
         properties.get("heading"),
+        properties.get("inaccurate", False),
     )
 
 

@@ -180,6 +180,8 @@ def _feature(random: Random, sender: Sender, at: int, place: Place) -> Feature:
         if random.random() < 0.3:
             properties[name] = random.choice([-1, random.randrange(most), round(random.uniform(0, most), 2)])
     if random.random() < 0.1:
+        properties["accuracy"] = random.choice([100, 100.5, 1000, 1001, 17_000])
+    if random.random() < 0.1:
         properties["battery"] = {"level": 0.5, "cells": [1, None, "full"]}
     if random.random() < 0.05:
         del properties["timestamp"]
