@@ -22,6 +22,8 @@ SUITES = (SUITE, f"{SUITE}-updates", f"{SUITE}-security")
 COMPONENT = "main"
 IMAGES = Path(__file__).parent / "images"
 NODE = Path(__file__).parents[1] / "node"
+DOUBLE = NODE / "couchdb"
+"""The double of CouchDB; it needs what NODE's lock file has."""
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 """Whom this machine trusts, a proxy for its packages with a certificate of its own included: so must the images."""
@@ -30,7 +32,7 @@ TRUSTED = "usr/local/share/trusted.pem"
 TRUST = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 DEBOOTSTRAP_SECONDS = 300.0
 BUILD_SECONDS = 300.0
-NAMES = ("python", "haproxy", "redis", "pouchdb")
+NAMES = ("python", "haproxy", "redis", "couchdb")
 _NEVER_UNPACKED = ("doc", "man", "info", "locale", "lintian", "bug")
 _DPKG = "".join(f"path-exclude /usr/share/{name}/*\n" for name in _NEVER_UNPACKED)
 _APT = """APT::Install-Recommends "0";
@@ -59,23 +61,26 @@ def build_base_images(log: Path) -> dict[str, str]:
     if not _exists(base):
         with tempfile.TemporaryDirectory(prefix="debian-") as folder:
             _import_debian(Path(folder), archives, base, log)
-    lock = (NODE / "package-lock.json").read_bytes()
+    double = [(NODE / "package-lock.json").read_bytes(), *(file.read_bytes() for file in sorted(DOUBLE.glob("*.mjs")))]
     tags = {
         name: f"campus-e2e/{name}:"
-        + _short_hash(base.encode(), (IMAGES / f"{name}.Dockerfile").read_bytes(), lock if name == "pouchdb" else b"")
+        + _short_hash(
+            base.encode(), (IMAGES / f"{name}.Dockerfile").read_bytes(), *(double if name == "couchdb" else [])
+        )
         for name in NAMES
     }
     lacking = [name for name, tag in tags.items() if not _exists(tag)]
     if lacking:
         with tempfile.TemporaryDirectory(prefix="node-modules-") as folder:
-            if "pouchdb" in lacking:
+            if "couchdb" in lacking:
+                shutil.copytree(DOUBLE, Path(folder) / DOUBLE.name)
                 _install_node_modules(Path(folder), log)
             environment = {
                 **os.environ,
                 **{f"{name.upper()}_TAG": tag for name, tag in tags.items()},
                 "BASE": base,
                 "IMAGES": str(IMAGES),
-                "POUCHDB_CONTEXT": folder,
+                "COUCHDB_CONTEXT": folder,
             }
             compose("build", *lacking, folder=IMAGES, environment=environment, seconds=BUILD_SECONDS)
     return tags
@@ -87,7 +92,7 @@ def settings_of(images: Mapping[str, str]) -> dict[str, str]:
         "PYTHON_IMAGE": images["python"],
         "HAPROXY_IMAGE": images["haproxy"],
         "REDIS_IMAGE": images["redis"],
-        "COUCHDB_IMAGE": images["pouchdb"],
+        "COUCHDB_IMAGE": images["couchdb"],
     }
 
 

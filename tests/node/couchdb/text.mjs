@@ -2,6 +2,8 @@
 import { badRequest } from './refusal.mjs'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+// Half of a surrogate pair: with `u`, whole ones are one character.
+const HALF = /\p{Surrogate}/u
 const SUSPECT = /\\u[dD][89a-fA-F]|[eE]\+?\d{3}|\d{300}/
 
 // couch_util:json_decode/2, through ?JSON_DECODE: all that is wrong has the same words. Observed on 3.5.0: bytes that are no
@@ -18,10 +20,10 @@ export const fromJson = (text) => {
 }
 
 const sound = (value) => {
-  if (typeof value === 'string') return value.isWellFormed()
+  if (typeof value === 'string') return !HALF.test(value)
   if (typeof value === 'number') return Number.isFinite(value)
   if (value === null || typeof value !== 'object') return true
-  return Object.entries(value).every(([name, inner]) => name.isWellFormed() && sound(inner))
+  return Object.entries(value).every(([name, inner]) => !HALF.test(name) && sound(inner))
 }
 
 export const isObject = (value) => value !== null && typeof value === 'object' && !Array.isArray(value)

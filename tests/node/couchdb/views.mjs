@@ -61,7 +61,7 @@ const allDocs = async (database, asked) => {
   const options = { include_docs: asked.include_docs, conflicts: asked.conflicts }
   const { doc_count: total } = await database.info()
   if (asked.keys) {
-    const keys = cut(asked.descending ? asked.keys.toReversed() : asked.keys, asked)
+    const keys = cut(asked.descending ? [...asked.keys].reverse() : asked.keys, asked)
     const { rows } = keys.length ? await database.allDocs({ ...options, keys }) : { rows: [] }
     return { total_rows: total, offset: null, rows }
   }
