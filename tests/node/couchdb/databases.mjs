@@ -38,6 +38,7 @@ export class Databases {
 
   // Of several that make one at the same time, one does: observed on 3.5.0, eight at once.
   async create(name) {
+    await this.#leaving.get(name)
     if (this.#open.has(name)) {
       throw new Refusal(412, 'file_exists', 'The database could not be created, the file already exists.')
     }
@@ -50,16 +51,17 @@ export class Databases {
     const database = this.get(name)
     this.#open.delete(name)
     this.#keep()
+    database.dropped = true
+    // PouchDB may leave a question to a database that goes away without an answer.
+    for (const leave of database.asking) leave(noDatabase())
     const done = database.destroy().finally(() => this.#leaving.delete(name))
     this.#leaving.set(name, done)
     await done
   }
 
   #make(name) {
-    // A file of its own each time: what was dropped may still be on its way out.
-    const file = this.#list ? encodeURIComponent(name) : `${name}-${Math.random()}`
-    const database = new this.PouchDB(file, { revs_limit: 1000 })
-    this.#open.set(name, Object.assign(database, { made: Math.floor(Date.now() / 1000), called: name }))
+    const database = new this.PouchDB(encodeURIComponent(name), { revs_limit: 1000 })
+    this.#open.set(name, Object.assign(database, { made: Math.floor(Date.now() / 1000), called: name, asking: new Set() }))
     return database
   }
 

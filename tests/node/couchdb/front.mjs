@@ -160,14 +160,11 @@ const route = async (server, request, user) => {
 }
 
 // A database that goes away under a question is a database that is not there.
-const within = async (database, work) => {
-  try {
-    return await work()
-  } catch (error) {
-    if (database._destroyed) throw noDatabase()
-    throw error
-  }
-}
+const within = (database, work) =>
+  new Promise((resolve, reject) => {
+    database.asking.add(reject)
+    work().then(resolve, reject).finally(() => database.asking.delete(reject))
+  })
 
 // /{db}: chttpd_db:handle_request/1, create_db_req/2, delete_db_req/2, db_req/2.
 const answerDatabase = async ({ databases, settings }, request, name) => {

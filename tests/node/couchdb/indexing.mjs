@@ -18,7 +18,7 @@ export class Indexing {
     this.#build(database, state, design)
     state.waiting += 1
     try {
-      while (state.built < now) await new Promise((resolve) => setTimeout(resolve, STEP_MS))
+      while (state.built < now && !database.dropped) await new Promise((resolve) => setTimeout(resolve, STEP_MS))
     } finally {
       state.waiting -= 1
     }
@@ -82,7 +82,7 @@ export class Indexing {
         await read(database, design._id)
       }
     } catch {
-      // The database or the design document is gone, and with it whoever waits.
+      // The design document is gone, or the database: there is nothing to wait for.
       state.built = Infinity
     } finally {
       state.running = false
