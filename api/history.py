@@ -302,7 +302,7 @@ async def histories(
                 {point.window.start: point.devices for point in found},
                 least if kind is Kind.MOBILE else 0,
             ),
-            first=None if extent is None else write(extent[0]),
+            first=None if extent is None else write(max(extent[0], EARLIEST)),
             last=None if extent is None else write(extent[1]),
             kept_since=None if kept_since is None else write(kept_since),
         )

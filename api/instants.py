@@ -12,7 +12,7 @@ from core.clock import EARLIEST_MS, LATEST_MS, format_rfc3339, parse_rfc3339
 
 _DAY_MS = 86_400_000
 _MARGIN_MS = 3 * _DAY_MS
-EARLIEST = EARLIEST_MS + _MARGIN_MS
+EARLIEST = EARLIEST_MS
 LATEST = LATEST_MS - _MARGIN_MS
 """The first and the last instant that can be asked for, milliseconds since the epoch."""
 UTC_NAME = "UTC"
@@ -26,8 +26,8 @@ def instant(text: str) -> int:
     """Milliseconds since the epoch of an RFC 3339 time from a query string.
 
     A plus sign that was not written as %2B arrives as a space: where an offset would stand it is read as the plus that
-    was meant. Raises ValueError, for a time within three days of 1970 or of 10000 as well, so that the calendar days
-    around it can be written.
+    was meant. Raises ValueError, for a time within three days of the year 10000 as well, so that the calendar days
+    around it can be written. Those around 1970 can.
     """
     if len(text) > _LOCAL_LENGTH and text[-_OFFSET_LENGTH] == " ":
         text = f"{text[:-_OFFSET_LENGTH]}+{text[-_OFFSET_LENGTH + 1 :]}"

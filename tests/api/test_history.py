@@ -150,7 +150,7 @@ async def test_an_offset_is_understood_however_its_plus_is_written(client: httpx
         ({"kind": "car", "start": "2026-03-01T11:00:00"}, "start", "offset"),
         ({"kind": "car", "end": "2026-03-01 11:00"}, "end", "offset"),
         ({"kind": "car", "end": "2026-02-30T11:00:00Z"}, "end", "day"),
-        ({"kind": "car", "end": "1970-01-01T00:00:00Z"}, "end", "1970"),
+        ({"kind": "car", "end": "1969-12-31T23:59:59Z"}, "end", "1970"),
         ({"kind": "car", "end": "9999-12-31T23:59:59Z"}, "end", "9999"),
         ({"kind": "car", "from": "2026-03-01T11:00:00Z"}, "from", "no such parameter"),
         ({"kind": "car", "start": "2026-03-01T12:00:00.001Z"}, "start", "after now"),
@@ -277,3 +277,20 @@ async def test_points_that_are_written_at_once_are_the_same_json(store: Timeseri
 
     assert len(plain.points) == 5
     assert msgspec.json.encode(encoded) == msgspec.json.encode(plain)
+
+
+async def test_the_very_first_window_can_be_asked_for(client: httpx.AsyncClient, store: TimeseriesStore) -> None:
+    # A day in Dublin, which began an hour before it did in UTC.
+    await record(store, "kemmy", Kind.CAR, Width.DAY, {-3_600_000: 2})
+    query = {"kind": "car", "window": "1d", "start": "1970-01-01T00:00:00Z", "end": "1970-01-02T00:00:00Z"}
+
+    body = (await client.get(KEMMY, params=query)).json()
+
+    assert body["points"][0] == {
+        "start": "1969-12-31T23:00:00Z",
+        "end": "1970-01-01T23:00:00Z",
+        "devices": 2,
+        "suppressed": False,
+    }
+    # What is called first can be asked for.
+    assert body["first"] == "1970-01-01T00:00:00Z"
