@@ -16,10 +16,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.instants import EARLIEST, Instant, Rfc3339, TimeZone, name_of, writer, written
 from api.privacy import shown_count
 from api.problems import Problem, WrongParameter, no_longer_kept, wrong_parameters
+from api.recorded import unrecorded
 from core.clock import format_rfc3339
 from core.errors import Unavailable
 from core.messages import Kind
-from timeseries import OccupancyStore, Width, nominal_ms, window_end, window_start, windows_between
+from timeseries import (
+    OccupancyStore,
+    TimeseriesStore,
+    Width,
+    hour_of,
+    nominal_ms,
+    window_end,
+    window_start,
+    windows_between,
+)
 
 STORE_SECONDS = 10.0
 """How long an answer waits for the occupancy store."""
@@ -102,6 +112,14 @@ class Point:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """A time, from one window to another."""
+
+    start: Annotated[Rfc3339, Field(description="When it begins, RFC 3339.", examples=["2019-02-18T08:55:00Z"])]
+    end: Annotated[Rfc3339, Field(description="When it is over.", examples=["2019-02-18T08:58:00Z"])]
+
+
 KeptSince = Annotated[
     Rfc3339 | None,
     Field(
@@ -128,8 +146,8 @@ class History:
     first: Annotated[
         Rfc3339 | None,
         Field(
-            description="Start of the first window that the store has of this zone, kind and width: before it, a 0 "
-            "means that nothing is known. Null where it has none.",
+            description="Start of the first window that the store has of this zone, kind and width. Null where it has "
+            "none.",
             examples=["2019-02-18T08:58:00Z"],
         ),
     ]
@@ -138,6 +156,13 @@ class History:
         Field(
             description="Start of the last window that the store has, likewise.",
             examples=["2019-02-18T09:00:00Z"],
+        ),
+    ]
+    unrecorded: Annotated[
+        list[TimeRange],
+        Field(
+            description="Windows of which no minute was recorded, as ranges: there, a 0 means that nothing is known. "
+            "Elsewhere it means that nobody was seen."
         ),
     ]
     kept_since: KeptSince
@@ -263,7 +288,7 @@ async def check_kept(
 
 
 async def histories(
-    store: OccupancyStore,
+    store: TimeseriesStore,
     zones: Sequence[str],
     kind: Kind,
     asked: Range,
@@ -285,10 +310,12 @@ async def histories(
 
     async def one(zone: str) -> History:
         async with turn:
-            found, extent = await asyncio.gather(
+            found, extent, coverage = await asyncio.gather(
                 store.history(zone=zone, kind=kind, width=asked.width, start=asked.starts[0], end=asked.end),
                 store.extent(zone, kind, asked.width),
+                store.coverage(kind, start=hour_of(asked.starts[0]), end=asked.until, zone=zone),
             )
+        devices = {point.window.start: point.devices for point in found}
         return History(
             zone=zone,
             kind=kind,
@@ -299,11 +326,15 @@ async def histories(
             points=(_encoded if encoded else _points)(
                 asked,
                 edges,
-                {point.window.start: point.devices for point in found},
+                devices,
                 least if kind is Kind.MOBILE else 0,
             ),
             first=None if extent is None else write(max(extent[0], EARLIEST)),
             last=None if extent is None else write(extent[1]),
+            unrecorded=[
+                TimeRange(write(start), write(end))
+                for start, end in unrecorded((*asked.starts, asked.until), coverage, devices)
+            ],
             kept_since=None if kept_since is None else write(kept_since),
         )
 

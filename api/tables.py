@@ -10,8 +10,8 @@ from core.clock import parse_rfc3339
 
 MEDIA_TYPE = "text/csv"
 COLUMNS = ("zone", "kind", "window", "start", "end", "devices", "suppressed", "recorded")
-"""`devices` is empty where the count is withheld. `recorded` is false before the first window that the store has of the
-zone, after the last, and, where there is a 0, before what is kept: there, a 0 means that nothing is known."""
+"""`devices` is empty where the count is withheld. `recorded` is false for windows of which no minute was recorded, and,
+where there is a 0, before what is kept: there, a 0 means that nothing is known."""
 KEPT_SINCE = "Kept-Since"
 """The header that says what the member `kept_since` does in JSON."""
 _JSON, _WILD = "application/json", ("application/*", "*/*")
@@ -67,13 +67,13 @@ def _lines(histories: Sequence[History], asked: Range) -> Iterator[str]:
     yield ",".join(COLUMNS) + "\r\n"
     for history in histories:
         before = f"{history.zone},{history.kind},{history.window},"
-        first = last = kept = None
-        if history.kept_since is not None:
-            kept = parse_rfc3339(history.kept_since)
-        if history.first is not None and history.last is not None:
-            first, last = parse_rfc3339(history.first), parse_rfc3339(history.last)
+        kept = None if history.kept_since is None else parse_rfc3339(history.kept_since)
+        unknown = iter(history.unrecorded)
+        gap = next(unknown, None)
         for at, point in zip(asked.starts, history.points, strict=True):
-            recorded = first is not None and last is not None and first <= at <= last
+            while gap is not None and parse_rfc3339(gap.end) <= at:
+                gap = next(unknown, None)
+            recorded = gap is None or at < parse_rfc3339(gap.start)
             recorded = recorded and (kept is None or at >= kept or point.devices != 0)
             devices = "" if point.devices is None else point.devices
             yield f"{before}{point.start},{point.end},{devices},{_word(point.suppressed)},{_word(recorded)}\r\n"

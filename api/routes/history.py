@@ -40,8 +40,8 @@ _AS_CSV: dict[int | str, dict[str, Any]] = {
                 "schema": {
                     "type": "string",
                     "description": f"The columns {', '.join(COLUMNS)}; a row a window. `devices` is empty where the "
-                    "count is withheld. `recorded` is false before `first` and after `last`: there, a 0 means that "
-                    "nothing is known. The header `Kept-Since` is there where not all windows are kept.",
+                    "count is withheld. `recorded` is false for windows of which no minute was recorded: there, a "
+                    "0 means that nothing is known. The header `Kept-Since` is there where not all windows are kept.",
                 },
                 "example": f"{','.join(COLUMNS)}\r\n"
                 "kemmy,car,1m,2019-02-18T08:58:00Z,2019-02-18T08:59:00Z,1,false,true\r\n",

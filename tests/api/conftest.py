@@ -103,7 +103,7 @@ async def watched(store: TimeseriesStore, zone: str, kind: Kind, start: int, end
 
 async def record(store: TimeseriesStore, zone: str, kind: Kind, width: Width, windows: dict[int, int]) -> None:
     """Keep devices by the start of their window, and that these hours were recorded."""
-    for start in windows:
+    for start in windows if width in {Width.HOUR, Width.DAY} else ():
         await watched(store, zone, kind, start, start + 1)
     await store.write(
         [

@@ -54,6 +54,10 @@ async def test_history_has_every_window_of_the_range_with_zeros_where_nobody_was
         ],
         "first": "2026-03-01T11:55:00Z",
         "last": "2026-03-01T12:00:00Z",
+        "unrecorded": [
+            {"start": "2026-03-01T11:57:00Z", "end": "2026-03-01T11:58:00Z"},
+            {"start": "2026-03-01T11:59:00Z", "end": "2026-03-01T12:00:00Z"},
+        ],
         "kept_since": None,
     }
 
@@ -227,6 +231,9 @@ async def test_a_store_that_is_silent_is_not_waited_for_long(state: State, monke
             await asyncio.Event().wait()
 
         async def extent(self, *_: object) -> None:
+            await asyncio.Event().wait()
+
+        async def coverage(self, *_: object, **__: object) -> None:
             await asyncio.Event().wait()
 
         async def kept_since(self, _: Width) -> None:

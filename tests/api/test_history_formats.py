@@ -17,7 +17,7 @@ from core.clock import format_rfc3339, parse_rfc3339
 from core.messages import Kind
 from tests.api.conftest import assert_problem, client_over, record
 from tests.conftest import NOON
-from timeseries import TimeseriesStore, Width
+from timeseries import Coverage, TimeseriesStore, Width
 
 KEMMY = "/v1/zones/kemmy/occupancy/history"
 SEVERAL = "/v1/occupancy/history"
@@ -111,6 +111,7 @@ async def test_csv_has_a_row_a_window_and_says_where_data_begin_and_end(
     client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
     await record(store, "kemmy", Kind.CAR, Width.MINUTE, {NOON - 4 * MINUTE: 3, NOON - 2 * MINUTE: 1})
+    await store.write_coverage([Coverage("kemmy", Kind.CAR, NOON - 60 * MINUTE, 0b1110)])
     query = {**LAST_TWO, "start": format_rfc3339(NOON - 5 * MINUTE)}
 
     answer = await client.get(KEMMY, params={**query, "format": "csv"})

@@ -1,0 +1,43 @@
+"""Which windows were recorded: before and after, and in an outage, a 0 says that nothing is known."""
+
+from collections.abc import Container, Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from timeseries import Coverage, hour_of, minute_of
+
+HOUR_MS = 3_600_000
+_MINUTES = 60
+
+
+def unrecorded(
+    instants: Sequence[int], coverage: Sequence[Coverage], windows: Container[int]
+) -> Iterator[tuple[int, int]]:
+    """Ranges of windows of which no minute was recorded, as long as possible, in order; milliseconds since the epoch.
+
+    `instants` are where each window begins, and where the last one ends; `windows` the starts of those that the store
+    has, which were recorded whatever `coverage` says of their hours.
+    """
+    masks = {each.hour: each.minutes for each in coverage}
+    since: int | None = None
+    for start, end in pairwise(instants):
+        if start in windows or _any_minute(masks, start, end):
+            if since is not None:
+                yield since, start
+            since = None
+        elif since is None:
+            since = start
+    if since is not None:
+        yield since, instants[-1]
+
+
+def _any_minute(masks: Mapping[int, int], start: int, end: int) -> bool:
+    for hour in range(hour_of(start), end, HOUR_MS):
+        mask = masks.get(hour, 0)
+        if not mask:
+            continue
+        first = minute_of(start) if start > hour else 0
+        after = minute_of(end) if end < hour + HOUR_MS else _MINUTES
+        # The first minute of an hour is the highest of 60 bits.
+        if mask >> (_MINUTES - after) & ((1 << (after - first)) - 1):
+            return True
+    return False
