@@ -152,11 +152,16 @@ def _content_length(scope: Scope) -> int | None:
 
 
 def _too_many(wait: float) -> Problem:
+    return too_many(wait, "You ask more often than one client may.")
+
+
+def too_many(wait: float, what: str) -> Problem:
+    """429, to be tried again after so many seconds, with a sentence on what was too much."""
     seconds = max(1, math.ceil(wait))
     return Problem(
         status=429,
         type_="/docs#too-many",
         title="Too many requests",
-        detail=f"You ask more often than one client may. Try again in {seconds} s.",
+        detail=f"{what} Try again in {seconds} s.",
         headers={"Retry-After": str(seconds)},
     )

@@ -5,6 +5,7 @@ import re
 from pydantic import Field, SecretStr, field_validator
 
 from api.tiles import tile_template
+from core.position_rates import RateSettings
 from core.settings import CampusSettings, DeviceSettings, OpsSettings, Port, PositionSettings, RoomSettings
 from documents import DocumentSettings
 from timeseries import MAX_POINTS, TimeseriesSettings
@@ -14,7 +15,14 @@ _MIB = 1024 * 1024
 
 
 class ApiSettings(
-    DocumentSettings, TimeseriesSettings, CampusSettings, PositionSettings, RoomSettings, DeviceSettings, OpsSettings
+    DocumentSettings,
+    TimeseriesSettings,
+    CampusSettings,
+    PositionSettings,
+    RateSettings,
+    RoomSettings,
+    DeviceSettings,
+    OpsSettings,
 ):
     """Where the API listens, what it reads, who may see what, and how much one client may ask for."""
 

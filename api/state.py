@@ -17,9 +17,12 @@ from api.lag import DecoderLag
 from api.metrics import ApiMetrics
 from api.problems import unknown_zone
 from api.settings import ApiSettings
+from core.buckets import Buckets
 from core.clock import Clock
 from core.devices import DeviceHasher
 from core.failures import Failures
+from core.messages import Role
+from core.position_rates import parse_rates
 from core.redis import Redis
 from core.redis_state import RedisWatch
 from documents import DocumentStore
@@ -61,6 +64,12 @@ class State:
         """How full Redis is, and whether it may be used."""
         share = self.settings.redis_memory_share
         return RedisWatch(client=self.redis, registry=self.metrics.registry, limit_share=share)
+
+    @cached_property
+    def positions(self) -> Buckets | None:
+        """How many positions each key may send: keys are gateways. None where gateways have no limit."""
+        rate = parse_rates(self.settings.position_rate).get(Role.GATEWAY)
+        return None if rate is None else Buckets(rate=rate.rate, burst=rate.burst, seconds=self.elapsed)
 
     @cached_property
     def lag(self) -> DecoderLag:

@@ -18,22 +18,25 @@ import structlog
 from broker import packets
 from broker.cluster.publisher import Publish
 from broker.cluster.sessions import Superseded
+from broker.incoming import Incoming
 from broker.ingest import Group
 from broker.message import Message
 from broker.outbox import EXACTLY_ONCE, Outbox
+from broker.outgoing import Outgoing
 from broker.packets import (
     ConnectCode,
     Packet,
     PacketType,
     ProtocolViolation,
     Refused,
-    TooLarge,
     Will,
 )
 from broker.stored_outbox import StoredOutbox
+from broker.user_rate import UserRate
 from core.addresses import network_of
 from core.errors import Reason
 from core.messages import Role
+from core.position_rates import cost_of
 
 if TYPE_CHECKING:
     from broker.node import Node
@@ -57,6 +60,7 @@ class Transport(Protocol):
     def is_closing(self) -> bool: ...  # noqa: D102
     def pause_reading(self) -> None: ...  # noqa: D102
     def resume_reading(self) -> None: ...  # noqa: D102
+    def get_write_buffer_size(self) -> int: ...  # noqa: D102
     def get_extra_info(self, name: str, default: Any = None) -> Any: ...  # noqa: ANN401, D102
 
 
@@ -127,15 +131,19 @@ class Connection(asyncio.Protocol):
     """One client, over whatever carries bytes in order."""
 
     __slots__ = (
+        "_accounted",
         "_awaited",
         "_busy",
         "_finishing",
+        "_incoming",
         "_not_read",
+        "_not_read_since",
+        "_outgoing",
         "_pending",
         "_pending_loose",
         "_pending_size",
-        "_rest",
         "_task",
+        "_throttled",
         "_transport",
         "_unread",
         "_waiting",
@@ -151,6 +159,7 @@ class Connection(asyncio.Protocol):
         "outbox",
         "partition",
         "peer",
+        "rate",
         "received",
         "role",
         "seen",
@@ -190,7 +199,13 @@ class Connection(asyncio.Protocol):
         self.address = ""
         """What the peer counts as where addresses share something."""
         self._transport: Transport | None = None
-        self._rest = b""
+        self.rate: UserRate | None = None
+        """What it shares with all connections of its user."""
+        self._incoming = Incoming()
+        self._outgoing: Outgoing | None = None
+        """What waits for it; None where it reads as fast as we write."""
+        self._throttled = False
+        self._not_read_since = 0.0
         self._waiting: tuple[list[Packet], int] | None = None
         """Packets that came along with one that takes its time, and the index of the next of them."""
         self._busy = False
@@ -201,6 +216,7 @@ class Connection(asyncio.Protocol):
         self._pending_loose = 0
         self._awaited: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
+        self._accounted = 0
         self._unread = 0
         """Bytes that are still to come of a packet that nobody will look at."""
 
@@ -223,17 +239,28 @@ class Connection(asyncio.Protocol):
             if self._unread > 0:
                 self._discard(len(data))
             return
-        self._rest = self._rest + data if self._rest else data
-        if self._busy:
-            if len(self._rest) > READ_AHEAD_BYTES:
+        self._incoming.add(data, self.node.now())
+        if self._busy or self._throttled:
+            if len(self._incoming) > READ_AHEAD_BYTES:
                 self._read_no_more()
-            return
-        self._work()
+        elif self._incoming.may_be_complete:
+            self._work()
+        self._account()
+
+    def _account(self) -> None:
+        """Count what is held of packets that cannot be handled yet; the node may have too much of that."""
+        held = len(self._incoming)
+        if self._waiting is not None:
+            batch, index = self._waiting
+            held += sum(len(body) for _, body in batch[index:])
+        if held != self._accounted:
+            self._accounted = held
+            self.node.hold_unfinished(self, held)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - part of asyncio's interface
         """It is over, whoever ended it."""
         state, self.state = self.state, State.CLOSED
-        self._rest, self._waiting = b"", None
+        self._forget_rest()
         if isinstance(self.outbox, StoredOutbox):
             self.outbox.close()
         if self._task is not None and state is not State.CONNECTING:
@@ -245,6 +272,8 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads more slowly than we write: nothing more for it, and nothing more from it."""
         self.write_paused = True
+        if self._transport is not None:
+            self._outgoing = Outgoing(self._transport, self.node.now())
         if self.outbox is not None:
             self.outbox.pause()
         self._read_no_more()
@@ -252,6 +281,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It has caught up."""
         self.write_paused = False
+        self._outgoing = None
         if self._awaited is not None:
             self._awaited.set()
         if self.outbox is not None:
@@ -303,9 +333,14 @@ class Connection(asyncio.Protocol):
         if not connecting:
             self.state = State.CLOSING
         self.deadline = self.node.now() + CLOSE_SECONDS
-        self._rest, self._waiting = b"", None
+        self._forget_rest()
         if self._transport is not None:
             self._transport.close()
+
+    def _forget_rest(self) -> None:
+        self._incoming.clear()
+        self._waiting = None
+        self._account()
 
     def finish(self) -> None:
         """End the connection as soon as everything that was read of it is answered; read nothing more of it."""
@@ -331,6 +366,33 @@ class Connection(asyncio.Protocol):
         listening = not self._not_read and not self._busy
         return bool(self.keepalive) and now - self.seen > self.keepalive and listening
 
+    def overdue(self, now: float) -> tuple[str, str] | None:
+        """Why an open connection has to end by now, as `abort` wants it; None as long as it may stay."""
+        if self.is_silent(now):
+            return "keepalive", "silent for one and a half times its keepalive"
+        if self._is_stalled(now):
+            return "slow_consumer", "takes nothing of what it is sent"
+        if self._is_unfinished(now):
+            return "unfinished", "a packet was not complete within MQTT_PACKET_TIMEOUT"
+        return None
+
+    def _is_stalled(self, now: float) -> bool:
+        """Whether it takes nothing of what waits for it: for as long as it may be silent, or for MQTT_WRITE_TIMEOUT.
+
+        It is not read meanwhile, and cannot say that it is alive; that it takes something says it.
+        """
+        if self._outgoing is None or self._transport is None or self._transport.is_closing():
+            return False
+        limit = self.node.settings.mqtt_write_timeout
+        untaken = self._outgoing.untaken_for(self._transport, now)
+        return untaken > (min(self.keepalive, limit) if self.keepalive else limit)
+
+    def _is_unfinished(self, now: float) -> bool:
+        """Whether a packet has taken longer than MQTT_PACKET_TIMEOUT, in which the connection was read."""
+        listening = not self._not_read and not self._busy and not self._throttled
+        late = now - self._incoming.since > self.node.settings.mqtt_packet_timeout
+        return listening and late and bool(self._incoming)
+
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self.node.bytes_out += len(data)
@@ -339,6 +401,7 @@ class Connection(asyncio.Protocol):
     def _read_no_more(self) -> None:
         if not self._not_read and self._transport is not None and not self._transport.is_closing():
             self._not_read = True
+            self._not_read_since = self.node.now()
             self._transport.pause_reading()
 
     def read_on(self) -> None:
@@ -348,13 +411,17 @@ class Connection(asyncio.Protocol):
         elif (
             self._not_read
             and not self._busy
+            and not self._throttled
             and not self.write_paused
             and self._waiting_bytes <= READ_AHEAD_BYTES // 2
             and self._transport is not None
             and not self._transport.is_closing()
         ):
             self._not_read = False
-            self.seen = self.node.now()
+            # Nobody listened meanwhile.
+            away = self.node.now() - self._not_read_since
+            self.seen += away
+            self._incoming.since += away
             self._transport.resume_reading()
 
     # --- packets ------------------------------------------------------------------------------------------------------
@@ -365,9 +432,11 @@ class Connection(asyncio.Protocol):
                 (batch, index), self._waiting = self._waiting, None
                 self.seen = self.node.now()
                 self._handle(batch, index)
-            if self._busy or self.state is State.CLOSING or self.state is State.CLOSED:
+            if self._busy or self._throttled or self.state is State.CLOSING or self.state is State.CLOSED:
                 return
-            batch, self._rest = packets.split_packets(self._rest, self._max_packet)
+            if self.state is State.NEW and self._is_too_large_to_read():
+                return
+            batch = self._incoming.take(self.node.settings.mqtt_max_packet, self.node.now())
             if batch:
                 # Whole packets count, not bytes [MQTT-3.1.2-24].
                 self.seen = self.node.now()
@@ -375,35 +444,29 @@ class Connection(asyncio.Protocol):
         except Refused as error:
             self._write(packets.connack(error.code))
             self.end("bad_connect", str(error))
-        except TooLarge as error:
-            if self.state is State.NEW and error.first_byte >> 4 == PacketType.CONNECT:
-                self._refuse_unread(error)
-            else:
-                self.end("protocol", str(error))
         except ProtocolViolation as error:
             self.end("protocol", str(error))
 
-    @property
-    def _max_packet(self) -> int:
-        settings = self.node.settings
-        if self.state is State.NEW:
-            return min(settings.mqtt_max_connect, settings.mqtt_max_packet)
-        return settings.mqtt_max_packet
-
-    def _refuse_unread(self, error: TooLarge) -> None:
+    def _is_too_large_to_read(self) -> bool:
         """Answer a CONNECT that is too large to be read, and wait until the client has sent it: then it reads, too.
 
         Were the connection closed before, the client's system would be told that what it sends is lost, and might
-        forget the answer.
+        forget the answer. Raises ProtocolViolation where something else comes first.
         """
+        if not self._incoming.begins_with_connect:
+            raise ProtocolViolation("[MQTT-3.1.0-1] the first packet is not a CONNECT")
+        size, settings = self._incoming.first_size, self.node.settings
+        if size <= settings.mqtt_max_connect:
+            return False
         self._write(packets.connack(ConnectCode.NOT_AUTHORIZED))
         # There is no CONNECT that is larger than a packet may be: nobody waits for the end of that.
-        self._unread = error.size - len(self._rest) if error.size <= self.node.settings.mqtt_max_packet else 0
-        self._rest = b""
-        self.node.refuse("too_large_connect", f"MQTT_MAX_CONNECT={self.node.settings.mqtt_max_connect}", self)
+        self._unread = size - len(self._incoming) if size <= settings.mqtt_max_packet else 0
+        self._incoming.clear()
+        self.node.refuse("too_large_connect", f"MQTT_MAX_CONNECT={settings.mqtt_max_connect}", self)
         self.state = State.CLOSING
         self.deadline = self.node.now() + CLOSE_SECONDS
         self._discard(0)
+        return True
 
     def _discard(self, count: int) -> None:
         self._unread -= count
@@ -412,9 +475,10 @@ class Connection(asyncio.Protocol):
 
     def _handle(self, batch: list[Packet], index: int) -> None:
         count = len(batch)
-        while index < count and not self._busy:
+        while index < count and not self._busy and not self._throttled:
             if self.state is State.OPEN and batch[index][0] >> 4 == PacketType.PUBLISH:
-                index = self._publishes(batch, index)
+                end = count if self.rate is None else self._affordable(self.rate, batch, index)
+                index = self._publishes(batch, index, end)
             else:
                 self._control(batch[index])
                 index += 1
@@ -424,15 +488,38 @@ class Connection(asyncio.Protocol):
             # What comes after a packet that takes its time waits for it.
             self._waiting = batch, index
 
-    def _publishes(self, batch: list[Packet], index: int) -> int:
-        """Handle the PUBLISHes from `index` on; gives the index of what follows them."""
+    def _affordable(self, rate: UserRate, batch: list[Packet], index: int) -> int:
+        """The index of the first PUBLISH that is too much for the user's rate; it waits, and all after it."""
+        left, taken = rate.left, 0
+        while index < len(batch) and batch[index][0] >> 4 == PacketType.PUBLISH:
+            if taken >= left:
+                self._throttled = True
+                self.node.throttle(self)
+                self._read_no_more()
+                rate.wait(self._go_on)
+                break
+            taken += cost_of(len(batch[index][1]))
+            index += 1
+        rate.take(taken)
+        return index
+
+    def _go_on(self) -> None:
+        """The user's rate allows for more."""
+        self._throttled = False
+        if self.state is State.OPEN:
+            self._work()
+            self._account()
+            self.read_on()
+
+    def _publishes(self, batch: list[Packet], index: int, end: int) -> int:
+        """Handle the PUBLISHes from `index` on, up to `end`; gives the index of what follows them."""
         node, topics = self.node, self.topics
         taken = _Taken(node.clock())
         max_payload = node.settings.mqtt_max_payload
         full = node.has_too_much_qos_0
         counts, sizes = taken.counts, taken.sizes
         try:
-            while index < len(batch) and batch[index][0] >> 4 == PacketType.PUBLISH:
+            while index < end and batch[index][0] >> 4 == PacketType.PUBLISH:
                 first_byte, body = batch[index]
                 index += 1
                 name, packet_id, payload = packets.publish_fields(first_byte, body)
@@ -548,8 +635,6 @@ class Connection(asyncio.Protocol):
         packet_type = packets.check_flags(packet, self.level)
         body = packet[1]
         if self.state is State.NEW:
-            if packet_type is not PacketType.CONNECT:
-                raise ProtocolViolation("[MQTT-3.1.0-1] the first packet is not a CONNECT")
             self.state = State.CONNECTING
             self._take_time(self.node.connect(self, packets.parse_connect(body)))
             return
@@ -616,7 +701,7 @@ class Connection(asyncio.Protocol):
     def _took_time(self, task: asyncio.Task[None]) -> None:
         self._task = None
         self._busy = False
-        self.seen = self.node.now()
+        self.seen = self._incoming.since = self.node.now()
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Refused):
             self._write(packets.connack(error.code))
@@ -629,8 +714,9 @@ class Connection(asyncio.Protocol):
             _log.error("a defect of ours ended a connection", exc_info=error)
             self.end("defect", type(error).__name__)
         if self.state is State.OPEN:
-            if self._rest or self._waiting is not None:
+            if self._incoming or self._waiting is not None:
                 self._work()
+                self._account()
             self.read_on()
 
     def welcome(self, *, session_present: bool) -> None:

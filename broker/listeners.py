@@ -11,8 +11,6 @@ from broker.settings import BrokerSettings
 from broker.websocket import WebSocketProtocol
 from core.listening import BACKLOG, listening_socket
 
-WRITE_BUFFER_BYTES = 256 * 1024
-"""What may wait in the transport of a client before nothing more is written for it."""
 Factory = Callable[[], asyncio.Protocol]
 
 

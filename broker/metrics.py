@@ -19,6 +19,8 @@ class BrokerMetrics(Collector):
         """PUBLISHes from clients, by QoS."""
         self.sent = [0, 0, 0]
         """PUBLISHes to clients, by QoS."""
+        self.throttled = 0
+        """How often a connection had to wait for its user's rate."""
         self.received_bytes = 0
         """Bytes of PUBLISHes from clients."""
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}

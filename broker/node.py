@@ -38,6 +38,8 @@ from broker.settings import BrokerSettings
 from broker.stored_outbox import StoredOutbox
 from broker.subscriptions import Subscriptions
 from broker.sys_topics import SysTopics
+from broker.unfinished import Unfinished
+from broker.user_rate import UserRates
 from broker.users import Authenticator, Busy
 from core import streams
 from core.buckets import Buckets
@@ -45,6 +47,7 @@ from core.clock import Clock
 from core.errors import Reason
 from core.failures import Failures
 from core.messages import Role, ingest_kind
+from core.position_rates import parse_rates
 from core.redis import Redis
 from core.redis_state import RedisWatch
 from core.runtime import Stop, pause, work_until_stopped
@@ -108,6 +111,8 @@ class Node:
         self.subscriptions = Subscriptions()
         self.interest = Interest(subscriptions=self.subscriptions, sessions=self.cluster.sessions)
         self.sys = SysTopics(node=self)
+        self.unfinished = Unfinished(settings.mqtt_unfinished_bytes)
+        self.rates = UserRates(parse_rates(settings.position_rate), self.now)
         self.qos_0_waiting = 0
         """Bytes of QoS 0 that wait for Redis."""
         self.bytes_in = 0
@@ -195,8 +200,8 @@ class Node:
             now = self.now()
             for connection in list(self.connections.values()):
                 if connection.state is State.OPEN:
-                    if connection.is_silent(now):
-                        connection.abort("keepalive", "silent for one and a half times its keepalive")
+                    if overdue := connection.overdue(now):
+                        connection.abort(*overdue)
                     elif self.problem:
                         # Those that were stopped for what they sent at QoS 0 alone may go on.
                         connection.read_on()
@@ -237,6 +242,13 @@ class Node:
         self.connections[connection.number] = connection
         self._addresses[connection.address] += 1
         return True
+
+    def hold_unfinished(self, connection: Connection, size: int) -> None:
+        """A connection holds so many bytes of packets that are not complete; somebody may have to go for that."""
+        for each in self.unfinished.hold(connection, size):
+            if isinstance(each, Connection):
+                limit = self.settings.mqtt_unfinished_bytes
+                each.abort("unfinished", f"holds most of more than MQTT_UNFINISHED_BYTES={limit}")
 
     def lost(self, connection: Connection, *, was_open: bool) -> None:
         """A connection is over."""
@@ -359,6 +371,7 @@ class Node:
         connection.role, connection.user = role, request.user or ""
         connection.clean, connection.will = request.clean, request.will
         connection.level = request.level
+        connection.rate = self.rates.of(role, connection.user or connection.address)
         connection.keepalive = request.keepalive * 1.5
         connection.partition = streams.partition_of(connection.client_id, self.settings.partitions)
         if role is not Role.ANONYMOUS:
@@ -618,7 +631,12 @@ class Node:
         """A payload that is too large: it is acknowledged, and kept nowhere."""
         self.refuse(Reason.TOO_LARGE.value, f"MQTT_MAX_PAYLOAD={self.settings.mqtt_max_payload}", connection)
 
-    def _say(self, reason: str, detail: str, connection: Connection) -> None:
+    def throttle(self, connection: Connection) -> None:
+        """A client has to wait for the rate of its user."""
+        self.metrics.throttled += 1
+        self._say("rate", "POSITION_RATE", connection, event="waits")
+
+    def _say(self, reason: str, detail: str, connection: Connection, *, event: str = "refused") -> None:
         key = f"{reason} {connection.user or connection.peer}"
         now = self.now()
         if now - self._logged.get(key, -LOG_EVERY_SECONDS) < LOG_EVERY_SECONDS:
@@ -626,4 +644,4 @@ class Node:
         if len(self._logged) >= MAX_LOGGED_USERS:
             self._logged.clear()
         self._logged[key] = now
-        _log.warning("refused", reason=reason, detail=detail, user=connection.user, peer=connection.peer)
+        _log.warning(event, reason=reason, detail=detail, user=connection.user, peer=connection.peer)

@@ -21,6 +21,10 @@ def describe(node: Node) -> None:
             "Messages that wait for clients that are connected, apart from the queues of persistent sessions.",
             lambda: sum(connection.waiting_out for connection in node.connections.values()),
         ),
+        "broker_unfinished_bytes": (
+            "Of packets that are not complete, or wait for the packet before them.",
+            lambda: node.unfinished.total,
+        ),
         "broker_under_way_messages": (
             "Messages of QoS 1 and 2 that clients have not acknowledged.",
             lambda: sum(connection.under_way for connection in node.connections.values()),
@@ -50,6 +54,7 @@ def describe(node: Node) -> None:
         "broker_dropped_queue_length": ("Messages beyond QUEUE_MAX_LENGTH.", lambda: dropped.queue_length),
         "broker_dropped_queue_age": ("Messages older than QUEUE_MAX_AGE.", lambda: dropped.queue_age),
         "broker_refused_retained": ("Messages not retained, for want of room.", lambda: dropped.retained),
+        "broker_throttled": ("Waits of connections for the rate of their user.", lambda: metrics.throttled),
         "broker_received_bytes": ("Bytes from clients.", lambda: node.bytes_in),
         "broker_sent_bytes": ("Bytes to clients.", lambda: node.bytes_out),
         "broker_received_publish_bytes": (

@@ -57,15 +57,6 @@ class ProtocolViolation(Exception):  # noqa: N818 - the standard's own word
     """The client broke the protocol or a limit: its connection ends [MQTT-4.8.0-1]."""
 
 
-class TooLarge(ProtocolViolation):
-    """A packet that is over a limit, of which not all needs to be here."""
-
-    def __init__(self, first_byte: int, size: int, most: int) -> None:
-        super().__init__(f"a packet of {size} bytes is over the limit of {most}")
-        self.first_byte = first_byte
-        self.size = size
-
-
 class Refused(ProtocolViolation):
     """A CONNECT that is answered with a return code before its connection ends."""
 
@@ -134,8 +125,8 @@ class Unsubscribe(NamedTuple):
 def split_packets(data: bytes, max_packet: int) -> tuple[list[Packet], bytes]:
     """All complete packets of `data` from its beginning on, and the rest.
 
-    Raises ProtocolViolation for a malformed length, and TooLarge for a packet of more than `max_packet` bytes as soon
-    as its length is known, so that it is never buffered.
+    Raises ProtocolViolation for a malformed length, and for a packet of more than `max_packet` bytes as soon as its
+    length is known, so that it is never buffered.
     """
     packets: list[Packet] = []
     position = 0
@@ -154,7 +145,7 @@ def split_packets(data: bytes, max_packet: int) -> tuple[list[Packet], bytes]:
                     break
                 start, length = header
         if start + length - position > max_packet:
-            raise TooLarge(data[position], start + length - position, max_packet)
+            raise ProtocolViolation(f"a packet of {length} bytes is over the limit of {max_packet}")
         if start + length > size:
             break
         packets.append((data[position], data[start : start + length]))
@@ -162,7 +153,13 @@ def split_packets(data: bytes, max_packet: int) -> tuple[list[Packet], bytes]:
     return packets, data[position:]
 
 
-def _remaining_length(data: bytes, position: int) -> tuple[int, int] | None:
+def first_size(data: bytes | bytearray) -> int:
+    """The bytes of the packet that `data` begins with; 0 while its length is not complete. Raises ProtocolViolation."""
+    header = _remaining_length(data, 1)
+    return sum(header) if header else 0
+
+
+def _remaining_length(data: bytes | bytearray, position: int) -> tuple[int, int] | None:
     """Where the body starts, and its length; None while the length is not complete (2.2.3)."""
     value = 0
     for index in range(MAX_LENGTH_BYTES):

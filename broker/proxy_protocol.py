@@ -161,6 +161,10 @@ class ProxiedTransport:
         """Read on."""
         self._transport.resume_reading()
 
+    def get_write_buffer_size(self) -> int:
+        """Bytes that wait to be sent."""
+        return self._transport.get_write_buffer_size()
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - as asyncio has it
         """What is known of the connection; its peer is the client."""
         if name == "peername" and self._peer is not None:

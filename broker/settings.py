@@ -5,10 +5,11 @@ import socket
 from pydantic import Field
 
 from broker.durability import Durability
+from core.position_rates import RateSettings
 from core.settings import CommonSettings, OpsSettings, Port, RoomSettings
 
 
-class BrokerSettings(CommonSettings, OpsSettings, RoomSettings):
+class BrokerSettings(CommonSettings, OpsSettings, RoomSettings, RateSettings):
     """One node of the cluster; every limit is for one connection unless it says otherwise."""
 
     broker_node: str = Field(
@@ -78,6 +79,19 @@ class BrokerSettings(CommonSettings, OpsSettings, RoomSettings):
         gt=0,
         le=1,
         description="Share of BROKER_MAX_CONNECTIONS that one address (a /64 where it is IPv6) may have; 1: all.",
+    )
+    mqtt_packet_timeout: float = Field(
+        default=60.0, gt=0, description="Seconds in which a packet must be complete, once it has begun."
+    )
+    mqtt_unfinished_bytes: int = Field(
+        default=32 * 1024 * 1024,
+        ge=262_144,
+        description="Bytes of packets that are not complete, of the whole node; who holds most of them has to go.",
+    )
+    mqtt_write_timeout: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds in which a client must take something of what waits for it; or its keepalive, if shorter.",
     )
     mqtt_user_connections: int = Field(
         default=1000, ge=1, description="Open connections of one user on one node; anonymous clients are not counted."

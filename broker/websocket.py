@@ -103,6 +103,10 @@ class WebSocketProtocol(asyncio.Protocol):
         """Read on."""
         self._transport.resume_reading()
 
+    def get_write_buffer_size(self) -> int:
+        """Bytes that wait to be sent."""
+        return self._transport.get_write_buffer_size()
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - as asyncio has it
         """What is known of the socket below."""
         return self._transport.get_extra_info(name, default)

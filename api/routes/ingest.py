@@ -12,10 +12,12 @@ from api.access import requires
 from api.answers import Json
 from api.ingest import Accepted, IngestQuery, append, payload_of
 from api.keys import Key
+from api.limits import too_many
 from api.openapi import problems
 from api.state import Resources
 from core.clock import format_rfc3339
 from core.errors import Unavailable
+from core.position_rates import cost_of
 
 _EXAMPLE = {
     "type": "Feature",
@@ -86,6 +88,8 @@ async def ingest_positions(
     payload = payload_of(await request.body(), now=state.clock(), ages=state.settings.position_max_age_ms)
     if problem := state.redis_watch.problem:
         raise Unavailable(problem)
+    if state.positions is not None and (wait := state.positions.take(key.id, cost_of(len(payload)))):
+        raise too_many(wait, "Your key sends more positions than POSITION_RATE allows to a gateway.")
     received_at = await append(
         state.redis,
         payload,

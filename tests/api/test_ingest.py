@@ -275,3 +275,22 @@ async def test_no_body_makes_the_server_fail(gateway: httpx.AsyncClient, body: b
     answer = await gateway.post(f"{POSITIONS}?kind=car", content=body)
 
     assert_problem(answer, 422)
+
+
+async def test_a_key_that_sends_faster_than_a_gateway_may_is_told_when_to_come_back(
+    state: State, redis_client: Redis
+) -> None:
+    changed = state.settings.model_copy(update={"position_rate": "gateway=0.1:20"})
+    state = dataclasses.replace(state, settings=changed, elapsed=lambda: 0.0)
+    keys = [await key_for(redis_client, "positions:write", name=name) for name in ("north gate", "south gate")]
+    async with client_over(state) as client:
+        for number, (key, size, status) in enumerate(
+            [(keys[0], 6000, 202), (keys[0], 6000, 429), (keys[0], 500, 202), (keys[1], 6000, 202)]
+        ):
+            answer = await client.post(POSITIONS, params={"kind": "car"}, content=of_size(size), headers=key)
+            assert answer.status_code == status, number
+            if status == 429:
+                assert_problem(answer, 429)
+                # 8,000 bytes of base64 are 16, of which 4 are left.
+                assert answer.headers["retry-after"] == "120"
+    assert len(await entries(redis_client, RAW)) == 3
