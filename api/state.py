@@ -62,8 +62,13 @@ class State:
     @cached_property
     def redis_watch(self) -> RedisWatch:
         """How full Redis is, and whether it may be used."""
-        share = self.settings.redis_memory_share
-        return RedisWatch(client=self.redis, registry=self.metrics.registry, limit_share=share)
+        settings = self.settings
+        return RedisWatch(
+            client=self.redis,
+            registry=self.metrics.registry,
+            limit_share=settings.redis_memory_share,
+            reserve=settings.redis_reserve,
+        )
 
     @cached_property
     def positions(self) -> Buckets | None:

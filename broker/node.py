@@ -84,7 +84,12 @@ class Node:
         self.metrics = metrics
         self.failures = Failures("broker", metrics.registry, minor=MINOR_STAGES)
         self.now = asyncio.get_running_loop().time
-        self.redis = RedisWatch(client=client, registry=metrics.registry, limit_share=settings.redis_memory_share)
+        self.redis = RedisWatch(
+            client=client,
+            registry=metrics.registry,
+            limit_share=settings.redis_memory_share,
+            reserve=settings.redis_reserve,
+        )
         self.ingest = Ingest(
             client=client,
             partitions=settings.partitions,
@@ -107,6 +112,7 @@ class Node:
                 retained_anonymous_max_bytes=settings.retained_anonymous_max_bytes,
             ),
             failures=self.failures,
+            no_room=lambda: self.redis.disk_problem,
         )
         self.subscriptions = Subscriptions()
         self.interest = Interest(subscriptions=self.subscriptions, sessions=self.cluster.sessions)

@@ -1,7 +1,9 @@
 """What Redis says of itself: whether it is set up to keep what it is given, and how full it is."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import structlog
@@ -96,10 +98,19 @@ class RedisWatch:
     """Looks at Redis again and again: another may be there after each reconnect."""
 
     def __init__(
-        self, *, client: Redis, registry: CollectorRegistry | None = None, limit_share: float | None = None
+        self,
+        *,
+        client: Redis,
+        registry: CollectorRegistry | None = None,
+        limit_share: float | None = None,
+        reserve: Path | None = None,
     ) -> None:
-        """`limit_share` is the part of maxmemory at which nothing new is to be given to it."""
+        """`limit_share` is the part of maxmemory at which nothing new is to be given to it.
+
+        `reserve` is a file that is there as long as Redis's disk has room; None where nobody keeps one.
+        """
         self._client = client
+        self._reserve = reserve
         self._limit_share = limit_share
         self._said: set[str] = set()
         self.state: RedisState | None = None
@@ -109,8 +120,18 @@ class RedisWatch:
             _gauge(registry, "redis_memory_max_bytes", "Its maxmemory; 0: none.", lambda: self._shown("maxmemory"))
 
     @property
+    def disk_problem(self) -> str | None:
+        """Why nothing may be written to its disk at present; None where there is room, or nobody looks."""
+        # Asked for each batch: it takes a microsecond, and what is found a moment later is too late.
+        if self._reserve is not None and not os.path.exists(self._reserve):  # noqa: PTH110 - half the time of Path.exists
+            return "the disk of Redis is nearly full: nothing new is taken until there is room"
+        return None
+
+    @property
     def problem(self) -> str | None:
         """Why nothing may be given to it at present; None where all is well, or nothing is known."""
+        if problem := self.disk_problem:
+            return problem
         state = self.state
         if state is None:
             return None

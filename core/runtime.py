@@ -149,5 +149,7 @@ class Bell:
 
 async def pause(seconds: float, stop: Stop) -> None:
     """Wait, but no longer than until `stop` is set."""
+    # Not asyncio.wait_for, which in Python 3.11 swallows a cancellation that comes as the time is over.
     with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stop.wait()

@@ -52,7 +52,17 @@ class OpsSettings(Settings):
     ops_port: int | None = Field(default=None, ge=1, le=65535, description="Their port; unset: they are not served.")
 
 
-class RoomSettings(Settings):
+class ReserveSettings(Settings):
+    """How a service hears that the disk of Redis is nearly full."""
+
+    redis_reserve: Path | None = Field(
+        default=None,
+        description="A file that is there as long as the disk of Redis has room; without it nothing new is taken."
+        " Whoever runs Redis makes and removes it, as `make run` does. Unset: nobody looks.",
+    )
+
+
+class RoomSettings(ReserveSettings):
     """When whoever takes something new for Redis waits, so that there is room to work off what it has."""
 
     redis_memory_share: float = Field(

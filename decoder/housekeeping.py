@@ -14,6 +14,9 @@ from core.redis_codes import RedisUnavailable
 from core.runtime import Stop, pause
 
 EVERY_SECONDS = 5.0
+LOOK_SECONDS = 0.5
+SPARE_AFTER_MS = 5000
+"""Between two rewrites of the append-only file while the disk has little room: most of that file is what is done."""
 TIDIED_AT_ONCE = 5000
 """Devices that one script removes from one zone: it takes 2 ms."""
 # What has lapsed has the lowest ranks, and within a script nothing comes between. KEYS: presence of a zone. ARGV: what
@@ -33,9 +36,20 @@ class Housekeeping:
     """Runs beside the stage observe; as many may run as there are decoders."""
 
     def __init__(
-        self, *, client: Redis, zones: Callable[[], Iterable[str]], presence_ttl: int, forget_after: float, clock: Clock
+        self,
+        *,
+        client: Redis,
+        zones: Callable[[], Iterable[str]],
+        presence_ttl: int,
+        forget_after: float,
+        clock: Clock,
+        disk_problem: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`zones` answers the ids of all zones at present; `presence_ttl` and `forget_after` are in seconds."""
+        """`zones` answers the ids of all zones at present; `presence_ttl` and `forget_after` are in seconds.
+
+        `disk_problem` answers why Redis's disk is to be spared, None where there is room.
+        """
+        self._disk_problem = disk_problem
         self._client = client
         self._zones = zones
         self._ttl_ms = presence_ttl * 1000
@@ -46,14 +60,18 @@ class Housekeeping:
 
     async def run(self, stop: Stop) -> None:
         """Tidy until `stop`."""
+        tidied_at: int | None = None
         while not stop.is_set():
             try:
-                await self.tidy()
-                if self._clock() - self._rewritten_at >= self._forget_after_ms:
+                if tidied_at is None or self._clock() - tidied_at >= EVERY_SECONDS * 1000:
+                    await self.tidy()
+                    tidied_at = self._clock()
+                since = self._clock() - self._rewritten_at
+                if since >= self._forget_after_ms or (since >= SPARE_AFTER_MS and self._disk_problem()):
                     await self.forget()
             except Unavailable:
                 pass  # the stages say so, and wait; there is nothing here that must not be missed
-            await pause(EVERY_SECONDS, stop)
+            await pause(LOOK_SECONDS, stop)
 
     async def tidy(self) -> None:
         """Remove presence that has lapsed; readers leave it out all the same."""
@@ -80,7 +98,7 @@ class Housekeeping:
         with redis_errors():
             self._rewritten_at = self._clock()
             messages = await self._client.hget(streams.TOTALS, "messages")
-            if messages == self._rewritten_messages:
+            if messages == self._rewritten_messages and not self._disk_problem():
                 return
             persistence = await self._client.info("persistence")
             if persistence.get("aof_enabled"):

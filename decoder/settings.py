@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field, field_validator
 
-from core.settings import CampusSettings, DeviceSettings, OpsSettings, PositionSettings
+from core.settings import CampusSettings, DeviceSettings, OpsSettings, PositionSettings, ReserveSettings
 from decoder.rules import Rules
 from documents import DocumentSettings
 from timeseries import TimeseriesSettings
@@ -28,7 +28,7 @@ class Archive(StrEnum):
 
 
 class DecoderSettings(
-    DocumentSettings, TimeseriesSettings, CampusSettings, PositionSettings, OpsSettings, DeviceSettings
+    DocumentSettings, TimeseriesSettings, CampusSettings, PositionSettings, OpsSettings, DeviceSettings, ReserveSettings
 ):
     """One decoder process."""
 

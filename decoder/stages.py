@@ -41,7 +41,7 @@ class Assembly:
         self._clock = clock
         self._metrics = metrics
         self._alone = asyncio.Lock()
-        self.redis = RedisWatch(client=client, registry=metrics.registry)
+        self.redis = RedisWatch(client=client, registry=metrics.registry, reserve=settings.redis_reserve)
 
     def watch(self) -> Stages:
         """Beside the others: what Redis holds, as metrics."""
@@ -80,6 +80,7 @@ class Assembly:
             presence_ttl=settings.presence_ttl,
             forget_after=settings.forget_after,
             clock=self._clock,
+            disk_problem=lambda: self.redis.disk_problem,
         ).run
         return stages
 

@@ -47,6 +47,7 @@ class Cluster:
         dead_after: float = DEAD_AFTER_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
         failures: Failures | None = None,
+        no_room: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._failures = failures
         self._identity = Identity(name)
@@ -65,6 +66,7 @@ class Cluster:
             limits=limits,
             dropped=self.dropped,
             clock=clock,
+            no_room=no_room,
         )
         self._follower = Follower(
             client=client, scripts=scripts, identity=self._identity, routes=self.routes, local=local

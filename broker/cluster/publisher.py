@@ -7,7 +7,7 @@ had. Where that is a newer one, whoever has come since gets the batch afterwards
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import NamedTuple, cast
 
@@ -76,7 +76,9 @@ class Publisher:
         limits: Limits,
         dropped: Dropped,
         clock: Clock,
+        no_room: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """`no_room` answers why nothing new is to be given to Redis at present, None where there is no reason."""
         self._client = client
         self._scripts = scripts
         self._identity = identity
@@ -84,6 +86,7 @@ class Publisher:
         self._limits = limits
         self._dropped = dropped
         self._clock = clock
+        self._no_room = no_room
         self._waiting: deque[_Waiting] = deque()
         self._bell = Bell()
         self._numbers = count(1)
@@ -204,6 +207,9 @@ class Publisher:
         number = next(self._numbers)
 
         async def attempt() -> _Answer:
+            if reason := self._no_room():
+                self._tell(reason)
+                raise Unavailable(reason)
             header = {
                 "node": self._identity.node,
                 "number": number,

@@ -15,6 +15,7 @@ from core.settings import load
 from deploy.laptop.data_dir import data_dir, refuse_a_second_redis
 from deploy.laptop.demo_key import demo_key
 from deploy.laptop.demo_users import demo_users
+from deploy.laptop.disk_reserve import DiskReserve
 from deploy.laptop.first_start import once_redis_answers, redis_answers
 from deploy.laptop.ports import PUBLIC, choose_ports, shown
 from deploy.laptop.processes import REDIS, Programs, describe, service_environment
@@ -87,6 +88,11 @@ def _run() -> int:
                 stop=runner.stopping,
             )
         )
+        if programs.redis_server:
+            reserve = DiskReserve(folder, say=runner.say)
+            # Once at the start, so that brokers that find no reserve have nothing to wait for.
+            reserve.look()
+            runner.in_background(partial(reserve.run, runner.stopping))
         return runner.run(opening=_opening(settings, folder, ports, programs))
 
 

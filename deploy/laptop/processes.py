@@ -7,6 +7,7 @@ from pathlib import Path
 
 from core.demo_users import demo_name
 from core.messages import Role
+from deploy.laptop.disk_reserve import reserve_path
 from deploy.laptop.ports import LOOPBACK, reachable, shown
 from deploy.laptop.redis_server import redis_command
 from deploy.laptop.settings import LaptopSettings
@@ -50,6 +51,8 @@ def describe(
 ) -> list[Description]:
     """The processes of a run, Redis first. `folder` is DATA_DIR as an absolute path, `ports` as chosen for this run."""
     shared = service_environment(settings, folder=folder, environment=environment)
+    if programs.redis_server:
+        shared["REDIS_RESERVE"] = str(reserve_path(folder))
     redis = (
         [Description(REDIS, redis_command(programs.redis_server, folder, settings.log_level), dict(environment))]
         if programs.redis_server

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -349,3 +350,31 @@ async def test_a_node_does_not_start_where_redis_cannot_keep_the_promise(redis_s
     )
     assert ended.returncode == 2
     assert "DURABILITY=fsynced needs a Redis with `appendonly yes` and `appendfsync always`" in ended.stderr
+
+
+class TestADiskWithoutRoom:
+    """As whoever runs Redis says it, by taking away the reserve."""
+
+    async def test_nothing_is_acknowledged_until_there_is_room(
+        self, start_node: StartNode, redis_client: Redis, tmp_path: Path
+    ) -> None:
+        reserve = tmp_path / "reserve"
+        reserve.touch()
+        node = await start_node(redis_reserve=reserve)
+        client = await node.service.connect()
+        listener = await node.service.subscriber(("elsewhere", 1))
+        await client.publish("car-iotp", b"1", qos=1)
+        reserve.unlink()
+        await client.send(publish("car-iotp", b"2", qos=1, packet_id=2))
+        await eventually(lambda: has(lambda: "nearly full" in (node.node.ingest.problem or "")))
+        other = await node.service.connect()
+        await other.send(publish("elsewhere", b"3", qos=1, packet_id=3))
+        await says_nothing(client)
+        await says_nothing(other)
+        assert [message.payload for message in await raw_messages(redis_client)] == [b"1"]
+        assert "nearly full" in (node.node.problem or "")
+        reserve.touch()
+        assert await client.receive() == Ack(Kind.PUBACK, 2)
+        assert await other.receive() == Ack(Kind.PUBACK, 3)
+        assert (await listener.take()).payload == b"3"
+        await eventually(lambda: has(lambda: node.node.problem is None))

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -133,3 +134,12 @@ async def test_from_a_share_of_its_memory_on_nothing_new_is_taken(
         await redis_client.config_set("maxmemory-policy", "noeviction")
         stop.set()
         await running
+
+
+async def test_without_its_reserve_on_the_disk_nothing_new_is_taken(redis_client: Redis, tmp_path: Path) -> None:
+    reserve = tmp_path / "reserve"
+    watch = RedisWatch(client=redis_client, reserve=reserve)
+    await watch.look()
+    assert "the disk of Redis is nearly full" in (watch.problem or "")
+    reserve.touch()
+    assert watch.problem is None

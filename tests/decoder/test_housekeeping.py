@@ -1,3 +1,4 @@
+import asyncio
 from typing import cast
 
 import pytest
@@ -6,7 +7,9 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from core import streams
 from core.messages import Kind
+from core.runtime import Stop
 from decoder.housekeeping import Housekeeping
+from tests.conftest import eventually
 from tests.decoder.conftest import TTL, HandClock
 
 
@@ -62,3 +65,36 @@ async def test_presence_that_has_lapsed_is_removed_in_steps_and_nothing_else(red
     await housekeeping.tidy()
     assert await redis_client.zrange(key, 0, -1) == [b"here"]
     assert (await redis_client.info("commandstats"))["cmdstat_zremrangebyrank"]["calls"] == 3
+
+
+async def test_a_disk_with_little_room_has_the_file_rewritten_at_once_and_again(redis_client: Redis) -> None:
+    clock, problem = HandClock(), [None, "the disk is nearly full"]
+    unwilling = Unwilling(redis_client, [])
+    housekeeping = Housekeeping(
+        client=cast("Redis", unwilling),
+        zones=list,
+        presence_ttl=TTL,
+        forget_after=100_000,
+        clock=clock,
+        disk_problem=lambda: problem[0],
+    )
+    await redis_client.hincrby(streams.TOTALS, "messages", 1)
+    stop = Stop()
+
+    async def asked(count: int) -> bool:
+        return unwilling.asked >= count
+
+    async def tidied() -> None:
+        pass
+
+    housekeeping.tidy = tidied  # type: ignore[method-assign]
+    running = asyncio.create_task(housekeeping.run(stop))
+    clock.now += 6000
+    await asyncio.sleep(0)
+    assert unwilling.asked == 0
+    problem.pop(0)
+    await eventually(lambda: asked(1))
+    clock.now += 6000
+    await eventually(lambda: asked(2))
+    stop.set()
+    await running
