@@ -17,7 +17,7 @@ from api.campus import FollowedCampus
 from api.lease import Lease
 from api.metrics import ApiMetrics
 from api.mirror import Mirror
-from api.readiness import readiness_problem
+from api.readiness import documents_remark, readiness_problem
 from api.server import Http, Server, collect_less
 from api.settings import ApiSettings
 from api.state import State
@@ -103,7 +103,8 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
         }
         if mirror:
             stages["mirror"] = mirror.run
-        async with serve_ops(settings, ready=ready, registry=metrics.registry):
+        remark = partial(documents_remark, state)
+        async with serve_ops(settings, ready=ready, remark=remark, registry=metrics.registry):
             await work_until_stopped(stages, stop, state.failures)
     _log.info("stopped")
 

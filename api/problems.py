@@ -17,7 +17,8 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.answers import ProblemJson
-from core.errors import Unavailable
+from core.errors import BadSettings, Unavailable
+from documents import BeingBuilt
 
 NO_TYPE = "about:blank"
 """The type of a problem of which the status says all (RFC 9457, section 4.2.1)."""
@@ -140,6 +141,14 @@ def wrong_parameters(errors: Sequence[WrongParameter]) -> Problem:
 def unavailable(error: Unavailable) -> Problem:
     """503 that says when to come back. What exactly is away is for the log and /readyz: it may name addresses."""
     seconds = max(1, math.ceil(error.retry_after or RETRY_AFTER_SECONDS))
+    if isinstance(error, BeingBuilt):
+        return Problem(
+            status=503,
+            type_="/docs#unavailable",
+            title="An index is being built",
+            detail=f"The {error}. Try again in {seconds} s.",
+            headers={"Retry-After": str(seconds)},
+        )
     return Problem(
         status=503,
         type_="/docs#unavailable",
@@ -197,6 +206,10 @@ async def _answer(request: Request, error: Exception) -> ProblemJson:
         case Unavailable():
             _log.warning("a store is away", route=route_of(request.scope), error=str(error))
             problem = unavailable(error)
+        case BadSettings():
+            # A store's login that does not work: no request can mend that, and the next may find it mended.
+            _log.error("a setting does not work", route=route_of(request.scope), error=str(error))
+            problem = unavailable(Unavailable(str(error)))
         case RequestValidationError():
             problem = _of_validation(error)
         case HTTPException():
@@ -243,5 +256,5 @@ class Defects:
 
 def answer_problems(app: FastAPI) -> None:
     """Answer every error that an application raises with problem details."""
-    for family in (Problem, Unavailable, RequestValidationError, HTTPException):
+    for family in (Problem, Unavailable, BadSettings, RequestValidationError, HTTPException):
         app.add_exception_handler(family, _answer)

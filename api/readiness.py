@@ -3,7 +3,7 @@
 import asyncio
 
 from api.state import State
-from core.errors import Unavailable
+from core.errors import BadSettings, Unavailable
 from core.messages import Kind
 from core.redis import redis_errors
 from core.redis_codes import RedisUnavailable
@@ -16,6 +16,15 @@ async def readiness_problem(state: State) -> str | None:
     """What is not as it should be, as a sentence; None where Redis, store and brokers are there, and no stage fails."""
     answers = await asyncio.gather(_redis_problem(state), _store_problem(state))
     return "; ".join(text for text in (state.failures.problem, *answers) if text) or None
+
+
+async def documents_remark(state: State) -> str | None:
+    """What the document store is building: questions that need it are answered 503 meanwhile, all others are not."""
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            return "; ".join(await state.documents.being_built()) or None
+    except (Unavailable, BadSettings, TimeoutError):
+        return None
 
 
 async def _redis_problem(state: State) -> str | None:

@@ -15,7 +15,7 @@ Ready = Callable[[], Awaitable[str | None] | str | None]
 
 @asynccontextmanager
 async def serve_ops(
-    settings: OpsSettings, *, ready: Ready, registry: CollectorRegistry, remark: Callable[[], str | None] = lambda: None
+    settings: OpsSettings, *, ready: Ready, registry: CollectorRegistry, remark: Ready = lambda: None
 ) -> AsyncIterator[None]:
     """Serve health and metrics on OPS_HOST:OPS_PORT while the context lasts; nothing where OPS_PORT is unset.
 
@@ -33,7 +33,8 @@ async def serve_ops(
         answer = ready()
         if problem := answer if isinstance(answer, str | None) else await answer:
             return web.Response(text=f"{problem}\n", status=503)
-        said = remark()
+        answer = remark()
+        said = answer if isinstance(answer, str | None) else await answer
         return web.Response(text=f"ready, but {said}\n" if said else "ready\n")
 
     async def metrics(_: web.Request) -> web.Response:

@@ -47,6 +47,7 @@ async def serve(settings: DecoderSettings, stop: Stop) -> None:
             serve_ops(
                 settings,
                 ready=lambda: failures.problem or assembly.redis.problem or metrics.waiting,
+                remark=lambda: metrics.building,
                 registry=metrics.registry,
             )
         )

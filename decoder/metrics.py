@@ -101,11 +101,16 @@ class DecoderMetrics:
         self.forget()
 
         self._waiting = Waiting()
+        self.building: str | None = None
 
     @property
     def waiting(self) -> str | None:
         """What the stages wait for, as a sentence; None when none does."""
         return self._waiting.sentence()
+
+    def builds(self, sentence: str | None) -> None:
+        """Note what the document store is building, None for nothing: no stage waits for it, but questions do."""
+        self.building = sentence
 
     def waits(self, stage: str, partition: int | None, reason: str) -> bool:
         """Note that a stage, or one partition of it, waits; whether that is news."""

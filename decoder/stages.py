@@ -25,7 +25,7 @@ from decoder.rollup import Rollup
 from decoder.samples import Samples
 from decoder.settings import Archive, DecoderSettings
 from decoder.watch import Watch
-from documents import DocumentStore, Retention
+from documents import Building, DocumentStore, Retention
 from geofence import Campus, Geofence
 from timeseries import OccupancyRetention, OccupancyStore, TimeseriesStore
 
@@ -109,6 +109,7 @@ class Assembly:
                 setup = self._setup(store, "documents")
                 stages[f"archive-{partition}"] = self._after(setup, "archive", consumer.run, partition=partition)
         if self._settings.archive is not Archive.OFF or self._settings.documents_keep:
+            stages["indexes"] = Building(store, say=self._metrics.builds).run
             retention = Retention(store=store, keep_ms=self._settings.documents_keep_ms, clock=self._clock)
             stages["retention"] = retention.run
         return stages

@@ -8,6 +8,7 @@ called `positions-other`.
 
 import asyncio
 import re
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 import msgspec
@@ -15,14 +16,17 @@ import msgspec
 from core.clock import LATEST_MS, Clock, system_clock
 from core.errors import Unavailable
 from core.messages import Position
-from documents.couch import CouchServer
-from documents.database import CONFLICT, Database, Row
+from documents.answers import Missing
+from documents.couch import LIST, CouchServer
+from documents.database import Database
 from documents.document import Document, Key, document_id, time_of, to_document
+from documents.index_keeper import IndexKeeper
 from documents.merging import chained, merged, read_page
 from documents.months import month_after, month_end, month_of, month_start
 from documents.pace import Pace
 from documents.query import Mark, Page, PositionQuery, checked_count, checked_device, checked_limit, first_mark
 from documents.store import PAGE, Dropped, RejectedDocument
+from documents.writing import Written, write
 
 BATCH_DOCUMENTS = 500
 BATCH_BYTES = 5_000_000
@@ -30,13 +34,6 @@ BATCH_BYTES = 5_000_000
 PUTS = 4
 """Batches of one `put` under way at the same time."""
 OTHER = "other"
-
-REFUSED = {"forbidden", "unauthorized", "doc_validation", "bad_request", "illegal_docid", "document_too_large"}
-"""What a row says of a document that will never be stored: what CouchDB's chttpd.erl has a 4xx for.
-
-All else holds for the moment. There is no list of that: where a node is away, the text is the name of an error of
-Erlang's, such as `nodedown`, `write_quorum_not_met` or just `error`.
-"""
 
 
 class CloudantStore:
@@ -55,7 +52,13 @@ class CloudantStore:
         self._months = months
         self._pace = pace
         self._clock = clock
+        self._keeper = IndexKeeper(self._server, pace=pace)
         self._setting_up = asyncio.Lock()
+        self._making: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._complete: set[str] = set()
+        """Months whose databases this process has seen with all their indexes."""
+        self._look_at: set[str] = set()
+        """Months whose indexes may have to be built."""
 
     async def setup(self) -> None:
         """Make the databases of this month and the next, and the indexes of all, where they are not there yet."""
@@ -64,10 +67,30 @@ class CloudantStore:
             existing = await self._existing()
             present = month_of(self._clock())
             for month in dict.fromkeys([*existing, present, month_after(present, 1)]):
-                database = self._of(month)
-                if month not in existing:
-                    await database.make()
-                await database.complete()
+                if month in existing:
+                    await self._keeper.mend(self._prefix + month)
+                    self._complete.add(month)
+                else:
+                    await self._make(month)
+            self._look_at.update(existing)
+
+    async def being_built(self) -> list[str]:
+        """See `DocumentStore.being_built`: of the present month, and of others that were written or built last time."""
+        months = {month_of(self._clock()), *self._look_at}
+        self._look_at -= months
+        sentences = []
+        for month in sorted(months):
+            try:
+                found = await self._keeper.look(self._prefix + month)
+            except Missing:
+                continue
+            except Unavailable:
+                self._look_at |= months
+                raise
+            if found:
+                self._look_at.add(month)
+            sentences += found
+        return sentences
 
     async def put(self, positions: Sequence[Position], *, key: Key = document_id) -> int:
         """See `DocumentStore.put`; in batches, up to `PUTS` at a time."""
@@ -184,48 +207,50 @@ class CloudantStore:
         """How many were new; what the server will never take is added to `rejected`."""
         new = 0
         for documents in await self._server.in_thread(lambda: list(_encode(batch, key))):
-            answers = {row.get("id"): row for row in await self._put_somewhere(month, documents)}
-            for name in documents:
-                row = answers.get(name, {"error": "no answer"})
-                if row.get("ok"):
-                    new += 1
-                elif row.get("error") in REFUSED:
-                    rejected[name] = f"{row['error']}: {row.get('reason')}"
-                elif row.get("error") != CONFLICT:
-                    where = self._server.name(self._prefix + month)
-                    raise Unavailable(f"{where} did not store all of a batch: {row.get('error')}")
+            written = await self._put_somewhere(month, documents, batch[0])
+            new += written.new
+            rejected |= written.refused
         return new
 
-    async def _put_somewhere(self, month: str, documents: dict[str, bytes]) -> list[Row]:
-        """The rows of the database of a month, made if need be, or of the one for months that are far away."""
-        database = self._of(month)
-        rows = await database.put(documents)
-        if rows is None and not self._oldest() <= month <= month_after(month_of(self._clock()), 1):
-            database = self._of(OTHER)
-            rows = await database.put(documents)
-        if rows is None:
-            await database.make()
-            await database.complete()
-            rows = await database.put(documents)
-        if rows is None:
-            raise Unavailable(f"{self._server.name(database.name)} was made, and is not there")
-        return rows
+    async def _put_somewhere(self, month: str, documents: dict[str, bytes], like: Position) -> Written:
+        """To the database of a month, made if need be, or to the one for months that are far away."""
+        # A month that is far away now may have got a database of its own when it was not; it gets none now.
+        far = not self._oldest() <= month <= month_after(month_of(self._clock()), 1)
+        for _ in range(3):
+            if not far:
+                await self._make(month)
+            written = await write(self._of(month), documents, like)
+            if written:
+                self._look_at.add(month)
+                return written
+            self._complete.discard(month)  # somebody has dropped it
+            if far:
+                month, far = OTHER, False
+        raise Unavailable(f"{self._of(month).told} was made, and is not there")
+
+    async def _make(self, month: str) -> None:
+        """Make the database of a month and its indexes, unless this process has seen all of them there."""
+        async with self._making[month]:
+            if month not in self._complete:
+                await self._of(month).make()
+                await self._keeper.complete(self._prefix + month)
+                self._complete.add(month)
 
     async def _existing(self) -> list[str]:
         """The months that have a database, in order; `OTHER` comes last."""
         # Keys in an address are JSON, with their quotes, and the SDK sends them as they are.
         first, last = (msgspec.json.encode(key).decode() for key in (self._prefix, f"{self._prefix}\ufff0"))
         names = await self._server.ask(
-            f"{self._prefix}*", lambda client: client.get_all_dbs(start_key=first, end_key=last)
+            f"{self._prefix}*", lambda client: client.get_all_dbs(start_key=first, end_key=last), holds=LIST
         )
-        return sorted(found[1] for name in names if (found := self._ours.fullmatch(name)))
+        return sorted(found[1] for name in names if (found := self._ours.fullmatch(str(name))))
 
     def _oldest(self) -> str:
         """The oldest month that has a database of its own."""
         return month_after(month_of(self._clock()), 1 - self._months)
 
     def _of(self, month: str) -> Database:
-        return Database(self._server, self._prefix + month, pace=self._pace)
+        return Database(self._server, self._prefix + month, keeper=self._keeper, pace=self._pace)
 
 
 def _by_month(positions: Iterable[Position], most: int) -> Iterator[tuple[str, list[Position]]]:

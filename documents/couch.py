@@ -13,7 +13,8 @@ from ibm_cloud_sdk_core.detailed_response import DetailedResponse
 from ibmcloudant.cloudant_v1 import CloudantV1
 from requests import RequestException, Response
 
-from core.errors import BadSettings, Unavailable
+from core.errors import BadSettings, Unanswered, Unavailable
+from documents.answers import Meaning, Missing, RefusedRequest, meaning, words_of
 
 THREADS = 10
 """Requests at a time: the SDK is synchronous, and its pool keeps ten connections."""
@@ -22,14 +23,10 @@ READ_SECONDS = 5.0
 """How long an answer may take. A stop has 10 s in all: 4 of them for what is in hand, then a thread may still wait."""
 RETRY_AFTER_MAX_SECONDS = 3600.0
 
-_PAUSES = (
-    HTTPStatus.PAYMENT_REQUIRED,  # the room of a plan is full: until somebody pays, or drops something
-    HTTPStatus.REQUEST_TIMEOUT,
-    HTTPStatus.PRECONDITION_FAILED,  # of CouchDB: a node is down, or in maintenance
-    HTTPStatus.TOO_MANY_REQUESTS,
-)
 _LOGIN = "CLOUDANT_USERNAME and CLOUDANT_PASSWORD, or CLOUDANT_APIKEY"
 
+LIST = ""
+"""Of `ask`: what the answer is, instead of what it holds."""
 Call = Callable[[CloudantV1], DetailedResponse]
 Answer = TypeVar("Answer")
 
@@ -52,9 +49,16 @@ class CouchServer:
         """Work that would hold the event loop up."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
-    async def ask(self, database: str, call: Call, *expected: HTTPStatus) -> Any:  # noqa: ANN401 - JSON of several shapes
-        """The answer's JSON; None for an `expected` status. Raises Unavailable; `database` is named in its message."""
-        return await self.in_thread(lambda: self._answer(database, call, expected))
+    async def ask(
+        self, database: str, call: Call, *expected: HTTPStatus, holds: str | None = None, writes: bool = False
+    ) -> Any:  # noqa: ANN401 - JSON of several shapes
+        """The answer's JSON; None for an `expected` status.
+
+        It is an object; if it `holds` something, a list of that name is in it; `LIST`: it is a list itself. `writes` is
+        said of documents. Raises what `documents.answers` says, each of it Unavailable, or BadSettings; `database` is
+        named in the message.
+        """
+        return await self.in_thread(lambda: self._answer(database, call, expected, holds=holds, writes=writes))
 
     def name(self, database: str) -> str:
         """The database, as messages name it."""
@@ -65,7 +69,9 @@ class CouchServer:
         self._executor.shutdown(wait=False, cancel_futures=True)
         _close(self._client)
 
-    def _answer(self, database: str, call: Call, expected: tuple[HTTPStatus, ...]) -> Any:  # noqa: ANN401
+    def _answer(
+        self, database: str, call: Call, expected: tuple[HTTPStatus, ...], *, holds: str | None, writes: bool
+    ) -> Any:  # noqa: ANN401
         client = self._client
         try:
             try:
@@ -80,33 +86,42 @@ class CouchServer:
         except ApiException as error:
             if error.status_code in expected:
                 return None
-            meaning = self._meaning(error, database)
-            if meaning is None:
-                raise
-            raise meaning from error
+            raise self._error(error, database, writes=writes) from error
         except RequestException as error:
-            raise Unavailable(f"{self.name(database)} does not answer: {type(error).__name__}") from error
+            raise Unanswered(f"{self.name(database)} does not answer: {type(error).__name__}") from error
         if not isinstance(answer, dict | list):
             raise Unavailable(f"{self.name(database)} answered, but not in JSON")
+        if not _fits(answer, holds):
+            raise Unavailable(f"{self.name(database)} answered something else than was asked for: is it a CouchDB?")
         self._let_in = True
         return answer
 
-    def _meaning(self, error: ApiException, database: str) -> BadSettings | Unavailable | None:
-        """What an answer means that is no success; None where the request itself was wrong."""
-        name, status, response = self.name(database), error.status_code, error.http_response
-        if status in _PAUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return Unavailable(f"{name} answers {status}", retry_after=_retry_after(response))
+    def _error(self, error: ApiException, database: str, *, writes: bool) -> BadSettings | Unavailable:
+        """What an answer means that is no success."""
+        name, status, response = self.name(database), error.status_code or 0, error.http_response
+        called, words = words_of(error)
         # IBM Cloud's tokens come from another server, which says 400 of a key that it does not know.
         elsewhere = response is not None and urlsplit(response.url).hostname != urlsplit(self._url).hostname
-        unknown_key = elsewhere and status == HTTPStatus.BAD_REQUEST
-        if unknown_key or status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            message = f"{_LOGIN}: {name} refuses it: {error}"
+        found = meaning(status, called, writes=writes)
+        if elsewhere and found is not Meaning.LOGIN:
+            found = Meaning.LOGIN if status == HTTPStatus.BAD_REQUEST else Meaning.WAIT
+        if found is Meaning.LOGIN:
+            message = f"{_LOGIN}: {name} refuses it: {words}"
             return Unavailable(message) if self._let_in else BadSettings(message)
-        if status == HTTPStatus.NOT_FOUND:
-            return Unavailable(f"{name} or its indexes do not exist: python -m documents setup makes them")
         if status < HTTPStatus.MULTIPLE_CHOICES:
             return Unavailable(f"{name} broke its answer off")
-        return None
+        message = f"{name} answers {status}: {words}"
+        if found is Meaning.MISSING:
+            return Missing(f"{message}. python -m documents setup makes what is missing")
+        if found is Meaning.SPLIT:
+            return RefusedRequest(message, words)
+        return Unavailable(message, retry_after=_retry_after(response))
+
+
+def _fits(answer: dict[str, Any] | list[Any], holds: str | None) -> bool:
+    if holds == LIST or isinstance(answer, list):
+        return holds == LIST and isinstance(answer, list)
+    return holds is None or isinstance(answer.get(holds), list)
 
 
 def _checked(url: str) -> str:

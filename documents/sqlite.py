@@ -67,6 +67,10 @@ class SQLiteStore:
         while await self._file.write(_take_over):
             pass
 
+    async def being_built(self) -> list[str]:
+        """Nothing: every transaction writes its indexes."""
+        return []
+
     async def put(self, positions: Sequence[Position], *, key: Key = document_id) -> int:
         """See `DocumentStore.put`; all of them in one transaction."""
         if not positions:

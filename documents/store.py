@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from core.errors import Unavailable
 from core.messages import Position
 from documents.document import Document, Key, document_id
 from documents.query import Page, PositionQuery
@@ -22,6 +23,10 @@ class RejectedDocument(Exception):  # noqa: N818 - it names what was refused
         self.reasons = reasons
 
 
+class BeingBuilt(Unavailable):
+    """What a question is answered from is not complete yet; the message is a sentence that everybody may read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dropped:
     """A month that was dropped with all its documents."""
@@ -36,6 +41,13 @@ class DocumentStore(Protocol):
 
     async def setup(self) -> None:
         """Make what the store needs, where it is not there yet: also for the month that comes next."""
+        ...
+
+    async def being_built(self) -> list[str]:
+        """Have what questions are answered from built ahead; a sentence on each part that is not complete yet.
+
+        Questions that need such a part raise BeingBuilt.
+        """
         ...
 
     async def put(self, positions: Sequence[Position], *, key: Key = document_id) -> int:

@@ -19,12 +19,13 @@ from starlette.types import Message
 from api.answers import GeoJson
 from api.application import create_app
 from api.positions import EARTH_RADIUS, circle, metres
+from api.readiness import documents_remark, readiness_problem
 from api.routes.positions import PositionCollection
 from api.state import State
 from core.clock import format_rfc3339
-from core.errors import Unavailable
+from core.errors import BadSettings, Unavailable
 from core.messages import Position
-from documents import DocumentStore, Page, document_id, to_document
+from documents import BeingBuilt, DocumentStore, Page, PositionQuery, document_id, to_document
 from geofence import cell
 from tests.api.conftest import assert_problem, client_over, key_for
 from tests.conftest import NOON
@@ -450,6 +451,56 @@ async def test_head_of_a_sequence_reads_no_documents(state: State, redis_client:
 
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["content-type"] == "application/geo+json-seq"
+
+
+class Building:
+    """A store that is building the index by zone, and answers what does not need it."""
+
+    SENTENCE = "index by-zone of positions-2026-03 is being built: 12345 documents to go"
+
+    async def find(self, query: PositionQuery, **_: object) -> Page:
+        if query.device is None:
+            raise BeingBuilt(self.SENTENCE, retry_after=4.2)
+        return Page([], None)
+
+    async def being_built(self) -> list[str]:
+        return [self.SENTENCE]
+
+
+async def test_a_question_that_needs_an_index_which_is_being_built_says_so_and_the_others_go_on(
+    state: State, redis_client: Redis
+) -> None:
+    building = dataclasses.replace(state, documents=Building())  # type: ignore[arg-type] # it has what is asked of it
+    key = await key_for(redis_client, "positions:read")
+    async with client_over(building) as client:
+        problem = assert_problem(await client.get(POSITIONS, params={"zone": "kemmy"}, headers=key), 503)
+        other = await client.get(POSITIONS, params={"device": DEVICE}, headers=key)
+
+    assert problem["title"] == "An index is being built"
+    assert problem["detail"] == f"The {Building.SENTENCE}. Try again in 5 s."
+    assert other.status_code == 200
+    assert await documents_remark(building) == Building.SENTENCE
+    assert await readiness_problem(building) is None
+
+
+class Unusable:
+    """A store whose login is refused."""
+
+    async def find(self, *_: object, **__: object) -> Page:
+        raise BadSettings("CLOUDANT_APIKEY: refused")
+
+    async def being_built(self) -> list[str]:
+        raise BadSettings("CLOUDANT_APIKEY: refused")
+
+
+async def test_a_store_whose_login_does_not_work_is_away(state: State, redis_client: Redis) -> None:
+    unusable = dataclasses.replace(state, documents=Unusable())  # type: ignore[arg-type] # it has what is asked of it
+    key = await key_for(redis_client, "positions:read")
+    async with client_over(unusable) as client:
+        problem = assert_problem(await client.get(POSITIONS, params={"zone": "kemmy"}, headers=key), 503)
+
+    assert "CLOUDANT" not in problem["detail"]
+    assert await documents_remark(unusable) is None
 
 
 class Endless:

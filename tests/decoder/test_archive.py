@@ -368,12 +368,15 @@ class Couch:
     def __init__(self) -> None:
         self.away = False
         self.refused = 0
+        self.no: dict[str, str] | None = None
+        """What it says to every request that writes documents, while that is set."""
+        self.status = 503
         self.databases: dict[str, dict[str, Any]] = {}
 
     async def answer(self, request: web.Request) -> web.Response:
-        if self.away:
+        if self.away or (self.no is not None and request.path.endswith("/_bulk_docs")):
             self.refused += 1
-            return web.json_response({"error": "away"}, status=503, headers={"Retry-After": "0"})
+            return web.json_response(self.no or {"error": "away"}, status=self.status, headers={"Retry-After": "0"})
         if request.path == "/_all_dbs":
             return web.json_response(sorted(self.databases))
         name, _, path = request.path.strip("/").partition("/")
@@ -383,15 +386,18 @@ class Couch:
         if request.method == "PUT" and not path:
             self.databases.setdefault(name, {})
         elif path == "_bulk_docs":
-            if name not in self.databases:
-                return web.json_response({"error": "not_found"}, status=404)
-            rows = []
-            for each in (await request.json())["docs"]:
-                known = each["_id"] in self.databases[name]
-                self.databases[name].setdefault(each["_id"], each)
-                rows.append({"id": each["_id"]} | ({"error": "conflict"} if known else {"ok": True}))
-            return web.json_response(rows, status=201)
+            return self._write(name, (await request.json())["docs"])
         return web.json_response({"ok": True}, status=201)
+
+    def _write(self, name: str, docs: list[dict[str, Any]]) -> web.Response:
+        if name not in self.databases:
+            return web.json_response({"error": "not_found"}, status=404)
+        rows = []
+        for each in docs:
+            known = each["_id"] in self.databases[name]
+            self.databases[name].setdefault(each["_id"], each)
+            rows.append({"id": each["_id"]} | ({"error": "conflict"} if known else {"ok": True}))
+        return web.json_response(rows, status=201)
 
 
 class Outage:
@@ -544,3 +550,52 @@ async def test_counts_do_not_depend_on_what_is_archived(archive: Archive, redis_
             assert not DocumentSettings(data_dir=tmp_path).documents_file.exists()
         else:
             assert await store.count() == {Archive.EVERY: 36, Archive.SAMPLED: 9}[archive]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (400, "bad_request: invalid UTF-8 JSON"),
+        (413, "document_too_large: a"),
+        (412, "nodedown: progress not possible"),
+        (500, "enospc: no space left on device"),
+        (403, "forbidden: You may not"),
+    ],
+)
+async def test_a_server_that_says_no_to_all_documents_is_waited_for_and_readiness_has_its_words(
+    status: int, words: str, redis_client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder.retrying, "WAIT_MAX_SECONDS", 0.05)
+    monkeypatch.setenv("CLOUDANT_AUTH_TYPE", "NOAUTH")
+    couch, clock, metrics, stop = Couch(), HandClock(), DecoderMetrics(), Stop()
+    error, _, reason = words.partition(": ")
+    positions = [position(f"device{number}", NOON) for number in range(50)]
+
+    async with couch_server(couch) as url:
+        settings = DecoderSettings.model_validate(
+            {"data_dir": tmp_path, "document_store": "cloudant", "cloudant_url": url}
+        )
+        async with documents.open_store(settings, clock=clock) as store:
+            await store.setup()
+            couch.no, couch.status = {"error": error, "reason": reason}, status
+            await observed(redis_client, positions)
+            assembly = Assembly(settings=settings, client=redis_client, clock=clock, metrics=metrics)
+            running = [asyncio.ensure_future(stage(stop)) for stage in assembly.archive(store).values()]
+
+            async def waits() -> bool:
+                return bool(metrics.waiting and words in metrics.waiting and couch.refused > 5)
+
+            await eventually(waits)
+            couch.no = None
+
+            async def stored() -> bool:
+                return {name for each in couch.databases.values() for name in each if "probe" not in name} == set(
+                    map(document_id, positions)
+                )
+
+            await eventually(stored)
+            stop.set()
+            await asyncio.wait_for(asyncio.gather(*running), 10)
+
+    assert metrics.waiting is None
+    assert await dead_letters(redis_client) == []

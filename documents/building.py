@@ -1,0 +1,43 @@
+"""Indexes that are built ahead: questions find them ready, or hear what they wait for."""
+
+from collections.abc import Callable
+
+import structlog
+
+from core.errors import Unavailable
+from core.runtime import Stop, pause
+from documents.store import DocumentStore
+
+EVERY_SECONDS = 10.0
+
+_log = structlog.stdlib.get_logger("documents")
+
+
+class Building:
+    """Runs beside the stage archive; as many may run as there are decoders."""
+
+    def __init__(self, store: DocumentStore, *, say: Callable[[str | None], None]) -> None:
+        """`say` is told what is being built as a sentence, None if nothing is, as often as somebody has looked."""
+        self._store = store
+        self._say = say
+        self._sentences: list[str] = []
+
+    async def run(self, stop: Stop) -> None:
+        """Look every ten seconds until `stop`."""
+        while not stop.is_set():
+            await self.step()
+            await pause(EVERY_SECONDS, stop)
+
+    async def step(self) -> None:
+        """Look once. Nothing is wrong with a store that is away: the stage says so, and waits."""
+        before = self._sentences
+        try:
+            self._sentences = await self._store.being_built()
+        except Unavailable as error:
+            _log.info("indexes are not looked at", reason=str(error))
+            return
+        self._say("; ".join(self._sentences) or None)
+        if self._sentences and not before:
+            _log.info("indexes are being built", indexes=self._sentences)
+        elif before and not self._sentences:
+            _log.info("indexes are built")
