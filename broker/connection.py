@@ -17,6 +17,7 @@ import structlog
 
 from broker import packets
 from broker.cluster.publisher import Publish
+from broker.cluster.retained import is_state, state_filters
 from broker.cluster.sessions import Superseded
 from broker.incoming import Incoming
 from broker.ingest import Group
@@ -312,7 +313,10 @@ class Connection(asyncio.Protocol):
             return
         if isinstance(outbox, StoredOutbox):
             if qos:
-                return  # it comes by the queue
+                # It comes by the queue.
+                if is_state(message):
+                    outbox.wake()
+                return
             outbox.memory.send(message, 0, packet)
         else:
             outbox.send(message, qos, packet)
@@ -752,6 +756,7 @@ class Connection(asyncio.Protocol):
             counts=self.node.metrics.sent,
             superseded=lambda: self.end("superseded"),
             later=self.later,
+            states=lambda: state_filters(self.filters or {}, self.role),
         )
         if self.write_paused:
             outbox.pause()

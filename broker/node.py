@@ -15,7 +15,8 @@ from broker.access import may_publish, may_receive, must_be_named
 from broker.amqtt_broker import AmqttBroker
 from broker.cluster import Cluster, Limits
 from broker.cluster.publisher import Publish
-from broker.cluster.sessions import OfAnother, Opened
+from broker.cluster.retained import state_filters
+from broker.cluster.sessions import NoRoom, OfAnother, Opened
 from broker.connection import Connection, State, Topic
 from broker.ingest import Ingest
 from broker.interest import Interest
@@ -110,6 +111,12 @@ class Node:
                 retained_max_bytes=settings.retained_max_bytes,
                 retained_anonymous_max=settings.retained_anonymous_max,
                 retained_anonymous_max_bytes=settings.retained_anonymous_max_bytes,
+                sessions_max=settings.sessions_max,
+                sessions_user_max=settings.sessions_user_max,
+                queue_max_bytes=settings.queue_max_bytes,
+                sessions_user_max_bytes=settings.sessions_user_max_bytes,
+                sessions_max_bytes=settings.sessions_max_bytes,
+                inbox_max_bytes=settings.inbox_max_bytes,
             ),
             failures=self.failures,
             no_room=lambda: self.redis.disk_problem,
@@ -322,6 +329,8 @@ class Node:
                 welcomed = True
         except TimeoutError as error:
             raise Refused(ConnectCode.UNAVAILABLE, self.problem or "the session was not opened in time") from error
+        except NoRoom as error:
+            raise Refused(ConnectCode.UNAVAILABLE, str(error), reason="too_many_sessions") from error
         except OfAnother as error:
             raise Refused(
                 ConnectCode.BAD_CLIENT_ID, "the client id is another user's", reason="foreign_client_id"
@@ -435,13 +444,6 @@ class Node:
         for topic_filter in [each for each in filters if each not in (connection.filters or ())][max(0, room) :]:
             del filters[topic_filter]
             self.refuse("too_many_subscriptions", "", connection)
-        codes = [
-            qos if qos == FAILURE or each in filters else FAILURE
-            for (each, _), qos in zip(request.filters, granted, strict=True)
-        ]
-        if connection.level == packets.MQTT_3_1:
-            # It knows no refusal: what it may not have is granted, and brings nothing.
-            codes = [0 if code == FAILURE else code for code in codes]
         if connection.outbox is None:
             connection.outbox = connection.make_outbox()
         memory = connection.outbox.memory if isinstance(connection.outbox, StoredOutbox) else connection.outbox
@@ -449,6 +451,13 @@ class Node:
         memory.hold()
         try:
             await self._subscribe(connection, filters)
+            codes = [
+                qos if qos == FAILURE or each in filters else FAILURE
+                for (each, _), qos in zip(request.filters, granted, strict=True)
+            ]
+            if connection.level == packets.MQTT_3_1:
+                # It knows no refusal: what it may not have is granted, and brings nothing.
+                codes = [0 if code == FAILURE else code for code in codes]
             retained = await self._retained(list(filters))
             connection.answer(packets.suback(request.packet_id, codes))
             await self._send_retained(connection, memory, filters, retained)
@@ -456,20 +465,29 @@ class Node:
             memory.let_go()
 
     async def _subscribe(self, connection: Connection, filters: dict[str, int]) -> None:
+        """Subscribe; those of `filters` for which there is no room are taken out of it."""
+        role = connection.role
+        states = bool(state_filters(filters, role)) and not state_filters(connection.filters or {}, role)
         for topic_filter, qos in filters.items():
             self.subscriptions.add(connection, topic_filter, qos)
+        changed = list(filters)
         if not connection.clean and filters:
-            await until_available(
+            refused = await until_available(
                 lambda: self.cluster.sessions.subscribe(
                     connection.client_id,
                     connection.number,
                     filters,
                     persistent=True,
-                    ingest=connection.role is Role.SERVICE,
+                    ingest=role is Role.SERVICE,
                     interest={},
+                    states=states,
                 )
             )
-        await self.interest.update(list(filters))
+            for topic_filter in refused:
+                del filters[topic_filter]
+                self.subscriptions.remove(connection, topic_filter)
+                self.refuse("session_bytes", "SESSIONS_USER_MAX_BYTES or SESSIONS_MAX_BYTES", connection)
+        await self.interest.update(changed)
 
     async def _retained(self, filters: list[str]) -> list[list[Message]]:
         if not filters:
@@ -480,20 +498,20 @@ class Node:
     async def _send_retained(
         self, connection: Connection, memory: Outbox, filters: dict[str, int], retained: list[list[Message]]
     ) -> None:
-        stored: list[Message] = []
+        stored: list[tuple[str, int]] = []
         for (topic_filter, qos), messages in zip(filters.items(), retained, strict=True):
             for message in messages:
                 if not self._may_receive(connection.role, message.topic, topic_filter):
                     continue
                 if qos and message.qos and not connection.clean:
-                    stored.append(Message(message.topic, message.payload, min(qos, message.qos), retain=True))
+                    stored.append((message.topic, min(qos, message.qos)))
                     continue
                 await connection.until_writable()
                 memory.send_retained(message, min(qos, message.qos))
                 self.metrics.sent[min(qos, message.qos)] += 1
         if stored:
             await until_available(
-                lambda: self.cluster.sessions.enqueue(connection.client_id, connection.number, stored)
+                lambda: self.cluster.sessions.enqueue_retained(connection.client_id, connection.number, stored)
             )
             connection.wake()
 
@@ -595,6 +613,10 @@ class Node:
         connection = self.clients.get(client_id)
         if connection is not None:
             connection.wake()
+
+    def changed(self, topics: list[str]) -> None:
+        """States have changed on other nodes, and are for persistent sessions here."""
+        self.subscriptions.wake(topics)
 
     def kick(self, client_id: str, connection: int) -> None:
         """A client has connected elsewhere: the older connection ends."""

@@ -48,8 +48,21 @@ def describe(node: Node) -> None:
             lambda: node.cluster.usage.retained_anonymous_bytes,
         ),
     }
+    metrics.gauges |= {
+        "broker_sessions": (
+            "Persistent sessions of all nodes; at SESSIONS_MAX new ones are refused.",
+            lambda: node.cluster.usage.sessions,
+        ),
+        "broker_session_bytes": (
+            "Bytes that wait for all of them, with their subscriptions; at SESSIONS_MAX_BYTES messages are dropped.",
+            lambda: node.cluster.usage.session_bytes,
+        ),
+    }
     dropped = node.cluster.dropped
     metrics.counters |= {
+        "broker_dropped_queue_bytes": ("Messages beyond QUEUE_MAX_BYTES.", lambda: dropped.queue_bytes),
+        "broker_dropped_user_bytes": ("Messages beyond SESSIONS_USER_MAX_BYTES.", lambda: dropped.user_bytes),
+        "broker_dropped_all_bytes": ("Messages beyond SESSIONS_MAX_BYTES.", lambda: dropped.all_bytes),
         "broker_dropped_inbox": ("Messages that another node had no room for.", lambda: dropped.inbox),
         "broker_dropped_queue_length": ("Messages beyond QUEUE_MAX_LENGTH.", lambda: dropped.queue_length),
         "broker_dropped_queue_age": ("Messages older than QUEUE_MAX_AGE.", lambda: dropped.queue_age),

@@ -116,6 +116,28 @@ class BrokerSettings(CommonSettings, OpsSettings, RoomSettings, RateSettings):
     queue_max_length: int = Field(
         default=1000, ge=1, le=50_000, description="Messages that a persistent session may have waiting."
     )
+    sessions_max: int = Field(default=5000, ge=1, description="Persistent sessions of the whole cluster.")
+    sessions_user_max: int = Field(
+        default=1000, ge=1, description="Persistent sessions of one user; anonymous clients are one user by address."
+    )
+    sessions_max_bytes: int = Field(
+        default=16 * 1024 * 1024,
+        ge=65_536,
+        description="Bytes that wait for all persistent sessions, with their subscriptions.",
+    )
+    sessions_user_max_bytes: int = Field(
+        default=4 * 1024 * 1024,
+        ge=65_536,
+        description="Bytes that wait for the persistent sessions of one user, with their subscriptions.",
+    )
+    queue_max_bytes: int = Field(
+        default=1024 * 1024,
+        ge=65_536,
+        description="Bytes that wait for one persistent session, and its subscriptions.",
+    )
+    inbox_max_bytes: int = Field(
+        default=8 * 1024 * 1024, ge=1024 * 1024, description="Bytes of messages that may wait for another node."
+    )
     queue_max_age: int = Field(
         default=86_400, ge=1, description="Seconds that a message may wait for the client of a persistent session."
     )

@@ -1,7 +1,7 @@
 """The outbox of a persistent session: what has QoS 1 or 2 is in Redis until the client has acknowledged it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from broker import packets
@@ -20,6 +20,7 @@ class StoredOutbox:
 
     `counts` are the messages sent, by QoS. `superseded` is called where another connection has taken the session over.
     `later` sends an answer after something is done that waits for Redis. `memory` is for messages of QoS 0.
+    `states` answers the filters by which it may receive states (`Sessions.load`).
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class StoredOutbox:
         "_more",
         "_paused",
         "_sessions",
+        "_states",
         "_superseded",
         "_under_way",
         "_window",
@@ -52,6 +54,7 @@ class StoredOutbox:
         counts: list[int],
         superseded: Callable[[], None],
         later: Callable[[bytes, Callable[[], Awaitable[None]]], None],
+        states: Callable[[], Sequence[tuple[str, int]]],
     ) -> None:
         self.memory = memory
         self._sessions = sessions
@@ -62,6 +65,7 @@ class StoredOutbox:
         self._counts = counts
         self._superseded = superseded
         self._later = later
+        self._states = states
         self._last = 0
         self._under_way: dict[int, tuple[int, int]] = {}
         """By packet identifier: sequence number, and QoS or `_RELEASED`."""
@@ -154,9 +158,15 @@ class StoredOutbox:
             while self._more and self._room > 0 and not self._paused and not self._closed:
                 self._more = False
                 count = min(self._room, LOAD_AT_ONCE)
-                queued = await until_available(
-                    partial(self._sessions.load, self._client_id, self._connection, after=self._last, count=count)
+                load = partial(
+                    self._sessions.load,
+                    self._client_id,
+                    self._connection,
+                    after=self._last,
+                    count=count,
+                    states=self._states(),
                 )
+                queued = await until_available(load)
                 self._more = self._more or len(queued) == count
                 for sequence, message, duplicate in queued:
                     self._last = sequence

@@ -50,6 +50,12 @@ class Subscriptions:
                 packet = packets.publish(message.topic, message.payload)
             connection.deliver(message, qos, packet)
 
+    def wake(self, topics: Iterable[str]) -> None:
+        """States have changed on other nodes: persistent sessions that want them look for what is new."""
+        wanted = {each for topic in topics for each, qos in self._subscribers(topic) if qos and not each.clean}
+        for connection in wanted:
+            connection.wake()
+
     def wants(self, topic: str) -> bool:
         """Whether anybody here receives what is published to a topic."""
         return bool(self._subscribers(topic))

@@ -59,6 +59,8 @@ class SysTopics:
             "bytes/received": node.bytes_in,
             "bytes/sent": node.bytes_out,
             "publish/bytes/received": metrics.received_bytes,
+            "sessions": node.cluster.usage.sessions,
+            "sessions/bytes": node.cluster.usage.session_bytes,
             "retained/messages": node.cluster.usage.retained,
             "retained/bytes": node.cluster.usage.retained_bytes,
             "retained/refused": node.cluster.dropped.retained,

@@ -35,7 +35,8 @@ id; connections are numbers that a node gives. Only the scripts of `broker/clust
     node:{n}         hash     bytes that went into its inbox (`sent`) and out of it (`taken`); the number of the newest
                               `batch` that it has published, and the `answer` to that
     inbox:{n}        stream   what others have for n; ids are `<sent>-0`. One field an entry: `m` messages, `w` clients
-                              with something new in their queues, `k` client and connection that another has taken over
+                              with something new in their queues, `s` states that have changed, `k` client
+                              and connection that another has taken over
     interest:{n}     set      the filters that n has in `routes`
     clients:{n}      hash     connection -> client, of n's connections
     will:{n}         hash     connection -> client and message. Whoever removes it publishes it, in one script: so once
@@ -49,14 +50,21 @@ id; connections are numbers that a node gives. Only the scripts of `broker/clust
                               address of anonymous clients
     session:{c}      hash     `node` and `connection` while there is one, its `owner`, `clean`, and what it began with;
                               of a persistent session the `next` sequence number of its queue, the highest `sent`,
-                              the highest sent `before` the connection, and one (`floor`) not above any unfinished one
+                              the highest sent `before` the connection, and one (`floor`) not above any unfinished one;
+                              the `bytes` that it costs, and how far it has come in `states`
     subscriptions:{c}  hash   filter -> QoS, and 4 as above. Of persistent sessions only, like what follows
-    queue:{c}        stream   messages of QoS 1 and 2 until the client has them: `m`, and in `a` since when (ms). Ids
-                              are `<sequence number>-0`; packet ids are made of these numbers
+    queue:{c}        stream   messages of QoS 1 and 2 until the client has them: `b`, or QoS and topic of what is in
+                              `retained`: `s` a state, `r` what was there when the client subscribed; and in `a` since
+                              when (ms). Ids are `<sequence number>-0`; packet ids are made of these numbers
+    sessions:bytes   hash     owner, and `all` -> bytes of queues and subscriptions (`cost` in common.lua)
     released:{c}     sorted set  sequence numbers of QoS 2 messages that the client has, and has not finished with
     received:{c}     set      packet ids of QoS 2 messages that came from the client, and that it has not released
     sessions:expiry  sorted set  clients of persistent sessions without a connection -> when they are deleted (ms)
     retained         hash     topic -> message
+    states           sorted set  topics below `v1` whose retained message has changed -> 4 times the version of that
+                              change, and its QoS. A session gets what is above its version
+    states:version   integer  the newest version
+    states:gone      sorted set  those that were cleared, the newest 1,000
     retained:anonymous  set   those of its topics whose message is of a client without a user
     retained:bytes   hash     bytes of these messages with their topics, of `all` and of `anonymous` ones
 

@@ -36,6 +36,8 @@ class Routed(NamedTuple):
     plan: Plan
     retain: bool
     """Whether it is to be retained, or to end what is."""
+    state: bool = False
+    """Whether it is a state: persistent sessions get it as what is retained, once they are told that it has changed."""
 
 
 class Part:
@@ -46,7 +48,8 @@ class Part:
         self.blobs: list[bytes] = []
         self.inboxes: dict[str, list[tuple[int, int, int]]] = {}
         self.queues: list[tuple[int, int, list[Fields]]] = []
-        self.retained: list[tuple[int, str, int, bool]] = []
+        self.retained: list[tuple[int, str, int, bool, int]] = []
+        self.states: dict[str, list[tuple[int, str]]] = {}
         self.targets = 0
 
     def blob(self, value: Message | Sequence[Message]) -> int:
@@ -67,7 +70,7 @@ def build(messages: Sequence[Routed]) -> list[Part]:
     first = Part()
     parts = [first]
     open_entries: dict[str, _Entry] = {}
-    for message, guard, plan, retain in messages:
+    for message, guard, plan, retain, state in messages:
         number = UNGUARDED
         if guard is not None:
             first.guards.append(guard)
@@ -77,11 +80,14 @@ def build(messages: Sequence[Routed]) -> list[Part]:
             if entry is None:
                 entry = open_entries[node] = _Entry(node)
             entry.add(message, number, first)
-        if message.qos and plan.queues:
+        if state:
+            for node in plan.nodes_qos_0:
+                first.states.setdefault(node, []).append((number, message.topic))
+        elif message.qos and plan.queues:
             _queue(message, number, plan, parts)
         if retain:
             blob = first.blob(message) if message.payload else 0
-            first.retained.append((number, message.topic, blob, message.anonymous))
+            first.retained.append((number, message.topic, blob, message.anonymous, message.qos if state else 0))
     for entry in open_entries.values():
         entry.end(first)
     return parts

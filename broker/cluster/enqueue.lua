@@ -1,18 +1,20 @@
--- Put messages into the queue of one client.
--- ARGV: node, connection, client, name (of the call), now (ms), QUEUE_MAX_LENGTH, QUEUE_MAX_AGE (ms), then the messages.
--- Answers nil if another connection has taken over, else {dropped for length, dropped for age}.
-local node, connection, client, name, now, max_length, max_age = unpack(ARGV, 1, 7)
+-- Put what is retained into the queue of one client, as references.
+-- ARGV: node, connection, client, name (of the call), now (ms), MessagePack of the limits (see queue.lua), then QoS and
+-- topic of each.
+-- Answers nil if another connection has taken over, else what was dropped (see queue.lua).
+local node, connection, client, name, now, limits = unpack(ARGV, 1, 6)
 if not has(client, node, connection) then
     return nil
 end
 local key = 'session:' .. client
-if redis.call('HGET', key, 'enqueued') == name then
-    -- It was done, and the answer was lost.
-    return {0, 0}
+if redis.call('HGET', key, 'enqueued') ~= name then
+    -- Else it was done, and the answer was lost.
+    limits = cmsgpack.unpack(limits)
+    for index = 7, #ARGV do
+        enqueue(client, 'r', ARGV[index], AGELESS, tonumber(now), limits)
+    end
+    settle()
+    wake()
+    redis.call('HSET', key, 'enqueued', name)
 end
-for index = 8, #ARGV do
-    enqueue(client, ARGV[index], tonumber(now), tonumber(max_length), tonumber(max_age))
-end
-wake()
-redis.call('HSET', key, 'enqueued', name)
-return {dropped.length, dropped.age}
+return losses()

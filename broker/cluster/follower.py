@@ -22,6 +22,7 @@ RETRY_SECONDS = 0.2
 
 _log = structlog.stdlib.get_logger("cluster")
 _messages_decoder = msgspec.msgpack.Decoder(list[Message])
+_topics_decoder = msgspec.msgpack.Decoder(list[str])
 _clients_decoder = msgspec.msgpack.Decoder(list[str])
 _kick_decoder = msgspec.msgpack.Decoder(tuple[str, int])
 
@@ -93,6 +94,8 @@ class Follower:
                 elif field == b"w":
                     for client_id in _clients_decoder.decode(value):
                         self._local.wake(client_id)
+                elif field == b"s":
+                    self._local.changed(_topics_decoder.decode(value))
                 elif field == b"k":
                     self._local.kick(*_kick_decoder.decode(value))
         if messages:

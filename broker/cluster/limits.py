@@ -2,7 +2,16 @@
 
 from dataclasses import dataclass
 
-INBOX_MAX_BYTES = 32 * 1024 * 1024
+import structlog
+
+from broker.seldom import Seldom
+
+INBOX_MAX_BYTES = 8 * 1024 * 1024
+UNLIMITED = 1 << 40
+Losses = tuple[int, int, int, int, int, str]
+"""What a script has dropped from queues (queue.lua): for length, age, bytes of the queue, of the owner, of all; who."""
+
+_log = structlog.stdlib.get_logger("cluster")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +26,45 @@ class Limits:
     """How long a message may wait there."""
     retained_max: int
     """Retained messages."""
-    retained_max_bytes: int = 1 << 40
+    retained_max_bytes: int = UNLIMITED
     """Bytes of them, with their topics."""
-    retained_anonymous_max: int = 1 << 40
+    retained_anonymous_max: int = UNLIMITED
     """How many of them may be of anonymous clients."""
-    retained_anonymous_max_bytes: int = 1 << 40
+    retained_anonymous_max_bytes: int = UNLIMITED
     """And bytes of these."""
+    sessions_max: int = UNLIMITED
+    """Persistent sessions."""
+    sessions_user_max: int = UNLIMITED
+    """Those of one owner."""
+    queue_max_bytes: int = UNLIMITED
+    """Bytes that a persistent session may have waiting; its subscriptions count as well."""
+    sessions_user_max_bytes: int = UNLIMITED
+    """Bytes that all sessions of one owner may have so."""
+    sessions_max_bytes: int = UNLIMITED
+    """Bytes that all sessions may have so."""
     inbox_max_bytes: int = INBOX_MAX_BYTES
     """Bytes of messages that may wait for a node."""
+
+    @property
+    def of_queues(self) -> tuple[int, ...]:
+        """As the scripts want them (queue.lua)."""
+        return (
+            self.queue_max_length,
+            self.queue_max_age_ms,
+            self.queue_max_bytes,
+            self.sessions_user_max_bytes,
+            self.sessions_max_bytes,
+        )
+
+    @property
+    def of_retained(self) -> tuple[int, ...]:
+        """As the scripts want them (retain.lua)."""
+        return (
+            self.retained_max,
+            self.retained_max_bytes,
+            self.retained_anonymous_max,
+            self.retained_anonymous_max_bytes,
+        )
 
 
 @dataclass(slots=True)
@@ -37,8 +77,27 @@ class Dropped:
     """A persistent session had `queue_max_length` waiting."""
     queue_age: int = 0
     """They had waited for `queue_max_age_ms`."""
+    queue_bytes: int = 0
+    """A persistent session had `queue_max_bytes` waiting."""
+    user_bytes: int = 0
+    """All sessions of its owner had `sessions_user_max_bytes`."""
+    all_bytes: int = 0
+    """All sessions had `sessions_max_bytes`."""
     retained: int = 0
     """They were delivered, but not retained: there was no room."""
+
+    def add(self, lost: Losses, seldom: Seldom) -> None:
+        """Count what a script has dropped from queues, and say where a user or all have no room."""
+        length, age, size, user, everybody, owner = lost
+        self.queue_length += length
+        self.queue_age += age
+        self.queue_bytes += size
+        self.user_bytes += user
+        self.all_bytes += everybody
+        if user and seldom(owner):
+            _log.warning("no room for messages of a user's sessions", user=owner, see="SESSIONS_USER_MAX_BYTES")
+        if everybody and seldom("all"):
+            _log.warning("no room for messages of anybody's sessions", see="SESSIONS_MAX_BYTES")
 
 
 @dataclass(slots=True)
@@ -49,3 +108,7 @@ class Usage:
     retained_bytes: int = 0
     retained_anonymous: int = 0
     retained_anonymous_bytes: int = 0
+    sessions: int = 0
+    """Persistent ones."""
+    session_bytes: int = 0
+    """What waits for them, and their subscriptions."""

@@ -1,37 +1,125 @@
 -- The next messages of a queue, which count as sent from now on. What is too old is dropped.
--- ARGV: node, connection, client, after (sequence), count, drop what was queued before (ms).
+-- Of states (what is retained below `v1`: the newest message replaces the others) a queue holds none before it is sent.
+-- A session has gone on to a version of `states`, and gets what has changed since: each topic once, as it is now. From
+-- then on a reference is in the queue, until the client has it: `s`, and `r` where it was retained when the client
+-- subscribed, with QoS and topic.
+-- ARGV: node, connection, client, after (sequence), count, drop what was queued before (ms), MessagePack of the filters
+-- that the client may receive states by: {{filter, QoS}}, or empty for none.
 -- Answers nil if another connection has taken over, else {highest sequence sent over earlier connections, dropped,
--- {sequence, message, ...}}. Fewer than `count` messages are all that there are.
-local node, connection, client, after, count, oldest = unpack(ARGV)
+-- {sequence, field, reference or empty, message, ...}, 1 if there may be more}. A reference has an empty message where
+-- nothing is retained any more.
+local node, connection, client, after, count, drop_before, filters = unpack(ARGV)
 if not has(client, node, connection) then
     return nil
 end
-count, oldest = tonumber(count), tonumber(oldest)
+-- Changes of states that are looked at in one script.
+local CHANGES = 200
+count, drop_before = tonumber(count), tonumber(drop_before)
 local key, queue = 'session:' .. client, 'queue:' .. client
+local session = session_of(client)
 local from, found, aged, wanted = tonumber(after) + 1, {}, 0, count
+
+local function give(sequence, field, reference, message)
+    found[#found + 1] = sequence
+    found[#found + 1] = field
+    found[#found + 1] = reference
+    found[#found + 1] = message
+end
+
+local function drop(entry)
+    redis.call('XDEL', queue, entry[1])
+    spend(session, -cost(entry[2][1], entry[2][2]))
+end
+
 while wanted > 0 do
     local entries = redis.call('XRANGE', queue, digits(from) .. '-0', '+', 'COUNT', wanted)
     for _, entry in ipairs(entries) do
         local sequence = string.match(entry[1], '^%d+')
+        local field, value = entry[2][1], entry[2][2]
         from = tonumber(sequence) + 1
-        if tonumber(entry[2][4]) < oldest then
-            redis.call('XDEL', queue, entry[1])
+        if field == 'r' or field == 's' then
+            local message = redis.call('HGET', 'retained', string.sub(value, 2))
+            if message or field == 's' then
+                give(sequence, field, value, message or '')
+            else
+                drop(entry)
+            end
+        elseif tonumber(entry[2][4]) < drop_before then
+            drop(entry)
             aged = aged + 1
         else
-            found[#found + 1] = sequence
-            found[#found + 1] = entry[2][2]
+            give(sequence, field, '', value)
         end
     end
     if #entries < wanted then
         break
     end
-    wanted = count - #found / 2
+    wanted = count - #found / 4
 end
-local session = redis.call('HMGET', key, 'before', 'sent', 'next')
-local sent = math.max(tonumber(session[2]), from - 1)
+
+local function split(name)
+    local levels = {}
+    for level in string.gmatch(name .. '/', '([^/]*)/') do
+        levels[#levels + 1] = level
+    end
+    return levels
+end
+
+local function matches(filter, topic)
+    for index, level in ipairs(filter) do
+        -- `a/#` matches `a` as well (4.7.1.2).
+        if level == '#' then
+            return true
+        elseif topic[index] == nil or (level ~= '+' and level ~= topic[index]) then
+            return false
+        end
+    end
+    return #filter == #topic
+end
+
+local more = wanted == 0
+local version = tonumber(redis.call('GET', 'states:version') or '0')
+local states = tonumber(redis.call('HGET', key, 'states') or '0')
+if filters ~= '' and wanted > 0 and states < version then
+    local split_filters = {}
+    for _, each in ipairs(cmsgpack.unpack(filters)) do
+        split_filters[#split_filters + 1] = {split(each[1]), each[2]}
+    end
+    local changed = redis.call('ZRANGEBYSCORE', 'states', digits(4 * (states + 1)), '+inf', 'WITHSCORES',
+        'LIMIT', 0, CHANGES)
+    local reached = version
+    if #changed == CHANGES * 2 then
+        more, reached = true, math.floor(tonumber(changed[#changed]) / 4)
+    end
+    for index = 1, #changed, 2 do
+        local topic, levels, granted = changed[index], split(changed[index]), 0
+        for _, each in ipairs(split_filters) do
+            if each[2] > granted and matches(each[1], levels) then
+                granted = each[2]
+            end
+        end
+        if granted > 0 then
+            if wanted == 0 or not numbered(client, session) then
+                more, reached = wanted == 0, math.floor(tonumber(changed[index + 1]) / 4) - 1
+                break
+            end
+            local message = redis.call('HGET', 'retained', topic)
+            local qos = math.min(granted, tonumber(changed[index + 1]) % 4)
+            give(digits(session.next), 's', qos .. topic, message or '')
+            from = session.next + 1
+            add(client, session, 's', qos .. topic, AGELESS)
+            wanted = wanted - 1
+        end
+    end
+    redis.call('HSET', key, 'states', digits(reached))
+end
+
+local before = redis.call('HGET', key, 'before')
+local sent = math.max(session.sent, from - 1)
 if wanted > 0 then
     -- All of them: what comes next wakes the client.
-    sent = tonumber(session[3]) - 1
+    sent = session.next - 1
 end
 redis.call('HSET', key, 'sent', digits(sent))
-return {session[1], aged, found}
+settle()
+return {before, aged, found, more and 1 or 0}

@@ -14,6 +14,9 @@ class Local(Protocol):
     def wake(self, client_id: str) -> None:
         """There is something new in the queue of a client that had been sent all of it."""
 
+    def changed(self, topics: list[str]) -> None:
+        """States have changed: persistent sessions that have subscribed to them get them from Redis."""
+
     def kick(self, client_id: str, connection: int) -> None:
         """Another node has taken a client over: this connection of its must end."""
 

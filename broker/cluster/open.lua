@@ -1,9 +1,11 @@
 -- A client has connected and is authenticated: give it its session, and end its older connection.
 -- A session is its owner's: nobody else gets it, nor ends it.
--- ARGV: node, connection, client, owner, clean (1 or 0), now (ms), will (MessagePack of {client, message}; empty for none).
--- Answers nil if the node is gone, 'other' if the client id is another owner's, else {present (1 or 0),
--- previous (MessagePack of {node, connection}, or empty), {filter, flags, ...}, {packet id, ...}, {sequence, ...}}.
-local node, connection, client, owner, clean, now, will = unpack(ARGV)
+-- ARGV: node, connection, client, owner, clean (1 or 0), now (ms), will (MessagePack of {client, message}; empty for none),
+-- sessions_user_max, sessions_max.
+-- Answers nil if the node is gone, 'other' if the client id is another owner's, 'user' or 'all' if there is no room for
+-- another persistent session of this owner or of anybody, else {present (1 or 0), previous (MessagePack of {node,
+-- connection}, or empty), {filter, flags, ...}, {packet id, ...}, {sequence, ...}}.
+local node, connection, client, owner, clean, now, will, user_max, max = unpack(ARGV)
 if not alive(node) then
     return nil
 end
@@ -16,6 +18,13 @@ if was[3] and not holder then
 end
 if was[3] and holder ~= owner then
     return 'other'
+end
+if clean == '0' and was[3] ~= '0' then
+    if redis.call('SCARD', 'owner:' .. owner) >= tonumber(user_max) then
+        return 'user'
+    elseif redis.call('SCARD', 'sessions') >= tonumber(max) then
+        return 'all'
+    end
 end
 local present, previous
 if was[1] == node and was[2] == connection then
@@ -43,6 +52,12 @@ else
             local first = tonumber(now) * 1000
             redis.call('HSET', key, 'next', digits(first), 'floor', digits(first), 'sent', digits(first - 1),
                 'before', '0')
+        end
+    end
+    if was[3] and not was[6] then
+        redis.call('HSET', key, 'owner', owner)
+        for _, filter in ipairs(redis.call('HKEYS', 'subscriptions:' .. client)) do
+            charge(client, subscription_cost(client, filter))
         end
     end
     redis.call('HSET', key, 'node', node, 'connection', connection, 'owner', owner, 'clean', clean, 'present', present,

@@ -1,16 +1,17 @@
 -- What other nodes and persistent sessions get of a batch of messages, and what is retained of it.
 -- ARGV[1]: MessagePack of {node, number (of the batch), version (of the routes that it was routed with), now (ms),
---   inbox_max (bytes), queue_max, queue_max_age (ms),
+--   inbox_max (bytes), queue_limits (see queue.lua),
 --   retained_limits (see retain.lua),
 --   guards = {{client, packet id, owner, connection}}: of an inbound QoS 2 message client and packet id, of a will its
 --     owner and connection; the others are empty,
 --   inboxes = {{node, {{guard, blob, count of messages}}}},
 --   queues = {{guard, blob, {field of `routes`, or {field, ...} of one client}}},
---   retained = {{guard, topic, blob, anonymous}}}
+--   retained = {{guard, topic, blob, anonymous, QoS if it is a state, else 0}},
+--   states = {{node, {{guard, topic}}}}: states that nodes are told of, for their persistent sessions}
 --   where guard is the number of a guard, or 0, and blob that of an argument after the first, or 0 for none.
 -- Answers nil if the node is gone, else MessagePack of {version of the routes, of each guard 1 where the message is new
--- and 0 where it was there already, messages dropped: inboxes, queues for length, queues for age, {number in `retained`
--- of one for which there was no room, ...}}.
+-- and 0 where it was there already, messages dropped by inboxes, and by queues (see queue.lua), {number in `retained` of
+-- one for which there was no room, ...}}.
 local batch = cmsgpack.unpack(ARGV[1])
 -- A node that leaves still publishes its wills.
 if redis.call('HEXISTS', 'nodes', batch.node) == 0 then
@@ -58,6 +59,7 @@ local function wanted(fields)
     return false
 end
 
+local at = digits(batch.now)
 for _, each in ipairs(batch.queues) do
     if new[each[1]] then
         local message = ARGV[each[2] + 1]
@@ -66,26 +68,46 @@ for _, each in ipairs(batch.queues) do
                 fields = {fields}
             end
             if not stale or wanted(fields) then
-                enqueue(string.match(fields[1], '^s:([^%z]*)'), message, batch.now, batch.queue_max,
-                    batch.queue_max_age)
+                enqueue(string.match(fields[1], '^s:([^%z]*)'), 'b', message, at, batch.now, batch.queue_limits)
             end
         end
     end
 end
+settle()
 wake()
 
 local refused = {}
 for index, each in ipairs(batch.retained) do
-    local topic, blob = each[2], each[3]
+    local topic, blob, state_qos = each[2], each[3], each[5]
     if new[each[1]] then
+        local kept = true
         if blob == 0 then
             forget_retained(topic)
+            kept = false
         elseif not retain(topic, ARGV[blob + 1], each[4], batch.retained_limits) then
             refused[#refused + 1] = index
+            kept, state_qos = false, 0
+        end
+        if state_qos > 0 then
+            note_state(topic, state_qos, not kept)
+        elseif not kept then
+            forget_state(topic)
         end
     end
 end
 
-local answer = cmsgpack.pack({version, table.concat(marks), inbox_dropped, dropped.length, dropped.age, refused})
+for _, each in ipairs(batch.states) do
+    local topics = {}
+    for _, state in ipairs(each[2]) do
+        if new[state[1]] then
+            topics[#topics + 1] = state[2]
+        end
+    end
+    if #topics > 0 then
+        tell(each[1], 's', cmsgpack.pack(topics))
+    end
+end
+
+local answer = cmsgpack.pack({version, table.concat(marks), inbox_dropped, losses(), refused})
 redis.call('HSET', key, 'batch', digits(batch.number), 'answer', answer)
 return answer

@@ -6,6 +6,7 @@ had. Where that is a newer one, whoever has come since gets the batch afterwards
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -16,12 +17,13 @@ import structlog
 
 from broker.cluster.batch import Guard, Part, Routed, build
 from broker.cluster.identity import Identity
-from broker.cluster.limits import Dropped, Limits
-from broker.cluster.retained import may_be_retained
-from broker.cluster.routes import Routes
+from broker.cluster.limits import Dropped, Limits, Losses
+from broker.cluster.retained import is_state, may_be_retained
+from broker.cluster.routes import Plan, Routes
 from broker.cluster.scripts import Scripts
 from broker.message import Message
 from broker.patience import until_available
+from broker.seldom import Seldom
 from core import streams
 from core.clock import Clock
 from core.errors import Unavailable
@@ -31,7 +33,6 @@ from core.runtime import Bell, Stop
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_BATCH_MESSAGES = 5000
 MAX_BATCH_TARGETS = 20_000
-LOG_EVERY_MS = 60_000
 
 _log = structlog.stdlib.get_logger("cluster")
 _encoder = msgspec.msgpack.Encoder()
@@ -55,8 +56,7 @@ class _Answer(NamedTuple):
     version: str
     new: str
     inbox_dropped: int
-    queue_length_dropped: int
-    queue_age_dropped: int
+    lost: Losses
     retained_refused: list[int]
 
 
@@ -91,8 +91,7 @@ class Publisher:
         self._bell = Bell()
         self._numbers = count(1)
         self._ended = False
-        self._refused_at: dict[bool, int] = {}
-        """When it was said last that there was no room to retain a message (ms), of anonymous clients and of others."""
+        self._seldom = Seldom(time.monotonic)
         self.problem: str | None = None
         """Why nothing can be published at present; None when all is well."""
 
@@ -166,13 +165,19 @@ class Publisher:
                 batch.append(waiting)
                 messages += len(waiting.messages)
                 size += sum(len(message.payload) for message, _ in waiting.messages)
-                targets += sum(len(self._routes.plan(message.topic).queues) for message, _ in waiting.messages)
+                targets += sum(len(self._plan(message).queues) for message, _ in waiting.messages)
         return batch
 
     async def _do(self, batch: list[_Waiting]) -> None:
         version = self._routes.version
         routed = [
-            Routed(message, guard, self._routes.plan(message.topic), message.retain and may_be_retained(message.topic))
+            Routed(
+                message,
+                guard,
+                self._plan(message),
+                message.retain and may_be_retained(message.topic),
+                state=is_state(message),
+            )
             for waiting in batch
             for message, guard in waiting.messages
         ]
@@ -181,6 +186,9 @@ class Publisher:
         refused = {number for number, new in enumerate(answer.new, 1) if new == "0"}
         for part in others:
             await self._send(part.without(refused), version)
+        if answer.retained_refused:
+            retained = [each for each in routed if each.retain]
+            await self._queue_states([retained[index - 1] for index in answer.retained_refused])
         new = iter(answer.new)
         fresh = [each.guard is None or next(new) == "1" for each in routed]
         if answer.version != version:
@@ -191,16 +199,30 @@ class Publisher:
             if not waiting.done.done():
                 waiting.done.set_result(mine)
 
+    def _plan(self, message: Message) -> Plan:
+        return self._routes.nodes(message.topic) if is_state(message) else self._routes.plan(message.topic)
+
+    async def _queue_states(self, routed: list[Routed]) -> None:
+        """States that could not be retained: persistent sessions get them as any other message."""
+        queued = []
+        for each in routed:
+            plan = self._routes.plan(each.message.topic)
+            if each.state and plan.queues:
+                queued.append(Routed(each.message, None, Plan((), (), plan.queues), retain=False))
+        for part in build(queued):
+            if part.blobs:
+                await self._send(part, self._routes.version)
+
     async def _reach_newcomers(self, routed: list[Routed]) -> None:
         """Publish to those who were not known when the messages were routed."""
         await until_available(self._routes.update)
         missed = []
-        for message, _, plan, _ in routed:
-            newest = self._routes.plan(message.topic)
+        for message, _, plan, _, state in routed:
+            newest = self._plan(message)
             if newest is not plan:
-                missed.append(Routed(message, None, newest.beyond(plan), retain=False))
+                missed.append(Routed(message, None, newest.beyond(plan), retain=False, state=state))
         for part in build(missed):
-            if part.blobs:
+            if part.blobs or part.states:
                 await self._send(part, self._routes.version)
 
     async def _send(self, part: Part, version: str) -> _Answer:
@@ -216,18 +238,13 @@ class Publisher:
                 "version": version,
                 "now": self._clock(),
                 "inbox_max": self._limits.inbox_max_bytes,
-                "queue_max": self._limits.queue_max_length,
-                "queue_max_age": self._limits.queue_max_age_ms,
-                "retained_limits": (
-                    self._limits.retained_max,
-                    self._limits.retained_max_bytes,
-                    self._limits.retained_anonymous_max,
-                    self._limits.retained_anonymous_max_bytes,
-                ),
+                "queue_limits": self._limits.of_queues,
+                "retained_limits": self._limits.of_retained,
                 "guards": part.guards,
                 "inboxes": list(part.inboxes.items()),
                 "queues": part.queues,
                 "retained": part.retained,
+                "states": list(part.states.items()),
             }
             try:
                 answer = await self._scripts.run("publish", _encoder.encode(header), *part.blobs)
@@ -242,20 +259,17 @@ class Publisher:
 
         answer = await until_available(attempt)
         self._dropped.inbox += answer.inbox_dropped
-        self._dropped.queue_length += answer.queue_length_dropped
-        self._dropped.queue_age += answer.queue_age_dropped
+        self._dropped.add(answer.lost, self._seldom)
         self._dropped.retained += len(answer.retained_refused)
         for index in answer.retained_refused:
-            self._say_refused(part.retained[index - 1])
+            _, topic, _, anonymous, _ = part.retained[index - 1]
+            self._say_refused(topic, anonymous=anonymous)
         return answer
 
-    def _say_refused(self, retained: tuple[int, str, int, bool]) -> None:
-        _, topic, _, anonymous = retained
-        now = self._clock()
-        if abs(now - self._refused_at.get(anonymous, -LOG_EVERY_MS)) < LOG_EVERY_MS:
-            return
-        self._refused_at[anonymous] = now
+    def _say_refused(self, topic: str, *, anonymous: bool) -> None:
         setting = "RETAINED_ANONYMOUS_MAX" if anonymous else "RETAINED_MAX"
+        if not self._seldom(setting):
+            return
         # The first level alone: what anonymous clients call their topics is theirs.
         _log.warning(
             "no room for a retained message: it was delivered, and nothing is retained on its topic",

@@ -4,25 +4,50 @@
 local WINDOW = 65000
 -- How many messages at the front of a full queue are looked at, whether they are too old.
 local LOOK = 10
+-- What stands for "since when" in an entry that has no age: it refers to what is retained, and that is the newest.
+local AGELESS = '9007199254740991'
 
 local known = {}
-local dropped = {length = 0, age = 0}
+-- Bytes by owner, and of `all`: what they are, and what this script has added to them.
+local spent, added = {}, {}
+local dropped = {length = 0, age = 0, bytes = 0, user = 0, all = 0, owner = ''}
 
 local function session_of(client)
     local session = known[client]
     if session == nil then
-        local found = redis.call('HMGET', 'session:' .. client, 'clean', 'next', 'sent', 'floor', 'node')
+        local found = redis.call('HMGET', 'session:' .. client, 'clean', 'next', 'sent', 'floor', 'node', 'owner', 'bytes')
         session = found[1] == '0' and {
             first = tonumber(found[2]),
             next = tonumber(found[2]),
             sent = tonumber(found[3]),
             floor = tonumber(found[4]),
             node = found[5],
+            owner = found[6],
+            bytes = tonumber(found[7] or '0'),
             length = redis.call('XLEN', 'queue:' .. client),
         }
         known[client] = session
     end
     return session
+end
+
+local function spent_by(name)
+    if not spent[name] then
+        spent[name] = tonumber(redis.call('HGET', 'sessions:bytes', name) or '0')
+        added[name] = 0
+    end
+    return spent[name]
+end
+
+local function spend(session, bytes)
+    session.bytes = session.bytes + bytes
+    session.changed = true
+    if session.owner then
+        spent[session.owner] = spent_by(session.owner) + bytes
+        added[session.owner] = added[session.owner] + bytes
+        spent.all = spent_by('all') + bytes
+        added.all = added.all + bytes
+    end
 end
 
 local function sequence_of(entry)
@@ -40,45 +65,95 @@ local function oldest(client, session)
     return math.min(found, tonumber(released or found))
 end
 
-local function enqueue(client, message, now, max_length, max_age)
+-- Whether there is a packet id for one more message.
+local function numbered(client, session)
+    if session.next - session.floor >= WINDOW then
+        session.floor = oldest(client, session)
+    end
+    return session.next - session.floor < WINDOW
+end
+
+-- Add to a queue what there is room for. Fields: `b` a message, `r` and `s` a reference (see load.lua).
+local function add(client, session, field, value, at)
+    redis.call('XADD', 'queue:' .. client, digits(session.next) .. '-0', field, value, 'a', at)
+    session.next = session.next + 1
+    session.length = session.length + 1
+    spend(session, cost(field, value))
+end
+
+-- Why there is no room for so many bytes more; nil where there is.
+-- `limits`: queue_max_length, queue_max_age (ms), queue_max_bytes, sessions_user_max_bytes, sessions_max_bytes.
+local function lacks(client, session, bytes, limits)
+    if session.length >= limits[1] or not numbered(client, session) then
+        return 'length'
+    elseif session.bytes + bytes > limits[3] then
+        return 'bytes'
+    elseif session.owner and spent_by(session.owner) + bytes > limits[4] then
+        return 'user'
+    elseif session.owner and spent_by('all') + bytes > limits[5] then
+        return 'all'
+    end
+end
+
+-- Put something into the queue of a client, if there is room.
+local function enqueue(client, field, value, at, now, limits)
     local session = session_of(client)
     if not session then
         return
     end
-    if session.length >= max_length then
+    local bytes = cost(field, value)
+    local lacking = lacks(client, session, bytes, limits)
+    if lacking then
         for _, entry in ipairs(redis.call('XRANGE', 'queue:' .. client, '-', '+', 'COUNT', LOOK)) do
-            if tonumber(entry[2][4]) < now - max_age then
+            if tonumber(entry[2][4]) < now - limits[2] then
                 redis.call('XDEL', 'queue:' .. client, entry[1])
                 session.length = session.length - 1
+                spend(session, -cost(entry[2][1], entry[2][2]))
                 dropped.age = dropped.age + 1
             end
         end
+        lacking = lacks(client, session, bytes, limits)
     end
-    if session.next - session.floor >= WINDOW then
-        session.floor = oldest(client, session)
-    end
-    if session.length >= max_length or session.next - session.floor >= WINDOW then
-        dropped.length = dropped.length + 1
+    if lacking then
+        dropped[lacking] = dropped[lacking] + 1
+        if lacking == 'user' then
+            dropped.owner = session.owner
+        end
         return
     end
-    redis.call('XADD', 'queue:' .. client, digits(session.next) .. '-0', 'm', message, 'a', digits(now))
-    session.next = session.next + 1
-    session.length = session.length + 1
+    add(client, session, field, value, at)
 end
 
--- Keep what `enqueue` has changed, and wake the clients that had been sent all there was: the others ask by themselves.
+-- Keep what has changed of the sessions.
+local function settle()
+    for client, session in pairs(known) do
+        if session and session.changed then
+            redis.call('HSET', 'session:' .. client, 'next', digits(session.next), 'floor', digits(session.floor),
+                'bytes', digits(session.bytes))
+        end
+    end
+    for name, bytes in pairs(added) do
+        if bytes ~= 0 and redis.call('HINCRBY', 'sessions:bytes', name, digits(bytes)) == 0 then
+            redis.call('HDEL', 'sessions:bytes', name)
+        end
+    end
+end
+
+-- Wake the clients that had been sent all there was: the others ask by themselves.
 local function wake()
     local clients = {}
     for client, session in pairs(known) do
-        if session and session.next > session.first then
-            redis.call('HSET', 'session:' .. client, 'next', digits(session.next), 'floor', digits(session.floor))
-            if session.node and session.sent == session.first - 1 then
-                clients[session.node] = clients[session.node] or {}
-                table.insert(clients[session.node], client)
-            end
+        if session and session.next > session.first and session.node and session.sent == session.first - 1 then
+            clients[session.node] = clients[session.node] or {}
+            table.insert(clients[session.node], client)
         end
     end
     for node, asleep in pairs(clients) do
         tell(node, 'w', cmsgpack.pack(asleep))
     end
+end
+
+-- What was dropped, as scripts answer it.
+local function losses()
+    return {dropped.length, dropped.age, dropped.bytes, dropped.user, dropped.all, dropped.owner}
 end

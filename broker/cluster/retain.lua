@@ -39,3 +39,26 @@ local function retain(topic, message, anonymous, limits)
     redis.call('HINCRBY', 'retained:bytes', 'all', size)
     return true
 end
+
+-- States that were cleared, and that sessions still hear of.
+local GONE = 1000
+
+-- A state of this QoS was retained, or was cleared where `gone`.
+local function note_state(topic, qos, gone)
+    local version = redis.call('INCR', 'states:version')
+    redis.call('ZADD', 'states', digits(4 * version + qos), topic)
+    if not gone then
+        redis.call('ZREM', 'states:gone', topic)
+    else
+        redis.call('ZADD', 'states:gone', version, topic)
+        if redis.call('ZCARD', 'states:gone') > GONE then
+            redis.call('ZREM', 'states', redis.call('ZPOPMIN', 'states:gone')[1])
+        end
+    end
+end
+
+-- Nobody hears of a topic by `states` any more.
+local function forget_state(topic)
+    redis.call('ZREM', 'states', topic)
+    redis.call('ZREM', 'states:gone', topic)
+end

@@ -1,15 +1,16 @@
 """The retained messages, which all nodes share."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
 
+from broker.access import must_be_named
 from broker.message import Message
 from broker.topics import TopicTree
 from core import streams
-from core.messages import ingest_kind
+from core.messages import Role, ingest_kind
 from core.redis import Redis, redis_errors
 
 TOPICS_IN_A_ROW = 1000
@@ -26,6 +27,23 @@ def may_be_retained(topic: str) -> bool:
     remove them.
     """
     return ingest_kind(topic) is None
+
+
+def is_state(message: Message) -> bool:
+    """Whether a message replaces the ones before on its topic, also for who is away: what is retained below `v1`.
+
+    What is published there at QoS 0 reaches those who are there, as anywhere else.
+    """
+    return message.retain and message.qos > 0 and must_be_named(message.topic)
+
+
+def state_filters(filters: Mapping[str, int], role: Role) -> list[tuple[str, int]]:
+    """Those of a client's topic filters, with their QoS, that states may come by to its queue."""
+    return [
+        (topic_filter, qos)
+        for topic_filter, qos in filters.items()
+        if qos and (must_be_named(topic_filter) or (role is Role.SERVICE and topic_filter[0] in "+#"))
+    ]
 
 
 class Retained:

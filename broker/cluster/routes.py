@@ -1,6 +1,7 @@
 """What other nodes and persistent sessions want: a replica of the hash `routes`, kept up to date from its log."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
 from broker.access import must_be_named
@@ -18,8 +19,10 @@ NOTHING_YET = "0-0"
 MAX_REMEMBERED = 100_000
 """Targets of the plans that are remembered, all together."""
 MAX_REMEMBERED_TOPIC = 1024
+MAX_REMEMBERED_NODE_PLANS = 10_000
 _QOS = 3
 _AT_ONCE = 1000
+_Tree = TopicTree[str, tuple[int, str]]
 
 Fields = str | list[str]
 """The field of `routes`, or the fields, for which a client gets a message."""
@@ -50,8 +53,10 @@ class Routes:
     def __init__(self, *, client: Redis, identity: Identity) -> None:
         self._client = client
         self._identity = identity
-        self._tree: TopicTree[str, tuple[int, str]] = TopicTree()
+        self._nodes: _Tree = TopicTree()
+        self._queues: _Tree = TopicTree()
         self._plans: dict[str, Plan] = {}
+        self._node_plans: dict[str, Plan] = {}
         self._remembered = 0
         self._updating = asyncio.Lock()
         self.version = ""
@@ -69,6 +74,15 @@ class Routes:
                 self._remembered += 1 + len(plan.nodes_qos_0) + len(plan.queues)
         return plan
 
+    def nodes(self, topic: str) -> Plan:
+        """The same without queues, of which there may be very many."""
+        plan = self._node_plans.get(topic)
+        if plan is None:
+            if len(self._node_plans) >= MAX_REMEMBERED_NODE_PLANS:
+                self._node_plans.clear()
+            plan = self._node_plans[topic] = Plan(*self._find_nodes(topic), {})
+        return plan
+
     def ingest_wanted(self, topic: str) -> bool:
         """Whether another node or a queue gets what is published to an ingest topic."""
         plan = self.plan(topic)
@@ -77,6 +91,7 @@ class Routes:
     def forget_plans(self) -> None:
         """Find each of them anew: this node has become another, for example."""
         self._plans.clear()
+        self._node_plans.clear()
         self._remembered = 0
 
     def apply(self, entry_id: bytes, changes: dict[bytes, bytes]) -> bool:
@@ -87,7 +102,7 @@ class Routes:
         if _number(version) != _number(self.version) + 1:
             return False
         for field, flags in changes.items():
-            self._set(self._tree, field.decode(), int(flags) if flags else None)
+            self._set((self._nodes, self._queues), field.decode(), int(flags) if flags else None)
         self.version = version
         return True
 
@@ -110,50 +125,62 @@ class Routes:
     async def _reload(self) -> None:
         with redis_errors():
             version = cast("bytes | None", await self._client.get(streams.ROUTES_VERSION))
-        tree: TopicTree[str, tuple[int, str]] = TopicTree()
+        trees: tuple[_Tree, _Tree] = (TopicTree(), TopicTree())
         cursor = 0
         while True:
             # What changes meanwhile is in the log after `version`, and each entry says how things are, not what to add.
             with redis_errors():
                 cursor, found = cast("Any", await self._client.hscan(streams.ROUTES, cursor, count=_AT_ONCE))
             for field, flags in found.items():
-                self._set(tree, field.decode(), int(flags))
+                self._set(trees, field.decode(), int(flags))
             if not cursor:
                 break
-        self._tree = tree
+        self._nodes, self._queues = trees
         self.forget_plans()
         self.version = version.decode() if version else NOTHING_YET
 
-    def _set(self, tree: TopicTree[str, tuple[int, str]], field: str, flags: int | None) -> None:
+    def _set(self, trees: tuple[_Tree, _Tree], field: str, flags: int | None) -> None:
         target, _, topic_filter = field.partition("\0")
+        of_nodes = target[0] == "n"
+        tree = trees[0] if of_nodes else trees[1]
         if flags is None:
             tree.remove(topic_filter, target)
         else:
             tree.set(topic_filter, target, (flags, field))
         if "+" in topic_filter or "#" in topic_filter:
-            self.forget_plans()
+            self._plans.clear()
+            self._remembered = 0
+            if of_nodes:
+                self._node_plans.clear()
         else:
             self._plans.pop(topic_filter, None)
+            self._node_plans.pop(topic_filter, None)
 
     def _find(self, topic: str) -> Plan:
-        positions, named = ingest_kind(topic) is not None, must_be_named(topic)
-        nodes: dict[str, int] = {}
         queues: dict[str, tuple[int, Fields]] = {}
-        for target, (flags, field) in self._tree.match(topic):
-            if positions and not flags & INGEST:
-                continue
-            if named and not flags & INGEST and field.partition("\0")[2][0] in "+#":
-                continue
-            kind, name = target[0], target[2:]
-            if kind == "n":
-                nodes[name] = nodes.get(name, 0) | flags
-            elif name in queues:
+        for target, flags, field in self._matches(self._queues, topic):
+            name = target[2:]
+            if name in queues:
                 qos, fields = queues[name]
                 queues[name] = (max(qos, flags & _QOS), [*([fields] if isinstance(fields, str) else fields), field])
             else:
                 queues[name] = (flags & _QOS, field)
+        return Plan(*self._find_nodes(topic), queues)
+
+    def _find_nodes(self, topic: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        nodes: dict[str, int] = {}
+        for target, flags, _ in self._matches(self._nodes, topic):
+            nodes[target[2:]] = nodes.get(target[2:], 0) | flags
         nodes.pop(self._identity.node, None)
-        return Plan(tuple(node for node, flags in nodes.items() if flags & ANY_QOS), tuple(nodes), queues)
+        return tuple(node for node, flags in nodes.items() if flags & ANY_QOS), tuple(nodes)
+
+    @staticmethod
+    def _matches(tree: _Tree, topic: str) -> Iterator[tuple[str, int, str]]:
+        positions, named = ingest_kind(topic) is not None, must_be_named(topic)
+        for target, (flags, field) in tree.match(topic):
+            if not flags & INGEST and (positions or (named and field.partition("\0")[2][0] in "+#")):
+                continue
+            yield target, flags, field
 
 
 def _number(version: str) -> int:

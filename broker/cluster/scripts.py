@@ -21,8 +21,9 @@ _TOGETHER = {
         "open",
         "close",
         "subscribe",
-        "load",
+        "acknowledge",
         "received",
+        "complete",
         "heartbeat",
         "take",
         "condemn",
@@ -32,6 +33,7 @@ _TOGETHER = {
     )
 } | {
     "enqueue": ("common", "queue", "enqueue"),
+    "load": ("common", "queue", "load"),
     "publish": ("common", "queue", "retain", "publish"),
     "tidy": ("common", "retain", "tidy"),
 }

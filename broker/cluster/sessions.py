@@ -5,6 +5,7 @@ done then or not; to call them again does no harm. Calls of one turn of the even
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from itertools import count as counting
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from broker.cluster.limits import Dropped, Limits
 from broker.cluster.scripts import Answer, Turns
 from broker.message import Message
 from broker.patience import until_available
+from broker.seldom import Seldom
 from core import streams
 from core.clock import Clock
 from core.errors import Unavailable
@@ -40,6 +42,10 @@ class Superseded(Exception):  # noqa: N818 - it names what has become of the con
 
 class OfAnother(Exception):  # noqa: N818 - it names whose the session is
     """The client identifier is in use by another owner, who is connected or has left a persistent session."""
+
+
+class NoRoom(Exception):  # noqa: N818 - it names what there is too little of
+    """There are as many persistent sessions as may be; the message names the setting."""
 
 
 class Opened(NamedTuple):
@@ -67,6 +73,15 @@ class Queued(NamedTuple):
     """Whether it was sent over an earlier connection."""
 
 
+def _queued_message(field: bytes, reference: bytes, message: bytes) -> Message:
+    if not reference:
+        return _message_decoder.decode(message)
+    topic, qos = reference[1:].decode(), int(reference[:1])
+    payload = _message_decoder.decode(message).payload if message else b""
+    # Only what was retained before the client came has the flag [MQTT-3.3.1-8], [MQTT-3.3.1-9].
+    return Message(topic, payload, qos, retain=field == b"r")
+
+
 def packet_id(sequence: int) -> int:
     """The packet id that a queued message has, always."""
     return sequence % _PACKET_IDS + 1
@@ -81,6 +96,7 @@ class Sessions:
         self._limits = limits
         self._dropped = dropped
         self._clock = clock
+        self._seldom = Seldom(time.monotonic)
         self._numbers = counting(1)
         self._acknowledged = _ByClient(self._remove)
         self._received = _ByClient(self._release)
@@ -92,7 +108,7 @@ class Sessions:
         """Begin a connection: from now on it is the only one of this client, and only its calls have an effect.
 
         `owner` is as `broker.owner` has it. The `will` is published by whoever ends the connection, be it this node or
-        another that finds this one dead. Raises OfAnother, and nothing has changed then.
+        another that finds this one dead. Raises OfAnother or NoRoom, and nothing has changed then.
         """
         answer = await self._turns.run(
             "open",
@@ -103,9 +119,15 @@ class Sessions:
             int(clean),
             self._clock(),
             b"" if will is None else _encoder.encode((client_id, will)),
+            self._limits.sessions_user_max,
+            self._limits.sessions_max,
         )
         if self._joined(answer) == b"other":
             raise OfAnother
+        if answer == b"user":
+            raise NoRoom(f"the user has SESSIONS_USER_MAX={self._limits.sessions_user_max} persistent sessions")
+        if answer == b"all":
+            raise NoRoom(f"there are SESSIONS_MAX={self._limits.sessions_max} persistent sessions")
         present, previous, subscriptions, received, released = answer
         pairs = zip(subscriptions[::2], subscriptions[1::2], strict=True)
         return Opened(
@@ -134,16 +156,19 @@ class Sessions:
         persistent: bool,
         ingest: bool,
         interest: dict[str, int | None],
-    ) -> None:
+        states: bool = False,
+    ) -> set[str]:
         """Subscribe to `filters`, each with the QoS that was granted. Raises Superseded.
 
+        Answers those for which there is no room: nothing has changed for them.
         `ingest` is whether the client may receive what is published to the ingest topics. `interest` is by filter
         what the node wants of others from now on: 1 messages of any QoS, 2 those of QoS 0 alone, plus `INGEST`; None
-        for nothing.
+        for nothing. `states` is whether these are the client's first filters that may match states: what has changed
+        before is not for it.
         """
         flags = INGEST if ingest else 0
         kept = [(each, qos | flags) for each, qos in filters.items()] if persistent else []
-        await self._change(client_id, connection, kept, interest)
+        return await self._change(client_id, connection, kept, interest, states=states)
 
     async def unsubscribe(
         self,
@@ -162,29 +187,38 @@ class Sessions:
         """Change what the node wants of others, without a client; see `subscribe`."""
         await self._change("", 0, [], changes)
 
-    async def load(self, client_id: str, connection: int, *, after: int, count: int) -> list[Queued]:
+    async def load(
+        self, client_id: str, connection: int, *, after: int, count: int, states: Sequence[tuple[str, int]] = ()
+    ) -> list[Queued]:
         """Up to `count` messages of the client's queue with a sequence number above `after`. Raises Superseded.
 
-        They count as sent. `Local.wake` tells of more only once fewer than `count` were there; what has become too old
+        `states` are the filters by which the client may receive states, with their QoS. The messages count as sent.
+        `Local.wake` and `Local.changed` tell of more only once fewer than `count` were there; what has become too old
         is dropped.
         """
-        now = self._clock()
-        oldest = now - self._limits.queue_max_age_ms
-        answer = await self._turns.run("load", self._identity.node, connection, client_id, after, count, oldest)
-        if answer is None:
-            raise Superseded
-        before, aged, found = int(answer[0]), answer[1], answer[2]
-        self._dropped.queue_age += aged
-        queued = []
-        for number, message in zip(found[::2], found[1::2], strict=True):
-            sequence = int(number)
-            queued.append(Queued(sequence, _message_decoder.decode(message), sequence <= before))
+        filters = _encoder.encode(states) if states else b""
+        queued: list[Queued] = []
+        more = True
+        while more and len(queued) < count:
+            oldest = self._clock() - self._limits.queue_max_age_ms
+            wanted = count - len(queued)
+            answer = await self._turns.run(
+                "load", self._identity.node, connection, client_id, after, wanted, oldest, filters
+            )
+            if answer is None:
+                raise Superseded
+            before, found, more = int(answer[0]), iter(answer[2]), bool(answer[3])
+            self._dropped.queue_age += answer[1]
+            for number, field, reference, message in zip(found, found, found, found, strict=True):
+                after = int(number)
+                queued.append(Queued(after, _queued_message(field, reference, message), after <= before))
         return queued
 
-    async def enqueue(self, client_id: str, connection: int, messages: Sequence[Message]) -> None:
-        """Put messages of QoS 1 and 2 into the client's own queue, retained ones for example. Raises Superseded.
+    async def enqueue_retained(self, client_id: str, connection: int, retained: Sequence[tuple[str, int]]) -> None:
+        """Have retained messages in the client's own queue: topics, with QoS 1 or 2. Raises Superseded.
 
-        Does not raise Unavailable but waits: only so is it known that nothing is queued twice.
+        They come as they are once they are sent. Does not raise Unavailable but waits: only so is it known that
+        nothing is queued twice.
         """
         # Node and number: nobody else ever has the two.
         name = f"{self._identity.node} {next(self._numbers)}"
@@ -197,16 +231,15 @@ class Sessions:
                 client_id,
                 name,
                 self._clock(),
-                self._limits.queue_max_length,
-                self._limits.queue_max_age_ms,
-                *map(_encoder.encode, messages),
+                _encoder.encode(self._limits.of_queues),
+                *(f"{qos}{topic}" for topic, qos in retained),
             )
 
         answer = await until_available(attempt)
         if answer is None:
             raise Superseded
-        self._dropped.queue_length += answer[0]
-        self._dropped.queue_age += answer[1]
+        *counts, owner = answer
+        self._dropped.add((*counts, owner.decode()), self._seldom)
 
     async def acknowledge(self, client_id: str, sequence: int) -> None:
         """The client has a QoS 1 message (PUBACK)."""
@@ -230,7 +263,10 @@ class Sessions:
         connection: int,
         subscriptions: list[tuple[str, int]],
         interest: dict[str, int | None],
-    ) -> None:
+        *,
+        states: bool = False,
+    ) -> set[str]:
+        refused: set[str] = set()
         wanted = [(each, _NO_LONGER if flags is None else flags) for each, flags in interest.items()]
         # At least once, for the answer says whether the connection still holds.
         for first in range(0, max(len(subscriptions), len(wanted), 1), _CHANGES_AT_ONCE):
@@ -240,18 +276,23 @@ class Sessions:
                 "client": client_id,
                 "subscriptions": subscriptions[first : first + _CHANGES_AT_ONCE],
                 "interest": wanted[first : first + _CHANGES_AT_ONCE],
+                "states": states,
+                "limits": (self._limits.sessions_user_max_bytes, self._limits.sessions_max_bytes),
             }
-            if not self._joined(await self._turns.run("subscribe", _encoder.encode(change))):
+            answer = self._joined(await self._turns.run("subscribe", _encoder.encode(change)))
+            if answer == 0:
                 raise Superseded
+            refused.update(map(bytes.decode, answer))
+        return refused
 
     async def _remove(self, client_id: str, sequences: list[int]) -> None:
-        await self._turns.send(("XDEL", streams.queue(client_id), *(f"{sequence}-0" for sequence in sequences)))
+        await self._turns.run("acknowledge", client_id, *sequences)
 
     async def _release(self, client_id: str, sequences: list[int]) -> None:
         await self._turns.run("received", client_id, *sequences)
 
     async def _complete(self, client_id: str, sequences: list[int]) -> None:
-        await self._turns.send(("ZREM", streams.released(client_id), *sequences))
+        await self._turns.run("complete", client_id, *sequences)
 
     def _joined(self, answer: Answer) -> Answer:
         if answer is None:

@@ -1,8 +1,11 @@
 -- What a client subscribes to, and what its node wants of others for that.
--- ARGV[1]: MessagePack of {node, connection, client, subscriptions = {{filter, flags}}, interest = {{filter, flags}}}
+-- ARGV[1]: MessagePack of {node, connection, client, subscriptions = {{filter, flags}}, interest = {{filter, flags}},
+--   states (whether these are its first that may match states: see load.lua), limits = {sessions_user_max_bytes,
+--   sessions_max_bytes}}
 --   where flags of -1 stand for no longer; client is '' where only the node's interest has changed, and subscriptions
 --   are those of persistent sessions alone.
--- Answers nil if the node is gone, 0 if another connection of this client has taken over, else 1.
+-- Answers nil if the node is gone, 0 if another connection of this client has taken over, else the filters for which
+-- there was no room.
 local change = cmsgpack.unpack(ARGV[1])
 local node, client = change.node, change.client
 if not alive(node) then
@@ -11,15 +14,35 @@ end
 if client ~= '' and not has(client, node, digits(change.connection)) then
     return 0
 end
-for _, each in ipairs(change.subscriptions) do
-    local filter, flags = each[1], each[2]
-    if flags < 0 then
-        redis.call('HDEL', 'subscriptions:' .. client, filter)
-    else
-        redis.call('HSET', 'subscriptions:' .. client, filter, flags)
+local refused = {}
+if #change.subscriptions > 0 then
+    local owner = redis.call('HGET', 'session:' .. client, 'owner')
+    local spent = redis.call('HMGET', 'sessions:bytes', owner, 'all')
+    local room = math.min(change.limits[1] - tonumber(spent[1] or '0'), change.limits[2] - tonumber(spent[2] or '0'))
+    local bytes = 0
+    for _, each in ipairs(change.subscriptions) do
+        local filter, flags = each[1], each[2]
+        local more = subscription_cost(client, filter)
+        local is_there = redis.call('HEXISTS', 'subscriptions:' .. client, filter) == 1
+        if flags >= 0 and not is_there and bytes + more > room then
+            refused[#refused + 1] = filter
+        else
+            if flags < 0 then
+                bytes = bytes - (is_there and more or 0)
+                redis.call('HDEL', 'subscriptions:' .. client, filter)
+            else
+                bytes = bytes + (is_there and 0 or more)
+                redis.call('HSET', 'subscriptions:' .. client, filter, flags)
+            end
+            -- Nothing of QoS 0 is queued.
+            route('s:' .. client .. NUL .. filter, flags >= 0 and flags % 4 > 0 and tostring(flags))
+        end
     end
-    -- Nothing of QoS 0 is queued.
-    route('s:' .. client .. NUL .. filter, flags >= 0 and flags % 4 > 0 and tostring(flags))
+    charge(client, bytes)
+    if change.states then
+        -- What is retained by now comes because the client has subscribed.
+        redis.call('HSET', 'session:' .. client, 'states', redis.call('GET', 'states:version') or '0')
+    end
 end
 for _, each in ipairs(change.interest) do
     local filter, flags = each[1], each[2]
@@ -27,4 +50,4 @@ for _, each in ipairs(change.interest) do
     route('n:' .. node .. NUL .. filter, flags >= 0 and tostring(flags))
 end
 log_changes()
-return 1
+return refused

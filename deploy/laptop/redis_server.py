@@ -46,6 +46,8 @@ def redis_command(executable: str, folder: Path, log_level: str) -> list[str]:
         *("--appendonly", "yes"),
         *("--appendfsync", "everysec"),
         *("--save", ""),
+        # As in compose/redis.conf, which says why.
+        *("--set-max-intset-entries", "1024"),
         *("--daemonize", "no"),
         *("--loglevel", LOG_LEVELS[log_level]),
     ]

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -370,6 +370,81 @@ class TestQueueMaxAge:
         assert (await again.take()).payload == b"new"
         await again.nothing_more()
         assert node.counted("broker_dropped_queue_age_total") == 1
+
+
+class TestQueueMaxBytes:
+    async def test_what_is_beyond_it_is_dropped_and_counted(self, start_node: StartNode) -> None:
+        node = await start_node(queue_max_bytes=65_536)
+        client = await node.service.subscriber(("t", 1), client_id="away", clean=False)
+        await client.disconnect()
+        publisher = await node.service.connect()
+        for number in range(5):
+            await publisher.publish("t", bytes([number]) * 20_000, qos=1)
+        again = await node.service.connect("away", clean=False)
+        assert [payload[0] for payload in await again.take_payloads(3)] == [0, 1, 2]
+        await again.nothing_more()
+        assert node.counted("broker_dropped_queue_bytes_total") == 2
+
+
+class TestSessionsMaxBytes:
+    async def test_of_one_user_the_messages_beyond_it_are_dropped_and_of_others_none(
+        self, start_node: StartNode, redis_client: Redis
+    ) -> None:
+        node = await start_node(sessions_user_max_bytes=65_536)
+        await put_user(redis_client, "gate", Role.SERVICE)
+        for name in "abc":
+            mine = await node.service.subscriber(("t", 1), client_id=name, clean=False, user="gate", password=PASSWORD)
+            await mine.disconnect()
+        other = await node.service.subscriber(("t", 1), client_id="other", clean=False)
+        await other.disconnect()
+        publisher = await node.service.connect()
+        for number in range(3):
+            await publisher.publish("t", bytes([number]) * 20_000, qos=1)
+        other = await node.service.connect("other", clean=False)
+        assert [payload[0] for payload in await other.take_payloads(3)] == [0, 1, 2]
+        assert node.counted("broker_dropped_user_bytes_total") == 6
+        await eventually(lambda: has(lambda: node.counted("broker_session_bytes") > 60_000))
+
+    async def test_a_subscription_beyond_it_is_refused_and_brings_nothing(self, start_node: StartNode) -> None:
+        node = await start_node(sessions_user_max_bytes=65_536, mqtt_max_subscriptions=100)
+        client = await node.service.connect("a", clean=False)
+        filters = [(f"{number}/" + "x" * 1000, 1) for number in range(40)]
+        codes = await client.subscribe(*filters)
+        granted = codes.count(1)
+        assert 20 < granted < 32
+        assert codes == (1,) * granted + (0x80,) * (40 - granted)
+        assert node.refused("session_bytes") == 40 - granted
+        publisher = await node.service.connect()
+        for topic, _ in (filters[granted], filters[granted - 1]):
+            await publisher.publish(topic, b"1", qos=1)
+            await publisher.publish(topic, b"0")
+        assert [(await client.take()).topic for _ in range(2)] == [filters[granted - 1][0]] * 2
+        await client.nothing_more()
+
+
+class TestSessionsMax:
+    async def test_a_user_has_so_many_persistent_sessions_and_no_more(
+        self, start_node: StartNode, redis_client: Redis
+    ) -> None:
+        node = await start_node(sessions_user_max=2)
+        await put_user(redis_client, "phones", Role.MOBILE)
+        login: dict[str, Any] = {"user": "phones", "password": PASSWORD}
+        for name in "ab":
+            client = await node.service.subscriber(("v1/#", 1), client_id=name, clean=False, **login)
+            await client.disconnect()
+        refused, connack = await answer_to(node, connect("c", clean=False, **login))
+        assert connack.code == UNAVAILABLE
+        await refused.closed()
+        assert node.refused("too_many_sessions") == 1
+        assert (await node.service.connect("a", clean=False, **login)).session_present
+        assert await (await node.service.connect("c", **login)).is_open()
+        assert await (await node.service.connect("d", clean=False)).is_open()
+        await eventually(lambda: has(lambda: node.counted("broker_sessions") == 3))
+
+    async def test_there_are_so_many_of_all_users_and_no_more(self, start_node: StartNode) -> None:
+        node = await start_node(sessions_max=1)
+        assert await (await node.service.connect("a", clean=False)).is_open()
+        assert (await answer_to(node, connect("b", clean=False)))[1].code == UNAVAILABLE
 
 
 class TestRetainedMax:

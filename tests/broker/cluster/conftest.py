@@ -35,6 +35,7 @@ class Recorder:
 
     messages: list[Message] = field(default_factory=list)
     woken: list[str] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
     kicked: list[tuple[str, int]] = field(default_factory=list)
     times_expelled: int = 0
     times_users_changed: int = 0
@@ -44,6 +45,9 @@ class Recorder:
 
     def wake(self, client_id: str) -> None:
         self.woken.append(client_id)
+
+    def changed(self, topics: list[str]) -> None:
+        self.states += topics
 
     def kick(self, client_id: str, connection: int) -> None:
         self.kicked.append((client_id, connection))

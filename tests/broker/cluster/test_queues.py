@@ -278,13 +278,20 @@ async def test_a_client_that_was_never_sent_the_end_of_its_queue_is_woken_once_t
     await eventually(woken)
 
 
-async def test_retained_messages_can_be_put_into_the_queue(start: Start) -> None:
-    node = await subscribed(start, queue_max_length=3)
+async def test_what_is_retained_comes_by_the_queue_as_it_is_when_it_is_sent(start: Start) -> None:
+    node = await subscribed(start, queue_max_length=4)
+    for topic in ("r/0", "r/1", "r/2"):
+        await node.publish(topic, b"old", retain=True, qos=2)
     await node.publish("x", b"1")
-    messages = [Message("x", str(number).encode(), 2, retain=True) for number in range(3)]
-    await node.cluster.sessions.enqueue("c", 1, messages)
-    assert [queued.message for queued in await load(node)] == [Message("x", b"1", 1), *messages[:2]]
+    topics: list[tuple[str, int]] = [("r/0", 2), ("r/1", 1), ("r/2", 1), ("r/0", 1)]
+    await node.cluster.sessions.enqueue_retained("c", 1, topics)
     assert node.cluster.dropped.queue_length == 1
+    await node.publish("r/1", b"new", retain=True)
+    await node.publish("r/2", b"", retain=True)
+    first = [Message("x", b"1", 1), Message("r/0", b"old", 2, retain=True), Message("r/1", b"new", 1, retain=True)]
+    found = await load(node)
+    assert [queued.message for queued in found] == first
+    assert len({queued.sequence for queued in found}) == 3
 
 
 async def test_a_message_for_very_many_queues_goes_in_several_steps(

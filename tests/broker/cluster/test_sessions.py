@@ -220,7 +220,7 @@ async def test_a_connection_that_was_taken_over_can_do_nothing_more(start: Start
     with pytest.raises(Superseded):
         await here.cluster.sessions.load("c", 1, after=0, count=1)
     with pytest.raises(Superseded):
-        await here.cluster.sessions.enqueue("c", 1, [Message("x", b"1", 1)])
+        await here.cluster.sessions.enqueue_retained("c", 1, [("x", 1)])
     await close(here, 1)
     await there.subscribe("c", 1, "y")
     assert await redis_client.zcard("sessions:expiry") == 0
