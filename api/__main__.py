@@ -22,6 +22,7 @@ from api.server import Http, Server, collect_less
 from api.settings import ApiSettings
 from api.state import State
 from api.watch import watch
+from core import command
 from core.clock import system_clock
 from core.devices import device_hasher
 from core.errors import BadSettings
@@ -131,4 +132,4 @@ def main(context: typer.Context) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    command.run(app, name="api")

@@ -1,11 +1,10 @@
 """`python -m api keys`: who may do what is not for everybody."""
 
-import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -14,9 +13,7 @@ from rich.text import Text
 
 from api.keys import Keys, Scope, key_from, make_key, name_problem
 from core.clock import format_rfc3339, system_clock
-from core.errors import BadSettings, Unavailable
-from core.redis import open_redis
-from core.settings import CommonSettings, load_or_exit
+from core.command import ask_redis, fail
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -80,7 +77,7 @@ def import_key(
     try:
         key = key_from(file.read_text(encoding="utf-8").strip(), name, scope, now=system_clock())
     except (OSError, ValueError) as error:
-        _fail(f"{file}: {error}", code=2)
+        fail(f"{file}: {error}", code=2)
 
     async def work(keys: Keys) -> bool:
         known = any(found.hash == key.hash for found, _ in await keys.all())
@@ -145,24 +142,8 @@ def remove(
     absent = _with_keys(work)
     typer.echo(f"{len(ids) - len(absent)} removed")
     if absent:
-        _fail(f"no such key: {', '.join(absent)}")
+        fail(f"no such key: {', '.join(absent)}")
 
 
 def _with_keys(work: Callable[[Keys], Awaitable[Answer]]) -> Answer:
-    settings = load_or_exit(CommonSettings)
-
-    async def main() -> Answer:
-        async with open_redis(settings) as client:
-            return await work(Keys(client, clock=system_clock))
-
-    try:
-        return asyncio.run(main())
-    except BadSettings as error:
-        _fail(str(error), code=2)
-    except Unavailable as error:
-        _fail(f"{error}. Is the system running? REDIS_URL or DATA_DIR say where Redis is.")
-
-
-def _fail(message: str, *, code: int = 1) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(code)
+    return ask_redis(lambda client, _: work(Keys(client, clock=system_clock)))

@@ -21,6 +21,7 @@ from autoscaler.nodes import HttpNodes
 from autoscaler.policy import Load
 from autoscaler.reading import Reader, decoder_lag
 from autoscaler.settings import AutoscalerSettings, GateSettings
+from core import command
 from core.clock import system_clock
 from core.errors import BadSettings
 from core.failures import Failures
@@ -161,4 +162,4 @@ def _table(load: Load, wishes: dict[str, Wish]) -> Table:
 
 
 if __name__ == "__main__":
-    app()
+    command.run(app, name="autoscaler")

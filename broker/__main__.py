@@ -20,6 +20,7 @@ from broker.patience import until_available
 from broker.settings import BrokerSettings
 from broker.users import Authenticator, Users
 from broker.users_command import users_app
+from core import command
 from core.clock import system_clock
 from core.ops import serve_ops
 from core.redis import Redis, open_redis
@@ -95,4 +96,4 @@ def main(context: typer.Context) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    command.run(app, name="broker")

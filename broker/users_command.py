@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -18,10 +18,8 @@ from rich.text import Text
 from broker.passwords import generate_password, hash_password
 from broker.users import ROLES, User, Users, name_problem
 from broker.users_file import BadFile, Row, hashed, read_rows
-from core.errors import BadSettings, Unavailable
+from core.command import ask_redis, fail
 from core.messages import Role
-from core.redis import open_redis
-from core.settings import CommonSettings, load_or_exit
 
 users_app = typer.Typer(
     no_args_is_help=True,
@@ -85,7 +83,7 @@ def add(
     try:
         user = User(name, role, hash_password(password.encode()))
     except ValueError as error:
-        _fail(str(error), code=2)
+        fail(str(error), code=2)
     created = _with_users(lambda users: users.put([user]))
     typer.echo(f"{'added' if created else 'replaced'} {name} with the role {role}", err=True)
     if not password_stdin:
@@ -109,7 +107,7 @@ def remove(
     removed, absent = _with_users(work)
     typer.echo(f"{removed} removed")
     if absent:
-        _fail(f"no such user: {', '.join(absent)}")
+        fail(f"no such user: {', '.join(absent)}")
 
 
 @users_app.command("list")
@@ -153,7 +151,7 @@ def import_users(
     try:
         rows = _rows(file)
     except BadFile as error:
-        _fail("\n".join([*error.problems, "nothing was imported"]))
+        fail("\n".join([*error.problems, "nothing was imported"]))
 
     async def work(users: Users) -> tuple[int, int]:
         present = await users.get([row.name for row in rows])
@@ -192,24 +190,8 @@ def _given_password() -> str:
     try:
         return sys.stdin.readline().rstrip("\r\n")
     except UnicodeDecodeError:
-        _fail("the password is not UTF-8", code=2)
+        fail("the password is not UTF-8", code=2)
 
 
 def _with_users(work: Callable[[Users], Awaitable[Answer]]) -> Answer:
-    settings = load_or_exit(CommonSettings)
-
-    async def main() -> Answer:
-        async with open_redis(settings) as client:
-            return await work(Users(client))
-
-    try:
-        return asyncio.run(main())
-    except BadSettings as error:
-        _fail(str(error), code=2)
-    except Unavailable as error:
-        _fail(f"{error}. Is the system running? REDIS_URL or DATA_DIR say where Redis is.")
-
-
-def _fail(message: str, *, code: int = 1) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(code)
+    return ask_redis(lambda client, _: work(Users(client)))

@@ -1,6 +1,5 @@
 """`python -m core`: what Redis holds at present, for operators."""
 
-import asyncio
 import json
 import sys
 from dataclasses import asdict
@@ -10,9 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from core.errors import BadSettings, Unavailable
-from core.redis import open_redis
-from core.settings import CommonSettings, load_or_exit
+from core import command
 from core.status import Status, read_status
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -26,17 +23,7 @@ def status(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON obj
 
     DATA_DIR or REDIS_URL say where Redis is. Example: DATA_DIR=data python -m core --json
     """
-    settings = load_or_exit(CommonSettings)
-
-    async def ask() -> Status:
-        async with open_redis(settings) as client:
-            return await read_status(client, settings.partitions)
-
-    try:
-        found = asyncio.run(ask())
-    except (BadSettings, Unavailable) as error:
-        sys.stderr.write(f"{error}. Is the system running? REDIS_URL or DATA_DIR say where Redis is.\n")
-        raise typer.Exit(1) from error
+    found = command.ask_redis(lambda client, settings: read_status(client, settings.partitions))
     if as_json:
         sys.stdout.write(json.dumps(asdict(found)) + "\n")
     else:
@@ -57,4 +44,4 @@ def _show(found: Status) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    command.run(app, name="core")

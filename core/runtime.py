@@ -43,6 +43,10 @@ def run(service: Callable[[Stop], Awaitable[None]], settings: CommonSettings) ->
     except BadSettings as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(2) from error
+    except Exception as defect:
+        # Here, for the log: a command that fails says one sentence, and that is no help to who runs a service.
+        _log.critical("the service has met a defect, and ends", exc_info=defect)
+        raise SystemExit(1) from defect
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

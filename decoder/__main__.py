@@ -7,6 +7,7 @@ import typer
 
 import documents
 import timeseries
+from core import command
 from core.clock import system_clock
 from core.devices import device_hasher
 from core.errors import BadSettings
@@ -75,4 +76,4 @@ def decode(context: typer.Context) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    command.run(app, name="decoder")

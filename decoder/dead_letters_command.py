@@ -1,20 +1,20 @@
 """`python -m decoder dead-letters`: look at what could not be used, send it through once more, or remove it."""
 
-import asyncio
 import re
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Annotated, NoReturn, TypeVar
+from collections.abc import AsyncIterator
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
 from core.clock import parse_rfc3339
-from core.errors import BadSettings, Reason, Unavailable
-from core.redis import Redis, open_redis
-from core.settings import CommonSettings, load_or_exit
+from core.command import ask_redis, fail
+from core.errors import Reason
+from core.redis import Redis
+from core.settings import CommonSettings
 from decoder import dead_letters
 from decoder.dead_letters import Found, Which
 from decoder.dead_letters_output import as_json, described, row, show_table
@@ -29,7 +29,6 @@ app = typer.Typer(
     never kept.
     """,
 )
-Answer = TypeVar("Answer")
 
 
 def _time(text: str) -> int:
@@ -102,9 +101,9 @@ def show(letter_id: Annotated[str, typer.Argument(parser=_id, metavar="ID", help
     async def work(client: Redis, _: CommonSettings) -> list[Found]:
         return await dead_letters.named(client, [letter_id])
 
-    found = _with_redis(work)
+    found = ask_redis(work)
     if not found:
-        _fail(f"{letter_id}: no such dead letter; it may have been replayed, dropped, or pushed out by newer ones")
+        fail(f"{letter_id}: no such dead letter; it may have been replayed, dropped, or pushed out by newer ones")
     # What the terminal cannot write must not end the command.
     typer.echo(described(found[0]).encode(sys.stdout.encoding, "backslashreplace"))
 
@@ -143,7 +142,7 @@ def replay(
             )
         return counts, [letter_id for letter_id in letter_ids or [] if letter_id not in seen]
 
-    counts, absent = _with_redis(work)
+    counts, absent = ask_redis(work)
     typer.echo(
         f"{counts['replayed']} {'would be ' if dry_run else ''}replayed, "
         f"{counts['without']} cannot be: their payload was not kept"
@@ -170,7 +169,7 @@ def drop(
     async def find(client: Redis, _: CommonSettings) -> list[str]:
         return [letter_id async for letters in _chosen(client, letter_ids, which) for letter_id, _ in letters]
 
-    found = _with_redis(find)
+    found = ask_redis(find)
 
     async def work(client: Redis, _: CommonSettings) -> int:
         # These and no others: while somebody was being asked, more may have come.
@@ -178,7 +177,7 @@ def drop(
 
     if found and not yes:
         typer.confirm(f"Remove {len(found)} dead letters for ever?", abort=True)
-    typer.echo(f"{_with_redis(work) if found else 0} dropped")
+    typer.echo(f"{ask_redis(work) if found else 0} dropped")
     _end([letter_id for letter_id in letter_ids or [] if letter_id not in found])
 
 
@@ -194,7 +193,7 @@ def _list(limit: int, which: Which, *, lines: bool) -> None:
         rows = [row(found) async for found in _newest(client, which, limit)]
         show_table(Console(), rows, await dead_letters.kept(client))
 
-    _with_redis(write_lines if lines else write_table)
+    ask_redis(write_lines if lines else write_table)
 
 
 async def _newest(client: Redis, which: Which, limit: int) -> AsyncIterator[Found]:
@@ -238,23 +237,3 @@ def _end(absent: list[str], *, impossible: bool = False) -> None:
         typer.echo(f"no such dead letter: {', '.join(absent)}", err=True)
     if absent or impossible:
         raise typer.Exit(1)
-
-
-def _with_redis(work: Callable[[Redis, CommonSettings], Awaitable[Answer]]) -> Answer:
-    settings = load_or_exit(CommonSettings)
-
-    async def main() -> Answer:
-        async with open_redis(settings) as client:
-            return await work(client, settings)
-
-    try:
-        return asyncio.run(main())
-    except BadSettings as error:
-        _fail(str(error), code=2)
-    except Unavailable as error:
-        _fail(f"{error}. Is the system running? REDIS_URL or DATA_DIR say where Redis is.")
-
-
-def _fail(message: str, *, code: int = 1) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(code)

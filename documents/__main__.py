@@ -1,18 +1,17 @@
 """`python -m documents`: the position documents, from the command line."""
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, NoReturn, TypeVar
+from typing import Annotated, Any, BinaryIO, TypeVar
 
 import msgspec
 import typer
 
 from core.clock import parse_rfc3339, system_clock
-from core.errors import BadSettings, Unavailable
+from core.command import ask, fail, run
 from core.settings import load_or_exit
 from documents.document import Document
 from documents.opening import open_store
@@ -75,7 +74,7 @@ def export(
             written = _with_store(lambda store: _export(store, out, progress=sys.stderr.isatty()))
         part.replace(file)
     except OSError as error:
-        _fail(f"{file}: {error}")
+        fail(f"{file}: {error}")
     finally:
         part.unlink(missing_ok=True)
     typer.echo(f"{written} positions written to {file}.", err=True)
@@ -108,7 +107,7 @@ def find(
             start=parse_rfc3339(start), end=parse_rfc3339(end), zone=zone, device=device, bbox=_box(bbox)
         )
     except ValueError as error:
-        _fail(str(error), code=2)
+        fail(str(error), code=2)
 
     async def print_pages(store: DocumentStore) -> None:
         left, cursor = limit, None
@@ -144,9 +143,9 @@ def retention(
     try:
         keep_ms = settings.documents_keep_ms if keep is None else parse_keep(keep)
     except ValueError as error:
-        _fail(f"--keep: {error}", code=2)
+        fail(f"--keep: {error}", code=2)
     if keep_ms is None:
-        _fail("How long are documents kept? --keep 90d, or DOCUMENTS_KEEP=90d", code=2)
+        fail("How long are documents kept? --keep 90d, or DOCUMENTS_KEEP=90d", code=2)
     dropped = _with_store(lambda store: store.drop_before(system_clock() - keep_ms, dry_run=dry_run))
     for month in dropped:
         typer.echo(f"{month.name}: {month.documents} documents")
@@ -183,22 +182,12 @@ async def _export(store: DocumentStore, out: BinaryIO, *, progress: bool) -> int
 def _with_store(work: Callable[[DocumentStore], Coroutine[Any, Any, Answer]]) -> Answer:
     settings = load_or_exit(DocumentSettings)
 
-    async def main() -> Answer:
+    async def asking() -> Answer:
         async with open_store(settings) as store:
             return await work(store)
 
-    try:
-        return asyncio.run(main())
-    except BadSettings as error:
-        _fail(str(error), code=2)
-    except Unavailable as error:
-        _fail(str(error))
-
-
-def _fail(message: str, *, code: int = 1) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(code)
+    return ask(asking)
 
 
 if __name__ == "__main__":
-    app()
+    run(app, name="documents")

@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from core import command
 from core.messages import Kind
 from core.settings import load_or_exit
 from simulator.fix import BadTrack, Fix
@@ -167,4 +168,4 @@ def _fail(message: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    app()
+    command.run(app, name="simulator")

@@ -1,13 +1,12 @@
 """Commands around the time-series store: `python -m timeseries setup`, `history ZONE KIND`, and `backfill`."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 import typer
 
+from core import command
 from core.clock import format_rfc3339, parse_rfc3339
-from core.errors import BadSettings, Unavailable
 from core.messages import Kind
 from core.settings import load_or_exit
 from timeseries.drop_command import found_in
@@ -156,21 +155,15 @@ def _time(option: str, text: str) -> int:
 
 
 def _with_store(settings: TimeseriesSettings, work: Callable[[TimeseriesStore], Awaitable[Answer]]) -> Answer:
-    async def run() -> Answer:
+    async def asking() -> Answer:
         async with open_store(settings) as store:
             return await work(store)
 
     try:
-        return asyncio.run(run())
-    except BadSettings as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    except Unavailable as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        return command.ask(asking)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
 
 if __name__ == "__main__":
-    app(prog_name="python -m timeseries")
+    command.run(app, name="timeseries")

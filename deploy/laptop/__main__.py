@@ -10,6 +10,7 @@ from threading import Event
 
 import typer
 
+from core import command
 from core.errors import BadSettings
 from core.settings import load
 from deploy.laptop.data_dir import data_dir, refuse_a_second_redis
@@ -121,4 +122,4 @@ def _descriptors() -> int:
 
 
 if __name__ == "__main__":
-    app()
+    command.run(app, name="deploy.laptop")

@@ -6,6 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from core import command
 from core.messages import Kind
 from core.settings import load_or_exit
 from deploy.smoke.addresses import Address, api_address, mqtt_address
@@ -126,4 +127,4 @@ def _fail(message: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    app()
+    command.run(app, name="deploy.smoke")

@@ -1,0 +1,95 @@
+"""How a command ends: with an answer, or with one sentence on standard error; never with a traceback.
+
+Exit codes: 0 done; 1 something is away, or says no; 2 the call or a setting cannot work; 130 Ctrl-C.
+"""
+
+import asyncio
+import os
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NoReturn, TypeVar
+
+import typer
+
+from core.errors import BadSettings, Unavailable
+from core.redis import Redis, open_redis
+from core.settings import CommonSettings, load_or_exit
+
+Answer = TypeVar("Answer")
+
+
+def run(app: typer.Typer, *, name: str) -> NoReturn:
+    """Run the commands of a package, as `python -m {name}`, and end the process.
+
+    What no command expects is said in one sentence, too; Python's development mode (`python -X dev -m ...`) shows where
+    it came from.
+    """
+    code: int | str | None
+    try:
+        app(prog_name=f"python -m {name}")
+        code = 0
+    except SystemExit as ended:
+        code = ended.code
+    except Exception as error:  # noqa: BLE001 - this is the end: whoever sits there wants a sentence
+        if sys.flags.dev_mode:
+            traceback.print_exception(error)
+        code = 2 if isinstance(_first(error), BadSettings) else 1
+        sys.stderr.write(f"{sentence(error)}\n")
+    sys.exit(_flushed(code))
+
+
+def ask(work: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
+    """The answer of `work`; what is away, or set wrongly, ends the command."""
+    try:
+        return asyncio.run(work())
+    except BadSettings as error:
+        fail(str(error), code=2)
+    except Unavailable as error:
+        fail(sentence(error))
+
+
+def ask_redis(work: Callable[[Redis, CommonSettings], Awaitable[Answer]]) -> Answer:
+    """The same of something that needs Redis alone."""
+    settings = load_or_exit(CommonSettings)
+
+    async def asking() -> Answer:
+        async with open_redis(settings) as client:
+            try:
+                return await work(client, settings)
+            except Unavailable as error:
+                hint = "Is the system running? REDIS_URL or DATA_DIR say where Redis is."
+                raise Unavailable(f"{error}. {hint}") from error
+
+    return ask(asking)
+
+
+def fail(message: str, *, code: int = 1) -> NoReturn:
+    """End the command with a message on standard error."""
+    typer.echo(message, err=True)
+    raise typer.Exit(code)
+
+
+def sentence(error: BaseException) -> str:
+    """An error on one line."""
+    first = _first(error)
+    text = " ".join(str(first).split())
+    if isinstance(first, BadSettings | Unavailable | OSError) and text:
+        return text
+    return f"{type(first).__name__}: {text}" if text else type(first).__name__
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _flushed(code: int | str | None) -> int | str | None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has seen enough, as `head` does: Python's own flush at the end would tell of it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code or 1
+    return code
