@@ -293,10 +293,10 @@ async def test_a_broker_that_comes_back_gets_everything_anew(
     async with Redis.from_url(broker.node.redis) as redis:
         await look(state)
         async with mirroring(state, turns):
-            # Whoever has the client id last is the mirror; here it is an outsider, to end the connection.
+            # Whoever of its user has the client id last is the mirror; here it is another one, to end the connection.
             client_id = cast("bytes", await redis_client.get(streams.MIRROR_CLIENT)).decode()
             host, port = broker.node.mqtt
-            async with aiomqtt.Client(host, port, identifier=client_id):
+            async with aiomqtt.Client(host, port, identifier=client_id, username=USER, password=PASSWORD):
                 await redis.delete("retained")
             await arrive(redis_client, "kemmy", Kind.CAR, NOON)
             await look(state)
