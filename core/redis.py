@@ -1,5 +1,6 @@
 """The connection to Redis. What its errors mean is in `core.redis_codes`."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
@@ -14,7 +15,8 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import NoScriptError, RedisError
 
 from core.errors import BadSettings
-from core.redis_codes import RedisUnavailable, Then, then, unavailable
+from core.redis_codes import RedisUnavailable, Then, code_of, then, unavailable
+from core.redis_types import set_aside_wrong_types
 from core.settings import CommonSettings
 
 Redis = redis.asyncio.Redis
@@ -22,6 +24,7 @@ READ_TIMEOUT_SECONDS = 10.0
 """How long one answer may take; blocking reads ask Redis for much less."""
 MAX_CONNECTIONS = 32
 """Commands under way at the same time; more of them wait for their turn."""
+JUST_SECONDS = 5.0
 _ERRORS = (RedisError, OSError)
 
 
@@ -102,10 +105,41 @@ class _Script(AsyncScript):
 
 
 async def _instead(client: Redis, error: Exception) -> RedisUnavailable | None:
-    """What to raise in place of an error, None for itself; connections to a server that is not the one are closed."""
+    """What to raise in place of an error, None for itself.
+
+    Connections to a server that is not the one are closed, and keys that have another type than they should set aside.
+    """
     if then(error) is Then.FAIL_OVER:
         await client.connection_pool.disconnect(inuse_connections=False)
+    elif code_of(error) == "WRONGTYPE" and await cast("_Pool", client.connection_pool).mend():
+        return RedisUnavailable(
+            "a key of Redis had another type than it should have: it is set aside", code="WRONGTYPE"
+        )
     return unavailable(error)
+
+
+class _Pool(BlockingConnectionPool):
+    """The connections, and what sets keys aside: once at a time, however many have met one."""
+
+    _mending: "asyncio.Task[bool] | None" = None
+    _mended_at = float("-inf")
+
+    async def mend(self) -> bool:
+        """Set aside keys of the wrong type; whether there are or just were any. Raises Unavailable."""
+        if self._mending is None:
+            self._mending = asyncio.create_task(self._mend())
+        with redis_errors():
+            return await asyncio.shield(self._mending)
+
+    async def _mend(self) -> bool:
+        now = asyncio.get_running_loop().time
+        try:
+            if await set_aside_wrong_types(redis.asyncio.Redis(connection_pool=self)):
+                self._mended_at = now()
+        finally:
+            self._mending = None
+        # Others met the same key, and tell of it a moment later.
+        return now() - self._mended_at < JUST_SECONDS
 
 
 @asynccontextmanager
@@ -116,7 +150,7 @@ async def open_redis(settings: CommonSettings) -> AsyncIterator[Redis]:
     Raises BadSettings for an address that is none.
     """
     try:
-        pool = BlockingConnectionPool.from_url(
+        pool = _Pool.from_url(
             settings.redis_address,
             timeout=READ_TIMEOUT_SECONDS,
             socket_timeout=READ_TIMEOUT_SECONDS,

@@ -1,0 +1,132 @@
+"""What type each key has, and what becomes of one that has another: it is set aside, so that the rest goes on."""
+
+from typing import Any, cast
+
+import redis.asyncio
+import structlog
+
+from core import streams
+from core.clock import system_clock
+from core.errors import Reason
+from core.messages import DeadLetter
+
+TYPES = {
+    "raw:": "stream",
+    "positions:": "stream",
+    "dead": "stream",
+    "campus": "hash",
+    "campus:changes": "stream",
+    "device:": "string",
+    "away:": "string",
+    "presence:": "zset",
+    "window:": "set",
+    "windows:dirty": "zset",
+    "nodes": "hash",
+    "node:": "hash",
+    "inbox:": "stream",
+    "interest:": "set",
+    "clients:": "hash",
+    "will:": "hash",
+    "routes": "hash",
+    "routes:log": "stream",
+    "routes:version": "string",
+    "sessions": "set",
+    "owner:": "set",
+    "session:": "hash",
+    "subscriptions:": "hash",
+    "queue:": "stream",
+    "released:": "zset",
+    "received:": "set",
+    "sessions:expiry": "zset",
+    "retained": "hash",
+    "retained:anonymous": "set",
+    "retained:bytes": "hash",
+    "coverage:": "string",
+    "coverage:dirty": "set",
+    "newest-input": "zset",
+    "totals": "hash",
+    "users": "hash",
+    "users:version": "string",
+    "users:removed": "set",
+    "api-keys": "hash",
+    "api-keys:used": "hash",
+    "mirror": "string",
+    "mirror:client": "string",
+    "mirror:topics": "set",
+}
+"""By key, or by how a key begins where that ends in a colon: the map of `core.streams`, in Redis's own names."""
+ASIDE = "aside:"
+"""How the names of keys begin that were set aside."""
+ASIDE_MS = 86_400_000
+"""A day: long enough to look at it, and then nothing of it is left."""
+_AT_ONCE = 1000
+
+# KEYS: the key, its name aside, dead, totals. ARGV: its type, how long it is kept aside (ms), name of the total, then
+# the fields of the dead letter. Answers 1 for whoever was the one.
+_SET_ASIDE = """
+local found = redis.call('TYPE', KEYS[1])['ok']
+if found == 'none' or found == ARGV[1] then
+    return 0
+end
+redis.call('RENAME', KEYS[1], KEYS[2])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+for index, kind in ipairs({'stream', 'hash'}) do
+    local is = redis.call('TYPE', KEYS[2 + index])['ok']
+    if is == 'none' or is == kind then
+        if index == 1 then
+            redis.call('XADD', KEYS[3], '*', unpack(ARGV, 4))
+        else
+            redis.call('HINCRBY', KEYS[4], ARGV[3], 1)
+        end
+    end
+end
+return 1
+"""
+
+_log = structlog.stdlib.get_logger("redis")
+
+
+def type_of(key: str) -> str | None:
+    """The type that a key of ours has; None for a key that is none of ours."""
+    return TYPES.get(key) or TYPES.get(f"{key.partition(':')[0]}:")
+
+
+async def set_aside_wrong_types(client: redis.asyncio.Redis) -> int:
+    """Set aside each key of ours that has another type than it should have, with a dead letter for it; how many.
+
+    Looks at all keys: it is for when Redis has said WRONGTYPE. Raises what Redis raises.
+    """
+    script = client.register_script(_SET_ASIDE)
+    found = cursor = 0
+    while True:
+        cursor, keys = cast("Any", await client.scan(cursor, count=_AT_ONCE))
+        ours = [(key, kind) for key in keys if (kind := type_of(key.decode(errors="replace")))]
+        async with client.pipeline(transaction=False) as pipeline:
+            for key, _ in ours:
+                pipeline.type(key)
+            types = await pipeline.execute()
+        for (key, kind), is_now in zip(ours, types, strict=True):
+            if is_now.decode() not in {kind, "none"}:
+                found += await _set_aside(script, key, kind, is_now.decode())
+        if not cursor:
+            return found
+
+
+async def _set_aside(script: Any, key: bytes, kind: str, is_now: str) -> int:  # noqa: ANN401 - redis-py's class is another in our client
+    now = system_clock()
+    # Not the whole name: that of a session is what a client has chosen.
+    name = key.decode(errors="replace").partition(":")[0]
+    detail = f"a key {name} of the type {is_now}, which should be {kind}; it is set aside for a day"
+    letter = DeadLetter(Reason.MALFORMED_ENTRY, detail, "", now, payload=None)
+    done = await script(
+        keys=[key, ASIDE.encode() + key, streams.DEAD, streams.TOTALS],
+        args=[
+            kind,
+            ASIDE_MS,
+            f"{streams.DEAD_TOTAL}{letter.reason}",
+            *(text for pair in letter.encode().items() for text in pair),
+        ],
+    )
+    if done:
+        _log.error("a key of another type was set aside", key=name, type=is_now, should_be=kind)
+    return int(done)

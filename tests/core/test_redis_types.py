@@ -1,0 +1,92 @@
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from core import streams
+from core.errors import Reason, Unavailable
+from core.messages import DeadLetter
+from core.redis import open_redis
+from core.redis_types import TYPES, type_of
+from core.settings import CommonSettings
+from tests.conftest import entries
+
+NAMES = {"sorted set": "zset", "integer": "string"}
+
+
+@pytest.fixture
+async def client(redis_client: Redis, redis_server: str) -> AsyncIterator[Redis]:
+    del redis_client  # it empties Redis
+    async with open_redis(CommonSettings(redis_url=redis_server)) as client:
+        yield client
+
+
+def test_every_key_of_the_map_has_its_type_in_the_table() -> None:
+    found = re.findall(
+        r"^    (\S+) +(stream|hash|string|set|sorted set|integer)  ", streams.__doc__ or "", flags=re.MULTILINE
+    )
+    assert len(found) > 35
+    assert {key: NAMES.get(kind, kind) for key, kind in found} == {key: type_of(key) for key, _ in found}
+    assert {key if "{" not in key else f"{key.partition(':')[0]}:" for key, _ in found} == set(TYPES)
+
+
+async def test_a_key_of_another_type_is_set_aside_with_a_letter_and_the_next_attempt_works(client: Redis) -> None:
+    await client.set("raw:{0}", "not a stream")
+    await client.set("foreign", "a")
+    with pytest.raises(Unavailable, match="set aside"):
+        await client.xadd("raw:{0}", {"a": 1})
+    await client.xadd("raw:{0}", {"a": 1})
+    assert await client.get("aside:raw:{0}") == b"not a stream"
+    assert 0 < await client.pttl("aside:raw:{0}") <= 86_400_000
+    (letter,) = [DeadLetter.decode(fields) for fields in await entries(client, streams.DEAD)]
+    assert letter.reason is Reason.MALFORMED_ENTRY
+    assert letter.detail == "a key raw of the type string, which should be stream; it is set aside for a day"
+    assert letter.payload is None
+    assert await cast("Any", client.hgetall("totals")) == {b"dead:malformed_entry": b"1"}
+
+
+@pytest.mark.parametrize("key", ["dead", "totals"])
+async def test_also_where_it_is_what_is_counted_in(client: Redis, key: str) -> None:
+    await client.set(key, "x")
+    await client.set("raw:{0}", "x")
+    with pytest.raises(Unavailable, match="set aside"):
+        await client.xadd("raw:{0}", {"a": 1})
+    assert await client.exists(f"aside:{key}", "aside:raw:{0}") == 2
+
+
+async def test_in_a_pipeline_a_script_and_among_answers_likewise(client: Redis) -> None:
+    for way in ("raise", "answers", "script"):
+        await client.delete("totals", "aside:totals")
+        await client.set("totals", "x")
+        if way == "script":
+            with pytest.raises(Unavailable):
+                await client.register_script("return redis.call('HGET', 'totals', 'a')")()
+            continue
+        async with client.pipeline(transaction=False) as pipeline:
+            pipeline.ping()
+            pipeline.hgetall("totals")
+            if way == "answers":
+                answers = await pipeline.execute(raise_on_error=False)
+                assert isinstance(answers[1], Unavailable)
+            else:
+                with pytest.raises(Unavailable):
+                    await pipeline.execute()
+        assert await client.type("totals") == b"hash"
+
+
+async def test_many_that_meet_it_at_once_make_one_letter(client: Redis) -> None:
+    await client.set("totals", "x")
+    answers = await asyncio.gather(*(cast("Any", client.hgetall("totals")) for _ in range(50)), return_exceptions=True)
+    assert all(answer == {b"dead:malformed_entry": b"1"} or isinstance(answer, Unavailable) for answer in answers)
+    assert len(await entries(client, streams.DEAD)) == 1
+
+
+async def test_a_command_that_is_wrong_for_a_key_of_the_right_type_is_a_defect(client: Redis) -> None:
+    await client.set("mirror", "a")
+    with pytest.raises(ResponseError):
+        await client.xadd("mirror", {"a": 1})
+    assert await client.get("mirror") == b"a"
