@@ -28,15 +28,24 @@ local function in_chunks(arguments, call)
     end
 end
 
+-- The first write needs no memory: after it Redis lets the others through at its maxmemory, too, so that what it has can
+-- be worked off. And what is done once must not fail half way: a key of another type shows now (core/redis_types.py).
+redis.call('HDEL', 'totals', '')
+redis.call('XLEN', 'dead')
+redis.call('XLEN', KEYS[2])
+
 -- None of the entries is pending any more: another decoder has done this batch, or we have, and the answer was lost.
-local acknowledged = 0
-if batch.last then
-    in_chunks(batch.entries, function(...)
-        acknowledged = acknowledged + redis.call('XACK', KEYS[1], batch.group, ...)
-    end)
-    if acknowledged == 0 then
-        return {0, 0, {}, 0}
+local function is_pending()
+    for _, entry in ipairs(batch.entries) do
+        -- Where the group is gone this is an error, and none is pending.
+        if #redis.pcall('XPENDING', KEYS[1], batch.group, entry, entry, 1) > 0 then
+            return true
+        end
     end
+    return false
+end
+if batch.last and not is_pending() then
+    return {0, 0, {}, 0}
 end
 
 -- Presence and windows are maxima and unions: it does no harm that a position comes twice, or in another order.
@@ -59,7 +68,7 @@ local function unpacked(key, known)
     unreadable = unreadable + 1
     redis.call('DEL', key)
     redis.call('XADD', 'dead', 'MAXLEN', batch.letters_max, '*', unpack(batch.unreadable[1]))
-    redis.call('HINCRBY', 'totals', batch.unreadable[2], 1)
+    add_to_total('totals', batch.unreadable[2], 1)
     return nil
 end
 
@@ -147,6 +156,8 @@ local function each_presence(lists, call)
     end
 end
 
+-- What is known of the devices changes after presence has: where that fails, the next attempt finds what this one found.
+local afterwards = {}
 local arriving, leaving = {}, {}
 -- What is too old for presence stays out of it.
 local oldest = batch.now - batch.ttl
@@ -158,11 +169,11 @@ for number, device in ipairs(batch.devices) do
         if old_zones[number] ~= '' then
             local left = list(leaving, kind, old_zones[number])
             left[#left + 1] = device
-            redis.call('DEL', 'device:' .. device)
+            afterwards[#afterwards + 1] = {'DEL', 'device:' .. device}
         end
         if away > oldest then
-            redis.call('SET', 'away:' .. batch.away[number], string.format('%.0f', away),
-                'PX', math.max(1, away + batch.ttl - batch.now))
+            afterwards[#afterwards + 1] = {'SET', 'away:' .. batch.away[number], string.format('%.0f', away),
+                'PX', math.max(1, away + batch.ttl - batch.now)}
         end
     elseif moved[number] and at >= away and at > oldest then
         if zones ~= old_zones[number] then
@@ -172,11 +183,11 @@ for number, device in ipairs(batch.devices) do
         local arrived = list(arriving, kind, zones)
         arrived[#arrived + 1] = at
         arrived[#arrived + 1] = device
-        redis.call('SET', 'device:' .. device,
+        afterwards[#afterwards + 1] = {'SET', 'device:' .. device,
             cmsgpack.pack({at, newest_lon[number], newest_lat[number], zones}),
-            'PX', math.max(1, at + batch.ttl - batch.now))
+            'PX', math.max(1, at + batch.ttl - batch.now)}
         if away_known[number] then
-            redis.call('DEL', 'away:' .. batch.away[number])
+            afterwards[#afterwards + 1] = {'DEL', 'away:' .. batch.away[number]}
         end
     end
 end
@@ -192,6 +203,9 @@ each_presence(arriving, function(presence, devices)
     end)
     redis.call('PEXPIRE', presence, batch.keep)
 end)
+for _, command in ipairs(afterwards) do
+    redis.call(unpack(command))
+end
 
 local function count(member, life, devices)
     local added = 0
@@ -243,7 +257,12 @@ for _, count in ipairs(batch.letters) do
 end
 
 for _, total in ipairs(batch.totals) do
-    redis.call('HINCRBY', 'totals', total[1], total[2])
+    add_to_total('totals', total[1], total[2])
 end
+-- After all effects: where one of them fails, the entries are delivered again.
+local acknowledged = 0
+in_chunks(batch.entries, function(...)
+    acknowledged = acknowledged + redis.call('XACK', KEYS[1], batch.group, ...)
+end)
 -- Last, for it is not an effect: whatever goes wrong with it, those are there.
 return {acknowledged, unreadable, implausible, trim(KEYS[1])}

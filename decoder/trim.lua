@@ -17,7 +17,7 @@ end
 
 local function trim(stream)
     if redis.call('EXISTS', stream) == 0 then
-        return -- somebody has removed it meanwhile, and XINFO would end the script
+        return 0 -- somebody has removed it meanwhile, and XINFO would end the script
     end
     local groups = redis.call('XINFO', 'GROUPS', stream)
     local oldest
@@ -53,4 +53,11 @@ local function trim(stream)
     end
     redis.call('XTRIM', stream, strategy, threshold)
     return 0
+end
+
+-- Count something in the hash of lifetime counts. What is there and no number is none of ours: it begins anew.
+local function add_to_total(totals, name, by)
+    if type(redis.pcall('HINCRBY', totals, name, by)) == 'table' then
+        redis.call('HSET', totals, name, by)
+    end
 end

@@ -1,0 +1,122 @@
+"""What Redis holds is full, or not what it should be: no effect is lost, and what is done once is done once."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+import pytest
+from redis.asyncio import Redis
+
+from core import streams
+from core.errors import Reason, Unavailable
+from core.messages import DeadLetter
+from decoder.batch import Batch
+from decoder.effects import Effects
+from decoder.group import Group
+from tests.conftest import NOON, entries, eventually
+from tests.core.test_redis_codes import connected, real
+from tests.decoder.conftest import HASHER, TTL, dead_letters, position
+
+__all__ = ["real"]  # a fixture
+RAW = streams.raw(0)
+LETTER = DeadLetter(Reason.POISON, "detail", "", NOON, payload=None)
+
+
+def effects_of(client: Redis) -> Effects:
+    return Effects(
+        client=client,
+        zone=ZoneInfo("Europe/Dublin"),
+        away=HASHER.away,
+        presence_ttl=TTL,
+        dead_letters_max=100,
+        implausible_speed=70,
+    )
+
+
+def group_of(client: Redis, stream: str = RAW, name: str = streams.OBSERVE_GROUP) -> Group:
+    return Group(client=client, stream=stream, group=name, consumer="a", claim_after_ms=0)
+
+
+def a_batch(devices: int = 1) -> Batch:
+    batch = Batch(fence="", dead=[LETTER])
+    batch.positions = [position(f"{number:032x}", NOON, "main") for number in range(devices)]
+    batch.totals["messages"] = 1
+    return batch
+
+
+async def in_hand(client: Redis) -> list[bytes]:
+    group = group_of(client)
+    await group.create()
+    await client.xadd(RAW, {"n": 1})
+    return [entry_id for entry_id, _ in await group.read(1)]
+
+
+async def test_at_maxmemory_a_decoder_still_works_off_what_there_is(real: Callable[..., str]) -> None:
+    async with connected(real()) as client:
+        entry_ids = await in_hand(client)
+        # Several parts: each is a script of its own, and begins with what needs memory.
+        batch = a_batch(devices=6000)
+        await client.config_set("maxmemory", 1)
+        with pytest.raises(Unavailable):
+            await client.set("a", 1)
+        await effects_of(client).apply(batch, partition=0, entry_ids=entry_ids, now=NOON)
+        assert await client.xlen(RAW) == 0
+        assert await client.zcard("presence:main:car") == 6000
+        archive = group_of(client, streams.positions(0), streams.ARCHIVE_GROUP)
+        await client.config_set("maxmemory", 0)
+        await archive.create()
+        found = await archive.read(10)
+        await client.config_set("maxmemory", 1)
+        assert await archive.bury(found[0][0], LETTER, 10)
+        await archive.acknowledge([entry_id for entry_id, _ in found])
+        assert await client.xlen(streams.positions(0)) == 0
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "presence:main:car",
+        "window:1m:1772366400000:main:car",
+        "windows:dirty",
+        "positions:{0}",
+        "dead",
+        "totals",
+        f"device:{0:032x}",
+        "campus",
+    ],
+)
+async def test_a_key_of_another_type_costs_nothing_of_a_batch(real: Callable[..., str], key: str) -> None:
+    async with connected(real()) as client:
+        entry_ids = await in_hand(client)
+        if key.startswith("device:"):
+            await cast("Any", client.hset(key, "a", "b"))
+        else:
+            await client.set(key, "x")
+        effects = effects_of(client)
+
+        async def applied() -> bool:
+            with suppress(Unavailable):
+                await effects.apply(a_batch(), partition=0, entry_ids=entry_ids, now=NOON)
+                return True
+            return False
+
+        await eventually(applied)
+        assert await client.xlen(RAW) == 0
+        assert await client.zcard("presence:main:car") == 1
+        assert await client.zscore("windows:dirty", "1m:1772366400000:main:car") == NOON
+        assert await client.scard("window:1m:1772366400000:main:car") == 1
+        assert len(await entries(client, streams.positions(0))) == 1
+        totals = await cast("Any", client.hgetall("totals"))
+        assert (totals[b"messages"], totals[b"dead:poison"]) == (b"1", b"1")
+        letters = await dead_letters(client)
+        assert len([letter for letter in letters if letter.reason is Reason.POISON]) == 1
+
+
+async def test_a_total_that_is_no_number_begins_anew(real: Callable[..., str]) -> None:
+    async with connected(real()) as client:
+        entry_ids = await in_hand(client)
+        await cast("Any", client.hset("totals", "messages", "many"))
+        await effects_of(client).apply(a_batch(), partition=0, entry_ids=entry_ids, now=NOON)
+        assert (await cast("Any", client.hgetall("totals")))[b"messages"] == b"1"
+        assert await client.xlen(RAW) == 0
