@@ -52,6 +52,7 @@ def documents(stack: Stack, *, start: int, end: int) -> dict[str, Content]:
                 properties["observed_at"],
                 "",
                 *(properties.get(name) for name in ("accuracy", "speed", "heading")),
+                properties.get("inaccurate", False),
             )
     return found
 
