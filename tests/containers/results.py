@@ -51,7 +51,9 @@ def documents(stack: Stack, *, start: int, end: int) -> dict[str, Content]:
                 tuple(properties["zones"]),
                 properties["observed_at"],
                 "",
-                *(properties.get(name) for name in ("accuracy", "speed", "heading")),
+                properties.get("accuracy"),
+                properties.get("speed"),
+                properties.get("heading"),
                 properties.get("inaccurate", False),
             )
     return found

@@ -101,6 +101,19 @@ def test_the_budget_of_the_original_design_is_kept(services: dict[str, dict[str,
     assert sum(limits.values()) + (nodes - 1) * limits["broker"] <= 1.28 * 1000 * MIB
 
 
+def test_what_influxdb_has_yet_to_write_to_disk_is_little_and_not_for_long(services: dict[str, dict[str, Any]]) -> None:
+    """Each week of a bucket has a cache: with those of InfluxDB's defaults, a backfill of 60 days ends it at 256 MB."""
+    environment = services["influxdb"]["environment"]
+    assert environment["GOMEMLIMIT"] == "200MiB"
+    assert environment["INFLUXD_STORAGE_CACHE_SNAPSHOT_MEMORY_SIZE"] == "4194304"
+    assert environment["INFLUXD_STORAGE_CACHE_SNAPSHOT_WRITE_COLD_DURATION"] == "30s"
+    manifest = (ROOT / "deploy/k8s/components/influxdb/influxdb.yaml").read_text()
+    stateful = next(each for each in yaml.safe_load_all(manifest) if each["kind"] == "StatefulSet")
+    in_k8s = {each["name"]: each["value"] for each in stateful["spec"]["template"]["spec"]["containers"][0]["env"]}
+    bounds = {name for name in environment if name.startswith(("INFLUXD_STORAGE", "INFLUXD_QUERY", "GOMEMLIMIT"))}
+    assert {name: in_k8s.get(name) for name in bounds} == {name: environment[name] for name in bounds}
+
+
 def test_only_haproxy_is_reachable_and_from_this_machine_alone(services: dict[str, dict[str, Any]]) -> None:
     published = {name: service["ports"] for name, service in services.items() if service.get("ports")}
     assert set(published) == {"haproxy"}
