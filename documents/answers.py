@@ -77,4 +77,4 @@ def words_of(error: ApiException) -> tuple[str, str]:
 
 def shown(words: object) -> str:
     """What somebody else's words are in a log or in /readyz: one line, and not a long one."""
-    return "".join(each if each.isprintable() else " " for each in str(words))[:WORDS_CHARACTERS]
+    return " ".join("".join(each if each.isprintable() else " " for each in str(words)).split())[:WORDS_CHARACTERS]

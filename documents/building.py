@@ -8,7 +8,7 @@ from core.errors import Unavailable
 from core.runtime import Stop, pause
 from documents.store import DocumentStore
 
-EVERY_SECONDS = 10.0
+EVERY_SECONDS = 5.0
 
 _log = structlog.stdlib.get_logger("documents")
 
@@ -23,7 +23,7 @@ class Building:
         self._sentences: list[str] = []
 
     async def run(self, stop: Stop) -> None:
-        """Look every ten seconds until `stop`."""
+        """Look every few seconds until `stop`."""
         while not stop.is_set():
             await self.step()
             await pause(EVERY_SECONDS, stop)

@@ -8,13 +8,14 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
 from ibm_cloud_sdk_core.api_exception import ApiException
 from ibm_cloud_sdk_core.detailed_response import DetailedResponse
 from ibmcloudant.cloudant_v1 import CloudantV1
 from requests import RequestException, Response
 
 from core.errors import BadSettings, Unanswered, Unavailable
-from documents.answers import Meaning, Missing, RefusedRequest, meaning, words_of
+from documents.answers import Meaning, Missing, RefusedRequest, meaning, shown, words_of
 
 THREADS = 10
 """Requests at a time: the SDK is synchronous, and its pool keeps ten connections."""
@@ -140,9 +141,28 @@ def _client(url: str) -> CloudantV1:
     except ValueError as error:
         raise BadSettings(f"CLOUDANT_AUTH_TYPE and what belongs to it ({_LOGIN}): {error}") from error
     client.set_http_config({"timeout": (CONNECT_SECONDS, READ_SECONDS)})
+    # Before the SDK's own hook, which fails over an error that is no object.
+    client.get_http_client().hooks["response"].insert(0, _as_object)
     # The archive stage retries, and it alone: two that do would multiply.
     client.disable_retries()  # type: ignore[no-untyped-call]
     return client
+
+
+def _as_object(response: Response, *_: object, **__: object) -> None:
+    """Make an object of an error in JSON that is none, such as the rows by which CouchDB says that its disk is full.
+
+    The first row that has an error stands for all of them: the request is one that was not served.
+    """
+    if response.status_code < HTTPStatus.BAD_REQUEST:
+        return
+    try:
+        body = response.json()
+    except ValueError:
+        return
+    if not isinstance(body, dict):
+        rows = [row for row in body if isinstance(row, dict)] if isinstance(body, list) else []
+        error = next(((row["error"], row.get("reason")) for row in rows if "error" in row), (shown(body), None))
+        response._content = msgspec.json.encode({"error": str(error[0]), "reason": str(error[1] or "")})  # noqa: SLF001 - requests has no other way
 
 
 def _close(client: CloudantV1) -> None:

@@ -190,3 +190,52 @@ async def test_words_in_a_message_are_one_line_and_not_a_long_one() -> None:
 
     assert len(str(error.value)) < 400
     assert str(error.value).isprintable()
+
+
+async def test_the_rows_by_which_couchdb_says_that_it_wrote_nothing_are_waited_for() -> None:
+    """CouchDB 3.5.0 on a full disk: 500, and a list where every other error is an object."""
+
+    async def full(request: web.Request) -> web.StreamResponse:
+        if not request.path.endswith("/_bulk_docs"):
+            return await well(request)
+        docs = (await request.json())["docs"]
+        return web.json_response(
+            [{"id": each["_id"], "error": "error", "reason": "internal_server_error"} for each in docs], status=500
+        )
+
+    async with store_behind(full) as store:
+        with pytest.raises(Unavailable, match="answers 500: error: internal_server_error"):
+            await store.put([position(1), position(2)])
+
+
+ERRORS = [
+    "[]",
+    "[1]",
+    '[{"id": "a"}]',
+    '[{"error": null}]',
+    "null",
+    "5",
+    '"text"',
+    "{}",
+    '{"error": null}',
+    '{"error": {"a": [1]}, "reason": 5}',
+    '{"errors": []}',
+    '{"errors": "x"}',
+    '{"errors": [5]}',
+    '{"trace": 1}',
+    "",
+    "{",
+    "<html>",
+]
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 429, 500])
+@pytest.mark.parametrize("body", [*(text.encode() for text in ERRORS), b"\xff\xfe", b'{"error": "\xff"}'])
+async def test_an_error_of_any_shape_is_waited_for(body: bytes, status: int) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(body=body, status=status, content_type="application/json")
+
+    async with store_behind(handler) as store:
+        for call in ("setup", "put", "count", "find by zone", "find by device"):
+            with pytest.raises(Unavailable):
+                await CALLS[call](store)
