@@ -35,16 +35,11 @@ class Reason(StrEnum):
 class InvalidMessage(Exception):  # noqa: N818 - it names a message, as the dead letters do
     """A message, or one feature of it, that can never be used."""
 
-    def __init__(self, reason: Reason, detail: str, *, place: tuple[float, float] | None = None) -> None:
-        """Keep the reason and a sentence for people; the sentence never holds a coordinate or a device id.
-
-        `place` is longitude and latitude in degrees, where those at least could be read: what lies outside the campus
-        must not be kept, not even as a dead letter.
-        """
+    def __init__(self, reason: Reason, detail: str) -> None:
+        """Keep the reason and a sentence for people; the sentence never holds a coordinate or a device id."""
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
-        self.place = place
 
 
 class Unavailable(Exception):  # noqa: N818 - it names a state of the dependency

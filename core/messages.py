@@ -146,10 +146,14 @@ class DeadLetter:
     """Milliseconds since the epoch."""
     payload: bytes | None
     """What could not be used, as a device could send it: base64. Of a message of which only one feature was bad, that
-    feature. None where it lies outside the campus, for nothing may be kept of that."""
+    feature. None unless each place in it is known and on the campus, for nothing may be kept of others."""
     user: str = ""
     """The MQTT user who sent it, empty for an anonymous client and where the payload is not kept."""
     role: Role = Role.ANONYMOUS
+    size: int | None = None
+    """Bytes of what could not be used; None where nobody has looked at it."""
+    shape: str = ""
+    """Names of members and types of values in it, and no value (`decoder.shape`)."""
 
     def encode(self) -> dict[bytes | str, bytes | str | int]:
         """The fields of an entry of the stream `dead`."""
@@ -161,6 +165,10 @@ class DeadLetter:
         }
         if self.payload is not None:
             fields |= {"payload": self.payload, "user": self.user, "role": self.role.value}
+        if self.size is not None:
+            fields["size"] = self.size
+        if self.shape:
+            fields["shape"] = self.shape
         return fields
 
     @classmethod
@@ -174,4 +182,6 @@ class DeadLetter:
             payload=fields.get(b"payload"),
             user=fields.get(b"user", b"").decode(),
             role=Role(fields.get(b"role", Role.ANONYMOUS.value.encode()).decode()),
+            size=int(fields[b"size"]) if b"size" in fields else None,
+            shape=fields.get(b"shape", b"").decode(),
         )

@@ -5,7 +5,8 @@ What a broker accepted and no decoder has finished:
     raw:{p}          stream   one entry a message (`core.messages.RawMessage`); consumer group `observe`
     positions:{p}    stream   several positions to an entry: `d` (`core.messages.encode_positions`), and in `i` which of
                               them are implausible; group `archive`
-    dead             stream   dead letters (`core.messages.DeadLetter`), the newest `DEAD_LETTERS_MAX` of them
+    dead             stream   dead letters (`core.messages.DeadLetter`), the newest `DEAD_LETTERS_MAX` of them, for
+                              DEAD_LETTERS_KEEP
 
 Where the devices are, and which windows they were in:
 
@@ -78,7 +79,8 @@ And beside them:
     totals           hash     lifetime counts: messages, positions, outside, dead:{reason}. Written together with the
                               acknowledgement, so they are exact whatever dies; only a batch that two decoders had at
                               once, for it took longer than CLAIM_AFTER, can count twice in part
-                              `replayed` and `dropped` are the dead letters that somebody has replayed or dropped
+                              `replayed` and `dropped` are the dead letters that somebody has replayed or dropped,
+                              `expired` those that were older than DEAD_LETTERS_KEEP
     users            hash     user -> JSON: name, role, password (an argon2id hash). Written by `python -m broker users`
     users:version    integer  goes up with each change of users: nodes look at it, and end connections of users that are
                               gone or have changed
@@ -107,6 +109,7 @@ DEAD_TOTAL = "dead:"
 """How the totals of dead letters begin; the reason follows."""
 REPLAYED = "replayed"
 DROPPED = "dropped"
+EXPIRED = "expired"
 API_KEYS = "api-keys"
 API_KEYS_USED = "api-keys:used"
 MIRROR = "mirror"

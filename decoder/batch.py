@@ -1,6 +1,5 @@
 """A batch of raw messages, decoded: positions on the campus, dead letters, and counts. No I/O, no clock."""
 
-import base64
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from core.messages import DeadLetter, Kind, Position, RawMessage, ingest_kind
 from decoder.devices import DeviceHasher
 from decoder.diagnosis import refuse_document, refuse_member
 from decoder.feature import Fix, fix_of
+from decoder.letters import Refused, dead_letters
 from decoder.parts import Outside
 from decoder.payload import (
     DECODE_ERRORS,
@@ -27,8 +27,6 @@ from decoder.payload import (
 from decoder.rules import Rules
 from geofence import Geofence, cell
 
-MAX_TOPIC = 200
-"""Characters of a topic that a dead letter keeps."""
 FEATURES_AT_ONCE = 2000
 LETTER_BYTES_AT_ONCE = 1_000_000
 """At more, usable or not, the rest of the messages is left for the next batch: one script acknowledges a batch. The
@@ -52,8 +50,6 @@ class Batch:
 
 
 Found = tuple[RawMessage, Kind, Fix]
-Located = tuple[float, float, DeadLetter]
-"""Something unusable, of which the place is known: longitude and latitude."""
 
 
 class BatchDecoder:
@@ -73,36 +69,37 @@ class BatchDecoder:
         fence = self.fence
         batch = Batch(fence=fence.version, dead=list(malformed))
         fixes: list[Found] = []
-        unusable: list[Located] = []
+        refused: list[Refused] = []
         letter_bytes = 0
         for message in messages:
-            bad = len(batch.dead) + len(unusable)
+            bad = len(refused)
             if len(fixes) + bad >= FEATURES_AT_ONCE or letter_bytes >= LETTER_BYTES_AT_ONCE:
                 break
             batch.taken += 1
-            self._read(message, fixes, unusable, batch)
-            if len(batch.dead) + len(unusable) > bad:
+            self._read(message, fixes, refused)
+            if len(refused) > bad:
                 letter_bytes += len(message.payload)
         batch.totals["messages"] = batch.taken
         self._locate(fence, fixes, batch)
-        _keep_what_may_be_kept(fence, unusable, batch)
+        batch.dead += dead_letters(fence, refused)
         batch.totals = +batch.totals
         return batch
 
-    def _read(self, message: RawMessage, fixes: list[Found], unusable: list[Located], batch: Batch) -> None:
+    def _read(self, message: RawMessage, fixes: list[Found], refused: list[Refused]) -> None:
+        ages = self._rules.max_age_ms
         try:
             kind = _kind(message)
             document = _document(message.payload)
             if isinstance(document, Collection):
                 for member in checked_size(document).features:
                     try:
-                        fixes.append((message, kind, fix_of(_member(member), message, self._rules.max_age_ms)))
+                        fixes.append((message, kind, fix_of(_member(member), message, ages)))
                     except InvalidMessage as error:
-                        _bury(message, error, base64.b64encode(member), batch=batch, unusable=unusable)
+                        refused.append(Refused(message, error, bytes(member)))
             else:
-                fixes.append((message, kind, fix_of(document, message, self._rules.max_age_ms)))
+                fixes.append((message, kind, fix_of(document, message, ages)))
         except InvalidMessage as error:
-            _bury(message, error, message.payload, batch=batch, unusable=unusable)
+            refused.append(Refused(message, error, None))
 
     def _locate(self, fence: Geofence, fixes: list[Found], batch: Batch) -> None:
         places = np.array([(fix.longitude, fix.latitude) for _, _, fix in fixes], dtype=np.float64).reshape(-1, 2)
@@ -164,30 +161,3 @@ def _member(text: msgspec.Raw) -> Feature:
         return decode_member(text)
     except DECODE_ERRORS as error:
         refuse_member(bytes(text), error)
-
-
-def _bury(message: RawMessage, error: InvalidMessage, payload: bytes, *, batch: Batch, unusable: list[Located]) -> None:
-    letter = DeadLetter(
-        reason=error.reason,
-        detail=error.detail,
-        topic=message.topic[:MAX_TOPIC],
-        received_at=message.received_at,
-        payload=payload if message.refused is None else None,
-        user=message.user if message.refused is None else "",
-        role=message.role,
-    )
-    if error.place is None:
-        batch.dead.append(letter)
-    else:
-        unusable.append((*error.place, letter))
-
-
-def _keep_what_may_be_kept(fence: Geofence, unusable: list[Located], batch: Batch) -> None:
-    """Bury what is unusable; outside the campus without payload, user, or topic below which a device may be named."""
-    places = np.array([place for *place, _ in unusable], dtype=np.float64).reshape(-1, 2)
-    for (*_, letter), zones in zip(unusable, fence.locate(places[:, 0], places[:, 1]), strict=True):
-        if zones is None:
-            first_level = letter.topic.partition("/")[0]
-            batch.dead.append(DeadLetter(letter.reason, letter.detail, first_level, letter.received_at, payload=None))
-        else:
-            batch.dead.append(letter)

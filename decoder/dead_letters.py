@@ -18,6 +18,19 @@ from decoder.effects import script
 BATCH = 100
 """Letters to a round trip: with payloads of the largest size they are 9 MB."""
 FIRST, LAST = "-", "+"
+# Whole nodes of the stream first, so that no script takes long. KEYS: dead, totals. ARGV: before when (ms), the total's
+# name. Answers how many it removed, and 1 if there may be more.
+_EXPIRE = """
+local gone = redis.call('XTRIM', KEYS[1], 'MINID', '~', ARGV[1], 'LIMIT', 500)
+local left = gone > 400 and 1 or 0
+if left == 0 then
+    gone = gone + redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1])
+end
+if gone > 0 then
+    redis.call('HINCRBY', KEYS[2], ARGV[2], gone)
+end
+return {gone, left}
+"""
 
 Found = tuple[str, DeadLetter]
 """A dead letter with its id."""
@@ -52,11 +65,13 @@ class Kept:
     replayed: int
     dropped: int
     """By hand."""
+    expired: int
+    """Older than DEAD_LETTERS_KEEP."""
 
     @property
     def capped(self) -> int:
         """Pushed out by newer ones, once there were DEAD_LETTERS_MAX."""
-        return max(0, sum(self.ever.values()) - self.kept - self.replayed - self.dropped)
+        return max(0, sum(self.ever.values()) - self.kept - self.replayed - self.dropped - self.expired)
 
 
 def bury(pipeline: Pipeline, letters: Iterable[DeadLetter], maximum: int) -> None:
@@ -83,7 +98,21 @@ async def kept(client: Redis) -> Kept:
         kept=length,
         replayed=counted[streams.REPLAYED],
         dropped=counted[streams.DROPPED],
+        expired=counted[streams.EXPIRED],
     )
+
+
+async def expire(client: Redis, before: int) -> int:
+    """Remove what was buried before a time (milliseconds since the epoch), for ever; how many."""
+    expired = 0
+    expire_some = client.register_script(_EXPIRE)
+    while True:
+        with redis_errors():
+            answer = await expire_some(keys=[streams.DEAD, streams.TOTALS], args=[before, streams.EXPIRED])
+        some, left = cast("list[int]", answer)
+        expired += some
+        if not left:
+            return expired
 
 
 async def newest(client: Redis, which: Which) -> AsyncIterator[Found]:

@@ -25,8 +25,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="""What could not be used, and why: look at it, send it through once more, or remove it.
 
-    Without a command it lists. Payloads may hold device ids: they are personal data. Those from outside the campus are
-    never kept.
+    Without a command it lists. Payloads may hold device ids: they are personal data. They are kept only where each
+    place in them is on the campus; of others there is the shape: names of members and types of values.
     """,
 )
 

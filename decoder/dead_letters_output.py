@@ -33,6 +33,8 @@ def as_json(found: Found) -> str:
             "role": letter.role,
             "reason": letter.reason,
             "detail": letter.detail,
+            "size": letter.size,
+            "shape": letter.shape,
             "payload": None if letter.payload is None else letter.payload.decode(errors="backslashreplace"),
         }
     )
@@ -47,7 +49,7 @@ def row(found: Found) -> Row:
         escaped(letter.topic),
         letter.reason,
         escaped(letter.detail),
-        NOT_KEPT if letter.payload is None else repr(letter.payload[:SHOWN_BYTES])[2:-1],
+        _not_kept(letter) if letter.payload is None else repr(letter.payload[:SHOWN_BYTES])[2:-1],
     )
 
 
@@ -61,7 +63,10 @@ def show_table(console: Console, rows: Iterable[Row], numbers: Kept) -> None:
         table.add_row(*map(Text, written))
     console.print(table)
     ever = ", ".join(f"{reason} {count}" for reason, count in numbers.ever.items()) or "none"
-    gone = f"{numbers.replayed} replayed, {numbers.dropped} dropped, {numbers.capped} pushed out by DEAD_LETTERS_MAX"
+    gone = (
+        f"{numbers.replayed} replayed, {numbers.dropped} dropped, {numbers.expired} older than DEAD_LETTERS_KEEP, "
+        f"{numbers.capped} pushed out by DEAD_LETTERS_MAX"
+    )
     console.print(Text(f"{sum(numbers.ever.values())} so far ({ever}): {numbers.kept} kept, {gone}."))
 
 
@@ -76,9 +81,15 @@ def described(found: Found) -> str:
         "role": letter.role,
         "reason": letter.reason,
         "detail": letter.detail,
+        "size": "(not known)" if letter.size is None else f"{letter.size} bytes",
+        "shape": letter.shape or "(not known)",
     }
     lines = [f"{name:9} {escaped(text)}" for name, text in fields.items()]
     return "\n".join([*lines, *_payload(letter)])
+
+
+def _not_kept(letter: DeadLetter) -> str:
+    return f"{NOT_KEPT} {escaped(letter.shape)}" if letter.shape else NOT_KEPT
 
 
 def escaped(text: str) -> str:

@@ -40,7 +40,7 @@ def refuse_document(text: bytes, error: Exception) -> NoReturn:
         case "FeatureCollection":
             raise InvalidMessage(Reason.NOT_GEOJSON, "a FeatureCollection without a list of features")
         case "Point":
-            _place(head.coordinates)
+            _check_place(head.coordinates)
         case other if other in _GEOMETRIES:
             raise InvalidMessage(Reason.NOT_A_POINT, f"a {other}: send a Point")
     raise InvalidMessage(Reason.NOT_GEOJSON, "send a Feature, a FeatureCollection or a Point") from error
@@ -74,17 +74,16 @@ def _refuse_feature(head: _Head, error: Exception) -> NoReturn:
         raise InvalidMessage(Reason.NOT_GEOJSON, "not a Feature with a geometry")
     if geometry.type != "Point":
         raise InvalidMessage(Reason.NOT_A_POINT, "the geometry of a position is a Point")
-    place = _place(geometry.coordinates)
+    _check_place(geometry.coordinates)
     # Of a feature only its properties are left. What the decoder says names their types, never their values.
-    raise InvalidMessage(Reason.BAD_PROPERTY, f"properties: {error}", place=place)
+    raise InvalidMessage(Reason.BAD_PROPERTY, f"properties: {error}")
 
 
-def _place(coordinates: msgspec.Raw) -> tuple[float, float]:
+def _check_place(coordinates: msgspec.Raw) -> None:
     try:
         numbers = _decode_coordinates(coordinates)
     except DECODE_ERRORS as error:
         raise InvalidMessage(
             Reason.BAD_COORDINATES, "the coordinates are not longitude, latitude and perhaps altitude, as numbers"
         ) from error
-    longitude, latitude, _ = checked_place(numbers)
-    return longitude, latitude
+    checked_place(numbers)

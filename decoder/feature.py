@@ -41,27 +41,24 @@ class Fix(msgspec.Struct, frozen=True):
 def fix_of(found: Feature | Point, message: RawMessage, ages: Mapping[Role, int]) -> Fix:
     """The fix in a feature, or in a bare Point, of `message`; `ages` are how old it may be, in milliseconds by role.
 
-    Raises InvalidMessage with the reason bad_coordinates or, with the place, bad_property, no_device, wrong_device,
-    future_timestamp or too_old.
+    Raises InvalidMessage with the reason bad_coordinates, bad_property, no_device, wrong_device, future_timestamp or
+    too_old.
     """
     if isinstance(found, Point):
         point, properties = found, _NOTHING
     else:
         point, properties = found.geometry, found.properties or _NOTHING
     longitude, latitude, altitude = checked_place(point.coordinates)
-    try:
-        return Fix(
-            _device(properties.device_id, message),
-            longitude,
-            latitude,
-            altitude,
-            _time(properties.timestamp, message, ages),
-            _known(properties.accuracy),
-            _known(properties.speed),
-            _known(properties.heading),
-        )
-    except InvalidMessage as error:
-        raise InvalidMessage(error.reason, error.detail, place=(longitude, latitude)) from error
+    return Fix(
+        _device(properties.device_id, message),
+        longitude,
+        latitude,
+        altitude,
+        _time(properties.timestamp, message, ages),
+        _known(properties.accuracy),
+        _known(properties.speed),
+        _known(properties.heading),
+    )
 
 
 def checked_place(coordinates: list[float]) -> tuple[float, float, float | None]:

@@ -12,6 +12,7 @@ from core.messages import Kind
 from core.redis import Redis, redis_errors
 from core.redis_codes import RedisUnavailable
 from core.runtime import Stop, pause
+from decoder.dead_letters import expire
 
 EVERY_SECONDS = 5.0
 LOOK_SECONDS = 0.5
@@ -42,17 +43,20 @@ class Housekeeping:
         zones: Callable[[], Iterable[str]],
         presence_ttl: int,
         forget_after: float,
+        dead_letters_keep: int,
         clock: Clock,
         disk_problem: Callable[[], str | None] = lambda: None,
     ) -> None:
         """`zones` answers the ids of all zones at present; `presence_ttl` and `forget_after` are in seconds.
 
-        `disk_problem` answers why Redis's disk is to be spared, None where there is room.
+        `dead_letters_keep` is in milliseconds. `disk_problem` answers why Redis's disk is to be spared, None where
+        there is room.
         """
         self._disk_problem = disk_problem
         self._client = client
         self._zones = zones
         self._ttl_ms = presence_ttl * 1000
+        self._dead_letters_keep_ms = dead_letters_keep
         self._forget_after_ms = int(forget_after * 1000)
         self._clock = clock
         self._rewritten_at = clock()
@@ -65,6 +69,7 @@ class Housekeeping:
             try:
                 if tidied_at is None or self._clock() - tidied_at >= EVERY_SECONDS * 1000:
                     await self.tidy()
+                    await expire(self._client, self._clock() - self._dead_letters_keep_ms)
                     tidied_at = self._clock()
                 since = self._clock() - self._rewritten_at
                 if since >= self._forget_after_ms or (since >= SPARE_AFTER_MS and self._disk_problem()):

@@ -5,8 +5,8 @@ import structlog
 from core.clock import format_rfc3339
 from core.errors import Reason
 from core.messages import DeadLetter, RawMessage
-from decoder.batch import MAX_TOPIC
 from decoder.group import Entry
+from decoder.letters import first_level
 
 _log = structlog.stdlib.get_logger("poison")
 
@@ -20,7 +20,7 @@ def poison_letter(entry: Entry, *, stage: str, deliveries: int) -> DeadLetter:
     entry_id, fields = entry
     try:
         message = RawMessage.decode(fields)
-        topic, received_at = message.topic.partition("/")[0][:MAX_TOPIC], message.received_at
+        topic, received_at = first_level(message.topic), message.received_at
     except (KeyError, ValueError):  # an entry of the stream positions, or one that no broker wrote
         topic, received_at = "", int(entry_id.partition(b"-")[0])
     detail = f"delivered {deliveries} times to the stage {stage}, and never finished"

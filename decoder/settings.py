@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field, field_validator
 
+from core.durations import parse_duration
 from core.settings import CampusSettings, DeviceSettings, OpsSettings, PositionSettings, ReserveSettings
 from decoder.rules import Rules
 from documents import DocumentSettings
@@ -39,6 +40,9 @@ class DecoderSettings(
         default_factory=socket.gethostname, description="Name of this process among the decoders; unique and lasting."
     )
     dead_letters_max: int = Field(default=1000, ge=1, le=1_000_000, description="Dead letters that are kept.")
+    dead_letters_keep: str = Field(
+        default="7d", description="How long dead letters are kept, such as 12h or 7d; some of them hold payloads."
+    )
     implausible_speed: float = Field(
         default=70.0, gt=0, description="Metres a second; a position that would take more is marked in its document."
     )
@@ -72,6 +76,12 @@ class DecoderSettings(
         description="Seconds after which Redis's append-only file is rewritten without what is done.",
     )
 
+    @field_validator("dead_letters_keep")
+    @classmethod
+    def _duration(cls, text: str) -> str:
+        parse_duration(text)
+        return text
+
     @field_validator("stages")
     @classmethod
     def _known_stages(cls, text: str) -> str:
@@ -80,6 +90,11 @@ class DecoderSettings(
         if unknown or not names:
             raise ValueError(f"{', '.join(unknown) or 'nothing'}: choose from {', '.join(Stage)}")
         return ",".join(names)
+
+    @property
+    def dead_letters_keep_ms(self) -> int:
+        """DEAD_LETTERS_KEEP in milliseconds."""
+        return parse_duration(self.dead_letters_keep)
 
     @property
     def rules(self) -> Rules:

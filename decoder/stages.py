@@ -79,6 +79,7 @@ class Assembly:
             zones=lambda: decoder.fence.zone_ids,
             presence_ttl=settings.presence_ttl,
             forget_after=settings.forget_after,
+            dead_letters_keep=settings.dead_letters_keep_ms,
             clock=self._clock,
             disk_problem=lambda: self.redis.disk_problem,
         ).run

@@ -61,10 +61,11 @@ def test_what_is_unusable_outside_the_campus_leaves_neither_payload_nor_topic(de
 
 
 def test_a_bad_member_becomes_a_dead_letter_of_its_own(decoder: BatchDecoder) -> None:
-    batch = decoder.decode([raw(payload(fix(), {"type": "Feature"}, fix(device_id="car")))])
+    bad = fix(heading="north")
+    batch = decoder.decode([raw(payload(fix(), bad, fix(device_id="car")))])
     assert len(batch.positions) == 2
     assert [(letter.reason, letter.payload) for letter in batch.dead] == [
-        (Reason.NOT_GEOJSON, base64.b64encode(b'{"type": "Feature"}'))
+        (Reason.BAD_PROPERTY, base64.b64encode(json.dumps(bad).encode()))
     ]
 
 
@@ -80,7 +81,7 @@ def test_a_message_for_another_topic_is_a_dead_letter(decoder: BatchDecoder) -> 
 
 
 def test_a_topic_in_a_dead_letter_is_not_longer_than_people_read(decoder: BatchDecoder) -> None:
-    (letter,) = decoder.decode([raw(b"%", topic="car-iotp/" + "x" * 60_000)]).dead
+    (letter,) = decoder.decode([raw(payload(fix(speed="?")), topic="car-iotp/" + "x" * 60_000)]).dead
     assert len(letter.topic) == 200
 
 

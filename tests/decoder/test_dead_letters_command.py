@@ -31,7 +31,7 @@ from tests.decoder.conftest import LIBRARY
 
 BROKEN = base64.b64encode(b'{"type":')
 OUTSIDE = DeadLetter(Reason.BAD_PROPERTY, "speed is a word", "mobile-iotp", NOON + 1000, None)
-NONE = Kept(ever={}, kept=0, replayed=0, dropped=0)
+NONE = Kept(ever={}, kept=0, replayed=0, dropped=0, expired=0)
 Run = Callable[..., Awaitable[Result]]
 
 
@@ -93,7 +93,10 @@ async def test_the_table_names_ids_in_full_and_says_what_became_of_the_others(re
     await run("drop", first, "--yes")
     result = await run()
     assert second in result.stdout
-    assert "2 so far (not_json 2): 1 kept, 0 replayed, 1 dropped, 0 pushed out" in result.stdout
+    assert (
+        "2 so far (not_json 2): 1 kept, 0 replayed, 1 dropped, 0 older than DEAD_LETTERS_KEEP, 0 pushed"
+        in result.stdout
+    )
 
 
 async def test_one_letter_is_shown_with_its_payload_decoded(redis_client: Redis, run: Run) -> None:
@@ -261,7 +264,8 @@ async def test_what_is_still_bad_is_a_dead_letter_again_and_what_is_good_now_cou
     batch = decoder.decode([RawMessage.decode(fields) for _, fields in read])
     await effects.apply(batch, partition=0, entry_ids=[entry_id for entry_id, _ in read], now=NOON)
     (again,) = [each async for _, each in dead_letters.newest(redis_client, Which())]
-    assert (again.reason, again.payload, again.user, again.received_at) == (Reason.NOT_JSON, BROKEN, "car-7", NOON)
+    assert (again.reason, again.payload, again.received_at) == (Reason.NOT_JSON, None, NOON)
+    assert (again.size, again.shape) == (12, "base64 of broken JSON with type")
     assert await redis_client.scard(streams.window(f"1m:{NOON}:campus:car")) == 1
     totals = await redis_client.hgetall(streams.TOTALS)
     assert (totals[b"replayed"], totals[b"dead:not_json"]) == (b"2", b"2")

@@ -1,15 +1,17 @@
 import asyncio
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
 from core import streams
-from core.messages import Kind
+from core.errors import Reason
+from core.messages import DeadLetter, Kind
 from core.runtime import Stop
+from decoder.dead_letters import bury, expire, kept
 from decoder.housekeeping import Housekeeping
-from tests.conftest import eventually
+from tests.conftest import NOON, eventually
 from tests.decoder.conftest import TTL, HandClock
 
 
@@ -43,12 +45,44 @@ async def test_a_rewrite_that_was_refused_is_asked_for_again_although_no_message
     """A rewrite that is under way began before the last message was cut off: it holds that message still."""
     unwilling = Unwilling(redis_client, [refusal])
     housekeeping = Housekeeping(
-        client=cast("Redis", unwilling), zones=list, presence_ttl=TTL, forget_after=60, clock=HandClock()
+        client=cast("Redis", unwilling),
+        zones=list,
+        presence_ttl=TTL,
+        forget_after=60,
+        dead_letters_keep=1000,
+        clock=HandClock(),
     )
     await redis_client.hincrby(streams.TOTALS, "messages", 1)
     for asked in (1, 2, 2):
         await housekeeping.forget()
         assert unwilling.asked == asked
+
+
+async def test_dead_letters_go_after_their_time_although_nothing_arrives(redis_client: Redis) -> None:
+    """All of them in steps, and they are counted: none of them was pushed out."""
+    keep = 7 * 86_400_000
+    clock = HandClock()
+    async with redis_client.pipeline(transaction=False) as pipeline:
+        for _ in range(1200):
+            bury(pipeline, [DeadLetter(Reason.NOT_JSON, "", "car-iotp", NOON, b"personal")], 10_000)
+        await pipeline.execute()
+    ((newest, _),) = cast("Any", await redis_client.xrevrange(streams.DEAD, count=1))
+    clock.now = int(newest.split(b"-")[0]) + keep
+    assert await expire(redis_client, clock.now - keep - 3_600_000) == 0
+    stop = Stop()
+    housekeeping = Housekeeping(
+        client=redis_client, zones=list, presence_ttl=TTL, forget_after=60, dead_letters_keep=keep - 1, clock=clock
+    )
+
+    async def gone() -> bool:
+        return await redis_client.xlen(streams.DEAD) == 0
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(housekeeping.run(stop))
+        await eventually(gone)
+        stop.set()
+    numbers = await kept(redis_client)
+    assert (numbers.expired, numbers.capped, numbers.ever) == (1200, 0, {"not_json": 1200})
 
 
 async def test_presence_that_has_lapsed_is_removed_in_steps_and_nothing_else(redis_client: Redis) -> None:
@@ -60,7 +94,12 @@ async def test_presence_that_has_lapsed_is_removed_in_steps_and_nothing_else(red
     await redis_client.zadd(key, {"here": lapsed + 1})
     await redis_client.config_resetstat()
     housekeeping = Housekeeping(
-        client=redis_client, zones=lambda: ["main", "schuman"], presence_ttl=TTL, forget_after=60, clock=clock
+        client=redis_client,
+        zones=lambda: ["main", "schuman"],
+        presence_ttl=TTL,
+        forget_after=60,
+        dead_letters_keep=1000,
+        clock=clock,
     )
     await housekeeping.tidy()
     assert await redis_client.zrange(key, 0, -1) == [b"here"]
@@ -74,6 +113,7 @@ async def test_a_disk_with_little_room_has_the_file_rewritten_at_once_and_again(
         client=cast("Redis", unwilling),
         zones=list,
         presence_ttl=TTL,
+        dead_letters_keep=1000,
         forget_after=100_000,
         clock=clock,
         disk_problem=lambda: problem[0],

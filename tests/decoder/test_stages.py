@@ -219,7 +219,12 @@ async def test_presence_that_has_lapsed_is_removed(redis_client: Redis, clock: H
     key = streams.presence("main", "car")
     await redis_client.zadd(key, {"old": NOON - TTL * 1000, "new": NOON - TTL * 1000 + 1})
     housekeeping = Housekeeping(
-        client=redis_client, zones=lambda: ["main"], presence_ttl=TTL, forget_after=60, clock=clock
+        client=redis_client,
+        zones=lambda: ["main"],
+        presence_ttl=TTL,
+        forget_after=60,
+        dead_letters_keep=1000,
+        clock=clock,
     )
     await housekeeping.tidy()
     assert await redis_client.zrange(key, 0, -1) == [b"new"]
@@ -239,7 +244,9 @@ async def test_the_append_only_file_is_rewritten_after_messages_and_only_then(
     await redis_client.config_set("appendonly", "yes")
     try:
         await eventually(calm)
-        housekeeping = Housekeeping(client=redis_client, zones=list, presence_ttl=TTL, forget_after=60, clock=clock)
+        housekeeping = Housekeeping(
+            client=redis_client, zones=list, presence_ttl=TTL, forget_after=60, dead_letters_keep=1000, clock=clock
+        )
         before = await rewrites()
         await redis_client.hincrby(streams.TOTALS, "messages", 1)
         for expected in (1, 1):

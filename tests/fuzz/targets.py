@@ -7,13 +7,16 @@ import base64
 from collections.abc import Callable, Iterator
 from functools import cache
 
+import numpy as np
+
 from broker import packets
 from broker.packets import Packet, PacketType, ProtocolViolation, check_flags, split_packets
 from broker.proxy_protocol import V1_BYTES, V2_BYTES, BadHeader, Header, parse_header
 from broker.websocket_frames import FrameReader
 from broker.websocket_handshake import HANDSHAKE_BYTES, HandshakeRefused, accept, split_request
-from core.messages import RawMessage, Role, encode_positions
+from core.messages import DeadLetter, RawMessage, Role, encode_positions
 from decoder.batch import BatchDecoder
+from decoder.contents import contents
 from decoder.devices import DeviceHasher
 from decoder.payload import MAX_FEATURES
 from geofence import Geofence, load_campus
@@ -174,7 +177,17 @@ def payload(data: bytes) -> None:
             assert abs(position.observed_at) < 1 << 53
         encode_positions(batch.positions)
         for letter in batch.dead:
-            letter.encode()
+            assert len(letter.shape) < 500
+            assert DeadLetter.decode({_bytes(name): _bytes(text) for name, text in letter.encode().items()}) == letter
+            if letter.payload is not None:
+                found = contents(letter.payload)
+                assert found.known
+                assert found.places
+                assert None not in _decoder().fence.locate(*np.array(found.places).T)
+
+
+def _bytes(field: bytes | str | int) -> bytes:
+    return field if isinstance(field, bytes) else str(field).encode()
 
 
 @cache
