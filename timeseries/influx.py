@@ -7,7 +7,6 @@ with the same tags and time replaces the one before it, so writing is an upsert.
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -223,8 +222,7 @@ class InfluxOccupancyStore:
 
     async def _rows(self, query: str, parameters: Mapping[str, Parameter]) -> list[list[str]]:
         try:
-            async with aclosing(self._http.query(query, parameters)) as rows:
-                return [row async for row in rows]
+            return await self._http.query(query, parameters)
         except AnswerError as error:
             raise error.unavailable() from error
 

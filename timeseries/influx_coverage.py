@@ -4,7 +4,6 @@ Measurement `coverage`, tags `kind` and `zone`, field `minutes` (an integer, a b
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
 from datetime import UTC, datetime
 
 from core.messages import Kind
@@ -97,8 +96,7 @@ class InfluxCoverage:
 
     async def _rows(self, query: str, parameters: Mapping[str, Parameter]) -> list[list[str]]:
         try:
-            async with aclosing(self._http.query(query, parameters)) as rows:
-                return [row async for row in rows]
+            return await self._http.query(query, parameters)
         except AnswerError as error:
             raise error.unavailable() from error
 

@@ -307,7 +307,7 @@ async def test_a_write_that_may_have_happened_is_told_from_one_that_has_not(
 async def test_a_write_that_is_not_answered_at_all_may_have_happened(
     influx: FakeInflux, monkeypatch: pytest.MonkeyPatch, *, hangs: bool
 ) -> None:
-    monkeypatch.setattr(influx_http, "TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(influx_http, "TIMEOUT_MS", 100)
     released = asyncio.Event()
 
     async def silent(request: web.Request) -> web.StreamResponse:
@@ -382,7 +382,7 @@ async def test_history_is_one_query_with_typed_parameters(store: InfluxOccupancy
         "_zone": ("StringLiteral", "car-park-west"),
         "_kind": ("StringLiteral", "car"),
     }
-    assert json.loads(request.body)["dialect"] == {"header": True, "annotations": []}
+    assert json.loads(request.body)["dialect"]["annotations"] == []
 
 
 async def test_a_range_that_may_hold_too_many_windows_is_limited(

@@ -32,7 +32,7 @@ DEVICES = 6
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retrying, "WAIT_MAX_SECONDS", 0.05)
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
-    monkeypatch.setattr(influx_http, "TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(influx_http, "TIMEOUT_MS", 500)
     monkeypatch.setattr(rollup, "LEASE_MS", 200)
 
 
