@@ -200,6 +200,9 @@ class Switched:
     async def setup(self) -> None:
         await self._store.setup()
 
+    async def being_built(self) -> list[str]:
+        return await self._store.being_built()
+
     async def put(self, positions: Sequence[Position], **options: Any) -> int:
         if self.away:
             raise Unavailable("out for lunch")
