@@ -7,9 +7,10 @@ What stays, and why:
   so it stays there until the set is gone. A later backfill of a window counts without the device.
 - A stream cannot be rewritten while others read it. So what is in `raw` and in `positions` is waited for, until it has
   become documents, and then erased; where it does not go on, the answer says so, and the erasure is to be repeated.
+  So it is with what brokers are about to hand to connected subscribers of positions. What waits for those who are away
+  is removed.
 - CouchDB keeps the id of a deleted document, hash and time, until the database of its month is dropped; Redis's
-  append-only file holds what was deleted until it is rewritten (FORGET_AFTER); queues of MQTT subscribers who asked for
-  raw positions keep them until they are delivered or too old (QUEUE_MAX_AGE). Exports and backups are out of reach.
+  append-only file holds what was deleted until it is rewritten (FORGET_AFTER). Exports and backups are out of reach.
 """
 
 import asyncio
@@ -24,10 +25,12 @@ from typing import Annotated, Any, cast
 import msgspec
 from pydantic import Field
 
+from api.queued import drop_queued, until_delivered
 from core import streams
 from core.errors import Unavailable
 from core.messages import Kind, Role, ingest_kind
 from core.presence import zones_of_newest
+from core.queued import Message
 from core.redis import Redis, redis_errors
 from documents import DocumentStore
 
@@ -71,6 +74,9 @@ class Erased:
     dead_letters: Annotated[
         int, Field(description="Messages of it that could not be used, and were kept until now.", examples=[0])
     ]
+    queued: Annotated[
+        int, Field(description="Positions of it that waited for MQTT clients who were away.", examples=[0])
+    ]
 
 
 class Unfinished(Unavailable):
@@ -97,10 +103,11 @@ async def erase(
         left = error
     present = sum([await _leave(client, device, zones) for device in devices])
     letters = await _drop_letters(client, devices)
+    queued = await drop_queued(client, lambda message: any(_is_position_of(message, device) for device in devices))
     documents = sum([await _erase_documents(store, device.hash) for device in devices])
     if left:
         raise left
-    return Erased(documents=documents, present=present, dead_letters=letters)
+    return Erased(documents=documents, present=present, dead_letters=letters, queued=queued)
 
 
 async def _passed(client: Redis, partitions: int) -> None:
@@ -110,6 +117,8 @@ async def _passed(client: Redis, partitions: int) -> None:
     for stream, group in ((streams.raw, streams.OBSERVE_GROUP), (streams.positions, streams.ARCHIVE_GROUP)):
         for partition in range(partitions):
             await _until_passed(client, stream(partition), group, until)
+    if not await until_delivered(client, until):
+        raise Unfinished("messages that came before wait to be handed to subscribers", retry_after=PASS_SECONDS)
 
 
 async def _until_passed(client: Redis, stream: str, group: str, until: float) -> None:
@@ -205,6 +214,13 @@ def _is_of(letter: Mapping[bytes, bytes], device: Device) -> bool:
     if own is device.kind and letter.get(b"user", b"").decode(errors="replace") == device.id:
         return True
     return _names(letter.get(b"payload", b""), device.id)
+
+
+def _is_position_of(message: Message, device: Device) -> bool:
+    """Whether a message that waits for a subscriber is a device's: rather one too many."""
+    if ingest_kind(message.topic) is device.kind and message.user == device.id:
+        return True
+    return _is_of({b"topic": message.topic.encode(), b"payload": message.payload}, device)
 
 
 def _names(payload: bytes, device: str) -> bool:

@@ -553,7 +553,8 @@ class Connection(asyncio.Protocol):
                 guard = (self.client_id, packet_id) if qos == EXACTLY_ONCE and not self.clean else None
                 retain = bool(first_byte & 1)
                 anonymous = retain and self.role is Role.ANONYMOUS
-                taken.routed.append(Publish(Message(topic.name, payload, qos, retain, anonymous), guard))
+                user = self.user if topic.ingest else ""
+                taken.routed.append(Publish(Message(topic.name, payload, qos, retain, anonymous, user), guard))
         finally:
             # Also where one of them breaks the protocol: those before it do not.
             node.metrics.came(counts, sum(sizes))

@@ -1,16 +1,5 @@
 """An application message on its way through the cluster."""
 
-import msgspec
+from core.queued import Message
 
-
-class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What somebody published, outside the ingest stream `raw`."""
-
-    topic: str
-    payload: bytes
-    qos: int
-    """0, 1 or 2: what it was published with."""
-    retain: bool = False
-    """Whether the publisher asked that it be retained."""
-    anonymous: bool = False
-    """Whether that was a client without a user, whose retained messages have limits of their own."""
+__all__ = ["Message"]

@@ -111,6 +111,7 @@ class Node:
                 retained_max_bytes=settings.retained_max_bytes,
                 retained_anonymous_max=settings.retained_anonymous_max,
                 retained_anonymous_max_bytes=settings.retained_anonymous_max_bytes,
+                queue_positions_max_age_ms=settings.queue_positions_max_age * 1000,
                 sessions_max=settings.sessions_max,
                 sessions_user_max=settings.sessions_user_max,
                 queue_max_bytes=settings.queue_max_bytes,

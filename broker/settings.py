@@ -141,6 +141,12 @@ class BrokerSettings(CommonSettings, OpsSettings, RoomSettings, RateSettings):
     queue_max_age: int = Field(
         default=86_400, ge=1, description="Seconds that a message may wait for the client of a persistent session."
     )
+    queue_positions_max_age: int = Field(
+        default=300,
+        ge=1,
+        le=900,
+        description="The same for what was published to an ingest topic: positions, off campus too, are not kept.",
+    )
     retained_max: int = Field(default=2000, ge=1, le=50_000, description="Retained messages of the whole cluster.")
     retained_max_bytes: int = Field(
         default=8 * 1024 * 1024, ge=1024, description="Bytes of all retained messages, with their topics."

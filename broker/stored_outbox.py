@@ -171,6 +171,10 @@ class StoredOutbox:
                 for sequence, message, duplicate in queued:
                     self._last = sequence
                     number = packet_id(sequence)
+                    if number in self._under_way:
+                        # Of a position that has become too old, and that the client has never acknowledged.
+                        self._superseded()
+                        return
                     self._under_way[number] = (sequence, message.qos)
                     self._counts[message.qos] += 1
                     self._write(

@@ -57,7 +57,10 @@ id; connections are numbers that a node gives. Only the scripts of `broker/clust
     queue:{c}        stream   messages of QoS 1 and 2 until the client has them: `b`, or QoS and topic of what is in
                               `retained`: `s` a state, `r` what was there when the client subscribed; and in `a` since
                               when (ms). Ids are `<sequence number>-0`; packet ids are made of these numbers
-    sessions:bytes   hash     owner, and `all` -> bytes of queues and subscriptions (`cost` in common.lua)
+    brief:{c}        stream   the same of what was published to the ingest topics: it lives for minutes at the most, and
+                              the erasure of a device reaches it
+    brief            sorted set  clients with such a queue -> since when its oldest message may be there (ms)
+    sessions:bytes   hash     owner, and `all` -> bytes of queues and subscriptions (core/session_costs.lua)
     released:{c}     sorted set  sequence numbers of QoS 2 messages that the client has, and has not finished with
     received:{c}     set      packet ids of QoS 2 messages that came from the client, and that it has not released
     sessions:expiry  sorted set  clients of persistent sessions without a connection -> when they are deleted (ms)
@@ -124,6 +127,8 @@ ARCHIVE_GROUP = "archive"
 
 NEWEST_INPUT = "newest-input"
 NODES = "nodes"
+BRIEF = "brief"
+NODES = "nodes"
 RETAINED = "retained"
 ROUTES = "routes"
 ROUTES_LOG = "routes:log"
@@ -188,6 +193,11 @@ def will(incarnation: str) -> str:
 def queue(client_id: str) -> str:
     """The messages of a persistent session that its client has not got yet."""
     return f"queue:{client_id}"
+
+
+def brief(client_id: str) -> str:
+    """The positions of a persistent session that its client has not got yet."""
+    return f"brief:{client_id}"
 
 
 def released(client_id: str) -> str:

@@ -7,6 +7,7 @@ import msgspec
 
 from broker.cluster.routes import Fields, Plan
 from broker.message import Message
+from core.messages import ingest_kind
 
 MAX_ENTRY_BYTES = 256 * 1024
 """Payload of one entry of an inbox, unless a single message has more."""
@@ -47,7 +48,7 @@ class Part:
         self.guards: list[Guard] = []
         self.blobs: list[bytes] = []
         self.inboxes: dict[str, list[tuple[int, int, int]]] = {}
-        self.queues: list[tuple[int, int, list[Fields]]] = []
+        self.queues: list[tuple[int, int, list[Fields], bool]] = []
         self.retained: list[tuple[int, str, int, bool, int]] = []
         self.states: dict[str, list[tuple[int, str]]] = {}
         self.targets = 0
@@ -61,7 +62,9 @@ class Part:
         """What a later part does, once it is known which guards have refused."""
         part = Part()
         part.blobs = self.blobs
-        part.queues = [(UNGUARDED, blob, fields) for guard, blob, fields in self.queues if guard not in refused]
+        part.queues = [
+            (UNGUARDED, blob, fields, position) for guard, blob, fields, position in self.queues if guard not in refused
+        ]
         return part
 
 
@@ -121,16 +124,17 @@ class _Entry:
 
 
 def _queue(message: Message, guard: int, plan: Plan, parts: list[Part]) -> None:
+    position = ingest_kind(message.topic) is not None
     by_qos: dict[int, list[Fields]] = {}
     for qos, fields in plan.queues.values():
         by_qos.setdefault(min(qos, message.qos), []).append(fields)
     for qos, targets in by_qos.items():
         # Subscribers get the RETAIN flag only with what was retained before they came [MQTT-3.3.1-9].
-        queued = Message(message.topic, message.payload, qos)
+        queued = Message(message.topic, message.payload, qos, user=message.user)
         for begin in range(0, len(targets), MAX_TARGETS):
             some = targets[begin : begin + MAX_TARGETS]
             if parts[-1].targets + len(some) > MAX_TARGETS:
                 parts.append(Part())
             part = parts[-1]
-            part.queues.append((guard, part.blob(queued), some))
+            part.queues.append((guard, part.blob(queued), some, position))
             part.targets += len(some)

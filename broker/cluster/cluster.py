@@ -71,7 +71,9 @@ class Cluster:
         self._follower = Follower(
             client=client, scripts=scripts, identity=self._identity, routes=self.routes, local=local
         )
-        self._reaper = Reaper(scripts=scripts, publisher=self.publisher, local=local, limits=limits, clock=clock)
+        self._reaper = Reaper(
+            scripts=scripts, publisher=self.publisher, local=local, limits=limits, dropped=self.dropped, clock=clock
+        )
         self._membership = Membership(
             scripts=scripts,
             identity=self._identity,

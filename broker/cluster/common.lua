@@ -4,11 +4,6 @@ local NUL = '\0'
 -- A node is `<name>:<8 hex digits>`; its counter in `nodes` is this once somebody has begun to clear up after it.
 local CONDEMNED = '-'
 
--- Lua writes large numbers as 1.77e+15.
-local function digits(number)
-    return string.format('%.0f', number)
-end
-
 local function alive(node)
     local beats = redis.call('HGET', 'nodes', node)
     return beats and beats ~= CONDEMNED
@@ -69,48 +64,6 @@ local function log_changes()
     redis.call('SET', 'routes:version', id)
 end
 
--- What persistent sessions cost, in bytes: about what Redis needs for it, and rather more. A session has its sum, an
--- owner that of its sessions, and `all` that of all: each is changed together with what it counts.
-local ENTRY, SUBSCRIPTION, RELEASED = 32, 192, 96
-
--- Of an entry of a queue. An earlier version has written `m`, and counted nothing.
-local function cost(field, value)
-    return field == 'm' and 0 or #value + ENTRY
-end
-
-local function subscription_cost(client, filter)
-    return #client + 2 * #filter + SUBSCRIPTION
-end
-
-local function charge_owner(owner, bytes)
-    if bytes == 0 then
-        return
-    end
-    for _, name in ipairs({owner, 'all'}) do
-        if redis.call('HINCRBY', 'sessions:bytes', name, digits(bytes)) == 0 then
-            redis.call('HDEL', 'sessions:bytes', name)
-        end
-    end
-end
-
-local function charge(client, bytes)
-    local owner = redis.call('HGET', 'session:' .. client, 'owner')
-    if owner and bytes ~= 0 then
-        redis.call('HINCRBY', 'session:' .. client, 'bytes', digits(bytes))
-        charge_owner(owner, bytes)
-    end
-end
-
--- Take a message out of a queue; the bytes that it has cost.
-local function take_out(client, sequence)
-    local entry = redis.call('XRANGE', 'queue:' .. client, sequence .. '-0', sequence .. '-0')[1]
-    if not entry then
-        return 0
-    end
-    redis.call('XDEL', 'queue:' .. client, entry[1])
-    return cost(entry[2][1], entry[2][2])
-end
-
 -- Delete all that there is of a client's session.
 local function forget(client)
     local session = redis.call('HMGET', 'session:' .. client, 'owner', 'bytes')
@@ -122,9 +75,10 @@ local function forget(client)
     for _, filter in ipairs(redis.call('HKEYS', 'subscriptions:' .. client)) do
         route('s:' .. client .. NUL .. filter, false)
     end
-    redis.call('UNLINK', 'session:' .. client, 'subscriptions:' .. client, 'queue:' .. client, 'released:' .. client,
-        'received:' .. client)
+    redis.call('UNLINK', 'session:' .. client, 'subscriptions:' .. client, 'queue:' .. client, 'brief:' .. client,
+        'released:' .. client, 'received:' .. client)
     redis.call('ZREM', 'sessions:expiry', client)
+    redis.call('ZREM', 'brief', client)
 end
 
 local function has(client, node, connection)

@@ -32,6 +32,8 @@ class Limits:
     """How many of them may be of anonymous clients."""
     retained_anonymous_max_bytes: int = UNLIMITED
     """And bytes of these."""
+    queue_positions_max_age_ms: int = 300_000
+    """How long a message may wait that was published to an ingest topic."""
     sessions_max: int = UNLIMITED
     """Persistent sessions."""
     sessions_user_max: int = UNLIMITED
@@ -54,6 +56,7 @@ class Limits:
             self.queue_max_bytes,
             self.sessions_user_max_bytes,
             self.sessions_max_bytes,
+            self.queue_positions_max_age_ms,
         )
 
     @property
@@ -76,7 +79,7 @@ class Dropped:
     queue_length: int = 0
     """A persistent session had `queue_max_length` waiting."""
     queue_age: int = 0
-    """They had waited for `queue_max_age_ms`."""
+    """They had waited for `queue_max_age_ms`, or as positions for `queue_positions_max_age_ms`."""
     queue_bytes: int = 0
     """A persistent session had `queue_max_bytes` waiting."""
     user_bytes: int = 0

@@ -3,19 +3,19 @@
 -- A session has gone on to a version of `states`, and gets what has changed since: each topic once, as it is now. From
 -- then on a reference is in the queue, until the client has it: `s`, and `r` where it was retained when the client
 -- subscribed, with QoS and topic.
--- ARGV: node, connection, client, after (sequence), count, drop what was queued before (ms), MessagePack of the filters
--- that the client may receive states by: {{filter, QoS}}, or empty for none.
+-- ARGV: node, connection, client, after (sequence), count, drop what was queued before (ms), and of positions (ms),
+-- MessagePack of the filters that the client may receive states by: {{filter, QoS}}, or empty for none.
 -- Answers nil if another connection has taken over, else {highest sequence sent over earlier connections, dropped,
 -- {sequence, field, reference or empty, message, ...}, 1 if there may be more}. A reference has an empty message where
 -- nothing is retained any more.
-local node, connection, client, after, count, drop_before, filters = unpack(ARGV)
+local node, connection, client, after, count, drop_before, drop_brief_before, filters = unpack(ARGV)
 if not has(client, node, connection) then
     return nil
 end
 -- Changes of states that are looked at in one script.
 local CHANGES = 200
-count, drop_before = tonumber(count), tonumber(drop_before)
-local key, queue = 'session:' .. client, 'queue:' .. client
+count, drop_before, drop_brief_before = tonumber(count), tonumber(drop_before), tonumber(drop_brief_before)
+local key = 'session:' .. client
 local session = session_of(client)
 local from, found, aged, wanted = tonumber(after) + 1, {}, 0, count
 
@@ -27,12 +27,34 @@ local function give(sequence, field, reference, message)
 end
 
 local function drop(entry)
-    redis.call('XDEL', queue, entry[1])
+    redis.call('XDEL', (entry.brief and 'brief:' or 'queue:') .. client, entry[1])
     spend(session, -cost(entry[2][1], entry[2][2]))
 end
 
+-- The next entries of both queues, in the order of their numbers.
+local function next_entries()
+    local entries = redis.call('XRANGE', 'queue:' .. client, digits(from) .. '-0', '+', 'COUNT', wanted)
+    if session.brief == 0 then
+        return entries
+    end
+    local brief = redis.call('XRANGE', 'brief:' .. client, digits(from) .. '-0', '+', 'COUNT', wanted)
+    local merged, first, second = {}, 1, 1
+    while #merged < wanted and (entries[first] or brief[second]) do
+        local entry = entries[first]
+        if brief[second] and not (entry and sequence_of(entry) < sequence_of(brief[second])) then
+            entry = brief[second]
+            entry.brief = true
+            second = second + 1
+        else
+            first = first + 1
+        end
+        merged[#merged + 1] = entry
+    end
+    return merged
+end
+
 while wanted > 0 do
-    local entries = redis.call('XRANGE', queue, digits(from) .. '-0', '+', 'COUNT', wanted)
+    local entries = next_entries()
     for _, entry in ipairs(entries) do
         local sequence = string.match(entry[1], '^%d+')
         local field, value = entry[2][1], entry[2][2]
@@ -44,7 +66,7 @@ while wanted > 0 do
             else
                 drop(entry)
             end
-        elseif tonumber(entry[2][4]) < drop_before then
+        elseif tonumber(entry[2][4]) < (entry.brief and drop_brief_before or drop_before) then
             drop(entry)
             aged = aged + 1
         else

@@ -5,7 +5,7 @@
 --   guards = {{client, packet id, owner, connection}}: of an inbound QoS 2 message client and packet id, of a will its
 --     owner and connection; the others are empty,
 --   inboxes = {{node, {{guard, blob, count of messages}}}},
---   queues = {{guard, blob, {field of `routes`, or {field, ...} of one client}}},
+--   queues = {{guard, blob, {field of `routes`, or {field, ...} of one client}, whether it is a position}},
 --   retained = {{guard, topic, blob, anonymous, QoS if it is a state, else 0}},
 --   states = {{node, {{guard, topic}}}}: states that nodes are told of, for their persistent sessions}
 --   where guard is the number of a guard, or 0, and blob that of an argument after the first, or 0 for none.
@@ -68,7 +68,7 @@ for _, each in ipairs(batch.queues) do
                 fields = {fields}
             end
             if not stale or wanted(fields) then
-                enqueue(string.match(fields[1], '^s:([^%z]*)'), 'b', message, at, batch.now, batch.queue_limits)
+                enqueue(string.match(fields[1], '^s:([^%z]*)'), 'b', message, at, batch.now, batch.queue_limits, each[4])
             end
         end
     end

@@ -24,8 +24,11 @@ local function session_of(client)
             node = found[5],
             owner = found[6],
             bytes = tonumber(found[7] or '0'),
-            length = redis.call('XLEN', 'queue:' .. client),
+            brief = redis.call('XLEN', 'brief:' .. client),
         }
+        if session then
+            session.length = redis.call('XLEN', 'queue:' .. client) + session.brief
+        end
         known[client] = session
     end
     return session
@@ -57,9 +60,11 @@ end
 -- The oldest sequence number that the client has not finished with.
 local function oldest(client, session)
     local found = session.next
-    local entry = redis.call('XRANGE', 'queue:' .. client, '-', '+', 'COUNT', 1)[1]
-    if entry then
-        found = sequence_of(entry)
+    for _, queue in ipairs({'queue:' .. client, 'brief:' .. client}) do
+        local entry = redis.call('XRANGE', queue, '-', '+', 'COUNT', 1)[1]
+        if entry then
+            found = math.min(found, sequence_of(entry))
+        end
     end
     local released = redis.call('ZRANGE', 'released:' .. client, 0, 0)[1]
     return math.min(found, tonumber(released or found))
@@ -74,15 +79,25 @@ local function numbered(client, session)
 end
 
 -- Add to a queue what there is room for. Fields: `b` a message, `r` and `s` a reference (see load.lua).
-local function add(client, session, field, value, at)
-    redis.call('XADD', 'queue:' .. client, digits(session.next) .. '-0', field, value, 'a', at)
+-- `brief` is for what may live for minutes alone.
+local function add(client, session, field, value, at, brief)
+    local queue = 'queue:' .. client
+    if brief then
+        queue = 'brief:' .. client
+        if session.brief == 0 then
+            redis.call('ZADD', 'brief', at, client)
+        end
+        session.brief = session.brief + 1
+    end
+    redis.call('XADD', queue, digits(session.next) .. '-0', field, value, 'a', at)
     session.next = session.next + 1
     session.length = session.length + 1
     spend(session, cost(field, value))
 end
 
 -- Why there is no room for so many bytes more; nil where there is.
--- `limits`: queue_max_length, queue_max_age (ms), queue_max_bytes, sessions_user_max_bytes, sessions_max_bytes.
+-- `limits`: queue_max_length, queue_max_age (ms), queue_max_bytes, sessions_user_max_bytes, sessions_max_bytes,
+-- queue_positions_max_age (ms).
 local function lacks(client, session, bytes, limits)
     if session.length >= limits[1] or not numbered(client, session) then
         return 'length'
@@ -95,23 +110,38 @@ local function lacks(client, session, bytes, limits)
     end
 end
 
+-- Drop what is too old at the front of one of a client's queues, `count` messages at the most. Answers since when the first
+-- of those that are left has been there; nil if there is none, or it was not looked at.
+local function drop_old(client, session, queue, before, count)
+    for _, entry in ipairs(redis.call('XRANGE', queue .. ':' .. client, '-', '+', 'COUNT', count)) do
+        local at = tonumber(entry[2][4])
+        if at >= before then
+            return at
+        end
+        redis.call('XDEL', queue .. ':' .. client, entry[1])
+        session.length = session.length - 1
+        if queue == 'brief' then
+            session.brief = session.brief - 1
+        end
+        spend(session, -cost(entry[2][1], entry[2][2]))
+        dropped.age = dropped.age + 1
+    end
+end
+
 -- Put something into the queue of a client, if there is room.
-local function enqueue(client, field, value, at, now, limits)
+local function enqueue(client, field, value, at, now, limits, brief)
     local session = session_of(client)
     if not session then
         return
     end
+    if brief and session.brief > 0 and not session.looked then
+        session.looked = true
+        drop_old(client, session, 'brief', now - limits[6], LOOK)
+    end
     local bytes = cost(field, value)
     local lacking = lacks(client, session, bytes, limits)
     if lacking then
-        for _, entry in ipairs(redis.call('XRANGE', 'queue:' .. client, '-', '+', 'COUNT', LOOK)) do
-            if tonumber(entry[2][4]) < now - limits[2] then
-                redis.call('XDEL', 'queue:' .. client, entry[1])
-                session.length = session.length - 1
-                spend(session, -cost(entry[2][1], entry[2][2]))
-                dropped.age = dropped.age + 1
-            end
-        end
+        drop_old(client, session, 'queue', now - limits[2], LOOK)
         lacking = lacks(client, session, bytes, limits)
     end
     if lacking then
@@ -121,7 +151,7 @@ local function enqueue(client, field, value, at, now, limits)
         end
         return
     end
-    add(client, session, field, value, at)
+    add(client, session, field, value, at, brief)
 end
 
 -- Keep what has changed of the sessions.

@@ -2,7 +2,7 @@
 
 import structlog
 
-from broker.cluster.limits import Limits
+from broker.cluster.limits import Dropped, Limits
 from broker.cluster.local import Local
 from broker.cluster.publisher import Publisher
 from broker.cluster.scripts import Scripts
@@ -15,6 +15,7 @@ EVERY_SECONDS = 1.0
 AT_ONCE = 200
 """Clients, or filters, that one script deals with: it keeps Redis from everything else meanwhile."""
 SESSIONS_AT_ONCE = 500
+POSITIONS_AT_ONCE = 500
 
 _log = structlog.stdlib.get_logger("cluster")
 
@@ -22,11 +23,21 @@ _log = structlog.stdlib.get_logger("cluster")
 class Reaper:
     """Any number of nodes may do it at the same time."""
 
-    def __init__(self, *, scripts: Scripts, publisher: Publisher, local: Local, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        scripts: Scripts,
+        publisher: Publisher,
+        local: Local,
+        limits: Limits,
+        dropped: Dropped,
+        clock: Clock,
+    ) -> None:
         self._scripts = scripts
         self._publisher = publisher
         self._local = local
         self._limits = limits
+        self._dropped = dropped
         self._clock = clock
         self._gone: set[str] = set()
 
@@ -45,6 +56,8 @@ class Reaper:
                 while await self.expire() and not stop.is_set():
                     pass
                 while await self.erase() and not stop.is_set():
+                    pass
+                while await self.sweep() and not stop.is_set():
                     pass
             except Unavailable:
                 # Others say so, and the next round comes.
@@ -67,3 +80,10 @@ class Reaper:
     async def erase(self) -> bool:
         """Delete some of the sessions of users who were removed; whether there may be more. Raises Unavailable."""
         return bool(await self._scripts.run("erase", SESSIONS_AT_ONCE))
+
+    async def sweep(self) -> bool:
+        """Drop some of the positions that wait for too long; whether there may be more. Raises Unavailable."""
+        before = self._clock() - self._limits.queue_positions_max_age_ms
+        dropped, more = await self._scripts.run("sweep", before, POSITIONS_AT_ONCE)
+        self._dropped.queue_age += dropped
+        return bool(more)

@@ -15,8 +15,9 @@ Command = tuple[str | bytes | int, ...]
 """A command of Redis and its arguments."""
 Answer = Any
 """What Redis answers: that depends on the command."""
+_SHARED = "session_costs"
 _TOGETHER = {
-    name: ("common", name)
+    name: (_SHARED, "common", name)
     for name in (
         "open",
         "close",
@@ -32,16 +33,18 @@ _TOGETHER = {
         "erase",
     )
 } | {
-    "enqueue": ("common", "queue", "enqueue"),
-    "load": ("common", "queue", "load"),
-    "publish": ("common", "queue", "retain", "publish"),
-    "tidy": ("common", "retain", "tidy"),
+    "enqueue": (_SHARED, "common", "queue", "enqueue"),
+    "load": (_SHARED, "common", "queue", "load"),
+    "publish": (_SHARED, "common", "queue", "retain", "publish"),
+    "sweep": (_SHARED, "common", "queue", "sweep"),
+    "tidy": (_SHARED, "common", "retain", "tidy"),
 }
 MAX_PIPELINE = 1000
 
 
 def _text(name: str) -> str:
-    return resources.files("broker.cluster").joinpath(f"{name}.lua").read_text(encoding="utf-8")
+    package = "core" if name == _SHARED else "broker.cluster"
+    return resources.files(package).joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 
 class Scripts:

@@ -200,10 +200,17 @@ class Sessions:
         queued: list[Queued] = []
         more = True
         while more and len(queued) < count:
-            oldest = self._clock() - self._limits.queue_max_age_ms
-            wanted = count - len(queued)
+            now = self._clock()
             answer = await self._turns.run(
-                "load", self._identity.node, connection, client_id, after, wanted, oldest, filters
+                "load",
+                self._identity.node,
+                connection,
+                client_id,
+                after,
+                count - len(queued),
+                now - self._limits.queue_max_age_ms,
+                now - self._limits.queue_positions_max_age_ms,
+                filters,
             )
             if answer is None:
                 raise Superseded

@@ -22,15 +22,16 @@ from api.state import State
 from core import streams
 from core.errors import Reason, Unavailable
 from core.messages import DeadLetter, Kind, Position, Role
+from core.queued import Message
 from documents import DocumentStore
 from tests.api.conftest import assert_problem, client_over, key_for, record
-from tests.conftest import NOON, eventually
+from tests.conftest import NOON, entries, eventually
 from tests.documents.positions import position
 from timeseries import TimeseriesStore, Width
 
 DEVICE = "bus-304"
 MONTH = 31 * 86_400_000
-NOTHING = {"documents": 0, "present": 0, "dead_letters": 0}
+NOTHING = {"documents": 0, "present": 0, "dead_letters": 0, "queued": 0}
 
 
 def address(device: str = DEVICE) -> str:
@@ -376,3 +377,64 @@ async def test_every_partition_is_waited_for(
         settings = ApiSettings(data_dir=state.settings.data_dir, partitions=partitions)
         async with client_over(dataclasses.replace(state, settings=settings)) as client:
             assert (await client.delete(address(), headers=headers)).status_code == status
+
+
+async def queue(redis_client: Redis, client_id: str, *messages: Message) -> None:
+    """Positions that wait for a client, as a broker has put them there."""
+    size = 0
+    for number, message in enumerate(messages, 7):
+        blob = msgspec.msgpack.encode(message)
+        size += len(blob) + 32
+        await redis_client.xadd(streams.brief(client_id), {"b": blob, "a": str(NOON)}, id=f"{number}-0")
+    session: dict[Any, Any] = {"owner": "u:report", "clean": "0", "bytes": str(size)}
+    await redis_client.hset(f"session:{client_id}", mapping=session)
+    await redis_client.hincrby("sessions:bytes", "u:report", size)
+    await redis_client.hincrby("sessions:bytes", "all", size)
+    await redis_client.zadd(streams.BRIEF, {client_id: NOON})
+
+
+async def left_in(redis_client: Redis, client_id: str) -> list[bytes]:
+    found = await entries(redis_client, streams.brief(client_id))
+    return [msgspec.msgpack.decode(fields[b"b"])[1] for fields in found]
+
+
+async def test_what_waits_for_subscribers_who_are_away_is_erased(admin: httpx.AsyncClient, redis_client: Redis) -> None:
+    named = base64.b64encode(json.dumps({"type": "Feature", "properties": {"device_id": DEVICE}}).encode())
+    other = base64.b64encode(json.dumps({"type": "Feature", "properties": {"device_id": "bus-305"}}).encode())
+    messages = (
+        Message("car-iotp", named, 1, user="demo-gateway"),
+        Message("car-iotp", other, 1, user="demo-gateway"),
+        Message("car-iotp", b"by its user", 1, user=DEVICE),
+        Message(f"car-iotp/{DEVICE}", b"by its topic", 1, user="demo-gateway"),
+        Message("mobile-iotp", b"of a phone of the same name", 1, user=DEVICE),
+    )
+    await queue(redis_client, "c", *messages)
+    await queue(redis_client, "d", *messages * 30)
+    await redis_client.xadd(streams.brief("c"), {"of another version": "1"})
+
+    assert await erased(admin, kind="car") == {**NOTHING, "queued": 3 + 90 + 1}
+
+    assert await left_in(redis_client, "c") == [other, b"of a phone of the same name"]
+    assert await left_in(redis_client, "d") == [other, b"of a phone of the same name"] * 30
+    counted = [int(await redis_client.hget(f"session:{name}", "bytes") or 0) for name in "cd"]
+    assert counted[1] == sum(len(msgspec.msgpack.encode(messages[number])) + 32 for number in (1, 4)) * 30
+    assert await redis_client.hget("sessions:bytes", "u:report") == str(sum(counted)).encode()
+    assert await redis_client.hget("sessions:bytes", "all") == str(sum(counted)).encode()
+    assert await erased(admin, kind="car") == NOTHING
+
+
+async def test_what_brokers_have_for_each_other_is_waited_for(
+    admin: httpx.AsyncClient, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.erasure.PASS_SECONDS", 0.2)
+    await redis_client.hset("nodes", mapping={"node:1": "7", "node:2": "7"})
+    waiting: dict[Any, Any] = {"sent": "900", "taken": "800"}
+    await redis_client.hset(streams.node("node:1"), mapping=waiting)
+
+    assert_problem(await admin.delete(address()), 503)
+    await redis_client.hset(streams.node("node:1"), "taken", "900")
+    assert await erased(admin) == NOTHING
+    await redis_client.hset(streams.node("node:1"), "sent", "1000")
+    assert_problem(await admin.delete(address()), 503)
+    await redis_client.hdel("nodes", "node:1")
+    assert await erased(admin) == NOTHING
