@@ -23,6 +23,9 @@ class Unwilling:
         self._refusals = refusals
         self.asked = 0
 
+    def register_script(self, text: str) -> object:
+        return self._client.register_script(text)
+
     async def info(self, _: str) -> dict[str, int]:
         return {"aof_enabled": 1}
 
