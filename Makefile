@@ -47,8 +47,9 @@ test: $(DEV) $(REDIS) ## run all tests
 e2e: $(DEV) ## build the images and run the compose file, with a real Docker engine (root, or a running engine; debootstrap)
 	$(BIN)/python -m pytest tests/containers -m containers -s
 
-soak: $(DEV) $(REDIS) ## kill brokers, decoders and Redis at random; nothing may be lost: [MINUTES=10] [MESSAGES=100000] [SEED=...]
+soak: $(DEV) $(REDIS) ## kill brokers, decoders and Redis at random; nothing may be lost: [MINUTES=10] [MESSAGES=100000] [KILLS=200] [SEED=...]
 	$(BIN)/python -m tests.loss.soak --messages "$(MESSAGES)" $(if $(SEED),--seed "$(SEED)")
+	$(BIN)/python -m tests.loss.soak_kills --minutes "$(or $(MINUTES),10)" --kills "$(or $(KILLS),200)" $(if $(SEED),--seed "$(SEED)")
 	$(BIN)/python -m tests.oracle.soak --minutes "$(or $(MINUTES),10)" $(if $(SEED),--seed "$(SEED)")
 
 fuzz: $(DEV) $(FUZZ) ## look for bytes that break a parser, guided by coverage: [MINUTES=1]

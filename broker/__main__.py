@@ -1,99 +1,32 @@
 """`python -m broker`: one node of the broker cluster; `python -m broker users`: who may log in."""
 
-import asyncio
-import logging
-import signal
-import time
-from contextlib import AsyncExitStack
-
-import structlog
-import typer
-
-from broker.drain import Drain
-from broker.durability import Durability, check_durability
-from broker.listeners import listening
-from broker.metrics import BrokerMetrics
-from broker.node import Node
-from broker.node_metrics import describe
-from broker.passwords import Passwords
-from broker.patience import until_available
-from broker.settings import BrokerSettings
-from broker.users import Authenticator, Users
-from broker.users_command import users_app
-from core import command
-from core.clock import system_clock
-from core.ops import serve_ops
-from core.redis import Redis, open_redis
-from core.redis_state import check_redis
-from core.runtime import Stop, run, work_until_stopped
-from core.settings import load_or_exit
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__, invoke_without_command=True)
-app.add_typer(users_app, name="users")
-_log = structlog.stdlib.get_logger("broker")
+import gc
+import sys
+from typing import NoReturn
 
 
-async def serve(settings: BrokerSettings, stop: Stop) -> None:
-    """Run a node until `stop`: listen, append, and at the end close what is open."""
-    # A line for every connection says nothing that the metrics do not.
-    logging.getLogger("amqtt").setLevel(logging.WARNING)
-    logging.getLogger("transitions").setLevel(logging.WARNING)
-    metrics = BrokerMetrics()
-    async with AsyncExitStack() as resources:
-        client = await resources.enter_async_context(open_redis(settings))
-        authenticator = Authenticator(
-            users=Users(client),
-            allow_anonymous=settings.mqtt_allow_anonymous,
-            clock=time.monotonic,
-            passwords=Passwords(clock=time.monotonic, max_waiting=settings.mqtt_logins_waiting),
-        )
-        resources.callback(authenticator.close)
-        node = Node(settings=settings, client=client, authenticator=authenticator, metrics=metrics, clock=system_clock)
-        describe(node)
-        drain = Drain(node=node, notice=settings.drain_notice, seconds=settings.drain_seconds)
-        drain.describe()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, drain.begin)
+def main() -> None:
+    """Become a node where nothing is asked for, else run a command.
 
-        async def serve_node(stop: Stop) -> None:
-            checking = asyncio.ensure_future(until_available(lambda: _check(client, settings.durability)))
-            asking = asyncio.ensure_future(stop.wait())
-            await asyncio.wait((checking, asking), return_when=asyncio.FIRST_COMPLETED)
-            asking.cancel()
-            if not checking.done():
-                checking.cancel()
-                return
-            checking.result()
-            async with listening(settings, node.new_connection) as close_listeners:
-                _log.info("listening", node=settings.broker_node, host=settings.broker_host, port=settings.broker_port)
-                await work_until_stopped(
-                    {"drain": lambda stop: drain.run(stop, close_listeners), "connections": node.run},
-                    stop,
-                    node.failures,
-                )
+    Nodes are started again when they die, on machines that are busy then: so a node loads nothing that is for commands
+    alone, and nothing of what it loads is looked at for garbage, which together is a third of the start.
+    """
+    if sys.argv[1:]:
+        _command()
+    gc.disable()
+    from broker import serving  # noqa: PLC0415 - see above
 
-        async with serve_ops(
-            settings,
-            ready=lambda: drain.problem or node.problem or node.failures.problem,
-            registry=metrics.registry,
-            remark=lambda: node.failures.remark,
-        ):
-            await work_until_stopped({"node": serve_node}, stop, node.failures)
-    _log.info("stopped", node=settings.broker_node)
+    gc.freeze()
+    gc.enable()
+    serving.main()
 
 
-async def _check(client: Redis, durability: Durability) -> None:
-    """Raises BadSettings for a Redis that cannot keep what it is given."""
-    await check_redis(client)
-    await check_durability(client, durability)
+def _command() -> NoReturn:
+    from broker.command import app  # noqa: PLC0415 - see above
+    from core import command  # noqa: PLC0415 - see above
 
-
-@app.callback()
-def main(context: typer.Context) -> None:
-    """Serve MQTT until SIGTERM; after SIGUSR1, drain first. Settings come from the environment: BROKER_PORT, ..."""
-    if context.invoked_subcommand is None:
-        settings = load_or_exit(BrokerSettings)
-        run(lambda stop: serve(settings, stop), settings)
+    command.run(app, name="broker")
 
 
 if __name__ == "__main__":
-    command.run(app, name="broker")
+    main()

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from deploy.laptop.ports import choose_ports
-from deploy.laptop.processes import Description, Programs, describe
+from deploy.laptop.processes import HAPROXY_SOCKET, Description, Programs, describe
 from deploy.laptop.settings import LaptopSettings
 from tests.broker.processes import ROOT, NodeProcess
 from tests.conftest import WAIT_SECONDS, eventually, free_port, missing
@@ -22,8 +22,9 @@ PARTITIONS = 2
 class System:
     """What clients see of it is `port`. A watchdog starts nodes again that were killed."""
 
-    def __init__(self, *, port: int, redis: DurableRedis, nodes: list[NodeProcess]) -> None:
+    def __init__(self, *, port: int, redis: DurableRedis, nodes: list[NodeProcess], socket: Path) -> None:
         self.port = port
+        self._socket = socket
         self.redis = redis
         self.nodes = nodes
         self._serving: set[str] = set()
@@ -44,6 +45,13 @@ class System:
         self._serving.discard(node.name)
         await node.kill()
 
+    async def unstick(self) -> None:
+        """Let HAProxy forget which client was where, so that who comes again may come elsewhere."""
+        reader, writer = await asyncio.open_unix_connection(self._socket)
+        writer.write(b"clear table brokers\n")
+        await reader.read()
+        writer.close()
+
     async def watch(self, node: NodeProcess) -> None:
         """Start a node, and again after each kill, for ever; fails where it ends by itself."""
         while True:
@@ -63,7 +71,7 @@ class System:
 
 
 @asynccontextmanager
-async def running_system(folder: Path) -> AsyncIterator[System]:
+async def running_system(folder: Path, **settings_of_nodes: str) -> AsyncIterator[System]:
     """A running one, with its files in `folder`, whose path must be short."""
     haproxy = shutil.which("haproxy") or missing("haproxy", "install Debian's haproxy")
     settings = LaptopSettings(mqtt_port=free_port(), http_port=free_port())
@@ -83,8 +91,10 @@ async def running_system(folder: Path) -> AsyncIterator[System]:
             environment=environment,
         )
         named = {process.name: process for process in processes}
+        for name in ("broker-1", "broker-2"):
+            named[name].environment.update(settings_of_nodes)
         nodes = [_node(named[name], folder) for name in ("broker-1", "broker-2")]
-        system = System(port=settings.mqtt_port, redis=redis, nodes=nodes)
+        system = System(port=settings.mqtt_port, redis=redis, nodes=nodes, socket=folder / HAPROXY_SOCKET)
         async with _haproxy(named["haproxy"], folder), asyncio.TaskGroup() as group:
             watching = [group.create_task(system.watch(node)) for node in nodes]
             try:
