@@ -67,6 +67,7 @@ bench-decoder: $(DEV) ## measure the decoder: observe, archive, rollup, the whol
 	test -d tests/node/node_modules/pouchdb-server || npm ci --silent --no-audit --no-fund --prefix tests/node
 	$(BIN)/python -m bench.archive
 	$(BIN)/python -m bench.rollup
+	$(BIN)/python -m bench.influxdb write
 	$(BIN)/python -m bench.end_to_end
 
 bench-broker: $(DEV) $(PEERS) ## measure a broker node beside Aedes, Mosca and Mosquitto (needs redis-server; some 20 minutes)
@@ -74,6 +75,7 @@ bench-broker: $(DEV) $(PEERS) ## measure a broker node beside Aedes, Mosca and M
 
 bench-api: $(DEV) ## measure the API beside a constant and the store's own query, and 1,000 event streams (needs redis-server)
 	$(BIN)/python -m bench.api
+	$(BIN)/python -m bench.influxdb history
 
 # A peer that cannot be installed is left out, and the table says so.
 $(PEERS): bench/node/package-lock.json

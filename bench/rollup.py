@@ -47,7 +47,7 @@ def main(
     """Measure the stage rollup against the store's own write. Needs redis-server."""
     batch = batch or DecoderSettings().rollup_batch
     with tempfile.TemporaryDirectory(prefix="bench-rollup-") as folder, redis_server(Path(folder)) as address:
-        bench = Bench(Path(folder), address, _windows(windows, system_clock() - age_hours * HOUR_MS), batch)
+        bench = Bench(Path(folder), address, windows_of(windows, system_clock() - age_hours * HOUR_MS), batch)
         if profile:
             profiler = cProfile.Profile()
             uvloop.run(bench.stage(0, profiler))
@@ -73,7 +73,7 @@ class Bench:
             open_store(TimeseriesSettings(data_dir=self._folder / f"stage-{number}")) as store,
         ):
             await store.setup()
-            await self._mark(client)
+            await mark(client, self._windows)
             rollup = Rollup(
                 client=client,
                 store=store,
@@ -105,17 +105,19 @@ class Bench:
                 await store.write(points[first : first + self._batch])
             return len(points) / (perf_counter() - started)
 
-    async def _mark(self, client: Redis) -> None:
-        await client.flushall()
-        for first in range(0, len(self._windows), 1000):
-            async with client.pipeline(transaction=False) as pipeline:
-                for window in self._windows[first : first + 1000]:
-                    pipeline.sadd(streams.window(window.member), *(f"{device:032x}" for device in range(DEVICES)))
-                    pipeline.zadd(streams.DIRTY_WINDOWS, {window.member: 1})
-                await pipeline.execute()
+
+async def mark(client: Redis, windows: list[Window]) -> None:
+    """Mark windows as dirty, with `DEVICES` devices each, in a Redis that has nothing else."""
+    await client.flushall()
+    for first in range(0, len(windows), 1000):
+        async with client.pipeline(transaction=False) as pipeline:
+            for window in windows[first : first + 1000]:
+                pipeline.sadd(streams.window(window.member), *(f"{device:032x}" for device in range(DEVICES)))
+                pipeline.zadd(streams.DIRTY_WINDOWS, {window.member: 1})
+            await pipeline.execute()
 
 
-def _windows(count: int, newest: int) -> list[Window]:
+def windows_of(count: int, newest: int) -> list[Window]:
     """As traffic dirties them: in each minute, back from `newest`, all zones and kinds, in all widths."""
     found: dict[Window, None] = {}
     minute = newest - newest % nominal_ms[Width.MINUTE]

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, TypeVar, cast
 
@@ -97,16 +98,20 @@ def _until_answers(client: redis.Redis) -> None:
 @pytest.fixture
 def new_influxd(tmp_path: Path) -> Iterator[InfluxServer]:
     """An InfluxDB of this test's own, which it may kill; started already, and empty."""
-    yield from _influxd(tmp_path / "influxd")
+    with running_influxd(tmp_path / "influxd") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
     """An InfluxDB of this worker's own: a test takes a bucket prefix that is its own."""
-    yield from _influxd(tmp_path_factory.mktemp("influxd") / "influxd")
+    with running_influxd(tmp_path_factory.mktemp("influxd") / "influxd") as server:
+        yield server
 
 
-def _influxd(folder: Path) -> Iterator[InfluxServer]:
+@contextmanager
+def running_influxd(folder: Path) -> Iterator[InfluxServer]:
+    """An InfluxDB with its data in a new `folder`."""
     executable = influxd_executable()
     if executable is None:
         missing("influxd", "make influxd builds it (Go, Rust), or INFLUXD names one of version 2.7")

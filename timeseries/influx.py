@@ -41,6 +41,8 @@ FARTHEST_MS = 2**63 // 1_000_000 - 1
 """InfluxDB counts nanoseconds in 64 bits: years 1677 to 2262."""
 KEPT_SECONDS = 60.0
 """How long it is believed what a bucket keeps."""
+EXTENT_SECONDS = 5.0
+"""How long it is believed where a series begins and ends: to ask takes longer than to read a day of it."""
 TAKEN_SECONDS = 60.0
 """How long it speaks for a bucket that it has taken points."""
 
@@ -91,6 +93,7 @@ class InfluxOccupancyStore:
         self._clock = clock
         self._kept: dict[Width, tuple[float, int | None]] = {}
         self._taken: dict[Width, tuple[float, int]] = {}
+        self._extents: dict[tuple[str, Kind, Width], tuple[float, tuple[int, int] | None]] = {}
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -116,6 +119,7 @@ class InfluxOccupancyStore:
             checked_zone(point.window.zone)
             by_width[point.window.width].append(point)
         written = Written()
+        self._extents.clear()
         away: Unavailable | None = None
         for width, of_width in by_width.items():
             for first in range(0, len(of_width), BATCH_POINTS):
@@ -175,10 +179,19 @@ class InfluxOccupancyStore:
         return checked_length([OccupancyPoint(Window(width, at, zone, kind), devices) for at, devices in found])
 
     async def extent(self, zone: str, kind: Kind, width: Width) -> tuple[int, int] | None:
-        """The starts of the first and the last window that InfluxDB still keeps, as `OccupancyStore.extent` says."""
+        """As `OccupancyStore.extent` says, of what InfluxDB still keeps; it may be `EXTENT_SECONDS` old."""
         parameters = self._parameters(zone, kind, width, -FARTHEST_MS, FARTHEST_MS)
+        series = (zone, kind, width)
+        now = time.monotonic()
+        at, extent = self._extents.get(series, (-EXTENT_SECONDS, None))
+        if now - at < EXTENT_SECONDS:
+            return extent
         times = [_milliseconds(row[3]) for row in await self._rows(EXTENT_QUERY, parameters)]
-        return (min(times), max(times)) if times else None
+        extent = (min(times), max(times)) if times else None
+        if len(self._extents) >= MAX_SERIES:
+            self._extents.clear()
+        self._extents[series] = now, extent
+        return extent
 
     async def series(self, width: Width) -> list[tuple[str, Kind]]:
         """The zones and kinds of which InfluxDB still keeps a point, as `OccupancyStore.series` says."""
@@ -202,6 +215,7 @@ class InfluxOccupancyStore:
         start, end = _representable(start), _representable(end)
         if start >= end:
             return
+        self._extents.clear()
         predicate = f'zone="{checked_zone(zone)}" AND kind="{kind.value}"'
         try:
             for width in Width:

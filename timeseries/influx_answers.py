@@ -56,7 +56,7 @@ def meaning(call: Call, status: int, words: str) -> Meaning:
         return Meaning.REFUSED
     if status in _BY_STATUS:
         found = _BY_STATUS[status]
-    elif status >= SERVER_ERRORS and not any(sign in words for sign in _DISK_IS_FULL):
+    elif status >= SERVER_ERRORS and not _is_full(words):
         found = Meaning.UNKNOWN
     else:
         # What else there is comes from something in between, such as a proxy: 3xx, 405, 407, 502 and so on.
@@ -74,7 +74,9 @@ class AnswerError(Exception):
         self.words = printable(words)
         self.meaning = meaning(call, status, words)
         self._retry_after = retry_after
-        super().__init__(f"InfluxDB answers {status}: {self.words}")
+        # 2.7.12 goes on saying so when there is room: it never tries its write-ahead log again.
+        hint = " (make room, and restart InfluxDB)" if _is_full(words) else ""
+        super().__init__(f"InfluxDB answers {status}: {self.words}{hint}")
 
     def unavailable(self) -> Unavailable:
         """What the others are told: not now, and why. A refusal is told likewise, where nobody can say of what."""
@@ -87,6 +89,10 @@ class AnswerError(Exception):
             case Meaning.UNKNOWN:
                 return Unanswered(str(self), retry_after=_seconds(self._retry_after))
         return Unavailable(str(self), retry_after=_seconds(self._retry_after))
+
+
+def _is_full(words: str) -> bool:
+    return any(sign in words for sign in _DISK_IS_FULL)
 
 
 def printable(words: str) -> str:

@@ -133,7 +133,10 @@ class Buckets:
             answer = {}
         found = [one["id"] for one in answer.get("orgs") or [] if one["name"] == self._org]
         if not found:
-            raise BadSettings(f"INFLUXDB_V2_ORG: InfluxDB knows no organization {self._org!r}")
+            raise BadSettings(
+                f"INFLUXDB_V2_ORG: InfluxDB knows no organization {self._org!r}, or INFLUXDB_V2_TOKEN may not look it "
+                "up: then name it by its id"
+            )
         return str(found[0])
 
 

@@ -23,16 +23,21 @@ from paho.mqtt.enums import CallbackAPIVersion
 from core.clock import format_rfc3339, parse_rfc3339, system_clock
 from tests.conftest import missing
 from tests.e2e.system import BUS, ROOT, System, start, wait_for
+from tests.influxd.server import InfluxServer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 PRESENCE_TTL = 4
 MAIN_BUILDING = [-8.5722, 52.6738]
 
 
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+@pytest.fixture(scope="module", params=["sqlite", "influxdb"])
+def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A system in which the bus has been replayed once."""
-    running = start(tmp_path_factory.mktemp("main"), PRESENCE_TTL=str(PRESENCE_TTL), FORGET_AFTER="1")
+    settings = {"PRESENCE_TTL": str(PRESENCE_TTL), "FORGET_AFTER": "1"}
+    if request.param == "influxdb":
+        server: InfluxServer = request.getfixturevalue("influxd")
+        settings |= {**server.environment, "INFLUXDB_BUCKET_PREFIX": "main-job"}
+    running = start(tmp_path_factory.mktemp("main"), **settings)
     try:
         replayed = running.run("simulator", "replay", str(BUS), "--kind", "car", "--speed", "max")
         assert replayed.returncode == 0, replayed.stderr

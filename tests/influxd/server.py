@@ -1,5 +1,6 @@
 """InfluxDB itself, as `tests/influxd/build` makes it: of one test's or benchmark's own, and killed as it pleases."""
 
+import csv
 import json
 import os
 import secrets
@@ -107,18 +108,40 @@ class InfluxServer:
 
     def ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
         """One request to its API, with the token of all rights; the JSON of its answer. Raises HTTPError."""
-        request = urllib.request.Request(  # noqa: S310 - our own server
-            f"{self.url}{path}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Token {self.token}", "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:  # noqa: S310 - likewise
+        request = self._request(method, path, body)
+        with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:  # noqa: S310 - our own server
             return json.loads(answer.read() or "null")
 
     def buckets(self) -> dict[str, dict[str, Any]]:
         """Its buckets, by name."""
         return {bucket["name"]: bucket for bucket in self.ask("GET", "/api/v2/buckets?limit=100")["buckets"]}
+
+    def rows(self, flux: str) -> list[dict[str, str]]:
+        """The rows that a query gives, by column."""
+        request = self._request("POST", f"/api/v2/query?org={self.org}", {"query": flux})
+        with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:  # noqa: S310 - our own server
+            tables = answer.read().decode().split("\r\n\r\n")
+        return [row for table in tables for row in csv.DictReader(table.splitlines())]
+
+    def new_token(self) -> tuple[dict[str, str], str]:
+        """The settings of a service with a token that may read and write buckets, and the id of its authorization."""
+        [organization] = self.ask("GET", f"/api/v2/orgs?org={self.org}")["orgs"]
+        permissions = [
+            {"action": action, "resource": {"type": "buckets", "orgID": organization["id"]}}
+            for action in ("read", "write")
+        ]
+        made = self.ask("POST", "/api/v2/authorizations", {"orgID": organization["id"], "permissions": permissions})
+        # Such a token may not look an organization up by its name.
+        settings = {"INFLUXDB_V2_TOKEN": made["token"], "INFLUXDB_V2_ORG": organization["id"]}
+        return {**self.environment, **settings}, made["id"]
+
+    def _request(self, method: str, path: str, body: object) -> urllib.request.Request:
+        return urllib.request.Request(  # noqa: S310 - our own server
+            f"{self.url}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Token {self.token}", "Content-Type": "application/json"},
+        )
 
     def _is_ready(self) -> bool:
         try:

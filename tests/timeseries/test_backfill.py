@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from core.messages import Kind
 from decoder.spans import WINDOW_LIFE_MS
 from documents import DocumentSettings, DocumentStore
 from tests.decoder.conftest import LIBRARY, HandClock
+from tests.influxd.server import InfluxServer
 from tests.timeseries.live import DUBLIN, Live, counted, everything, position
 from timeseries import OccupancyPoint, OccupancyStore, TimeseriesSettings, Width, Window, open_store, window_start
 from timeseries.backfill import LIVE_MS, Backfill, Outcome
@@ -46,9 +48,14 @@ async def archive(tmp_path: Path) -> AsyncIterator[DocumentStore]:
         yield opened
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[OccupancyStore]:
-    async with open_store(TimeseriesSettings(data_dir=tmp_path / "series")) as opened:
+@pytest.fixture(params=["sqlite", pytest.param("influxdb", marks=pytest.mark.e2e)])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OccupancyStore]:
+    settings = {"data_dir": str(tmp_path / "series")}
+    if request.param == "influxdb":
+        server: InfluxServer = request.getfixturevalue("influxd")
+        settings |= {name.lower(): value for name, value in server.environment.items()}
+        settings["influxdb_bucket_prefix"] = f"backfill-{uuid.uuid4().hex[:12]}"
+    async with open_store(TimeseriesSettings.model_validate(settings)) as opened:
         await opened.setup()
         yield opened
 

@@ -480,6 +480,26 @@ async def test_the_extent_is_read_from_the_first_and_the_last_point(
     assert parameters["_zone"] == ("StringLiteral", "campus")
 
 
+async def test_an_extent_is_asked_for_again_after_a_write_and_after_a_while(
+    store: InfluxOccupancyStore, influx: FakeInflux, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked() -> int:
+        return influx.paths().count("POST /api/v2/query")
+
+    for _ in range(3):
+        assert await store.extent("campus", Kind.CAR, Width.HOUR) is None
+    assert asked() == 1
+    for other in (("campus", Kind.MOBILE, Width.HOUR), ("campus", Kind.CAR, Width.DAY), ("a", Kind.CAR, Width.HOUR)):
+        await store.extent(*other)
+    assert asked() == 4
+    await store.write([point()])
+    await store.extent("campus", Kind.CAR, Width.HOUR)
+    assert asked() == 5
+    monkeypatch.setattr(influx_module, "EXTENT_SECONDS", 0.0)
+    await store.extent("campus", Kind.CAR, Width.HOUR)
+    assert asked() == 6
+
+
 async def test_the_series_are_the_tags_of_the_answer_in_order(store: InfluxOccupancyStore, influx: FakeInflux) -> None:
     influx.prepare_rows(
         """
