@@ -6,7 +6,7 @@ python -m bench.archive --profile archive.prof  one round of the stage alone, un
 
 Each round lets the stage work off entries of a Redis of its own into an empty database, and sends the same documents,
 made and encoded beforehand, to another empty one that has the same indexes: in as many requests at a time, of the same
-size. Who goes first changes from round to round. Without CLOUDANT_URL the server is the double of the tests.
+size. Who goes first is drawn by lot from round to round. Without CLOUDANT_URL the server is the double of the tests.
 """
 
 import asyncio
@@ -14,13 +14,16 @@ import cProfile
 import io
 import itertools
 import os
+import random
 import resource
+import statistics
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -54,16 +57,24 @@ def main(
     positions: Annotated[int, typer.Option(min=1000, max=1_000_000, help="Positions in a round.")] = 20_000,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds.")] = 5,
     profile: Annotated[Path | None, typer.Option(help="Write a profile of one round of the stage here.")] = None,
+    server_pid: Annotated[
+        int | None, typer.Option(help="Process of the server of CLOUDANT_URL, if it is here: its CPU time is measured.")
+    ] = None,
 ) -> None:
     """Measure the stage archive. Needs redis-server, and Node.js or CLOUDANT_URL."""
     with tempfile.TemporaryDirectory(prefix="bench-archive-") as folder, redis_server(Path(folder)) as address:
         url = os.environ.get("CLOUDANT_URL")
         if url:
-            found = uvloop.run(_rounds(address, url, positions, rounds, profile))
+            found = uvloop.run(
+                _rounds(address, url, count=positions, rounds=rounds, profile=profile, server_pid=server_pid)
+            )
         else:
             with couchdb_double() as double:
                 os.environ.update(double.environment)
-                found = uvloop.run(_rounds(address, double.url, positions, rounds, profile))
+                pid = double.process.pid if double.process else None
+                found = uvloop.run(
+                    _rounds(address, double.url, count=positions, rounds=rounds, profile=profile, server_pid=pid)
+                )
     if profile:
         return
     Report(
@@ -71,40 +82,91 @@ def main(
         title=f"{positions:,} positions, {BATCH_DOCUMENTS} to a request, {PUTS} requests at a time",
         unit="documents/s",
         measured="archive, from Redis",
-        rates=[stage for stage, _ in found],
+        rates=[stage.rate for stage, _ in found],
         peer="_bulk_docs alone",
-        peer_rates=[peer for _, peer in found],
+        peer_rates=[peer.rate for _, peer in found],
         target_ratio=TARGET_RATIO,
         others={
+            "CPU of this process, archive, µs a document": statistics.median(stage.own for stage, _ in found),
+            "CPU of this process, _bulk_docs alone, µs a document": statistics.median(peer.own for _, peer in found),
+            "CPU of the server, archive, µs a document": statistics.median(stage.server for stage, _ in found),
+            "CPU of the server, _bulk_docs alone, µs a document": statistics.median(peer.server for _, peer in found),
             "peak memory of this process, which also made the positions, MB": _memory_mb(),
         },
     ).show()
 
 
-async def _rounds(address: str, url: str, count: int, rounds: int, profile: Path | None) -> list[tuple[float, float]]:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One side of a round."""
+
+    rate: float
+    """Documents a second."""
+    own: float
+    """CPU time of this process, in microseconds a document."""
+    server: float
+    """That of the server; 0 where it is not known."""
+
+
+class Measuring:
+    """Wall clock and CPU time from here on."""
+
+    def __init__(self, server_pid: int | None) -> None:
+        self._server_pid = server_pid
+        self._started, self._own, self._server = perf_counter(), process_time(), _cpu_seconds(server_pid)
+
+    def ends(self, documents: int) -> Measured:
+        """What was used for so many documents."""
+        return Measured(
+            documents / (perf_counter() - self._started),
+            (process_time() - self._own) / documents * 1e6,
+            (_cpu_seconds(self._server_pid) - self._server) / documents * 1e6,
+        )
+
+
+def _cpu_seconds(pid: int | None) -> float:
+    """What a process of this machine has used so far, proc(5); 0 where there is none."""
+    if pid is None:
+        return 0.0
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def _rounds(
+    address: str, url: str, *, count: int, rounds: int, profile: Path | None, server_pid: int | None
+) -> list[tuple[Measured, Measured]]:
     positions = _positions(count)
     bodies = [msgspec.json.encode({"docs": [to_document(each) for each in batch]}) for batch in _batches(positions)]
     if profile:
         profiler = cProfile.Profile()
-        await _stage(address, url, positions, profiler)
+        await _stage(address, url, positions, None, profiler)
         profiler.dump_stats(profile)
         return []
     # Once for nothing: a server in JavaScript gets faster while it runs.
-    await _stage(address, url, positions)
-    await _alone(url, bodies)
+    await _stage(address, url, positions, None)
+    await _alone(url, bodies, None)
     found = []
-    for number in range(rounds):
-        if number % 2:
-            peer = await _alone(url, bodies)
-            found.append((await _stage(address, url, positions), peer))
+    # Each goes first as often as the other, in an order that no other rhythm of the machine has.
+    stage_first = [bool(number % 2) for number in range(rounds)]
+    random.shuffle(stage_first)
+    for first in stage_first:
+        if first:
+            stage = await _stage(address, url, positions, server_pid)
+            found.append((stage, await _alone(url, bodies, server_pid)))
         else:
-            stage = await _stage(address, url, positions)
-            found.append((stage, await _alone(url, bodies)))
+            peer = await _alone(url, bodies, server_pid)
+            found.append((await _stage(address, url, positions, server_pid), peer))
     return found
 
 
-async def _stage(address: str, url: str, positions: list[Position], profiler: cProfile.Profile | None = None) -> float:
-    """Documents a second, from the first read to the last acknowledgement."""
+async def _stage(
+    address: str,
+    url: str,
+    positions: list[Position],
+    server_pid: int | None,
+    profiler: cProfile.Profile | None = None,
+) -> Measured:
+    """From the first read to the last acknowledgement."""
     async with AsyncExitStack() as resources:
         client = await resources.enter_async_context(open_redis(CommonSettings(redis_url=address)))
         store = CloudantStore(url=url, database=f"bench-{uuid4()}")
@@ -130,22 +192,22 @@ async def _stage(address: str, url: str, positions: list[Position], profiler: cP
         batch = DecoderSettings().archive_batch
         if profiler:
             profiler.enable()
-        started = perf_counter()
+        measuring = Measuring(server_pid)
         while left:
             entries = await group.read(batch)
             await archiver(entries)
             left -= len(entries)
-        seconds = perf_counter() - started
+        measured = measuring.ends(len(positions))
         if profiler:
             profiler.disable()
         if await store.count() != len(positions):
             raise AssertionError("documents are missing")
         await store.drop_before(system_clock() + 100 * 86_400_000)
-    return len(positions) / seconds
+    return measured
 
 
-async def _alone(url: str, bodies: list[bytes]) -> float:
-    """Documents a second of requests and nothing else."""
+async def _alone(url: str, bodies: list[bytes], server_pid: int | None) -> Measured:
+    """Requests and nothing else."""
     prefix = f"bench-{uuid4()}"
     store = CloudantStore(url=url, database=prefix)
     await store.setup()
@@ -158,14 +220,14 @@ async def _alone(url: str, bodies: list[bytes]) -> float:
         return sum("error" not in row for row in rows)
 
     with ThreadPoolExecutor(max_workers=PUTS) as threads:
-        started = perf_counter()
+        measuring = Measuring(server_pid)
         stored = sum(await asyncio.gather(*(asyncio.wrap_future(threads.submit(post, body)) for body in bodies)))
-        seconds = perf_counter() - started
+        measured = measuring.ends(stored)
     if stored != await store.count():
         raise AssertionError("documents are missing")
     await store.drop_before(system_clock() + 100 * 86_400_000)
     store.close()
-    return stored / seconds
+    return measured
 
 
 async def _append(client: Redis, positions: list[Position]) -> int:

@@ -34,7 +34,13 @@ Answer = TypeVar("Answer")
 @app.command()
 def setup() -> None:
     """Make the databases of this month and the next with their indexes, or the file. It may be repeated."""
-    _with_store(lambda store: store.setup())
+
+    async def made(store: DocumentStore) -> list[str]:
+        await store.setup()
+        return await store.being_built()
+
+    for sentence in _with_store(made):
+        typer.echo(sentence)
     typer.echo("The document store is ready.")
 
 
