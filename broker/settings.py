@@ -147,7 +147,7 @@ class BrokerSettings(CommonSettings, OpsSettings, RoomSettings, RateSettings):
         le=900,
         description="The same for what was published to an ingest topic: positions, off campus too, are not kept.",
     )
-    retained_max: int = Field(default=2000, ge=1, le=50_000, description="Retained messages of the whole cluster.")
+    retained_max: int = Field(default=2000, ge=1, le=10_000, description="Retained messages of the whole cluster.")
     retained_max_bytes: int = Field(
         default=8 * 1024 * 1024, ge=1024, description="Bytes of all retained messages, with their topics."
     )

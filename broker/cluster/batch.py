@@ -1,6 +1,6 @@
 """A batch of messages, as the script `publish` wants it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -13,6 +13,12 @@ MAX_ENTRY_BYTES = 256 * 1024
 """Payload of one entry of an inbox, unless a single message has more."""
 MAX_TARGETS = 2000
 """Messages that one script puts into queues: it keeps Redis from everything else meanwhile."""
+MAX_WORK = 10_000
+"""What the messages of one script may be worth, for the same reason: so many that nobody retains or guards."""
+RETAINED_WORK = 10
+GUARDED_WORK = 5
+BYTES_OF_ONE_TARGET = 4096
+"""A message of so many bytes more counts as one more, for it is copied into each queue."""
 UNGUARDED = 0
 
 _encoder = msgspec.msgpack.Encoder()
@@ -66,6 +72,21 @@ class Part:
             (UNGUARDED, blob, fields, position) for guard, blob, fields, position in self.queues if guard not in refused
         ]
         return part
+
+
+def split(messages: Sequence[Routed]) -> Iterator[list[Routed]]:
+    """The messages in their order, as many at a time as one script may deal with."""
+    some: list[Routed] = []
+    work = 0
+    for routed in messages:
+        own = 1 + RETAINED_WORK * routed.retain + GUARDED_WORK * (routed.guard is not None)
+        if some and work + own > MAX_WORK:
+            yield some
+            some, work = [], 0
+        some.append(routed)
+        work += own
+    if some:
+        yield some
 
 
 def build(messages: Sequence[Routed]) -> list[Part]:
@@ -128,13 +149,15 @@ def _queue(message: Message, guard: int, plan: Plan, parts: list[Part]) -> None:
     by_qos: dict[int, list[Fields]] = {}
     for qos, fields in plan.queues.values():
         by_qos.setdefault(min(qos, message.qos), []).append(fields)
+    own = 1 + len(message.payload) // BYTES_OF_ONE_TARGET
+    step = max(1, MAX_TARGETS // own)
     for qos, targets in by_qos.items():
         # Subscribers get the RETAIN flag only with what was retained before they came [MQTT-3.3.1-9].
         queued = Message(message.topic, message.payload, qos, user=message.user)
-        for begin in range(0, len(targets), MAX_TARGETS):
-            some = targets[begin : begin + MAX_TARGETS]
-            if parts[-1].targets + len(some) > MAX_TARGETS:
+        for begin in range(0, len(targets), step):
+            some = targets[begin : begin + step]
+            if parts[-1].targets + len(some) * own > MAX_TARGETS:
                 parts.append(Part())
             part = parts[-1]
             part.queues.append((guard, part.blob(queued), some, position))
-            part.targets += len(some)
+            part.targets += len(some) * own

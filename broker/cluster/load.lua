@@ -12,8 +12,8 @@ local node, connection, client, after, count, drop_before, drop_brief_before, fi
 if not has(client, node, connection) then
     return nil
 end
--- Changes of states that are looked at in one script.
-local CHANGES = 200
+-- Changes of states that are looked at in one script, times filters that they are compared with.
+local COMPARISONS = 4000
 count, drop_before, drop_brief_before = tonumber(count), tonumber(drop_before), tonumber(drop_brief_before)
 local key = 'session:' .. client
 local session = session_of(client)
@@ -107,10 +107,11 @@ if filters ~= '' and wanted > 0 and states < version then
     for _, each in ipairs(cmsgpack.unpack(filters)) do
         split_filters[#split_filters + 1] = {split(each[1]), each[2]}
     end
+    local most = math.max(1, math.floor(COMPARISONS / math.max(20, #split_filters)))
     local changed = redis.call('ZRANGEBYSCORE', 'states', digits(4 * (states + 1)), '+inf', 'WITHSCORES',
-        'LIMIT', 0, CHANGES)
+        'LIMIT', 0, most)
     local reached = version
-    if #changed == CHANGES * 2 then
+    if #changed == most * 2 then
         more, reached = true, math.floor(tonumber(changed[#changed]) / 4)
     end
     for index = 1, #changed, 2 do

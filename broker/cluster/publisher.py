@@ -15,7 +15,7 @@ from typing import NamedTuple, cast
 import msgspec
 import structlog
 
-from broker.cluster.batch import Guard, Part, Routed, build
+from broker.cluster.batch import Guard, Part, Routed, build, split
 from broker.cluster.identity import Identity
 from broker.cluster.limits import Dropped, Limits, Losses
 from broker.cluster.retained import is_state, may_be_retained
@@ -181,6 +181,17 @@ class Publisher:
             for waiting in batch
             for message, guard in waiting.messages
         ]
+        fresh: list[bool] = []
+        for some in split(routed):
+            fresh += await self._publish_some(some, version)
+        results = iter(fresh)
+        for waiting in batch:
+            mine = [next(results) for _ in waiting.messages]
+            if not waiting.done.done():
+                waiting.done.set_result(mine)
+
+    async def _publish_some(self, routed: list[Routed], version: str) -> list[bool]:
+        """Which of them are new."""
         first, *others = build(routed)
         answer = await self._send(first, version)
         refused = {number for number, new in enumerate(answer.new, 1) if new == "0"}
@@ -193,11 +204,7 @@ class Publisher:
         fresh = [each.guard is None or next(new) == "1" for each in routed]
         if answer.version != version:
             await self._reach_newcomers([each for each, is_new in zip(routed, fresh, strict=True) if is_new])
-        results = iter(fresh)
-        for waiting in batch:
-            mine = [next(results) for _ in waiting.messages]
-            if not waiting.done.done():
-                waiting.done.set_result(mine)
+        return fresh
 
     def _plan(self, message: Message) -> Plan:
         return self._routes.nodes(message.topic) if is_state(message) else self._routes.plan(message.topic)

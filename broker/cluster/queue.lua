@@ -15,7 +15,7 @@ local dropped = {length = 0, age = 0, bytes = 0, user = 0, all = 0, owner = ''}
 local function session_of(client)
     local session = known[client]
     if session == nil then
-        local found = redis.call('HMGET', 'session:' .. client, 'clean', 'next', 'sent', 'floor', 'node', 'owner', 'bytes')
+        local found = redis.call('HMGET', 'session:' .. client, 'clean', 'next', 'sent', 'floor', 'node', 'owner', 'bytes', 'since')
         session = found[1] == '0' and {
             first = tonumber(found[2]),
             next = tonumber(found[2]),
@@ -24,6 +24,8 @@ local function session_of(client)
             node = found[5],
             owner = found[6],
             bytes = tonumber(found[7] or '0'),
+            -- Nothing in its queue is older (ms).
+            since = tonumber(found[8] or '0'),
             brief = redis.call('XLEN', 'brief:' .. client),
         }
         if session then
@@ -89,6 +91,9 @@ local function add(client, session, field, value, at, brief)
         end
         session.brief = session.brief + 1
     end
+    if session.length == session.brief and not brief and at ~= AGELESS then
+        session.since = tonumber(at)
+    end
     redis.call('XADD', queue, digits(session.next) .. '-0', field, value, 'a', at)
     session.next = session.next + 1
     session.length = session.length + 1
@@ -110,21 +115,29 @@ local function lacks(client, session, bytes, limits)
     end
 end
 
--- Drop what is too old at the front of one of a client's queues, `count` messages at the most. Answers since when the first
--- of those that are left has been there; nil if there is none, or it was not looked at.
+-- Drop what is too old at the front of one of a client's queues, `count` messages at the most, one look for each: to look is
+-- to copy, and they may be large. Answers since when the first of those that are left has been there; nil if there is none, or it was not
+-- looked at.
 local function drop_old(client, session, queue, before, count)
-    for _, entry in ipairs(redis.call('XRANGE', queue .. ':' .. client, '-', '+', 'COUNT', count)) do
-        local at = tonumber(entry[2][4])
-        if at >= before then
-            return at
+    local key, from = queue .. ':' .. client, '-'
+    for _ = 1, count do
+        local entry = redis.call('XRANGE', key, from, '+', 'COUNT', 1)[1]
+        if not entry then
+            return nil
         end
-        redis.call('XDEL', queue .. ':' .. client, entry[1])
-        session.length = session.length - 1
-        if queue == 'brief' then
-            session.brief = session.brief - 1
+        if entry[2][4] == AGELESS then
+            from = '(' .. entry[1]
+        elseif tonumber(entry[2][4]) >= before then
+            return tonumber(entry[2][4])
+        else
+            redis.call('XDEL', key, entry[1])
+            session.length = session.length - 1
+            if queue == 'brief' then
+                session.brief = session.brief - 1
+            end
+            spend(session, -cost(entry[2][1], entry[2][2]))
+            dropped.age = dropped.age + 1
         end
-        spend(session, -cost(entry[2][1], entry[2][2]))
-        dropped.age = dropped.age + 1
     end
 end
 
@@ -134,14 +147,18 @@ local function enqueue(client, field, value, at, now, limits, brief)
     if not session then
         return
     end
-    if brief and session.brief > 0 and not session.looked then
-        session.looked = true
-        drop_old(client, session, 'brief', now - limits[6], LOOK)
+    if brief and session.brief > 0 and tonumber(redis.call('ZSCORE', 'brief', client) or '0') < now - limits[6] then
+        local left = drop_old(client, session, 'brief', now - limits[6], LOOK)
+        if left then
+            redis.call('ZADD', 'brief', digits(left), client)
+        end
     end
     local bytes = cost(field, value)
     local lacking = lacks(client, session, bytes, limits)
-    if lacking then
-        drop_old(client, session, 'queue', now - limits[2], LOOK)
+    if lacking and session.since < now - limits[2] then
+        local left = drop_old(client, session, 'queue', now - limits[2], LOOK)
+        session.since = left and math.min(left, now) or session.since
+        session.changed = true
         lacking = lacks(client, session, bytes, limits)
     end
     if lacking then
@@ -159,7 +176,7 @@ local function settle()
     for client, session in pairs(known) do
         if session and session.changed then
             redis.call('HSET', 'session:' .. client, 'next', digits(session.next), 'floor', digits(session.floor),
-                'bytes', digits(session.bytes))
+                'bytes', digits(session.bytes), 'since', digits(session.since))
         end
     end
     for name, bytes in pairs(added) do
