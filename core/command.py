@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
+import stamina
 import typer
 
 from core.errors import BadSettings, Unavailable
@@ -26,6 +27,8 @@ def run(app: typer.Typer, *, name: str) -> NoReturn:
     it came from.
     """
     code: int | str | None
+    # Whoever retries says so in words of its own.
+    stamina.instrumentation.set_on_retry_hooks([])
     try:
         app(prog_name=f"python -m {name}")
         code = 0

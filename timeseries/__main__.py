@@ -89,7 +89,9 @@ def backfill(
     their month or before DOCUMENTS_KEEP, whose documents may have been dropped, and in those that ended within 48
     hours, whose positions may still wait to be archived. --lower does that, too.
 
-    The documents of the range are read once; memory stays bounded however many there are.
+    A day at a time, in the order of time; memory stays bounded however many documents there are. A store that goes away
+    is waited for, ten minutes at the most. After that, Ctrl-C or a crash, go on where the last day that is done ends:
+    it says with which --start.
 
     Example: python -m timeseries backfill --start 2019-02-18T00:00:00Z --end 2019-02-19T00:00:00Z --dry-run
     """

@@ -8,23 +8,26 @@ same millisecond the first is the document, and both were counted.
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from core.messages import Position
-from documents import DocumentSettings, DocumentStore, from_document
+from documents import BeingBuilt, Document, DocumentSettings, DocumentStore, from_document
 from documents import open_store as open_documents
+from timeseries.backfill_parts import Part, day_of, part_of, whole_windows
+from timeseries.backfill_patience import Patience
 from timeseries.distinct import DistinctDevices, Series
 from timeseries.store import OccupancyPoint, OccupancyStore
-from timeseries.windows import Width, Window, nominal_ms, window_end, window_start
+from timeseries.windows import Width, Window, window_end, window_start
 
 __all__ = ["Backfill", "DocumentSettings", "Outcome", "Progress", "Tally", "open_documents"]
 
 LIVE_MS = 48 * 3600 * 1000
 """How long after its end Redis has the set of a window at the least: until then the live path is right about it."""
-CHUNK_WINDOWS = 10_000
-"""Windows of a series in memory at a time, and points in one write."""
-
+PAGE = 500
+"""Documents in one request."""
+DECEMBER = 12
 
 _Month = tuple[int, int]
 
@@ -32,11 +35,17 @@ _Month = tuple[int, int]
 class Progress(Protocol):
     """Hears how far it is."""
 
-    def begin(self, what: str, total: int) -> None:
-        """A part of the work begins, of so many steps at the most; the part before it is done."""
+    def begin(self, start: int, end: int) -> None:
+        """The work begins: days from one time to another, milliseconds since the epoch."""
 
-    def advance(self) -> None:
-        """A step of it is done."""
+    def read(self) -> None:
+        """A document of the present day was read."""
+
+    def done(self, until: int) -> None:
+        """All windows that begin before a time are what they should be."""
+
+    def waits(self, reason: str | None) -> None:
+        """A store is waited for, or, None, is there again."""
 
 
 @dataclass(slots=True)
@@ -99,110 +108,159 @@ class Backfill:
         self._complete_from = complete_from
         self._lower = lower
         self._dry_run = dry_run
-        self._ranges = _whole_windows(start, end, zone)
-        self._oldest: dict[_Month, int] = {}
+        self._ranges = whole_windows(start, end, zone)
+        self._oldest: dict[_Month, int | None] = {}
+        self._extents: dict[Series, tuple[int, int]] = {}
         self._refused = 0
 
     async def run(self, progress: Progress) -> Outcome:
-        """Count, compare with what is stored, and write what differs. Raises Unavailable; it can be run again."""
+        """Count, compare with what is stored, and write what differs, a day at a time, in the order of time.
+
+        A store that goes away is waited for. Raises Unavailable where that lasts, and where one was never there. It can
+        be run again: what is right already is not written, and days that are `done` may be left out.
+        """
+        self._archive = Patience(progress.waits, works=(BeingBuilt,))
+        self._series = Patience(progress.waits)
         outcome = Outcome()
-        with DistinctDevices() as distinct:
-            progress.begin("reading documents", await self._documents.count())
-            async for position in self._positions(outcome, progress):
-                self._count(position, distinct)
-            everything = set(distinct.series())
-            for width in Width:
-                everything |= {(width, zone, kind) for zone, kind in await self._store.series(width)}
-            progress.begin("comparing and writing", len(everything))
-            for series in sorted(everything):
-                await self._settle(series, distinct, outcome.tallies[series[0]])
-                progress.advance()
+        await self._ask_for_extents()
+        day, end = self._ranges[Width.DAY]
+        progress.begin(day, end)
+        while day < end and (following := await self._next_day(day)) is not None and following < end:
+            part = part_of(self._ranges, following, self._zone)
+            await self._recompute(part, outcome, progress)
+            day = part.until
+            progress.done(min(day, end))
+        progress.done(end)
         outcome.refused = self._refused
         return outcome
 
-    async def _positions(self, outcome: Outcome, progress: Progress) -> AsyncIterator[Position]:
-        """The positions of the range, in any order; `_oldest` is known at the end."""
-        first = min(start for start, _ in self._ranges.values())
+    async def _ask_for_extents(self) -> None:
+        """Find out which series have points, and from when to when."""
+        for width in Width:
+            for zone, kind in await self._series.ask(partial(self._store.series, width)):
+                extent = await self._series.ask(partial(self._store.extent, zone, kind, width))
+                if extent is not None:
+                    self._extents[width, zone, kind] = extent
+
+    async def _next_day(self, day: int) -> int | None:
+        """The first day from `day` on that has a document or a point: years without any are passed over."""
+        start = min(first for first, _ in self._ranges.values()) if day == self._ranges[Width.DAY][0] else day
         last = max(end for _, end in self._ranges.values())
-        if await anext(self._documents.scan(page=1, start=_month_start(first), end=first), None):
-            self._oldest[_month(first)] = first
-        async for document in self._documents.scan(start=first, end=last):
-            progress.advance()
-            try:
-                position = from_document(document)
-            except ValueError:
-                outcome.unreadable += 1
-                continue
-            outcome.documents += 1
-            month = _month(position.observed_at)
-            self._oldest[month] = min(self._oldest.get(month, position.observed_at), position.observed_at)
-            yield position
+        first = await self._first_document(start, last)
+        times = [] if first is None else [first]
+        times += [max(start, begin) for begin, final in self._extents.values() if final >= start]
+        return max(day, min(day_of(at, self._zone) for at in times)) if times else None
 
-    def _count(self, position: Position, distinct: DistinctDevices) -> None:
-        for width, (first, last) in self._ranges.items():
-            if not first <= position.observed_at < last:
-                continue
-            start = window_start(width, position.observed_at, self._zone)
-            for zone in position.zones:
-                distinct.add(Window(width, start, zone, position.kind), position.device)
+    async def _first_document(self, start: int, end: int) -> int | None:
+        """When the first document of a range was observed; None where there is none that can be read."""
+        async for position in self._scan(start, end, page=1):
+            if position is not None:
+                return position.observed_at
+        return None
 
-    async def _settle(self, series: Series, distinct: DistinctDevices, tally: Tally) -> None:
-        """Write what differs of one zone, kind and width."""
-        width, zone, kind = series
-        first, last = self._ranges[width]
-        known = [extent for extent in (distinct.extent(series), await self._store.extent(zone, kind, width)) if extent]
-        if not known:
-            return
-        # Years in which there is nothing are not walked through.
-        start = max(first, min(begin for begin, _ in known))
-        end = min(last, max(final for _, final in known) + 1)
-        step = CHUNK_WINDOWS * nominal_ms[width]
-        for begin in range(start, end, step):
-            until = min(begin + step, end)
+    async def _recompute(self, part: Part, outcome: Outcome, progress: Progress) -> None:
+        with DistinctDevices() as distinct:
+            async for position in self._scan(part.start, part.end):
+                progress.read()
+                if position is None:
+                    outcome.unreadable += 1
+                elif self._count(position, part, distinct):
+                    outcome.documents += 1
             stored = {
-                point.window.start: point.devices
-                for point in await self._store.history(zone=zone, kind=kind, width=width, start=begin, end=until)
+                series
+                for series, (begin, final) in self._extents.items()
+                if begin < part.windows[series[0]][1] and final >= part.windows[series[0]][0]
             }
-            counted = distinct.counts(series, begin, until)
-            points = [
-                OccupancyPoint(Window(width, at, zone, kind), counted.get(at, 0))
-                for at in sorted(stored.keys() | counted.keys())
-            ]
-            await self._write(points, stored, tally)
+            for series in sorted(stored | set(distinct.series())):
+                await self._settle(series, part, distinct, outcome.tallies[series[0]])
+
+    async def _scan(self, start: int, end: int, *, page: int = PAGE) -> AsyncIterator[Position | None]:
+        """Each document of a range once, in the order of time, also where the store goes away in between.
+
+        None is one that is no position.
+        """
+        seen: set[str] = set()
+        async for attempt in self._archive.attempts():
+            with attempt:
+                async for document in self._documents.scan(page=page, start=start, end=end):
+                    if document["_id"] in seen:
+                        continue
+                    self._archive.answered()
+                    position = _position(document)
+                    if position is not None and position.observed_at > start:
+                        start, seen = position.observed_at, set()
+                    seen.add(document["_id"])
+                    yield position
+                self._archive.answered()
+                return
+
+    def _count(self, position: Position, part: Part, distinct: DistinctDevices) -> bool:
+        """Count a position in its windows; whether its day is that of the part."""
+        for width, (first, end) in part.windows.items():
+            start = window_start(width, position.observed_at, self._zone)
+            if first <= start < end:
+                for zone in position.zones:
+                    distinct.add(Window(width, start, zone, position.kind), position.device)
+        first, end = part.windows[Width.DAY]
+        return first <= window_start(Width.DAY, position.observed_at, self._zone) < end
+
+    async def _settle(self, series: Series, part: Part, distinct: DistinctDevices, tally: Tally) -> None:
+        """Write what differs of one zone, kind and width in one day."""
+        width, zone, kind = series
+        first, end = part.windows[width]
+        ask = partial(self._store.history, zone=zone, kind=kind, width=width, start=first, end=end)
+        stored = {point.window.start: point.devices for point in await self._series.ask(ask)}
+        counted = distinct.counts(series, first, end)
+        points = [
+            OccupancyPoint(Window(width, at, zone, kind), counted.get(at, 0))
+            for at in sorted(stored.keys() | counted.keys())
+        ]
+        await self._write(points, stored, tally)
 
     async def _write(self, points: list[OccupancyPoint], stored: Mapping[int, int], tally: Tally) -> None:
         tally.windows += len(points)
         changed = []
         for point in points:
             before = stored.get(point.window.start, -1)
-            if point.devices < before and not self._may_lower(point.window):
+            if point.devices < before and not await self._may_lower(point.window):
                 tally.kept += 1
             elif point.devices != before:
                 changed.append(point)
         tally.changed += len(changed)
         tally.zeroed += sum(1 for point in changed if point.devices == 0)
         if changed and not self._dry_run:
-            written = await self._store.write(changed)
-            written.check()
-            self._refused += written.expired + len(written.refused)
+            self._refused += await self._series.ask(partial(self._written, changed))
 
-    def _may_lower(self, window: Window) -> bool:
+    async def _written(self, points: list[OccupancyPoint]) -> int:
+        """Write points; how many of them the store will never take."""
+        written = await self._store.write(points)
+        written.check()
+        return written.expired + len(written.refused)
+
+    async def _may_lower(self, window: Window) -> bool:
         if self._lower is not None:
             return self._lower
         if window.start < self._complete_from:
             return False
         if window_end(window.width, window.start, self._zone) + LIVE_MS > self._now:
             return False
-        oldest = self._oldest.get(_month(window.start))
+        oldest = await self._oldest_of(_month(window.start))
         return oldest is not None and window.start >= oldest
 
+    async def _oldest_of(self, month: _Month) -> int | None:
+        """When the oldest document of a month was observed; None where there is none."""
+        if month not in self._oldest:
+            year, number = month
+            following = (year + 1, 1) if number == DECEMBER else (year, number + 1)
+            self._oldest[month] = await self._first_document(_month_start(month), _month_start(following))
+        return self._oldest[month]
 
-def _whole_windows(start: int, end: int, zone: ZoneInfo) -> dict[Width, tuple[int, int]]:
-    """For each width, the range from the start of the first window to the end of the last that have a part in it."""
-    return {
-        width: (window_start(width, start, zone), window_end(width, window_start(width, end - 1, zone), zone))
-        for width in Width
-    }
+
+def _position(document: Document) -> Position | None:
+    try:
+        return from_document(document)
+    except ValueError:
+        return None
 
 
 def _month(at_ms: int) -> _Month:
@@ -211,7 +269,6 @@ def _month(at_ms: int) -> _Month:
     return moment.year, moment.month
 
 
-def _month_start(at_ms: int) -> int:
-    """The first millisecond of the month, in UTC, that holds `at_ms`."""
-    year, month = _month(at_ms)
-    return int(datetime(year, month, 1, tzinfo=UTC).timestamp()) * 1000
+def _month_start(month: _Month) -> int:
+    """The first millisecond of a month, in UTC."""
+    return int(datetime(*month, 1, tzinfo=UTC).timestamp()) * 1000

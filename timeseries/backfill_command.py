@@ -1,5 +1,6 @@
 """What `python -m timeseries backfill` needs besides the work itself: its settings, its progress bar, its report."""
 
+import asyncio
 import sys
 from typing import Literal, Self
 from zoneinfo import ZoneInfo
@@ -7,14 +8,18 @@ from zoneinfo import ZoneInfo
 import typer
 from pydantic import Field
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TaskID
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from core.clock import system_clock
+from core.clock import format_rfc3339, system_clock
+from core.errors import Unavailable
 from core.settings import CampusSettings
 from timeseries.backfill import Backfill, DocumentSettings, Outcome, open_documents
 from timeseries.settings import TimeseriesSettings
 from timeseries.store import OccupancyStore
+
+SHOWN_EVERY = 1000
+"""Documents between two changes of the bar."""
 
 
 class BackfillSettings(DocumentSettings, TimeseriesSettings, CampusSettings):
@@ -68,7 +73,14 @@ async def recompute(
         if not dry_run:
             await store.setup()
         with _Bar() as bar:
-            return await backfill.run(bar)
+            try:
+                return await backfill.run(bar)
+            except Unavailable as error:
+                raise Unavailable(f"{error}; {bar.hint(end)}") from error
+            except asyncio.CancelledError:
+                # Ctrl-C.
+                typer.echo(bar.hint(end), err=True)
+                raise
 
 
 def show(outcome: Outcome, *, dry_run: bool) -> None:
@@ -89,33 +101,58 @@ def show(outcome: Outcome, *, dry_run: bool) -> None:
 
 
 class _Bar:
-    """Progress, where somebody is watching."""
+    """Progress: a bar where somebody is watching, else a line for each day that is done."""
 
     def __init__(self) -> None:
+        self._watched = sys.stderr.isatty()
         self._progress = Progress(
-            *Progress.get_default_columns(),
-            MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
             console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
+            disable=not self._watched,
         )
         self._task: TaskID | None = None
+        self._start = 0
+        self._until: int | None = None
+        self._documents = 0
 
     def __enter__(self) -> Self:
         self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._finish()
         self._progress.stop()
 
-    def begin(self, what: str, total: int) -> None:
-        self._finish()
-        self._task = self._progress.add_task(what, total=total)
+    def begin(self, start: int, end: int) -> None:
+        self._start = start
+        self._task = self._progress.add_task(f"from {format_rfc3339(start)}", total=end - start)
 
-    def advance(self) -> None:
-        if self._task is not None:
-            self._progress.advance(self._task)
+    def read(self) -> None:
+        self._documents += 1
+        if self._documents % SHOWN_EVERY == 0:
+            self._show(f"{self._documents:,} documents read")
 
-    def _finish(self) -> None:
+    def done(self, until: int) -> None:
+        if until == self._until:
+            return
+        self._until = until
+        self._show(f"done until {format_rfc3339(until)}", completed=until - self._start)
+        if not self._watched:
+            typer.echo(f"done until {format_rfc3339(until)}", err=True)
+
+    def waits(self, reason: str | None) -> None:
+        self._show(f"waiting: {reason}" if reason else "going on")
+        if not self._watched:
+            typer.echo(f"waiting: {reason}" if reason else "going on", err=True)
+
+    def hint(self, end: int) -> str:
+        """How to go on after an interruption; what was asked for ends at `end`."""
+        if self._until is None:
+            return "no day is done yet: the same command begins again"
+        return f"to go on: --start {format_rfc3339(self._until)} --end {format_rfc3339(end)}"
+
+    def _show(self, text: str, **changes: float) -> None:
         if self._task is not None:
-            self._progress.update(self._task, total=self._progress.tasks[-1].completed)
+            self._progress.update(self._task, description=text, **changes)  # type: ignore[arg-type]  # rich's own names

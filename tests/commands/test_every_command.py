@@ -89,6 +89,8 @@ class Commands:
         files["track"].with_suffix(".gpx").write_text(TRACK)
         module, *arguments = line.format(**files).split()
         self.monkeypatch.setattr(sys, "argv", ["-", *arguments])
+        # As if nobody had imported it, as another test may have.
+        self.monkeypatch.delitem(sys.modules, f"{module}.__main__", raising=False)
         with pytest.raises(SystemExit) as ended:
             runpy.run_module(module, run_name="__main__", alter_sys=True)
         said = self.capfd.readouterr()

@@ -31,14 +31,22 @@ class Silent:
     """Hears how far it is, and tells nobody."""
 
     def __init__(self) -> None:
-        self.parts: list[tuple[str, int]] = []
-        self.steps = 0
+        self.days: tuple[int, int] | None = None
+        self.documents = 0
+        self.until: list[int] = []
+        self.waited: list[str | None] = []
 
-    def begin(self, what: str, total: int) -> None:
-        self.parts.append((what, total))
+    def begin(self, start: int, end: int) -> None:
+        self.days = start, end
 
-    def advance(self) -> None:
-        self.steps += 1
+    def read(self) -> None:
+        self.documents += 1
+
+    def done(self, until: int) -> None:
+        self.until.append(until)
+
+    def waits(self, reason: str | None) -> None:
+        self.waited.append(reason)
 
 
 @pytest.fixture
@@ -235,10 +243,15 @@ async def test_a_dry_run_says_the_same_and_writes_nothing(archive: DocumentStore
 
 async def test_progress_is_told(archive: DocumentStore, store: OccupancyStore) -> None:
     await archive.put([position("a", NINE + number) for number in range(7)])
+    await archive.put([position("a", NINE + 2 * DAY)])
     silent = Silent()
-    await Backfill(documents=archive, store=store, zone=DUBLIN, start=NINE, end=NINE + 1, now=LATER).run(silent)
-    assert silent.parts == [("reading documents", 7), ("comparing and writing", len(Width))]
-    assert silent.steps == 7 + len(Width)
+    end = NINE + 2 * DAY + 1
+    await Backfill(documents=archive, store=store, zone=DUBLIN, start=NINE, end=end, now=LATER).run(silent)
+    midnight = NINE - 9 * HOUR
+    assert silent.days == (midnight, midnight + 3 * DAY)
+    assert silent.documents == 8
+    # The second day has no document, and is passed over.
+    assert silent.until == [midnight + DAY, midnight + 3 * DAY, midnight + 3 * DAY]
 
 
 @pytest.mark.parametrize(("start", "end"), [(NINE, NINE), (NINE, NINE - 1), (0, 253_402_300_799_999)])

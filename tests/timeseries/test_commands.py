@@ -4,17 +4,29 @@ import asyncio
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 import documents
+from core.errors import Unavailable
 from core.messages import Kind
 from tests.timeseries.live import position
-from timeseries import OccupancyPoint, TimeseriesSettings, Width, Window, open_store
+from timeseries import (
+    OccupancyPoint,
+    TimeseriesSettings,
+    Width,
+    Window,
+    backfill_command,
+    backfill_patience,
+    open_store,
+)
 from timeseries.__main__ import app
 
 NINE = 1_550_480_400_000
@@ -132,7 +144,7 @@ def test_backfill_writes_what_the_documents_say_and_reports_it_by_width() -> Non
         ["1h", "1", "1", "0", "0"],
         ["1d", "1", "1", "0", "0"],
     ]
-    assert result.stderr == "3 documents in the range\n"
+    assert result.stderr == "done until 2019-02-19T00:00:00Z\n3 documents in the range\n"
     assert [line.split()[1] for line in run(*history).stdout.splitlines()[1:]] == ["1", "2", "1", "0"]
 
 
@@ -169,9 +181,8 @@ def test_backfill_shows_how_far_it_is_where_somebody_is_watching() -> None:
     finally:
         os.close(watching)
         os.close(theirs)
-    assert "reading documents" in shown
-    assert "3/3" in shown
-    assert "comparing and writing" in shown
+    assert "done until 2019-02-19T00:00:00Z" in shown
+    assert "100%" in shown
 
 
 def test_backfill_where_no_documents_are_made_must_be_forced_and_then_lowers_nothing(
@@ -246,3 +257,47 @@ def test_drop_of_what_is_not_there_says_so() -> None:
 
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == "there is nothing of mobile in kemmy in that time\n"
+
+
+async def ctrl_c() -> None:
+    signal.raise_signal(signal.SIGINT)
+    await asyncio.sleep(60)
+
+
+async def away() -> None:
+    raise Unavailable("the document store is slow")
+
+
+@pytest.mark.parametrize(("interrupt", "code"), [(away, 1), (ctrl_c, 130)])
+def test_a_backfill_that_is_interrupted_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, interrupt: Callable[[], Awaitable[None]], code: int
+) -> None:
+    archive(0, 86_400, 86_401)
+    whole = documents.open_store
+
+    @asynccontextmanager
+    async def broken(settings: documents.DocumentSettings) -> AsyncIterator[documents.DocumentStore]:
+        async with whole(settings) as store:
+            scan = store.scan
+
+            async def until_the_second_day(**asked: int) -> AsyncIterator[documents.Document]:
+                async for document in scan(**asked):
+                    if asked["page"] > 1 and document["properties"]["observed_at"] > "2019-02-19":
+                        await interrupt()
+                    yield document
+
+            monkeypatch.setattr(store, "scan", until_the_second_day)
+            yield store
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backfill_command, "open_documents", broken)
+        patch.setattr(backfill_patience, "LASTING_SECONDS", -1)
+        ended = run("backfill", "--start", "2019-02-18T09:00:00Z", "--end", "2019-02-20T00:00:00Z")
+    assert ended.exit_code == code
+    assert "to go on: --start 2019-02-19T00:00:00Z --end 2019-02-20T00:00:00Z" in ended.stderr.splitlines()[-1]
+
+    again = run("backfill", "--start", "2019-02-19T00:00:00Z", "--end", "2019-02-20T00:00:00Z")
+    assert again.exit_code == 0, again.output
+    history = ("history", "campus", "car", "--window", "1d", "--start", "2019-02-18T00:00:00Z")
+    days = run(*history, "--end", "2019-02-20T00:00:00Z").stdout.splitlines()[1:]
+    assert [line.split()[1] for line in days] == ["1", "2"]
