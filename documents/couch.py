@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 from ibm_cloud_sdk_core.api_exception import ApiException
 from ibm_cloud_sdk_core.detailed_response import DetailedResponse
+from ibm_cloud_sdk_core.token_managers.token_manager import TokenManager
 from ibmcloudant.cloudant_v1 import CloudantV1
 from requests import RequestException, Response
 
@@ -85,10 +86,12 @@ class CouchServer:
                 _close(client)
                 answer = call(self._client).get_result()
         except ApiException as error:
+            _let_log_in(self._client)
             if error.status_code in expected:
                 return None
             raise self._error(error, database, writes=writes) from error
         except RequestException as error:
+            _let_log_in(self._client)
             raise Unanswered(f"{self.name(database)} does not answer: {type(error).__name__}") from error
         if not isinstance(answer, dict | list):
             raise Unavailable(f"{self.name(database)} answered, but not in JSON")
@@ -163,6 +166,16 @@ def _as_object(response: Response, *_: object, **__: object) -> None:
         rows = [row for row in body if isinstance(row, dict)] if isinstance(body, list) else []
         error = next(((row["error"], row.get("reason")) for row in rows if "error" in row), (shown(body), None))
         response._content = msgspec.json.encode({"error": str(error[0]), "reason": str(error[1] or "")})  # noqa: SLF001 - requests has no other way
+
+
+def _let_log_in(client: CloudantV1) -> None:
+    """Let the next request log in, if the last one has tried and failed.
+
+    The SDK has all others wait for a minute for a login that is under way, and does not notice that one has failed.
+    """
+    manager = getattr(client.authenticator, "token_manager", None)
+    if isinstance(manager, TokenManager):
+        manager.request_time = 0
 
 
 def _close(client: CloudantV1) -> None:
