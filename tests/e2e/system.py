@@ -17,7 +17,7 @@ import redis
 from tests.conftest import free_port
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 STOP_SECONDS = 15.0
 BUS = ROOT / "simulator" / "recordings" / "bus-304-to-university-of-limerick-2019-02-18.gpx"
 
