@@ -21,6 +21,7 @@ class Building:
         self._store = store
         self._say = say
         self._sentences: list[str] = []
+        self._away = False
 
     async def run(self, stop: Stop) -> None:
         """Look every few seconds until `stop`."""
@@ -34,8 +35,11 @@ class Building:
         try:
             self._sentences = await self._store.being_built()
         except Unavailable as error:
-            _log.info("indexes are not looked at", reason=str(error))
+            if not self._away:
+                _log.info("indexes cannot be looked at", reason=str(error))
+            self._away = True
             return
+        self._away = False
         self._say("; ".join(self._sentences) or None)
         if self._sentences and not before:
             _log.info("indexes are being built", indexes=self._sentences)

@@ -125,7 +125,9 @@ class CouchServer:
 def _fits(answer: dict[str, Any] | list[Any], holds: str | None) -> bool:
     if holds == LIST or isinstance(answer, list):
         return holds == LIST and isinstance(answer, list)
-    return holds is None or isinstance(answer.get(holds), list)
+    return holds is None or (
+        isinstance(found := answer.get(holds), list) and all(isinstance(each, dict) for each in found)
+    )
 
 
 def _checked(url: str) -> str:

@@ -97,7 +97,7 @@ class Database:
             HTTPStatus.NOT_FOUND,
             holds="rows",
         )
-        return int(answer["total_rows"]) - len(answer["rows"]) if answer else 0
+        return int(answer.get("total_rows") or 0) - len(answer["rows"]) if answer else 0
 
     async def scan(self, page: int) -> AsyncIterator[Document]:
         """All documents in the order of their ids, `page` of them in memory at a time."""

@@ -126,7 +126,10 @@ class IndexKeeper:
         """Raise BeingBuilt without asking an index that was far behind, until a look says that it no longer is."""
         again, documents = self._behind[database, index]
         if self._now() >= again:
-            documents, _ = await self._information(database, index)
+            try:
+                documents, _ = await self._information(database, index)
+            except Missing:
+                documents = 0  # who asks it hears that, and makes it
             if documents <= BEHIND_DOCUMENTS:
                 self._behind.pop((database, index), None)
                 return

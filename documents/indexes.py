@@ -39,15 +39,22 @@ _ZONE_MAP = """function (doc) {
 
 
 def as_should_be(mango: list[dict[str, Any]], design: dict[str, Any] | None) -> set[str]:
-    """The indexes that are defined as they are here: of the server's list, `mango`, and the view's design document."""
-    found = {
-        each["name"]
-        for each in mango
-        if each["name"] in MANGO
-        and each["ddoc"] == f"_design/{each['name']}"
-        and each["def"] == _definition(each["name"])
-    }
-    if design and design.get("views") == {ZONE_VIEW: {"map": _ZONE_MAP}}:
+    """The indexes that are defined as they are here: of the server's list, `mango`, and the view's design document.
+
+    What a server adds of its own makes no difference: an index that is taken for another is built anew.
+    """
+    found = set()
+    for each in mango:
+        name, definition = each.get("name"), each.get("def") or {}
+        if (
+            name in MANGO
+            and each.get("ddoc") == f"_design/{name}"
+            and definition.get("fields") == _definition(name)["fields"]
+            and not definition.get("partial_filter_selector")
+        ):
+            found.add(name)
+    view = ((design or {}).get("views") or {}).get(ZONE_VIEW) or {}
+    if view.get("map") == _ZONE_MAP and not view.get("reduce"):
         found.add(ZONE_DESIGN)
     return found
 

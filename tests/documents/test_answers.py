@@ -128,9 +128,18 @@ async def bare(request: web.Request) -> web.StreamResponse:
     return await well(request)
 
 
+ODD = '{"rows": [5], "docs": ["x"], "indexes": [null]}'
+
+
 @pytest.mark.parametrize(
     ("body", "content_type"),
-    [("{}", "application/json"), ("[]", "application/json"), ("null", "application/json"), ("hello", "text/plain")],
+    [
+        ("{}", "application/json"),
+        ("[]", "application/json"),
+        ("null", "application/json"),
+        (ODD, "application/json"),
+        ("hello", "text/plain"),
+    ],
 )
 @pytest.mark.parametrize("call", CALLS)
 async def test_an_answer_of_another_shape_is_waited_for(call: str, body: str, content_type: str) -> None:
@@ -151,6 +160,8 @@ ANSWERED = {
     *((call, "[]") for call in ("drop", "erase")),
     ("being_built", "{}"),
     ("get", "{}"),
+    ("being_built", ODD),
+    ("get", ODD),
 }
 
 

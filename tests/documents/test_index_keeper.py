@@ -1,6 +1,7 @@
 """Indexes that are being built: who asks hears it, and is not kept waiting."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -93,6 +94,73 @@ async def test_once_that_is_known_nobody_waits_for_the_index_until_it_is_built()
         server.behind = {}
         store._keeper._now = lambda: 10.0  # it is time to look again
         assert (await store.find(ZONE, limit=1)).documents == []
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_index_that_is_gone_while_it_was_being_built_is_made_by_who_asks_it() -> None:
+    gone = False
+    made: list[str] = []
+    server = Builder()
+    server.behind = {"by-zone": 12_345}
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if gone and not made and "by-zone" in request.path:
+            if request.method == "PUT":
+                made.append(request.path)
+                return web.json_response({"ok": True}, status=201)
+            return web.json_response({"error": "not_found", "reason": "deleted"}, status=404)
+        return await server.answer(request)
+
+    async with store_behind(handler) as store:
+        store._keeper._now = lambda: 0.0
+        with pytest.raises(BeingBuilt):
+            await store.find(ZONE, limit=1)
+        gone, server.behind = True, {}
+        server.over.set()
+        store._keeper._now = lambda: 10.0
+
+        assert (await store.find(ZONE, limit=1)).documents == []
+
+    assert made == ["/positions-2026-03/_design/by-zone"]
+
+
+async def test_a_store_that_is_away_is_said_once() -> None:
+    async def away(_: web.Request) -> web.Response:
+        return web.json_response({"error": "x"}, status=503)
+
+    async with store_behind(away) as store:
+        looks = Building(store, say=lambda _: None)
+        with structlog.testing.capture_logs() as logs:
+            for _ in range(3):
+                await looks.step()
+
+    assert [line["event"] for line in logs] == ["indexes cannot be looked at"]
+
+
+async def test_what_a_server_adds_to_a_definition_is_no_other_index() -> None:
+    writes: list[str] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if request.method != "GET":
+            writes.append(request.path)
+        answer = await well(request)
+        if request.path.endswith("/_index"):
+            assert isinstance(answer, web.Response)
+            found = json.loads(str(answer.text))
+            for each in found["indexes"]:
+                each |= {"type": "json", "partitioned": False}
+                each["def"]["partial_filter_selector"] = {}
+            return web.json_response(found)
+        if request.path.endswith("/by-zone"):
+            assert isinstance(answer, web.Response)
+            found = json.loads(str(answer.text))
+            return web.json_response(found | {"autoupdate": True, "options": {}})
+        return answer
+
+    async with store_behind(handler) as store:
+        await store.setup()
+
+    assert writes == []
 
 
 async def test_a_server_that_refuses_a_question_is_away_however_its_indexes_are() -> None:
