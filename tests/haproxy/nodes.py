@@ -31,6 +31,8 @@ class FakeNode:
     ready: bool = True
     holds: bool = False
     """Whether it never answers those that ask for something else than its health."""
+    greeting: bytes = CONNACK
+    """What it answers to a CONNECT."""
     connects: list[bytes] = field(default_factory=list)
     handshakes: list[bytes] = field(default_factory=list)
     open: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -38,7 +40,7 @@ class FakeNode:
     async def mqtt(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection: a CONNACK to what comes first, and what comes later as it came."""
         self.connects.append(await reader.read(65_536))
-        await self._answer(CONNACK, reader, writer)
+        await self._answer(self.greeting, reader, writer)
 
     async def websocket(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection: a handshake, and then as above."""

@@ -1,4 +1,5 @@
 import asyncio
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,6 +136,24 @@ async def test_a_connect_that_does_not_fit_reaches_a_node_and_one_that_does_is_c
         assert await proxy.ask(connect("car", will=Will("t", b"x" * size))) == CONNACK, size
     assert await proxy.ask(connect("car", protocol="MQXX", will=Will("t", b"x" * 11_900))) == b""
     assert sum(len(node.connects) for node in nodes) == 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="HAProxy can do this on Linux alone")
+async def test_who_takes_nothing_of_what_is_sent_to_it_keeps_no_connection(
+    in_front: StartProxy, nodes: tuple[FakeNode, FakeNode]
+) -> None:
+    proxy = await in_front(CLIENT_WRITE_TIMEOUT="1s")
+    for node in nodes:
+        node.greeting = CONNACK + bytes(20_000_000)
+    # A reader stops reading from its socket once twice 64 kB wait in it.
+    _, writer = await proxy.open()
+    writer.write(connect("deaf"))
+    await eventually(lambda: connections_are(proxy, "1"))
+    await eventually(lambda: connections_are(proxy, "0"), limit=60)
+
+
+async def connections_are(proxy: Proxy, number: str) -> bool:
+    return (await proxy.statistics())["mqtt", "FRONTEND"]["scur"] == number
 
 
 @pytest.fixture
