@@ -168,7 +168,8 @@ class Rollup:
             await self._end_claim([member for member in claim.members if member not in in_flight], NOBODY)
             await self._leave_in_flight(in_flight, written)
             _raise_first(written)
-        done = [member for member in claim.members if member not in in_flight | later | refused.keys()]
+        not_done = in_flight | later | refused.keys()
+        done = [member for member in claim.members if member not in not_done]
         # Near its end the claim may have lapsed by the clock of who marks a change, and then the mark does not show.
         in_time = self._clock() < claim.until - LEASE_MS // 2
         await self._end_claim(done, claim.until if in_time else NOBODY)
