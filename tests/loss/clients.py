@@ -58,6 +58,8 @@ class Client:
         self.lost_sessions = 0
         self.fresh = 0.0
         """When the newest message was sent of those that came through, by the loop's clock."""
+        self.last = 0.0
+        """When something came through last."""
         self._port = account.port
         self._connect = connect(name, clean=False, keepalive=KEEPALIVE, user=name, password=account.password)
         self._random = account.random
@@ -75,7 +77,7 @@ class Client:
             connects = self.connects
             try:
                 await self._serve()
-            except (OSError, _Gone, TimeoutError, asyncio.IncompleteReadError):
+            except (OSError, _Gone, TimeoutError):
                 pass
             finally:
                 if self._writer is not None:
@@ -88,7 +90,8 @@ class Client:
         async with asyncio.timeout(CONNECT_SECONDS):
             reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
             self._writer.write(self._connect)
-            answer = await _read(reader)
+            packets = _Packets(reader)
+            answer, *others = await packets.more()
         assert isinstance(answer, Connack), answer
         if answer.code:
             self.refused[answer.code] += 1
@@ -101,9 +104,10 @@ class Client:
         pinging = asyncio.create_task(self._ping(self._writer))
         try:
             while True:
-                packet = await _read(reader)
+                for packet in others:
+                    self.handle(packet, self._writer)
+                others = await packets.more()
                 self._heard = self.now()
-                self.handle(packet, self._writer)
         finally:
             pinging.cancel()
 
@@ -190,6 +194,7 @@ class Sender(Client):
             del self._under_way[packet.packet_id]
             self.done.add(number)
             self.fresh = max(self.fresh, self.sent_at[number])
+            self.last = self.now()
 
 
 class Subscriber(Client):
@@ -221,6 +226,7 @@ class Subscriber(Client):
         if packet.qos == 1 or packet_id not in self._received:
             self.got[packet.payload] += 1
             self.fresh = max(self.fresh, self._sent_at(packet.payload))
+            self.last = self.now()
         if packet.qos == 1:
             writer.write(ack(Kind.PUBACK, packet_id))
         else:
@@ -238,12 +244,36 @@ class Subscriber(Client):
                 self._writer.transport.abort()
 
 
-async def _read(reader: asyncio.StreamReader) -> Received:
-    first = (await reader.readexactly(1))[0]
-    length = shift = 0
-    while True:
-        digit = (await reader.readexactly(1))[0]
-        length |= (digit & 0x7F) << shift
-        shift += 7
-        if digit < 0x80:
-            return parse(first, await reader.readexactly(length))
+class _Packets:
+    """Takes what a server sends apart; whole reads at a time, for there are many packets and little time."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+        self._rest = b""
+
+    async def more(self) -> list[Received]:
+        """At least one more. Raises _Gone."""
+        found: list[Received] = []
+        while not found:
+            data = await self._reader.read(65_536)
+            if not data:
+                raise _Gone
+            self._rest += data
+            while (packet := self._first()) is not None:
+                found.append(packet)
+        return found
+
+    def _first(self) -> Received | None:
+        data, length, shift, start = self._rest, 0, 0, 1
+        while True:
+            if start >= len(data):
+                return None
+            length |= (data[start] & 0x7F) << shift
+            shift += 7
+            start += 1
+            if data[start - 1] < 0x80:
+                break
+        if start + length > len(data):
+            return None
+        self._rest = data[start + length :]
+        return parse(data[0], data[start : start + length])

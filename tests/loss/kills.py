@@ -51,7 +51,10 @@ class Outcome:
     lost_sessions: int = 0
     refused: dict[int, int] = field(default_factory=dict)
     through: dict[str, float] = field(default_factory=dict)
-    """By client: seconds from the last kill until something came through that was sent after it."""
+    """By client: seconds from the last kill until something came through: an acknowledgement, or a message."""
+    caught_up: dict[str, float] = field(default_factory=dict)
+    """By client: seconds until something came through that was sent after the last kill. A subscriber first gets what
+    has waited in its queue, in order: that takes as long as the queue is."""
     stuck: list[str] = field(default_factory=list)
 
     @property
@@ -202,12 +205,14 @@ async def _kill(plan: Plan, system: System, random: Random, traffic: Traffic, pr
 
 async def _until_through(traffic: Traffic, outcome: Outcome, last: float) -> None:
     loop = asyncio.get_running_loop()
-    while loop.time() - last < LIMIT_SECONDS and len(outcome.through) < len(traffic.clients):
+    while loop.time() - last < LIMIT_SECONDS and len(outcome.caught_up) < len(traffic.clients):
         await asyncio.sleep(0.02)
         for each in traffic.clients:
+            if each.last > last:
+                outcome.through.setdefault(each.name, each.last - last)
             if each.fresh > last:
-                outcome.through.setdefault(each.name, loop.time() - last)
-    outcome.stuck = [each.name for each in traffic.clients if each.name not in outcome.through]
+                outcome.caught_up.setdefault(each.name, loop.time() - last)
+    outcome.stuck = [each.name for each in traffic.clients if each.name not in outcome.caught_up]
 
 
 async def _settle(traffic: Traffic) -> None:

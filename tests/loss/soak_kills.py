@@ -45,7 +45,9 @@ def soak_kills(
         f"seed {plan.seed}: {outcome.kills} kills in {minutes:g} minutes, {outcome.sent} messages sent, clients let in "
         f"{outcome.connects} times (refused by code: {outcome.refused or 'none'}); "
         f"{len(outcome.missing)} missing, {len(outcome.doubled)} doubled at QoS 2, "
-        f"{outcome.lost_sessions} sessions lost; all clients through again {outcome.slowest:.1f} s after the last kill"
+        f"{outcome.lost_sessions} sessions lost; "
+        f"all clients through again {outcome.slowest:.1f} s after the last kill, "
+        f"all queues empty after {max(outcome.caught_up.values(), default=0.0):.1f} s"
     )
     for name, found in (("missing", outcome.missing), ("doubled", outcome.doubled), ("stuck", outcome.stuck)):
         if found:
