@@ -12,13 +12,14 @@ from functools import partial
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from core.messages import Position
+from core.messages import Kind, Position
 from documents import BeingBuilt, Document, DocumentSettings, DocumentStore, from_document
 from documents import open_store as open_documents
+from timeseries.backfill_coverage import add_recorded, minutes_with_devices
 from timeseries.backfill_parts import Part, day_of, part_of, whole_windows
 from timeseries.backfill_patience import Patience
 from timeseries.distinct import DistinctDevices, Series
-from timeseries.store import OccupancyPoint, OccupancyStore
+from timeseries.store import OccupancyPoint, TimeseriesStore
 from timeseries.windows import Width, Window, window_end, window_start
 
 __all__ = ["Backfill", "DocumentSettings", "Outcome", "Progress", "Tally", "open_documents"]
@@ -82,7 +83,7 @@ class Backfill:
         self,
         *,
         documents: DocumentStore,
-        store: OccupancyStore,
+        store: TimeseriesStore,
         zone: ZoneInfo,
         start: int,
         end: int,
@@ -173,6 +174,21 @@ class Backfill:
             }
             for series in sorted(stored | set(distinct.series())):
                 await self._settle(series, part, distinct, outcome.tallies[series[0]])
+            if not self._dry_run:
+                await self._record(part, distinct)
+
+    async def _record(self, part: Part, distinct: DistinctDevices) -> None:
+        """Note that the minutes in which a device was seen were recorded, for all zones that are known."""
+        everything = {*self._extents, *distinct.series()}
+        first, end = part.windows[Width.MINUTE]
+        windows: dict[Kind, set[int]] = {kind: set() for kind in Kind}
+        for series in distinct.series():
+            width, _, kind = series
+            if width is Width.MINUTE:
+                windows[kind] |= distinct.counts(series, first, end).keys()
+        zones = {zone for _, zone, _ in everything}
+        for (kind, hour), minutes in minutes_with_devices(windows).items():
+            await self._series.ask(partial(add_recorded, self._store, kind, hour, minutes, zones))
 
     async def _scan(self, start: int, end: int, *, page: int = PAGE) -> AsyncIterator[Position | None]:
         """Each document of a range once, in the order of time, also where the store goes away in between.

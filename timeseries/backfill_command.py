@@ -16,7 +16,7 @@ from core.errors import Unavailable
 from core.settings import CampusSettings
 from timeseries.backfill import Backfill, DocumentSettings, Outcome, open_documents
 from timeseries.settings import TimeseriesSettings
-from timeseries.store import OccupancyStore
+from timeseries.store import TimeseriesStore
 
 SHOWN_EVERY = 1000
 """Documents between two changes of the bar."""
@@ -48,7 +48,7 @@ def check_archive(settings: BackfillSettings, *, force: bool, lower: bool) -> No
 
 async def recompute(
     settings: BackfillSettings,
-    store: OccupancyStore,
+    store: TimeseriesStore,
     *,
     start: int,
     end: int,

@@ -17,7 +17,16 @@ from documents import DocumentSettings, DocumentStore
 from tests.decoder.conftest import LIBRARY, HandClock
 from tests.influxd.server import InfluxServer
 from tests.timeseries.live import DUBLIN, Live, counted, everything, position
-from timeseries import OccupancyPoint, OccupancyStore, TimeseriesSettings, Width, Window, open_store, window_start
+from timeseries import (
+    Coverage,
+    OccupancyPoint,
+    TimeseriesSettings,
+    TimeseriesStore,
+    Width,
+    Window,
+    open_store,
+    window_start,
+)
 from timeseries.backfill import LIVE_MS, Backfill, Outcome
 
 HOUR = 3_600_000
@@ -57,7 +66,7 @@ async def archive(tmp_path: Path) -> AsyncIterator[DocumentStore]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("influxdb", marks=pytest.mark.e2e)])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OccupancyStore]:
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[TimeseriesStore]:
     settings = {"data_dir": str(tmp_path / "series")}
     if request.param == "influxdb":
         server: InfluxServer = request.getfixturevalue("influxd")
@@ -70,7 +79,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 async def backfill(
     archive: DocumentStore,
-    store: OccupancyStore,
+    store: TimeseriesStore,
     start: int,
     end: int,
     *,
@@ -86,7 +95,7 @@ async def backfill(
 
 @pytest.mark.parametrize("change", ["2026-03-29T01:00:00Z", "2026-10-25T01:00:00Z"], ids=["23 hours", "25 hours"])
 async def test_a_backfill_gives_the_points_of_the_live_path_also_around_a_change_of_the_clocks(
-    redis_client: Redis, archive: DocumentStore, store: OccupancyStore, tmp_path: Path, change: str
+    redis_client: Redis, archive: DocumentStore, store: TimeseriesStore, tmp_path: Path, change: str
 ) -> None:
     dice = random.Random(change)  # noqa: S311 - the same traffic at every run
     middle = parse_rfc3339(change)
@@ -118,7 +127,7 @@ async def test_a_backfill_gives_the_points_of_the_live_path_also_around_a_change
     assert sum(tally.windows for tally in outcome.tallies.values()) == len(by_live)
 
 
-async def test_the_range_grows_to_whole_windows_and_no_further(archive: DocumentStore, store: OccupancyStore) -> None:
+async def test_the_range_grows_to_whole_windows_and_no_further(archive: DocumentStore, store: TimeseriesStore) -> None:
     positions = [position(f"device-{hour}", NINE + hour * HOUR, "library") for hour in range(-60, 60)]
     await archive.put(positions)
     outcome = await backfill(archive, store, NINE + 61_000, NINE + 62_000)
@@ -136,7 +145,7 @@ async def test_the_range_grows_to_whole_windows_and_no_further(archive: Document
 
 @pytest.mark.parametrize("sampled", [False, True], ids=["every position", "samples"])
 async def test_every_zone_and_kind_and_width_is_counted(
-    archive: DocumentStore, store: OccupancyStore, *, sampled: bool
+    archive: DocumentStore, store: TimeseriesStore, *, sampled: bool
 ) -> None:
     dice = random.Random(4)  # noqa: S311
     positions = [
@@ -152,7 +161,7 @@ async def test_every_zone_and_kind_and_width_is_counted(
 
 
 async def test_a_window_without_a_device_gets_a_zero_only_where_it_had_a_point(
-    archive: DocumentStore, store: OccupancyStore
+    archive: DocumentStore, store: TimeseriesStore
 ) -> None:
     await archive.put([position("a", NINE - 2 * DAY), position("a", NINE)])
     gone = Window(Width.MINUTE, NINE + 60_000, "closed", Kind.MOBILE)
@@ -182,7 +191,7 @@ async def test_a_window_without_a_device_gets_a_zero_only_where_it_had_a_point(
     ],
 )
 async def test_a_figure_is_lowered_only_where_the_documents_are_all_there_were(
-    archive: DocumentStore, store: OccupancyStore, *, now: int, oldest: int, lower: bool | None, expected: int
+    archive: DocumentStore, store: TimeseriesStore, *, now: int, oldest: int, lower: bool | None, expected: int
 ) -> None:
     await archive.put([position("a", oldest), position("a", NINE + 1)])
     minute = Window(Width.MINUTE, NINE, "campus", Kind.CAR)
@@ -194,7 +203,7 @@ async def test_a_figure_is_lowered_only_where_the_documents_are_all_there_were(
 
 @pytest.mark.parametrize(("complete_from", "expected"), [(NINE, 1), (NINE + 1, 9)])
 async def test_a_figure_from_before_the_time_for_which_documents_are_kept_is_not_lowered(
-    archive: DocumentStore, store: OccupancyStore, complete_from: int, expected: int
+    archive: DocumentStore, store: TimeseriesStore, complete_from: int, expected: int
 ) -> None:
     """The month was dropped, and then a late position came."""
     await archive.put([position("a", NINE - DAY), position("a", NINE + 1)])
@@ -213,7 +222,7 @@ async def test_a_figure_from_before_the_time_for_which_documents_are_kept_is_not
     assert (await everything(store))[minute] == expected
 
 
-async def test_without_any_document_nothing_is_lowered(archive: DocumentStore, store: OccupancyStore) -> None:
+async def test_without_any_document_nothing_is_lowered(archive: DocumentStore, store: TimeseriesStore) -> None:
     """The wrong folder, or the wrong database."""
     minute = Window(Width.MINUTE, NINE, "campus", Kind.CAR)
     await store.write([OccupancyPoint(minute, 9)])
@@ -222,7 +231,7 @@ async def test_without_any_document_nothing_is_lowered(archive: DocumentStore, s
 
 
 async def test_a_figure_that_is_too_low_is_raised_whatever_its_age(
-    archive: DocumentStore, store: OccupancyStore
+    archive: DocumentStore, store: TimeseriesStore
 ) -> None:
     await archive.put([position("a", NINE), position("b", NINE)])
     minute = Window(Width.MINUTE, NINE, "campus", Kind.CAR)
@@ -231,7 +240,7 @@ async def test_a_figure_that_is_too_low_is_raised_whatever_its_age(
     assert (await everything(store))[minute] == 2
 
 
-async def test_a_dry_run_says_the_same_and_writes_nothing(archive: DocumentStore, store: OccupancyStore) -> None:
+async def test_a_dry_run_says_the_same_and_writes_nothing(archive: DocumentStore, store: TimeseriesStore) -> None:
     await archive.put([position("a", NINE - DAY), position("a", NINE)])
     minute = Window(Width.MINUTE, NINE + 60_000, "campus", Kind.CAR)
     await store.write([OccupancyPoint(minute, 9)])
@@ -241,7 +250,7 @@ async def test_a_dry_run_says_the_same_and_writes_nothing(archive: DocumentStore
     assert dry.tallies[Width.MINUTE].changed == 2
 
 
-async def test_progress_is_told(archive: DocumentStore, store: OccupancyStore) -> None:
+async def test_progress_is_told(archive: DocumentStore, store: TimeseriesStore) -> None:
     await archive.put([position("a", NINE + number) for number in range(7)])
     await archive.put([position("a", NINE + 2 * DAY)])
     silent = Silent()
@@ -256,7 +265,7 @@ async def test_progress_is_told(archive: DocumentStore, store: OccupancyStore) -
 
 @pytest.mark.parametrize(("start", "end"), [(NINE, NINE), (NINE, NINE - 1), (0, 253_402_300_799_999)])
 async def test_a_range_that_cannot_be_is_refused(
-    archive: DocumentStore, store: OccupancyStore, start: int, end: int
+    archive: DocumentStore, store: TimeseriesStore, start: int, end: int
 ) -> None:
     with pytest.raises(ValueError, match=r"range|years"):
         await backfill(archive, store, start, end)
@@ -264,3 +273,32 @@ async def test_a_range_that_cannot_be_is_refused(
 
 def test_the_live_path_is_left_alone_for_as_long_as_its_sets_live() -> None:
     assert LIVE_MS == WINDOW_LIFE_MS
+
+
+async def test_a_backfill_knows_which_minutes_were_recorded_and_takes_none_away(
+    archive: DocumentStore, store: TimeseriesStore
+) -> None:
+    await archive.put(
+        [
+            position("one", NINE, "kemmy"),
+            position("two", NINE + 59 * 60_000, kind=Kind.MOBILE),
+            position("one", NINE + 59 * 60_000 + 59_999),
+        ]
+    )
+    await store.write_coverage([Coverage("campus", Kind.CAR, NINE, 0b10)])
+
+    await backfill(archive, store, NINE, NINE + HOUR, dry_run=True)
+    assert await store.coverage(Kind.MOBILE, start=0, end=LATER) == []
+    for _ in range(2):
+        await backfill(archive, store, NINE, NINE + HOUR)
+
+    first = 1 << 59
+    assert await store.coverage(Kind.CAR, start=0, end=LATER) == [
+        Coverage("campus", Kind.CAR, NINE, first | 0b11),
+        Coverage("kemmy", Kind.CAR, NINE, first | 0b1),
+    ]
+    # Nobody was in this zone, and it would have been seen.
+    assert await store.coverage(Kind.MOBILE, start=0, end=LATER) == [
+        Coverage("campus", Kind.MOBILE, NINE, 0b1),
+        Coverage("kemmy", Kind.MOBILE, NINE, 0b1),
+    ]

@@ -15,7 +15,7 @@ from core.messages import Kind, Position
 from documents import Document, DocumentSettings, DocumentStore
 from tests.timeseries.live import everything, position
 from tests.timeseries.test_backfill import Silent
-from timeseries import OccupancyPoint, OccupancyStore, TimeseriesSettings, Width, Window, open_store, window_start
+from timeseries import OccupancyPoint, TimeseriesSettings, TimeseriesStore, Width, Window, open_store, window_start
 from timeseries import backfill_patience as patience
 from timeseries.backfill import Backfill, Outcome
 from timeseries.backfill_parts import part_of, whole_windows
@@ -49,7 +49,7 @@ class Stores:
         self._stack = stack
         self._count = 0
 
-    async def another(self) -> OccupancyStore:
+    async def another(self) -> TimeseriesStore:
         self._count += 1
         folder = self._folder / str(self._count)
         store = await self._stack.enter_async_context(open_store(TimeseriesSettings(data_dir=folder)))
@@ -169,7 +169,7 @@ class Flaky:
 class FlakySeries:
     """An occupancy store of which every third call fails, after it was done."""
 
-    def __init__(self, store: OccupancyStore) -> None:
+    def __init__(self, store: TimeseriesStore) -> None:
         self._store = store
         self._calls = 0
 

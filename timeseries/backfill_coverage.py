@@ -1,0 +1,31 @@
+"""What a backfill knows of coverage: a minute that holds a device was recorded."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from core.messages import Kind
+from timeseries.coverage import HOUR_MS, MINUTES, Coverage, CoverageStore, hour_of, minute_of
+
+Recorded = dict[tuple[Kind, int], int]
+"""Minutes by kind and start of the hour, as `Coverage.minutes` has them."""
+
+
+def minutes_with_devices(windows: Mapping[Kind, Iterable[int]]) -> Recorded:
+    """The minutes of 1m windows with a device, which are given by their starts in milliseconds since the epoch."""
+    recorded: Recorded = defaultdict(int)
+    for kind, starts in windows.items():
+        for start in starts:
+            recorded[kind, hour_of(start)] |= 1 << (MINUTES - 1 - minute_of(start))
+    return recorded
+
+
+async def add_recorded(store: CoverageStore, kind: Kind, hour: int, minutes: int, zones: Iterable[str]) -> None:
+    """Have minutes of an hour recorded in all zones, beside those that are so already. Raises Unavailable."""
+    stored = {each.zone: each.minutes for each in await store.coverage(kind, start=hour, end=hour + HOUR_MS)}
+    changed = [
+        Coverage(zone, kind, hour, minutes | stored.get(zone, 0))
+        for zone in sorted(zones)
+        if minutes & ~stored.get(zone, 0)
+    ]
+    if changed:
+        await store.write_coverage(changed)
