@@ -117,6 +117,7 @@ class _Bar:
         self._start = 0
         self._until: int | None = None
         self._documents = 0
+        self._waits_for: str | None = None
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -144,8 +145,9 @@ class _Bar:
 
     def waits(self, reason: str | None) -> None:
         self._show(f"waiting: {reason}" if reason else "going on")
-        if not self._watched:
+        if not self._watched and reason != self._waits_for:
             typer.echo(f"waiting: {reason}" if reason else "going on", err=True)
+        self._waits_for = reason
 
     def hint(self, end: int) -> str:
         """How to go on after an interruption; what was asked for ends at `end`."""
