@@ -594,7 +594,7 @@ class Connection(asyncio.Protocol):
         if groups:
             self.node.ingest.append(self.partition, groups, partial(self.stored, pending))
         if routed:
-            self.node.route(routed, partial(self.stored, pending))
+            self.node.route(routed, partial(self.stored, pending), partial(self.end, "defect"))
 
     def expect(self, answer: bytes, size: int = 0, loose: int = 0) -> _Pending:
         """An answer that is due after all earlier ones; whoever makes it outstanding calls `stored` in the end."""
@@ -767,7 +767,7 @@ class Connection(asyncio.Protocol):
         """Send an answer, if it is one, after those that are due before it, and after `work`; which waits for Redis."""
         pending = self.expect(answer)
         pending.outstanding = 1
-        self.node.later(work, partial(self.stored, pending))
+        self.node.later(work, partial(self.stored, pending), partial(self.end, "defect"))
 
     def answer(self, packet: bytes) -> None:
         """Send an answer, if it is one, after those that are due before it."""

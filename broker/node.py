@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -225,16 +226,17 @@ class Node:
                     elif connection.state is State.CLOSING:
                         connection.abort()
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+    def _later(self, work: Coroutine[Any, Any, None], failed: Callable[[], None] = lambda: None) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        task.add_done_callback(partial(self._finished, failed))
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def _finished(self, failed: Callable[[], None], task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._ended.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a defect of ours", exc_info=error)
+            failed()
 
     # --- connections --------------------------------------------------------------------------------------------------
 
@@ -576,9 +578,9 @@ class Node:
         """Whether anybody, here or elsewhere, has subscribed to an ingest topic."""
         return self.subscriptions.wants(topic.name) or self.cluster.routes.ingest_wanted(topic.name)
 
-    def route(self, messages: list[Publish], done: Callable[[], None]) -> None:
-        """Publish; `done` is called once Redis holds what has to be kept."""
-        self._later(self._route(messages, done))
+    def route(self, messages: list[Publish], done: Callable[[], None], failed: Callable[[], None]) -> None:
+        """Publish; `done` is called once Redis holds what has to be kept, `failed` where a defect prevents that."""
+        self._later(self._route(messages, done), failed)
 
     async def _route(self, messages: list[Publish], done: Callable[[], None]) -> None:
         new = await until_available(lambda: self.cluster.publisher.publish(messages))
@@ -587,14 +589,14 @@ class Node:
                 self.subscriptions.deliver(publish.message)
         done()
 
-    def later(self, work: Callable[[], Awaitable[None]], done: Callable[[], None]) -> None:
-        """Do something that waits for Redis, then call `done`."""
+    def later(self, work: Callable[[], Awaitable[None]], done: Callable[[], None], failed: Callable[[], None]) -> None:
+        """Do something that waits for Redis, then call `done`; `failed` where a defect keeps it from that."""
 
         async def until_done() -> None:
             await until_available(work)
             done()
 
-        self._later(until_done())
+        self._later(until_done(), failed)
 
     async def publish_internally(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
         """Publish on behalf of the node itself: what a plugin of amqtt asks for."""

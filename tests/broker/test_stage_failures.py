@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from core import failures
 from tests.broker.conftest import RunningNode, StartNode, TwoNodes, has, raw_messages
 from tests.conftest import eventually
+from tests.mqtt.wire import publish, subscribe
 
 
 @pytest.fixture(autouse=True)
@@ -107,3 +108,21 @@ async def test_figures_that_fail_do_not_turn_clients_away(
     assert node.node.failures.problem is None
     assert node.node.failures.remark == "stage sys fails, and is started again: ValueError (the log has its words)"
     await node.service.connect()
+
+
+@pytest.mark.parametrize("part", ["publisher", "sessions"])
+async def test_who_waits_for_something_that_meets_a_defect_is_not_left_waiting(
+    node: RunningNode, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    other = await node.service.connect()
+    client = await node.service.connect("persistent", clean=False)
+    if part == "publisher":
+        failed = broken_once(monkeypatch, node.node.cluster.publisher, "publish")
+        await client.send(publish("t", b"payload", qos=1, packet_id=1))
+    else:
+        failed = broken_once(monkeypatch, node.node.cluster.sessions, "subscribe")
+        await client.send(subscribe(1, ("t", 1)))
+    await client.closed_whatever_came_before()
+    assert failed()
+    assert node.refused("defect") == 1
+    await other.ping()
