@@ -158,6 +158,7 @@ class Connection(asyncio.Protocol):
         "node",
         "number",
         "outbox",
+        "owner",
         "partition",
         "peer",
         "rate",
@@ -168,6 +169,7 @@ class Connection(asyncio.Protocol):
         "topics",
         "user",
         "will",
+        "will_bytes",
         "write_paused",
     )
 
@@ -176,12 +178,14 @@ class Connection(asyncio.Protocol):
         self.node = node
         self.number = number
         self.state = State.NEW
-        self.client_id = ""
-        self.user = ""
+        # The owner is as `broker.owner` has it.
+        self.client_id = self.user = self.owner = ""
         self.role = Role.ANONYMOUS
         self.clean = True
         self.level = packets.MQTT_3_1_1
         self.will: Will | None = None
+        self.will_bytes = 0
+        """What its will counts, whether it is still to be published or not."""
         self.keepalive = 0.0
         """Seconds of silence after which the connection ends; 0 for ever."""
         self.seen = node.now()

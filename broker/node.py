@@ -37,6 +37,7 @@ from broker.packets import (
 )
 from broker.patience import until_available
 from broker.settings import BrokerSettings
+from broker.shares import Shares
 from broker.stored_outbox import StoredOutbox
 from broker.subscriptions import Subscriptions
 from broker.sys_topics import SysTopics
@@ -57,6 +58,8 @@ from core.runtime import Stop, pause, work_until_stopped
 MAX_TOPICS = 4096
 """Topic names of one role that are remembered; at more, all of them are forgotten."""
 MAX_CLIENT_ID_BYTES = 256
+WILL_BYTES = 64
+"""What a will counts besides its topic and its payload."""
 MINOR_STAGES = frozenset({"sys", "drain", "newest-input"})
 """Without them a node serves its clients all the same."""
 SWEEP_SECONDS = 0.25
@@ -67,6 +70,10 @@ LEAVE_SECONDS = 3.0
 """How long the ends of all connections may take when the node stops."""
 
 _log = structlog.stdlib.get_logger("node")
+
+
+def _will_bytes(will: packets.Will) -> int:
+    return len(will.topic.encode()) + len(will.payload) + WILL_BYTES
 
 
 class Node:
@@ -123,7 +130,10 @@ class Node:
             failures=self.failures,
             no_room=lambda: self.redis.disk_problem,
         )
-        self.subscriptions = Subscriptions()
+        self.subscriptions = Subscriptions(
+            Shares(each=settings.mqtt_user_filter_bytes, most=settings.mqtt_filter_bytes)
+        )
+        self._wills = Shares(each=settings.mqtt_user_will_bytes, most=settings.mqtt_will_bytes)
         self.interest = Interest(subscriptions=self.subscriptions, sessions=self.cluster.sessions)
         self.sys = SysTopics(node=self)
         self.unfinished = Unfinished(settings.mqtt_unfinished_bytes)
@@ -284,6 +294,7 @@ class Node:
             self._users[connection.user] -= 1
             if self._users[connection.user] <= 0:
                 del self._users[connection.user]
+        self._wills.change(connection.owner, -connection.will_bytes)
         filters = list(connection.filters or ())
         for topic_filter in filters:
             self.subscriptions.remove(connection, topic_filter)
@@ -384,10 +395,22 @@ class Node:
             if len(will.payload) > settings.mqtt_max_payload:
                 limit = f"MQTT_MAX_PAYLOAD={settings.mqtt_max_payload}"
                 raise Refused(ConnectCode.NOT_AUTHORIZED, f"a will of {len(will.payload)} bytes is over {limit}")
+            owner = owner_of(user, connection.peer)
+            own = _will_bytes(will) - (older.will_bytes if older is not None and older.owner == owner else 0)
+            if not self._wills.has_room(owner, own):
+                raise Refused(
+                    ConnectCode.UNAVAILABLE,
+                    f"no room for its will: MQTT_USER_WILL_BYTES={settings.mqtt_user_will_bytes}, "
+                    f"MQTT_WILL_BYTES={settings.mqtt_will_bytes}",
+                    reason="too_many_wills",
+                )
 
     def _enter(self, connection: Connection, request: Connect, role: Role) -> None:
         connection.role, connection.user = role, request.user or ""
+        connection.owner = owner_of(connection.user, connection.peer)
         connection.clean, connection.will = request.clean, request.will
+        connection.will_bytes = _will_bytes(request.will) if request.will else 0
+        self._wills.change(connection.owner, connection.will_bytes)
         connection.level = request.level
         connection.rate = self.rates.of(role, connection.user or connection.address)
         connection.keepalive = request.keepalive * 1.5
@@ -401,7 +424,7 @@ class Node:
         return await self.cluster.sessions.open(
             connection.client_id,
             connection.number,
-            owner=owner_of(connection.user, connection.peer),
+            owner=connection.owner,
             clean=connection.clean,
             will=None if will is None else Message(will.topic, will.payload, will.qos, will.retain, anonymous),
         )
@@ -447,6 +470,9 @@ class Node:
         for topic_filter in [each for each in filters if each not in (connection.filters or ())][max(0, room) :]:
             del filters[topic_filter]
             self.refuse("too_many_subscriptions", "", connection)
+        for topic_filter in self.subscriptions.without_room(connection, filters):
+            del filters[topic_filter]
+            self.refuse("filter_bytes", "MQTT_USER_FILTER_BYTES or MQTT_FILTER_BYTES", connection)
         if connection.outbox is None:
             connection.outbox = connection.make_outbox()
         memory = connection.outbox.memory if isinstance(connection.outbox, StoredOutbox) else connection.outbox

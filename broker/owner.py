@@ -1,9 +1,6 @@
 """Whose session it is: a user's, or of a client without one its address."""
 
-from ipaddress import IPv6Address, ip_address, ip_network
-
-HOST_BITS_V6 = 64
-"""A household, or a phone, has a network of this size to itself, and takes another address of it every day."""
+from core.addresses import network_of
 
 
 def owner_of(user: str, peer: str) -> str:
@@ -11,14 +8,4 @@ def owner_of(user: str, peer: str) -> str:
 
     `peer` is the address of the client itself, as a proxy tells it; empty where there is none.
     """
-    if user:
-        return f"u:{user}"
-    try:
-        address = ip_address(peer)
-    except ValueError:
-        return f"a:{peer}"
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return f"a:{address.ipv4_mapped}"
-        return f"a:{ip_network((int(address), HOST_BITS_V6), strict=False)}"
-    return f"a:{address}"
+    return f"u:{user}" if user else f"a:{network_of(peer)}"

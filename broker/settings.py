@@ -97,6 +97,20 @@ class BrokerSettings(CommonSettings, OpsSettings, RoomSettings, RateSettings):
         default=1000, ge=1, description="Open connections of one user on one node; anonymous clients are not counted."
     )
     mqtt_max_subscriptions: int = Field(default=100, ge=1, le=10_000, description="Topic filters of one client.")
+    mqtt_user_filter_bytes: int = Field(
+        default=1024 * 1024,
+        ge=4096,
+        description="Bytes of the topic filters of all clients of one user on one node; anonymous ones by address.",
+    )
+    mqtt_filter_bytes: int = Field(
+        default=4 * 1024 * 1024, ge=65_536, description="Bytes of all topic filters of the node, each of them once."
+    )
+    mqtt_user_will_bytes: int = Field(
+        default=1024 * 1024,
+        ge=4096,
+        description="Bytes of the wills of all clients of one user on one node; anonymous ones by address.",
+    )
+    mqtt_will_bytes: int = Field(default=8 * 1024 * 1024, ge=65_536, description="Bytes of all wills of the node.")
     mqtt_topic_bytes: int = Field(default=1024, ge=16, le=65_535, description="Bytes of a topic name or filter.")
     mqtt_topic_levels: int = Field(default=32, ge=2, le=1000, description="Levels of a topic name or filter.")
     mqtt_max_unacknowledged: int = Field(

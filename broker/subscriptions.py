@@ -7,11 +7,14 @@ from broker import packets
 from broker.access import may_receive, must_be_named
 from broker.connection import Connection
 from broker.message import Message
+from broker.shares import Shares
 from broker.topics import TopicTree
 from core.messages import Role
 
 MAX_REMEMBERED = 4096
 """Topics whose subscribers are remembered until somebody subscribes or unsubscribes."""
+FILTER_BYTES = 64
+"""What a filter counts besides its own bytes."""
 ANY_QOS = 1
 """Flag of an interest: somebody is here who gets messages of any QoS from the node itself."""
 QOS_0_ALONE = 2
@@ -20,17 +23,42 @@ INGEST = 4
 """Flag of an interest: somebody may also receive what is published to the ingest topics."""
 
 
+def _size(topic_filter: str) -> int:
+    return len(topic_filter.encode()) + FILTER_BYTES
+
+
 class Subscriptions:
     """The subscriptions of the connections of one node."""
 
-    def __init__(self) -> None:
+    def __init__(self, shares: Shares) -> None:
+        """`shares` are those of the filters: of an owner, each filter of each connection; in all, each filter once."""
+        self._shares = shares
         self._tree: TopicTree[Connection, int] = TopicTree()
         self._remembered: dict[str, list[tuple[Connection, int]]] = {}
+
+    def without_room(self, connection: Connection, filters: Iterable[str]) -> list[str]:
+        """Those filters, new to this connection, for which its owner or the node have no room."""
+        refused: list[str] = []
+        size = in_all = 0
+        for topic_filter in filters:
+            if topic_filter in (connection.filters or ()):
+                continue
+            own = _size(topic_filter)
+            new = 0 if self._tree.at(topic_filter) else own
+            if self._shares.has_room(connection.owner, size + own, in_all=in_all + new):
+                size += own
+                in_all += new
+            else:
+                refused.append(topic_filter)
+        return refused
 
     def add(self, connection: Connection, topic_filter: str, qos: int) -> None:
         """Subscribe, or change what is granted [MQTT-3.8.4-3]."""
         if connection.filters is None:
             connection.filters = {}
+        if topic_filter not in connection.filters:
+            size = _size(topic_filter)
+            self._shares.change(connection.owner, size, in_all=0 if self._tree.at(topic_filter) else size)
         connection.filters[topic_filter] = qos
         self._tree.set(topic_filter, connection, qos)
         self._remembered.clear()
@@ -39,6 +67,8 @@ class Subscriptions:
         """Unsubscribe."""
         if connection.filters is not None and connection.filters.pop(topic_filter, None) is not None:
             self._tree.remove(topic_filter, connection)
+            size = _size(topic_filter)
+            self._shares.change(connection.owner, -size, in_all=0 if self._tree.at(topic_filter) else -size)
             self._remembered.clear()
 
     def deliver(self, message: Message) -> None:

@@ -220,6 +220,85 @@ class TestMqttMaxSubscriptions:
         await client.nothing_more()
 
 
+class TestMqttFilterBytes:
+    async def test_a_user_has_so_many_bytes_of_filters_over_all_its_clients(
+        self, start_node: StartNode, redis_client: Redis
+    ) -> None:
+        node = await start_node(mqtt_user_filter_bytes=4096)
+        await put_user(redis_client, "gate", Role.SERVICE)
+        login: dict[str, Any] = {"user": "gate", "password": PASSWORD}
+        filters = [(f"{number}/" + "x" * 900, 1) for number in range(6)]
+        first, second = await node.service.connect(**login), await node.service.connect(clean=False, **login)
+        assert await first.subscribe(*filters[:2]) == (1, 1)
+        assert await second.subscribe(*filters[2:], ("s", 1)) == (1, 1, 0x80, 0x80, 1)
+        assert node.refused("filter_bytes") == 2
+        # The same again costs nothing, and others have theirs.
+        assert await second.subscribe(filters[2]) == (1,)
+        other = await node.service.connect()
+        assert await other.subscribe(*filters[:4]) == (1, 1, 1, 1)
+        await first.unsubscribe(filters[0][0])
+        assert await second.subscribe(filters[4]) == (1,)
+        await first.disconnect()
+        await eventually(lambda: has(lambda: len(node.node.connections) == 2))
+        assert await second.subscribe(filters[5]) == (1,)
+        await second.disconnect()
+        await other.disconnect()
+        await eventually(lambda: has(lambda: not node.node.connections))
+        assert not node.node.subscriptions._shares.total
+        assert not node.node.subscriptions._shares._of_owner
+
+    async def test_a_node_has_so_many_and_what_several_have_counts_once(self, start_node: StartNode) -> None:
+        node = await start_node(mqtt_filter_bytes=65_536)
+        filters = [(f"{number}/" + "x" * 956, 1) for number in range(70)]
+        clients = [await node.service.connect() for _ in range(3)]
+        assert (await clients[0].subscribe(*filters)).count(0x80) == 70 - 64
+        assert await clients[1].subscribe(filters[0], ("t" * 100, 1)) == (1, 0x80)
+        await clients[0].unsubscribe(filters[1][0])
+        for client in clients[1:]:
+            assert await client.subscribe(("t" * 100, 1)) == (1,)
+
+    async def test_what_is_refused_brings_nothing(self, start_node: StartNode) -> None:
+        node = await start_node(mqtt_user_filter_bytes=4096)
+        client = await node.service.connect(clean=False)
+        topics = [f"{number}/" + "x" * 990 for number in range(5)]
+        assert await client.subscribe(*((topic, 1) for topic in topics)) == (1, 1, 1, 0x80, 0x80)
+        publisher = await node.service.connect()
+        for topic in reversed(topics):
+            await publisher.publish(topic, b"1", qos=1)
+        assert [(await client.take()).topic for _ in range(3)] == topics[2::-1]
+        await client.nothing_more()
+
+
+class TestMqttWillBytes:
+    async def test_a_user_has_so_many_bytes_of_wills_over_all_its_clients(
+        self, start_node: StartNode, redis_client: Redis
+    ) -> None:
+        node = await start_node(mqtt_user_will_bytes=8192)
+        await put_user(redis_client, "gate", Role.SERVICE)
+        will = Will("gone", bytes(3000), qos=1)
+        login: dict[str, Any] = {"user": "gate", "password": PASSWORD, "will": will}
+        first, second = await node.service.connect("a", **login), await node.service.connect("b", **login)
+        refused, connack = await answer_to(node, connect("c", **login))
+        assert connack.code == UNAVAILABLE
+        await refused.closed()
+        assert node.refused("too_many_wills") == 1
+        # One that comes back takes the place of its own, and others have theirs.
+        again = await node.service.connect("a", **login)
+        await first.closed()
+        assert await (await node.service.connect("other", will=will)).is_open()
+        assert await (await node.service.connect("c", user="gate", password=PASSWORD)).is_open()
+        await second.disconnect()
+        await eventually(lambda: has(lambda: "b" not in node.node.clients))
+        assert await (await node.service.connect("d", **login)).is_open()
+        assert await again.is_open()
+
+    async def test_a_node_has_so_many(self, start_node: StartNode) -> None:
+        node = await start_node(mqtt_will_bytes=65_536)
+        will = Will("gone", bytes(10_000))
+        codes = [(await answer_to(node, connect(f"c{number}", will=will)))[1].code for number in range(8)]
+        assert codes == [0] * 6 + [UNAVAILABLE] * 2
+
+
 class TestMqttTopicBytesAndLevels:
     @pytest.fixture
     async def node(self, start_node: StartNode) -> RunningNode:
