@@ -21,9 +21,13 @@ class OccupancyRetention:
         """Look once an hour until `stop`."""
         while not stop.is_set():
             try:
-                if dropped := await self._store.drop_expired():
-                    _log.info("windows older than OCCUPANCY_KEEP were dropped", windows=dropped)
+                await self.step()
             except Unavailable as error:
                 # The stage itself says what it waits for.
                 _log.info("dropping windows is put off", reason=str(error))
             await pause(EVERY_SECONDS, stop)
+
+    async def step(self) -> None:
+        """Drop what there is to drop. Raises Unavailable."""
+        if dropped := await self._store.drop_expired():
+            _log.info("windows older than OCCUPANCY_KEEP were dropped", windows=dropped)
