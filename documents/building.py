@@ -9,6 +9,8 @@ from core.runtime import Stop, pause
 from documents.store import DocumentStore
 
 EVERY_SECONDS = 5.0
+BUSY_SECONDS = 1.0
+"""As long as something is being built: what has been written meanwhile is to be built at once after it."""
 
 _log = structlog.stdlib.get_logger("documents")
 
@@ -27,7 +29,7 @@ class Building:
         """Look every few seconds until `stop`."""
         while not stop.is_set():
             await self.step()
-            await pause(EVERY_SECONDS, stop)
+            await pause(BUSY_SECONDS if self._sentences else EVERY_SECONDS, stop)
 
     async def step(self) -> None:
         """Look once. Nothing is wrong with a store that is away: the stage says so, and waits."""
