@@ -5,9 +5,11 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from ibmcloudant.cloudant_v1 import CloudantV1
 
 from tests.conftest import missing
 from tests.couchdb.double import CouchDouble, is_there
@@ -29,11 +31,14 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
             # Its port is taken at the first start; only then is there an address.
             resources.enter_context(double)
             double.kill()
+        name = f"e2e-{uuid.uuid4().hex}"
+        if given:
+            resources.callback(drop, name)
         running = start(
             tmp_path_factory.mktemp("couchdb"),
             until="API key of an administrator, made now",
             DOCUMENT_STORE="cloudant",
-            CLOUDANT_DATABASE=f"e2e-{uuid.uuid4().hex}",
+            CLOUDANT_DATABASE=name,
             **(given or double.environment),
         )
         resources.callback(running.stop)
@@ -44,6 +49,14 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
             double.start()
         running.wait_until_done()
         yield running
+
+
+def drop(prefix: str) -> None:
+    """Remove what was made on a server that stays."""
+    client: Any = CloudantV1.new_instance()
+    for name in client.get_all_dbs().get_result():
+        if name.startswith(f"{prefix}-"):
+            client.delete_database(name)
 
 
 def key_of(system: System) -> dict[str, str]:

@@ -43,13 +43,13 @@ export class Logins {
     const right = this.admins.get(name)
     if (right === undefined) throw unauthorized(WRONG)
     // couch_auth_lockout.erl: after so many wrong passwords of a user from one address, the right one is refused as well,
-    // until nobody has tried for five minutes.
+    // until five minutes after the first of them.
     const [key, now] = [`${request.peer} ${name}`, Date.now()]
     const { count, then } = this.failures.get(key) ?? { count: 0, then: now }
     const failed = now - then < LOCKED_MS ? count : 0
     if (failed >= this.settings.number('chttpd_auth_lockout', 'threshold')) throw new Refusal(403, 'forbidden', LOCKED)
     if (same(password, right)) return name
-    this.failures.set(key, { count: failed + 1, then: now })
+    this.failures.set(key, { count: failed + 1, then: failed ? then : now })
     throw unauthorized(WRONG)
   }
 
