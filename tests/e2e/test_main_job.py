@@ -94,6 +94,15 @@ def test_the_history_says_when_the_bus_was_there(system: System) -> None:
     assert history(system, "campus", "5m") == {"08:55": 1, "09:00": 1}
 
 
+def test_the_answer_that_the_readme_shows_is_the_one_that_is_given(system: System) -> None:
+    readme = (ROOT / "README.md").read_text()
+    path = re.search(r"curl 'http://127\.0\.0\.1:8080(/v1/zones/campus/occupancy/history[^']*)'", readme)
+    shown = re.search(r"```json\n(.*?)```", readme, re.DOTALL)
+    assert path
+    assert shown
+    assert httpx.get(f"{system.url}{path[1]}").json() == json.loads(shown[1])
+
+
 def test_replaying_again_twice_at_once_and_shuffled_changes_nothing(system: System) -> None:
     before = figures(system)
     replay = ("simulator", "replay", str(BUS), "--kind", "car", "--speed", "max")
