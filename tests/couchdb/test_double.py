@@ -104,6 +104,19 @@ async def test_a_plan_lets_so_many_requests_of_a_class_through_a_second(double: 
             }
 
 
+async def test_each_document_of_a_request_is_one_of_the_writes_of_a_plan(double: CouchDouble) -> None:
+    async with client_of(double) as client:
+        await fill(client, 1)
+        double.configure("double", "second_ms", "600000")
+        double.configure("double", "writes_per_second", "400")
+        documents = {"docs": [{"_id": f"new-{number}"} for number in range(500)]}
+
+        served, refused = await client.post("/db/_bulk_docs", json=documents), await client.put("/db/x", json={})
+
+        assert (served.status_code, len(served.json())) == (201, 500)
+        assert refused.status_code == 429
+
+
 async def test_who_gives_wrong_passwords_is_locked_out_with_the_right_one_too(double: CouchDouble) -> None:
     async with client_of(double) as client:
         for _ in range(5):

@@ -88,8 +88,8 @@ const answerTo = async (server, incoming) => {
   path.exists = server.databases.has(path[0])
   const user = logins.whoAsks(request)
   logins.allowed(user, path)
-  pace.check(request)
   await withBody(server, incoming, request)
+  pace.check(request)
   return route(server, request, user)
 }
 

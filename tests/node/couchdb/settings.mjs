@@ -5,13 +5,14 @@ import { allow, badRequest, notFound, Refusal } from './refusal.mjs'
 // default.ini of 3.5. `double` is ours alone: what a slow or a metered server does.
 //   index_documents_per_second   how fast an index is built; unset: at once
 //   {writes,reads,queries}_per_second   a plan of Cloudant's; unset: none
+//   second_ms   how long a second of it is, for a test that would else depend on its own speed
 const DEFAULTS = {
   couchdb: { max_document_size: '8000000', uuid: '0d0b1e00000000000000000000000000' },
   chttpd: { port: '5984', bind_address: '127.0.0.1', max_http_request_size: '4294967296' },
   chttpd_auth: { timeout: '600' },
   chttpd_auth_lockout: { threshold: '5' },
   mango: { default_limit: '25' },
-  double: {},
+  double: { second_ms: '1000' },
 }
 
 export class Settings {
