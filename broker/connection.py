@@ -760,6 +760,7 @@ class Connection(asyncio.Protocol):
             write=self._write,
             counts=self.node.metrics.sent,
             superseded=lambda: self.end("superseded"),
+            failed=lambda: self.end("defect"),
             later=self.later,
             states=lambda: state_filters(self.filters or {}, self.role),
         )

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+import structlog
+
 from broker import packets
 from broker.cluster.sessions import Sessions, Superseded, packet_id
 from broker.outbox import EXACTLY_ONCE, Outbox
@@ -14,11 +16,14 @@ _RELEASED = 3
 LOAD_AT_ONCE = 32
 """Queued messages that are asked of Redis, and written, at a time: with the largest payloads, 2 MiB."""
 
+_log = structlog.stdlib.get_logger("cluster")
+
 
 class StoredOutbox:
     """Sends a persistent session's queue, in its order, over one connection.
 
-    `counts` are the messages sent, by QoS. `superseded` is called where another connection has taken the session over.
+    `counts` are the messages sent, by QoS. `superseded` is called where another connection has taken the session over,
+    `failed` where a defect keeps its queue from being read.
     `later` sends an answer after something is done that waits for Redis. `memory` is for messages of QoS 0.
     `states` answers the filters by which it may receive states (`Sessions.load`).
     """
@@ -28,6 +33,7 @@ class StoredOutbox:
         "_closed",
         "_connection",
         "_counts",
+        "_failed",
         "_last",
         "_later",
         "_loading",
@@ -53,6 +59,7 @@ class StoredOutbox:
         write: Callable[[bytes], None],
         counts: list[int],
         superseded: Callable[[], None],
+        failed: Callable[[], None],
         later: Callable[[bytes, Callable[[], Awaitable[None]]], None],
         states: Callable[[], Sequence[tuple[str, int]]],
     ) -> None:
@@ -64,6 +71,7 @@ class StoredOutbox:
         self._write = write
         self._counts = counts
         self._superseded = superseded
+        self._failed = failed
         self._later = later
         self._states = states
         self._last = 0
@@ -189,5 +197,8 @@ class StoredOutbox:
                     )
         except Superseded:
             self._superseded()
+        except Exception:  # noqa: BLE001 - it is logged, and ends the one connection that it is about
+            _log.exception("a defect of ours keeps a queue from being read")
+            self._failed()
         finally:
             self._loading = None

@@ -81,9 +81,10 @@ class Failures:
         An error is logged with its traceback; one that comes again at once, without.
         """
         before = dict(self._all_failing()).get(stage)
-        text = _sentence(error)
+        text = _sentence(_first(error))
         # Everybody may ask for /readyz, and the words of a defect can hold what came from outside.
-        shown = text if isinstance(error, BadSettings) else f"{type(error).__name__} (the log has its words)"
+        kind = type(_first(error)).__name__
+        shown = text if isinstance(error, BadSettings) else f"{kind} (the log has its words)"
         now = _Failing(shown, text, FIRST_PAUSE_SECONDS)
         if before is not None:
             now.pause = min(2 * before.pause, LONGEST_PAUSE_SECONDS)
@@ -116,6 +117,11 @@ class Failures:
             for name, each in self._failing.items()
             if each.works_since is None or now - each.works_since < max(SETTLED_SECONDS, each.pause)
         ]
+
+
+def _first(error: Exception) -> Exception:
+    """Of several that came together, as a group of tasks ends with, the first."""
+    return _first(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error
 
 
 def _sentence(error: Exception) -> str:

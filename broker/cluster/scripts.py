@@ -132,6 +132,8 @@ class Turns:
                     answers = await self._scripts.send([command for command, _ in waiting])
                 except Unavailable as error:
                     answers = [Unavailable(str(error)) for _ in waiting]
+                except Exception as defect:  # noqa: BLE001 - whoever waits hears of it, and says so
+                    answers = [defect for _ in waiting]
                 for (_, future), answer in zip(waiting, answers, strict=True):
                     if future.done():
                         continue

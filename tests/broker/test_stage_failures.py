@@ -1,6 +1,7 @@
 """A defect in one part of a node ends nothing else, and whoever waited for that part is served once it is back."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -110,13 +111,20 @@ async def test_figures_that_fail_do_not_turn_clients_away(
     await node.service.connect()
 
 
-@pytest.mark.parametrize("part", ["publisher", "sessions"])
+@pytest.mark.parametrize("part", ["publisher", "sessions", "scripts"])
 async def test_who_waits_for_something_that_meets_a_defect_is_not_left_waiting(
     node: RunningNode, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     other = await node.service.connect()
     client = await node.service.connect("persistent", clean=False)
-    if part == "publisher":
+    if part == "scripts":
+        # Of sessions alone: heartbeats go by the same scripts.
+        turns = node.node.cluster.sessions._turns
+        scripts = SimpleNamespace(send=turns._scripts.send, command=turns._scripts.command)
+        monkeypatch.setattr(turns, "_scripts", scripts)
+        failed = broken_once(monkeypatch, scripts, "send")
+        await client.send(subscribe(1, ("t", 1)))
+    elif part == "publisher":
         failed = broken_once(monkeypatch, node.node.cluster.publisher, "publish")
         await client.send(publish("t", b"payload", qos=1, packet_id=1))
     else:
@@ -126,3 +134,17 @@ async def test_who_waits_for_something_that_meets_a_defect_is_not_left_waiting(
     assert failed()
     assert node.refused("defect") == 1
     await other.ping()
+
+
+async def test_a_queue_that_cannot_be_read_ends_its_connection_and_is_there_for_the_next(
+    node: RunningNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscriber = await node.service.connect("persistent", clean=False)
+    await subscriber.subscribe(("t", 1))
+    client = await node.service.connect()
+    failed = broken_once(monkeypatch, node.node.cluster.sessions, "load")
+    await client.publish("t", b"payload", qos=1)
+    await subscriber.closed_whatever_came_before()
+    assert failed()
+    again = await node.service.connect("persistent", clean=False)
+    assert (await again.message()).payload == b"payload"

@@ -83,3 +83,9 @@ def test_failures_are_counted_by_stage_and_a_stage_is_there_before_its_first() -
     assert registry.get_sample_value("decoder_stage_failures_total", {"stage": "rollup"}) == 0
     failures.ends("rollup", ValueError("broken"))
     assert registry.get_sample_value("decoder_stage_failures_total", {"stage": "rollup"}) == 1
+
+
+def test_of_errors_that_came_together_the_first_is_named() -> None:
+    failures, _, _ = made()
+    failures.ends("rollup", ExceptionGroup("unhandled errors", [ExceptionGroup("more", [KeyError("x")]), OSError()]))
+    assert failures.problem == "stage rollup fails, and is started again: KeyError (the log has its words)"
