@@ -25,6 +25,8 @@ READ_TIMEOUT_SECONDS = 10.0
 MAX_CONNECTIONS = 32
 """Commands under way at the same time; more of them wait for their turn."""
 JUST_SECONDS = 5.0
+UNEXPLAINED = 3
+"""So often in a row, less than JUST_SECONDS apart, WRONGTYPE is put down to another process that was faster."""
 _ERRORS = (RedisError, OSError)
 
 
@@ -122,24 +124,32 @@ class _Pool(BlockingConnectionPool):
     """The connections, and what sets keys aside: once at a time, however many have met one."""
 
     _mending: "asyncio.Task[bool] | None" = None
-    _mended_at = float("-inf")
+    _asked_at = _found_at = float("-inf")
+    _unexplained = 0
 
     async def mend(self) -> bool:
-        """Set aside keys of the wrong type; whether there are or just were any. Raises Unavailable."""
+        """Set aside keys of the wrong type; False where that does not explain what was met. Raises Unavailable.
+
+        Another process may have been faster: so finding none explains it a few times.
+        """
         if self._mending is None:
             self._mending = asyncio.create_task(self._mend())
         with redis_errors():
             return await asyncio.shield(self._mending)
 
     async def _mend(self) -> bool:
-        now = asyncio.get_running_loop().time
         try:
-            if await set_aside_wrong_types(redis.asyncio.Redis(connection_pool=self)):
-                self._mended_at = now()
+            found = await set_aside_wrong_types(redis.asyncio.Redis(connection_pool=self))
         finally:
             self._mending = None
-        # Others met the same key, and tell of it a moment later.
-        return now() - self._mended_at < JUST_SECONDS
+        now = asyncio.get_running_loop().time()
+        if found or now - self._asked_at > JUST_SECONDS:
+            self._unexplained = 0
+        elif now - self._found_at > JUST_SECONDS:
+            self._unexplained += 1
+        self._asked_at = now
+        self._found_at = now if found else self._found_at
+        return self._unexplained <= UNEXPLAINED
 
 
 @asynccontextmanager

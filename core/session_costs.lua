@@ -6,6 +6,21 @@ local function digits(number)
     return string.format('%.0f', number)
 end
 
+-- What is no number is none of ours, and counts as 0.
+local function number(text)
+    return tonumber(text or '') or 0
+end
+
+-- Add to a number in a hash; where there is none, or something else, it begins anew.
+local function add_number(key, field, by)
+    local found = redis.pcall('HINCRBY', key, field, by)
+    if type(found) ~= 'table' then
+        return found
+    end
+    redis.call('HSET', key, field, by)
+    return number(by)
+end
+
 -- What persistent sessions cost, in bytes: about what Redis needs for it, and rather more. A session has its sum, an
 -- owner that of its sessions, and `all` that of all: each is changed together with what it counts.
 local ENTRY, SUBSCRIPTION, RELEASED = 32, 192, 96
@@ -24,7 +39,7 @@ local function charge_owner(owner, bytes)
         return
     end
     for _, name in ipairs({owner, 'all'}) do
-        if redis.call('HINCRBY', 'sessions:bytes', name, digits(bytes)) == 0 then
+        if add_number('sessions:bytes', name, digits(bytes)) == 0 then
             redis.call('HDEL', 'sessions:bytes', name)
         end
     end
@@ -33,7 +48,7 @@ end
 local function charge(client, bytes)
     local owner = redis.call('HGET', 'session:' .. client, 'owner')
     if owner and bytes ~= 0 then
-        redis.call('HINCRBY', 'session:' .. client, 'bytes', digits(bytes))
+        add_number('session:' .. client, 'bytes', digits(bytes))
         charge_owner(owner, bytes)
     end
 end

@@ -9,20 +9,46 @@ local function alive(node)
     return beats and beats ~= CONDEMNED
 end
 
+-- A key of another type than it should have, out of the way (core/redis_types.py), for a day.
+local function set_aside(key)
+    redis.call('RENAME', key, 'aside:' .. key)
+    redis.call('PEXPIRE', 'aside:' .. key, 86400000)
+end
+
 -- Put something into a node's inbox; false where `limit` bytes wait there already. A node that is gone loses nothing.
 -- An entry's id is the number of bytes that were ever put there, so that the waiting ones are known without a look.
 local function tell(node, field, value, limit)
     if not alive(node) then
         return true
     end
-    local counts = redis.call('HMGET', 'node:' .. node, 'sent', 'taken')
-    local taken = tonumber(counts[2] or '0')
-    local sent = math.max(tonumber(counts[1] or '0'), taken) + #value
+    local counts = redis.pcall('HMGET', 'node:' .. node, 'sent', 'taken')
+    if counts.err then
+        -- Not a hash. To fail here would be to fail after messages are queued, and nobody would be told of them.
+        set_aside('node:' .. node)
+        counts = {}
+    end
+    local taken = number(counts[2])
+    local sent = math.max(number(counts[1]), taken) + #value
     if limit and sent - taken > limit then
         return false
     end
     redis.call('HSET', 'node:' .. node, 'sent', digits(sent))
-    redis.call('XADD', 'inbox:' .. node, digits(sent) .. '-0', field, value)
+    if type(redis.pcall('XADD', 'inbox:' .. node, digits(sent) .. '-0', field, value)) == 'table' then
+        if redis.call('TYPE', 'inbox:' .. node)['ok'] ~= 'stream' then
+            set_aside('inbox:' .. node)
+            redis.call('XADD', 'inbox:' .. node, digits(sent) .. '-0', field, value)
+            return true
+        end
+        -- The counter was lost, and the inbox has gone further than it says.
+        local about = redis.call('XINFO', 'STREAM', 'inbox:' .. node)
+        for index = 1, #about, 2 do
+            if about[index] == 'last-generated-id' then
+                sent = tonumber(string.match(about[index + 1], '^%d+')) + #value
+            end
+        end
+        redis.call('HSET', 'node:' .. node, 'sent', digits(sent))
+        redis.call('XADD', 'inbox:' .. node, digits(sent) .. '-0', field, value)
+    end
     return true
 end
 
@@ -42,6 +68,12 @@ local function route(field, flags)
     changes[#changes + 1] = flags or ''
 end
 
+-- The version of the routes; that of none where it cannot be read.
+local function routes_version()
+    local version = redis.call('GET', 'routes:version')
+    return version and string.match(version, '^%d+%-%d+$') or '0-0'
+end
+
 local LOG_LENGTH = 10000
 -- Fields and values of one entry: Lua's stack holds some thousands.
 local CHUNK = 1000
@@ -52,7 +84,12 @@ local function log_changes()
     if #changes == 0 then
         return
     end
-    local version = tonumber(string.match(redis.call('GET', 'routes:version') or '0-0', '^%d+'))
+    local version = tonumber(string.match(routes_version(), '^%d+'))
+    -- Ids of a stream go up: also where the version was lost, or somebody else has written to the log.
+    local last = redis.call('XREVRANGE', 'routes:log', '+', '-', 'COUNT', 1)[1]
+    if last then
+        version = math.max(version, tonumber(string.match(last[1], '^%d+')))
+    end
     local time = redis.call('TIME')
     local id
     for first = 1, #changes, CHUNK do
@@ -69,7 +106,7 @@ local function forget(client)
     local session = redis.call('HMGET', 'session:' .. client, 'owner', 'bytes')
     if session[1] then
         redis.call('SREM', 'owner:' .. session[1], client)
-        charge_owner(session[1], -tonumber(session[2] or '0'))
+        charge_owner(session[1], -number(session[2]))
     end
     redis.call('SREM', 'sessions', client)
     for _, filter in ipairs(redis.call('HKEYS', 'subscriptions:' .. client)) do

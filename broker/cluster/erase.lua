@@ -9,7 +9,7 @@ local owned = 'owner:u:' .. user
 for _, client in ipairs(redis.call('SRANDMEMBER', owned, limit)) do
     local place = redis.call('HMGET', 'session:' .. client, 'node', 'connection')
     if place[1] then
-        tell(place[1], 'k', cmsgpack.pack({client, tonumber(place[2])}))
+        tell(place[1], 'k', cmsgpack.pack({client, number(place[2])}))
     end
     forget(client)
     if #changes / 2 >= limit then

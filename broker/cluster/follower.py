@@ -14,6 +14,7 @@ from core import streams
 from core.errors import Unavailable
 from core.redis import Redis, redis_errors
 from core.runtime import Stop, pause
+from core.unreadable import bury_unreadable
 
 BLOCK_MS = 500
 """How long a read waits for something to arrive; also how long a stop may go unnoticed."""
@@ -68,12 +69,16 @@ class Follower:
         with redis_errors():
             answer = await self._client.xread(cast("Any", wanted), count=ENTRIES_AT_ONCE, block=BLOCK_MS)
         found = {key.decode(): entries for key, entries in cast("Any", answer)}
+        if not found:
+            # The counters of the inbox may have been lost, and what comes then has lower numbers.
+            await self._look_back()
         changes = found.get(streams.ROUTES_LOG, ())
         if not all(self._routes.apply(*entry) for entry in changes) or len(changes) == ENTRIES_AT_ONCE:
             await self._routes.update()
         entries = found.get(inbox)
         if entries and self._node == self._identity.node:
-            self._hand_over(entries)
+            for where in self._hand_over(entries):
+                await bury_unreadable(self._client, where)
             self._taken = int(entries[-1][0].partition(b"-")[0])
             await self._scripts.run("take", self._node, self._taken)
 
@@ -81,22 +86,31 @@ class Follower:
         """Find out whether Redis has come back without its last changes: then numbers begin where it was before."""
         with redis_errors():
             counts = cast("Any", await self._client.hmget(streams.node(self._node), "sent", "taken"))
-        sent, taken = (int(count or 0) for count in counts)
+        sent, taken = (int(count) if (count or b"").isdigit() else 0 for count in counts)
         if sent < self._taken:
             self._taken = taken
 
-    def _hand_over(self, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
+    def _hand_over(self, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[str]:
+        """Give this node what others have for it; what cannot be read, by name. It goes with the rest."""
         messages: list[Message] = []
+        unreadable: list[str] = []
         for _, fields in entries:
             for field, value in fields.items():
-                if field == b"m":
-                    messages += _messages_decoder.decode(value)
-                elif field == b"w":
-                    for client_id in _clients_decoder.decode(value):
-                        self._local.wake(client_id)
-                elif field == b"s":
-                    self._local.changed(_topics_decoder.decode(value))
-                elif field == b"k":
-                    self._local.kick(*_kick_decoder.decode(value))
+                try:
+                    self._hand_over_one(field, value, messages)
+                except (msgspec.DecodeError, ValueError):
+                    unreadable.append("inbox")
         if messages:
             self._local.deliver(messages)
+        return unreadable
+
+    def _hand_over_one(self, field: bytes, value: bytes, messages: list[Message]) -> None:
+        if field == b"m":
+            messages += _messages_decoder.decode(value)
+        elif field == b"w":
+            for client_id in _clients_decoder.decode(value):
+                self._local.wake(client_id)
+        elif field == b"s":
+            self._local.changed(_topics_decoder.decode(value))
+        elif field == b"k":
+            self._local.kick(*_kick_decoder.decode(value))

@@ -4,8 +4,8 @@
 if not alive(ARGV[1]) then
     return nil
 end
-redis.call('HINCRBY', 'nodes', ARGV[1], 1)
-return {redis.call('HGETALL', 'nodes'), redis.call('GET', 'routes:version') or '0-0',
+add_number('nodes', ARGV[1], 1)
+return {redis.call('HGETALL', 'nodes'), routes_version(),
     redis.call('GET', 'users:version') or '',
     {redis.call('HLEN', 'retained'), redis.call('HGET', 'retained:bytes', 'all') or 0,
         redis.call('SCARD', 'retained:anonymous'), redis.call('HGET', 'retained:bytes', 'anonymous') or 0,

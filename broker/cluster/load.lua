@@ -17,6 +17,9 @@ local COMPARISONS = 4000
 count, drop_before, drop_brief_before = tonumber(count), tonumber(drop_before), tonumber(drop_brief_before)
 local key = 'session:' .. client
 local session = session_of(client)
+if not session then
+    return nil
+end
 local from, found, aged, wanted = tonumber(after) + 1, {}, 0, count
 
 local function give(sequence, field, reference, message)
@@ -66,7 +69,7 @@ while wanted > 0 do
             else
                 drop(entry)
             end
-        elseif tonumber(entry[2][4]) < (entry.brief and drop_brief_before or drop_before) then
+        elseif number(entry[2][4]) < (entry.brief and drop_brief_before or drop_before) then
             drop(entry)
             aged = aged + 1
         else
@@ -100,8 +103,8 @@ local function matches(filter, topic)
 end
 
 local more = wanted == 0
-local version = tonumber(redis.call('GET', 'states:version') or '0')
-local states = tonumber(redis.call('HGET', key, 'states') or '0')
+local version = number(redis.call('GET', 'states:version'))
+local states = number(redis.call('HGET', key, 'states'))
 if filters ~= '' and wanted > 0 and states < version then
     local split_filters = {}
     for _, each in ipairs(cmsgpack.unpack(filters)) do

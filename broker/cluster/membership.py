@@ -14,6 +14,7 @@ from broker.cluster.scripts import Scripts
 from core.errors import Unavailable
 from core.messages import INGEST_TOPICS
 from core.runtime import Stop, pause
+from core.unreadable import letter_for_unreadable
 
 HEARTBEAT_SECONDS = 1.0
 DEAD_AFTER_SECONDS = 5.0
@@ -87,9 +88,12 @@ class Membership:
             if answer is None:
                 raise Unavailable("this node was given up as soon as it had joined")
         nodes, routes_version, users_version, retained = answer
-        self.usage = Usage(*map(int, retained))
+        self.usage = Usage(*map(_number, retained))
         for node in self._dead(nodes):
-            self._reaper.take(node)
+            try:
+                self._reaper.take(node.decode())
+            except UnicodeDecodeError:
+                await self._scripts.send([("HDEL", "nodes", node), *letter_for_unreadable("nodes")])
         if routes_version.decode() != self._routes.version:
             await self._routes.update()
         if self._users_version != users_version:
@@ -119,7 +123,7 @@ class Membership:
         _log.warning("others took this node for dead, or Redis was emptied", was=old, node=self._identity.node)
         self._local.expelled()
 
-    def _dead(self, nodes: Sequence[bytes]) -> list[str]:
+    def _dead(self, nodes: Sequence[bytes]) -> list[bytes]:
         now = self._monotonic()
         if now - self._looked_at > self._dead_after / 2:
             self._seen.clear()
@@ -134,5 +138,10 @@ class Membership:
                 continue
             seen.polls += 1
             if seen.polls >= DEAD_AFTER_POLLS and now - seen.since >= self._dead_after:
-                dead.append(node.decode())
+                dead.append(node)
         return dead
+
+
+def _number(told: bytes | int) -> int:
+    """A count that Redis keeps; 0 for what is none."""
+    return told if isinstance(told, int) else int(told) if told.isdigit() else 0

@@ -11,6 +11,16 @@ if not alive(node) then
 end
 local key = 'session:' .. client
 local was = redis.call('HMGET', key, 'node', 'connection', 'clean', 'present', 'previous', 'owner', 'user')
+if was[3] then
+    -- What no script of ours has written is nobody's session.
+    local told = redis.call('HMGET', key, 'next', 'sent', 'floor')
+    local whole = was[3] == '1' or (was[3] == '0' and tonumber(told[1] or '') and tonumber(told[2] or '') and tonumber(told[3] or ''))
+    local kind = string.sub(was[6] or 'u:', 1, 2)
+    if not whole or (kind ~= 'u:' and kind ~= 'a:') then
+        forget(client)
+        was = {}
+    end
+end
 local holder = was[6]
 if was[3] and not holder then
     -- Of an earlier version, which knew users alone.
@@ -33,7 +43,7 @@ if was[1] == node and was[2] == connection then
 else
     present, previous = '0', ''
     if was[1] then
-        local other = tonumber(was[2])
+        local other = number(was[2])
         previous = cmsgpack.pack({was[1], other})
         redis.call('HDEL', 'clients:' .. was[1], was[2])
         if was[1] ~= node then

@@ -23,7 +23,7 @@ if last[1] == digits(batch.number) then
     -- It was done, and the answer was lost.
     return last[2]
 end
-local version = redis.call('GET', 'routes:version') or '0-0'
+local version = routes_version()
 local stale = version ~= batch.version
 
 local new = {[0] = true}

@@ -29,6 +29,7 @@ from core.clock import Clock
 from core.errors import Unavailable
 from core.redis import Redis, redis_errors
 from core.runtime import Bell, Stop
+from core.unreadable import bury_unreadable
 
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_BATCH_MESSAGES = 5000
@@ -114,7 +115,11 @@ class Publisher:
             found = cast("bytes | None", await self._client.hget(streams.will(owner), str(connection)))
         if found is None:
             return None
-        _, message = _will_decoder.decode(found)
+        try:
+            _, message = _will_decoder.decode(found)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            await bury_unreadable(self._client, "will", "HDEL", streams.will(owner), str(connection))
+            return None
         (new,) = await self._publish([(message, Guard(owner=owner, connection=connection))])
         return message if new else None
 

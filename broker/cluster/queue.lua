@@ -16,16 +16,18 @@ local function session_of(client)
     local session = known[client]
     if session == nil then
         local found = redis.call('HMGET', 'session:' .. client, 'clean', 'next', 'sent', 'floor', 'node', 'owner', 'bytes', 'since')
-        session = found[1] == '0' and {
+        -- A session that no script of ours has written is none.
+        local whole = tonumber(found[2] or '') and tonumber(found[3] or '') and tonumber(found[4] or '')
+        session = found[1] == '0' and whole and {
             first = tonumber(found[2]),
             next = tonumber(found[2]),
             sent = tonumber(found[3]),
             floor = tonumber(found[4]),
             node = found[5],
             owner = found[6],
-            bytes = tonumber(found[7] or '0'),
+            bytes = number(found[7]),
             -- Nothing in its queue is older (ms).
-            since = tonumber(found[8] or '0'),
+            since = number(found[8]),
             brief = redis.call('XLEN', 'brief:' .. client),
         }
         if session then
@@ -38,7 +40,7 @@ end
 
 local function spent_by(name)
     if not spent[name] then
-        spent[name] = tonumber(redis.call('HGET', 'sessions:bytes', name) or '0')
+        spent[name] = number(redis.call('HGET', 'sessions:bytes', name))
         added[name] = 0
     end
     return spent[name]
@@ -69,7 +71,7 @@ local function oldest(client, session)
         end
     end
     local released = redis.call('ZRANGE', 'released:' .. client, 0, 0)[1]
-    return math.min(found, tonumber(released or found))
+    return math.min(found, tonumber(released or '') or found)
 end
 
 -- Whether there is a packet id for one more message.
@@ -147,7 +149,7 @@ local function enqueue(client, field, value, at, now, limits, brief)
     if not session then
         return
     end
-    if brief and session.brief > 0 and tonumber(redis.call('ZSCORE', 'brief', client) or '0') < now - limits[6] then
+    if brief and session.brief > 0 and number(redis.call('ZSCORE', 'brief', client)) < now - limits[6] then
         local left = drop_old(client, session, 'brief', now - limits[6], LOOK)
         if left then
             redis.call('ZADD', 'brief', digits(left), client)
@@ -180,7 +182,7 @@ local function settle()
         end
     end
     for name, bytes in pairs(added) do
-        if bytes ~= 0 and redis.call('HINCRBY', 'sessions:bytes', name, digits(bytes)) == 0 then
+        if bytes ~= 0 and add_number('sessions:bytes', name, digits(bytes)) == 0 then
             redis.call('HDEL', 'sessions:bytes', name)
         end
     end

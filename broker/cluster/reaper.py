@@ -67,6 +67,8 @@ class Reaper:
     async def reap(self, node: str) -> None:
         """Publish a node's wills, end its connections, and forget all of it. Raises Unavailable; do it again then."""
         for connection in await self._scripts.run("condemn", node):
+            if not connection.isdigit():
+                continue  # it goes with all that the node had
             will = await self._publisher.publish_will(node, int(connection))
             if will is not None:
                 self._local.deliver([will])

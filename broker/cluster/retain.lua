@@ -12,9 +12,9 @@ local function forget_retained(topic)
         return
     end
     redis.call('HDEL', 'retained', topic)
-    redis.call('HINCRBY', 'retained:bytes', 'all', -size)
+    add_number('retained:bytes', 'all', -size)
     if redis.call('SREM', 'retained:anonymous', topic) == 1 then
-        redis.call('HINCRBY', 'retained:bytes', 'anonymous', -size)
+        add_number('retained:bytes', 'anonymous', -size)
     end
 end
 
@@ -25,18 +25,18 @@ local function retain(topic, message, anonymous, limits)
     forget_retained(topic)
     local size = #message + #topic
     local bytes = redis.call('HMGET', 'retained:bytes', 'all', 'anonymous')
-    if redis.call('HLEN', 'retained') >= limits[1] or tonumber(bytes[1] or '0') + size > limits[2] then
+    if redis.call('HLEN', 'retained') >= limits[1] or number(bytes[1]) + size > limits[2] then
         return false
     end
     if anonymous then
-        if redis.call('SCARD', 'retained:anonymous') >= limits[3] or tonumber(bytes[2] or '0') + size > limits[4] then
+        if redis.call('SCARD', 'retained:anonymous') >= limits[3] or number(bytes[2]) + size > limits[4] then
             return false
         end
         redis.call('SADD', 'retained:anonymous', topic)
-        redis.call('HINCRBY', 'retained:bytes', 'anonymous', size)
+        add_number('retained:bytes', 'anonymous', size)
     end
     redis.call('HSET', 'retained', topic, message)
-    redis.call('HINCRBY', 'retained:bytes', 'all', size)
+    add_number('retained:bytes', 'all', size)
     return true
 end
 
@@ -45,7 +45,12 @@ local GONE = 1000
 
 -- A state of this QoS was retained, or was cleared where `gone`.
 local function note_state(topic, qos, gone)
-    local version = redis.call('INCR', 'states:version')
+    local version = redis.pcall('INCR', 'states:version')
+    if type(version) == 'table' then
+        -- No number: it goes on above the highest that there is.
+        version = math.floor(number(redis.call('ZREVRANGE', 'states', 0, 0, 'WITHSCORES')[2]) / 4) + 1
+        redis.call('SET', 'states:version', digits(version))
+    end
     redis.call('ZADD', 'states', digits(4 * version + qos), topic)
     if not gone then
         redis.call('ZREM', 'states:gone', topic)

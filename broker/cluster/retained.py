@@ -12,6 +12,7 @@ from broker.topics import TopicTree
 from core import streams
 from core.messages import Role, ingest_kind
 from core.redis import Redis, redis_errors
+from core.unreadable import bury_unreadable
 
 TOPICS_IN_A_ROW = 1000
 """How many topics are matched before others have their turn."""
@@ -84,7 +85,10 @@ class Retained:
         if wild:
             with redis_errors():
                 topics = cast("list[bytes]", await self._client.hkeys(streams.RETAINED))
-            for index, topic in enumerate(map(bytes.decode, topics), 1):
+            for name in topics:
+                if not _is_text(name):
+                    await bury_unreadable(self._client, "retained", "HDEL", streams.RETAINED, name)
+            for index, topic in enumerate(map(bytes.decode, filter(_is_text, topics)), 1):
                 for each, _ in wild.match(topic):
                     found[each].append(topic)
                 if index % TOPICS_IN_A_ROW == 0:
@@ -98,7 +102,19 @@ class Retained:
             some = asked[first : first + MESSAGES_AT_ONCE]
             with redis_errors():
                 values = cast("Any", await self._client.hmget(streams.RETAINED, some))
-            messages |= {
-                topic: _decoder.decode(value) for topic, value in zip(some, values, strict=True) if value is not None
-            }
+            for topic, value in zip(some, values, strict=True):
+                if value is None:
+                    continue
+                try:
+                    messages[topic] = _decoder.decode(value)
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    await bury_unreadable(self._client, "retained", "HDEL", streams.RETAINED, topic)
         return messages
+
+
+def _is_text(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,6 +1,7 @@
 """What other nodes and persistent sessions want: a replica of the hash `routes`, kept up to date from its log."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
@@ -10,12 +11,14 @@ from broker.topics import TopicTree
 from core import streams
 from core.messages import ingest_kind
 from core.redis import Redis, redis_errors
+from core.unreadable import bury_unreadable
 
 ANY_QOS = 1
 """Flag of a node's route: it wants messages of any QoS. Without it, only those of QoS 0."""
 INGEST = 4
 """Flag of a route: what is for services alone, such as what is published to the ingest topics, too."""
 NOTHING_YET = "0-0"
+_VERSION = re.compile(r"\d+-\d+", re.ASCII)
 MAX_REMEMBERED = 100_000
 """Targets of the plans that are remembered, all together."""
 MAX_REMEMBERED_TOPIC = 1024
@@ -102,7 +105,11 @@ class Routes:
         if _number(version) != _number(self.version) + 1:
             return False
         for field, flags in changes.items():
-            self._set((self._nodes, self._queues), field.decode(), int(flags) if flags else None)
+            try:
+                self._set((self._nodes, self._queues), field.decode(), int(flags) if flags else None)
+            except (ValueError, IndexError):
+                # No script of ours wrote it; it goes with the log's oldest entries.
+                continue
         self.version = version
         return True
 
@@ -123,8 +130,7 @@ class Routes:
                     return
 
     async def _reload(self) -> None:
-        with redis_errors():
-            version = cast("bytes | None", await self._client.get(streams.ROUTES_VERSION))
+        version = await self._newest_version()
         trees: tuple[_Tree, _Tree] = (TopicTree(), TopicTree())
         cursor = 0
         while True:
@@ -132,12 +138,26 @@ class Routes:
             with redis_errors():
                 cursor, found = cast("Any", await self._client.hscan(streams.ROUTES, cursor, count=_AT_ONCE))
             for field, flags in found.items():
-                self._set(trees, field.decode(), int(flags))
+                try:
+                    self._set(trees, field.decode(), int(flags))
+                except (ValueError, IndexError):
+                    await bury_unreadable(self._client, "routes", "HDEL", streams.ROUTES, field)
             if not cursor:
                 break
         self._nodes, self._queues = trees
         self.forget_plans()
-        self.version = version.decode() if version else NOTHING_YET
+        self.version = version
+
+    async def _newest_version(self) -> str:
+        """That of the newest change in the log: `routes:version` may have been lost, or be none."""
+        async with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.get(streams.ROUTES_VERSION)
+            pipeline.xrevrange(streams.ROUTES_LOG, count=1)
+            with redis_errors():
+                version, newest = await pipeline.execute()
+        found = [version.decode(errors="replace")] if version else []
+        found += [entry_id.decode() for entry_id, _ in newest]
+        return max((each for each in found if _VERSION.fullmatch(each)), key=_number, default=NOTHING_YET)
 
     def _set(self, trees: tuple[_Tree, _Tree], field: str, flags: int | None) -> None:
         target, _, topic_filter = field.partition("\0")

@@ -21,6 +21,7 @@ from broker.seldom import Seldom
 from core import streams
 from core.clock import Clock
 from core.errors import Unavailable
+from core.unreadable import letter_for_unreadable
 
 INGEST = 4
 """Flag of a subscription, and of an interest: what is published to the ingest topics, too."""
@@ -82,6 +83,22 @@ def _queued_message(field: bytes, reference: bytes, message: bytes) -> Message:
     return Message(topic, payload, qos, retain=field == b"r")
 
 
+def _place(previous: bytes) -> tuple[str, int] | None:
+    """Node and connection; None for none, and for what cannot be read."""
+    try:
+        return _place_decoder.decode(previous) if previous else None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _text(name: bytes) -> str:
+    """The empty one for what is no text, as no filter is."""
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return ""
+
+
 def packet_id(sequence: int) -> int:
     """The packet id that a queued message has, always."""
     return sequence % _PACKET_IDS + 1
@@ -132,10 +149,10 @@ class Sessions:
         pairs = zip(subscriptions[::2], subscriptions[1::2], strict=True)
         return Opened(
             present == b"1",
-            {topic_filter.decode(): int(flags) & _QOS for topic_filter, flags in pairs},
-            {int(each) for each in received},
-            [int(each) for each in released],
-            _place_decoder.decode(previous) if previous else None,
+            {text: int(flags) & _QOS for name, flags in pairs if (text := _text(name)) and flags.isdigit()},
+            {int(each) for each in received if each.isdigit()},
+            [int(each) for each in released if each.isdigit()],
+            _place(previous),
         )
 
     async def close(self, client_id: str, connection: int, *, forget_will: bool) -> None:
@@ -218,7 +235,12 @@ class Sessions:
             self._dropped.queue_age += answer[1]
             for number, field, reference, message in zip(found, found, found, found, strict=True):
                 after = int(number)
-                queued.append(Queued(after, _queued_message(field, reference, message), after <= before))
+                try:
+                    queued.append(Queued(after, _queued_message(field, reference, message), after <= before))
+                except (msgspec.DecodeError, ValueError):
+                    removal = ("XDEL", streams.queue(client_id), f"{after}-0")
+                    for command in (removal, *letter_for_unreadable("queue")):
+                        await self._turns.send(command)
         return queued
 
     async def enqueue_retained(self, client_id: str, connection: int, retained: Sequence[tuple[str, int]]) -> None:

@@ -18,7 +18,7 @@ local refused = {}
 if #change.subscriptions > 0 then
     local owner = redis.call('HGET', 'session:' .. client, 'owner')
     local spent = redis.call('HMGET', 'sessions:bytes', owner, 'all')
-    local room = math.min(change.limits[1] - tonumber(spent[1] or '0'), change.limits[2] - tonumber(spent[2] or '0'))
+    local room = math.min(change.limits[1] - number(spent[1]), change.limits[2] - number(spent[2]))
     local bytes = 0
     for _, each in ipairs(change.subscriptions) do
         local filter, flags = each[1], each[2]

@@ -2,9 +2,10 @@
 
 import base64
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -80,6 +81,11 @@ class Hostile:
         assert counted.returncode == 0, counted.stderr
         return int(counted.stdout)
 
+    def stored(self) -> int:
+        """The same, asked of the file itself, which is quicker."""
+        with closing(sqlite3.connect(f"file:{self.system.data_dir / 'documents.sqlite3'}?mode=ro", uri=True)) as file:
+            return int(file.execute("SELECT count(*) FROM positions").fetchone()[0])
+
     def total(self, name: str) -> int:
         """A lifetime count."""
         with self.redis() as client:
@@ -96,9 +102,11 @@ class Hostile:
 
     def check_nobody_died(self) -> None:
         """No process has ended, and none has written a traceback."""
-        assert self.system.process.poll() is None, self.system.text[-6000:]
-        assert "Traceback" not in self.system.text, self.system.text[-6000:]
-        assert "ended with exit code" not in self.system.text, self.system.text[-6000:]
+        text = self.system.text
+        assert self.system.process.poll() is None, text[-6000:]
+        for sign in ("Traceback", "ended with exit code"):
+            where = text.find(sign)
+            assert where < 0, text[max(0, where - 1000) : where + 3000]
 
 
 class Device:
