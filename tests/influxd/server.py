@@ -123,6 +123,14 @@ class InfluxServer:
             tables = answer.read().decode().split("\r\n\r\n")
         return [row for table in tables for row in csv.DictReader(table.splitlines())]
 
+    def write(self, bucket: str, line: str) -> None:
+        """Write a point in line protocol, with its time in milliseconds."""
+        path = f"/api/v2/write?org={self.org}&bucket={bucket}&precision=ms"
+        request = self._request("POST", path, None)
+        request.data = line.encode()
+        with urllib.request.urlopen(request, timeout=START_SECONDS):  # noqa: S310 - our own server
+            pass
+
     def new_token(self) -> tuple[dict[str, str], str]:
         """The settings of a service with a token that may read and write buckets, and the id of its authorization."""
         [organization] = self.ask("GET", f"/api/v2/orgs?org={self.org}")["orgs"]
