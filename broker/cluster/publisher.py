@@ -132,7 +132,7 @@ class Publisher:
                 while not stop.is_set():
                     if self._waiting:
                         batch = self._next_batch()
-                        await self._do(batch)
+                        await self._do_or_single_out(batch)
                     else:
                         await self._bell.wait()
         except Exception as defect:
@@ -144,6 +144,19 @@ class Publisher:
             self._ended = stop.is_set() or not failed
             if self._ended:
                 self._give_up([*batch, *self._waiting], "this node has left the cluster")
+
+    async def _do_or_single_out(self, batch: list[_Waiting]) -> None:
+        """Publish a batch; where it meets a defect, each of it alone, and who brings the defect hears of it."""
+        try:
+            await self._do(batch)
+        except Exception as defect:  # noqa: BLE001 - whoever waits for it logs it
+            if len(batch) > 1:
+                _log.warning("a batch is published one by one", waiting=len(batch), reason=type(defect).__name__)
+            for waiting in batch:
+                if len(batch) > 1 and not waiting.done.done():
+                    await self._do_or_single_out([waiting])
+                elif not waiting.done.done():
+                    waiting.done.set_exception(defect)
 
     @staticmethod
     def _give_up(some: Sequence[_Waiting], reason: str) -> None:

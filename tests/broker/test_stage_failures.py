@@ -1,5 +1,6 @@
 """A defect in one part of a node ends nothing else, and whoever waited for that part is served once it is back."""
 
+import asyncio
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -64,16 +65,44 @@ async def test_a_publisher_is_acknowledged_although_the_answer_of_another_met_a_
     assert [message.payload for message in await raw_messages(redis_client)] == [b"payload"]
 
 
-@pytest.mark.parametrize("method", ["_do", "_next_batch"])
 async def test_a_message_is_published_although_the_publisher_met_a_defect(
-    node: RunningNode, monkeypatch: pytest.MonkeyPatch, method: str
+    node: RunningNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subscriber = await node.service.subscriber(("t", 1))
     client = await node.service.connect()
-    failed = broken_once(monkeypatch, node.node.cluster.publisher, method)
+    failed = broken_once(monkeypatch, node.node.cluster.publisher, "_next_batch")
     await client.publish("t", b"payload", qos=1)
     assert failed()
     assert (await subscriber.message()).payload == b"payload"
+
+
+async def test_a_message_that_brings_a_defect_is_the_end_of_its_own_connection_alone(
+    node: RunningNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = node.node.cluster.publisher
+    whole, together, batches = publisher._do, asyncio.Event(), []
+
+    async def do(batch: list[Any]) -> None:
+        batches.append(len(batch))
+        await together.wait()
+        if any(message.payload == b"poison" for waiting in batch for message, _ in waiting.messages):
+            raise ValueError("a defect")
+        await whole(batch)
+
+    monkeypatch.setattr(publisher, "_do", do)
+    subscriber = await node.service.subscriber(("t", 1))
+    clients = [await node.service.connect() for _ in range(3)]
+    # The first is under way alone, and the others wait together.
+    for number, (client, payload) in enumerate(zip(clients, (b"first", b"poison", b"last"), strict=True)):
+        await client.send(publish("t", payload, qos=1, packet_id=1))
+        await eventually(lambda number=number: has(lambda: batches and len(publisher._waiting) == number))  # type: ignore[misc]
+    together.set()
+    await clients[1].closed()
+    assert sorted([(await subscriber.message()).payload for _ in range(2)]) == [b"first", b"last"]
+    assert node.refused("defect") == 1
+    assert batches == [1, 2, 1, 1]
+    assert node.node.failures.problem is None
+    await clients[2].disconnect()
 
 
 async def test_a_subscription_is_known_to_the_others_although_telling_them_met_a_defect(
