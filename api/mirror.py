@@ -23,6 +23,7 @@ from core import streams
 from core.errors import BadSettings, Unavailable
 from core.redis import redis_errors
 from core.runtime import Stop, pause
+from core.unreadable import bury_unreadable
 
 EVERY_SECONDS = 1.0
 """Between two messages about one zone, at the least."""
@@ -155,7 +156,14 @@ class Mirror:
 
     async def _known(self) -> set[str]:
         with redis_errors():
-            return {topic.decode() for topic in await cast("Any", self._state.redis.smembers(streams.MIRROR_TOPICS))}
+            topics = cast("set[bytes]", await cast("Any", self._state.redis.smembers(streams.MIRROR_TOPICS)))
+        known = set()
+        for topic in topics:
+            try:
+                known.add(topic.decode())
+            except UnicodeDecodeError:
+                await bury_unreadable(self._state.redis, "mirror:topics", "SREM", streams.MIRROR_TOPICS, topic)
+        return known
 
     async def _note(self, topics: Iterable[str]) -> None:
         with redis_errors():

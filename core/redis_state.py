@@ -1,6 +1,7 @@
 """What Redis says of itself: whether it is set up to keep what it is given, and how full it is."""
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,8 @@ class RedisWatch:
         if registry is not None:
             _gauge(registry, "redis_memory_used_bytes", "Memory that Redis uses.", lambda: self._shown("used_memory"))
             _gauge(registry, "redis_memory_max_bytes", "Its maxmemory; 0: none.", lambda: self._shown("maxmemory"))
+            if reserve is not None:
+                _gauge(registry, "redis_disk_free_bytes", "Free on its disk.", lambda: _free(reserve.parent))
 
     @property
     def disk_problem(self) -> str | None:
@@ -191,6 +194,13 @@ class RedisWatch:
 
 def _gauge(registry: CollectorRegistry, name: str, about: str, value: Callable[[], float]) -> None:
     Gauge(name, about, registry=registry).set_function(value)
+
+
+def _free(folder: Path) -> float:
+    try:
+        return float(shutil.disk_usage(folder).free)
+    except OSError:
+        return float("nan")
 
 
 def _numbers(version: str) -> tuple[int, ...]:

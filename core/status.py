@@ -1,11 +1,11 @@
 """What Redis holds at present: the backlog of each stage, and the lifetime counts."""
 
 from dataclasses import dataclass
-from typing import Any, cast
 
 from core import streams
 from core.backlog import read_backlogs
 from core.redis import Redis, redis_errors
+from core.totals import lifetime_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,9 @@ async def read_status(client: Redis, partitions: int) -> Status:
         pipeline.hgetall(streams.TOTALS)
         with redis_errors():
             dirty, dead, totals = await pipeline.execute()
-    counted = {name.decode(): int(count) for name, count in cast("dict[bytes, Any]", totals).items()}
     return Status(
         backlogs={stage.stream: stage.entries for stage in stages} | {streams.DIRTY_WINDOWS: dirty},
         oldest_seconds={stage.stream: stage.oldest_seconds for stage in stages if stage.oldest_seconds is not None},
-        totals=dict(sorted(counted.items())),
+        totals=lifetime_counts(totals),
         dead_letters=dead,
     )

@@ -91,13 +91,18 @@ async def zone_changes(client: Redis, zone: str) -> list[ZoneChange]:
     """The changes of a zone that are kept, the newest first. Raises Unavailable."""
     with redis_errors():
         found = cast("Any", await client.xrevrange(streams.CAMPUS_CHANGES, count=CHANGES_KEPT))
-    changes = [
-        ZoneChange(
+    changes = (_change(fields) for _, fields in found)
+    return [change for change in changes if change is not None and change.zone == zone]
+
+
+def _change(fields: dict[bytes, bytes]) -> ZoneChange | None:
+    """None for what no service of ours wrote; it goes with the oldest changes."""
+    try:
+        return ZoneChange(
             zone=fields[b"zone"].decode(),
             at=int(fields[b"at"]),
             by=fields[b"by"].decode(),
             before=fields[b"before"] or None,
         )
-        for _, fields in found
-    ]
-    return [change for change in changes if change.zone == zone]
+    except (KeyError, ValueError):
+        return None

@@ -13,6 +13,7 @@ from core.clock import EARLIEST_MS, LATEST_MS
 from core.errors import Reason
 from core.messages import DeadLetter, RawMessage
 from core.redis import Redis, redis_errors
+from core.totals import lifetime_counts
 from decoder.effects import script
 
 BATCH = 100
@@ -88,7 +89,7 @@ async def kept(client: Redis) -> Kept:
         pipeline.hgetall(streams.TOTALS)
         with redis_errors():
             length, totals = await pipeline.execute()
-    counted = Counter({name.decode(): int(count) for name, count in cast("dict[bytes, Any]", totals).items()})
+    counted = Counter(lifetime_counts(totals))
     return Kept(
         ever={
             name.removeprefix(streams.DEAD_TOTAL): count

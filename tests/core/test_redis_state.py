@@ -138,7 +138,8 @@ async def test_from_a_share_of_its_memory_on_nothing_new_is_taken(
 
 async def test_without_its_reserve_on_the_disk_nothing_new_is_taken(redis_client: Redis, tmp_path: Path) -> None:
     reserve = tmp_path / "reserve"
-    watch = RedisWatch(client=redis_client, reserve=reserve)
+    watch = RedisWatch(client=redis_client, registry=(registry := CollectorRegistry()), reserve=reserve)
+    assert (registry.get_sample_value("redis_disk_free_bytes") or 0) > 0
     await watch.look()
     assert "the disk of Redis is nearly full" in (watch.problem or "")
     reserve.touch()

@@ -1,0 +1,48 @@
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+from redis.asyncio import Redis
+
+from core import streams
+from core.errors import Reason
+from core.messages import DeadLetter
+from core.redis import open_redis
+from core.settings import CommonSettings
+from core.status import read_status
+from core.totals import lifetime_counts
+from core.unreadable import bury_unreadable
+from core.zones import ZoneChange, zone_changes
+from tests.conftest import entries
+
+
+@pytest.fixture
+async def client(redis_client: Redis, redis_server: str) -> AsyncIterator[Redis]:
+    del redis_client  # it empties Redis
+    async with open_redis(CommonSettings(redis_url=redis_server)) as client:
+        yield client
+
+
+async def test_it_is_removed_with_a_letter_that_keeps_nothing_of_it(client: Redis) -> None:
+    await client.sadd(streams.MIRROR_TOPICS, b"\xff", "v1/zones")
+    await bury_unreadable(client, "mirror:topics", "SREM", streams.MIRROR_TOPICS, b"\xff")
+    assert await client.smembers(streams.MIRROR_TOPICS) == {b"v1/zones"}
+    (letter,) = [DeadLetter.decode(fields) for fields in await entries(client, streams.DEAD)]
+    assert letter.reason is Reason.MALFORMED_ENTRY
+    assert letter.detail == "what is in mirror:topics cannot be read: no service of this version wrote it"
+    assert letter.payload is None
+    assert (await read_status(client, 1)).totals == {"dead:malformed_entry": 1}
+
+
+def test_what_is_no_count_is_left_out_of_the_counts() -> None:
+    totals = {b"positions": b"2", b"messages": b"1", b"\xff": b"3", b"outside": b"many"}
+    assert list(lifetime_counts(totals).items()) == [("messages", 1), ("positions", 2)]
+
+
+async def test_changes_of_zones_that_nobody_of_ours_wrote_are_left_out(client: Redis) -> None:
+    fields: dict[Any, Any] = {"zone": "main", "at": 1, "by": "key", "before": ""}
+    await client.xadd(streams.CAMPUS_CHANGES, fields)
+    await client.xadd(streams.CAMPUS_CHANGES, {"zone": "main"})
+    await client.xadd(streams.CAMPUS_CHANGES, {**fields, "at": "noon"})
+    await client.xadd(streams.CAMPUS_CHANGES, cast("Any", {**fields, "zone": b"\xff"}))
+    assert await zone_changes(client, "main") == [ZoneChange("main", 1, "key", None)]
