@@ -160,8 +160,9 @@ async def _leave(client: Redis, device: Device, zones: Sequence[str]) -> int:
         async with client.pipeline(transaction=True) as pipeline:
             for zone in dict.fromkeys((*zones, *own)):
                 pipeline.zrem(streams.presence(zone, device.kind), device.hash)
-            pipeline.delete(key, streams.away(device.away))
-            *left, _ = await pipeline.execute()
+            pipeline.delete(key)
+            pipeline.zrem(streams.away(device.away), device.away)
+            *left, _, _ = await pipeline.execute()
     return sum(left)
 
 

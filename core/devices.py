@@ -12,6 +12,8 @@ from core.settings import DeviceSettings
 
 KEY_BYTES = 32
 HASH_BYTES = 16
+AWAY_BYTES = 8
+"""Enough for no two of a million devices to have the same, and no more: it lives for minutes."""
 AWAY_KEPT = 20_000
 """Devices whose second hashes are remembered: 5 MB."""
 
@@ -24,9 +26,9 @@ class DeviceHasher:
             raise BadSettings(f"DEVICE_KEY: {KEY_BYTES} bytes are needed, as {2 * KEY_BYTES} hexadecimal digits")
         # Copied for each device: the key is taken in once.
         self._keyed = hashlib.blake2b(digest_size=HASH_BYTES, key=key)
-        self._keyed_again = hashlib.blake2b(digest_size=HASH_BYTES, key=key, person=b"away")
+        self._keyed_again = hashlib.blake2b(digest_size=AWAY_BYTES, key=key, person=b"away")
         self.away = lru_cache(AWAY_KEPT)(self._away)
-        """The second hash of a device by its first: 32 hexadecimal digits, under which it is known while it is outside
+        """The second hash of a device by its first: 16 hexadecimal digits, under which it is known while it is outside
         the campus. Without the key nobody can tell which devices the two are of."""
 
     def hash(self, kind: Kind, device_id: str) -> str:

@@ -17,7 +17,7 @@ TYPES = {
     "campus": "hash",
     "campus:changes": "stream",
     "device:": "string",
-    "away:": "string",
+    "away:": "zset",
     "presence:": "zset",
     "window:": "set",
     "windows:dirty": "zset",

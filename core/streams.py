@@ -17,10 +17,11 @@ Where the devices are, and which windows they were in:
     device:{d}                       string      of the newest position, an array of MessagePack: event time (ms),
                                                  longitude, latitude (degrees), ids of its zones joined by commas.
                                                  Newest wins. Lives as long as presence does
-    away:{a}                         string      event time (ms) of the newest position outside the campus of a device
-                                                 that is not inside since: so an older one inside, that comes late, does
-                                                 not bring it back. `a` is a second hash, which is in no other key,
-                                                 document or log. Lives until PRESENCE_TTL after that time
+    away:{x}                         sorted set  second hash of a device -> event time (ms) of its newest position
+                                                 outside the campus, unless it is inside since: so an older one inside,
+                                                 that comes late, does not bring it back. Sixteen, by the first digit of
+                                                 the hash, which is in no other key, document or log. What is older than
+                                                 PRESENCE_TTL is removed
     presence:{zone}:{kind}           sorted set  device -> event time (ms) of its newest position there. Present now are
                                                  those younger than PRESENCE_TTL, and not more than five minutes ahead
     window:{width}:{start}:{zone}:{kind}  set    distinct devices of one window; `start` in ms. Lives for the window's
@@ -155,9 +156,12 @@ def device(hashed: str) -> str:
     return f"device:{hashed}"
 
 
+AWAY = [f"away:{digit}" for digit in "0123456789abcdef"]
+
+
 def away(hashed: str) -> str:
-    """When a device was outside the campus, by its second hash."""
-    return f"away:{hashed}"
+    """Who was outside the campus, and when: the sorted set for a second hash."""
+    return f"away:{hashed[0]}"
 
 
 def presence(zone: str, kind: str) -> str:

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from core.errors import InvalidMessage, Reason
-from core.messages import DeadLetter, Kind, Position, RawMessage, ingest_kind
+from core.messages import DeadLetter, Kind, Position, RawMessage, Role, ingest_kind
 from decoder.devices import DeviceHasher
 from decoder.diagnosis import refuse_document, refuse_member
 from decoder.feature import Fix, fix_of
@@ -31,6 +31,8 @@ FEATURES_AT_ONCE = 2000
 LETTER_BYTES_AT_ONCE = 1_000_000
 """At more, usable or not, the rest of the messages is left for the next batch: one script acknowledges a batch. The
 last message of a batch may bring 499 features, and 87 kB of dead letters, more."""
+PRESENCE_MAX_MS = 86_400_000
+"""The longest PRESENCE_TTL."""
 
 
 @dataclass(slots=True)
@@ -59,6 +61,8 @@ class BatchDecoder:
         """`rules` are those of the settings' defaults unless given."""
         self.fence = fence
         self._rules = rules or Rules()
+        self._role: Role | None = None
+        self._max_age: int | None = None
         self._hasher = hasher
 
     def decode(self, messages: Sequence[RawMessage], malformed: Sequence[DeadLetter] = ()) -> Batch:
@@ -86,18 +90,22 @@ class BatchDecoder:
         return batch
 
     def _read(self, message: RawMessage, fixes: list[Found], refused: list[Refused]) -> None:
-        ages = self._rules.max_age_ms
+        # Most batches are of one role, and members of an enumeration are slow to look up.
+        if message.role is not self._role:
+            self._role = message.role
+            self._max_age = self._rules.max_age_ms.get(message.role)
+        max_age = self._max_age
         try:
             kind = _kind(message)
             document = _document(message.payload)
             if isinstance(document, Collection):
                 for member in checked_size(document).features:
                     try:
-                        fixes.append((message, kind, fix_of(_member(member), message, ages)))
+                        fixes.append((message, kind, fix_of(_member(member), message, max_age)))
                     except InvalidMessage as error:
                         refused.append(Refused(message, error, bytes(member)))
             else:
-                fixes.append((message, kind, fix_of(document, message, ages)))
+                fixes.append((message, kind, fix_of(document, message, max_age)))
         except InvalidMessage as error:
             refused.append(Refused(message, error, None))
 
@@ -106,12 +114,13 @@ class BatchDecoder:
         positions, hasher, version = batch.positions, self._hasher.hash, fence.version
         rules, outside = self._rules, dict[str, Outside]()
         for (message, kind, fix), zones in zip(fixes, fence.locate(places[:, 0], places[:, 1]), strict=True):
-            device = hasher(kind, fix.device_id)
             metres = fix.accuracy or 0
             inaccurate, nowhere = metres > rules.max_accuracy, metres > rules.max_accuracy_campus
             if zones is None:
-                if nowhere:  # then it may as well be inside
+                # It may as well be inside; or it was so long ago that nobody counts as present since.
+                if nowhere or fix.observed_at < message.received_at - PRESENCE_MAX_MS:
                     continue
+                device = hasher(kind, fix.device_id)
                 known = outside.get(device)
                 if known is None or known.observed_at < fix.observed_at:
                     outside[device] = Outside(kind, device, fix.observed_at)
@@ -119,7 +128,7 @@ class BatchDecoder:
                 positions.append(
                     Position(
                         kind,
-                        device,
+                        hasher(kind, fix.device_id),
                         fix.observed_at,
                         message.received_at,
                         fix.longitude,
@@ -131,7 +140,8 @@ class BatchDecoder:
                         fix.speed,
                         fix.heading,
                         version,
-                        inaccurate=inaccurate,
+                        False,  # noqa: FBT003 - implausible: positional arguments are faster
+                        inaccurate,
                     )
                 )
         batch.totals["positions"] = len(positions)

@@ -2,7 +2,8 @@
 -- same script as the last part, what must be done once: acknowledging, dead letters, positions and totals.
 -- KEYS: the raw stream, the positions stream.
 -- ARGV[1]: MessagePack of {fence, now, ttl, keep, ahead, speed, last,
---   devices, their second hashes (away), their kinds, places = {zones joined by commas},
+--   devices, first those with positions (how many: present), their second hashes (away), their kinds,
+--   places = {zones joined by commas},
 --   and of each position: device and place, which are numbers from 1 in those lists, at, longitude, latitude,
 --   outside = {{number of a device, at}},
 --   spans = {{{{beginning of a window's name, life}}, {{its end, {number of a device}}}}} (decoder/spans.py);
@@ -72,37 +73,64 @@ local function unpacked(key, known)
     return nil
 end
 
-local function named(prefix, names)
-    local keys = {}
-    for number, name in ipairs(names) do
-        keys[number] = prefix .. name
-    end
-    return keys
-end
-
 do
-    local number = 0
-    in_chunks(named('device:', batch.devices), function(...)
+    local keys, number = {}, 0
+    for index, device in ipairs(batch.devices) do
+        keys[index] = 'device:' .. device
+    end
+    in_chunks(keys, function(...)
         for _, known in ipairs(redis.call('MGET', ...)) do
             number = number + 1
-            local value = known and unpacked('device:' .. batch.devices[number], known)
-            newest_at[number], newest_lon[number], newest_lat[number], newest_zones[number] = -1, 0, 0, ''
+            local value = known and unpacked(keys[number], known)
             old_zones[number] = value and value[4] or ''
             if value and value[1] <= latest then
                 newest_at[number], newest_lon[number], newest_lat[number], newest_zones[number] = unpack(value)
+            else
+                newest_at[number], newest_lon[number], newest_lat[number], newest_zones[number] = -1, 0, 0, ''
             end
-        end
-    end)
-    number = 0
-    in_chunks(named('away:', batch.away), function(...)
-        for _, known in ipairs(redis.call('MGET', ...)) do
-            number = number + 1
-            away_known[number] = known
-            local at = known and tonumber(known) or -1
-            away_at[number] = at <= latest and at or -1
+            away_at[number] = -1
         end
     end)
 end
+
+-- The times of who is outside lie in sixteen sorted sets, by the first digit of their names. Calls with each of them.
+local function by_digit(numbers, call)
+    local digits = {}
+    for _, number in ipairs(numbers) do
+        local digit = string.sub(batch.away[number], 1, 1)
+        local some = digits[digit] or {}
+        digits[digit] = some
+        some[#some + 1] = number
+    end
+    for digit, some in pairs(digits) do
+        call('away:' .. digit, some)
+    end
+end
+
+-- Who is known to be inside has no time outside that is newer: that would have removed its position.
+local unknown = {}
+for number = 1, batch.present do
+    if newest_at[number] < 0 then
+        unknown[#unknown + 1] = number
+    end
+end
+by_digit(unknown, function(key, numbers)
+    local names = {}
+    for index, number in ipairs(numbers) do
+        names[index] = batch.away[number]
+    end
+    local index = 0
+    in_chunks(names, function(...)
+        for _, known in ipairs(redis.call('ZMSCORE', key, ...)) do
+            index = index + 1
+            local at = known and tonumber(known)
+            if at then
+                away_known[numbers[index]] = true
+                away_at[numbers[index]] = at <= latest and at or -1
+            end
+        end
+    end)
+end)
 
 -- Metres between two places less than a few hundred kilometres apart (equirectangular; mean radius of the earth).
 local rad, cos, sqrt, abs = math.rad, math.cos, math.sqrt, math.abs
@@ -113,14 +141,15 @@ local function distance(lon1, lat1, lon2, lat2)
 end
 
 local implausible, moved, moved_out = {}, {}, {}
+local ats, lons, lats, places, place = batch.at, batch.longitude, batch.latitude, batch.places, batch.place
+local speed = batch.speed / 1000
 for index, number in ipairs(batch.device) do
-    local at, lon, lat = batch.at[index], batch.longitude[index], batch.latitude[index]
-    local zones = batch.places[batch.place[index]]
+    local at, lon, lat, zones = ats[index], lons[index], lats[index], places[place[index]]
     local before = newest_at[number]
     -- A place that is too inaccurate to count anywhere says nothing of where the device is.
     local counts = zones ~= ''
     if counts and before >= 0
-        and distance(newest_lon[number], newest_lat[number], lon, lat) > batch.speed * abs(at - before) / 1000 then
+        and distance(newest_lon[number], newest_lat[number], lon, lat) > speed * abs(at - before) then
         implausible[#implausible + 1] = index - 1
     end
     -- Of two positions of the same instant the one with the greater zones counts, whichever came first.
@@ -129,8 +158,8 @@ for index, number in ipairs(batch.device) do
         moved[number] = true
     end
 end
-for _, outside in ipairs(batch.outside) do
-    local number, at = outside[1], outside[2]
+for _, seen in ipairs(batch.outside) do
+    local number, at = seen[1], seen[2]
     if at <= latest and at > away_at[number] then
         away_at[number] = at
         moved_out[number] = true
@@ -156,26 +185,22 @@ local function each_presence(lists, call)
     end
 end
 
--- What is known of the devices changes after presence has: where that fails, the next attempt finds what this one found.
-local afterwards = {}
 local arriving, leaving = {}, {}
+-- Numbers of the devices of which something else is known afterwards.
+local inside, outside = {}, {}
 -- What is too old for presence stays out of it.
 local oldest = batch.now - batch.ttl
 for number, device in ipairs(batch.devices) do
-    local at, away, zones, kind = newest_at[number], away_at[number], newest_zones[number], batch.kinds[number]
+    local at, away = newest_at[number], away_at[number]
     if moved_out[number] and away > at then
-        -- Outside now: of where it was nothing stays, of where it is nothing comes. When that was is kept under another
-        -- name, so that an older position which comes later does not bring it back.
+        outside[#outside + 1] = number
         if old_zones[number] ~= '' then
-            local left = list(leaving, kind, old_zones[number])
+            local left = list(leaving, batch.kinds[number], old_zones[number])
             left[#left + 1] = device
-            afterwards[#afterwards + 1] = {'DEL', 'device:' .. device}
-        end
-        if away > oldest then
-            afterwards[#afterwards + 1] = {'SET', 'away:' .. batch.away[number], string.format('%.0f', away),
-                'PX', math.max(1, away + batch.ttl - batch.now)}
         end
     elseif moved[number] and at >= away and at > oldest then
+        inside[#inside + 1] = number
+        local zones, kind = newest_zones[number], batch.kinds[number]
         if zones ~= old_zones[number] then
             local left = list(leaving, kind, old_zones[number])
             left[#left + 1] = device
@@ -183,12 +208,6 @@ for number, device in ipairs(batch.devices) do
         local arrived = list(arriving, kind, zones)
         arrived[#arrived + 1] = at
         arrived[#arrived + 1] = device
-        afterwards[#afterwards + 1] = {'SET', 'device:' .. device,
-            cmsgpack.pack({at, newest_lon[number], newest_lat[number], zones}),
-            'PX', math.max(1, at + batch.ttl - batch.now)}
-        if away_known[number] then
-            afterwards[#afterwards + 1] = {'DEL', 'away:' .. batch.away[number]}
-        end
     end
 end
 -- Leaving comes first: a device that stays in a zone while it moves is in both lists.
@@ -203,17 +222,54 @@ each_presence(arriving, function(presence, devices)
     end)
     redis.call('PEXPIRE', presence, batch.keep)
 end)
-for _, command in ipairs(afterwards) do
-    redis.call(unpack(command))
+-- What is known of the devices changes after presence has: where that fails, the next attempt finds what this one found.
+local back = {}
+for _, number in ipairs(inside) do
+    local at = newest_at[number]
+    redis.call('SET', 'device:' .. batch.devices[number],
+        cmsgpack.pack({at, newest_lon[number], newest_lat[number], newest_zones[number]}),
+        'PX', math.max(1, at + batch.ttl - batch.now))
+    if away_known[number] then
+        back[#back + 1] = number
+    end
 end
+by_digit(back, function(key, numbers)
+    for _, number in ipairs(numbers) do
+        redis.call('ZREM', key, batch.away[number])
+    end
+end)
+-- Of where they were nothing stays, of where they are nothing comes. When that was is kept under another name, so that an
+-- older position which comes later does not bring them back.
+local recently = {}
+for _, number in ipairs(outside) do
+    if old_zones[number] ~= '' then
+        redis.call('DEL', 'device:' .. batch.devices[number])
+    end
+    if away_at[number] > oldest then
+        recently[#recently + 1] = number
+    end
+end
+by_digit(recently, function(key, numbers)
+    local arguments = {}
+    for _, number in ipairs(numbers) do
+        arguments[#arguments + 1] = away_at[number]
+        arguments[#arguments + 1] = batch.away[number]
+    end
+    -- A time that is further ahead than clocks may be must not be the greater one.
+    redis.call('ZREMRANGEBYSCORE', key, string.format('(%.0f', latest), '+inf')
+    in_chunks(arguments, function(...)
+        redis.call('ZADD', key, 'GT', ...)
+    end)
+    redis.call('PEXPIRE', key, batch.ttl + batch.ahead)
+end)
 
-local function count(member, life, devices)
+local function count(member, kept, devices)
     local added = 0
     in_chunks(devices, function(...)
         added = added + redis.call('SADD', 'window:' .. member, ...)
     end)
     if added > 0 then
-        redis.call('PEXPIRE', 'window:' .. member, life)
+        redis.call('PEXPIRE', 'window:' .. member, kept)
         local due = tonumber(redis.call('ZSCORE', 'windows:dirty', member) or '-1')
         if due < 0 then
             redis.call('ZADD', 'windows:dirty', batch.now, member)

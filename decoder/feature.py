@@ -1,11 +1,9 @@
 """One feature of a message, checked: a device was at a place at a time."""
 
-from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
 
-from core.ages import too_old
 from core.clock import AHEAD_MS, EARLIEST_MS, LATEST_MS, to_milliseconds
 from core.errors import InvalidMessage, Reason
 from core.messages import RawMessage, Role
@@ -38,8 +36,8 @@ class Fix(msgspec.Struct, frozen=True):
     """Degrees clockwise from true north."""
 
 
-def fix_of(found: Feature | Point, message: RawMessage, ages: Mapping[Role, int]) -> Fix:
-    """The fix in a feature, or in a bare Point, of `message`; `ages` are how old it may be, in milliseconds by role.
+def fix_of(found: Feature | Point, message: RawMessage, max_age: int | None = None) -> Fix:
+    """The fix in a feature, or in a bare Point, of `message`; `max_age` is how old it may be (ms), None for any age.
 
     Raises InvalidMessage with the reason bad_coordinates, bad_property, no_device, wrong_device, future_timestamp or
     too_old.
@@ -54,7 +52,7 @@ def fix_of(found: Feature | Point, message: RawMessage, ages: Mapping[Role, int]
         longitude,
         latitude,
         altitude,
-        _time(properties.timestamp, message, ages),
+        _time(properties.timestamp, message, max_age),
         _known(properties.accuracy),
         _known(properties.speed),
         _known(properties.heading),
@@ -78,7 +76,7 @@ def checked_place(coordinates: list[float]) -> tuple[float, float, float | None]
     return longitude, latitude, altitude
 
 
-def _time(timestamp: datetime | float | None, message: RawMessage, ages: Mapping[Role, int]) -> int:
+def _time(timestamp: datetime | float | None, message: RawMessage, max_age: int | None) -> int:
     received_at = message.received_at
     if timestamp is None:
         return received_at
@@ -94,7 +92,7 @@ def _time(timestamp: datetime | float | None, message: RawMessage, ages: Mapping
         raise InvalidMessage(Reason.BAD_PROPERTY, "timestamp: before 1970 or after 9999")
     if observed_at > received_at + AHEAD_MS:
         raise InvalidMessage(Reason.FUTURE_TIMESTAMP, "more than five minutes after it was received")
-    if too_old(observed_at, received_at, message.role, ages):
+    if max_age is not None and observed_at < received_at - max_age:
         raise InvalidMessage(Reason.TOO_OLD, f"older than POSITION_MAX_AGE lets the role {message.role} send")
     return observed_at
 

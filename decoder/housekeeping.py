@@ -79,10 +79,10 @@ class Housekeeping:
             await pause(LOOK_SECONDS, stop)
 
     async def tidy(self) -> None:
-        """Remove presence that has lapsed; readers leave it out all the same."""
+        """Remove presence that has lapsed, and times outside; readers leave them out all the same."""
         lapsed = self._clock() - self._ttl_ms
         remove = self._client.register_script(_TIDY)
-        keys = [streams.presence(zone, kind) for zone in self._zones() for kind in Kind]
+        keys = [*streams.AWAY, *(streams.presence(zone, kind) for zone in self._zones() for kind in Kind)]
         while keys:
             async with self._client.pipeline(transaction=False) as pipeline:
                 for key in keys:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from core.messages import Kind, Position
 from decoder.spans import Span, spans
 
@@ -17,15 +19,14 @@ MAX_WORK = 4000
 _LISTED = 4
 _PRESENCE = 3
 """Commands to a device that moves: its newest position, and to leave the campus and a zone, which most share."""
-_OUTSIDE = 5
-"""Commands to a device that is outside now: its time instead of its newest position, and to leave as much."""
+_OUTSIDE = 3
+"""Commands to a device that is outside now: its newest position goes, and it leaves as much."""
 _WINDOW = 4
 _ZONE = 2
 Name = TypeVar("Name", str, tuple[str, ...])
 
 
-@dataclass(frozen=True, slots=True)
-class Outside:
+class Outside(msgspec.Struct, frozen=True):
     """A device that was outside the campus: not where."""
 
     kind: Kind
@@ -90,6 +91,7 @@ def _part(
     windows = spans(positions, numbers, zone)
     fields = {
         "devices": list(numbers),
+        "present": present,
         "away": [away(device) for device in numbers],
         "kinds": list(kinds.values()),
         "places": [",".join(zones) for zones in places],

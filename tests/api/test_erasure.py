@@ -142,9 +142,10 @@ async def test_when_it_was_outside_is_forgotten_too(
     mine = state.hasher.away(state.hasher.hash(Kind.CAR, DEVICE))
     other = state.hasher.away(state.hasher.hash(Kind.CAR, "bus-305"))
     for device in (mine, other):
-        await redis_client.set(streams.away(device), NOON)
+        await redis_client.zadd(streams.away(device), {device: NOON})
     await erased(admin)
-    assert await redis_client.keys("away:*") == [f"away:{other}".encode()]
+    left = [await redis_client.zrange(key, 0, -1) for key in streams.AWAY]
+    assert [name for names in left for name in names] == [other.encode()]
 
 
 async def test_a_newest_position_that_another_version_wrote_is_forgotten_too(

@@ -19,9 +19,10 @@ from core.presence import presence_now
 from decoder.batch import Batch, BatchDecoder
 from decoder.effects import Effects
 from decoder.group import Group
+from decoder.housekeeping import Housekeeping
 from decoder.parts import Outside
 from tests.conftest import NOON
-from tests.decoder.conftest import HASHER, TTL, Apply, dead_letters, position, raw
+from tests.decoder.conftest import HASHER, TTL, Apply, HandClock, dead_letters, position, raw
 
 AWAY = (-8.66, 52.63)
 HOUR_MS = 3_600_000
@@ -95,12 +96,27 @@ async def test_of_who_is_outside_stays_a_time_that_lapses_under_a_name_of_its_ow
     """The hash that its documents have, when it is on the campus, is in no key and no value."""
     device = HASHER.hash(Kind.CAR, "bus")
     await apply(Batch(outside=[outside(device, NOON - 1000)]))
+    away = HASHER.away(device)
     keys = {key.decode() for key in cast("list[bytes]", await redis_client.keys("*"))}
-    assert keys == {"raw:{0}", f"away:{HASHER.away(device)}"}
-    away = streams.away(HASHER.away(device))
-    assert await redis_client.get(away) == b"1772366399000"
-    assert 0 < await redis_client.pttl(away) <= 299_000
-    assert HASHER.away(device) != device
+    assert keys == {"raw:{0}", f"away:{away[0]}"}
+    assert await redis_client.zrange(streams.away(away), 0, -1, withscores=True) == [(away.encode(), NOON - 1000)]
+    assert 0 < await redis_client.pttl(streams.away(away)) <= (TTL + 300) * 1000
+    assert (len(away), away in device) == (16, False)
+
+
+async def test_a_time_outside_is_removed_once_it_does_not_matter(redis_client: Redis, apply: Apply) -> None:
+    await apply(Batch(outside=[outside(str(number), NOON - 1000 + number) for number in range(40)]))
+    clock = HandClock(NOON - 1000 + TTL * 1000 + 20)
+    housekeeping = Housekeeping(
+        client=redis_client,
+        zones=list,
+        presence_ttl=TTL,
+        forget_after=60,
+        dead_letters_keep=1000,
+        clock=clock,
+    )
+    await housekeeping.tidy()
+    assert sum([await redis_client.zcard(key) for key in streams.AWAY]) == 19
 
 
 async def test_who_comes_back_leaves_no_word_of_having_been_outside(redis_client: Redis, apply: Apply) -> None:
@@ -144,7 +160,11 @@ async def test_a_time_an_hour_ahead_is_unknown_once_the_clock_is_right(redis_cli
 async def test_a_time_outside_an_hour_ahead_is_unknown_once_the_clock_is_right(
     redis_client: Redis, apply: Apply
 ) -> None:
-    await redis_client.set(streams.away(HASHER.away("a")), NOON + HOUR_MS)
+    away = HASHER.away("a")
+    await redis_client.zadd(streams.away(away), {away: NOON + HOUR_MS})
+    await apply(Batch(outside=[outside("a", NOON - 1000)]))
+    assert await redis_client.zscore(streams.away(away), away) == NOON - 1000
+    await redis_client.zadd(streams.away(away), {away: NOON + HOUR_MS})
     await apply(Batch(positions=[position("a", NOON, "main")]))
     assert await counted(redis_client, "main") == {"campus": 1, "main": 1}
 
@@ -180,12 +200,6 @@ async def test_a_newest_position_that_cannot_be_read_is_a_dead_letter_once_and_t
     (letter,) = await dead_letters(redis_client)
     assert (letter.reason, letter.payload, letter.topic) == (Reason.MALFORMED_ENTRY, None, "")
     assert await redis_client.hget(streams.TOTALS, "dead:malformed_entry") == b"1"
-    assert await counted(redis_client) == {"campus": 1}
-
-
-async def test_a_time_outside_that_cannot_be_read_is_none(redis_client: Redis, apply: Apply) -> None:
-    await redis_client.set(streams.away(HASHER.away("a")), "yesterday")
-    await apply(Batch(positions=[position("a", NOON)]))
     assert await counted(redis_client) == {"campus": 1}
 
 

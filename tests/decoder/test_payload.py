@@ -25,9 +25,6 @@ def feature(geometry: object = POINT, **properties: object) -> dict[str, Any]:
     return {"type": "Feature", "geometry": geometry, "properties": {"device_id": "bus", **properties}}
 
 
-AGES: dict[Role, int] = {}
-
-
 def message(payload: bytes = b"", *, user: str = "", role: Role = Role.ANONYMOUS) -> RawMessage:
     return RawMessage("car-iotp", user, role, NOON, payload)
 
@@ -37,11 +34,11 @@ def outcomes(payload: bytes, *, user: str = "", role: Role = Role.ANONYMOUS) -> 
     sender = message(payload, user=user, role=role)
     document = _document(payload)
     if not isinstance(document, Collection):
-        return [fix_of(document, sender, AGES)]
+        return [fix_of(document, sender)]
     found: list[Fix | InvalidMessage] = []
     for member in checked_size(document).features:
         try:
-            found.append(fix_of(_member(member), sender, AGES))
+            found.append(fix_of(_member(member), sender))
         except InvalidMessage as error:
             found.append(error)
     return found
