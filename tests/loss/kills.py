@@ -157,7 +157,16 @@ class Traffic:
 async def try_kills(plan: Plan, folder: Path, progress: Callable[[str], None]) -> Outcome:
     """Do it. `folder` is for the files of all processes; its path must be short, for sockets are there."""
     random, outcome = Random(plan.seed), Outcome()  # noqa: S311 - it is to be repeatable
-    settings = {"MQTT_ALLOW_ANONYMOUS": "false", "QUEUE_MAX_LENGTH": "50000", "DRAIN_NOTICE": "0"}
+    # Whoever is kept out for long shall lose nothing for want of room: what is tried is something else.
+    room = {
+        "QUEUE_MAX_LENGTH": "50000",
+        "QUEUE_MAX_BYTES": "33554432",
+        "SESSIONS_USER_MAX_BYTES": "33554432",
+        "SESSIONS_MAX_BYTES": "134217728",
+        "INBOX_MAX_BYTES": "33554432",
+        "QUEUE_POSITIONS_MAX_AGE": "900",
+    }
+    settings = {"MQTT_ALLOW_ANONYMOUS": "false", "DRAIN_NOTICE": "0", **room}
     async with running_system(folder, **settings) as system:
         traffic = Traffic(system.port, random)
         async with Redis.from_url(system.redis.url) as client:
