@@ -14,6 +14,7 @@ from timeseries.influx import InfluxOccupancyStore
 from timeseries.keep import parse_keep
 
 DAY = 86_400
+YEARS = {"type": "expire", "everySeconds": 0, "shardGroupDurationSeconds": 364 * DAY}
 
 
 async def set_up(influx: FakeInflux, *, org: str = ORG, prefix: str = "occupancy", keep: str = "") -> None:
@@ -26,39 +27,53 @@ async def set_up(influx: FakeInflux, *, org: str = ORG, prefix: str = "occupancy
 async def test_there_is_a_bucket_for_each_width_which_keeps_all(influx: FakeInflux) -> None:
     await set_up(influx, prefix="limerick")
     assert [(bucket["orgID"], bucket["name"], bucket["retentionRules"]) for bucket in influx.buckets] == [
-        (ORG_ID, "limerick_1m", []),
-        (ORG_ID, "limerick_5m", []),
-        (ORG_ID, "limerick_1h", []),
-        (ORG_ID, "limerick_1d", []),
+        (ORG_ID, "limerick_1m", [YEARS]),
+        (ORG_ID, "limerick_5m", [YEARS]),
+        (ORG_ID, "limerick_1h", [YEARS]),
+        (ORG_ID, "limerick_1d", [YEARS]),
     ]
     assert {request.token for request in influx.requests} == {f"Token {TOKEN}"}
 
 
-async def test_a_bucket_keeps_what_the_setting_says(influx: FakeInflux) -> None:
-    await set_up(influx, keep="1m:7d,1h:400d")
+async def test_a_bucket_keeps_what_the_setting_says_in_about_eight_parts_of_a_year_at_most(
+    influx: FakeInflux,
+) -> None:
+    await set_up(influx, keep="1m:7d,1h:400d,1d:36500d")
     assert [bucket["retentionRules"] for bucket in influx.buckets] == [
-        [{"type": "expire", "everySeconds": 7 * DAY}],
-        [],
-        [{"type": "expire", "everySeconds": 400 * DAY}],
-        [],
+        [{"type": "expire", "everySeconds": 7 * DAY, "shardGroupDurationSeconds": DAY}],
+        [YEARS],
+        [{"type": "expire", "everySeconds": 400 * DAY, "shardGroupDurationSeconds": 50 * DAY}],
+        [{"type": "expire", "everySeconds": 36_500 * DAY, "shardGroupDurationSeconds": 364 * DAY}],
     ]
 
 
-def there(width: str, seconds: int) -> dict[str, Any]:
-    rules = [{"type": "expire", "everySeconds": seconds, "shardGroupDurationSeconds": DAY}] if seconds else []
+def there(width: str, seconds: int, *, part: int = 0) -> dict[str, Any]:
+    """As InfluxDB Cloud tells it, if it says nothing of parts."""
+    rules = [{"type": "expire", "everySeconds": seconds, **({"shardGroupDurationSeconds": part} if part else {})}]
     return {"id": f"id-{width}", "name": f"occupancy_{width}", "retentionRules": rules}
 
 
 async def test_a_bucket_that_is_there_is_given_what_the_setting_says_and_the_log_says_so(influx: FakeInflux) -> None:
     """Whoever made it: an earlier version, which kept 7 and 90 days, or an operator by hand."""
-    influx.buckets = [there("1m", 7 * DAY), there("5m", 90 * DAY), there("1h", 0), there("1d", 0)]
+    influx.buckets = [
+        there("1m", 7 * DAY, part=DAY),
+        there("5m", 90 * DAY, part=11 * DAY),
+        there("1h", 0, part=364 * DAY),
+        there("1d", 0, part=7 * DAY),
+    ]
     with capture_logs() as logs:
         await set_up(influx, keep="1h:30d,5m:90d")
-    rules = [bucket["retentionRules"] for bucket in influx.buckets]
-    assert [[rule["everySeconds"] for rule in each] for each in rules] == [[0], [90 * DAY], [30 * DAY], []]
-    assert [(log["bucket"], log["kept"], log["keeps"]) for log in logs] == [
-        ("occupancy_1m", "7d", "all"),
-        ("occupancy_1h", "all", "30d"),
+    rules = [rule for bucket in influx.buckets for rule in bucket["retentionRules"]]
+    assert [(rule["everySeconds"], rule["shardGroupDurationSeconds"]) for rule in rules] == [
+        (0, 364 * DAY),
+        (90 * DAY, 11 * DAY),
+        (30 * DAY, 3 * DAY),
+        (0, 364 * DAY),
+    ]
+    assert [(log["bucket"], log["kept"], log["keeps"], log["in_parts_of"]) for log in logs] == [
+        ("occupancy_1m", "7d", "all", "364d"),
+        ("occupancy_1h", "all", "30d", "3d"),
+        ("occupancy_1d", "all", "all", "364d"),
     ]
     assert {log["event"] for log in logs} == {"bucket now keeps what OCCUPANCY_KEEP says"}
 
