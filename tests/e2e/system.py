@@ -77,14 +77,14 @@ class System:
             timeout=90,
         )
 
-    def wait_until_done(self) -> None:
-        """Wait until every stage has worked off its backlog."""
+    def wait_until_done(self, limit: float = 30.0) -> None:
+        """Wait until every stage has worked off its backlog, for `limit` seconds at the most."""
 
         def idle() -> bool:
             with self.redis() as client:
                 return not (client.xlen("raw:{0}") or client.xlen("positions:{0}") or client.zcard("windows:dirty"))
 
-        wait_for(idle, "the stages have worked off their backlogs")
+        wait_for(idle, "the stages have worked off their backlogs", limit)
 
     def stop(self) -> int:
         """Ctrl-C, as a terminal sends it; the exit code."""

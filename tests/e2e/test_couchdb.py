@@ -47,7 +47,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         assert "sent 2144, acknowledged 2144" in replayed.stdout
         if not given:
             double.start()
-        running.wait_until_done()
+        running.wait_until_done(limit=90)
         yield running
 
 
