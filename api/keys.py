@@ -16,6 +16,7 @@ import structlog
 
 from core import streams
 from core.clock import Clock
+from core.errors import Unavailable
 from core.redis import Redis, redis_errors
 
 __all__ = ["MAX_NAME", "Key", "Keys", "NewKey", "Scope", "make_key", "name_problem"]
@@ -208,10 +209,14 @@ class Keys:
         self._used.move_to_end(key_id)
         while len(self._used) > _REMEMBERED:
             self._used.popitem(last=False)
-        with redis_errors():
-            await self._client.register_script(_USED)(
-                keys=[streams.API_KEYS, streams.API_KEYS_USED], args=[key_id, now]
-            )
+        try:
+            with redis_errors():
+                await self._client.register_script(_USED)(
+                    keys=[streams.API_KEYS, streams.API_KEYS_USED], args=[key_id, now]
+                )
+        except Unavailable:
+            # A Redis that is full takes no writes, and is still read: who asks has an answer. It is noted next time.
+            self._used.pop(key_id, None)
 
 
 def _same(text: str, key: Key | None) -> bool:

@@ -256,3 +256,18 @@ def test_the_command_says_what_is_wrong(run: Run) -> None:
     assert away.returncode == 1
     assert "REDIS_URL" in away.stderr
     assert "Traceback" not in away.stderr
+
+
+async def test_a_key_is_right_also_while_redis_takes_no_writes(
+    keys: Keys, redis_client: Redis, clock: HandClock
+) -> None:
+    made = await added(keys)
+    await redis_client.config_set("maxmemory", 1)
+    try:
+        assert await keys.verify(made.text) == made.key
+    finally:
+        await redis_client.config_set("maxmemory", 0)
+    clock.now += CACHE_MS
+    assert await keys.verify(made.text) == made.key
+    # What could not be noted is noted now.
+    assert await keys.all() == [(made.key, clock.now)]

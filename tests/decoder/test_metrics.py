@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from core import streams
 from core.errors import Reason, Unavailable
+from core.failures import Failures
 from core.messages import Position, encode_positions
 from core.runtime import Stop
 from decoder import retrying
@@ -41,6 +42,8 @@ def value(metrics: DecoderMetrics, name: str, **labels: str) -> float | None:
 
 
 def test_the_operators_page_lists_each_metric_and_no_other(metrics: DecoderMetrics) -> None:
+    # As the process does.
+    Failures("decoder", metrics.registry)
     listed = set(re.findall(r"`(decoder_\w+)(?:\{[a-z, ]+\})?`", PAGE.read_text(encoding="utf-8")))
     assert listed == set(names(metrics.registry))
 
