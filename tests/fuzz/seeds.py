@@ -63,6 +63,10 @@ def payloads() -> list[bytes]:
         feature,
         {"type": "FeatureCollection", "features": [feature, feature | {"properties": None}]},
         feature | {"properties": {"device_id": "größe", "timestamp": 1_770_000_000_000}},
+        # What cannot be used, and is looked through for places.
+        {"_type": "location", "lat": 51.9, "lon": "-8.47", "tst": 1_770_000_000, "acc": 5, "tid": "b1"},
+        {"type": "GeometryCollection", "geometries": [{"type": "LineString", "coordinates": [[-8.57, 52.67], [0, 0]]}]},
+        feature | {"bbox": [-8.57, 52.67, -8.56, 52.68], "properties": {"speed": "fast", "home": "51.9,-8.47"}},
     ]
     texts = [json.dumps(document).encode() for document in documents]
     return texts + [base64.b64encode(text) for text in texts]
