@@ -333,7 +333,9 @@ async def histories(
             last=None if extent is None else write(extent[1]),
             unrecorded=[
                 TimeRange(write(start), write(end))
-                for start, end in unrecorded((*asked.starts, asked.until), coverage, devices)
+                for start, end in unrecorded(
+                    (*asked.starts, asked.until), coverage, devices, kept_since=kept_since or 0
+                )
             ],
             kept_since=None if kept_since is None else write(kept_since),
         )

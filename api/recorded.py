@@ -10,17 +10,18 @@ _MINUTES = 60
 
 
 def unrecorded(
-    instants: Sequence[int], coverage: Sequence[Coverage], windows: Container[int]
+    instants: Sequence[int], coverage: Sequence[Coverage], windows: Container[int], *, kept_since: int = 0
 ) -> Iterator[tuple[int, int]]:
     """Ranges of windows of which no minute was recorded, as long as possible, in order; milliseconds since the epoch.
 
     `instants` are where each window begins, and where the last one ends; `windows` the starts of those that the store
-    has, which were recorded whatever `coverage` says of their hours.
+    has, which were recorded whatever `coverage` says of their hours. Of what began before `kept_since`, nothing is
+    known any more.
     """
     masks = {each.hour: each.minutes for each in coverage}
     since: int | None = None
     for start, end in pairwise(instants):
-        if start in windows or _any_minute(masks, start, end):
+        if start in windows or (start >= kept_since and _any_minute(masks, start, end)):
             if since is not None:
                 yield since, start
             since = None

@@ -6,7 +6,7 @@ be computed back from it.
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import median
 from typing import Annotated, Literal, get_args
@@ -202,9 +202,11 @@ async def summary(
     written in, None for UTC; `least` is PRIVACY_MIN_COUNT; `kept_since` is what `api.history.oldest_kept` says. Raises
     a 422 problem for too many hours, and Unavailable if the store does not answer in time.
     """
+    # An hour that is not kept any more says nothing, although somebody was counting then.
+    kept = replace(asked, first=max(asked.first, kept_since or 0))
     try:
         async with asyncio.timeout(STORE_SECONDS):
-            extent, recorded, counts = await _recorded(store, zone, kind, asked, most)
+            extent, recorded, counts = await _recorded(store, zone, kind, kept, most)
     except TimeoutError as error:
         raise Unavailable(f"the occupancy store did not answer within {STORE_SECONDS} s") from error
     first, last = extent or (None, None)

@@ -67,14 +67,12 @@ def _lines(histories: Sequence[History], asked: Range) -> Iterator[str]:
     yield ",".join(COLUMNS) + "\r\n"
     for history in histories:
         before = f"{history.zone},{history.kind},{history.window},"
-        kept = None if history.kept_since is None else parse_rfc3339(history.kept_since)
         unknown = iter(history.unrecorded)
         gap = next(unknown, None)
         for at, point in zip(asked.starts, history.points, strict=True):
             while gap is not None and parse_rfc3339(gap.end) <= at:
                 gap = next(unknown, None)
             recorded = gap is None or at < parse_rfc3339(gap.start)
-            recorded = recorded and (kept is None or at >= kept or point.devices != 0)
             devices = "" if point.devices is None else point.devices
             yield f"{before}{point.start},{point.end},{devices},{_word(point.suppressed)},{_word(recorded)}\r\n"
 

@@ -12,7 +12,7 @@ from api.state import State
 from core.messages import Kind
 from tests.api.conftest import assert_problem, client_over, record
 from tests.conftest import NOON
-from timeseries import Width
+from timeseries import Coverage, Width
 from timeseries.keep import Keep, parse_keep
 from timeseries.sqlite import SqliteOccupancyStore
 
@@ -147,3 +147,24 @@ async def test_a_store_that_does_not_say_what_it_keeps_is_a_503(state: State, mo
     async with client_over(silent) as client, asyncio.timeout(15):
         for path in ("history", "summary"):
             assert_problem(await client.get(f"{KEMMY}/{path}", params={"kind": "car"}), 503)
+
+
+async def test_what_is_not_kept_any_more_is_not_recorded_although_somebody_was_counting_then(
+    state: State, tmp_path: Path, keep: Keep
+) -> None:
+    """Coverage may be there for longer than the windows are."""
+    async with SqliteOccupancyStore(file=tmp_path / "kept.sqlite3", keep=keep, clock=lambda: NOON) as store:
+        await store.setup()
+        hours = [NOON - days * DAY for days in (2, 70)] + [NOON - 2 * DAY - 3_600_000, NOON - 60 * DAY]
+        await store.write_coverage([Coverage("kemmy", Kind.CAR, hour, (1 << 60) - 1) for hour in hours])
+        async with client_over(dataclasses.replace(state, store=store, clock=lambda: NOON)) as client:
+            query = asked("1m", "2026-02-27T11:58:00Z", "2026-02-27T12:02:00Z")
+            history = (await client.get(f"{KEMMY}/history", params=query)).json()
+            assert history["kept_since"] == "2026-02-27T12:00:00Z"
+            assert history["unrecorded"] == [{"start": "2026-02-27T11:58:00Z", "end": "2026-02-27T12:00:00Z"}]
+            rows = (await client.get(f"{KEMMY}/history", params={**query, "format": "csv"})).text.splitlines()[1:]
+            assert [row.rpartition(",")[2] for row in rows] == ["false", "false", "true", "true"]
+            query = {"kind": "car", "start": "2025-12-01T00:00:00Z", "end": "2026-03-01T12:00:00Z"}
+            summary = (await client.get(f"{KEMMY}/summary", params=query)).json()
+            # Those of two days ago and of sixty, not that of seventy.
+            assert (summary["kept_since"], summary["hours"]) == ("2025-12-31T12:00:00Z", 3)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.conftest import redis_executable
+from tests.conftest import missing, redis_executable
 from tests.e2e.system import wait_for
 from tests.hostile.running import Hostile, running
 
@@ -80,7 +80,7 @@ class SmallDisk:
 def small_disk() -> Iterator[Callable[[float], SmallDisk]]:
     """Makes a disk of so many MiB. Only root may: CI does."""
     if os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
+        missing("a disk of its own", "only root can mount one")
     with ExitStack() as stack:
 
         def make(mebibytes: float) -> SmallDisk:
