@@ -83,7 +83,8 @@ async def ingest_positions(
     """Take positions of one kind of device, as a gateway that may speak for many; 202 once they are safe.
 
     The decoder's rules are those for MQTT: what it cannot use becomes a dead letter, and its neighbours are used. To
-    send the same again, after a 503 or a lost answer, changes nothing that is counted.
+    send the same again, after a 503 or a lost answer, changes nothing that is counted. Where gateways may not send
+    positions of any age (POSITION_MAX_AGE), a message with one that is too old is refused as a whole, with 422.
     """
     payload = payload_of(await request.body(), now=state.clock(), ages=state.settings.position_max_age_ms)
     if problem := state.redis_watch.problem:

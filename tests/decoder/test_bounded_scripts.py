@@ -15,7 +15,7 @@ from core import streams
 from core.messages import RawMessage, Role, decode_positions
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
-from decoder.effects import Effects
+from decoder.effects import Effects, StaleFence
 from decoder.group import Group
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
@@ -163,6 +163,37 @@ async def test_unusable_messages_of_the_largest_size_are_spread_over_scripts(
     await observe(redis_client, observer, group_of("a"), [large] * 100)
     assert len(scripts.commands) == 7
     assert await redis_client.hget(streams.TOTALS, "dead:not_base64") == b"100"
+
+
+async def test_a_campus_that_changes_between_two_scripts_ends_the_batch_without_its_acknowledgement(
+    redis_client: Redis, decoder: BatchDecoder, effects: Effects, group_of: GroupOf
+) -> None:
+    """What was counted by then is as if it had been delivered before the change, too; the rest is done once."""
+    run, done = redis_client.evalsha, 0
+
+    async def changing(*args: Any, **options: Any) -> object:
+        nonlocal done
+        answer = await cast("Any", run(*args, **options))
+        done += 1
+        if done == 1:
+            await redis_client.hset(streams.CAMPUS, "version", "another")
+        return answer
+
+    group = group_of("a")
+    await group.create()
+    sent = message([feature(str(number), NOON - 1000, (WEST, SOUTH)) for number in range(40)])
+    await redis_client.xadd(streams.raw(0), cast("Any", sent.encode()))
+    entry_ids = [entry_id for entry_id, _ in await group.read(1)]
+    with (
+        patch("decoder.parts.MAX_WORK", 100),
+        patch.object(redis_client, "evalsha", changing),
+        pytest.raises(StaleFence),
+    ):
+        await effects.apply(decoder.decode([sent]), partition=0, entry_ids=entry_ids, now=NOON)
+    assert done == 2
+    assert len(await group.own(10)) == 1
+    assert await redis_client.hgetall(streams.TOTALS) == {}
+    assert await entries(redis_client, streams.positions(0)) == []
 
 
 async def test_what_piled_up_behind_one_entry_is_cut_off_in_several_scripts(
