@@ -25,7 +25,7 @@ VENDOR := api/static/vendor
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run replay test e2e soak fuzz check format lock clean distclean embedded-redis kubectl influxd bench-decoder bench-broker bench-api track-named vendor
+.PHONY: help run replay test e2e soak fuzz lint check format lock clean distclean embedded-redis kubectl influxd bench-decoder bench-broker bench-api track-named vendor
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,11 +55,13 @@ soak: $(DEV) $(REDIS) ## kill brokers, decoders and Redis at random; nothing may
 fuzz: $(DEV) $(FUZZ) ## look for bytes that break a parser, guided by coverage: [MINUTES=1]
 	$(BIN)/python -m tests.fuzz.run --minutes "$(or $(MINUTES),1)"
 
-check: $(DEV) $(REDIS) ## lint, types, layers, and the tests that need no whole system
+lint: $(DEV) ## lint, types, layers
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
+
+check: lint $(REDIS) ## the same, and the tests that need no whole system: before a commit
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not e2e and not containers" --ignore=tests/contract
 
 bench-decoder: $(DEV) ## measure the decoder: observe, archive, rollup, the whole way to REST (needs redis-server, Node.js)
