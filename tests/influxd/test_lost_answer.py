@@ -30,7 +30,7 @@ async def cars(store: OccupancyStore, start: int) -> list[int]:
 async def test_one_lost_answer_holds_the_windows_of_that_write_alone(
     redis_client: Redis, influxd: InfluxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(influx_http, "TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr(influx_http, "TIMEOUT_MS", 1000)
     monkeypatch.setattr(rollup, "LEASE_MS", 10_000)
     prefix = f"lost-{uuid.uuid4().hex[:12]}"
     clock = HandClock()
