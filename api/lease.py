@@ -15,12 +15,17 @@ MARGIN_SECONDS = 1.0
 # KEYS: the lease, the client id. ARGV: who wants it, for how many ms, a client id for the case that there is none yet.
 _TAKE = """
 local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then
+-- Every lease has an end: what has none is nobody's.
+if holder and holder ~= ARGV[1] and redis.call('PTTL', KEYS[1]) > 0 then
     return false
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-redis.call('SET', KEYS[2], ARGV[3], 'NX')
-return redis.call('GET', KEYS[2])
+local client = redis.call('GET', KEYS[2])
+if not client or not string.match(client, '^mirror%-%x+$') then
+    client = ARGV[3]
+    redis.call('SET', KEYS[2], client)
+end
+return client
 """
 
 # KEYS: the lease. ARGV: whose it may be.

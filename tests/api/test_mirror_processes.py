@@ -15,7 +15,8 @@ import pytest
 from redis.asyncio import Redis
 
 from api.campus import CampusView
-from api.lease import LEASE_SECONDS
+from api.lease import LEASE_SECONDS, Lease
+from core import streams
 from core.clock import system_clock
 from core.messages import Kind
 from core.zones import StoredCampus, replace_campus
@@ -210,3 +211,14 @@ async def test_streams_end_when_the_process_is_told_to_stop(environment: dict[st
         assert process.returncode == 0
         assert errors == b""
         assert b"Exception" not in output
+
+
+async def test_a_lease_and_a_client_id_that_nobody_of_ours_wrote_keep_nobody_from_it(redis_client: Redis) -> None:
+    await redis_client.set(streams.MIRROR, b"\xff")
+    await redis_client.set(streams.MIRROR_CLIENT, b"\xff")
+    lease = Lease(redis_client)
+    taken = await lease.take()
+    assert taken is not None
+    assert taken.startswith("mirror-")
+    assert await lease.take() == taken
+    assert await Lease(redis_client).take() is None

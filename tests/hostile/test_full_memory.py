@@ -8,7 +8,7 @@ from tests.hostile.conftest import OwnRedis
 from tests.hostile.running import SERVICES, Hostile, device
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
-POSITIONS = 3000
+POSITIONS = 20_000
 
 
 @pytest.mark.parametrize(
