@@ -27,7 +27,7 @@ from decoder.payload import (
 from decoder.rules import Rules
 from geofence import Geofence, cell
 
-FEATURES_AT_ONCE = 2000
+FEATURES_AT_ONCE = 1000
 LETTER_BYTES_AT_ONCE = 1_000_000
 """At more, usable or not, the rest of the messages is left for the next batch: one script acknowledges a batch. The
 last message of a batch may bring 499 features, and 87 kB of dead letters, more."""

@@ -150,8 +150,9 @@ def _forms(number: float) -> list[bytes]:
 def _contents(system: System) -> Iterator[tuple[str, bytes]]:
     """Everything that the system has written anywhere, by where it is."""
     for path in system.data_dir.rglob("*"):
-        if path.is_file():
-            yield str(path), path.read_bytes()
+        # The room that is kept for Redis is all zeros, and much to look through.
+        if path.is_file() and (content := path.read_bytes()).strip(b"\0"):
+            yield str(path), content
     with system.redis() as client:
         for key in client.scan_iter():
             yield repr(key), client.dump(key) or b""
