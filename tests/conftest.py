@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -22,6 +23,10 @@ NOON = 1_772_366_400_000
 """2026-03-01T12:00:00Z in milliseconds since the epoch: the present of tests that stand still."""
 WAIT_SECONDS = 15.0
 Answer = TypeVar("Answer")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background of a script: what a test starts would not hear the SIGINT that it is sent.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples at every run; HYPOTHESIS_PROFILE=explore looks for others.
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None)

@@ -81,7 +81,7 @@ def _run() -> int:
         runner.in_background(
             partial(
                 announce,
-                services(ports),
+                services(settings, ports),
                 door(settings, ports),
                 say=runner.say,
                 welcome=lambda: [*anonymous_note(settings), welcome(settings, ports)],

@@ -24,17 +24,18 @@ _DISCONNECT = b"\xe0\x00"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A service that must say that it is ready, at /readyz."""
+    """A service that must say that it is ready, or alive where it is reached as clients reach it."""
 
     name: str
     host: str
     port: int
+    path: str = "/readyz"
 
     def problem(self) -> str | None:
         """None if it is ready, or what it says about why not."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=_TIMEOUT_SECONDS)
         try:
-            connection.request("GET", "/readyz")
+            connection.request("GET", self.path)
             response = connection.getresponse()
             text = response.read(_MAX_REASON).decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
@@ -68,13 +69,14 @@ class Door:
         return f"{where} does not accept connections"
 
 
-def services(ports: Mapping[str, int]) -> list[Part]:
-    """The services that must be ready."""
+def services(settings: LaptopSettings, ports: Mapping[str, int]) -> list[Part]:
+    """The services that must be ready, and the public port of HTTP: HAProxy has to have seen that the API is there."""
     return [
         Part("broker-1", LOOPBACK, ports["broker_1_ops_port"]),
         Part("broker-2", LOOPBACK, ports["broker_2_ops_port"]),
         Part("decoder", LOOPBACK, ports["decoder_ops_port"]),
         Part("api", LOOPBACK, ports["api_ops_port"]),
+        Part("HTTP", reachable(settings.bind_address), ports["http_port"], "/healthz"),
     ]
 
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -659,14 +660,16 @@ async def asked(store: DocumentStore, design: str) -> list[str]:
 @pytest.mark.parametrize("settings", ["cloudant"], indirect=True)
 @pytest.mark.parametrize("design", DESIGNS)
 async def test_a_question_whose_index_is_missing_makes_it_and_says_so_in_the_log(
-    store: DocumentStore, settings: DocumentSettings, design: str, capsys: pytest.CaptureFixture[str]
+    store: DocumentStore, settings: DocumentSettings, design: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    log = Mock()
+    monkeypatch.setattr("documents.index_keeper._log", log)
     await store.put([position()])
     remove(settings, f"{settings.cloudant_database}-2026-03", design)
 
     assert await asked(store, design) == [document_id(position())]
 
-    assert "indexes were missing" in capsys.readouterr().out
+    assert "indexes were missing, and are made anew" in [call.args[0] for call in log.warning.call_args_list]
 
 
 @pytest.mark.parametrize("settings", ["cloudant"], indirect=True)

@@ -119,7 +119,10 @@ def test_clients_are_told_an_address_that_they_can_reach(address: str, reached: 
         f"(docs: http://{written}:8080/docs) | live map http://{written}:8080/ | Ctrl-C stops"
     )
     assert door(settings, PORTS) == Door(reached, 1883)
-    assert services(PORTS)[-1] == Part("api", "127.0.0.1", 20004)
+    assert services(settings, PORTS)[-2:] == [
+        Part("api", "127.0.0.1", 20004, "/readyz"),
+        Part("HTTP", reached, 8080, "/healthz"),
+    ]
 
 
 def test_where_clients_need_no_user_it_says_so_and_how_to_end_that() -> None:
