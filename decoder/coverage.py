@@ -32,7 +32,7 @@ EVERY_SECONDS = 15.0
 LIFE_MS = 48 * HOUR_MS
 """How long Redis has the bits of an hour after its last change; later ones are joined with what is stored."""
 HOURS_AT_ONCE = 200
-"""Hours that one step writes: with 5,000 zones and two kinds some million points at the most, in batches."""
+"""Hours that one step reads and writes, however many wait: with 5,000 zones some million points, in batches."""
 
 # Removes a mark only if the bits are still those that were written. KEYS: the marks, the bits. ARGV: mark, the bits.
 _SETTLE = """
@@ -93,8 +93,9 @@ class CoverageRecorder:
         """Record until `stop`."""
         await until_available("coverage", self._metrics, self.adopt)
         while not stop.is_set():
-            await until_available("coverage", self._metrics, self.step)
-            await pause(EVERY_SECONDS, stop)
+            written = await until_available("coverage", self._metrics, self.step)
+            if written < HOURS_AT_ONCE:
+                await pause(EVERY_SECONDS, stop)
 
     async def adopt(self) -> None:
         """Where windows were written before coverage was: take the hours in which any device was seen as recorded."""
@@ -119,23 +120,29 @@ class CoverageRecorder:
         if seen:
             _log.info("hours in which devices were seen count as recorded", hours=len(seen))
 
-    async def step(self) -> None:
-        """Mark the present minute, if anything can come in, and write the hours that changed. Raises Unavailable."""
+    async def step(self) -> int:
+        """Mark the present minute, if anything can come in, and write hours that changed; how many there were.
+
+        Raises Unavailable.
+        """
         now = self._clock()
         signs = await signs_of_input(self._client)
         if self._silence.since(signs.beats) is None and signs.beats:
             await mark_recorded(self._client, [(kind, now) for kind in Kind])
         with redis_errors():
-            marks = cast("set[bytes]", await self._client.smembers(streams.COVERAGE_DIRTY))
+            # Any of them: whoever sends times of all the years must not make this one command long.
+            found = await self._client.srandmember(streams.COVERAGE_DIRTY, HOURS_AT_ONCE)
+        marks = sorted(cast("list[bytes]", found))
         if marks:
             zones = await self._zones()
-            for mark in sorted(marks)[:HOURS_AT_ONCE]:
+            for mark in marks:
                 try:
                     hour, kind = _parse(mark)
                 except ValueError:
                     await self._discard(mark)
                 else:
                     await self._write(mark, hour, kind, zones, now)
+        return len(marks)
 
     async def _discard(self, mark: bytes) -> None:
         letter = DeadLetter(

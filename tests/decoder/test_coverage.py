@@ -178,3 +178,15 @@ async def test_hours_with_devices_of_the_version_before_count_as_recorded(
 
     for kind in Kind:
         assert await covered(store, "kemmy", kind) == {NOON: 2**60 - 1}
+
+
+async def test_however_many_hours_wait_a_step_takes_two_hundred_and_all_are_written_in_the_end(
+    redis_client: Redis, store: TimeseriesStore, clock: HandClock
+) -> None:
+    hours = [NOON - number * HOUR for number in range(450)]
+    await mark_recorded(redis_client, [(Kind.CAR, hour) for hour in hours])
+    recording = recorder(redis_client, store, clock)
+
+    assert [await recording.step() for _ in range(4)] == [200, 200, 50, 0]
+
+    assert await covered(store, "campus", Kind.CAR) == dict.fromkeys(hours, FIRST_MINUTE)
