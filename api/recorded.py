@@ -3,10 +3,7 @@
 from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from timeseries import Coverage, hour_of, minute_of
-
-HOUR_MS = 3_600_000
-_MINUTES = 60
+from timeseries.coverage import HOUR_MS, MINUTES, Coverage, hour_of, minute_of
 
 
 def unrecorded(
@@ -37,8 +34,8 @@ def _any_minute(masks: Mapping[int, int], start: int, end: int) -> bool:
         if not mask:
             continue
         first = minute_of(start) if start > hour else 0
-        after = minute_of(end) if end < hour + HOUR_MS else _MINUTES
+        after = minute_of(end) if end < hour + HOUR_MS else MINUTES
         # The first minute of an hour is the highest of 60 bits.
-        if mask >> (_MINUTES - after) & ((1 << (after - first)) - 1):
+        if mask >> (MINUTES - after) & ((1 << (after - first)) - 1):
             return True
     return False

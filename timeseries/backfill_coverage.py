@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from core.messages import Kind
-from timeseries.coverage import HOUR_MS, MINUTES, Coverage, CoverageStore, hour_of, minute_of
+from timeseries.coverage import HOUR_MS, Coverage, CoverageStore, hour_of, minute_bit
 
 Recorded = dict[tuple[Kind, int], int]
 """Minutes by kind and start of the hour, as `Coverage.minutes` has them."""
@@ -15,7 +15,7 @@ def minutes_with_devices(windows: Mapping[Kind, Iterable[int]]) -> Recorded:
     recorded: Recorded = defaultdict(int)
     for kind, starts in windows.items():
         for start in starts:
-            recorded[kind, hour_of(start)] |= 1 << (MINUTES - 1 - minute_of(start))
+            recorded[kind, hour_of(start)] |= minute_bit(start)
     return recorded
 
 

@@ -35,6 +35,11 @@ def minute_of(at_ms: int) -> int:
     return at_ms % HOUR_MS // MINUTE_MS
 
 
+def minute_bit(at_ms: int) -> int:
+    """The bit of `Coverage.minutes` for the minute that holds a moment."""
+    return 1 << (MINUTES - 1 - minute_of(at_ms))
+
+
 def recorded_minutes(mask: int) -> int:
     """How many minutes of an hour were recorded."""
     return mask.bit_count()

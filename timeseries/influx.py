@@ -6,7 +6,7 @@ with the same tags and time replaces the one before it, so writing is an upsert.
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -20,7 +20,7 @@ from timeseries.coverage import Coverage
 from timeseries.influx_answers import AnswerError
 from timeseries.influx_buckets import Buckets, bucket_name
 from timeseries.influx_coverage import InfluxCoverage
-from timeseries.influx_http import InfluxHttp, Parameter
+from timeseries.influx_http import InfluxHttp, Parameter, milliseconds
 from timeseries.influx_writing import Batch, write_batch
 from timeseries.keep import ALL, Keep
 from timeseries.store import (
@@ -175,7 +175,7 @@ class InfluxOccupancyStore:
         query = HISTORY_QUERY
         if (end - start) // nominal_ms[width] >= MAX_POINTS:
             query, parameters = LIMITED_HISTORY_QUERY, {**parameters, "_most": MAX_POINTS + 1}
-        found = sorted([(_milliseconds(row[3]), int(row[4])) for row in await self._rows(query, parameters)])
+        found = sorted([(milliseconds(row[3]), int(row[4])) for row in await self._http.rows(query, parameters)])
         return checked_length([OccupancyPoint(Window(width, at, zone, kind), devices) for at, devices in found])
 
     async def extent(self, zone: str, kind: Kind, width: Width) -> tuple[int, int] | None:
@@ -186,7 +186,7 @@ class InfluxOccupancyStore:
         at, extent = self._extents.get(series, (-EXTENT_SECONDS, None))
         if now - at < EXTENT_SECONDS:
             return extent
-        times = [_milliseconds(row[3]) for row in await self._rows(EXTENT_QUERY, parameters)]
+        times = [milliseconds(row[3]) for row in await self._http.rows(EXTENT_QUERY, parameters)]
         extent = (min(times), max(times)) if times else None
         if len(self._extents) >= MAX_SERIES:
             self._extents.clear()
@@ -196,7 +196,7 @@ class InfluxOccupancyStore:
     async def series(self, width: Width) -> list[tuple[str, Kind]]:
         """The zones and kinds of which InfluxDB still keeps a point, as `OccupancyStore.series` says."""
         parameters = {**self._range(width, -FARTHEST_MS, FARTHEST_MS), "_most": MAX_SERIES + 1}
-        return checked_series([(row[4], Kind(row[3])) for row in await self._rows(SERIES_QUERY, parameters)])
+        return checked_series([(row[4], Kind(row[3])) for row in await self._http.rows(SERIES_QUERY, parameters)])
 
     async def write_coverage(self, hours: Sequence[Coverage]) -> None:
         """As `CoverageStore.write_coverage` says."""
@@ -234,12 +234,6 @@ class InfluxOccupancyStore:
             "_stop": _EPOCH + timedelta(milliseconds=end),
         }
 
-    async def _rows(self, query: str, parameters: Mapping[str, Parameter]) -> list[list[str]]:
-        try:
-            return await self._http.query(query, parameters)
-        except AnswerError as error:
-            raise error.unavailable() from error
-
 
 def _add(written: Written, points: Sequence[OccupancyPoint], batch: Batch) -> None:
     written.expired += batch.expired
@@ -251,8 +245,3 @@ def _add(written: Written, points: Sequence[OccupancyPoint], batch: Batch) -> No
 
 def _representable(at_ms: int) -> int:
     return min(max(at_ms, -FARTHEST_MS), FARTHEST_MS)
-
-
-def _milliseconds(text: str) -> int:
-    """Of a time as InfluxDB writes it: in UTC, and of a whole number of milliseconds."""
-    return round(datetime.fromisoformat(text).timestamp() * 1000)

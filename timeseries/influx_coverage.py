@@ -3,13 +3,12 @@
 Measurement `coverage`, tags `kind` and `zone`, field `minutes` (an integer, a bit a minute), time: the hour's start.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from core.messages import Kind
 from timeseries.coverage import Coverage
-from timeseries.influx_answers import AnswerError
-from timeseries.influx_http import InfluxHttp, Parameter
+from timeseries.influx_http import InfluxHttp, Parameter, milliseconds
 from timeseries.influx_writing import write_batch
 from timeseries.store import checked_zone
 
@@ -78,8 +77,8 @@ class InfluxCoverage:
         query = COVERAGE_QUERY
         if zone is not None:
             query, parameters = COVERAGE_OF_ZONE_QUERY, {**parameters, "_zone": checked_zone(zone)}
-        rows = await self._rows(query, parameters)
-        found = [Coverage(row[5], kind, _milliseconds(row[3]), int(row[4])) for row in rows]
+        rows = await self._http.rows(query, parameters)
+        found = [Coverage(row[5], kind, milliseconds(row[3]), int(row[4])) for row in rows]
         return sorted(found, key=lambda each: (each.zone, each.hour))
 
     async def extent(self, zone: str, kind: Kind) -> tuple[int, int] | None:
@@ -91,14 +90,8 @@ class InfluxCoverage:
             "_kind": kind.value,
             "_zone": checked_zone(zone),
         }
-        hours = [_milliseconds(row[3]) for row in await self._rows(COVERAGE_EXTENT_QUERY, parameters)]
+        hours = [milliseconds(row[3]) for row in await self._http.rows(COVERAGE_EXTENT_QUERY, parameters)]
         return (min(hours), max(hours)) if hours else None
-
-    async def _rows(self, query: str, parameters: Mapping[str, Parameter]) -> list[list[str]]:
-        try:
-            return await self._http.query(query, parameters)
-        except AnswerError as error:
-            raise error.unavailable() from error
 
 
 def _moment(at_ms: int) -> datetime:
@@ -106,7 +99,3 @@ def _moment(at_ms: int) -> datetime:
     return datetime.fromtimestamp(min(max(at_ms // 1000, earliest), latest), UTC).replace(
         microsecond=at_ms % 1000 * 1000
     )
-
-
-def _milliseconds(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)

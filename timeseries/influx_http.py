@@ -71,6 +71,13 @@ class InfluxHttp:
             )
         return _rows(text)
 
+    async def rows(self, flux: str, parameters: Mapping[str, Parameter]) -> list[list[str]]:
+        """As `query`, for whom a refusal is no other than an answer that does not come: raises Unavailable alone."""
+        try:
+            return await self.query(flux, parameters)
+        except AnswerError as error:
+            raise error.unavailable() from error
+
     async def delete(self, bucket: str, predicate: str, *, start: int, last: int) -> None:
         """Delete the points of [start, last], ms since the epoch, that a predicate of InfluxDB's own names."""
         with _answers(Call.SETUP):
@@ -122,6 +129,11 @@ def _rows(text: str) -> list[list[str]]:
             rows.append(columns)
         names = not row
     return rows
+
+
+def milliseconds(text: str) -> int:
+    """Milliseconds since the epoch of a time as InfluxDB writes it: in UTC, and of a whole number of them."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def _words(text: str) -> str:
