@@ -54,16 +54,20 @@ def decoder(fence: Geofence) -> BatchDecoder:
     return BatchDecoder(fence=fence, hasher=HASHER)
 
 
-@pytest.fixture
-def effects(redis_client: Redis) -> Effects:
+def effects_of(client: Redis) -> Effects:
     return Effects(
-        client=redis_client,
+        client=client,
         zone=ZoneInfo("Europe/Dublin"),
         away=HASHER.away,
         presence_ttl=TTL,
         dead_letters_max=100,
         implausible_speed=70,
     )
+
+
+@pytest.fixture
+def effects(redis_client: Redis) -> Effects:
+    return effects_of(redis_client)
 
 
 @pytest.fixture

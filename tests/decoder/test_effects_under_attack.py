@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
-from zoneinfo import ZoneInfo
 
 import pytest
 from redis.asyncio import Redis
@@ -12,26 +11,14 @@ from core import streams
 from core.errors import Reason, Unavailable
 from core.messages import DeadLetter
 from decoder.batch import Batch
-from decoder.effects import Effects
 from decoder.group import Group
 from tests.conftest import NOON, entries, eventually
 from tests.core.test_redis_codes import connected, real
-from tests.decoder.conftest import HASHER, TTL, dead_letters, position
+from tests.decoder.conftest import dead_letters, effects_of, position
 
 __all__ = ["real"]  # a fixture
 RAW = streams.raw(0)
 LETTER = DeadLetter(Reason.POISON, "detail", "", NOON, payload=None)
-
-
-def effects_of(client: Redis) -> Effects:
-    return Effects(
-        client=client,
-        zone=ZoneInfo("Europe/Dublin"),
-        away=HASHER.away,
-        presence_ttl=TTL,
-        dead_letters_max=100,
-        implausible_speed=70,
-    )
 
 
 def group_of(client: Redis, stream: str = RAW, name: str = streams.OBSERVE_GROUP) -> Group:
