@@ -29,10 +29,10 @@ from core.errors import BadSettings
 from core.failures import Failures
 from core.listening import listening_socket
 from core.ops import serve_ops
-from core.redis import open_redis
 from core.runtime import Stop, run, work_until_stopped
 from core.settings import load_or_exit
 from geofence import Campus, InvalidCampus, load_campus
+from state.client import open_redis
 
 DRAIN_SECONDS = 2
 """How long answers in hand may take after SIGTERM; less than the runtime's own limit."""

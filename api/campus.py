@@ -11,10 +11,10 @@ import shapely
 import structlog
 
 from core.errors import Unavailable
-from core.redis import Redis
 from core.runtime import Stop, pause
-from core.zones import stored_campus, stored_version
 from geofence import Campus, InvalidCampus, Zone, parse_campus
+from state.campus import stored_campus, stored_version
+from state.client import Redis
 
 EVERY_SECONDS = 0.5
 """How often a process looks for a change: with what it takes to read one, well under two seconds."""

@@ -26,13 +26,13 @@ import msgspec
 from pydantic import Field
 
 from api.queued import drop_queued, until_delivered
-from core import streams
 from core.errors import Unavailable
 from core.messages import Kind, Role, ingest_kind
-from core.presence import zones_of_newest
-from core.queued import Message
-from core.redis import Redis, redis_errors
 from documents import DocumentStore
+from state import streams
+from state.client import Redis, redis_errors
+from state.presence import zones_of_newest
+from state.queued import Message
 
 PASS_SECONDS = 5.0
 """How long is waited for what was on its way when the erasure began."""

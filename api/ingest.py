@@ -14,12 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.instants import Rfc3339
 from api.problems import Problem, WrongParameter, wrong_parameters
-from core import streams
 from core.ages import too_old
 from core.clock import Clock, to_milliseconds
 from core.errors import Unavailable
 from core.messages import INGEST_TOPICS, Kind, RawMessage, Role
-from core.redis import Redis, redis_errors
+from state import streams
+from state.client import Redis, redis_errors
+from state.slots import partition_of
 
 MAX_PAYLOAD = 65_536
 """Bytes of a message in base64, as brokers take it. Plain GeoJSON of three quarters of that fits."""
@@ -159,7 +160,7 @@ async def append(
     received_at = clock()
     message = RawMessage(_TOPICS[kind], user, SENDER, received_at, payload)
     # Nothing depends on the order: this spreads what one sender sends.
-    stream = streams.raw(streams.partition_of(payload.decode("ascii"), partitions))
+    stream = streams.raw(partition_of(payload.decode("ascii"), partitions))
     texts: list[Any] = [text for pair in message.encode().items() for text in pair]
     try:
         async with asyncio.timeout(APPEND_SECONDS):

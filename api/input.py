@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from core.clock import Clock, format_rfc3339
 from core.messages import Kind
-from core.newest_input import Silence, signs_of_input
-from core.redis import Redis
+from state.client import Redis
+from state.newest_input import Silence, signs_of_input
 
 CACHE_SECONDS = 0.4
 """How long what was read stays good: many answers share one look."""

@@ -14,10 +14,10 @@ from typing import Any, cast
 import msgspec
 import structlog
 
-from core import streams
 from core.clock import Clock
 from core.errors import Unavailable
-from core.redis import Redis, redis_errors
+from state import streams
+from state.client import Redis, redis_errors
 
 __all__ = ["MAX_NAME", "Key", "Keys", "NewKey", "Scope", "make_key", "name_problem"]
 

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from api.keys import Keys, Scope, key_from, make_key, name_problem
 from core.clock import format_rfc3339, system_clock
-from core.command import ask_redis, fail
+from core.command import fail
+from state.command import ask_redis
 
 app = typer.Typer(
     no_args_is_help=True,

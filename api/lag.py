@@ -2,10 +2,10 @@
 
 import asyncio
 
-from core.backlog import read_backlogs
 from core.clock import Clock
-from core.redis import Redis
-from core.streams import OBSERVE_GROUP
+from state.backlog import read_backlogs
+from state.client import Redis
+from state.streams import OBSERVE_GROUP
 
 CACHE_MS = 1_000
 """How long what was read stays good: many answers share one look at the streams."""

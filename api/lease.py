@@ -4,8 +4,8 @@ import secrets
 import time
 from collections.abc import Callable
 
-from core import streams
-from core.redis import Redis, redis_errors
+from state import streams
+from state.client import Redis, redis_errors
 
 LEASE_SECONDS = 5.0
 """So long after the death of its holder somebody else takes it at the latest."""

@@ -19,11 +19,11 @@ from api import mqtt
 from api.feed import Look
 from api.lease import Lease
 from api.state import State
-from core import streams
 from core.errors import BadSettings, Unavailable
-from core.redis import redis_errors
 from core.runtime import Stop, pause
-from core.unreadable import bury_unreadable
+from state import streams
+from state.client import redis_errors
+from state.unreadable import bury_unreadable
 
 EVERY_SECONDS = 1.0
 """Between two messages about one zone, at the least."""

@@ -15,8 +15,8 @@ from api.state import State
 from core.clock import format_rfc3339
 from core.errors import Unavailable
 from core.messages import Kind
-from core.presence import Presence, presence_now
 from geofence import Zone
+from state.presence import Presence, presence_now
 
 REDIS_SECONDS = 2.0
 """How long an answer waits for Redis, and for its turn to ask; the connection itself would wait for much longer."""

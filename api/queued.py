@@ -6,20 +6,20 @@ persistent session is in a queue of positions alone (`brief:{c}`), for minutes a
 
 import asyncio
 from collections.abc import Callable
-from importlib import resources
 from typing import Any, cast
 
 import msgspec
 
-from core import streams
-from core.queued import Message
-from core.redis import Redis, redis_errors
+from state import streams
+from state.client import Redis, redis_errors
+from state.lua import lua
+from state.queued import Message
 
 LOOK_SECONDS = 0.05
 MESSAGES = 50
 """To a round trip: with payloads of the largest size they are 3 MB."""
 
-# Keys: core/streams.py. ARGV: client, sequence numbers. Answers how many there were.
+# Keys: state/streams.py. ARGV: client, sequence numbers. Answers how many there were.
 _DROP = """
 local client, freed, gone = ARGV[1], 0, 0
 for index = 2, #ARGV do
@@ -64,7 +64,7 @@ async def drop_queued(client: Redis, is_of: Callable[[Message], bool]) -> int:
 
     Those that cannot be read, of another version, go as well.
     """
-    drop = client.register_script(resources.files("core").joinpath("session_costs.lua").read_text("utf-8") + _DROP)
+    drop = client.register_script(lua("session_costs") + _DROP)
     dropped = 0
     with redis_errors():
         clients = cast("list[bytes]", await client.zrange(streams.BRIEF, 0, -1))

@@ -5,8 +5,8 @@ import asyncio
 from api.state import State
 from core.errors import BadSettings, Unavailable
 from core.messages import Kind
-from core.redis import redis_errors
-from core.redis_codes import RedisUnavailable
+from state.client import redis_errors
+from state.codes import RedisUnavailable
 from timeseries import Width
 
 PROBE_SECONDS = 2.0

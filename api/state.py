@@ -23,10 +23,10 @@ from core.devices import DeviceHasher
 from core.failures import Failures
 from core.messages import Role
 from core.position_rates import parse_rates
-from core.redis import Redis
-from core.redis_state import RedisWatch
 from documents import DocumentStore
 from geofence import Campus, Zone
+from state.client import Redis
+from state.server import RedisWatch
 from timeseries import TimeseriesStore
 
 

@@ -13,8 +13,8 @@ from api.preconditions import check_preconditions
 from api.problems import Problem, WrongParameter, unknown_zone, wrong_parameters
 from api.state import State
 from core.errors import Unavailable
-from core.zones import StoredCampus, ZoneChange, replace_campus
 from geofence import Campus, InvalidCampus, changed_zones, parse_campus
+from state.campus import StoredCampus, ZoneChange, replace_campus
 
 MAX_ZONE_BYTES = 200_000
 """Of a body that describes a zone: some 5,000 positions. What was there before each change is kept in Redis."""

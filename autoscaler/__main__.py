@@ -27,9 +27,9 @@ from core.errors import BadSettings
 from core.failures import Failures
 from core.logs import configure_logs
 from core.ops import serve_ops
-from core.redis import open_redis
 from core.runtime import Stop, run, work_until_stopped
 from core.settings import load_or_exit
+from state.client import open_redis
 
 ONCE_SECONDS = 1.0
 """Between two looks, which a message rate needs."""

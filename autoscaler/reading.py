@@ -8,11 +8,11 @@ from autoscaler.engine import Engine
 from autoscaler.haproxy import Proxy, Server
 from autoscaler.nodes import NodeFigures, Nodes
 from autoscaler.policy import Load
-from core import streams
-from core.backlog import read_backlogs
 from core.clock import Clock
 from core.errors import Unavailable
-from core.redis import Redis
+from state import streams
+from state.backlog import read_backlogs
+from state.client import Redis
 
 
 async def decoder_lag(client: Redis, partitions: int) -> int:

@@ -34,10 +34,8 @@ from ibmcloudant.cloudant_v1 import CloudantV1
 
 from bench.report import Report
 from bench.servers import couchdb_double, redis_server
-from core import streams
 from core.clock import system_clock
 from core.messages import Kind, Position, encode_positions
-from core.redis import Redis, open_redis
 from core.settings import CommonSettings
 from decoder.archive import Archiver
 from decoder.group import Group
@@ -46,6 +44,8 @@ from decoder.settings import DecoderSettings
 from documents import to_document
 from documents.cloudant import BATCH_DOCUMENTS, PUTS, CloudantStore
 from documents.months import month_of
+from state import streams
+from state.client import Redis, open_redis
 
 TARGET_RATIO = 0.8
 ENTRY_POSITIONS = 500

@@ -21,8 +21,8 @@ from rich.progress import Progress
 from bench.report import RESULTS, machine
 from bench.servers import redis_server
 from bench.traffic import raw_messages
-from core import streams
 from core.clock import system_clock
+from state import streams
 
 LIMIT_MB = 256
 ROOT = Path(__file__).parents[1]

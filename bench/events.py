@@ -28,7 +28,7 @@ from bench.report import RESULTS, machine
 from bench.servers import redis_server
 from core.clock import system_clock
 from core.messages import Kind
-from core.streams import presence
+from state.streams import presence
 
 LIMIT_SECONDS = 1.0
 LIMIT_MB = 256.0

@@ -31,11 +31,11 @@ from bench.rollup import DEVICES, mark, windows_of
 from bench.servers import redis_server
 from core.clock import format_rfc3339, system_clock
 from core.messages import Kind
-from core.redis import open_redis
 from core.settings import CommonSettings
 from decoder.metrics import DecoderMetrics
 from decoder.rollup import WRITERS, Rollup
 from decoder.settings import DecoderSettings
+from state.client import open_redis
 from tests.influxd.server import InfluxServer, influxd_executable
 from timeseries import OccupancyPoint, Width, Window
 from timeseries.influx import InfluxOccupancyStore

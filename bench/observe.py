@@ -23,10 +23,8 @@ import uvloop
 from bench.report import Report
 from bench.servers import redis_server
 from bench.traffic import raw_messages
-from core import streams
 from core.clock import system_clock
 from core.messages import RawMessage
-from core.redis import Redis, open_redis
 from core.settings import CommonSettings
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
@@ -37,6 +35,8 @@ from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from decoder.settings import DecoderSettings
 from geofence import Geofence, load_campus
+from state import streams
+from state.client import Redis, open_redis
 
 TARGET = 40_000
 TARGET_RATIO = 0.3

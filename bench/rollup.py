@@ -19,14 +19,14 @@ import uvloop
 
 from bench.report import Report
 from bench.servers import redis_server
-from core import streams
 from core.clock import system_clock
 from core.messages import Kind
-from core.redis import Redis, open_redis
 from core.settings import CommonSettings
 from decoder.metrics import DecoderMetrics
 from decoder.rollup import Rollup
 from decoder.settings import DecoderSettings
+from state import streams
+from state.client import Redis, open_redis
 from timeseries import OccupancyPoint, TimeseriesSettings, Width, Window, nominal_ms, open_store
 
 TARGET = 10_000

@@ -1,4 +1,4 @@
--- Append positions to the stream raw of one partition (KEYS[1]; see core/streams.py), in their order.
+-- Append positions to the stream raw of one partition (KEYS[1]; see state/streams.py), in their order.
 -- ARGV: groups of messages that share all but their payload: topic, user, role, received_at, why it was refused (empty
 -- if it was not), how many, and their payloads.
 -- Answers how long the stream is.

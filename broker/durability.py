@@ -6,8 +6,8 @@ from typing import Any, cast
 from redis.exceptions import ResponseError
 
 from core.errors import BadSettings
-from core.redis import Redis, redis_errors
-from core.redis_codes import RedisUnavailable
+from state.client import Redis, redis_errors
+from state.codes import RedisUnavailable
 
 
 class Durability(StrEnum):

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import structlog
 
 from broker.patience import until_available
-from core import streams
 from core.errors import Unavailable
 from core.messages import Kind, ingest_kind
-from core.redis import Redis, redis_errors
 from core.runtime import Bell, Stop, pause
+from state import streams
+from state.client import Redis, redis_errors
 
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 MAX_BATCH_MESSAGES = 2000

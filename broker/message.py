@@ -1,5 +1,5 @@
 """An application message on its way through the cluster."""
 
-from core.queued import Message
+from state.queued import Message
 
 __all__ = ["Message"]

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 
 from core.errors import Unavailable
 from core.messages import Kind
-from core.newest_input import note_newest_input
-from core.redis import Redis
 from core.runtime import Stop, pause
+from state.client import Redis
+from state.newest_input import note_newest_input
 
 EVERY_SECONDS = 1.0
 

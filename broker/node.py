@@ -44,16 +44,16 @@ from broker.sys_topics import SysTopics
 from broker.unfinished import Unfinished
 from broker.user_rate import UserRates
 from broker.users import Authenticator, Busy
-from core import streams
 from core.buckets import Buckets
 from core.clock import Clock
 from core.errors import Reason
 from core.failures import Failures
 from core.messages import Role, ingest_kind
 from core.position_rates import parse_rates
-from core.redis import Redis
-from core.redis_state import RedisWatch
 from core.runtime import Stop, pause, work_until_stopped
+from state.client import Redis
+from state.server import RedisWatch
+from state.slots import partition_of
 
 MAX_TOPICS = 4096
 """Topic names of one role that are remembered; at more, all of them are forgotten."""
@@ -414,7 +414,7 @@ class Node:
         connection.level = request.level
         connection.rate = self.rates.of(role, connection.user or connection.address)
         connection.keepalive = request.keepalive * 1.5
-        connection.partition = streams.partition_of(connection.client_id, self.settings.partitions)
+        connection.partition = partition_of(connection.client_id, self.settings.partitions)
         if role is not Role.ANONYMOUS:
             self._users[connection.user] += 1
 

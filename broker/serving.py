@@ -20,10 +20,10 @@ from broker.settings import BrokerSettings
 from broker.users import Authenticator, Users
 from core.clock import system_clock
 from core.ops import serve_ops
-from core.redis import Redis, open_redis
-from core.redis_state import check_redis
 from core.runtime import Stop, run, work_until_stopped
 from core.settings import load_or_exit
+from state.client import Redis, open_redis
+from state.server import check_redis
 
 _log = structlog.stdlib.get_logger("broker")
 

@@ -8,10 +8,10 @@ import msgspec
 import structlog
 
 from broker.passwords import Busy, Passwords, hash_problem
-from core import streams
 from core.addresses import network_of
 from core.messages import Role
-from core.redis import Redis, redis_errors
+from state import streams
+from state.client import Redis, redis_errors
 
 __all__ = ["MAX_NAME", "ROLES", "Authenticator", "Busy", "User", "Users", "name_problem"]
 

@@ -18,8 +18,9 @@ from rich.text import Text
 from broker.passwords import generate_password, hash_password
 from broker.users import ROLES, User, Users, name_problem
 from broker.users_file import BadFile, Row, hashed, read_rows
-from core.command import ask_redis, fail
+from core.command import fail
 from core.messages import Role
+from state.command import ask_redis
 
 users_app = typer.Typer(
     no_args_is_help=True,

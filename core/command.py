@@ -7,15 +7,13 @@ import asyncio
 import os
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
 import stamina
 import typer
 
 from core.errors import BadSettings, Unavailable
-from core.redis import Redis, open_redis
-from core.settings import CommonSettings, load_or_exit
 
 Answer = TypeVar("Answer")
 
@@ -50,21 +48,6 @@ def ask(work: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
         fail(str(error), code=2)
     except Unavailable as error:
         fail(sentence(error))
-
-
-def ask_redis(work: Callable[[Redis, CommonSettings], Awaitable[Answer]]) -> Answer:
-    """The same of something that needs Redis alone."""
-    settings = load_or_exit(CommonSettings)
-
-    async def asking() -> Answer:
-        async with open_redis(settings) as client:
-            try:
-                return await work(client, settings)
-            except Unavailable as error:
-                hint = "Is the system running? REDIS_URL or DATA_DIR say where Redis is."
-                raise Unavailable(f"{error}. {hint}") from error
-
-    return ask(asking)
 
 
 def fail(message: str, *, code: int = 1) -> NoReturn:

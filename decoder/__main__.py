@@ -13,7 +13,6 @@ from core.devices import device_hasher
 from core.errors import BadSettings
 from core.failures import Failures
 from core.ops import serve_ops
-from core.redis import open_redis
 from core.runtime import Stop, run, work_until_stopped
 from core.settings import load_or_exit
 from decoder import dead_letters_command
@@ -21,6 +20,7 @@ from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings, Stage
 from decoder.stages import Assembly, Stages
 from geofence import Campus, InvalidCampus, load_campus
+from state.client import open_redis
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(dead_letters_command.app, name="dead-letters")

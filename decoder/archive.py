@@ -9,7 +9,6 @@ import structlog
 from core.clock import Clock
 from core.errors import Reason
 from core.messages import DeadLetter, Position, decode_positions
-from core.redis import Redis, redis_errors
 from decoder.dead_letters import bury
 from decoder.group import Entry, Group
 from decoder.metrics import DecoderMetrics
@@ -17,6 +16,7 @@ from decoder.retrying import until_available
 from decoder.samples import Samples
 from decoder.settings import Archive
 from documents import DocumentStore, RejectedDocument, document_id, sample_id
+from state.client import Redis, redis_errors
 
 PART_POSITIONS = 5000
 """Positions of one `put` at the most: what is written again where the store went away in its middle."""

@@ -1,4 +1,4 @@
--- Put a dead letter in the place of a stream entry, unless it is not pending any more (keys: core/streams.py).
+-- Put a dead letter in the place of a stream entry, unless it is not pending any more (keys: state/streams.py).
 -- KEYS: the stream, dead, totals. ARGV: group, entry, dead letters to keep, name of the total, then the letter's fields.
 redis.call('XLEN', KEYS[2]) -- a key of another type shows before anything is acknowledged
 redis.call('HLEN', KEYS[3])

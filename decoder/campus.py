@@ -3,13 +3,13 @@
 import structlog
 
 from core.errors import Unavailable
-from core.redis import Redis
 from core.runtime import Stop, pause
-from core.zones import stored_campus, stored_version
 from decoder.batch import BatchDecoder
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
 from geofence import Campus, Geofence, InvalidCampus, parse_campus
+from state.campus import stored_campus, stored_version
+from state.client import Redis
 
 EVERY_SECONDS = 1.0
 """How often a decoder looks; what it fenced with an old geometry meanwhile is refused, and decoded again."""

@@ -2,7 +2,7 @@
 
 A minute of a kind is recorded if the system was counting in it, or if a window of that minute holds a device: so what
 is replayed from the past, or comes late from devices that were offline, is recorded as well. Redis has a bit for each
-minute (`core.streams`), which any number of decoders set in any order; the hours that changed become points of all
+minute (`state.streams`), which any number of decoders set in any order; the hours that changed become points of all
 zones that the campus has.
 """
 
@@ -12,18 +12,18 @@ from typing import cast
 
 import structlog
 
-from core import streams
 from core.clock import Clock
 from core.errors import Reason
 from core.messages import DeadLetter, Kind
-from core.newest_input import Silence, signs_of_input
-from core.redis import Redis, redis_errors
 from core.runtime import Stop, pause
-from core.zones import stored_campus, stored_version
 from decoder.dead_letters import bury
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
 from geofence import Campus, InvalidCampus, parse_campus
+from state import streams
+from state.campus import stored_campus, stored_version
+from state.client import Redis, redis_errors
+from state.newest_input import Silence, signs_of_input
 from timeseries import Coverage, TimeseriesStore, Width, hour_of, minute_of
 from timeseries.coverage import HOUR_MS, WHOLE_HOUR
 

@@ -8,13 +8,14 @@ from typing import Any, cast
 
 from redis.asyncio.client import Pipeline
 
-from core import streams
 from core.clock import EARLIEST_MS, LATEST_MS
 from core.errors import Reason
 from core.messages import DeadLetter, RawMessage
-from core.redis import Redis, redis_errors
-from core.totals import lifetime_counts
 from decoder.effects import script
+from state import streams
+from state.client import Redis, redis_errors
+from state.slots import partition_of
+from state.totals import lifetime_counts
 
 BATCH = 100
 """Letters to a round trip: with payloads of the largest size they are 9 MB."""
@@ -166,7 +167,7 @@ async def replay(client: Redis, letters: Iterable[Found], partitions: int) -> in
         for letter_id, letter in replayable:
             message = RawMessage(letter.topic, letter.user, letter.role, letter.received_at, letter.payload or b"")
             # Any partition will do, for nothing depends on the order; this one spreads them.
-            stream = streams.raw(streams.partition_of(letter_id, partitions))
+            stream = streams.raw(partition_of(letter_id, partitions))
             texts = [text for pair in message.encode().items() for text in pair]
             await take(
                 keys=[streams.DEAD, streams.TOTALS, stream],

@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from core.clock import parse_rfc3339
-from core.command import ask_redis, fail
+from core.command import fail
 from core.errors import Reason
-from core.redis import Redis
 from core.settings import CommonSettings
 from decoder import dead_letters
 from decoder.dead_letters import Found, Which
 from decoder.dead_letters_output import as_json, described, row, show_table
+from state.client import Redis
+from state.command import ask_redis
 
 app = typer.Typer(
     add_completion=False,

@@ -1,4 +1,4 @@
--- Effects of a batch of raw entries (keys: core/streams.py): those on presence and windows, of a part of it; and in the
+-- Effects of a batch of raw entries (keys: state/streams.py): those on presence and windows, of a part of it; and in the
 -- same script as the last part, what must be done once: acknowledging, dead letters, positions and totals.
 -- KEYS: the raw stream, the positions stream.
 -- ARGV[1]: MessagePack of {fence, now, ttl, keep, ahead, speed, last,
@@ -30,7 +30,7 @@ local function in_chunks(arguments, call)
 end
 
 -- The first write needs no memory: after it Redis lets the others through at its maxmemory, too, so that what it has can
--- be worked off. And what is done once must not fail half way: a key of another type shows now (core/redis_types.py).
+-- be worked off. And what is done once must not fail half way: a key of another type shows now (state/key_types.py).
 redis.call('HDEL', 'totals', '')
 redis.call('XLEN', 'dead')
 redis.call('XLEN', KEYS[2])

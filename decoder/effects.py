@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from core import streams
 from core.clock import AHEAD_MS
 from core.errors import Reason
 from core.messages import DeadLetter, encode_positions
-from core.redis import Redis, redis_errors
 from decoder.batch import Batch
 from decoder.parts import Part, parts
+from state import streams
+from state.client import Redis, redis_errors
 
 PRESENCE_KEEP_MS = 3600 * 1000
 """How long a zone's presence is kept without a new position, beyond PRESENCE_TTL: decoders tidy it long before."""

@@ -8,12 +8,12 @@ from typing import Any, cast
 import structlog
 from redis.exceptions import ResponseError
 
-from core import streams
 from core.errors import Unavailable
 from core.messages import DeadLetter
-from core.redis import Redis, redis_errors
-from core.redis_codes import code_of
 from decoder.effects import script
+from state import streams
+from state.client import Redis, redis_errors
+from state.codes import code_of
 
 Entry = tuple[bytes, dict[bytes, bytes]]
 BLOCK_MS = 500

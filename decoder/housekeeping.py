@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable
 import structlog
 from redis.exceptions import ResponseError
 
-from core import streams
 from core.clock import Clock
 from core.errors import Unavailable
 from core.messages import Kind
-from core.redis import Redis, redis_errors
-from core.redis_codes import RedisUnavailable
 from core.runtime import Stop, pause
 from decoder.dead_letters import expire
+from state import streams
+from state.client import Redis, redis_errors
+from state.codes import RedisUnavailable
 
 EVERY_SECONDS = 5.0
 LOOK_SECONDS = 0.5

@@ -7,11 +7,9 @@ from typing import Any, cast
 
 import structlog
 
-from core import streams
 from core.clock import Clock
 from core.errors import Reason, Unanswered, Unavailable
 from core.messages import DeadLetter, Kind
-from core.redis import Redis, redis_errors
 from core.runtime import Stop, pause
 from decoder.coverage import mark_recorded
 from decoder.dead_letters import bury
@@ -20,6 +18,8 @@ from decoder.held import HeldWindows
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
 from decoder.spans import WINDOW_LIFE_MS
+from state import streams
+from state.client import Redis, redis_errors
 from timeseries import OccupancyPoint, OccupancyStore, Width, Window, Written, nominal_ms, stored_devices
 
 EVERY_SECONDS = 0.5

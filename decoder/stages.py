@@ -4,10 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from zoneinfo import ZoneInfo
 
-from core import streams
 from core.clock import Clock
-from core.redis import Redis
-from core.redis_state import RedisWatch
 from core.runtime import Stop
 from decoder.archive import Archiver, part_positions
 from decoder.batch import BatchDecoder
@@ -27,6 +24,9 @@ from decoder.settings import Archive, DecoderSettings
 from decoder.watch import Watch
 from documents import Building, DocumentStore, Retention
 from geofence import Campus, Geofence
+from state import streams
+from state.client import Redis
+from state.server import RedisWatch
 from timeseries import OccupancyRetention, OccupancyStore, TimeseriesStore
 
 Stages = dict[str, Callable[[Stop], Awaitable[None]]]

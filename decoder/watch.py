@@ -1,12 +1,12 @@
 """Beside the stages: what Redis holds, as metrics. Asked for every few seconds, so that scrapes cost Redis nothing."""
 
-from core import streams
-from core.backlog import read_backlogs
 from core.errors import Unavailable
-from core.redis import Redis, redis_errors
 from core.runtime import Stop, pause
 from decoder.dead_letters import kept
 from decoder.metrics import DecoderMetrics
+from state import streams
+from state.backlog import read_backlogs
+from state.client import Redis, redis_errors
 
 EVERY_SECONDS = 5.0
 

@@ -9,11 +9,11 @@ from core import command
 from core.clock import format_rfc3339, parse_rfc3339
 from core.messages import Kind
 from core.settings import load_or_exit
+from core.windows import Width
 from timeseries.drop_command import found_in
 from timeseries.opening import open_store
 from timeseries.settings import TimeseriesSettings
 from timeseries.store import OccupancyPoint, TimeseriesStore
-from timeseries.windows import Width
 
 Answer = TypeVar("Answer")
 Extent = tuple[int, int] | None

@@ -13,6 +13,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from core.messages import Kind, Position
+from core.windows import Width, Window, window_end, window_start
 from documents import BeingBuilt, Document, DocumentSettings, DocumentStore, from_document
 from documents import open_store as open_documents
 from timeseries.backfill_coverage import add_recorded, minutes_with_devices
@@ -20,7 +21,6 @@ from timeseries.backfill_parts import Part, day_of, part_of, whole_windows
 from timeseries.backfill_patience import Patience
 from timeseries.distinct import DistinctDevices, Series
 from timeseries.store import OccupancyPoint, TimeseriesStore
-from timeseries.windows import Width, Window, window_end, window_start
 
 __all__ = ["Backfill", "DocumentSettings", "Outcome", "Progress", "Tally", "open_documents"]
 

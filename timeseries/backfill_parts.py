@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from timeseries.windows import Width, window_end, window_start
+from core.windows import Width, window_end, window_start
 
 Ranges = Mapping[Width, tuple[int, int]]
 """For each width, the windows that begin in [first, end), milliseconds since the epoch."""

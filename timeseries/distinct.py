@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from core.messages import Kind
-from timeseries.windows import Width, Window
+from core.windows import Width, Window
 
 CACHE_KIB = 64 * 1024
 """What is kept in memory; the rest goes to a temporary file of SQLite's, which nobody else sees, and which is gone at

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from core.messages import Kind
+from core.windows import Width, nominal_ms
 from timeseries.store import MAX_POINTS, TimeseriesStore
-from timeseries.windows import Width, nominal_ms
 
 
 @dataclass(frozen=True, slots=True)

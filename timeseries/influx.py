@@ -16,6 +16,7 @@ import structlog
 from core.clock import Clock, system_clock
 from core.errors import Unavailable
 from core.messages import Kind
+from core.windows import Width, Window, nominal_ms
 from timeseries.coverage import Coverage
 from timeseries.influx_answers import AnswerError
 from timeseries.influx_buckets import Buckets, bucket_name
@@ -33,7 +34,6 @@ from timeseries.store import (
     checked_series,
     checked_zone,
 )
-from timeseries.windows import Width, Window, nominal_ms
 
 BATCH_POINTS = 5000
 """Points in one request, which InfluxDB's documentation calls the best size; about 350 kB."""

@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 
 from core.errors import BadSettings, Unavailable
+from core.windows import Width
 from timeseries.influx_answers import (
     NOT_FOUND,
     SERVER_ERRORS,
@@ -17,7 +18,6 @@ from timeseries.influx_answers import (
 )
 from timeseries.influx_http import InfluxHttp
 from timeseries.keep import Keep
-from timeseries.windows import Width
 
 DAY_SECONDS = 86_400
 SHARDS = 8

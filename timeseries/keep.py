@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from timeseries.windows import Width
+from core.windows import Width
 
 DAY_MS = 86_400_000
 LEAST_DAYS, MOST_DAYS = 2, 36_500

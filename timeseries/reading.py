@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from core.messages import Kind
+from core.windows import Width, Window, nominal_ms
 from timeseries.store import OccupancyStore
-from timeseries.windows import Width, Window, nominal_ms
 
 SPAN_WINDOWS = 20_000
 """The longest range of one read: two weeks of 1m windows, about 5 MB."""

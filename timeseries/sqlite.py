@@ -10,6 +10,7 @@ from core.clock import Clock, system_clock
 from core.errors import Unavailable
 from core.messages import Kind
 from core.sqlite import SqliteFile
+from core.windows import Width, Window
 from timeseries.coverage import Coverage
 from timeseries.keep import ALL, Keep
 from timeseries.store import (
@@ -22,7 +23,6 @@ from timeseries.store import (
     checked_series,
     checked_zone,
 )
-from timeseries.windows import Width, Window
 
 FILE_NAME = "timeseries.sqlite3"
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from core.errors import Unanswered, Unavailable
 from core.messages import Kind
+from core.windows import ZONE_ID, Width, Window
 from timeseries.coverage import CoverageStore
-from timeseries.windows import ZONE_ID, Width, Window
 
 MAX_POINTS = 100_000
 """The most points that one `history` gives: ten weeks of 1m windows."""

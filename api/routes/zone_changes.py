@@ -20,7 +20,7 @@ from api.routes.zones import ZoneFeature, ZoneId
 from api.state import Resources
 from api.zone_edits import change_zone, delete, feature_in, patch, put
 from core.clock import format_rfc3339
-from core.zones import zone_changes
+from state.campus import zone_changes
 
 GEOJSON = ("application/geo+json", "application/json")
 MERGE_PATCH = ("application/merge-patch+json", "application/json")

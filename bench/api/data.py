@@ -6,10 +6,10 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from core import streams
 from core.clock import system_clock
 from core.messages import Kind
 from geofence import load_campus
+from state import streams
 from timeseries import OccupancyPoint, OccupancyStore, TimeseriesSettings, Width, Window, nominal_ms, open_store
 
 DEVICES = 20_000

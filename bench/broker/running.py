@@ -17,8 +17,8 @@ import redis
 from bench.broker.connection import HOST, Broken, connected
 from bench.broker.peers import ROOT, Peer, Place
 from bench.servers import redis_server
-from core import streams
 from core.settings import REDIS_SOCKET
+from state import streams
 
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0

@@ -20,8 +20,8 @@ from broker.cluster.sessions import Sessions
 from core.clock import Clock
 from core.errors import Unavailable
 from core.failures import Failures
-from core.redis import Redis
 from core.runtime import Stop, work_until_stopped
+from state.client import Redis
 
 LEAVE_SECONDS = 2.0
 

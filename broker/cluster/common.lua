@@ -1,4 +1,4 @@
--- What the scripts of the cluster share (keys: core/streams.py). It is put before each of them.
+-- What the scripts of the cluster share (keys: state/streams.py). It is put before each of them.
 -- Neither a topic nor a client id holds a null character, so it separates the two in a field of `routes`.
 local NUL = '\0'
 -- A node is `<name>:<8 hex digits>`; its counter in `nodes` is this once somebody has begun to clear up after it.
@@ -9,7 +9,7 @@ local function alive(node)
     return beats and beats ~= CONDEMNED
 end
 
--- A key of another type than it should have, out of the way (core/redis_types.py), for a day.
+-- A key of another type than it should have, out of the way (state/key_types.py), for a day.
 local function set_aside(key)
     redis.call('RENAME', key, 'aside:' .. key)
     redis.call('PEXPIRE', 'aside:' .. key, 86400000)

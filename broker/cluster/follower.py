@@ -10,11 +10,11 @@ from broker.cluster.local import Local
 from broker.cluster.routes import Routes
 from broker.cluster.scripts import Scripts
 from broker.message import Message
-from core import streams
 from core.errors import Unavailable
-from core.redis import Redis, redis_errors
 from core.runtime import Stop, pause
-from core.unreadable import bury_unreadable
+from state import streams
+from state.client import Redis, redis_errors
+from state.unreadable import bury_unreadable
 
 BLOCK_MS = 500
 """How long a read waits for something to arrive; also how long a stop may go unnoticed."""

@@ -14,7 +14,7 @@ from broker.cluster.scripts import Scripts
 from core.errors import Unavailable
 from core.messages import INGEST_TOPICS
 from core.runtime import Stop, pause
-from core.unreadable import letter_for_unreadable
+from state.unreadable import letter_for_unreadable
 
 HEARTBEAT_SECONDS = 1.0
 DEAD_AFTER_SECONDS = 5.0

@@ -24,12 +24,12 @@ from broker.cluster.scripts import Scripts
 from broker.message import Message
 from broker.patience import until_available
 from broker.seldom import Seldom
-from core import streams
 from core.clock import Clock
 from core.errors import Unavailable
-from core.redis import Redis, redis_errors
 from core.runtime import Bell, Stop
-from core.unreadable import bury_unreadable
+from state import streams
+from state.client import Redis, redis_errors
+from state.unreadable import bury_unreadable
 
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_BATCH_MESSAGES = 5000

@@ -1,4 +1,4 @@
--- Queues of persistent sessions (keys: core/streams.py). It is put before the scripts that add to them.
+-- Queues of persistent sessions (keys: state/streams.py). It is put before the scripts that add to them.
 -- A message's packet id is made of its sequence number, and there are 65,535 of them: so no two messages that the client
 -- has not finished with may be this far apart.
 local WINDOW = 65000

@@ -1,4 +1,4 @@
--- What is retained (keys: core/streams.py). It is put before the scripts that change it.
+-- What is retained (keys: state/streams.py). It is put before the scripts that change it.
 
 -- Bytes of one retained message; 0 where there is none.
 local function retained_size(topic)

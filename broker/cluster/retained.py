@@ -9,10 +9,10 @@ import msgspec
 from broker.access import must_be_named
 from broker.message import Message
 from broker.topics import TopicTree
-from core import streams
 from core.messages import Role, ingest_kind
-from core.redis import Redis, redis_errors
-from core.unreadable import bury_unreadable
+from state import streams
+from state.client import Redis, redis_errors
+from state.unreadable import bury_unreadable
 
 TOPICS_IN_A_ROW = 1000
 """How many topics are matched before others have their turn."""

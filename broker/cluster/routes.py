@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, cast
 from broker.access import must_be_named
 from broker.cluster.identity import Identity
 from broker.topics import TopicTree
-from core import streams
 from core.messages import ingest_kind
-from core.redis import Redis, redis_errors
-from core.unreadable import bury_unreadable
+from state import streams
+from state.client import Redis, redis_errors
+from state.unreadable import bury_unreadable
 
 ANY_QOS = 1
 """Flag of a node's route: it wants messages of any QoS. Without it, only those of QoS 0."""

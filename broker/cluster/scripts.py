@@ -9,7 +9,7 @@ from typing import Any
 from redis.exceptions import NoScriptError
 
 from core.errors import Unavailable
-from core.redis import Redis, redis_errors
+from state.client import Redis, redis_errors
 
 Command = tuple[str | bytes | int, ...]
 """A command of Redis and its arguments."""
@@ -43,7 +43,7 @@ MAX_PIPELINE = 1000
 
 
 def _text(name: str) -> str:
-    package = "core" if name == _SHARED else "broker.cluster"
+    package = "state.lua" if name == _SHARED else "broker.cluster"
     return resources.files(package).joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 

@@ -18,10 +18,10 @@ from broker.cluster.scripts import Answer, Turns
 from broker.message import Message
 from broker.patience import until_available
 from broker.seldom import Seldom
-from core import streams
 from core.clock import Clock
 from core.errors import Unavailable
-from core.unreadable import letter_for_unreadable
+from state import streams
+from state.unreadable import letter_for_unreadable
 
 INGEST = 4
 """Flag of a subscription, and of an interest: what is published to the ingest topics, too."""

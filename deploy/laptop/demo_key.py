@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from core import streams
 from core.errors import Unavailable
-from core.redis import open_redis, redis_errors
 from core.settings import CommonSettings
+from state import streams
+from state.client import open_redis, redis_errors
 
 DEMO_KEY = "demo-api-key"
 """The file in DATA_DIR: the key alone."""

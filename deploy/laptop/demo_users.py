@@ -7,12 +7,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from core import streams
 from core.demo_users import DEMO_USERS, DemoUser, demo_name, keep_demo_users, kept_demo_users, to_csv
 from core.errors import Unavailable
 from core.messages import Role
-from core.redis import open_redis, redis_errors
 from core.settings import CommonSettings
+from state import streams
+from state.client import open_redis, redis_errors
 
 _IMPORT_SECONDS = 60.0
 _PASSWORD_BYTES = 12

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from threading import Event
 
 from core.errors import Unavailable
-from core.redis import open_redis, redis_errors
 from core.settings import CommonSettings
+from state.client import open_redis, redis_errors
 
 _PAUSE_SECONDS = 0.2
 

@@ -15,12 +15,12 @@ from api.keys import Keys, Scope, make_key
 from api.metrics import ApiMetrics
 from api.settings import ApiSettings
 from api.state import State
-from core import streams
 from core.devices import DeviceHasher
 from core.messages import Kind
 from documents import DocumentStore
 from documents import open_store as open_documents
 from geofence import Campus, load_campus
+from state import streams
 from tests.conftest import NOON
 from timeseries import Coverage, OccupancyPoint, TimeseriesStore, Width, Window, hour_of, open_store
 

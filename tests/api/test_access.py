@@ -12,7 +12,7 @@ from api.keys import Key
 from api.settings import ApiSettings
 from api.state import State
 from api.watch import look
-from core.redis import open_redis
+from state.client import open_redis
 from tests.api.conftest import assert_problem, client_of, client_over, key_for
 from tests.conftest import free_port
 

@@ -19,11 +19,11 @@ from api import problems
 from api.erasure import Erased
 from api.settings import ApiSettings
 from api.state import State
-from core import streams
 from core.errors import Reason, Unavailable
 from core.messages import DeadLetter, Kind, Position, Role
-from core.queued import Message
 from documents import DocumentStore
+from state import streams
+from state.queued import Message
 from tests.api.conftest import assert_problem, client_over, key_for, record
 from tests.conftest import NOON, entries, eventually
 from tests.documents.positions import position

@@ -13,11 +13,11 @@ from api.keys import Keys
 from api.settings import ApiSettings
 from api.state import State
 from api.watch import STALE_SECONDS, look
-from core import streams as keys
 from core.errors import Unavailable
 from core.messages import Kind
-from core.redis import open_redis
 from core.runtime import Stop
+from state import streams as keys
+from state.client import open_redis
 from tests.api.conftest import arrive, assert_problem, client_over, key_for
 from tests.api.streams import streaming
 from tests.conftest import NOON, eventually, free_port

@@ -18,12 +18,12 @@ from redis.asyncio import Redis
 from api.ingest import MAX_PAYLOAD, MAX_PLAIN, Accepted
 from api.settings import ApiSettings
 from api.state import State
-from core import streams
 from core.devices import DeviceHasher
 from core.errors import Reason
 from core.messages import Kind, RawMessage, Role
 from decoder.batch import BatchDecoder
 from geofence import Campus, Geofence
+from state import streams
 from tests.api.conftest import assert_problem, client_over, key_for
 from tests.conftest import NOON, entries
 

@@ -13,7 +13,7 @@ from api.settings import ApiSettings
 from api.state import State
 from api.watch import look
 from core.messages import Kind
-from core.newest_input import note_newest_input
+from state.newest_input import note_newest_input
 from tests.api.conftest import client_over, key_for
 from tests.conftest import NOON
 

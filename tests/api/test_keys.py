@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from api.keys import CACHE_MS, MAX_NAME, USED_EVERY_MS, Keys, NewKey, Scope, make_key
-from core import streams
 from core.errors import Unavailable
-from core.redis import open_redis
 from core.settings import CommonSettings
+from state import streams
+from state.client import open_redis
 from tests.conftest import NOON, free_port
 
 

@@ -16,12 +16,12 @@ from api.mirror import EVERY_SECONDS, Mirror
 from api.settings import ApiSettings
 from api.state import State
 from api.watch import look
-from core import streams
 from core.demo_users import DemoUser, keep_demo_users
 from core.errors import BadSettings
 from core.messages import Kind, Role
 from core.runtime import Stop
 from geofence import Campus
+from state import streams
 from tests.api.conftest import arrive, client_over
 from tests.api.mirror_broker import PASSWORD, USER, Broker, a_broker
 from tests.conftest import NOON, eventually, free_port

@@ -16,11 +16,11 @@ from redis.asyncio import Redis
 
 from api.campus import CampusView
 from api.lease import LEASE_SECONDS, Lease
-from core import streams
 from core.clock import system_clock
 from core.messages import Kind
-from core.zones import StoredCampus, replace_campus
 from geofence import Campus
+from state import streams
+from state.campus import StoredCampus, replace_campus
 from tests.api.conftest import arrive
 from tests.api.mirror_broker import Broker, a_broker
 from tests.api.test_process import client_of, operations, running, until

@@ -13,11 +13,11 @@ from api.routes.occupancy import FRESH_MS
 from api.settings import ApiSettings
 from api.state import State
 from api.watch import look
-from core import streams
 from core.messages import Kind
-from core.presence import Presence
-from core.redis import MAX_CONNECTIONS, open_redis
 from geofence import Campus
+from state import streams
+from state.client import MAX_CONNECTIONS, open_redis
+from state.presence import Presence
 from tests.api.conftest import arrive, assert_problem, client_over
 from tests.conftest import NOON, free_port
 

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.readiness import readiness_problem
 from api.settings import ApiSettings
 from api.state import State
-from core.redis import open_redis
+from state.client import open_redis
 from tests.api.conftest import assert_problem, client_over
 from tests.conftest import free_port
 from timeseries import open_store

@@ -11,8 +11,8 @@ from api.occupancy import occupancy
 from api.privacy import shown_count, shown_counts
 from api.state import State
 from core.messages import Kind
-from core.presence import Presence
 from geofence import Campus
+from state.presence import Presence
 from tests.api.conftest import arrive, client_over
 from tests.conftest import NOON
 

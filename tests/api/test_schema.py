@@ -28,11 +28,11 @@ from api.server import Http, Server
 from api.settings import ApiSettings
 from api.state import State
 from api.watch import look
-from core import streams
 from core.devices import DeviceHasher
 from core.messages import Kind
 from documents import open_store as open_documents
 from geofence import load_campus
+from state import streams
 from tests.api.conftest import arrive, record
 from tests.conftest import NOON
 from timeseries import Width, open_store

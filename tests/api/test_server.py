@@ -13,7 +13,7 @@ from api.server import Http, Server
 from api.state import State
 from api.watch import look
 from core.messages import Kind
-from core.streams import presence
+from state.streams import presence
 from tests.api.conftest import arrive
 from tests.conftest import NOON, eventually
 

@@ -16,13 +16,13 @@ from api.campus import CampusView, FollowedCampus
 from api.settings import ApiSettings
 from api.state import State
 from api.zone_edits import merged
-from core import streams
 from core.errors import Unavailable
 from core.messages import Kind
-from core.redis import open_redis
 from core.runtime import Stop
-from core.zones import CHANGES_KEPT, StoredCampus, replace_campus, stored_campus, zone_changes
 from geofence import Campus, parse_campus
+from state import streams
+from state.campus import CHANGES_KEPT, StoredCampus, replace_campus, stored_campus, zone_changes
+from state.client import open_redis
 from tests.api.conftest import arrive, assert_problem, client_over, key_for
 from tests.conftest import NOON, eventually, free_port
 

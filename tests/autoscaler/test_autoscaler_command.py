@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from typer.testing import CliRunner
 
 from autoscaler.__main__ import app
-from core import streams
+from state import streams
 from tests.autoscaler.conftest import RunningGate
 from tests.conftest import eventually, free_port
 

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from autoscaler.nodes import HttpNodes, NodeFigures, parse_figures
 from autoscaler.reading import Reader, decoder_lag
 from broker.metrics import BrokerMetrics
-from core import streams
+from state import streams
 from tests.autoscaler.fakes import World
 from tests.conftest import free_port
 

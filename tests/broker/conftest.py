@@ -22,11 +22,11 @@ from broker.node_metrics import describe
 from broker.passwords import Passwords, hash_password
 from broker.settings import BrokerSettings
 from broker.users import Authenticator, User, Users
-from core import streams
 from core.clock import system_clock
 from core.messages import RawMessage, Role
-from core.redis import open_redis
 from core.runtime import Stop, work_until_stopped
+from state import streams
+from state.client import open_redis
 from tests.conftest import entries, eventually, free_port
 from tests.mqtt.client import Connection, Service
 from tests.mqtt.wire import Publish

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from core import streams
 from core.messages import RawMessage
+from state import streams
 from tests.broker.processes import NodeProcess
 from tests.conftest import entries, eventually, free_port
 from tests.mqtt.client import Closed, Connection, Service

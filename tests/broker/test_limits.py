@@ -8,8 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from broker import connection as connections
-from core import streams
 from core.messages import Role
+from state import streams
 from tests.broker.conftest import PASSWORD, RunningNode, StartNode, has, put_user
 from tests.conftest import eventually
 from tests.mqtt.client import Connection

@@ -3,8 +3,8 @@
 import pytest
 from redis.asyncio import Redis
 
-from core import streams
 from core.messages import Role
+from state import streams
 from tests.broker.conftest import PASSWORD, RunningNode, StartNode, put_user
 from tests.conftest import eventually
 from tests.mqtt.client import Connection

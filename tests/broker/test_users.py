@@ -10,9 +10,9 @@ from redis.backoff import NoBackoff
 from broker import passwords
 from broker.passwords import hash_password
 from broker.users import MAX_NAME, Authenticator, User, Users, name_problem
-from core import streams
 from core.errors import Unavailable
 from core.messages import Role
+from state import streams
 from tests.conftest import free_port
 
 PASSWORD = b"secret"

@@ -11,8 +11,8 @@ from broker.passwords import matches
 from broker.users import User, Users
 from broker.users_command import users_app
 from broker.users_file import MAX_PROBLEMS, MAX_USERS, BadFile, read_rows
-from core import streams
 from core.messages import Role
+from state import streams
 from tests.conftest import free_port
 
 Run = Callable[..., Awaitable[Result]]

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from core import streams
 from core.messages import Kind
+from state import streams
 from tests.browser.page import Page
 from tests.conftest import WAIT_SECONDS, free_port
 

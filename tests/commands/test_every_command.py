@@ -14,7 +14,7 @@ TRACK = (
 )
 RANGE = ("--start", "2026-11-01T00:00:00Z", "--end", "2026-11-01T01:00:00Z")
 OF_REDIS = {
-    "core": "core",
+    "state status": "state status",
     "users list": "broker users list",
     "users add": "broker users add car-7 --role car",
     "users remove": "broker users remove car-7",

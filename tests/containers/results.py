@@ -18,8 +18,8 @@ SPANS = {"1m": DAY_MS, "5m": DAY_MS, "1h": DAY_MS, "1d": 2 * DAY_MS}
 
 
 def status(stack: Stack) -> dict[str, Any]:
-    """What `python -m core --json` says, in a decoder."""
-    answer: dict[str, Any] = json.loads(_decoder(stack, "core", "--json"))
+    """What `python -m state status --json` says, in a decoder."""
+    answer: dict[str, Any] = json.loads(_decoder(stack, "state", "status", "--json"))
     return answer
 
 

@@ -16,7 +16,7 @@ from core.messages import (
     encode_positions,
     ingest_kind,
 )
-from core.streams import partition_of
+from state.slots import partition_of
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 raw_messages = st.builds(

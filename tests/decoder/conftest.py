@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from redis.asyncio import Redis
 
-from core import streams
 from core.messages import DeadLetter, Kind, Position, RawMessage, Role
 from decoder.batch import Batch, BatchDecoder
 from decoder.campus import CampusFollower
@@ -17,6 +16,7 @@ from decoder.effects import Effects
 from decoder.group import Group
 from decoder.metrics import DecoderMetrics
 from geofence import Geofence, load_campus
+from state import streams
 from tests.conftest import NOON, entries
 
 TTL = 300

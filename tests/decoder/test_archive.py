@@ -18,7 +18,6 @@ from redis.asyncio import Redis
 import decoder.retrying
 import documents
 import timeseries
-from core import streams
 from core.errors import Reason, Unavailable
 from core.messages import Kind, Position, decode_positions, encode_positions
 from core.runtime import Stop
@@ -33,6 +32,7 @@ from documents.cloudant import CloudantStore
 from documents.document import Key
 from documents.sqlite import SQLiteStore
 from geofence import load_campus
+from state import streams
 from tests.conftest import NOON, entries, eventually
 from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, dead_letters, position, raw
 from timeseries import Width

@@ -6,14 +6,14 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from core import streams
 from core.errors import Reason
 from core.messages import Kind, RawMessage, Role, decode_positions
-from core.presence import presence_now
 from decoder.batch import Batch, BatchDecoder
 from decoder.rules import Rules
 from documents.document import from_document, to_document
 from geofence import Geofence
+from state import streams
+from state.presence import presence_now
 from tests.conftest import NOON, entries
 from tests.decoder.conftest import HASHER, LIBRARY, TTL, Apply, position, raw
 

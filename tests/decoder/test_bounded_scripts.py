@@ -11,7 +11,6 @@ from unittest.mock import patch
 import pytest
 from redis.asyncio import Redis
 
-from core import streams
 from core.messages import RawMessage, Role, decode_positions
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
@@ -19,6 +18,7 @@ from decoder.effects import Effects, StaleFence
 from decoder.group import Group
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
+from state import streams
 from tests.conftest import NOON, entries
 from tests.decoder.conftest import HandClock, dead_letters
 

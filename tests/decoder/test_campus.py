@@ -8,11 +8,8 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from core import streams
 from core.errors import Unavailable
 from core.messages import Kind, decode_positions
-from core.presence import presence_now
-from core.zones import StoredCampus, replace_campus, stored_campus, stored_version
 from decoder.batch import Batch, BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.effects import Effects, StaleFence
@@ -20,6 +17,9 @@ from decoder.group import Group
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from geofence import Campus, changed_zones, load_campus, parse_campus
+from state import streams
+from state.campus import StoredCampus, replace_campus, stored_campus, stored_version
+from state.presence import presence_now
 from tests.conftest import NOON, entries
 from tests.decoder.conftest import LIBRARY, TTL, Apply, HandClock, position, raw
 

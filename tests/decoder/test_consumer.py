@@ -7,13 +7,13 @@ from typing import cast
 import pytest
 from redis.asyncio import Redis
 
-from core import streams
 from core.errors import Reason
 from core.messages import encode_positions
 from core.runtime import Stop
 from decoder.consumer import CLAIM_EVERY_MS, Consumer, Work
 from decoder.group import Entry, Group
 from decoder.metrics import DecoderMetrics
+from state import streams
 from tests.conftest import NOON, eventually
 from tests.decoder.conftest import HandClock, dead_letters, position, raw
 

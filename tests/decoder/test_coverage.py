@@ -8,10 +8,10 @@ import pytest
 from redis.asyncio import Redis
 
 from core.messages import Kind
-from core.zones import StoredCampus, replace_campus
 from decoder.coverage import CoverageRecorder, mark_recorded
 from decoder.metrics import DecoderMetrics
 from geofence import Campus, load_campus
+from state.campus import StoredCampus, replace_campus
 from tests.conftest import NOON
 from tests.decoder.conftest import HandClock
 from timeseries import OccupancyPoint, TimeseriesSettings, TimeseriesStore, Width, Window, open_store

@@ -16,7 +16,6 @@ from redis.asyncio import Redis
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from core import streams
 from core.errors import Reason
 from core.messages import DeadLetter, RawMessage, Role
 from decoder import dead_letters
@@ -26,6 +25,7 @@ from decoder.dead_letters_command import app
 from decoder.dead_letters_output import as_json, described, escaped, row, show_table
 from decoder.effects import Effects
 from decoder.group import Group
+from state import streams
 from tests.conftest import NOON, entries
 from tests.decoder.conftest import LIBRARY
 

@@ -7,13 +7,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from core import streams
 from core.errors import Reason
 from core.messages import DeadLetter, Kind, Position, decode_positions
-from core.presence import presence_now, zones_of_newest
 from decoder.batch import Batch
 from decoder.effects import Effects
 from decoder.group import Group
+from state import streams
+from state.presence import presence_now, zones_of_newest
 from tests.conftest import NOON, entries
 from tests.decoder.conftest import TTL, Apply, dead_letters, position
 from timeseries import Width, Window, window_start

@@ -7,14 +7,14 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from core import streams
 from core.errors import Reason, Unavailable
 from core.messages import DeadLetter
 from decoder.batch import Batch
 from decoder.group import Group
+from state import streams
 from tests.conftest import NOON, entries, eventually
-from tests.core.test_redis_codes import connected, real
 from tests.decoder.conftest import dead_letters, effects_of, position
+from tests.state.test_codes import connected, real
 
 __all__ = ["real"]  # a fixture
 RAW = streams.raw(0)

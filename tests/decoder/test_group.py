@@ -3,10 +3,10 @@ from collections.abc import Callable
 import pytest
 from redis.asyncio import Redis
 
-from core import streams
 from core.errors import Reason, Unavailable
 from core.messages import DeadLetter
 from decoder.group import Entry, Group, Leftover
+from state import streams
 from tests.conftest import NOON, entries
 from tests.decoder.conftest import dead_letters
 

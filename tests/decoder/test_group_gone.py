@@ -8,11 +8,11 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from core import streams
 from core.errors import Reason, Unavailable
 from core.messages import DeadLetter
 from core.runtime import Stop
 from decoder.group import Group, Leftover
+from state import streams
 from tests.conftest import NOON, entries, eventually
 from tests.decoder.conftest import raw
 from tests.decoder.test_consumer import Deadly, consumer

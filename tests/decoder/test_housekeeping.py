@@ -5,12 +5,12 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from core import streams
 from core.errors import Reason
 from core.messages import DeadLetter, Kind
 from core.runtime import Stop
 from decoder.dead_letters import bury, expire, kept
 from decoder.housekeeping import Housekeeping
+from state import streams
 from tests.conftest import NOON, eventually
 from tests.decoder.conftest import TTL, HandClock
 

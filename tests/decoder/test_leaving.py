@@ -11,16 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from core import streams
 from core.clock import AHEAD_MS
 from core.errors import Reason
 from core.messages import Kind, Position
-from core.presence import presence_now
 from decoder.batch import Batch, BatchDecoder
 from decoder.effects import Effects
 from decoder.group import Group
 from decoder.housekeeping import Housekeeping
 from decoder.parts import Outside
+from state import streams
+from state.presence import presence_now
 from tests.conftest import NOON
 from tests.decoder.conftest import HASHER, TTL, Apply, HandClock, dead_letters, position, raw
 

@@ -8,7 +8,6 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from redis.asyncio import Redis
 
-from core import streams
 from core.errors import Reason, Unavailable
 from core.failures import Failures
 from core.messages import Position, encode_positions
@@ -21,6 +20,7 @@ from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings
 from decoder.stages import Assembly
 from documents import DocumentStore, RejectedDocument
+from state import streams
 from tests.conftest import NOON
 from tests.decoder.conftest import HandClock, position
 from timeseries import OccupancyStore

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from core import streams
 from core.messages import RawMessage, Role
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
@@ -20,6 +19,7 @@ from decoder.effects import Effects
 from decoder.group import Group
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
+from state import streams
 from tests.conftest import NOON
 from tests.decoder.conftest import HandClock
 

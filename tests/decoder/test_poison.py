@@ -8,8 +8,8 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from core import streams
 from core.errors import Reason
+from state import streams
 from tests.conftest import NOON, eventually
 from tests.decoder.conftest import LIBRARY, dead_letters, raw
 

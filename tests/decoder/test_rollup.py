@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from redis.asyncio import Redis
 
-from core import streams
 from core.clock import Clock
 from core.errors import Reason, Unanswered, Unavailable
 from core.messages import Kind
@@ -16,6 +15,7 @@ from decoder.batch import Batch
 from decoder.metrics import DecoderMetrics
 from decoder.rollup import LEASE_MS, Rollup
 from decoder.spans import WINDOW_LIFE_MS
+from state import streams
 from tests.conftest import NOON, eventually
 from tests.decoder.conftest import Apply, HandClock, dead_letters, position
 from tests.timeseries.live import everything

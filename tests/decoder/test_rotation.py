@@ -5,11 +5,11 @@ import json
 
 from redis.asyncio import Redis
 
-from core import streams
 from decoder.batch import BatchDecoder
 from decoder.devices import DeviceHasher
 from documents.document import document_id
 from geofence import Geofence
+from state import streams
 from tests.conftest import NOON
 from tests.decoder.conftest import LIBRARY, Apply, raw
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 import documents
 import timeseries
-from core import failures, streams
+from core import failures
 from core.errors import Reason, Unavailable
 from core.messages import Kind
 from core.runtime import Stop, work_until_stopped
@@ -26,6 +26,7 @@ from decoder.settings import DecoderSettings
 from decoder.stages import Assembly, Stages
 from documents import DocumentStore
 from geofence import load_campus
+from state import streams
 from tests.conftest import NOON, eventually
 from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, dead_letters, raw
 from timeseries import Width
@@ -105,7 +106,7 @@ async def test_messages_become_documents_and_points_whatever_dies_in_between(
     for start in range(0, len(sent), 100):
         await accepted(redis_client, *sent[start : start + 100])
         await running.kill()
-        # What the dead one had claimed is free again: after LEASE_MS, and 1 ms for each change since (core/streams.py).
+        # What the dead one had claimed is free again: after LEASE_MS, and 1 ms for each change since (state/streams).
         clock.now += 2 * LEASE_MS
         running = Running(assembled(redis_client, settings, stores, clock))
     await accepted(redis_client, *sent[:50])  # delivered twice

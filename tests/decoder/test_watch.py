@@ -3,7 +3,6 @@ import math
 
 from redis.asyncio import Redis
 
-from core import streams
 from core.errors import Reason
 from core.messages import DeadLetter
 from core.runtime import Stop
@@ -11,6 +10,7 @@ from decoder import dead_letters
 from decoder.dead_letters import Which
 from decoder.metrics import DecoderMetrics
 from decoder.watch import Watch
+from state import streams
 from tests.conftest import NOON, eventually
 
 GROUP = {"stream": "raw:{0}", "group": "observe"}

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from core import streams
 from deploy.laptop.demo_key import DEMO_KEY, demo_key
 from deploy.laptop.settings import LaptopSettings
+from state import streams
 
 Start = Callable[[], list[str]]
 

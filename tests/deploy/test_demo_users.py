@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from core import streams
 from core.demo_users import DEMO_USERS, kept_demo_users
 from core.messages import Role
 from deploy.laptop.demo_users import demo_users
 from deploy.laptop.settings import LaptopSettings
+from state import streams
 
 Start = Callable[[], list[str]]
 

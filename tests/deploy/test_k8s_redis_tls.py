@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from core.errors import Unavailable
-from core.redis import open_redis, redis_errors
 from core.settings import CommonSettings
+from state.client import open_redis, redis_errors
 from tests.conftest import free_port, missing
 from tests.deploy.conftest import wait_until
 from tests.deploy.k8s_manifests import K8S, ROOT, of_kind, overlay, workloads

@@ -8,7 +8,7 @@ import pytest
 
 from autoscaler.settings import AutoscalerSettings
 from broker.settings import BrokerSettings
-from core import streams
+from state import streams
 from tests.deploy.k8s_manifests import (
     OVERLAYS,
     Document,

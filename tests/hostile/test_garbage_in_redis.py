@@ -8,7 +8,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from core.redis_types import TYPES
+from state.key_types import TYPES
 from tests.hostile.running import Hostile, device
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]

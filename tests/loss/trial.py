@@ -11,7 +11,7 @@ from typing import cast
 
 from redis.asyncio import Redis
 
-from core import streams
+from state import streams
 from tests.loss.publishers import Publishers
 from tests.loss.system import PARTITIONS, System, running_system
 

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from core import streams
+from state import streams
 
 BACKLOG = 500
 """Messages that may wait for a decoder before more arrive, so that there is always work and never all of it."""

@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from redis.asyncio import Redis
 
-from core import streams
 from core.messages import RawMessage
-from core.presence import presence_now
 from decoder.settings import DecoderSettings
+from state import streams
+from state.presence import presence_now
 from tests.conftest import eventually
 from tests.oracle.backlog import remains
 from tests.oracle.clock import RunningClock

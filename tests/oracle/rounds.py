@@ -7,8 +7,8 @@ from random import Random
 
 from redis.asyncio import Redis
 
-from core import streams
 from decoder.settings import DecoderSettings
+from state import streams
 from tests.oracle.backlog import remains
 from tests.oracle.clock import RunningClock
 from tests.oracle.comparison import PRESENCE_TTL, compare

@@ -16,11 +16,12 @@ from redis.exceptions import TimeoutError as NoAnswer
 
 import documents
 import timeseries
-from core import streams
 from core.messages import DeadLetter, Kind, RawMessage
-from core.status import read_status
 from decoder.settings import DecoderSettings
 from documents import Document
+from state import streams
+from state.slots import partition_of
+from state.status import read_status
 from tests.conftest import eventually
 from tests.oracle.backlog import BACKLOG, holders, is_observed, stages, waiting
 from tests.oracle.naive import Content, Truth, Window, load_shapes
@@ -167,7 +168,7 @@ async def _append(client: Redis, messages: Sequence[RawMessage], partitions: int
         for message in messages:
             # Who has no name may come through any broker's connection the next time.
             sender = message.user or str(zlib.crc32(message.payload))
-            pipeline.xadd(streams.raw(streams.partition_of(sender, partitions)), cast("Any", message.encode()))
+            pipeline.xadd(streams.raw(partition_of(sender, partitions)), cast("Any", message.encode()))
         await pipeline.execute()
 
 
@@ -220,7 +221,7 @@ def _content(document: Document) -> Content:
 def differences(found: Found, truth: Truth, *, exact_totals: bool) -> list[str]:
     """What is wrong, a sentence each; nothing where all is well.
 
-    Without `exact_totals` they may be too high: two decoders may have had the same batch (core/streams.py).
+    Without `exact_totals` they may be too high: two decoders may have had the same batch (state/streams.py).
     """
     expected = {window: len(devices) for window, devices in truth.windows.items()}
     wrong = [f"no document {name}" for name in truth.documents.keys() - found.documents.keys()]

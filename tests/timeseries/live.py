@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 from redis.asyncio import Redis
 
 import documents
-from core import streams
 from core.messages import Kind, Position, RawMessage, Role
 from core.runtime import Stop
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings
 from decoder.stages import Assembly
 from geofence import load_campus
+from state import streams
 from tests.conftest import eventually
 from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock
 from timeseries import OccupancyStore, Width, Window, window_start

@@ -12,6 +12,7 @@ import documents
 from core.clock import parse_rfc3339
 from core.errors import Unavailable
 from core.messages import Kind, Position
+from core.windows import window_end, windows_between
 from documents import Document, DocumentSettings, DocumentStore
 from tests.timeseries.live import everything, position
 from tests.timeseries.test_backfill import Silent
@@ -19,7 +20,6 @@ from timeseries import OccupancyPoint, TimeseriesSettings, TimeseriesStore, Widt
 from timeseries import backfill_patience as patience
 from timeseries.backfill import Backfill, Outcome
 from timeseries.backfill_parts import part_of, whole_windows
-from timeseries.windows import window_end, windows_between
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

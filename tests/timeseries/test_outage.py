@@ -12,11 +12,12 @@ from aiohttp import web
 from redis.asyncio import Redis
 
 import documents
-from core import sqlite, streams
+from core import sqlite
 from core.errors import Unavailable
 from core.messages import Kind, Position
 from decoder import retrying, rollup
 from documents import DocumentSettings, DocumentStore, from_document
+from state import streams
 from tests.conftest import eventually
 from tests.decoder.conftest import LIBRARY, HandClock
 from tests.timeseries.conftest import ORG, TOKEN, FakeInflux

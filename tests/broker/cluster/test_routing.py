@@ -11,7 +11,7 @@ from broker.cluster.publisher import Publish
 from broker.cluster.routes import Routes
 from broker.cluster.scripts import Scripts
 from broker.message import Message
-from core import streams
+from state import streams
 from tests.broker.cluster.conftest import Start, delivered
 from tests.broker.test_topics import matches
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from core import streams
 from core.messages import Kind
-from core.redis import Redis, redis_errors
+from state import streams
+from state.client import Redis, redis_errors
 
 CHANGES_KEPT = 100
 """Changes of which the earlier version is kept; older ones are forgotten."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from core import streams
 from core.clock import AHEAD_MS
 from core.messages import Kind
-from core.redis import Redis, redis_errors
+from state import streams
+from state.client import Redis, redis_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,6 @@ async def presence_now(client: Redis, zones: Iterable[str], *, now: int, ttl: in
 
 
 def zones_of_newest(newest: bytes) -> list[str]:
-    """The ids of the zones in a value of `device:{d}` (`core.streams`). Raises msgspec.DecodeError for other bytes."""
+    """The ids of the zones in a value of `device:{d}` (`state.streams`). Raises msgspec.DecodeError for other bytes."""
     _, _, _, zones = msgspec.msgpack.decode(newest, type=tuple[int, float, float, str])
     return zones.split(",")

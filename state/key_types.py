@@ -5,10 +5,10 @@ from typing import Any, cast
 import redis.asyncio
 import structlog
 
-from core import streams
 from core.clock import system_clock
 from core.errors import Reason
 from core.messages import DeadLetter
+from state import streams
 
 TYPES = {
     "raw:": "stream",
@@ -60,7 +60,7 @@ TYPES = {
     "mirror:client": "string",
     "mirror:topics": "set",
 }
-"""By key, or by how a key begins where that ends in a colon: the map of `core.streams`, in Redis's own names."""
+"""By key, or by how a key begins where that ends in a colon: the map of `state.streams`, in Redis's own names."""
 ASIDE = "aside:"
 """How the names of keys begin that were set aside."""
 ASIDE_MS = 86_400_000

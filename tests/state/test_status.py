@@ -4,8 +4,8 @@ import sys
 
 from redis.asyncio import Redis
 
-from core import streams
-from core.status import Status, read_status
+from state import streams
+from state.status import Status, read_status
 
 
 async def test_the_status_tells_what_waits_and_what_was(redis_client: Redis) -> None:
@@ -25,7 +25,7 @@ async def test_the_status_tells_what_waits_and_what_was(redis_client: Redis) -> 
 
 
 def status(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "core", *arguments]
+    command = [sys.executable, "-m", "state", "status", *arguments]
     return subprocess.run(
         command, env={"PATH": "", **environment}, capture_output=True, text=True, check=False, timeout=60
     )

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from core import streams
-from core.backlog import read_backlogs
-from core.redis import Redis, redis_errors
-from core.totals import lifetime_counts
+from state import streams
+from state.backlog import read_backlogs
+from state.client import Redis, redis_errors
+from state.totals import lifetime_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Status:
     oldest_seconds: dict[str, float]
     """Age of the oldest of them by stream, where there is one."""
     totals: dict[str, int]
-    """Lifetime counts, in alphabetical order: see `core.streams`."""
+    """Lifetime counts, in alphabetical order: see `state.streams`."""
     dead_letters: int
     """How many are kept."""
 

@@ -50,7 +50,7 @@ CODES = {
     "WRONGPASS": Then.WAIT,
     "NOPERM": Then.WAIT,  # the user of REDIS_URL may not do this
     "DENIED": Then.WAIT,  # protected mode
-    "MOVED": Then.WAIT,  # these three are said by Redis Cluster alone, which is not supported (core/redis_checks.py)
+    "MOVED": Then.WAIT,  # these three are said by Redis Cluster alone, which is not supported (state/server.py)
     "ASK": Then.WAIT,
     "CROSSSLOT": Then.WAIT,
     # What is asked for is wrong. Who knows better handles it.

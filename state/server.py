@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, Gauge
 from redis.exceptions import ResponseError
 
 from core.errors import BadSettings, Unavailable
-from core.redis import Redis, redis_errors
 from core.runtime import Stop, pause
+from state.client import Redis, redis_errors
 
 EVERY_SECONDS = 1.0
 OLDEST = (6, 2)

@@ -1,4 +1,4 @@
-"""The connection to Redis. What its errors mean is in `core.redis_codes`."""
+"""The connection to Redis. What its errors mean is in `state.codes`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -15,9 +15,9 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import NoScriptError, RedisError
 
 from core.errors import BadSettings
-from core.redis_codes import RedisUnavailable, Then, code_of, then, unavailable
-from core.redis_types import set_aside_wrong_types
 from core.settings import CommonSettings
+from state.codes import RedisUnavailable, Then, code_of, then, unavailable
+from state.key_types import set_aside_wrong_types
 
 Redis = redis.asyncio.Redis
 READ_TIMEOUT_SECONDS = 10.0
@@ -156,7 +156,7 @@ class _Pool(BlockingConnectionPool):
 async def open_redis(settings: CommonSettings) -> AsyncIterator[Redis]:
     """A pool of connections to REDIS_URL; answers are bytes. Opening does not wait for Redis.
 
-    Every call of it raises Unavailable where Redis does not answer or says "not now" (`core.redis_codes`).
+    Every call of it raises Unavailable where Redis does not answer or says "not now" (`state.codes`).
     Raises BadSettings for an address that is none.
     """
     try:

@@ -5,8 +5,8 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from core.errors import BadSettings, Unavailable
-from core.redis import MAX_CONNECTIONS, open_redis, redis_errors
 from core.settings import CommonSettings
+from state.client import MAX_CONNECTIONS, open_redis, redis_errors
 
 
 async def test_more_commands_than_connections_wait_for_their_turn(redis_server: str) -> None:

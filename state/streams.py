@@ -61,7 +61,7 @@ id; connections are numbers that a node gives. Only the scripts of `broker/clust
     brief:{c}        stream   the same of what was published to the ingest topics: it lives for minutes at the most, and
                               the erasure of a device reaches it
     brief            sorted set  clients with such a queue -> since when its oldest message may be there (ms)
-    sessions:bytes   hash     owner, and `all` -> bytes of queues and subscriptions (core/session_costs.lua)
+    sessions:bytes   hash     owner, and `all` -> bytes of queues and subscriptions (state/lua/session_costs.lua)
     released:{c}     sorted set  sequence numbers of QoS 2 messages that the client has, and has not finished with
     received:{c}     set      packet ids of QoS 2 messages that came from the client, and that it has not released
     sessions:expiry  sorted set  clients of persistent sessions without a connection -> when they are deleted (ms)
@@ -100,8 +100,6 @@ And beside them:
 `{p}` is the number of a partition in braces: a Redis Cluster hash tag, one slot a partition. Entries are acknowledged
 after their effects, and cut off below the oldest entry that is still pending, never before.
 """
-
-import zlib
 
 CAMPUS = "campus"
 CAMPUS_CHANGES = "campus:changes"
@@ -144,11 +142,6 @@ def raw(partition: int) -> str:
 def positions(partition: int) -> str:
     """The stream of decoded positions on the campus, for one partition."""
     return f"positions:{{{partition}}}"
-
-
-def partition_of(name: str, partitions: int) -> int:
-    """The partition, from 0, for a client id or a device: the same for the same name in every process."""
-    return zlib.crc32(name.encode()) % partitions
 
 
 def device(hashed: str) -> str:

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from core import streams
 from core.clock import Clock
 from core.messages import Kind
-from core.redis import Redis, redis_errors
+from state import streams
+from state.client import Redis, redis_errors
 
 SILENT_SECONDS = 10.0
 """Nodes say once a second that they live. Without that for so long nothing comes in."""

@@ -2,11 +2,11 @@
 
 import structlog
 
-from core import streams
 from core.clock import system_clock
 from core.errors import Reason
 from core.messages import DeadLetter
-from core.redis import Redis, redis_errors
+from state import streams
+from state.client import Redis, redis_errors
 
 LETTERS_MAX = 1000
 """Dead letters that are kept beside such a one; as many as DEAD_LETTERS_MAX is unless somebody has set it."""

@@ -1,4 +1,4 @@
-"""`python -m core`: what Redis holds at present, for operators."""
+"""`python -m state status`: what Redis holds at present, for operators."""
 
 import json
 import sys
@@ -10,9 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from core import command
-from core.status import Status, read_status
+from state.command import ask_redis
+from state.status import Status, read_status
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def state() -> None:
+    """The hot state: what Redis holds at present."""
 
 
 @app.command()
@@ -21,9 +27,9 @@ def status(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON obj
 
     `outside` counts the positions outside the campus: that number is all that is kept of them.
 
-    DATA_DIR or REDIS_URL say where Redis is. Example: DATA_DIR=data python -m core --json
+    DATA_DIR or REDIS_URL say where Redis is. Example: DATA_DIR=data python -m state status --json
     """
-    found = command.ask_redis(lambda client, settings: read_status(client, settings.partitions))
+    found = ask_redis(lambda client, settings: read_status(client, settings.partitions))
     if as_json:
         sys.stdout.write(json.dumps(asdict(found)) + "\n")
     else:
@@ -44,4 +50,4 @@ def _show(found: Status) -> None:
 
 
 if __name__ == "__main__":
-    command.run(app, name="core")
+    command.run(app, name="state")

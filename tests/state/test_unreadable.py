@@ -4,15 +4,15 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from core import streams
 from core.errors import Reason
 from core.messages import DeadLetter
-from core.redis import open_redis
 from core.settings import CommonSettings
-from core.status import read_status
-from core.totals import lifetime_counts
-from core.unreadable import bury_unreadable
-from core.zones import ZoneChange, zone_changes
+from state import streams
+from state.campus import ZoneChange, zone_changes
+from state.client import open_redis
+from state.status import read_status
+from state.totals import lifetime_counts
+from state.unreadable import bury_unreadable
 from tests.conftest import entries
 
 

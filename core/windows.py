@@ -53,7 +53,7 @@ class Window:
 
     @property
     def member(self) -> str:
-        """Its name in `windows:dirty` and in the key of its set (see `core.streams`)."""
+        """Its name in Redis (`state.windows`)."""
         return f"{self.width}:{self.start}:{self.zone}:{self.kind}"
 
     @classmethod

@@ -1,4 +1,4 @@
--- What persistent sessions cost (keys: core/streams.py). It is put before the scripts that change that, the broker's and
+-- What persistent sessions cost (keys: state/streams.py). It is put before the scripts that change that, the broker's and
 -- the erasure's.
 
 -- Lua writes large numbers as 1.77e+15.

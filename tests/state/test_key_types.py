@@ -7,12 +7,12 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from core import streams
 from core.errors import Reason, Unavailable
 from core.messages import DeadLetter
-from core.redis import open_redis
-from core.redis_types import TYPES, type_of
 from core.settings import CommonSettings
+from state import streams
+from state.client import open_redis
+from state.key_types import TYPES, type_of
 from tests.conftest import entries
 
 NAMES = {"sorted set": "zset", "integer": "string"}

@@ -4,9 +4,9 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from core import streams
-from core.backlog import Backlog, read_backlogs
 from core.errors import Unavailable
+from state import streams
+from state.backlog import Backlog, read_backlogs
 
 RAW = streams.raw(0)
 ARCHIVE = Backlog("positions:{0}", "archive", 0, 0, None)

@@ -10,12 +10,12 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from core.errors import BadSettings, Unavailable
-from core.redis import open_redis
-from core.redis_state import RedisState, RedisWatch, check_redis, redis_state
 from core.runtime import Stop
 from core.settings import CommonSettings
+from state.client import open_redis
+from state.server import RedisState, RedisWatch, check_redis, redis_state
 from tests.conftest import eventually
-from tests.core.test_redis_codes import connected, real
+from tests.state.test_codes import connected, real
 
 __all__ = ["real"]  # a fixture
 WELL = RedisState(run_id="a", version="7.0.15", used_memory=10, maxmemory=100)
@@ -99,7 +99,7 @@ async def test_a_redis_that_is_away_is_waited_for() -> None:
 async def test_from_a_share_of_its_memory_on_nothing_new_is_taken(
     redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.redis_state.EVERY_SECONDS", 0.01)
+    monkeypatch.setattr("state.server.EVERY_SECONDS", 0.01)
     watch = RedisWatch(client=redis_client, registry=(registry := CollectorRegistry()), limit_share=0.9)
     stop = Stop()
     running = asyncio.create_task(watch.run(stop))

@@ -1,10 +1,10 @@
 import pytest
 from redis.asyncio import Redis
 
-from core import streams
 from core.errors import Unavailable
 from core.messages import Kind
-from core.presence import Presence, presence_now
+from state import streams
+from state.presence import Presence, presence_now
 from tests.conftest import NOON
 
 NOBODY = Presence(devices=0, observed_at=None)

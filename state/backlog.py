@@ -6,8 +6,8 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from core import streams
-from core.redis import Redis, redis_errors
+from state import streams
+from state.client import Redis, redis_errors
 
 
 @dataclass(frozen=True, slots=True)
