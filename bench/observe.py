@@ -37,6 +37,7 @@ from decoder.settings import DecoderSettings
 from geofence import Geofence, load_campus
 from state import streams
 from state.client import Redis, open_redis
+from state.raw import Raw
 
 TARGET = 40_000
 TARGET_RATIO = 0.3
@@ -107,6 +108,7 @@ async def _stage(
                 dead_letters_max=settings.dead_letters_max,
                 implausible_speed=settings.implausible_speed,
             ),
+            raw=Raw(client=client, dead_letters_max=settings.dead_letters_max),
             clock=system_clock,
             metrics=metrics,
         )

@@ -11,9 +11,9 @@ from redis.asyncio.client import Pipeline
 from core.clock import EARLIEST_MS, LATEST_MS
 from core.errors import Reason
 from core.messages import DeadLetter, RawMessage
-from decoder.effects import script
 from state import streams
 from state.client import Redis, redis_errors
+from state.lua import lua
 from state.slots import partition_of
 from state.totals import lifetime_counts
 
@@ -162,7 +162,7 @@ async def replay(client: Redis, letters: Iterable[Found], partitions: int) -> in
     safe to do this again after a failure: a letter is gone if and only if its message is in the stream.
     """
     replayable = [(letter_id, letter) for letter_id, letter in letters if letter.payload is not None]
-    take = client.register_script(script("take_letter"))
+    take = client.register_script(lua("take_letter"))
     async with client.pipeline(transaction=False) as pipeline:
         for letter_id, letter in replayable:
             message = RawMessage(letter.topic, letter.user, letter.role, letter.received_at, letter.payload or b"")
@@ -180,7 +180,7 @@ async def replay(client: Redis, letters: Iterable[Found], partitions: int) -> in
 
 async def drop(client: Redis, letter_ids: Iterable[str]) -> int:
     """Remove letters for ever; how many."""
-    take = client.register_script(script("take_letter"))
+    take = client.register_script(lua("take_letter"))
     async with client.pipeline(transaction=False) as pipeline:
         for letter_id in letter_ids:
             await take(keys=[streams.DEAD, streams.TOTALS], args=[letter_id, streams.DROPPED], client=pipeline)

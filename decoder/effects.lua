@@ -1,19 +1,15 @@
--- Effects of a batch of raw entries (keys: state/streams.py): those on presence and windows, of a part of it; and in the
--- same script as the last part, what must be done once: acknowledging, dead letters, positions and totals.
--- KEYS: the raw stream, the positions stream.
--- ARGV[1]: MessagePack of {fence, now, ttl, keep, ahead, speed, last,
+-- Effects of a part of a batch on presence and windows (keys: state/streams.py). All of it is maxima and unions: it does
+-- no harm to do it once more. What must be done once is state/lua/finish.lua.
+-- ARGV[1]: MessagePack of {fence, now, ttl, keep, ahead, speed,
 --   devices, first those with positions (how many: present), their second hashes (away), their kinds,
 --   places = {zones joined by commas},
 --   and of each position: device and place, which are numbers from 1 in those lists, at, longitude, latitude,
 --   outside = {{number of a device, at}},
 --   spans = {{{{beginning of a window's name, life}}, {{its end, {number of a device}}}}} (decoder/spans.py);
---   letters_max, unreadable = {fields and values of the dead letter for what cannot be read, its total};
---   and if it is the last part: group, entries, marked = {indices of implausible positions of the parts before},
---   first = index of its own first position, totals = {{name, increment}}, letters = {count of fields}}
+--   letters_max, unreadable = {fields and values of the dead letter for what cannot be read, its total}}
 --   with times and durations in milliseconds, degrees, metres a second.
--- ARGV[2]: the entry for the positions stream, empty if there is none. ARGV[3...]: fields and values of dead letters.
--- Answers nil if the campus has changed since, else how many entries it acknowledged, how many dead letters it made of
--- what it could not read, which positions of the part are implausible (indices from 0), and 1 if more is to be trimmed.
+-- Answers nil if the campus has changed since, else how many dead letters it made of what it could not read, and which
+-- positions of the part are implausible (indices from 0).
 local batch = cmsgpack.unpack(ARGV[1])
 
 local fence = redis.call('HGET', 'campus', 'version')
@@ -30,24 +26,9 @@ local function in_chunks(arguments, call)
 end
 
 -- The first write needs no memory: after it Redis lets the others through at its maxmemory, too, so that what it has can
--- be worked off. And what is done once must not fail half way: a key of another type shows now (state/key_types.py).
+-- be worked off. And a key of another type shows now (state/key_types.py).
 redis.call('HDEL', 'totals', '')
 redis.call('XLEN', 'dead')
-redis.call('XLEN', KEYS[2])
-
--- None of the entries is pending any more: another decoder has done this batch, or we have, and the answer was lost.
-local function is_pending()
-    for _, entry in ipairs(batch.entries) do
-        -- Where the group is gone this is an error, and none is pending.
-        if #redis.pcall('XPENDING', KEYS[1], batch.group, entry, entry, 1) > 0 then
-            return true
-        end
-    end
-    return false
-end
-if batch.last and not is_pending() then
-    return {0, 0, {}, 0}
-end
 
 -- Presence and windows are maxima and unions: it does no harm that a position comes twice, or in another order.
 -- The newest of each device: first what is known of it, then with the batch's. What is further ahead than clocks may
@@ -292,33 +273,4 @@ for _, span in ipairs(batch.spans) do
     end
 end
 
-if not batch.last then
-    return {0, unreadable, implausible, 0}
-end
-local marked = batch.marked
-for _, index in ipairs(implausible) do
-    marked[#marked + 1] = batch.first + index
-end
-if #marked > 0 then
-    redis.call('XADD', KEYS[2], '*', 'd', ARGV[2], 'i', table.concat(marked, ','))
-elseif #ARGV[2] > 0 then
-    redis.call('XADD', KEYS[2], '*', 'd', ARGV[2])
-end
-
-local next_field = 3
-for _, count in ipairs(batch.letters) do
-    local last = next_field + count - 1
-    redis.call('XADD', 'dead', 'MAXLEN', batch.letters_max, '*', unpack(ARGV, next_field, last))
-    next_field = last + 1
-end
-
-for _, total in ipairs(batch.totals) do
-    add_to_total('totals', total[1], total[2])
-end
--- After all effects: where one of them fails, the entries are delivered again.
-local acknowledged = 0
-in_chunks(batch.entries, function(...)
-    acknowledged = acknowledged + redis.call('XACK', KEYS[1], batch.group, ...)
-end)
--- Last, for it is not an effect: whatever goes wrong with it, those are there.
-return {acknowledged, unreadable, implausible, trim(KEYS[1])}
+return {unreadable, implausible}

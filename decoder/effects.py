@@ -1,20 +1,20 @@
-"""What a batch does to Redis: in one script that also acknowledges it, or in several, of which the last one does."""
+"""What a batch does to presence and windows: in one script or in several. To do it again does no harm."""
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import resources
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from core.clock import AHEAD_MS
 from core.errors import Reason
-from core.messages import DeadLetter, encode_positions
+from core.messages import DeadLetter
 from decoder.batch import Batch
 from decoder.parts import Part, parts
 from state import streams
 from state.client import Redis, redis_errors
+from state.lua import lua
 
 PRESENCE_KEEP_MS = 3600 * 1000
 """How long a zone's presence is kept without a new position, beyond PRESENCE_TTL: decoders tidy it long before."""
@@ -30,16 +30,14 @@ def script(name: str) -> str:
 class Applied(NamedTuple):
     """What the scripts answer."""
 
-    entries: int
-    """Raw entries that were acknowledged; 0 if the whole batch had been done before."""
     unreadable: int
     """Values of Redis that could not be read: each has become a dead letter."""
-    implausible: int
-    """Positions that were marked."""
+    implausible: list[int]
+    """Indices of the positions that are to be marked."""
 
 
 class StaleFence(Exception):  # noqa: N818 - it names what is wrong
-    """The campus has changed since the batch was fenced: it is not acknowledged, and must be decoded again."""
+    """The campus has changed since the batch was fenced: it must be decoded again."""
 
 
 class Effects:
@@ -64,53 +62,29 @@ class Effects:
         self._ttl_ms = presence_ttl * 1000
         self._dead_letters_max = dead_letters_max
         self._implausible_speed = implausible_speed
-        self._script = client.register_script(script("trim") + script("effects"))
-        self._trim = client.register_script(script("trim") + "return trim(KEYS[1])")
+        self._script = client.register_script(lua("totals") + script("effects"))
 
-    async def apply(self, batch: Batch, *, partition: int, entry_ids: Sequence[bytes], now: int) -> Applied:
-        """Do all that a batch does, and acknowledge the raw entries that it came from, in scripts of bounded work.
+    async def apply(self, batch: Batch, *, now: int) -> Applied:
+        """Add a batch to presence and windows, in scripts of bounded work; what is done once is `state.raw`'s.
 
-        What must be done once is done together with the acknowledgement, in the last of them. Those before it only add
-        to presence and windows: to do that again changes nothing. `now` is in milliseconds since the epoch. Raises
-        StaleFence. Raises Unavailable if Redis does not answer: it may be done or not, and is to be tried again.
+        `now` is in milliseconds since the epoch. Raises StaleFence. Raises Unavailable if Redis does not answer: it may
+        be done or not, and is to be tried again.
         """
-        letters = [letter.encode() for letter in batch.dead]
-        totals = batch.totals + Counter(f"dead:{letter.reason}" for letter in batch.dead)
-        texts = [text for fields in letters for pair in fields.items() for text in pair]
-        once = len(entry_ids) + len(letters) + len(totals)
-        found = parts(batch.positions, batch.outside, away=self._away, zone=self._zone, last=once)
-        marked: list[int] = []
+        implausible: list[int] = []
         first = unreadable = 0
-        for part in found[:-1]:
-            _, new, implausible, _ = await self._run(part, {"last": False}, batch.fence, partition, now)
+        for part in parts(batch.positions, batch.outside, away=self._away, zone=self._zone):
+            new, marked = await self._run(part, batch.fence, now)
             unreadable += new
-            marked += [first + index for index in implausible]
+            implausible += [first + index for index in marked]
             first += part.positions
-        last = {
-            "last": True,
-            "group": streams.OBSERVE_GROUP,
-            "entries": [entry_id.decode() for entry_id in entry_ids],
-            "marked": marked,
-            "first": first,
-            "totals": list(totals.items()),
-            "letters": [2 * len(fields) for fields in letters],
-        }
-        encoded = encode_positions(batch.positions) if batch.positions else b""
-        entries, new, implausible, left = await self._run(found[-1], last, batch.fence, partition, now, encoded, *texts)
-        with redis_errors():
-            while left:
-                left = await self._trim(keys=[streams.raw(partition)])
-        return Applied(entries, unreadable + new, len(marked) + len(implausible))
+        return Applied(unreadable, implausible)
 
-    async def _run(
-        self, part: Part, more: dict[str, Any], fence: str, partition: int, now: int, *texts: Any
-    ) -> tuple[int, int, list[int], int]:
+    async def _run(self, part: Part, fence: str, now: int) -> tuple[int, list[int]]:
         """The script; what it answers is told in its own text."""
         letter = DeadLetter(Reason.MALFORMED_ENTRY, _UNREADABLE, "", now, payload=None)
         packed = msgspec.msgpack.encode(
             {
                 **part.fields,
-                **more,
                 "fence": fence,
                 "now": now,
                 "ttl": self._ttl_ms,
@@ -125,9 +99,7 @@ class Effects:
             }
         )
         with redis_errors():
-            answer = await self._script(
-                keys=[streams.raw(partition), streams.positions(partition)], args=[packed, *(texts or (b"",))]
-            )
+            answer = await self._script(args=[packed])
         if answer is None:
             raise StaleFence
-        return cast("tuple[int, int, list[int], int]", answer)
+        return cast("tuple[int, list[int]]", answer)

@@ -10,10 +10,10 @@ from redis.exceptions import ResponseError
 
 from core.errors import Unavailable
 from core.messages import DeadLetter
-from decoder.effects import script
 from state import streams
 from state.client import Redis, redis_errors
 from state.codes import code_of
+from state.lua import lua
 
 Entry = tuple[bytes, dict[bytes, bytes]]
 BLOCK_MS = 500
@@ -48,10 +48,10 @@ class Group:
         self._group = group
         self._consumer = consumer
         self._claim_after_ms = claim_after_ms
-        self._trim = client.register_script(script("trim") + "return trim(KEYS[1])")
-        self._acknowledge = client.register_script(script("trim") + script("acknowledge"))
-        self._bury = client.register_script(script("trim") + script("bury"))
-        self._dismiss = client.register_script(script("dismiss"))
+        self._trim = client.register_script(lua("trim") + "return trim(KEYS[1])")
+        self._acknowledge = client.register_script(lua("trim", "acknowledge"))
+        self._bury = client.register_script(lua("trim", "totals", "bury"))
+        self._dismiss = client.register_script(lua("dismiss"))
 
     async def create(self) -> None:
         """Make the stream and the group, from its first entry on, unless they are there."""

@@ -14,6 +14,7 @@ from decoder.effects import Applied, Effects, StaleFence
 from decoder.group import Entry
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
+from state.raw import Raw
 
 Answer = TypeVar("Answer")
 
@@ -28,6 +29,7 @@ class Observer:
         decoder: BatchDecoder,
         campus: CampusFollower,
         effects: Effects,
+        raw: Raw,
         clock: Clock,
         metrics: DecoderMetrics,
     ) -> None:
@@ -35,11 +37,12 @@ class Observer:
         self._decoder = decoder
         self._campus = campus
         self._effects = effects
+        self._raw = raw
         self._clock = clock
         self._metrics = metrics
 
     async def __call__(self, entries: list[Entry]) -> None:
-        """Decode a batch, make its effects and acknowledge it: as one, unless it is too much for one script."""
+        """Decode a batch, make its effects and acknowledge it: as one, unless it is too much for that."""
         messages, malformed, entry_ids = self._messages(entries)
         while True:
             started = perf_counter()
@@ -55,13 +58,14 @@ class Observer:
             batch = self._decoder.decode(messages, malformed)
             done = entry_ids[: len(entry_ids) - len(messages) + batch.taken]
             try:
-                applied = await self._until_available(partial(self._apply, batch, done))
+                applied = await self._until_available(partial(self._apply, batch))
             except StaleFence:
                 await self._until_available(self._campus.refresh)
             else:
                 break
+        await self._until_available(partial(self._finish, batch, done, applied))
         self._metrics.count(batch)
-        self._metrics.implausible.inc(applied.implausible)
+        self._metrics.implausible.inc(len(applied.implausible))
         if applied.unreadable:
             self._metrics.dead.labels(Reason.MALFORMED_ENTRY.value).inc(applied.unreadable)
         return batch.taken
@@ -69,8 +73,18 @@ class Observer:
     async def _until_available(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         return await until_available("observe", self._metrics, ask, partition=self._partition)
 
-    async def _apply(self, batch: Batch, entry_ids: list[bytes]) -> Applied:
-        return await self._effects.apply(batch, partition=self._partition, entry_ids=entry_ids, now=self._clock())
+    async def _apply(self, batch: Batch) -> Applied:
+        return await self._effects.apply(batch, now=self._clock())
+
+    async def _finish(self, batch: Batch, entry_ids: list[bytes], applied: Applied) -> int:
+        return await self._raw.finish(
+            self._partition,
+            entry_ids,
+            positions=batch.positions,
+            implausible=applied.implausible,
+            letters=batch.dead,
+            totals=batch.totals,
+        )
 
     def _messages(self, entries: list[Entry]) -> tuple[list[RawMessage], list[DeadLetter], list[bytes]]:
         """Messages, letters for what is none, and the ids of the entries: first of those without a message."""

@@ -52,18 +52,13 @@ def parts(
     *,
     away: Callable[[str], str],
     zone: ZoneInfo,
-    last: int = 0,
 ) -> list[Part]:
     """Positions and devices outside, in the order in which they come; one part at least.
 
-    `away` makes the second hash of a device (`core.devices`), `zone` is whose days the 1d windows are. `last` is the
-    work that the last part must have room for: where it has none, an empty one follows. A single position is never cut:
-    it is as much work as the zones that hold it are many.
+    `away` makes the second hash of a device (`core.devices`), `zone` is whose days the 1d windows are. A single
+    position is never cut: it is as much work as the zones that hold it are many.
     """
-    found = _parts(positions, outside, away, zone)
-    if found[-1].work + last > MAX_WORK and (positions or outside):
-        found += _parts((), (), away, zone)
-    return found
+    return _parts(positions, outside, away, zone)
 
 
 def _parts(

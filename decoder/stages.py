@@ -26,6 +26,7 @@ from documents import Building, DocumentStore, Retention
 from geofence import Campus, Geofence
 from state import streams
 from state.client import Redis
+from state.raw import Raw
 from state.server import RedisWatch
 from timeseries import OccupancyRetention, OccupancyStore, TimeseriesStore
 
@@ -60,6 +61,7 @@ class Assembly:
             dead_letters_max=settings.dead_letters_max,
             implausible_speed=settings.implausible_speed,
         )
+        raw = Raw(client=self._client, dead_letters_max=settings.dead_letters_max)
         follower = CampusFollower(client=self._client, decoder=decoder, file=campus, metrics=self._metrics)
         stages: Stages = {"campus": follower.run}
         for partition in range(settings.partitions):
@@ -69,6 +71,7 @@ class Assembly:
                 decoder=decoder,
                 campus=follower,
                 effects=effects,
+                raw=raw,
                 clock=self._clock,
                 metrics=self._metrics,
             )

@@ -1,6 +1,6 @@
 """A decoder in the test's own process: a small campus, stores in a folder, a clock that is set by hand."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ from decoder.group import Group
 from decoder.metrics import DecoderMetrics
 from geofence import Geofence, load_campus
 from state import streams
+from state.raw import Raw
 from tests.conftest import NOON, entries
 
 TTL = 300
@@ -65,6 +66,10 @@ def effects_of(client: Redis) -> Effects:
     )
 
 
+def raw_of(client: Redis) -> Raw:
+    return Raw(client=client, dead_letters_max=100)
+
+
 @pytest.fixture
 def effects(redis_client: Redis) -> Effects:
     return effects_of(redis_client)
@@ -73,6 +78,19 @@ def effects(redis_client: Redis) -> Effects:
 @pytest.fixture
 def follower(redis_client: Redis, decoder: BatchDecoder, metrics: DecoderMetrics) -> CampusFollower:
     return CampusFollower(client=redis_client, decoder=decoder, file=load_campus(None), metrics=metrics)
+
+
+async def finish(client: Redis, effects: Effects, batch: Batch, entry_ids: Sequence[bytes]) -> int:
+    """All that a batch does, as the stage observe does it; how many entries it acknowledged."""
+    applied = await effects.apply(batch, now=NOON)
+    return await raw_of(client).finish(
+        0,
+        entry_ids,
+        positions=batch.positions,
+        implausible=applied.implausible,
+        letters=batch.dead,
+        totals=batch.totals,
+    )
 
 
 Apply = Callable[[Batch], Awaitable[None]]
@@ -87,7 +105,7 @@ def apply(redis_client: Redis, effects: Effects, group_of: Callable[[str], Group
         await group.create()
         await redis_client.xadd(streams.raw(0), {"n": 1})
         entry_ids = [entry_id for entry_id, _ in await group.read(1)]
-        await effects.apply(batch, partition=0, entry_ids=entry_ids, now=NOON)
+        await finish(redis_client, effects, batch, entry_ids)
 
     return apply_batch
 

@@ -20,7 +20,7 @@ from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from state import streams
 from tests.conftest import NOON, entries
-from tests.decoder.conftest import HandClock, dead_letters
+from tests.decoder.conftest import HandClock, dead_letters, raw_of
 
 COMMANDS = 5000
 """Of one script at the most; 3.3 microseconds each where every one makes a key."""
@@ -67,9 +67,22 @@ async def _commands(client: Redis) -> int:
 
 @pytest.fixture
 def observer(
-    decoder: BatchDecoder, follower: CampusFollower, effects: Effects, clock: HandClock, metrics: DecoderMetrics
+    redis_client: Redis,
+    decoder: BatchDecoder,
+    follower: CampusFollower,
+    effects: Effects,
+    clock: HandClock,
+    metrics: DecoderMetrics,
 ) -> Observer:
-    return Observer(partition=0, decoder=decoder, campus=follower, effects=effects, clock=clock, metrics=metrics)
+    return Observer(
+        partition=0,
+        decoder=decoder,
+        campus=follower,
+        effects=effects,
+        raw=raw_of(redis_client),
+        clock=clock,
+        metrics=metrics,
+    )
 
 
 async def observe(client: Redis, observer: Observer, group: Group, messages: list[RawMessage]) -> None:
@@ -161,7 +174,7 @@ async def test_unusable_messages_of_the_largest_size_are_spread_over_scripts(
     """Each script takes about 1 MB of them."""
     large = RawMessage("mobile-iotp", "gateway", Role.GATEWAY, NOON, b"%" * 65_536)
     await observe(redis_client, observer, group_of("a"), [large] * 100)
-    assert len(scripts.commands) == 7
+    assert len(scripts.commands) == 14  # effects, and the end, of each of seven batches
     assert await redis_client.hget(streams.TOTALS, "dead:not_base64") == b"100"
 
 
@@ -183,13 +196,13 @@ async def test_a_campus_that_changes_between_two_scripts_ends_the_batch_without_
     await group.create()
     sent = message([feature(str(number), NOON - 1000, (WEST, SOUTH)) for number in range(40)])
     await redis_client.xadd(streams.raw(0), cast("Any", sent.encode()))
-    entry_ids = [entry_id for entry_id, _ in await group.read(1)]
+    await group.read(1)
     with (
         patch("decoder.parts.MAX_WORK", 100),
         patch.object(redis_client, "evalsha", changing),
         pytest.raises(StaleFence),
     ):
-        await effects.apply(decoder.decode([sent]), partition=0, entry_ids=entry_ids, now=NOON)
+        await effects.apply(decoder.decode([sent]), now=NOON)
     assert done == 2
     assert len(await group.own(10)) == 1
     assert await redis_client.hgetall(streams.TOTALS) == {}
@@ -212,10 +225,10 @@ async def test_what_piled_up_behind_one_entry_is_cut_off_in_several_scripts(
     assert await redis_client.xlen(streams.raw(0)) == 0
 
 
-async def test_an_ordinary_batch_is_one_script(
+async def test_an_ordinary_batch_is_a_script_for_its_effects_and_one_for_its_end(
     redis_client: Redis, observer: Observer, group_of: GroupOf, scripts: Scripts
 ) -> None:
     random = chance(4)
     sent = [message([feature(str(number), NOON - random.randrange(60_000), anywhere(random))]) for number in range(500)]
     await observe(redis_client, observer, group_of("a"), sent)
-    assert len(scripts.commands) == 1
+    assert len(scripts.commands) == 2

@@ -21,7 +21,7 @@ from state import streams
 from state.campus import StoredCampus, replace_campus, stored_campus, stored_version
 from state.presence import presence_now
 from tests.conftest import NOON, entries
-from tests.decoder.conftest import LIBRARY, TTL, Apply, HandClock, position, raw
+from tests.decoder.conftest import LIBRARY, TTL, Apply, HandClock, position, raw, raw_of
 
 FILE = load_campus(None)
 GroupOf = Callable[[str], Group]
@@ -61,7 +61,7 @@ async def test_what_was_fenced_with_an_old_geometry_has_no_effect(
     await replaced(redis_client, "main")
     batch = Batch(fence=FILE.version, positions=[position("a", NOON, "main")])
     with pytest.raises(StaleFence):
-        await effects.apply(batch, partition=0, entry_ids=entry_ids, now=NOON)
+        await effects.apply(batch, now=NOON)
     assert [leftover.entry_id for leftover in await group.own(1)] == entry_ids
     assert not await redis_client.keys("presence:*")
 
@@ -79,7 +79,13 @@ async def test_a_decoder_takes_up_the_new_geometry_and_decodes_the_batch_again(
     await redis_client.xadd(streams.raw(0), raw(fix()).encode())  # type: ignore[arg-type]
     stored = await replaced(redis_client, "glucksman-library")
     observer = Observer(
-        partition=0, decoder=decoder, campus=follower, effects=effects, clock=HandClock(), metrics=metrics
+        partition=0,
+        decoder=decoder,
+        campus=follower,
+        effects=effects,
+        raw=raw_of(redis_client),
+        clock=HandClock(),
+        metrics=metrics,
     )
     await observer(await group.read(1))
     (fields,) = await entries(redis_client, streams.positions(0))

@@ -27,7 +27,7 @@ from decoder.effects import Effects
 from decoder.group import Group
 from state import streams
 from tests.conftest import NOON, entries
-from tests.decoder.conftest import LIBRARY
+from tests.decoder.conftest import LIBRARY, finish
 
 BROKEN = base64.b64encode(b'{"type":')
 OUTSIDE = DeadLetter(Reason.BAD_PROPERTY, "speed is a word", "mobile-iotp", NOON + 1000, None)
@@ -262,7 +262,7 @@ async def test_what_is_still_bad_is_a_dead_letter_again_and_what_is_good_now_cou
     await group.create()
     read = await group.read(10)
     batch = decoder.decode([RawMessage.decode(fields) for _, fields in read])
-    await effects.apply(batch, partition=0, entry_ids=[entry_id for entry_id, _ in read], now=NOON)
+    await finish(redis_client, effects, batch, [entry_id for entry_id, _ in read])
     (again,) = [each async for _, each in dead_letters.newest(redis_client, Which())]
     assert (again.reason, again.payload, again.received_at) == (Reason.NOT_JSON, None, NOON)
     assert (again.size, again.shape) == (12, "base64 of broken JSON with type")

@@ -15,7 +15,7 @@ from decoder.group import Group
 from state import streams
 from state.presence import presence_now, zones_of_newest
 from tests.conftest import NOON, entries
-from tests.decoder.conftest import TTL, Apply, dead_letters, position
+from tests.decoder.conftest import TTL, Apply, dead_letters, finish, position
 from timeseries import Width, Window, window_start
 
 ZONES = ["main", "schuman", "car-park-west"]
@@ -155,7 +155,7 @@ async def test_a_batch_is_acknowledged_with_its_effects(
     await group.read(1)
     letter = DeadLetter(Reason.NOT_JSON, "detail", "car-iotp", NOON, b"payload")
     batch = Batch(positions=[position("a", NOON)], dead=[letter], totals=Counter(messages=2, positions=1))
-    await effects.apply(batch, partition=0, entry_ids=[entry_id], now=NOON)
+    await finish(redis_client, effects, batch, [entry_id])
     assert not await group.own(1)
     ((fields),) = await entries(redis_client, streams.positions(0))
     assert decode_positions(fields) == batch.positions
@@ -177,7 +177,7 @@ async def test_a_batch_that_is_acknowledged_already_has_no_second_effect(
     letter = DeadLetter(Reason.NOT_JSON, "detail", "car-iotp", NOON, b"payload")
     for _ in range(2):
         batch = Batch(positions=[position("a", NOON)], dead=[letter], totals=Counter(messages=1))
-        await effects.apply(batch, partition=0, entry_ids=entry_ids, now=NOON)
+        await finish(redis_client, effects, batch, entry_ids)
     assert len(await dead_letters(redis_client)) == 1
     assert len(await entries(redis_client, streams.positions(0))) == 1
     assert await redis_client.hget(streams.TOTALS, "messages") == b"1"

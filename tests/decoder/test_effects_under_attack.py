@@ -13,7 +13,7 @@ from decoder.batch import Batch
 from decoder.group import Group
 from state import streams
 from tests.conftest import NOON, entries, eventually
-from tests.decoder.conftest import dead_letters, effects_of, position
+from tests.decoder.conftest import dead_letters, effects_of, finish, position
 from tests.state.test_codes import connected, real
 
 __all__ = ["real"]  # a fixture
@@ -47,7 +47,7 @@ async def test_at_maxmemory_a_decoder_still_works_off_what_there_is(real: Callab
         await client.config_set("maxmemory", 1)
         with pytest.raises(Unavailable):
             await client.set("a", 1)
-        await effects_of(client).apply(batch, partition=0, entry_ids=entry_ids, now=NOON)
+        await finish(client, effects_of(client), batch, entry_ids)
         assert await client.xlen(RAW) == 0
         assert await client.zcard("presence:main:car") == 6000
         archive = group_of(client, streams.positions(0), streams.ARCHIVE_GROUP)
@@ -84,7 +84,7 @@ async def test_a_key_of_another_type_costs_nothing_of_a_batch(real: Callable[...
 
         async def applied() -> bool:
             with suppress(Unavailable):
-                await effects.apply(a_batch(), partition=0, entry_ids=entry_ids, now=NOON)
+                await finish(client, effects, a_batch(), entry_ids)
                 return True
             return False
 
@@ -104,6 +104,6 @@ async def test_a_total_that_is_no_number_begins_anew(real: Callable[..., str]) -
     async with connected(real()) as client:
         entry_ids = await in_hand(client)
         await cast("Any", client.hset("totals", "messages", "many"))
-        await effects_of(client).apply(a_batch(), partition=0, entry_ids=entry_ids, now=NOON)
+        await finish(client, effects_of(client), a_batch(), entry_ids)
         assert (await cast("Any", client.hgetall("totals")))[b"messages"] == b"1"
         assert await client.xlen(RAW) == 0

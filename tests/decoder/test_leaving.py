@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
@@ -16,7 +15,6 @@ from core.errors import Reason
 from core.messages import Kind, Position
 from decoder.batch import Batch, BatchDecoder
 from decoder.effects import Effects
-from decoder.group import Group
 from decoder.housekeeping import Housekeeping
 from decoder.parts import Outside
 from state import streams
@@ -203,13 +201,6 @@ async def test_a_newest_position_that_cannot_be_read_is_a_dead_letter_once_and_t
     assert await counted(redis_client) == {"campus": 1}
 
 
-async def test_who_is_told_of_what_cannot_be_read(
-    redis_client: Redis, effects: Effects, group_of: Callable[[str], Group]
-) -> None:
+async def test_who_is_told_of_what_cannot_be_read(redis_client: Redis, effects: Effects) -> None:
     await redis_client.set(streams.device("a"), "garbage")
-    group = group_of("a")
-    await group.create()
-    await redis_client.xadd(streams.raw(0), {"n": 1})
-    entry_ids = [entry_id for entry_id, _ in await group.read(1)]
-    applied = await effects.apply(Batch(positions=[position("a", NOON)]), partition=0, entry_ids=entry_ids, now=NOON)
-    assert applied == (1, 1, 0)
+    assert await effects.apply(Batch(positions=[position("a", NOON)]), now=NOON) == (1, [])

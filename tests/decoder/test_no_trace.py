@@ -21,7 +21,7 @@ from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from state import streams
 from tests.conftest import NOON
-from tests.decoder.conftest import HandClock
+from tests.decoder.conftest import HandClock, raw_of
 
 LONGITUDE, LATITUDE = -8.470613, 51.897913
 """In Cork."""
@@ -139,7 +139,15 @@ async def test_no_unusable_payload_leaves_a_place_outside_the_campus(
     await redis_client.flushall()
     random = Random(seed)  # noqa: S311 - to be repeatable, not secret
     sent = payload(random, way, wrapping)
-    observer = Observer(partition=0, decoder=decoder, campus=follower, effects=effects, clock=clock, metrics=metrics)
+    observer = Observer(
+        partition=0,
+        decoder=decoder,
+        campus=follower,
+        effects=effects,
+        raw=raw_of(redis_client),
+        clock=clock,
+        metrics=metrics,
+    )
     group = group_of("a")
     await group.create()
     topic = random.choice(["car-iotp", f"mobile-iotp/{DEVICE}", f"{LATITUDE},{LONGITUDE}/x"])

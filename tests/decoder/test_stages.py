@@ -1,9 +1,9 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -14,9 +14,9 @@ from core import failures
 from core.errors import Reason, Unavailable
 from core.messages import Kind
 from core.runtime import Stop, work_until_stopped
-from decoder.batch import Batch, BatchDecoder
+from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
-from decoder.effects import Applied, Effects
+from decoder.effects import Effects
 from decoder.group import Group
 from decoder.housekeeping import Housekeeping
 from decoder.metrics import DecoderMetrics
@@ -27,8 +27,9 @@ from decoder.stages import Assembly, Stages
 from documents import DocumentStore
 from geofence import load_campus
 from state import streams
+from state.raw import Raw
 from tests.conftest import NOON, eventually
-from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, dead_letters, raw
+from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, dead_letters, raw, raw_of
 from timeseries import Width
 
 GroupOf = Callable[[str], Group]
@@ -173,12 +174,12 @@ async def test_a_lost_answer_is_not_counted_twice(
     class Forgetful:
         lost = False
 
-        async def apply(self, batch: Batch, *, partition: int, entry_ids: Sequence[bytes], now: int) -> Applied:
-            applied = await effects.apply(batch, partition=partition, entry_ids=entry_ids, now=now)
+        async def finish(self, *args: Any, **options: Any) -> int:
+            finished: int = await raw_of(redis_client).finish(*args, **options)
             if not self.lost:
                 self.lost = True
                 raise Unavailable("the line is dead", retry_after=0.001)
-            return applied
+            return finished
 
     group = group_of("a")
     await group.create()
@@ -187,7 +188,8 @@ async def test_a_lost_answer_is_not_counted_twice(
         partition=0,
         decoder=decoder,
         campus=follower,
-        effects=cast("Effects", Forgetful()),
+        effects=effects,
+        raw=cast("Raw", Forgetful()),
         clock=HandClock(),
         metrics=metrics,
     )
@@ -209,7 +211,13 @@ async def test_an_entry_that_no_broker_wrote_is_a_dead_letter_and_stops_nothing(
     await redis_client.xadd(streams.raw(0), {"hello": "world"})
     await accepted(redis_client, payload("a", NOON))
     observer = Observer(
-        partition=0, decoder=decoder, campus=follower, effects=effects, clock=HandClock(), metrics=metrics
+        partition=0,
+        decoder=decoder,
+        campus=follower,
+        effects=effects,
+        raw=raw_of(redis_client),
+        clock=HandClock(),
+        metrics=metrics,
     )
     await observer(await group.read(10))
     assert [letter.reason for letter in await dead_letters(redis_client)] == [Reason.MALFORMED_ENTRY]
