@@ -25,7 +25,7 @@ VENDOR := api/static/vendor
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run replay test e2e soak fuzz lint check format lock clean distclean embedded-redis kubectl influxd bench-decoder bench-broker bench-api track-named vendor
+.PHONY: help run replay test e2e soak fuzz lint check format lock clean distclean embedded-redis kubectl influxd bench-decoder bench-broker bench-api track-named vendor notices
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,6 +95,9 @@ vendor: ## copy what the live map loads that is not ours from npm, as api/static
 	leaflet="$$copy/node_modules/leaflet"; mkdir -p $(VENDOR)/leaflet; \
 	cp "$$leaflet/LICENSE" $(VENDOR)/leaflet/LICENSE.txt; cp "$$leaflet/dist/leaflet.css" $(VENDOR)/leaflet/; \
 	sed '/^\/\/# sourceMappingURL=/d' "$$leaflet/dist/leaflet.js" >$(VENDOR)/leaflet/leaflet.js
+
+notices: $(DEV) ## write the table of THIRD-PARTY-NOTICES.md anew, after requirements/*.txt have changed
+	@$(BIN)/python -m deploy.notices
 
 clean: ## remove the data of make run (DATA_DIR), after showing what it is
 	@$(PYTHON) -m deploy.laptop.clean "$(DATA_DIR)"

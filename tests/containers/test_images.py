@@ -53,7 +53,7 @@ def test_an_image_says_what_it_is_runs_as_nobody_in_particular_and_can_tell_its_
     assert stack.name
     config = described(service)["Config"]
     assert config["User"].split(":")[0] not in ("", "0", "root")
-    for label in ("title", "description", "version", "revision"):
+    for label in ("title", "description", "licenses", "version", "revision"):
         assert config["Labels"][f"org.opencontainers.image.{label}"]
     assert ("Healthcheck" in config) == (service not in ENDS_BY_ITSELF)
 

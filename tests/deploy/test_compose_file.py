@@ -226,6 +226,8 @@ def test_every_dockerfile_takes_its_base_as_an_argument_and_labels_its_image() -
         assert re.search(r"^ARG (PYTHON|HAPROXY)_IMAGE=\S+:\S+$", text, re.MULTILINE), path
         for label in ("title", "description", "version", "revision"):
             assert f"org.opencontainers.image.{label}=" in text, path
+        assert 'org.opencontainers.image.licenses="Apache-2.0"' in text, path
+        assert re.search(r"^COPY LICENSE NOTICE THIRD-PARTY-NOTICES.md ", text, re.MULTILINE), path
         assert re.search(r"^USER \d+:\d+$", text, re.MULTILINE), path
 
 

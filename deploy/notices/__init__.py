@@ -1,0 +1,1 @@
+"""The licences of what the images hold that is not ours: `python -m deploy.notices` writes THIRD-PARTY-NOTICES.md."""
