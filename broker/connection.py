@@ -588,7 +588,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def _await(self, answer: bytes, taken: _Taken) -> None:
-        """Send `answer` once Redis has everything, and all earlier answers are out: law 1."""
+        """Send `answer` once Redis has everything, and all earlier answers are out: law 1, kept."""
         groups, routed = taken.groups, taken.routed
         if not groups and not routed:
             self.answer(answer)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -271,3 +272,94 @@ def test_an_npm_package_with_a_high_vulnerability_fails_the_audit(tmp_path: Path
     done = tools.run("audit")
     assert done.returncode == 1
     assert "tests/node/package-lock.json" in done.stdout
+
+
+class Tree:
+    """A checkout with a version and a changelog."""
+
+    def __init__(self, folder: Path, version: str, changelog: str) -> None:
+        self.folder = folder / "tree"
+        self.folder.mkdir()
+        (self.folder / "pyproject.toml").write_text(f'[project]\nname = "x"\nversion = "{version}"\n')
+        (self.folder / "CHANGELOG.md").write_text(changelog)
+
+
+RELEASED = "# Changelog\n\n## Unreleased\n\n## 0.2.0 - 2026-12-01\n\n- A thing.\n\n## 0.1.0 - 2026-11-01\n\n- Old.\n"
+CREATES = "gh release create v0.2.0 --repo someone/campus --target " + COMMIT
+
+
+def released(tools: Tools) -> list[str]:
+    return [call for call in tools.calls if call.startswith("gh release create")]
+
+
+def test_a_commit_whose_changelog_gives_its_version_a_date_becomes_a_release(tmp_path: Path, images: Path) -> None:
+    tools = Tools(tmp_path, "gh")
+    done = tools.run("tag", str(Tree(tmp_path, "0.2.0", RELEASED).folder), COMMIT, str(images))
+    assert done.returncode == 0, done.stderr
+    [call] = released(tools)
+    assert call.startswith(CREATES)
+
+
+def test_the_text_of_a_release_is_its_section_and_the_digests_of_its_images(tmp_path: Path, images: Path) -> None:
+    tools = Tools(tmp_path, "gh")
+    fake = tmp_path / "bin" / "gh"
+    fake.write_text(FAKE + 'if [ "$1" = release ]; then cp "${@: -1}" "$ANSWERS/notes"; fi\n')
+    done = tools.run("tag", str(Tree(tmp_path, "0.2.0", RELEASED).folder), COMMIT, str(images))
+    assert done.returncode == 0, done.stderr
+    notes = (tmp_path / "answers" / "notes").read_text()
+    assert notes.startswith("\n- A thing.\n")
+    assert "Old" not in notes
+    assert f"- `{PREFIX}/broker@{digest('broker')}`" in notes
+
+
+@pytest.mark.parametrize(
+    ("version", "changelog", "tags"),
+    [
+        ("0.3.0", RELEASED, ""),
+        ("0.2.0", "## Unreleased\n\n- A thing.\n", ""),
+        ("0.2.0", "## 0.2.0 - soon\n\n- A thing.\n", ""),
+        ("0.2.0", RELEASED, "refs/tags/v0.2.0\\n"),
+    ],
+    ids=["another version", "unreleased", "no date", "tagged already"],
+)
+def test_any_other_commit_becomes_none_and_that_is_no_failure(
+    tmp_path: Path, version: str, changelog: str, tags: str
+) -> None:
+    tools = Tools(tmp_path, "gh")
+    tools.answer(("gh api", 0, tags))
+    done = tools.run("tag", str(Tree(tmp_path, version, changelog).folder), COMMIT)
+    assert done.returncode == 0, done.stderr
+    assert released(tools) == []
+
+
+def test_a_tag_of_a_longer_version_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    tools = Tools(tmp_path, "gh")
+    tools.answer(("gh api", 0, "refs/tags/v0.2.0-rc1\\n"))
+    assert tools.run("tag", str(Tree(tmp_path, "0.2.0", RELEASED).folder), COMMIT).returncode == 0
+    assert len(released(tools)) == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "changelog", "commit", "answer"),
+    [
+        ("0.2.0", RELEASED, "main", 0),
+        ("next", RELEASED, COMMIT, 0),
+        ("0.2.0", "## 0.2.0 - 2026-12-01\n\n## 0.1.0 - 2026-11-01\n", COMMIT, 0),
+        ("0.2.0", RELEASED, COMMIT, 1),
+    ],
+    ids=["no commit", "no version", "nothing said", "tags unknown"],
+)
+def test_a_release_that_cannot_be_right_fails_and_makes_nothing(
+    tmp_path: Path, version: str, changelog: str, commit: str, answer: int
+) -> None:
+    tools = Tools(tmp_path, "gh")
+    tools.answer(("gh api", answer, ""))
+    done = tools.run("tag", str(Tree(tmp_path, version, changelog).folder), commit)
+    assert done.returncode != 0
+    assert released(tools) == []
+
+
+def test_the_images_say_the_version_of_the_project() -> None:
+    [version] = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    found = [*ROOT.glob("*/Dockerfile"), ROOT / "deploy/compose/Dockerfile"]
+    assert {re.findall(r"^ARG VERSION=(.+)$", path.read_text(), re.MULTILINE)[0] for path in found} == {version}

@@ -24,9 +24,10 @@ WRITES = {
     ("deliver.yml", "image"): {"packages", "id-token"},
     ("deliver.yml", "staging"): {"packages"},
     ("deliver.yml", "production"): {"packages"},
+    ("deliver.yml", "release"): {"contents"},
     ("deploy.yml", "deploy"): {"packages"},
 }
-"""What a job may write, and which job: the registry, and a signature's certificate. Nothing else may write anything."""
+"""What a job may write, and which job: the registry, a signature's certificate, a release. No other may write."""
 
 every_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 
@@ -182,6 +183,14 @@ def test_what_kubernetes_runs_is_built() -> None:
     run = set(re.findall(r"image: campus/([a-z]+)", manifests))
     assert run
     assert run <= {entry["image"] for entry in matrix}
+
+
+def test_what_is_released_has_passed_the_checks_and_runs_in_production_where_there_is_one() -> None:
+    release = jobs(ROOT / ".github/workflows/deliver.yml")["release"]
+    assert release["needs"] == ["ci", "staging", "production"]
+    assert "needs.ci.result == 'success'" in release["if"]
+    assert "(vars.IMAGE_PREFIX == '' || needs.production.result == 'success')" in release["if"]
+    assert release["concurrency"]["cancel-in-progress"] is False
 
 
 def test_an_environment_has_an_overlay() -> None:

@@ -1,4 +1,4 @@
-"""Law 1: what was acknowledged is stored, whatever dies. `make soak` does the same with 100,000 messages."""
+"""Law 1, kept: what was acknowledged is stored, whatever dies. `make soak` does the same with 100,000 messages."""
 
 import shutil
 import tempfile
