@@ -1,4 +1,4 @@
-"""Law 1, kept: an acknowledgement goes out after Redis has the message, never before; and what follows while it cannot."""
+"""Law 1, kept: an acknowledgement goes out after Redis has the message; and what follows while it cannot."""
 
 import asyncio
 import os

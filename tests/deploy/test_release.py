@@ -309,7 +309,7 @@ def test_the_text_of_a_release_is_its_section_and_the_digests_of_its_images(tmp_
     notes = (tmp_path / "answers" / "notes").read_text()
     assert notes.startswith("\n- A thing.\n")
     assert "Old" not in notes
-    assert f"- `{PREFIX}/broker@{digest('broker')}`" in notes
+    assert f"- {PREFIX}/broker@{digest('broker')}\n" in notes
 
 
 @pytest.mark.parametrize(
