@@ -32,7 +32,14 @@ class CommonSettings(Settings):
 
     data_dir: Path = Field(default=Path("data"), description="Folder of the embedded stores and keys.")
     redis_url: str = Field(
-        default="", description="redis://, rediss:// or unix:// address; by default the socket in DATA_DIR."
+        default="",
+        description="redis://, rediss:// or unix:// address, redis+sentinel://host:port,.../service, or"
+        " redis+cluster://host:port,...; by default the socket in DATA_DIR.",
+    )
+    redis_ca: Path | None = Field(
+        default=None,
+        description="File of the authorities whose certificates Redis may have, where REDIS_URL is rediss; unset: the"
+        " system's.",
     )
     partitions: int = Field(default=1, ge=1, le=256, description="Partitions of the streams; the same everywhere.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")

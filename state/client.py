@@ -1,179 +1,57 @@
-"""The connection to Redis. What its errors mean is in `state.codes`."""
+"""The connection to Redis, for every service and command. What its errors mean is in `state.codes`.
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any, cast
+Which forms REDIS_URL has is in `state.address`; what each call promises in `state.calls`; Sentinel and Redis Cluster
+are in files of their names.
+"""
 
-import redis.asyncio
-import redis.asyncio.client
-from redis.asyncio import BlockingConnectionPool
-from redis.asyncio.connection import DefaultParser
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.commands.core import AsyncScript
-from redis.exceptions import NoScriptError, RedisError
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
-from core.errors import BadSettings
+from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
+
 from core.settings import CommonSettings
-from state.codes import RedisUnavailable, Then, code_of, then, unavailable
-from state.key_types import set_aside_wrong_types
+from state.address import Address, Form, parse_address
+from state.calls import MAX_CONNECTIONS, READ_TIMEOUT_SECONDS, Client, Pool, Redis, connection_options, redis_errors
+from state.cluster import ClusterClient
+from state.sentinel import sentinel_pool
+from state.slot_map import SlotMap
 
-Redis = redis.asyncio.Redis
-READ_TIMEOUT_SECONDS = 10.0
-"""How long one answer may take; blocking reads ask Redis for much less."""
-MAX_CONNECTIONS = 32
-"""Commands under way at the same time; more of them wait for their turn."""
-JUST_SECONDS = 5.0
-UNEXPLAINED = 3
-"""So often in a row, less than JUST_SECONDS apart, WRONGTYPE is put down to another process that was faster."""
-_ERRORS = (RedisError, OSError)
-
-
-@contextmanager
-def redis_errors() -> Iterator[None]:
-    """What a client of `open_redis` does by itself, for any other: raise `Unavailable` for what means "not now"."""
-    try:
-        yield
-    except _ERRORS as error:
-        if (instead := unavailable(error)) is None:
-            raise
-        raise instead from error
-
-
-class _Parser(DefaultParser):  # type: ignore[misc, valid-type]  # one of several classes, by what is installed
-    """Keeps the code of every error: redis-py keeps it of those that it has a class for."""
-
-    @classmethod
-    def parse_error(cls, response: str) -> Exception:
-        error = cast("RedisError", super().parse_error(response))
-        error.status_code = response.partition(" ")[0]
-        return error
-
-
-class _Client(redis.asyncio.Redis):
-    """Raises Unavailable by itself, so that no caller can forget to; other errors of Redis are defects."""
-
-    async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as redis-py has it
-        try:
-            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]  # redis-py's own
-        except NoScriptError:
-            raise  # whoever runs a script looks for it, and sends the script
-        except _ERRORS as error:
-            if (instead := await _instead(self, error)) is None:
-                raise
-            raise instead from error
-
-    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> "_Pipeline":  # noqa: FBT001, FBT002 - as redis-py has it
-        return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-
-    def register_script(self, script: Any) -> "_Script":  # type: ignore[override]  # noqa: ANN401 - redis-py's own
-        return _Script(self, script)
-
-
-class _Pipeline(redis.asyncio.client.Pipeline):
-    """The same for pipelines and transactions; without `raise_on_error`, Unavailable is among the answers."""
-
-    async def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - as redis-py has it
-        try:
-            answers = await super().execute(raise_on_error)
-        except _ERRORS as error:
-            if (instead := await _instead(self, error)) is None:
-                raise
-            raise instead from error
-        if not raise_on_error:
-            for index, answer in enumerate(answers):
-                if isinstance(answer, RedisError) and not isinstance(answer, NoScriptError):
-                    answers[index] = await _instead(self, answer) or answer
-        return answers
-
-    async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as redis-py has it
-        try:
-            return await super().immediate_execute_command(*args, **options)  # type: ignore[no-untyped-call]  # redis-py's own
-        except _ERRORS as error:
-            if (instead := await _instead(self, error)) is None:
-                raise
-            raise instead from error
-
-
-class _Script(AsyncScript):
-    """A script that Redis forgets again while it is sent is tried again, like all that means "not now"."""
-
-    async def __call__(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as redis-py has it
-        try:
-            return await super().__call__(*args, **options)
-        except NoScriptError as error:
-            raise RedisUnavailable(f"Redis has forgotten its scripts: {error}", code="NOSCRIPT") from error
-
-
-async def _instead(client: Redis, error: Exception) -> RedisUnavailable | None:
-    """What to raise in place of an error, None for itself.
-
-    Connections to a server that is not the one are closed, and keys that have another type than they should set aside.
-    """
-    if then(error) is Then.FAIL_OVER:
-        await client.connection_pool.disconnect(inuse_connections=False)
-    elif code_of(error) == "WRONGTYPE" and await cast("_Pool", client.connection_pool).mend():
-        return RedisUnavailable(
-            "a key of Redis had another type than it should have: it is set aside", code="WRONGTYPE"
-        )
-    return unavailable(error)
-
-
-class _Pool(BlockingConnectionPool):
-    """The connections, and what sets keys aside: once at a time, however many have met one."""
-
-    _mending: "asyncio.Task[bool] | None" = None
-    _asked_at = _found_at = float("-inf")
-    _unexplained = 0
-
-    async def mend(self) -> bool:
-        """Set aside keys of the wrong type; False where that does not explain what was met. Raises Unavailable.
-
-        Another process may have been faster: so finding none explains it a few times.
-        """
-        if self._mending is None:
-            self._mending = asyncio.create_task(self._mend())
-        with redis_errors():
-            return await asyncio.shield(self._mending)
-
-    async def _mend(self) -> bool:
-        try:
-            found = await set_aside_wrong_types(redis.asyncio.Redis(connection_pool=self))
-        finally:
-            self._mending = None
-        now = asyncio.get_running_loop().time()
-        if found or now - self._asked_at > JUST_SECONDS:
-            self._unexplained = 0
-        elif now - self._found_at > JUST_SECONDS:
-            self._unexplained += 1
-        self._asked_at = now
-        self._found_at = now if found else self._found_at
-        return self._unexplained <= UNEXPLAINED
+__all__ = ["MAX_CONNECTIONS", "READ_TIMEOUT_SECONDS", "Redis", "open_redis", "redis_errors"]
 
 
 @asynccontextmanager
 async def open_redis(settings: CommonSettings) -> AsyncIterator[Redis]:
-    """A pool of connections to REDIS_URL; answers are bytes. Opening does not wait for Redis.
+    """Connections to REDIS_URL, whatever its form; answers are bytes. Opening does not wait for Redis.
 
     Every call of it raises Unavailable where Redis does not answer or says "not now" (`state.codes`).
     Raises BadSettings for an address that is none.
     """
-    try:
-        pool = _Pool.from_url(
-            settings.redis_address,
-            timeout=READ_TIMEOUT_SECONDS,
-            socket_timeout=READ_TIMEOUT_SECONDS,
-            socket_connect_timeout=READ_TIMEOUT_SECONDS,
-            max_connections=MAX_CONNECTIONS,
-            parser_class=_Parser,
-            # Once, for connections that Redis closed while they were idle; more patience is the caller's to have.
-            retry=Retry(NoBackoff(), 1),
-        )
-    except ValueError as error:
-        raise BadSettings(f"REDIS_URL: {error}") from error
-    client = _Client.from_pool(pool)
+    client = _client(parse_address(settings.redis_address, settings.redis_ca))
     try:
         yield client
     finally:
         await client.aclose()
+
+
+def _client(address: Address) -> Redis:
+    options: dict[str, Any] = {
+        "timeout": READ_TIMEOUT_SECONDS,
+        "max_connections": MAX_CONNECTIONS,
+        **connection_options(),
+        **address.options,
+    }
+    tcp = SSLConnection if address.encrypted else Connection
+    if address.form is Form.CLUSTER:
+        return ClusterClient(
+            SlotMap(
+                seeds=address.hosts,
+                pool=lambda host, port: Pool(connection_class=tcp, host=host, port=port, **options),
+            )
+        )
+    if address.form is Form.SENTINEL:
+        return Client.from_pool(sentinel_pool(address, options))
+    if not address.hosts:
+        return Client.from_pool(Pool(connection_class=UnixDomainSocketConnection, **options))
+    ((host, port),) = address.hosts
+    return Client.from_pool(Pool(connection_class=tcp, host=host, port=port, **options))

@@ -50,13 +50,14 @@ CODES = {
     "WRONGPASS": Then.WAIT,
     "NOPERM": Then.WAIT,  # the user of REDIS_URL may not do this
     "DENIED": Then.WAIT,  # protected mode
-    "MOVED": Then.WAIT,  # these three are said by Redis Cluster alone, which is not supported (state/server.py)
+    # Of a Redis Cluster; `state.cluster` follows them, and they are met where that takes too long.
+    "MOVED": Then.WAIT,
     "ASK": Then.WAIT,
-    "CROSSSLOT": Then.WAIT,
     # What is asked for is wrong. Who knows better handles it.
     "ERR": Then.DEFECT,
     "WRONGTYPE": Then.DEFECT,
     "NOGROUP": Then.DEFECT,  # decoder/group.py makes the group again
+    "CROSSSLOT": Then.DEFECT,  # keys of several slots in one command or script
     "BUSYGROUP": Then.DEFECT,
     "BUSYKEY": Then.DEFECT,
     "NOTBUSY": Then.DEFECT,

@@ -1,5 +1,6 @@
 """What Redis says of itself: whether it is set up to keep what it is given, and how full it is."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from redis.exceptions import ResponseError
 from core.errors import BadSettings, Unavailable
 from core.runtime import Stop, pause
 from state.client import Redis, redis_errors
+from state.cluster import ClusterClient
 
 EVERY_SECONDS = 1.0
 OLDEST = (6, 2)
@@ -26,12 +28,14 @@ _log = structlog.stdlib.get_logger("redis")
 
 @dataclass(frozen=True, slots=True)
 class RedisState:
-    """One look at it. What a Redis does not tell is as if it were well; a managed one may not tell all."""
+    """One look at it, of a cluster at its weakest master: the fullest, the oldest, the one that keeps least.
+
+    What a Redis does not tell is as if it were well; a managed one may not tell all.
+    """
 
     run_id: str = ""
     """Another one is another Redis, or the same one started again."""
     version: str = ""
-    cluster: bool = False
     policy: str = NOEVICTION
     """What it does at `maxmemory`."""
     used_memory: int = 0
@@ -49,10 +53,6 @@ class RedisState:
     @property
     def fault(self) -> str | None:
         """Why nothing may be entrusted to it, and what to change; None where all is well."""
-        if self.cluster:
-            return (
-                "REDIS_URL: this is a Redis Cluster, which is not supported yet: name one without `cluster-enabled yes`"
-            )
         if self.version and _numbers(self.version) < OLDEST:
             return f"REDIS_URL: Redis {self.version} is too old: 6.2 or later is needed"
         if self.maxmemory and self.policy != NOEVICTION:
@@ -63,10 +63,36 @@ class RedisState:
         return None
 
 
+async def masters(client: Redis) -> list[Redis]:
+    """A client of each server that holds keys of its own: of one Redis it alone, of a cluster each master.
+
+    For what asks a server and not a key: INFO, SCAN, CONFIG, BGREWRITEAOF, WAIT. Ask again each time: masters change.
+    Raises Unavailable.
+    """
+    if isinstance(client, ClusterClient):
+        return [master.client for master in await client.slot_map.masters()]
+    return [client]
+
+
 async def redis_state(client: Redis) -> RedisState:
-    """Look once, in one round trip. Raises Unavailable."""
-    async with client.pipeline(transaction=False) as pipeline:
-        for section in ("server", "memory", "persistence", "cluster"):
+    """Look once, in one round trip; at a cluster as if it were its weakest masters. Raises Unavailable."""
+    states = await asyncio.gather(*(_state_of(master) for master in await masters(client)))
+    if len(states) == 1:
+        return states[0]
+    fullest = max(states, key=lambda state: state.share)
+    return RedisState(
+        run_id=" ".join(state.run_id for state in states) if all(state.run_id for state in states) else "",
+        version=min((state.version for state in states if state.version), key=_numbers, default=""),
+        policy=next((state.policy for state in states if state.maxmemory and state.policy != NOEVICTION), NOEVICTION),
+        used_memory=fullest.used_memory,
+        maxmemory=fullest.maxmemory,
+        append_only=all(state.append_only for state in states),
+    )
+
+
+async def _state_of(master: Redis) -> RedisState:
+    async with master.pipeline(transaction=False) as pipeline:
+        for section in ("server", "memory", "persistence"):
             pipeline.info(section)
         with redis_errors():
             answers = await pipeline.execute(raise_on_error=False)
@@ -80,7 +106,6 @@ async def redis_state(client: Redis) -> RedisState:
     return RedisState(
         run_id=str(told.get("run_id", "")),
         version=str(told.get("redis_version", "")),
-        cluster=bool(told.get("cluster_enabled", 0)),
         policy=str(told.get("maxmemory_policy", usual.policy)),
         used_memory=int(told.get("used_memory", 0)),
         maxmemory=int(told.get("maxmemory", 0)),

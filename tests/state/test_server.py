@@ -26,7 +26,6 @@ WELL = RedisState(run_id="a", version="7.0.15", used_memory=10, maxmemory=100)
     [
         (replace(WELL, policy="allkeys-lru"), "set `maxmemory-policy noeviction`"),
         (replace(WELL, policy="volatile-ttl"), "set `maxmemory-policy noeviction`"),
-        (replace(WELL, cluster=True), "name one without `cluster-enabled yes`"),
         (replace(WELL, version="6.0.16"), "6.2 or later"),
         (replace(WELL, version="5.0.7"), "6.2 or later"),
     ],
