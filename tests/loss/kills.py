@@ -7,14 +7,13 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-from redis.asyncio import Redis
-
 from broker.passwords import hash_password
 from broker.users import User, Users
 from core.messages import Role
 from tests.loss.clients import Account, Client, Sender, Subscriber
 from tests.loss.system import System, running_system
 from tests.loss.trial import stored_numbers
+from tests.redis_servers.clients import client_of
 
 PASSWORD = b"a password of the trial"
 SUBSCRIBERS = 3
@@ -169,7 +168,7 @@ async def try_kills(plan: Plan, folder: Path, progress: Callable[[str], None]) -
     settings = {"MQTT_ALLOW_ANONYMOUS": "false", "DRAIN_NOTICE": "0", **room}
     async with running_system(folder, **settings) as system:
         traffic = Traffic(system.port, random)
-        async with Redis.from_url(system.redis.url) as client:
+        async with client_of(system.redis.url) as client:
             await Users(client).put([User(name, role, hash_password(PASSWORD)) for name, role in traffic.users.items()])
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(each.run()) for each in traffic.clients]

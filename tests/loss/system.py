@@ -14,7 +14,7 @@ from deploy.laptop.processes import HAPROXY_SOCKET, Description, Programs, descr
 from deploy.laptop.settings import LaptopSettings
 from tests.broker.processes import ROOT, NodeProcess
 from tests.conftest import WAIT_SECONDS, eventually, free_port, missing
-from tests.oracle.durable import DurableRedis, durable_redis
+from tests.oracle.disturbed import Disturbed, disturbed_redis
 
 PARTITIONS = 2
 
@@ -22,7 +22,7 @@ PARTITIONS = 2
 class System:
     """What clients see of it is `port`. A watchdog starts nodes again that were killed."""
 
-    def __init__(self, *, port: int, redis: DurableRedis, nodes: list[NodeProcess], socket: Path) -> None:
+    def __init__(self, *, port: int, redis: Disturbed, nodes: list[NodeProcess], socket: Path) -> None:
         self.port = port
         self._socket = socket
         self.redis = redis
@@ -76,10 +76,10 @@ async def running_system(folder: Path, **settings_of_nodes: str) -> AsyncIterato
     haproxy = shutil.which("haproxy") or missing("haproxy", "install Debian's haproxy")
     settings = LaptopSettings(mqtt_port=free_port(), http_port=free_port())
     ports = choose_ports(settings, haproxy=True)
-    async with durable_redis(folder) as redis:
+    async with disturbed_redis(folder) as redis:
         environment = {
             "REDIS_URL": redis.url,
-            "DURABILITY": "fsynced",
+            "DURABILITY": redis.durability,
             "PARTITIONS": str(PARTITIONS),
             "LOG_LEVEL": "warning",
         }

@@ -9,11 +9,10 @@ from pathlib import Path
 from random import Random
 from typing import cast
 
-from redis.asyncio import Redis
-
 from state import streams
 from tests.loss.publishers import Publishers
 from tests.loss.system import PARTITIONS, System, running_system
+from tests.redis_servers.clients import client_of
 
 CLIENTS = 8
 WINDOW = 50
@@ -134,7 +133,7 @@ async def _until(publishers: Publishers, count: int, progress: Callable[[int, st
 async def stored_numbers(url: str) -> Counter[int]:
     """The numbers in the streams of all partitions, and how often each is there."""
     numbers: Counter[int] = Counter()
-    async with Redis.from_url(url) as client:
+    async with client_of(url) as client:
         for partition in range(PARTITIONS):
             start = "-"
             while page := cast(

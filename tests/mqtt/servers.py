@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import redis
 
-from tests.conftest import WAIT_SECONDS, eventually, free_port, redis_executable
+from tests.conftest import WAIT_SECONDS, eventually, free_port
+from tests.redis_servers.chosen import chosen_redis
 
 ROOT = Path(__file__).parents[2]
 Address = tuple[str, int]
@@ -40,7 +40,7 @@ def given_servers() -> Servers | None:
 def two_nodes(folder: Path) -> Iterator[Servers]:
     """Two nodes of ours that share a Redis of their own; anybody may log in."""
     with ExitStack() as stack:
-        url = stack.enter_context(_own_redis(folder))
+        url = stack.enter_context(chosen_redis())  # of these nodes alone: other tests empty theirs
         ports = [(free_port(), free_port(), free_port()) for _ in range(2)]
         for number, (port, websocket_port, ops_port) in enumerate(ports, 1):
             settings = {
@@ -76,7 +76,7 @@ class OneNode:
 def one_node(folder: Path, **settings: str) -> Iterator[OneNode]:
     """A node of ours with a Redis of its own; anybody may log in, unless the settings say otherwise."""
     with ExitStack() as stack:
-        url = stack.enter_context(_own_redis(folder))
+        url = stack.enter_context(chosen_redis())  # of these nodes alone: other tests empty theirs
         port, websocket_port, ops_port = free_port(), free_port(), free_port()
         log = folder / "node.log"
         named = {
@@ -93,26 +93,6 @@ def one_node(folder: Path, **settings: str) -> Iterator[OneNode]:
         yield OneNode(
             ("127.0.0.1", port), ("127.0.0.1", websocket_port), f"http://127.0.0.1:{ops_port}", process.pid, log, url
         )
-
-
-@contextmanager
-def _own_redis(folder: Path) -> Iterator[str]:
-    # Of these nodes alone: other tests of this worker empty theirs.
-    port = free_port()
-    arguments = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    with _process([redis_executable(), *arguments], folder / "redis.log", {}) as process:
-        url = f"redis://127.0.0.1:{port}"
-
-        async def answers() -> bool:
-            _fail_if_ended(process, folder / "redis.log")
-            try:
-                with redis.Redis.from_url(url) as client:
-                    return bool(client.ping())
-            except redis.RedisError:
-                return False
-
-        asyncio.run(eventually(answers))
-        yield url
 
 
 @contextmanager

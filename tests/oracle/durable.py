@@ -21,6 +21,8 @@ STOP_SECONDS = 15.0
 class DurableRedis:
     """One on a socket in `folder`, whose path must be short: a socket's has 107 bytes at the most."""
 
+    durability = "fsynced"
+
     def __init__(self, folder: Path) -> None:
         self.url = f"unix://{folder / 'redis.sock'}"
         self._command = [redis_executable(), "--port", "0", "--unixsocket", str(folder / "redis.sock")]

@@ -5,18 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from redis.asyncio import Redis
-
 from decoder.settings import DecoderSettings
 from state import streams
 from tests.oracle.backlog import remains
 from tests.oracle.clock import RunningClock
 from tests.oracle.comparison import PRESENCE_TTL, compare
-from tests.oracle.durable import DurableRedis
+from tests.oracle.disturbed import Disturbed
 from tests.oracle.in_process import TaskDecoder
 from tests.oracle.processes import ProcessDecoder
 from tests.oracle.system import KEY, Decoder, Run
 from tests.oracle.traffic import PRESENT, Traffic
+from tests.redis_servers.clients import client_of
 
 RATES = [0.0, 0.1, 0.5]
 
@@ -90,7 +89,7 @@ class Round:
             log_level="warning",
         )
 
-    async def play(self, redis: DurableRedis, data_dir: Path, progressed: Callable[[int, int], None]) -> list[str]:
+    async def play(self, redis: Disturbed, data_dir: Path, progressed: Callable[[int, int], None]) -> list[str]:
         """What was not as it should be, a sentence each; `progressed` is told of messages: done, of how many."""
         settings, clock = self.settings(redis.url, data_dir), RunningClock.beginning_at(PRESENT)
         messages = self.traffic.messages()
@@ -100,7 +99,7 @@ class Round:
             named = settings.model_copy(update={"decoder_name": name})
             return TaskDecoder(named) if self.in_tasks else ProcessDecoder(named, clock)
 
-        async with Redis.from_url(redis.url) as client:
+        async with client_of(redis.url) as client:
 
             async def wait() -> None:
                 progressed(int(await client.hget(streams.TOTALS, "messages") or 0), len(messages))

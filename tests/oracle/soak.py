@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from core.logs import configure_logs
 from core.settings import CommonSettings
-from tests.oracle.durable import durable_redis
+from tests.oracle.disturbed import disturbed_redis
 from tests.oracle.rounds import Round
 
 SHOWN = 20
@@ -68,7 +68,7 @@ async def _round(console: Console, seed: int, *, left: float) -> bool:
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(f"{title}; {left / 60:.0f} minutes left", total=None)
         try:
-            async with durable_redis(folder) as redis:
+            async with disturbed_redis(folder) as redis:
                 wrong = await one.play(
                     redis, folder, lambda done, total: progress.update(task, completed=min(done, total), total=total)
                 )

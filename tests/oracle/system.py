@@ -25,6 +25,7 @@ from state.status import read_status
 from tests.conftest import eventually
 from tests.oracle.backlog import BACKLOG, holders, is_observed, stages, waiting
 from tests.oracle.naive import Content, Truth, Window, load_shapes
+from tests.redis_servers.clients import client_of
 from timeseries import Width
 
 KEY = b"o" * 32
@@ -246,7 +247,7 @@ def differences(found: Found, truth: Truth, *, exact_totals: bool) -> list[str]:
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Redis]:
-    """A client of a Redis that is emptied."""
-    async with Redis.from_url(url) as client:
+    """A client of a Redis, or of a cluster, that is emptied."""
+    async with client_of(url) as client:
         await client.flushall()
         yield client

@@ -1,33 +1,29 @@
 """The fixtures of real servers; tests/conftest.py brings them to every test."""
 
-import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from redis.asyncio import Redis
 
+from tests.redis_servers.chosen import chosen
 from tests.redis_servers.clients import client_of
 from tests.redis_servers.cluster import RedisCluster, redis_cluster
 from tests.redis_servers.executables import redis_executable
 from tests.redis_servers.sentinel import SentinelSet, sentinel_set
 from tests.redis_servers.single import single_redis
 
-CHOSEN = "CAMPUS_TEST_REDIS"
-
 
 @pytest.fixture(scope="session")
 def redis_server(request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of a Redis of this worker's own: what CAMPUS_TEST_REDIS names, by default one server."""
-    match os.environ.get(CHOSEN, "single"):
-        case "single":
-            with single_redis(redis_executable()) as url:
-                yield url
+    match chosen():
         case "cluster":
             yield request.getfixturevalue("workers_cluster").url
         case "sentinel":
             yield request.getfixturevalue("workers_sentinels").url
-        case other:
-            pytest.fail(f"{CHOSEN}={other}: single, cluster or sentinel")
+        case _:
+            with single_redis(redis_executable()) as url:
+                yield url
 
 
 @pytest.fixture

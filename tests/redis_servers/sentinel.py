@@ -102,6 +102,11 @@ class SentinelSet:
 
     def reset(self) -> None:
         """For the next test: all run and follow the primary, and there is no key."""
+        self.heal()
+        self.primary.command("FLUSHALL")
+
+    def heal(self) -> None:
+        """Start again who was killed, let go on who was paused, and wait until all follow the primary."""
         for process in (*self.servers, *self.sentinels):
             if process.is_running:
                 process.resume()
@@ -113,7 +118,6 @@ class SentinelSet:
                 # A sentinel would say so, too, after ten seconds.
                 server.command("REPLICAOF", HOST, primary.port)
         self.until_well()
-        self.primary.command("FLUSHALL")
 
     def kill_primary(self) -> RedisProcess:
         """End the primary with SIGKILL; who it was, for `start`."""
