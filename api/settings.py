@@ -8,6 +8,7 @@ from api.tiles import tile_template
 from core.position_rates import RateSettings
 from core.settings import CampusSettings, DeviceSettings, OpsSettings, Port, PositionSettings, RoomSettings
 from documents import DocumentSettings
+from state.durability import DurabilitySettings
 from timeseries import MAX_POINTS, TimeseriesSettings
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+", re.ASCII)
@@ -15,6 +16,7 @@ _MIB = 1024 * 1024
 
 
 class ApiSettings(
+    DurabilitySettings,
     DocumentSettings,
     TimeseriesSettings,
     CampusSettings,

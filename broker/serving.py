@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack
 import structlog
 
 from broker.drain import Drain
-from broker.durability import Durability, check_durability
 from broker.listeners import listening
 from broker.metrics import BrokerMetrics
 from broker.node import Node
@@ -19,10 +18,12 @@ from broker.patience import until_available
 from broker.settings import BrokerSettings
 from broker.users import Authenticator, Users
 from core.clock import system_clock
+from core.errors import Unavailable
 from core.ops import serve_ops
 from core.runtime import Stop, run, work_until_stopped
 from core.settings import load_or_exit
 from state.client import Redis, open_redis
+from state.durability import check_durability
 from state.server import check_redis
 
 _log = structlog.stdlib.get_logger("broker")
@@ -49,8 +50,21 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
         drain.describe()
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, drain.begin)
 
+        waits_for: str | None = None
+
+        async def check() -> None:
+            nonlocal waits_for
+            try:
+                await _check(client, settings)
+            except Unavailable as error:
+                if waits_for != str(error):
+                    _log.warning("not listening yet", reason=str(error))
+                waits_for = str(error)
+                raise
+            waits_for = None
+
         async def serve_node(stop: Stop) -> None:
-            checking = asyncio.ensure_future(until_available(lambda: _check(client, settings.durability)))
+            checking = asyncio.ensure_future(until_available(check))
             asking = asyncio.ensure_future(stop.wait())
             await asyncio.wait((checking, asking), return_when=asyncio.FIRST_COMPLETED)
             asking.cancel()
@@ -68,7 +82,7 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
 
         async with serve_ops(
             settings,
-            ready=lambda: drain.problem or node.problem or node.failures.problem,
+            ready=lambda: waits_for or drain.problem or node.problem or node.failures.problem,
             registry=metrics.registry,
             remark=lambda: node.failures.remark,
         ):
@@ -76,10 +90,10 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
     _log.info("stopped", node=settings.broker_node)
 
 
-async def _check(client: Redis, durability: Durability) -> None:
-    """Raises BadSettings for a Redis that cannot keep what it is given."""
+async def _check(client: Redis, settings: BrokerSettings) -> None:
+    """Raises BadSettings for a Redis that cannot keep what it is given, Unavailable for one that cannot yet."""
     await check_redis(client)
-    await check_durability(client, durability)
+    await check_durability(client, settings.durability, replicas=settings.replicas)
 
 
 def main() -> None:

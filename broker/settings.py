@@ -4,12 +4,12 @@ import socket
 
 from pydantic import Field
 
-from broker.durability import Durability
 from core.position_rates import RateSettings
 from core.settings import CommonSettings, OpsSettings, Port, RoomSettings
+from state.durability import DurabilitySettings
 
 
-class BrokerSettings(CommonSettings, OpsSettings, RoomSettings, RateSettings):
+class BrokerSettings(CommonSettings, OpsSettings, RoomSettings, RateSettings, DurabilitySettings):
     """One node of the cluster; every limit is for one connection unless it says otherwise."""
 
     broker_node: str = Field(
@@ -29,10 +29,6 @@ class BrokerSettings(CommonSettings, OpsSettings, RoomSettings, RateSettings):
         default=False, description="Expect the PROXY protocol (v1 or v2) before each connection, as a proxy sends it."
     )
     broker_max_connections: int = Field(default=20_000, ge=1, description="Open connections of the node.")
-    durability: Durability = Field(
-        default=Durability.ACCEPTED,
-        description="Acknowledge once Redis holds a message (accepted), or once it has synced it to disk (fsynced).",
-    )
     raw_max_length: int = Field(
         default=1_000_000, ge=1000, description="Messages that may wait for a decoder; at more, publishers wait."
     )

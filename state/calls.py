@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import redis.asyncio
-import redis.asyncio.client
 from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.connection import DefaultParser
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import ConnectionError, NoScriptError, RedisError  # noqa: A004
 
 from state.codes import RedisUnavailable, Then, code_of, then, unavailable
+from state.confirmed import ConfirmedPipeline
 from state.key_types import set_aside_wrong_types
 
 Redis = redis.asyncio.Redis
@@ -61,7 +61,8 @@ def connection_options() -> dict[str, Any]:
         "socket_connect_timeout": READ_TIMEOUT_SECONDS,
         "parser_class": _Parser,
         # Once, for connections that Redis closed while they were idle; more patience is the caller's to have.
-        "retry": Retry(NoBackoff(), 1),
+        # Nor for one that takes too long to answer: it would take as long again.
+        "retry": Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
     }
 
 
@@ -134,7 +135,7 @@ class Client(redis.asyncio.Redis):
         return Script(self, script)
 
 
-class Pipeline(redis.asyncio.client.Pipeline):
+class Pipeline(ConfirmedPipeline):
     """The same for pipelines and transactions; without `raise_on_error`, Unavailable is among the answers."""
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - as redis-py has it

@@ -22,6 +22,7 @@ from redis.exceptions import AskError, CrossSlotTransactionError, DataError, Mov
 from state.calls import ERRORS, Pool, Script, instead, redis_errors
 from state.codes import RedisUnavailable, Then, code_of, then
 from state.commands import ALL, name_of, slot_of_command
+from state.confirmed import Confirmation, ConfirmedPipeline
 from state.slot_map import Master, SlotMap
 
 REDIRECTS = 5
@@ -65,6 +66,9 @@ class ClusterClient(redis.asyncio.Redis):
 class ClusterPipeline(redis.asyncio.client.Pipeline):
     """Commands for several masters, or a transaction in one slot."""
 
+    confirmation: Confirmation | None = None
+    """What each master's part has to meet before there are answers; not for transactions."""
+
     def __init__(self, client: ClusterClient, *, transaction: bool, shard_hint: str | None) -> None:
         super().__init__(client.connection_pool, client.response_callbacks, transaction, shard_hint)
         self._slot_map = client.slot_map
@@ -79,7 +83,7 @@ class ClusterPipeline(redis.asyncio.client.Pipeline):
             if self.is_transaction or self.explicit_transaction:
                 answers = await run_transaction(self._slot_map, commands, scripts)
             else:
-                answers = await run(self._slot_map, commands, scripts)
+                answers = await run(self._slot_map, commands, scripts, self.confirmation)
         finally:
             await self.reset()  # type: ignore[no-untyped-call]  # redis-py's own
         if raise_on_error:
@@ -94,11 +98,17 @@ class ClusterPipeline(redis.asyncio.client.Pipeline):
         raise DataError("WATCH is not offered for a Redis Cluster")
 
 
-async def run(slot_map: SlotMap, commands: Sequence[Command], scripts: Scripts | None = None) -> list[Any]:
+async def run(
+    slot_map: SlotMap,
+    commands: Sequence[Command],
+    scripts: Scripts | None = None,
+    confirmation: Confirmation | None = None,
+) -> list[Any]:
     """The answers to commands, in their order; for one that failed, what to raise.
 
-    Commands for one master keep their order; it is sent those of `scripts` that it does not know first. Raises
-    DataError for a command that belongs nowhere, Unavailable where nobody knows the masters.
+    Commands for one master keep their order; it is sent those of `scripts` that it does not know first, and the answers
+    come once `confirmation` is met there. Raises DataError for a command that belongs nowhere, Unavailable where nobody
+    knows the masters.
     """
     slots = [slot_of_command(args) for args, _ in commands]
     answers: list[Any] = [None] * len(commands)
@@ -109,7 +119,10 @@ async def run(slot_map: SlotMap, commands: Sequence[Command], scripts: Scripts |
         for index in left:
             for master in [asking[index]] if index in asking else await _whom(slot_map, commands[index], slots[index]):
                 parts.setdefault(master, []).append(index)
-        calls = [_call(master, [(commands[i], i in asking) for i in part], scripts) for master, part in parts.items()]
+        calls = [
+            _call(master, [(commands[i], i in asking) for i in part], scripts, confirmation=confirmation)
+            for master, part in parts.items()
+        ]
         told = await asyncio.gather(*calls) if len(calls) > 1 else [await call for call in calls]
         for (master, part), got in zip(parts.items(), told, strict=True):
             for index, answer in zip(part, got, strict=True):
@@ -146,15 +159,21 @@ async def _whom(slot_map: SlotMap, command: Command, slot: int | None) -> list[M
 
 
 async def _call(
-    master: Master, commands: Sequence[tuple[Command, bool]], scripts: Scripts | None, *, transaction: bool = False
+    master: Master,
+    commands: Sequence[tuple[Command, bool]],
+    scripts: Scripts | None,
+    *,
+    transaction: bool = False,
+    confirmation: Confirmation | None = None,
 ) -> list[Any]:
     """What a master answers, errors among it. With each command: whether ASK has sent it there."""
     pool, callbacks = master.pool, master.client.response_callbacks
     try:
-        if len(commands) == 1 and not commands[0][1] and not scripts and not transaction:
+        if len(commands) == 1 and not commands[0][1] and not scripts and not transaction and confirmation is None:
             ((args, options), _), *_ = commands
             return [await redis.asyncio.Redis.execute_command(master.client, *args, **options)]  # type: ignore[no-untyped-call]  # redis-py's own
-        pipeline = redis.asyncio.client.Pipeline(pool, callbacks, transaction, None)
+        pipeline = ConfirmedPipeline(pool, callbacks, transaction, None)
+        pipeline.confirmation = confirmation
         wanted = []
         for (args, options), asked in commands:
             if asked:

@@ -44,15 +44,25 @@ def slot_of_command(args: tuple[Any, ...]) -> int | None:
     return slot_of(key)
 
 
+def tag_of_command(args: tuple[Any, ...]) -> bytes:
+    """The hash tag of a command's first key, with its braces; empty for a command without a key."""
+    try:
+        key = args[_index_of_key(name_of(args), args)]
+    except (IndexError, ValueError):
+        return b""
+    return b"{" + _tag(key) + b"}"
+
+
 def slot_of(key: Any) -> int:  # noqa: ANN401 - what redis-py takes for a key: str, bytes, a number
     """The slot of a key."""
+    return _crc(_tag(key))
+
+
+def _tag(key: Any) -> bytes:  # noqa: ANN401 - what redis-py takes for a key
     raw = key if isinstance(key, bytes) else str(key).encode(errors="surrogatepass")
     start = raw.find(b"{")
-    if start >= 0:
-        end = raw.find(b"}", start + 1)
-        if end > start + 1:
-            raw = raw[start + 1 : end]
-    return _crc(raw)
+    end = raw.find(b"}", start + 1)
+    return raw[start + 1 : end] if 0 <= start < end - 1 else raw
 
 
 def _index_of_key(name: str, args: tuple[Any, ...]) -> int:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from broker.durability import Durability, check_durability
 from core.errors import BadSettings, Reason, Unavailable
 from core.messages import RawMessage, Role
+from state.durability import Durability, check_durability
 from tests.broker.conftest import RAW, RunningNode, StartNode, has, raw_messages
 from tests.broker.processes import ROOT
 from tests.conftest import WAIT_SECONDS, eventually

@@ -27,8 +27,8 @@ SETTLED = {
     # By the image, or by what a container is.
     *("OPS_HOST", "OPS_PORT", "DATA_DIR", "BROKER_HOST", "BROKER_PORT", "BROKER_WS_PORT", "API_HOST", "API_PORT"),
     *("BROKER_NODE", "BROKER_REUSE_PORT", "DECODER_NAME"),
-    # Nobody there sees the disk of Redis.
-    "REDIS_RESERVE",
+    # Nobody there sees the disk of Redis, and it speaks no TLS.
+    *("REDIS_RESERVE", "REDIS_CA"),
     # Secrets are files.
     *("REDIS_URL", "DEVICE_KEY", "INFLUXDB_V2_TOKEN", "MIRROR_PASSWORD"),
 }

@@ -1,0 +1,147 @@
+"""What an acknowledgement promises, whether Redis is set up to keep that promise, and writes that keep it."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Any, cast
+
+from pydantic import Field
+from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError, ResponseError
+
+from core.errors import BadSettings
+from core.settings import Settings
+from state.calls import Pipeline
+from state.client import Redis, redis_errors
+from state.cluster import ClusterPipeline
+from state.codes import RedisUnavailable
+from state.confirmed import Confirmation, Needed
+from state.server import masters
+
+
+class Durability(StrEnum):
+    """When a publisher is acknowledged."""
+
+    ACCEPTED = "accepted"
+    """Redis holds the message; it is on disk as soon as Redis's own `appendfsync` says."""
+    FSYNCED = "fsynced"
+    """Redis has synced the message to its disk."""
+    REPLICATED = "replicated"
+    """REPLICAS replicas hold it, too (WAIT)."""
+    REPLICATED_FSYNCED = "replicated-fsynced"
+    """The primary and REPLICAS replicas have synced it to their disks (WAITAOF: Redis 7.2, Valkey)."""
+
+
+_REPLICATED = {Durability.REPLICATED, Durability.REPLICATED_FSYNCED}
+
+
+class DurabilitySettings(Settings):
+    """What whoever acknowledges needs."""
+
+    durability: Durability = Field(
+        default=Durability.ACCEPTED,
+        description="Acknowledge once Redis holds a message (accepted), once it has synced it to disk (fsynced), once"
+        " REPLICAS replicas hold it, too (replicated), or have synced it (replicated-fsynced).",
+    )
+    replicas: int = Field(default=1, ge=1, le=10, description="Replicas that DURABILITY=replicated waits for.")
+
+
+class Writes:
+    """Writes that count once they are as durable as DURABILITY says."""
+
+    def __init__(self, client: Redis, *, durability: Durability = Durability.ACCEPTED, replicas: int = 1) -> None:
+        self._client = client
+        self._confirmation = (
+            Confirmation(Needed(replicas, fsynced=durability is Durability.REPLICATED_FSYNCED))
+            if durability in _REPLICATED
+            else None
+        )
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing counts at present, for what is written is not confirmed; None where all is well."""
+        return self._confirmation.problem if self._confirmation else None
+
+    def pipeline(self) -> Pipeline | ClusterPipeline:
+        """A pipeline without a transaction, whose answers come once what it has written counts."""
+        pipeline = self._client.pipeline(transaction=False)
+        if self._confirmation is not None:
+            if not isinstance(pipeline, Pipeline | ClusterPipeline):
+                raise TypeError("only a client of open_redis confirms what it writes")
+            pipeline.confirmation = self._confirmation
+        return cast("Pipeline | ClusterPipeline", pipeline)
+
+    async def run(self, script: AsyncScript, *, keys: Sequence[Any], args: Iterable[Any] = ()) -> Any:  # noqa: ANN401 - whatever the script answers
+        """The answer of a script, once what it has written counts.
+
+        Where that is not confirmed in time, it is asked for again, and the script is not run again. Raises Unavailable:
+        it may have run then or not.
+        """
+        if self._confirmation is None:
+            return await script(keys=keys, args=args)
+        words = [*keys, *args]
+        answer = await self._run(script, len(keys), words)
+        if isinstance(answer, NoScriptError):
+            await self._client.script_load(cast("str", script.script))
+            answer = await self._run(script, len(keys), words)
+        if isinstance(answer, Exception):
+            with redis_errors():
+                raise answer
+        return answer
+
+    async def _run(self, script: AsyncScript, keys: int, words: list[Any]) -> Any:  # noqa: ANN401
+        async with self.pipeline() as pipeline:
+            pipeline.execute_command("EVALSHA", script.sha, keys, *words)
+            (answer,) = await pipeline.execute(raise_on_error=False)
+        return answer
+
+
+async def check_durability(client: Redis, durability: Durability, *, replicas: int = 1) -> None:
+    """Raises BadSettings if Redis is not set up for it, Unavailable if it does not answer, or has too few replicas.
+
+    Replicas may come back: so whoever starts waits for them. The same of every master of a cluster.
+    """
+    if durability is Durability.ACCEPTED:
+        return
+    for master in await masters(client):
+        if durability in _REPLICATED:
+            await _check_replicas(master, durability, replicas)
+        if durability is not Durability.REPLICATED:
+            await _check_disk(master, durability)
+
+
+async def _check_replicas(master: Redis, durability: Durability, replicas: int) -> None:
+    with redis_errors():
+        told, server = await asyncio.gather(master.info("replication"), master.info("server"))
+    online = sum(
+        1
+        for name, each in told.items()
+        if name.startswith("slave") and isinstance(each, dict) and each["state"] == "online"
+    )
+    if online < replicas:
+        where = f" the Redis at port {server.get('tcp_port')}" if "tcp_port" in server else " Redis"
+        raise RedisUnavailable(
+            f"DURABILITY={durability} with REPLICAS={replicas} waits for replicas:{where} has {online} that follow it",
+            code="NOREPLICAS",
+        )
+    version = str(server.get("redis_version", ""))
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+    if durability is Durability.REPLICATED_FSYNCED and numbers and numbers < (7, 2):
+        raise BadSettings(f"DURABILITY={durability} needs WAITAOF, which Redis has from 7.2 on; this one is {version}")
+
+
+async def _check_disk(master: Redis, durability: Durability) -> None:
+    with redis_errors():
+        try:
+            found = cast("dict[str, Any]", await master.config_get("append*"))
+        except (RedisUnavailable, ResponseError) as error:
+            if isinstance(error, RedisUnavailable) and error.code != "NOPERM":
+                raise
+            raise BadSettings(f"DURABILITY={durability}: Redis does not tell how it is set up: {error}") from error
+    always = durability is Durability.FSYNCED
+    if found.get("appendonly") != "yes" or (always and found.get("appendfsync") != "always"):
+        needs = "`appendonly yes` and `appendfsync always`" if always else "`appendonly yes`"
+        raise BadSettings(
+            f"DURABILITY={durability} needs a Redis with {needs}; this one has "
+            f"`appendonly {found.get('appendonly')}` and `appendfsync {found.get('appendfsync')}`"
+        )
