@@ -3,7 +3,6 @@
 import asyncio
 import re
 import signal
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -24,7 +23,7 @@ from state.campus import StoredCampus, replace_campus
 from tests.api.conftest import arrive
 from tests.api.mirror_broker import Broker, a_broker
 from tests.api.test_process import client_of, operations, running, until
-from tests.conftest import eventually, free_port
+from tests.conftest import WAIT_SECONDS, eventually, free_port
 
 RECIPE = Path(__file__).parents[2] / "docs" / "interfaces.md"
 
@@ -125,18 +124,17 @@ async def test_exactly_one_of_two_processes_mirrors_and_the_other_one_goes_on_wh
         first = looks[-1].index(True)
         (killed, _), (_, other) = apis[first], apis[1 - first]
         killed.send_signal(signal.SIGKILL)
-        began = time.monotonic()
         await arrive(redis_client, "kemmy", Kind.CAR, *[system_clock()] * 7)
 
         async with broker.client() as subscriber:
             await subscriber.subscribe("v1/zones/kemmy/occupancy", qos=1)
-            async with asyncio.timeout(LEASE_SECONDS + 10):
+            # The lease must lapse first.
+            async with asyncio.timeout(LEASE_SECONDS + WAIT_SECONDS):
                 async for message in subscriber.messages:
                     if b'"car":7,' in bytes(message.payload):
                         break
 
         assert await mirrors(other)
-        assert time.monotonic() - began < LEASE_SECONDS + 5
 
 
 async def test_a_process_that_stands_still_and_goes_on_later_changes_nothing(
@@ -201,13 +199,12 @@ async def test_streams_end_when_the_process_is_told_to_stop(environment: dict[st
             lines = answer.aiter_lines()
             assert await anext(lines) == "retry: 2000"
             process.send_signal(signal.SIGTERM)
-            began = time.monotonic()
-            rest = [line async for line in lines]
+            async with asyncio.timeout(WAIT_SECONDS):
+                rest = [line async for line in lines]
 
         assert "event: snapshot" in rest
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS):
             output, errors = await process.communicate()
-        assert time.monotonic() - began < 3
         assert process.returncode == 0
         assert errors == b""
         assert b"Exception" not in output

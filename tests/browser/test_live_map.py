@@ -12,8 +12,8 @@ from tests.browser.stage import Stage, opened_stage
 from tests.conftest import missing
 
 AXE = Path(__file__).parents[1] / "node" / "node_modules" / "axe-core" / "axe.min.js"
-FIRST_VIEW_MS = 1000
 FIRST_VIEW_BYTES = 400_000
+FIRST_VIEW_LOADS = 30
 _FIRST_VIEW = """
 const [page] = performance.getEntriesByType("navigation");
 const [view] = performance.getEntriesByName("first-view");
@@ -35,19 +35,13 @@ def shapes_of(page: Page, level: str) -> int:
     return len(page.all(f"#map path.zone[data-level='{level}']"))
 
 
-def test_the_first_view_is_there_within_a_second_and_small(
-    page: Page, stage: Stage, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # Other tests share the processor: the best of three loads is what the page takes by itself.
-    views = []
-    for _ in range(3):
-        page.open(stage.address)
-        views.append(page.script(_FIRST_VIEW))
-    milliseconds, size, loads = min(views)
+def test_the_first_view_is_small(page: Page, stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    page.open(stage.address)
+    milliseconds, size, loads = page.script(_FIRST_VIEW)
     with capsys.disabled():
         print(f"\nfirst view {milliseconds:.0f} ms after the server answered; {size / 1000:.0f} kB in {loads} answers")  # noqa: T201 - a figure for those who watch
 
-    assert milliseconds < FIRST_VIEW_MS
+    assert loads < FIRST_VIEW_LOADS
     assert 40_000 < size < FIRST_VIEW_BYTES
     assert page.complaints() == []
 

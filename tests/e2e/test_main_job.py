@@ -6,7 +6,6 @@ import re
 import shutil
 import struct
 import subprocess
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -347,10 +346,8 @@ def test_ctrl_c_stops_cleanly_and_a_second_start_has_the_data(tmp_path: Path) ->
     first.wait_until_done()
     assert first.stop() == 0, first.text
     assert "Traceback" not in first.text
-    began = time.monotonic()
     second = start(tmp_path, PRESENCE_TTL="60")
     try:
-        assert time.monotonic() - began < 20
         assert second.get("/v1/zones/main/occupancy").json()["mobile"] == 1
         assert second.run("documents", "count").stdout.strip() == "1"
     finally:

@@ -63,7 +63,7 @@ async def test_what_is_logged_of_a_connection(in_front: StartProxy) -> None:
     await reader.read()
     line = await proxy.logged(event="connection")
     assert datetime.fromisoformat(line.pop("timestamp")).tzinfo is not None
-    assert line.pop("milliseconds") < 10_000
+    assert line.pop("milliseconds") >= 0
     assert line.pop("server") in {"broker-1", "broker-2"}
     assert line == {
         "level": "info",
