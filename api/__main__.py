@@ -11,7 +11,7 @@ import uvicorn
 
 import documents
 import timeseries
-from api import keys_command
+from api import keys_command, poller
 from api.application import create_app
 from api.campus import FollowedCampus
 from api.lease import Lease
@@ -21,7 +21,6 @@ from api.readiness import documents_remark, readiness_problem
 from api.server import Http, Server, collect_less
 from api.settings import ApiSettings
 from api.state import State
-from api.watch import watch
 from core import command
 from core.clock import system_clock
 from core.devices import device_hasher
@@ -99,7 +98,7 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
         stages: dict[str, Callable[[Stop], Awaitable[None]]] = {
             "answer": answer,
             "campus": state.followed.run,
-            "watch": partial(watch, state),
+            "poller": partial(poller.run, state),
             "redis": state.redis_watch.run,
         }
         if mirror:

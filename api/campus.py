@@ -34,6 +34,16 @@ class CampusView:
         self.version = version or campus.version
 
     @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """Of the campus, then of its zones."""
+        return tuple(zone.id for zone in self.campus.everything)
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Where each of them is in `ids`."""
+        return MappingProxyType({zone: place for place, zone in enumerate(self.ids)})
+
+    @cached_property
     def collection(self) -> bytes:
         """The body of GET /v1/zones, and of the topic `v1/zones`."""
         return collection(list(self.features.values()), matched=len(self.features))

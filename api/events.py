@@ -1,8 +1,8 @@
 """One stream of server-sent events: what a client has missed, then each change as it comes, until somebody ends it.
 
-Nothing is queued for a client. It has a place in the feed, and what it is sent are bytes that all share. A client that
-does not read is cut off once it has not taken what was sent for `SEND_SECONDS`, and one that reads too slowly once its
-place is not kept any more.
+Nothing is queued for a client. It has a place in the change log, and what it is sent are bytes that all share. A client
+that does not read is cut off once it has not taken what was sent for `SEND_SECONDS`, and one that reads too slowly once
+its place is not kept any more.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api import sse
-from api.feed import OccupancyFeed
+from api.change_log import ChangeLog
 from api.head import HEAD
 from api.limits import address_of
 from api.metrics import ApiMetrics
@@ -73,7 +73,7 @@ class EventStream(Response):
 
     def __init__(
         self,
-        feed: OccupancyFeed,
+        changes: ChangeLog,
         metrics: ApiMetrics,
         *,
         zones: frozenset[str] | None,
@@ -83,14 +83,14 @@ class EventStream(Response):
         share: float = 1.0,
         allowed: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
-        """Follow `zones`, or all where that is None, from `last_event_id` on if the feed still has what came after.
+        """Follow `zones`, or all where that is None, from `last_event_id` on if what came after is still kept.
 
         `heartbeat` is in seconds. One address may have `share` of the `most` streams. `allowed` raises a
         `Problem` once the client may not read any more.
         """
         super().__init__(headers=HEADERS)
         del self.headers["content-length"]
-        self._feed = feed
+        self._changes = changes
         self._metrics = metrics
         self._zones = zones
         self._last_event_id = last_event_id
@@ -101,13 +101,13 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the stream until its client goes, or is cut off, or the server stops."""
-        feed, address = self._feed, address_of(scope)
+        changes, address = self._changes, address_of(scope)
         if (refusal := self._refusal(address)) is not None:
             self._metrics.streams_refused.inc()
             await refusal.answer(scope["path"])(scope, receive, send)
             return
-        feed.join(address)
-        self._metrics.streams.set(feed.readers)
+        changes.join(address)
+        self._metrics.streams.set(changes.readers)
         gone = asyncio.create_task(_gone(receive), name="client gone")
         try:
             await self._serve(scope, send, gone)
@@ -115,13 +115,13 @@ class EventStream(Response):
             await self._cut_off(scope, gone)
         finally:
             gone.cancel()
-            feed.leave(address)
-            self._metrics.streams.set(feed.readers)
+            changes.leave(address)
+            self._metrics.streams.set(changes.readers)
 
     def _refusal(self, address: str) -> Problem | None:
-        if self._feed.readers >= self._most:
+        if self._changes.readers >= self._most:
             return too_many_streams(self._most)
-        if self._feed.readers_at[address] >= self._most_of_address:
+        if self._changes.readers_at[address] >= self._most_of_address:
             return too_many_of_one_address(self._most_of_address)
         return None
 
@@ -134,12 +134,12 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": b""})
 
     async def _follow(self, send: Send, gone: asyncio.Task[None]) -> None:
-        """Send until the client has gone or may not read any more, or the feed is closed. TimeoutError: it is slow."""
-        feed = self._feed
+        """Send until the client has gone or may not read any more, or the log is closed. TimeoutError: it is slow."""
+        changes = self._changes
         place, data = self._begin()
-        sent = asked = feed.elapsed()
+        sent = asked = changes.elapsed()
         while not gone.done():
-            now = feed.elapsed()
+            now = changes.elapsed()
             if not data and now - sent >= self._heartbeat:
                 data = sse.HEARTBEAT
             if data:
@@ -150,27 +150,27 @@ class EventStream(Response):
                 asked = now
                 if not await _still(self._allowed):
                     return
-            if feed.closed:
+            if changes.closed:
                 return
-            if feed.number == place:
-                await feed.wait()
+            if changes.number == place:
+                await changes.wait()
             # The place is read with the bytes: between the two nobody else runs.
-            more, place = feed.since(place, self._zones), feed.number
+            more, place = changes.since(place, self._zones), changes.number
             if more is None:
                 raise TimeoutError
             data = more
 
     def _begin(self) -> tuple[int, bytes]:
-        feed = self._feed
-        number = feed.number_of(self._last_event_id) if self._last_event_id else None
-        missed = feed.since(number, self._zones) if number is not None else None
+        changes = self._changes
+        number = changes.number_of(self._last_event_id) if self._last_event_id else None
+        missed = changes.since(number, self._zones) if number is not None else None
         if missed is not None:
-            return feed.number, sse.retry(RETRY_MS) + missed
-        return feed.number, sse.retry(RETRY_MS) + feed.snapshot(self._zones)
+            return changes.number, sse.retry(RETRY_MS) + missed
+        return changes.number, sse.retry(RETRY_MS) + changes.snapshot(self._zones)
 
     async def _cut_off(self, scope: Scope, gone: asyncio.Task[None]) -> None:
         self._metrics.streams_cut_off.inc()
-        _log.info("a reader of events was too slow, and is cut off", open_streams=self._feed.readers)
+        _log.info("a reader of events was too slow, and is cut off", open_streams=self._changes.readers)
         if connection := connection_of(scope):
             connection.abort()
             # So that the server knows of it before this answer ends.

@@ -8,16 +8,15 @@ a while, and does not know yet that it is the mirror no more, does not arrive.
 
 import asyncio
 import random
-from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any, cast
 
 import aiomqtt
 import structlog
 
 from api import mqtt
-from api.feed import Look
 from api.lease import Lease
+from api.mirrored import Mirrored
 from api.state import State
 from core.errors import BadSettings, Unavailable
 from core.runtime import Stop, pause
@@ -35,25 +34,6 @@ QOS = 1
 _log = structlog.stdlib.get_logger("mirror")
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What a topic is to hold."""
-
-    payload: bytes
-    content: Hashable
-    """Another one is a change, whatever the payload says about the time."""
-
-
-def messages_of(look: Look, zones: bytes, features: Mapping[str, bytes]) -> dict[str, Message]:
-    """What each topic is to hold: `zones` is the body of GET /v1/zones, `features` those of GET /v1/zones/{zone}."""
-    messages = {"v1/zones": Message(zones, zones)}
-    messages |= {f"v1/zones/{zone}": Message(body, body) for zone, body in features.items()}
-    everything = tuple(body.content for body in look.zones.values())
-    messages["v1/occupancy"] = Message(look.everything, everything)
-    messages |= {f"v1/zones/{zone}/occupancy": Message(body.json, body.content) for zone, body in look.zones.items()}
-    return messages
-
-
 class Mirror:
     """The mirror, as one process sees it: it publishes while the lease is held."""
 
@@ -65,7 +45,7 @@ class Mirror:
         self._lease = lease
         self._address = mqtt.address_of(state.settings.mirror_url)
         self._too_large: frozenset[str] = frozenset()
-        self._started = state.feed.elapsed()
+        self._started = state.change_log.elapsed()
         self._said: tuple[str, bool] | None = None
 
     async def run(self, stop: Stop) -> None:
@@ -95,7 +75,7 @@ class Mirror:
         login = mqtt.login_of(self._state.settings)
         async with mqtt.client(self._address, login, client_id=client_id) as client:
             known = await self._known()
-            published: dict[str, Hashable] = {}
+            mirrored = Mirrored(self._state.settings.mirror_max_payload)
             self._said = None
             self._state.metrics.mirroring.set(1)
             _log.info("mirroring", broker=f"{self._address.host}:{self._address.port}", user=login.name)
@@ -103,44 +83,39 @@ class Mirror:
                 if await self._lease.take() is None:
                     _log.info("another process mirrors now")
                     return
-                if wanted := self._wanted():
-                    await self._publish(client, wanted, published, known)
+                await self._publish(client, mirrored, known)
                 await pause(EVERY_SECONDS, stop)
 
-    def _wanted(self) -> dict[str, Message] | None:
-        look, view = self._state.feed.latest, self._state.followed.view
+    async def _publish(self, client: aiomqtt.Client, mirrored: Mirrored, known: set[str]) -> None:
+        """Publish what is new; clear what is gone. `known`, the topics that may be retained, is kept up."""
+        snapshot, view = self._state.change_log.latest, self._state.followed.view
         # Between a change of the campus and the next look at its zones the two do not fit.
-        if look is None or look.version != view.version:
-            return None
-        wanted = messages_of(look, view.collection, view.features)
-        most = self._state.settings.mirror_max_payload
-        too_large = frozenset(topic for topic, message in wanted.items() if len(message.payload) > most)
-        if too_large != self._too_large:
-            self._too_large = too_large
-            self._state.metrics.mirror_too_large.set(len(too_large))
-            if too_large:
-                _log.warning("too large for the broker, and not mirrored", topics=sorted(too_large)[:10], most=most)
-        return {topic: message for topic, message in wanted.items() if topic not in too_large}
-
-    async def _publish(
-        self, client: aiomqtt.Client, wanted: dict[str, Message], published: dict[str, Hashable], known: set[str]
-    ) -> None:
-        """Publish what is new; clear what is gone. `published` and `known` are kept up."""
-        changed = [topic for topic, message in wanted.items() if published.get(topic) != message.content]
-        if new := [topic for topic in changed if topic not in known]:
+        if snapshot is None or snapshot.version != view.version:
+            return
+        before = mirrored.topics
+        changes = mirrored.changes(view, snapshot)
+        self._say_too_large(mirrored.too_large)
+        if new := changes.keys() - known:
             # First, so that whoever mirrors next can clear what this one leaves behind.
             await self._note(new)
             known.update(new)
-        for topic in await self._send(client, {topic: wanted[topic].payload for topic in changed}):
-            published[topic] = wanted[topic].content
-        if gone := known - wanted.keys():
-            for topic in await self._send(client, dict.fromkeys(sorted(gone), b"")):
-                published.pop(topic, None)
+        await self._send(client, changes)
+        mirrored.published(view, snapshot)
+        if mirrored.topics is not before and (gone := known - mirrored.topics):
+            await self._send(client, dict.fromkeys(sorted(gone), b""))
             await self._forget(gone)
             known -= gone
 
-    async def _send(self, client: aiomqtt.Client, payloads: dict[str, bytes]) -> Iterable[str]:
-        """Publish, some at a time; the topics, once the broker has acknowledged them all."""
+    def _say_too_large(self, topics: frozenset[str]) -> None:
+        if topics != self._too_large:
+            self._too_large = topics
+            self._state.metrics.mirror_too_large.set(len(topics))
+            if topics:
+                most = self._state.settings.mirror_max_payload
+                _log.warning("too large for the broker, and not mirrored", topics=sorted(topics)[:10], most=most)
+
+    async def _send(self, client: aiomqtt.Client, payloads: dict[str, bytes]) -> None:
+        """Publish, some at a time, until the broker has acknowledged all."""
         topics = list(payloads)
         for start in range(0, len(topics), mqtt.AT_ONCE):
             if not self._lease.held:
@@ -152,7 +127,6 @@ class Mirror:
             except BaseExceptionGroup as errors:
                 raise errors.exceptions[0] from None
         self._state.metrics.mirrored.inc(len(topics))
-        return topics
 
     async def _known(self) -> set[str]:
         with redis_errors():
@@ -175,7 +149,7 @@ class Mirror:
 
     def _say(self, problem: str) -> None:
         """Once, and again when it is another problem, or lasts for longer than a start may take."""
-        starting = self._state.feed.elapsed() < self._started + STARTING_SECONDS
+        starting = self._state.change_log.elapsed() < self._started + STARTING_SECONDS
         if (said := (problem, starting)) != self._said:
             self._said = said
             if starting:

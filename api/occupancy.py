@@ -1,25 +1,22 @@
-"""How many are where, now: the body of every answer about it, built in one place."""
+"""How many are where, now: what every answer about it says, built in one place."""
 
-import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.input import Input
 from api.instants import Rfc3339
 from api.privacy import shown_counts
-from api.state import State
+from api.snapshot import Snapshot, ZonePart
 from core.clock import format_rfc3339
-from core.errors import Unavailable
 from core.messages import Kind
 from geofence import Zone
-from state.presence import Presence, presence_now
+from state.presence import Presence
 
-REDIS_SECONDS = 2.0
-"""How long an answer waits for Redis, and for its turn to ask; the connection itself would wait for much longer."""
 SECOND_MS = 1000
 MINUTE_MS = 60_000
 NOTHING_KNOWN = Input(newest={}, stale=None)
@@ -101,8 +98,8 @@ class OccupancyQuery(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Occupancy:
-    """The devices that are in one zone now."""
+class ZoneCounts:
+    """What is said of one zone alone: it is written again only when it changes."""
 
     zone: Annotated[str, Field(description="Id of the zone.", examples=["kemmy"])]
     name: Annotated[str, Field(description="Its name, for people.", examples=["Kemmy Business School"])]
@@ -144,6 +141,23 @@ class Occupancy:
             examples=["2026-03-02T10:14:59Z"],
         ),
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the bodies of one moment share, at the end of each."""
+
+    last_updated: LastUpdated
+    ttl: Ttl
+    lag_seconds: Lag
+    newest_input_at: Newest
+    stale: Stale
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy(ZoneCounts):
+    """The devices that are in one zone now."""
+
     last_updated: LastUpdated
     ttl: Ttl
     lag_seconds: Lag
@@ -166,27 +180,15 @@ class OccupancyOfAll:
     ]
 
 
-def occupancy(
-    zone: Zone,
-    presence: Mapping[Kind, Presence],
-    *,
-    now: int,
-    ttl: int,
-    lag: int = 0,
-    least: int = 0,
-    input_: Input = NOTHING_KNOWN,
-) -> Occupancy:
-    """The one body that describes who is in a zone.
-
-    `now` in milliseconds since the epoch, `ttl` and `lag` in seconds; `least` is PRIVACY_MIN_COUNT.
-    """
+def zone_counts(zone: Zone, presence: Mapping[Kind, Presence], *, least: int = 0) -> ZoneCounts:
+    """Who is in a zone; `least` is PRIVACY_MIN_COUNT."""
     car, mobile = presence[Kind.CAR], presence[Kind.MOBILE]
     shown = shown_counts(car=car.devices, mobile=mobile.devices, least=least)
     used = car.devices if zone.category == CAR_PARK else shown.total
     # A time would tell that somebody is there whose number is not told.
     seen = [car] if shown.suppressed else [car, mobile]
     observed = [kind.observed_at for kind in seen if kind.observed_at is not None]
-    return Occupancy(
+    return ZoneCounts(
         zone=zone.id,
         name=zone.name,
         category=zone.category,
@@ -197,12 +199,27 @@ def occupancy(
         percentage=round(100 * used / zone.capacity, 1) if zone.capacity and used is not None else None,
         suppressed=shown.suppressed,
         observed_at=format_rfc3339(max(observed)) if observed else None,
+    )
+
+
+def zone_part(counts: ZoneCounts) -> ZonePart:
+    """The same as the beginning of a body."""
+    return ZonePart(msgspec.json.encode(counts)[:-1], counts.category, counts.total)
+
+
+def shared_members(*, now: int, ttl: int, lag: int = 0, least: int = 0, input_: Input = NOTHING_KNOWN) -> bytes:
+    """What the bodies of one moment share, as members of a JSON object, without its braces.
+
+    `now` in milliseconds since the epoch, `ttl` and `lag` in seconds; `least` is PRIVACY_MIN_COUNT.
+    """
+    shared = Shared(
         last_updated=format_rfc3339(now),
         ttl=ttl,
         lag_seconds=lag,
         newest_input_at=NewestInput(*(_came(input_.newest.get(kind), least) for kind in (Kind.CAR, Kind.MOBILE))),
         stale=input_.stale,
     )
+    return msgspec.json.encode(shared)[1:-1]
 
 
 def _came(at: int | None, least: int) -> str | None:
@@ -210,51 +227,13 @@ def _came(at: int | None, least: int) -> str | None:
     return None if at is None else format_rfc3339(at // step * step)
 
 
-async def occupancy_now(state: State, zones: Sequence[Zone]) -> list[Occupancy]:
-    """Who is in these zones now, in their order. Raises Unavailable if Redis does not answer in time."""
-    now = state.clock()
-    settings = state.settings
-    try:
-        async with asyncio.timeout(REDIS_SECONDS):
-            lag = await state.lag.seconds()
-            input_ = await state.input.status()
-            present = await presence_now(state.redis, [zone.id for zone in zones], now=now, ttl=settings.presence_ttl)
-    except TimeoutError as error:
-        raise Unavailable(f"Redis did not answer within {REDIS_SECONDS} s") from error
-    return [
-        occupancy(
-            zone,
-            present[zone.id],
-            now=now,
-            ttl=settings.occupancy_ttl,
-            lag=lag,
-            least=settings.privacy_min_count,
-            input_=input_,
-        )
-        for zone in zones
-    ]
-
-
-def occupancy_of_all(zones: Sequence[Occupancy]) -> OccupancyOfAll:
-    """The one body that describes who is in all zones; of at least one, all read at the same time."""
-    first = zones[0]
-    return OccupancyOfAll(
-        last_updated=first.last_updated,
-        ttl=first.ttl,
-        lag_seconds=first.lag_seconds,
-        newest_input_at=first.newest_input_at,
-        stale=first.stale,
-        zones=list(zones),
-    )
-
-
-def chosen(body: OccupancyOfAll, query: OccupancyQuery) -> OccupancyOfAll:
-    """What a query asks for, of the body about all zones."""
-    zones: Iterable[Occupancy] = body.zones
+def chosen(snapshot: Snapshot, query: OccupancyQuery) -> bytes:
+    """The body about the zones that a query asks for, in the order that it asks for."""
+    parts: Sequence[ZonePart] = snapshot.parts
     if query.category:
         wanted = set(query.category)
-        zones = (zone for zone in zones if zone.category in wanted)
+        parts = [part for part in parts if part.category in wanted]
     if query.sort is Sort.COUNT:
         # Stable: those that are equal, and those that must not be told apart, stay in the order of the campus.
-        zones = sorted(zones, key=lambda zone: -1 if zone.total is None else zone.total, reverse=True)
-    return replace(body, zones=list(zones))
+        parts = sorted(parts, key=lambda part: -1 if part.total is None else part.total, reverse=True)
+    return snapshot.everything if parts is snapshot.parts else snapshot.whole(parts)

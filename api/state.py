@@ -10,13 +10,14 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from api.campus import FollowedCampus
-from api.feed import OccupancyFeed
+from api.change_log import ChangeLog
 from api.input import InputWatch
 from api.keys import Keys
 from api.lag import DecoderLag
 from api.metrics import ApiMetrics
 from api.problems import unknown_zone
 from api.settings import ApiSettings
+from api.snapshots import Snapshots
 from core.buckets import Buckets
 from core.clock import Clock
 from core.devices import DeviceHasher
@@ -45,9 +46,9 @@ class State:
     elapsed: Callable[[], float] = time.monotonic
     """Seconds since any moment; never goes back."""
     failures: Failures = field(default_factory=Failures)
-    """Of what runs beside the answers: `api.watch`, the mirror, and what follows the campus."""
-    feed: OccupancyFeed = field(default_factory=OccupancyFeed)
-    """The newest look at all zones, where `api.watch` looks, and the changes; `latest` is None before the first."""
+    """Of what runs beside the answers: `api.poller`, the mirror, and what follows the campus."""
+    change_log: ChangeLog = field(default_factory=ChangeLog)
+    """The newest snapshot of all zones, where `api.poller` takes them, and the changes; `latest` is None at first."""
 
     @property
     def campus(self) -> Campus:
@@ -85,6 +86,18 @@ class State:
     def input(self) -> InputWatch:
         """Whether positions come in."""
         return InputWatch(self.redis, clock=self.clock, elapsed=self.elapsed)
+
+    @cached_property
+    def snapshots(self) -> Snapshots:
+        """How all zones are read."""
+        return Snapshots(
+            self.redis,
+            settings=self.settings,
+            followed=self.followed,
+            lag=self.lag,
+            input_=self.input,
+            clock=self.clock,
+        )
 
     def zone(self, zone: str) -> Zone:
         """A zone by its id, the campus itself included; 404 where there is none."""

@@ -24,11 +24,11 @@ import uvloop
 from redis.asyncio import Redis
 from rich.console import Console
 
+from bench.presence import see
 from bench.report import RESULTS, machine
 from bench.servers import redis_server
 from core.clock import system_clock
 from core.messages import Kind
-from state.streams import presence
 
 LIMIT_SECONDS = 1.0
 LIMIT_MB = 256.0
@@ -124,11 +124,8 @@ async def _round(redis: Redis, zones: list[str], readers: list[_Reader], number:
     """Seconds until each reader had it."""
     for reader in readers:
         reader.expect(b'"car":%d,' % number, len(zones))
-    async with redis.pipeline(transaction=False) as pipeline:
-        for zone in zones:
-            pipeline.zadd(presence(zone, Kind.CAR), {f"device-{number}": system_clock()})
-        began = time.perf_counter()
-        await pipeline.execute()
+    began = time.perf_counter()
+    await asyncio.gather(*(see(redis, zone, Kind.CAR, {f"device-{number}": system_clock()}) for zone in zones))
     while any(reader.missing > 0 for reader in readers) and time.perf_counter() - began < 10 * LIMIT_SECONDS:  # noqa: ASYNC110 - the readers set no event
         await asyncio.sleep(0.02)
     return [reader.at - began if reader.missing <= 0 else float("inf") for reader in readers]

@@ -92,11 +92,11 @@ async def events(
     again. A client that does not read is cut off.
     """
     zones = frozenset(state.zone(zone).id for zone in query.zone) or None
-    if state.feed.latest is None:
+    if state.change_log.latest is None:
         raise Unavailable("nobody has looked at the zones yet")
     public = state.settings.api_public_occupancy
     return EventStream(
-        state.feed,
+        state.change_log,
         state.metrics,
         zones=zones,
         last_event_id=last_event_id,

@@ -11,29 +11,30 @@ from starlette.types import Scope
 from api.access import public_occupancy
 from api.answers import Json, client_has, not_modified
 from api.campus import etag_of
-from api.feed import Look
-from api.occupancy import Occupancy, OccupancyOfAll, OccupancyQuery, chosen, occupancy_now, occupancy_of_all
+from api.occupancy import Occupancy, OccupancyOfAll, OccupancyQuery, chosen
 from api.openapi import not_modified_response, problems
 from api.prepared import Prepared, prepared_all, prepared_zone, route_with
 from api.routes.zones import ZoneId
+from api.snapshot import Snapshot
 from api.state import Resources, State
 
 FRESH_MS = 1_000
-"""How old a look of the feed may be that an answer is made of."""
+"""How old a snapshot of the poller may be that an answer is made of."""
 
 
 def _prepared(scope: Scope) -> Prepared | None:
-    """What the feed saw a moment ago, for whoever asks without a question, and needs no key."""
+    """What the poller saw a moment ago, for whoever asks without a question, and needs no key."""
     state = cast("State", scope["app"].state.resources)
     if scope["query_string"] or not state.settings.api_public_occupancy:
         return None
-    look = _fresh(state)
-    if look is None:
+    snapshot = _fresh(state)
+    if snapshot is None:
         return None
     zone = scope["path_params"].get("zone")
     if zone is None:
-        return prepared_all(look.everything, _cache_control(state))
-    return prepared_zone(look.zones[zone].json, _cache_control(state)) if zone in look.zones else None
+        return prepared_all(snapshot.everything, _cache_control(state))
+    body = snapshot.zone(zone)
+    return None if body is None else prepared_zone(body, _cache_control(state))
 
 
 router = APIRouter(tags=["occupancy"], dependencies=[public_occupancy], route_class=route_with(_prepared))
@@ -47,8 +48,8 @@ router = APIRouter(tags=["occupancy"], dependencies=[public_occupancy], route_cl
 )
 async def all_occupancy(request: Request, state: Resources, query: Annotated[OccupancyQuery, Query()]) -> Response:
     """Cars and phones in every zone now, in one answer; of some categories, and sorted by count if you ask for it."""
-    whole = occupancy_of_all(await occupancy_now(state, state.campus.everything))
-    return _answer(request, state, chosen(whole, query))
+    snapshot = _fresh(state) or await state.snapshots.take()
+    return _answer(request, state, chosen(snapshot, query))
 
 
 @router.get(
@@ -59,19 +60,19 @@ async def all_occupancy(request: Request, state: Resources, query: Annotated[Occ
 )
 async def zone_occupancy(request: Request, state: Resources, zone: ZoneId) -> Response:
     """Cars and phones in one zone now."""
-    [body] = await occupancy_now(state, [state.zone(zone)])
-    return _answer(request, state, body)
+    found, snapshot = state.zone(zone), _fresh(state)
+    body = snapshot.zone(found.id) if snapshot else None
+    return _answer(request, state, body or await state.snapshots.take_zone(found))
 
 
-def _fresh(state: State) -> Look | None:
-    look = state.feed.latest
-    if look is None or look.version != state.campus.version or not 0 <= state.clock() - look.at < FRESH_MS:
+def _fresh(state: State) -> Snapshot | None:
+    snapshot = state.change_log.latest
+    if snapshot is None or snapshot.version != state.followed.view.version:
         return None
-    return look
+    return snapshot if 0 <= state.clock() - snapshot.at < FRESH_MS else None
 
 
-def _answer(request: Request, state: State, content: Occupancy | OccupancyOfAll) -> Response:
-    body = msgspec.json.encode(content)
+def _answer(request: Request, state: State, body: bytes) -> Response:
     etag, cache_control = etag_of(body), _cache_control(state)
     if client_has(request, etag):
         return not_modified(etag, cache_control)

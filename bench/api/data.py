@@ -2,14 +2,15 @@
 
 import asyncio
 import random
+from collections import defaultdict
 from pathlib import Path
 
 from redis.asyncio import Redis
 
+from bench.presence import leave, see
 from core.clock import system_clock
 from core.messages import Kind
 from geofence import load_campus
-from state import streams
 from timeseries import OccupancyPoint, OccupancyStore, TimeseriesSettings, Width, Window, nominal_ms, open_store
 
 DEVICES = 20_000
@@ -28,13 +29,12 @@ async def arrive(client: Redis) -> None:
     chance = random.Random(20_000)  # noqa: S311 - where people are, not a secret
     zones, now = zone_ids(), system_clock()
     campus = load_campus(None).boundary.id
-    async with client.pipeline(transaction=False) as pipeline:
-        for number in range(DEVICES):
-            kind = chance.choice(list(Kind))
-            device = {f"{number:032x}": now - chance.randrange(60_000)}
-            pipeline.zadd(streams.presence(campus, kind), device)
-            pipeline.zadd(streams.presence(chance.choice(zones), kind), device)
-        await pipeline.execute()
+    found: dict[tuple[str, Kind], dict[str, int]] = defaultdict(dict)
+    for number in range(DEVICES):
+        kind, at = chance.choice(list(Kind)), now - chance.randrange(60_000)
+        found[campus, kind][f"{number:032x}"] = found[chance.choice(zones), kind][f"{number:032x}"] = at
+    for (zone, kind), devices in found.items():
+        await see(client, zone, kind, devices)
 
 
 async def come_and_go(client: Redis) -> None:
@@ -43,13 +43,11 @@ async def come_and_go(client: Redis) -> None:
     here = False
     while True:
         here = not here
-        async with client.pipeline(transaction=False) as pipeline:
-            for zone in zones:
-                if here:
-                    pipeline.zadd(streams.presence(zone, Kind.CAR), {"a guest": system_clock()})
-                else:
-                    pipeline.zrem(streams.presence(zone, Kind.CAR), "a guest")
-            await pipeline.execute()
+        for zone in zones:
+            if here:
+                await see(client, zone, Kind.CAR, {"a guest": system_clock()})
+            else:
+                await leave(client, zone, Kind.CAR, "a guest")
         await asyncio.sleep(1)
 
 

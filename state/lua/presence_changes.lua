@@ -8,5 +8,5 @@ if not life then
     redis.pcall('SET', KEYS[4], life)
 end
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''
-local at = redis.call('GET', KEYS[3]) or '0'
-return {run .. ' ' .. life, at, redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[1], '+inf')}
+local at = redis.call('GET', KEYS[3])
+return {run .. ' ' .. life, string.match(at or '', '^%d+$') or '0', redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[1], '+inf')}

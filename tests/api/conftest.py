@@ -15,12 +15,12 @@ from api.keys import Keys, Scope, make_key
 from api.metrics import ApiMetrics
 from api.settings import ApiSettings
 from api.state import State
+from bench.presence import see
 from core.devices import DeviceHasher
 from core.messages import Kind
 from documents import DocumentStore
 from documents import open_store as open_documents
 from geofence import Campus, load_campus
-from state import streams
 from tests.conftest import NOON
 from timeseries import Coverage, OccupancyPoint, TimeseriesStore, Width, Window, hour_of, open_store
 
@@ -92,7 +92,7 @@ async def key_for(redis: Redis, *scopes: str, name: str = "a test") -> dict[str,
 
 async def arrive(redis: Redis, zone: str, kind: Kind, *observed_at: int) -> None:
     """Let a device of its own be seen in a zone at each of these times."""
-    await redis.zadd(streams.presence(zone, kind), {f"{kind}{number}": at for number, at in enumerate(observed_at)})
+    await see(redis, zone, kind, {f"{kind}{number}": at for number, at in enumerate(observed_at)})
 
 
 async def watched(store: TimeseriesStore, zone: str, kind: Kind, start: int, end: int) -> None:

@@ -9,9 +9,9 @@ from redis.asyncio import Redis
 from api.access import public_occupancy, requires
 from api.application import create_app
 from api.keys import Key
+from api.poller import poll_once
 from api.settings import ApiSettings
 from api.state import State
-from api.watch import look
 from state.client import open_redis
 from tests.api.conftest import assert_problem, client_of, client_over, key_for
 from tests.conftest import free_port
@@ -128,7 +128,7 @@ async def test_occupancy_is_public_unless_the_setting_says_otherwise(state: Stat
             assert (await client.get(path)).status_code == 200, path
     key = await key_for(redis_client, "occupancy:read")
     # Also what is prepared for everybody.
-    await look(private)
+    await poll_once(private)
     async with client_over(private) as client:
         for path in paths:
             assert_problem(await client.get(path), 401)

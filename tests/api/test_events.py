@@ -7,16 +7,17 @@ import pytest
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
+from api import poller
 from api.application import create_app
-from api.feed import OccupancyFeed
+from api.change_log import ChangeLog
 from api.keys import Keys
+from api.poller import STALE_SECONDS, poll_once
 from api.settings import ApiSettings
 from api.state import State
-from api.watch import STALE_SECONDS, look
+from bench.presence import leave
 from core.errors import Unavailable
 from core.messages import Kind
 from core.runtime import Stop
-from state import streams as keys
 from state.client import open_redis
 from tests.api.conftest import arrive, assert_problem, client_over, key_for
 from tests.api.streams import streaming
@@ -39,13 +40,13 @@ def seconds() -> Seconds:
 
 
 @pytest.fixture
-def feed(seconds: Seconds) -> OccupancyFeed:
-    return OccupancyFeed(elapsed=seconds)
+def change_log(seconds: Seconds) -> ChangeLog:
+    return ChangeLog(elapsed=seconds)
 
 
 @pytest.fixture
-def state(state: State, feed: OccupancyFeed) -> State:
-    return dataclasses.replace(state, feed=feed)
+def state(state: State, change_log: ChangeLog) -> State:
+    return dataclasses.replace(state, change_log=change_log)
 
 
 def with_settings(state: State, **settings: object) -> State:
@@ -54,7 +55,7 @@ def with_settings(state: State, **settings: object) -> State:
 
 async def test_a_stream_begins_with_what_get_answers(state: State, app: FastAPI, redis_client: Redis) -> None:
     await arrive(redis_client, "kemmy", Kind.CAR, NOON)
-    await look(state)
+    await poll_once(state)
 
     async with streaming(app) as stream, client_over(state) as client:
         [snapshot] = await stream.until(1)
@@ -69,12 +70,12 @@ async def test_a_stream_begins_with_what_get_answers(state: State, app: FastAPI,
 
 
 async def test_a_change_is_the_json_of_its_zone(state: State, app: FastAPI, redis_client: Redis) -> None:
-    await look(state)
+    await poll_once(state)
 
     async with streaming(app) as stream, client_over(state) as client:
         await stream.until(1)
         await arrive(redis_client, "kemmy", Kind.MOBILE, NOON)
-        await look(state)
+        await poll_once(state)
         _, change = await stream.until(2)
         answer = await client.get("/v1/zones/kemmy/occupancy")
 
@@ -83,13 +84,13 @@ async def test_a_change_is_the_json_of_its_zone(state: State, app: FastAPI, redi
 
 
 async def test_a_filter_leaves_only_its_zones(state: State, app: FastAPI, redis_client: Redis) -> None:
-    await look(state)
+    await poll_once(state)
 
     async with streaming(app, "zone=kemmy&zone=schuman") as stream:
         [snapshot] = await stream.until(1)
         for zone in ("campus", "schuman", "car-park-west"):
             await arrive(redis_client, zone, Kind.CAR, NOON)
-        await look(state)
+        await poll_once(state)
         _, change = await stream.until(2)
 
     assert [zone["zone"] for zone in snapshot.data["zones"]] == ["schuman", "kemmy"]
@@ -98,13 +99,13 @@ async def test_a_filter_leaves_only_its_zones(state: State, app: FastAPI, redis_
 
 
 async def test_what_was_missed_comes_first(state: State, app: FastAPI, redis_client: Redis) -> None:
-    await look(state)
+    await poll_once(state)
     async with streaming(app) as stream:
         [snapshot] = await stream.until(1)
     await arrive(redis_client, "kemmy", Kind.CAR, NOON)
-    await look(state)
+    await poll_once(state)
     await arrive(redis_client, "kemmy", Kind.CAR, NOON, NOON)
-    await look(state)
+    await poll_once(state)
 
     async with streaming(app, last_event_id=snapshot.id) as stream:
         missed = await stream.until(2)
@@ -119,7 +120,7 @@ async def test_what_was_missed_comes_first(state: State, app: FastAPI, redis_cli
 
 @pytest.mark.parametrize("last_event_id", ["of another process-3", "nonsense"])
 async def test_who_was_away_for_too_long_gets_a_snapshot(state: State, app: FastAPI, last_event_id: str) -> None:
-    await look(state)
+    await poll_once(state)
 
     async with streaming(app, last_event_id=last_event_id) as stream:
         [snapshot] = await stream.until(1)
@@ -128,26 +129,26 @@ async def test_who_was_away_for_too_long_gets_a_snapshot(state: State, app: Fast
 
 
 async def test_a_silent_stream_has_heartbeats(
-    state: State, app: FastAPI, feed: OccupancyFeed, seconds: Seconds
+    state: State, app: FastAPI, change_log: ChangeLog, seconds: Seconds
 ) -> None:
-    await look(state)
+    await poll_once(state)
 
     async with streaming(app) as stream:
         await stream.until(1)
         for now in (14.9, 15.0, 20.0, 29.9, 30.0):
             seconds.now = now
             # Whether Redis answers or not.
-            feed.missed(stale=False)
-            await eventually(waiting(feed))
+            change_log.missed(stale=False)
+            await eventually(waiting(change_log))
 
         assert stream.heartbeats == 2
 
 
-def waiting(feed: OccupancyFeed) -> Callable[[], Awaitable[bool]]:
+def waiting(change_log: ChangeLog) -> Callable[[], Awaitable[bool]]:
     """Whether whoever was woken waits again."""
 
     async def again() -> bool:
-        return bool(feed._tick._waiters)  # asyncio has no other way to ask
+        return bool(change_log._tick._waiters)  # asyncio has no other way to ask
 
     return again
 
@@ -156,13 +157,13 @@ async def test_a_reader_that_does_not_read_is_cut_off(
     state: State, app: FastAPI, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.events.SEND_SECONDS", 0.05)
-    await look(state)
+    await poll_once(state)
 
     async with streaming(app) as stuck, streaming(app) as other:
         await stuck.until(1)
         stuck.reads.clear()
         await arrive(redis_client, "kemmy", Kind.CAR, NOON)
-        await look(state)
+        await poll_once(state)
 
         await stuck.until_ended()
         assert stuck.aborted
@@ -173,17 +174,17 @@ async def test_a_reader_that_does_not_read_is_cut_off(
 
 
 async def test_a_reader_whose_place_is_not_kept_any_more_is_cut_off(
-    state: State, app: FastAPI, feed: OccupancyFeed, redis_client: Redis
+    state: State, app: FastAPI, change_log: ChangeLog, redis_client: Redis
 ) -> None:
-    feed.ring = 3
-    await look(state)
+    change_log.ring = 3
+    await poll_once(state)
 
     async with streaming(app) as slow:
         await slow.until(1)
         slow.reads.clear()
         for count in range(1, 7):
             await arrive(redis_client, "kemmy", Kind.CAR, *([NOON] * count))
-            await look(state)
+            await poll_once(state)
         slow.reads.set()
 
         await slow.until_ended()
@@ -193,7 +194,7 @@ async def test_a_reader_whose_place_is_not_kept_any_more_is_cut_off(
 async def test_no_more_streams_than_the_setting_says(state: State) -> None:
     state = with_settings(state, events_max_streams=2, events_address_share=1.0)
     app = create_app(state)
-    await look(state)
+    await poll_once(state)
 
     async with streaming(app) as first, client_over(state) as client:
         async with streaming(app):
@@ -204,7 +205,7 @@ async def test_no_more_streams_than_the_setting_says(state: State) -> None:
 
         # Who goes makes room.
         async def one_left() -> bool:
-            return state.feed.readers == 1
+            return state.change_log.readers == 1
 
         await eventually(one_left)
         async with streaming(app) as third:
@@ -215,7 +216,7 @@ async def test_no_more_streams_than_the_setting_says(state: State) -> None:
 async def test_one_address_has_a_share_of_the_streams_and_others_still_get_in(state: State) -> None:
     state = with_settings(state, events_max_streams=4, events_address_share=0.5)
     app = create_app(state)
-    await look(state)
+    await poll_once(state)
 
     async with streaming(app), streaming(app) as second, client_over(state) as client:
         answer = await client.get("/v1/events")
@@ -225,37 +226,37 @@ async def test_one_address_has_a_share_of_the_streams_and_others_still_get_in(st
         async with streaming(app, address="2001:db8::1") as elsewhere:
             assert elsewhere.status == 200
         second.gone.set()
-        state.feed.missed(stale=False)
+        state.change_log.missed(stale=False)
         await second.until_ended()
         async with streaming(app) as again:
             assert again.status == 200
 
 
-async def test_a_client_that_goes_leaves_nothing_behind(state: State, app: FastAPI, feed: OccupancyFeed) -> None:
-    await look(state)
+async def test_a_client_that_goes_leaves_nothing_behind(state: State, app: FastAPI, change_log: ChangeLog) -> None:
+    await poll_once(state)
 
     async with streaming(app) as stream:
         await stream.until(1)
         stream.gone.set()
-        feed.missed(stale=False)
+        change_log.missed(stale=False)
         await stream.until_ended()
 
-    assert feed.readers == 0
+    assert change_log.readers == 0
 
 
-async def test_the_streams_end_with_the_server(state: State, app: FastAPI, feed: OccupancyFeed) -> None:
-    await look(state)
+async def test_the_streams_end_with_the_server(state: State, app: FastAPI, change_log: ChangeLog) -> None:
+    await poll_once(state)
 
     async with streaming(app) as stream:
         await stream.until(1)
-        feed.close()
+        change_log.close()
 
         await stream.until_ended()
         assert not stream.aborted
 
 
 async def test_head_has_the_headers_and_an_end(state: State, app: FastAPI) -> None:
-    await look(state)
+    await poll_once(state)
 
     async with streaming(app, method="HEAD") as stream:
         await stream.until_ended()
@@ -268,7 +269,7 @@ async def test_head_has_the_headers_and_an_end(state: State, app: FastAPI) -> No
     ("query", "status"), [("zone=nowhere", 404), ("zones=kemmy", 422), ("&".join(["zone=kemmy"] * 1001), 422)]
 )
 async def test_what_cannot_be_followed_is_named(state: State, query: str, status: int) -> None:
-    await look(state)
+    await poll_once(state)
 
     async with client_over(state) as client:
         assert_problem(await client.get(f"/v1/events?{query}"), status)
@@ -281,30 +282,30 @@ async def test_before_the_first_look_there_is_no_stream(client: httpx.AsyncClien
 async def test_small_counts_are_suppressed_in_events_too(state: State, redis_client: Redis) -> None:
     state = with_settings(state, privacy_min_count=3)
     await arrive(redis_client, "kemmy", Kind.MOBILE, NOON, NOON)
-    await look(state)
+    await poll_once(state)
 
     async with streaming(create_app(state), "zone=kemmy") as stream:
         [snapshot] = await stream.until(1)
         await arrive(redis_client, "kemmy", Kind.CAR, NOON)
-        await look(state)
+        await poll_once(state)
         _, change = await stream.until(2)
         # A phone more, and one that is still too few, is no change: that there is an event would tell of it.
-        await redis_client.delete(keys.presence("kemmy", Kind.MOBILE))
+        await leave(redis_client, "kemmy", Kind.MOBILE)
         await arrive(redis_client, "kemmy", Kind.MOBILE, NOON + 1)
-        await look(state)
-        assert state.feed.number == 1
+        await poll_once(state)
+        assert state.change_log.number == 1
 
     for body in (snapshot.data["zones"][0], change.data):
         assert (body["mobile"], body["total"], body["suppressed"]) == (None, None, True)
 
 
 async def test_where_occupancy_is_not_public_a_stream_ends_with_its_key(
-    state: State, redis_client: Redis, seconds: Seconds, feed: OccupancyFeed
+    state: State, redis_client: Redis, seconds: Seconds, change_log: ChangeLog
 ) -> None:
     now = NOON
     state = dataclasses.replace(with_settings(state, api_public_occupancy=False), clock=lambda: now)
     app = create_app(state)
-    await look(state)
+    await poll_once(state)
     key = await key_for(redis_client, "positions:read")
 
     async with client_over(state) as client:
@@ -315,17 +316,15 @@ async def test_where_occupancy_is_not_public_a_stream_ends_with_its_key(
         await Keys(redis_client, clock=lambda: now).remove(made.id)
         now += 2000
         seconds.now = 2.0
-        feed.missed(stale=False)
+        change_log.missed(stale=False)
 
         await stream.until_ended()
         assert not stream.aborted
 
 
 async def test_watching_goes_on_where_redis_is_away_and_says_that_counts_are_old(
-    state: State, seconds: Seconds, feed: OccupancyFeed, monkeypatch: pytest.MonkeyPatch
+    state: State, seconds: Seconds, change_log: ChangeLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from api.watch import watch  # noqa: PLC0415 - beside its only test
-
     stop, looks = Stop(), 0
 
     async def paused(_: float, stop: Stop) -> None:
@@ -335,37 +334,35 @@ async def test_watching_goes_on_where_redis_is_away_and_says_that_counts_are_old
         if looks == 4:
             stop.set()
 
-    monkeypatch.setattr("api.watch.pause", paused)
-    await look(state)
+    monkeypatch.setattr("api.poller.pause", paused)
+    await poll_once(state)
     async with open_redis(ApiSettings(redis_url=f"redis://127.0.0.1:{free_port()}")) as away:
-        await watch(dataclasses.replace(state, redis=away), stop)
+        await poller.run(dataclasses.replace(state, redis=away), stop)
 
     assert looks == 4
-    assert feed.stale
-    assert feed.closed
+    assert change_log.stale
+    assert change_log.closed
     with pytest.raises(Unavailable):
-        await look(dataclasses.replace(state, redis=away))
+        await poll_once(dataclasses.replace(state, redis=away))
 
 
 async def test_watching_that_meets_a_defect_says_that_counts_are_old_and_can_begin_again(
-    state: State, feed: OccupancyFeed, monkeypatch: pytest.MonkeyPatch
+    state: State, change_log: ChangeLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from api import watch  # noqa: PLC0415 - as above
-
-    await look(state)
+    await poll_once(state)
     stop = Stop()
 
     async def defect(_: State) -> None:
         raise ValueError("a defect")
 
     with monkeypatch.context() as patch:
-        patch.setattr(watch, "look", defect)
+        patch.setattr(poller, "poll_once", defect)
         with pytest.raises(ValueError, match="a defect"):
-            await watch.watch(state, stop)
-    assert (feed.stale, feed.closed) == (True, False)
-    watching = asyncio.ensure_future(watch.watch(state, stop))
-    await feed.wait()
-    assert (feed.stale, feed.closed) == (False, False)
+            await poller.run(state, stop)
+    assert (change_log.stale, change_log.closed) == (True, False)
+    watching = asyncio.ensure_future(poller.run(state, stop))
+    await change_log.wait()
+    assert (change_log.stale, change_log.closed) == (False, False)
     stop.set()
     await watching
-    assert (feed.stale, feed.closed) == (False, True)
+    assert (change_log.stale, change_log.closed) == (False, True)

@@ -8,10 +8,10 @@ import pytest
 from redis.asyncio import Redis
 
 from api.input import Input, InputWatch
+from api.poller import poll_once
 from api.readiness import readiness_problem
 from api.settings import ApiSettings
 from api.state import State
-from api.watch import look
 from core.messages import Kind
 from state.newest_input import note_newest_input
 from tests.api.conftest import client_over, key_for
@@ -95,11 +95,11 @@ async def test_answers_events_and_readiness_say_that_nothing_comes_in(
     state = dataclasses.replace(state, elapsed=elapsed)
     await beat(redis_client, "one")
     await note_newest_input(redis_client, {Kind.CAR: NOON - 1234})
-    await look(state)
+    await poll_once(state)
     assert await readiness_problem(state) is None
-    number = state.feed.number
+    number = state.change_log.number
     elapsed.now += 10
-    await look(state)
+    await poll_once(state)
     async with client_over(state) as client:
         of_all = (await client.get("/v1/occupancy")).json()
         of_one = (await client.get("/v1/zones/kemmy/occupancy")).json()
@@ -108,19 +108,19 @@ async def test_answers_events_and_readiness_say_that_nothing_comes_in(
         assert body["stale"] == SILENT
         assert body["newest_input_at"] == {"car": "2026-03-01T11:59:58Z", "mobile": None}
     assert await readiness_problem(state) == SILENT
-    told = (state.feed.since(number) or b"").decode()
+    told = (state.change_log.since(number) or b"").decode()
     assert told.count("event: occupancy") == 23
     assert "event: stale" in told
-    assert state.feed.latest
-    assert msgspec.json.decode(state.feed.latest.everything)["stale"] == SILENT
-    assert b"event: stale" in state.feed.snapshot()
+    assert state.change_log.latest
+    assert msgspec.json.decode(state.change_log.latest.everything)["stale"] == SILENT
+    assert b"event: stale" in state.change_log.snapshot()
 
     await beat(redis_client, "one")
     elapsed.now += 1
-    number = state.feed.number
-    await look(state)
-    assert b"event: fresh" in (state.feed.since(number) or b"")
-    assert b"event: stale" not in state.feed.snapshot()
+    number = state.change_log.number
+    await poll_once(state)
+    assert b"event: fresh" in (state.change_log.since(number) or b"")
+    assert b"event: stale" not in state.change_log.snapshot()
 
 
 async def test_where_small_counts_are_withheld_the_newest_input_is_told_by_the_minute(

@@ -13,9 +13,9 @@ from redis.asyncio import Redis
 from api.campus import CampusView
 from api.lease import LEASE_SECONDS, Lease
 from api.mirror import EVERY_SECONDS, Mirror
+from api.poller import poll_once
 from api.settings import ApiSettings
 from api.state import State
-from api.watch import look
 from core.demo_users import DemoUser, keep_demo_users
 from core.errors import BadSettings
 from core.messages import Kind, Role
@@ -132,7 +132,7 @@ async def test_every_resource_is_retained_under_its_path_as_get_answers_it(
     state: State, turns: Turns, broker: Broker, subscriber: aiomqtt.Client, redis_client: Redis
 ) -> None:
     await arrive(redis_client, "kemmy", Kind.CAR, NOON)
-    await look(state)
+    await poll_once(state)
 
     async with mirroring(state, turns), client_over(state) as client:
         zones = [zone.id for zone in state.campus.everything]
@@ -153,18 +153,18 @@ async def test_only_what_changed_is_published(
 ) -> None:
     now = NOON
     state = dataclasses.replace(state, clock=lambda: now)
-    await look(state)
+    await poll_once(state)
 
     async with mirroring(state, turns):
         await subscriber.subscribe("nothing/else")
         await subscriber.subscribe("v1/zones/+/occupancy", qos=1)
         await messages(subscriber, len(state.campus.everything))
         now += 10_000
-        await look(state)
+        await poll_once(state)
         await nothing_comes(subscriber, turns)
 
         await arrive(redis_client, "kemmy", Kind.CAR, NOON)
-        await look(state)
+        await poll_once(state)
         await turns.next()
         changed = await messages(subscriber, 1)
         assert changed["v1/zones/kemmy/occupancy"]["car"] == 1
@@ -174,7 +174,7 @@ async def test_only_what_changed_is_published(
 async def test_two_changes_within_a_second_are_one_message(
     state: State, turns: Turns, subscriber: aiomqtt.Client, redis_client: Redis
 ) -> None:
-    await look(state)
+    await poll_once(state)
 
     async with mirroring(state, turns):
         await subscriber.subscribe("nothing/else")
@@ -182,7 +182,7 @@ async def test_two_changes_within_a_second_are_one_message(
         await messages(subscriber, 1)
         for count in (1, 2, 3):
             await arrive(redis_client, "kemmy", Kind.CAR, *[NOON] * count)
-            await look(state)
+            await poll_once(state)
         await turns.next()
 
         changed = await messages(subscriber, 1)
@@ -196,7 +196,7 @@ async def test_a_zone_that_is_gone_leaves_no_topic_behind(
 ) -> None:
     kept = CampusView(Campus(boundary=campus.boundary, zones=campus.zones[1:]))
     gone = campus.zones[0].id
-    await look(state)
+    await poll_once(state)
 
     async with mirroring(state, turns):
         await subscriber.subscribe("v1/#", qos=1)
@@ -205,7 +205,7 @@ async def test_a_zone_that_is_gone_leaves_no_topic_behind(
         # Until the zones are looked at again, the two do not fit, and nothing is said.
         await turns.next()
         assert f"v1/zones/{gone}" in await broker.retained()
-        await look(state)
+        await poll_once(state)
         await turns.next()
 
         changed = await messages(subscriber, 4)
@@ -219,11 +219,11 @@ async def test_who_mirrors_next_clears_what_the_one_before_has_left(
     state: State, turns: Turns, broker: Broker, campus: Campus
 ) -> None:
     gone = campus.zones[0].id
-    await look(state)
+    await poll_once(state)
     async with mirroring(state, turns):
         assert f"v1/zones/{gone}/occupancy" in await broker.retained()
     state.followed.take(CampusView(Campus(boundary=campus.boundary, zones=campus.zones[1:])))
-    await look(state)
+    await poll_once(state)
 
     async with mirroring(state, turns):
         assert f"v1/zones/{gone}/occupancy" not in await broker.retained()
@@ -235,7 +235,7 @@ async def test_small_counts_are_suppressed_on_mqtt_too(
 ) -> None:
     state = with_settings(state, privacy_min_count=3)
     await arrive(redis_client, "kemmy", Kind.MOBILE, NOON, NOON)
-    await look(state)
+    await poll_once(state)
 
     async with mirroring(state, turns):
         await subscriber.subscribe("v1/zones/kemmy/occupancy", qos=1)
@@ -248,7 +248,7 @@ async def test_small_counts_are_suppressed_on_mqtt_too(
 async def test_what_is_too_large_for_the_broker_is_not_left_there_in_an_old_version(
     state: State, turns: Turns, broker: Broker
 ) -> None:
-    await look(state)
+    await poll_once(state)
     async with mirroring(state, turns):
         assert "v1/occupancy" in await broker.retained()
 
@@ -263,7 +263,7 @@ async def test_what_is_too_large_for_the_broker_is_not_left_there_in_an_old_vers
 async def test_only_one_of_two_mirrors_and_the_other_one_when_it_has_ended(
     state: State, turns: Turns, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await look(state)
+    await poll_once(state)
     others = Turns()
     other = dataclasses.replace(state, metrics=type(state.metrics)())
 
@@ -291,7 +291,7 @@ async def test_a_broker_that_comes_back_gets_everything_anew(
     state: State, turns: Turns, broker: Broker, redis_client: Redis
 ) -> None:
     async with Redis.from_url(broker.node.redis) as redis:
-        await look(state)
+        await poll_once(state)
         async with mirroring(state, turns):
             # Whoever of its user has the client id last is the mirror; here it is another one, to end the connection.
             client_id = cast("bytes", await redis_client.get(streams.MIRROR_CLIENT)).decode()
@@ -299,7 +299,7 @@ async def test_a_broker_that_comes_back_gets_everything_anew(
             async with aiomqtt.Client(host, port, identifier=client_id, username=USER, password=PASSWORD):
                 await redis.delete("retained")
             await arrive(redis_client, "kemmy", Kind.CAR, NOON)
-            await look(state)
+            await poll_once(state)
             # One turn in which it notices, and one in which it begins anew.
             await turns.next()
             await turns.next()
@@ -324,7 +324,7 @@ async def test_without_a_broker_it_waits_longer_each_time_and_leaves_the_lease_t
 @pytest.mark.usefixtures("subscriber")
 async def test_the_demo_user_is_asked_for_when_it_is_made(state: State, turns: Turns, broker: Broker) -> None:
     state = with_settings(state, mirror_password=None)
-    await look(state)
+    await poll_once(state)
 
     async with mirroring(state, turns):
         assert await broker.retained() == set()

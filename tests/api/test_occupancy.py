@@ -8,11 +8,11 @@ from redis.asyncio import Redis
 
 from api.campus import FollowedCampus
 from api.lag import CACHE_MS, DecoderLag
-from api.occupancy import Occupancy, occupancy
+from api.occupancy import ZoneCounts, zone_counts
+from api.poller import poll_once
 from api.routes.occupancy import FRESH_MS
 from api.settings import ApiSettings
 from api.state import State
-from api.watch import look
 from core.messages import Kind
 from geofence import Campus
 from state import streams
@@ -94,8 +94,8 @@ def test_the_percentage_is_of_the_total_and_in_a_car_park_of_the_cars(campus: Ca
     building = dataclasses.replace(campus.by_id["kemmy"], capacity=30)
     car_park = dataclasses.replace(campus.by_id["car-park-west"], capacity=30)
 
-    in_building = occupancy(building, presence(car=1, mobile=9), now=NOON, ttl=1)
-    in_car_park = occupancy(car_park, presence(car=40, mobile=9), now=NOON, ttl=1)
+    in_building = zone_counts(building, presence(car=1, mobile=9))
+    in_car_park = zone_counts(car_park, presence(car=40, mobile=9))
 
     assert (in_building.capacity, in_building.percentage) == (30, 33.3)
     assert (in_car_park.total, in_car_park.percentage) == (49, 133.3)
@@ -105,8 +105,8 @@ def test_an_observation_is_the_newest_of_either_kind(campus: Campus) -> None:
     seen = {Kind.CAR: Presence(1, NOON - 5000), Kind.MOBILE: Presence(1, NOON - 1000)}
     only_cars = {Kind.CAR: Presence(1, NOON - 5000), Kind.MOBILE: NOBODY}
 
-    def body(present: dict[Kind, Presence]) -> Occupancy:
-        return occupancy(campus.boundary, present, now=NOON, ttl=1)
+    def body(present: dict[Kind, Presence]) -> ZoneCounts:
+        return zone_counts(campus.boundary, present)
 
     assert body(seen).observed_at == "2026-03-01T11:59:59Z"
     assert body(only_cars).observed_at == "2026-03-01T11:59:55Z"
@@ -132,7 +132,7 @@ async def test_without_redis_occupancy_is_unavailable_and_says_when_to_come_back
 async def test_a_redis_that_is_silent_is_not_waited_for_long(
     state: State, silent_redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.occupancy.REDIS_SECONDS", 0.05)
+    monkeypatch.setattr("api.snapshots.REDIS_SECONDS", 0.05)
     async with client_over(dataclasses.replace(state, redis=silent_redis)) as client, asyncio.timeout(5):
         assert_problem(await client.get("/v1/occupancy"), 503)
 
@@ -216,8 +216,8 @@ async def test_the_streams_are_looked_at_once_a_second_for_however_many_answers(
     assert await lag.seconds() >= 90
 
 
-async def test_a_fresh_look_of_the_feed_answers_without_redis(state: State) -> None:
-    await look(state)
+async def test_a_fresh_snapshot_answers_without_redis(state: State) -> None:
+    await poll_once(state)
     async with (
         open_redis(ApiSettings(redis_url=f"redis://127.0.0.1:{free_port()}")) as away,
         client_over(dataclasses.replace(state, redis=away)) as client,
@@ -234,24 +234,25 @@ async def test_a_fresh_look_of_the_feed_answers_without_redis(state: State) -> N
             assert head.headers["content-length"] == str(len(answer.content))
             assert head.content == b""
         assert_problem(await client.get("/v1/zones/atlantis/occupancy"), 404)
-        # What is asked in another way is read for itself.
-        assert_problem(await client.get("/v1/occupancy?sort=count"), 503)
+        # What is asked in another way is chosen from it.
+        chosen = await client.get("/v1/occupancy?sort=count&category=car_park")
+        assert {zone["category"] for zone in chosen.json()["zones"]} == {"car_park"}
 
 
-async def test_an_answer_of_the_feed_is_the_one_that_would_be_given_without_it(
+async def test_an_answer_of_a_snapshot_is_the_one_that_would_be_given_without_it(
     state: State, redis_client: Redis, client: httpx.AsyncClient
 ) -> None:
     await arrive(redis_client, "kemmy", Kind.MOBILE, NOON)
     before = {path: await client.get(path) for path in ("/v1/occupancy", "/v1/zones/kemmy/occupancy")}
-    await look(state)
+    await poll_once(state)
     for path, own in before.items():
         fed = await client.get(path)
         assert fed.content == own.content
         assert {**fed.headers} == {**own.headers}
 
 
-async def test_an_old_look_and_one_of_another_campus_are_not_used(state: State, redis_client: Redis) -> None:
-    await look(state)
+async def test_an_old_snapshot_and_one_of_another_campus_are_not_used(state: State, redis_client: Redis) -> None:
+    await poll_once(state)
     await arrive(redis_client, "kemmy", Kind.MOBILE, NOON)
     later = dataclasses.replace(state, clock=lambda: NOON + FRESH_MS)
     kemmy = state.campus.by_id["kemmy"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from api.occupancy import occupancy
+from api.occupancy import zone_counts
 from api.privacy import shown_count, shown_counts
 from api.state import State
 from core.messages import Kind
@@ -34,7 +34,7 @@ def test_a_body_with_a_suppressed_count_is_the_same_whatever_it_is(campus: Campu
 
     def body(phones: int, seen: int | None) -> object:
         present = {Kind.CAR: Presence(2, NOON - 9000), Kind.MOBILE: Presence(phones, seen)}
-        return occupancy(known, present, now=NOON, ttl=1, least=5)
+        return zone_counts(known, present, least=5)
 
     assert body(0, None) == body(1, NOON) == body(4, NOON - 1)
     assert body(5, NOON) != body(6, NOON)

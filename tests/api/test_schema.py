@@ -24,10 +24,10 @@ from api.application import create_app
 from api.campus import FollowedCampus
 from api.keys import Scope, make_key
 from api.metrics import ApiMetrics
+from api.poller import poll_once
 from api.server import Http, Server
 from api.settings import ApiSettings
 from api.state import State
-from api.watch import look
 from core.devices import DeviceHasher
 from core.messages import Kind
 from documents import open_store as open_documents
@@ -80,10 +80,10 @@ async def _seeded(folder: Path, redis_url: str) -> AsyncIterator[tuple[State, st
         await arrive(client, "kemmy", Kind.CAR, NOON - 2000, NOON - 1000)
         for width, step in ((Width.MINUTE, _MINUTE), (Width.HOUR, 60 * _MINUTE)):
             await record(store, "kemmy", Kind.CAR, width, {NOON - number * step: number for number in range(1, 60)})
-        await look(state)
+        await poll_once(state)
         trimming = asyncio.create_task(_trim(client, chosen.partitions))
         # A stream of events then ends after its snapshot.
-        state.feed.close()
+        state.change_log.close()
         yield state, made.text
         trimming.cancel()
 

@@ -9,11 +9,11 @@ import pytest
 import uvicorn
 
 from api.application import create_app
+from api.poller import poll_once
 from api.server import Http, Server
 from api.state import State
-from api.watch import look
+from bench.presence import leave
 from core.messages import Kind
-from state.streams import presence
 from tests.api.conftest import arrive
 from tests.conftest import NOON, eventually
 
@@ -28,7 +28,7 @@ async def serving(state: State) -> AsyncIterator[tuple[Server, int]]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         task = asyncio.create_task(server.serve(sockets=[listener]))
         yield server, listener.getsockname()[1]
-        state.feed.close()
+        state.change_log.close()
         server.should_exit = True
         async with asyncio.timeout(10):
             await task
@@ -48,16 +48,16 @@ async def connected(port: int) -> socket.socket:
 async def all_change(state: State, look_number: int) -> None:
     """Let something change in every zone."""
     for zone in state.campus.everything:
-        await state.redis.delete(presence(zone.id, Kind.CAR))
+        await leave(state.redis, zone.id, Kind.CAR)
         await arrive(state.redis, zone.id, Kind.CAR, *[NOON] * (1 + look_number % 2))
-    await look(state)
+    await poll_once(state)
 
 
 async def test_a_client_that_does_not_read_is_cut_off_and_holds_up_nobody(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.events.SEND_SECONDS", 0.2)
-    await look(state)
+    await poll_once(state)
     received = bytearray()
 
     async def until(name: str, value: float) -> None:
@@ -97,7 +97,7 @@ async def test_a_client_that_does_not_read_is_cut_off_and_holds_up_nobody(
         await all_change(state, looks + 1)
 
         async def arrived() -> bool:
-            return f"id: {state.feed.event_id(state.feed.number)}\n".encode() in received
+            return f"id: {state.change_log.event_id(state.change_log.number)}\n".encode() in received
 
         await eventually(arrived)
         writer.close()

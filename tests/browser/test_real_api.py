@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from bench.presence import SEE, arguments_of, keys_of
 from core.messages import Kind
 from state import streams
 from tests.browser.page import Page
@@ -56,7 +57,8 @@ def presence(redis_server: str) -> Iterator[redis.Redis]:
 
 def arrive(client: redis.Redis, zone: str, kind: Kind, count: int) -> None:
     now = int(time.time() * 1000)
-    client.zadd(streams.presence(zone, kind), {f"{kind}{number}": now for number in range(count)})
+    keys = keys_of(zone, kind)
+    client.eval(SEE, len(keys), *keys, *arguments_of(zone, kind, {f"{kind}{number}": now for number in range(count)}))
 
 
 def answers(port: int) -> bool:

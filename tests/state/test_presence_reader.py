@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from bench.presence import leave, see
 from core.clock import AHEAD_MS
 from core.errors import Unavailable
 from core.messages import Kind
@@ -17,7 +18,6 @@ from state.presence import NOBODY, Presence, life_key, presence_now, touched_at_
 from state.presence_reader import PresenceReader
 from state.slots import tag
 from tests.conftest import NOON
-from tests.state.presence_sets import leave, see
 
 TTL = 300
 ZONES = ("campus", "main", "library")

@@ -4,51 +4,27 @@ import asyncio
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Container, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import msgspec
 
 from api import sse
+from api.snapshot import Snapshot
 from core.clock import format_rfc3339
 
 RING = 10_000
 """Changes that are kept for those who were away for a moment, or are slow; at some 500 bytes each."""
+RING_PER_ZONE = 4
+"""So often may each zone change, where that is more."""
 UNREAD = "The counts cannot be read at present."
-"""What those who follow are told when there is no new look."""
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """What GET answers about one zone."""
-
-    json: bytes
-    content: Hashable
-    """What it says, without what changes with time alone: a body with the same content is no change."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """All zones, as they were at one moment."""
-
-    at: int
-    """When, milliseconds since the epoch."""
-    version: str
-    """Of the campus."""
-    everything: bytes
-    """What GET /v1/occupancy answers."""
-    zones: Mapping[str, Body]
-    """By id of the zone, in the order of /v1/zones."""
-    of: Callable[[Container[str]], bytes]
-    """What GET /v1/occupancy would answer if these zones were all."""
-    stale: str | None = None
-    """Why its counts cannot be those of now; None where nothing is known against them."""
+"""What those who follow are told when there is no new snapshot."""
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """The changes that one look has found."""
+    """The changes that one snapshot has found."""
 
     first: int
     frames: tuple[tuple[str | None, bytes], ...]
@@ -74,19 +50,20 @@ class _Batch:
 
 
 @dataclass(slots=True, kw_only=True)
-class OccupancyFeed:
-    """The newest look at all zones, and the numbered changes that led to it.
+class ChangeLog:
+    """The newest snapshot of all zones, and the numbered changes that led to it.
 
-    One task gives it looks (`api.watch`); any number of others wait for them, and read. It does no I/O. Its numbers
-    are of this process: `run` tells its event ids from those of others.
+    One task gives it snapshots (`api.poller`); any number of others wait for them, and read. It does no I/O. Its
+    numbers are of this process: `run` tells its event ids from those of others.
     """
 
     elapsed: Callable[[], float] = time.monotonic
     """Seconds since any moment; never goes back."""
-    ring: int = RING
+    ring: int | None = None
+    """Changes that are kept; None: RING, or more where there are many zones."""
     run: str = field(default_factory=lambda: secrets.token_hex(4))
-    latest: Look | None = None
-    """None before the first look."""
+    latest: Snapshot | None = None
+    """None before the first."""
     number: int = 0
     """Of the newest change."""
     stale: bool = False
@@ -101,20 +78,20 @@ class OccupancyFeed:
     _snapshot: bytes | None = None
     _tick: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def take(self, look: Look) -> None:
-        """Take up a new look at all zones, and wake all who wait."""
-        before, self.latest = self.latest, look
-        frames = list(self._said(before, look)) if before else []
-        if look.stale and (not self.stale or before is None or before.stale != look.stale):
-            frames.append((None, "stale", _updated(look, look.stale)))
-        elif self.stale and not look.stale:
-            frames.append((None, "fresh", _updated(look)))
-        self.stale = look.stale is not None
-        self._add(frames)
+    def take(self, snapshot: Snapshot) -> None:
+        """Take up a new snapshot of all zones, and wake all who wait."""
+        before, self.latest = self.latest, snapshot
+        said = list(self._said(before, snapshot)) if before else []
+        if snapshot.stale and (not self.stale or before is None or before.stale != snapshot.stale):
+            said.append((None, "stale", _updated(snapshot, snapshot.stale)))
+        elif self.stale and not snapshot.stale:
+            said.append((None, "fresh", _updated(snapshot)))
+        self.stale = snapshot.stale is not None
+        self._add(said)
         self._wake()
 
     def missed(self, *, stale: bool) -> None:
-        """There is no new look, for Redis does not answer; `stale` once that lasts. Wakes all who wait."""
+        """There is no new snapshot, for Redis does not answer; `stale` once that lasts. Wakes all who wait."""
         if stale and not self.stale and self.latest:
             self.stale = True
             self._add([(None, "stale", _updated(self.latest, UNREAD))])
@@ -133,12 +110,12 @@ class OccupancyFeed:
             del self.readers_at[address]
 
     def close(self) -> None:
-        """No look will follow; who waits is woken, and sees it."""
+        """No snapshot will follow; who waits is woken, and sees it."""
         self.closed = True
         self._wake()
 
     async def wait(self) -> None:
-        """Until the next look, or the next moment in which there should have been one."""
+        """Until the next snapshot, or the next moment in which there should have been one."""
         if not self.closed:
             await self._tick.wait()
 
@@ -167,19 +144,19 @@ class OccupancyFeed:
         return b"".join(reversed(parts)) if len(parts) > 1 else parts[0]
 
     def snapshot(self, zones: frozenset[str] | None = None) -> bytes:
-        """The event of all zones as they are, or of these; with the id of the newest change. Not before a first look.
+        """The event of all zones as they are, or of these; with the id of the newest change. Not before there is one.
 
         Where the counts are old, the event that says so follows.
         """
-        look = self.latest
-        if look is None:
-            raise RuntimeError("there was no look yet")
+        latest = self.latest
+        if latest is None:
+            raise RuntimeError("there was no snapshot yet")
         if zones is None:
             # Shared: after a restart of the server all clients come back at once.
             if self._snapshot is None:
-                self._snapshot = self._snapshot_of(look.everything)
+                self._snapshot = self._snapshot_of(latest.everything)
             return self._snapshot
-        return self._snapshot_of(look.of(zones))
+        return self._snapshot_of(latest.of(zones))
 
     def _snapshot_of(self, data: bytes) -> bytes:
         id_ = self.event_id(self.number)
@@ -188,13 +165,11 @@ class OccupancyFeed:
             told += sse.frame("stale", _updated(self.latest, self.latest.stale or UNREAD), id_=id_)
         return told
 
-    def _said(self, before: Look, look: Look) -> Iterator[tuple[str | None, str, bytes]]:
-        if before.version != look.version:
-            yield None, "zones", b'{"version":"%b"}' % look.version.encode()
-        for zone, body in look.zones.items():
-            old = before.zones.get(zone)
-            if old is None or old.content != body.content:
-                yield zone, "occupancy", body.json
+    def _said(self, before: Snapshot, snapshot: Snapshot) -> Iterator[tuple[str | None, str, bytes]]:
+        if before.version != snapshot.version:
+            yield None, "zones", b'{"version":"%b"}' % snapshot.version.encode()
+        for zone in snapshot.changed_since(before):
+            yield zone, "occupancy", snapshot.zone(zone) or b""
 
     def _add(self, said: list[tuple[str | None, str, bytes]]) -> None:
         if not said:
@@ -208,7 +183,8 @@ class OccupancyFeed:
         self.number += len(frames)
         self._kept += len(frames)
         # The newest batch stays, however large: everybody still has to read it.
-        while self._kept > self.ring and len(self._batches) > 1:
+        ring = self.ring or max(RING, RING_PER_ZONE * len(self.latest.zones) if self.latest else 0)
+        while self._kept > ring and len(self._batches) > 1:
             self._kept -= len(self._batches.popleft().frames)
 
     def _wake(self) -> None:
@@ -217,6 +193,6 @@ class OccupancyFeed:
         tick.set()
 
 
-def _updated(look: Look, reason: str | None = None) -> bytes:
-    at = format_rfc3339(look.at)
+def _updated(snapshot: Snapshot, reason: str | None = None) -> bytes:
+    at = format_rfc3339(snapshot.at)
     return msgspec.json.encode({"last_updated": at, "reason": reason} if reason else {"last_updated": at})
