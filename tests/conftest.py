@@ -7,9 +7,10 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import pytest
+import structlog
 from hypothesis import settings
 from redis.asyncio import Redis
 
@@ -49,6 +50,19 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
 settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loggers_are_not_kept() -> Iterator[None]:
+    """A logger asks for its configuration each time: one that a test has set up would keep what others capture."""
+    configure = structlog.configure
+
+    def without_cache(**options: Any) -> None:
+        configure(**options | {"cache_logger_on_first_use": False})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", without_cache)
+        yield
 
 
 async def eventually(probe: Callable[[], Awaitable[Answer]], *, limit: float = WAIT_SECONDS) -> Answer:
