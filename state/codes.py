@@ -76,6 +76,8 @@ _IN_A_SCRIPT = re.compile(r"@user_script: ?\d+: -?([A-Z][A-Z0-9_]*) ")
 _NOT_PERMITTED = re.compile(
     r"(?:^|@user_script: ?\d+: )(?:The user executing the script can't|ACL failure in script)", re.MULTILINE
 )
+# On a server that was the primary a moment ago.
+_OF_A_REPLICA = re.compile(r"(?:ERR )?WAIT(?:AOF)? cannot be used with replica instances")
 _CODE = re.compile(r"([A-Z][A-Z0-9_]*)(?: |$)")
 
 
@@ -103,6 +105,8 @@ def code_of(error: Exception) -> str | None:
         code = found[1]
     if code == "ERR" and _NOT_PERMITTED.search(text):
         code = "NOPERM"
+    if _OF_A_REPLICA.match(text):
+        code = "READONLY"
     hidden = {"EXECABORT": _IN_AN_EXEC, "ERR": _IN_A_SCRIPT}.get(code or "")
     if hidden and (found := hidden.search(text)):
         code = found[1]

@@ -100,14 +100,18 @@ class RedisCluster:
             told = [f"{member.address}:\n{member.told()[-600:]}" for member in self.members]
             raise AssertionError("\n".join([str(error), *told])) from error
 
-    def reset(self) -> None:
-        """For the next test: all members run, no slot is on its way, and there is no key."""
+    def heal(self) -> None:
+        """Start again who was killed, let go on who was paused, and wait until all is well."""
         for member in self.members:
             if member.is_running:
                 member.resume()
             else:
                 member.start()
         self.until_well()
+
+    def reset(self) -> None:
+        """For the next test: all members run, no slot is on its way, and there is no key."""
+        self.heal()
         for master in self.masters:
             for slot, _ in _on_the_way(master):
                 master.command("CLUSTER", "SETSLOT", slot, "STABLE")

@@ -17,7 +17,7 @@ from broker.cluster.scripts import Scripts
 from core.errors import Unavailable
 from core.settings import CommonSettings
 from state.client import open_redis, redis_errors
-from state.codes import CODES, RedisUnavailable
+from state.codes import CODES, RedisUnavailable, code_of
 from tests.conftest import eventually, missing
 from tests.state.fake_redis import FakeRedis, fake_redis
 
@@ -384,3 +384,9 @@ def test_no_service_opens_a_redis_but_with_open_redis() -> None:
                 names = [node.module]
             found += [f"{path}: {name}" for name in names if name.split(".")[0] == "redis" and name not in ALLOWED]
     assert not found
+
+
+def test_a_primary_that_is_one_no_more_cannot_confirm() -> None:
+    words = "WAIT cannot be used with replica instances. Please also note that since Redis 4.0"
+    told = ResponseError(f"ERR {words}", status_code="ERR")
+    assert [code_of(error) for error in (told, ResponseError(words))] == ["READONLY", "READONLY"]
