@@ -4,7 +4,7 @@ redis-py's own parts do that (`redis.asyncio.sentinel`); here they stand on a po
 turn, and each Sentinel is asked for a short while only: of three, one may be frozen.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import (
@@ -15,7 +15,7 @@ from redis.asyncio.sentinel import (
     SentinelManagedSSLConnection,
 )
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, ConnectionError, ResponseError  # noqa: A004
+from redis.exceptions import RedisError
 
 from state.address import Address, Host
 from state.calls import Pool
@@ -25,16 +25,24 @@ ASK_SECONDS = 1.0
 
 
 class _Sentinels(Sentinel):
-    """Asks one after another who the primary is; one that answered is asked first the next time."""
+    """Asks one after another who the primary is; one that answered is asked first the next time.
+
+    redis-py's own way loses Sentinels from its list when several connections ask at once.
+    """
 
     async def discover_master(self, service_name: str) -> Host:
-        try:
-            host, port = await super().discover_master(service_name)
-        except (AuthenticationError, ResponseError) as error:
-            raise ConnectionError(f"Sentinel does not answer: {error}") from error
-        except MasterNotFoundError as error:
-            raise MasterNotFoundError(f"Sentinel names no primary: {error}") from error
-        return str(host), int(port)
+        problems = []
+        for sentinel in list(self.sentinels):
+            try:
+                told = cast("dict[str, Any]", await sentinel.sentinel_masters()).get(service_name)
+            except (RedisError, OSError) as error:
+                problems.append(str(error))
+                continue
+            if told and self.check_master_state(told, service_name):
+                self.sentinels.sort(key=lambda each: each is not sentinel)
+                return str(told["ip"]), int(told["port"])
+            problems.append(f"{service_name!r} is down" if told else f"{service_name!r} is not known")
+        raise MasterNotFoundError(f"Sentinel names no primary: {', '.join(dict.fromkeys(problems))}")
 
 
 class _Pool(Pool, SentinelConnectionPool):

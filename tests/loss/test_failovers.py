@@ -1,4 +1,4 @@
-"""`DURABILITY=replicated`, kept: what counted is there, whoever is the primary. `tests.loss.failovers` does it more often."""
+"""`DURABILITY=replicated`, kept: what counted is there. `python -m tests.loss.failovers` tries it more often."""
 
 import pytest
 

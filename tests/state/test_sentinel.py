@@ -108,5 +108,14 @@ async def test_one_sentinel_that_answers_is_enough(client: Redis, sentinels: Sen
 async def test_a_service_that_sentinel_does_not_know_is_said(sentinels: SentinelSet) -> None:
     url = sentinels.url.rpartition("/")[0] + "/another"
     async with open_redis(CommonSettings(redis_url=url)) as client:
-        with pytest.raises(Unavailable, match="Sentinel names no primary: No master found for 'another'"):
+        with pytest.raises(Unavailable, match="Sentinel names no primary: 'another' is not known"):
             await cast("Any", client.get("a"))
+
+
+async def test_however_many_ask_at_once_no_sentinel_is_forgotten(sentinels: SentinelSet) -> None:
+    async with open_redis(CommonSettings(redis_url=sentinels.url)) as client:
+        asked = cast("Any", client.connection_pool).sentinel_manager
+        sentinels.sentinels[0].pause()
+        for _ in range(3):
+            await asyncio.gather(*(asked.discover_master("campus") for _ in range(10)))
+        assert len(set(map(id, asked.sentinels))) == 3
