@@ -25,7 +25,6 @@ from typing import Annotated, Any, cast
 import msgspec
 from pydantic import Field
 
-from api.queued import drop_queued, until_delivered
 from core.errors import Unavailable
 from core.messages import Kind, Role, ingest_kind
 from documents import DocumentStore
@@ -33,6 +32,7 @@ from state import streams
 from state.client import Redis, redis_errors
 from state.presence import zones_of_newest
 from state.queued import Message
+from state.queued_positions import drop_queued, until_delivered
 
 PASS_SECONDS = 5.0
 """How long is waited for what was on its way when the erasure began."""

@@ -20,6 +20,7 @@ from core.errors import Unavailable
 from core.messages import INGEST_TOPICS, Kind, RawMessage, Role
 from state import streams
 from state.client import Redis, redis_errors
+from state.newest_input import NEWEST_INPUT
 from state.slots import partition_of
 
 MAX_PAYLOAD = 65_536
@@ -168,7 +169,7 @@ async def append(
                 appended = await cast(
                     "Any",
                     client.register_script(_APPEND)(
-                        keys=[stream, streams.NEWEST_INPUT], args=[max_length, kind.value, received_at, *texts]
+                        keys=[stream, NEWEST_INPUT], args=[max_length, kind.value, received_at, *texts]
                     ),
                 )
     except TimeoutError as error:

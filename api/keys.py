@@ -9,15 +9,13 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, cast
 
 import msgspec
-import structlog
 
 from core.clock import Clock
 from core.errors import Unavailable
-from state import streams
-from state.client import Redis, redis_errors
+from state.api_keys import API_KEYS, KeyStore
+from state.client import Redis
 
 __all__ = ["MAX_NAME", "Key", "Keys", "NewKey", "Scope", "make_key", "name_problem"]
 
@@ -33,14 +31,7 @@ _REMEMBERED = 1024
 """Keys in the cache; the one that was read longest ago goes first."""
 _FORM = re.compile(r"ck_([0-9a-f]{16})_([A-Za-z0-9_-]{43})", re.ASCII)
 
-# KEYS: the keys, when they were used. ARGV: a key's id, the time in ms. A key that was removed leaves nothing.
-_USED = """
-if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then
-    redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
-end
-"""
 _NOBODYS = "0" * 64
-_log = structlog.stdlib.get_logger("keys")
 
 
 class Scope(StrEnum):
@@ -134,7 +125,7 @@ class Keys:
     """
 
     def __init__(self, client: Redis, *, clock: Clock) -> None:
-        self._client = client
+        self._store: KeyStore[Key] = KeyStore(client, key=API_KEYS, kind=Key, name_of=lambda key: key.id)
         self._clock = clock
         self._read: OrderedDict[str, tuple[int, Key]] = OrderedDict()
         self._used: OrderedDict[str, int] = OrderedDict()
@@ -149,9 +140,7 @@ class Keys:
             return None
         key_id = form[1]
         asked_at = self._clock()
-        with redis_errors():
-            value = await cast("Any", self._client.hget(streams.API_KEYS, key_id))
-        key = _decoded(key_id, value)
+        key = (await self._store.get([key_id])).get(key_id)
         if not _same(text, key) or key is None:
             # Not remembered: whoever tries keys must not push out those that are right.
             return None
@@ -176,29 +165,19 @@ class Keys:
 
     async def all(self) -> list[tuple[Key, int | None]]:
         """All keys, by name, with the time of their last use: milliseconds since the epoch, to the minute."""
-        async with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.hgetall(streams.API_KEYS)
-            pipeline.hgetall(streams.API_KEYS_USED)
-            with redis_errors():
-                values, used = await pipeline.execute()
-        keys = [key for field, value in values.items() if (key := _decoded(field.decode(errors="replace"), value))]
+        keys, used = await self._store.all(), await self._store.used()
         keys.sort(key=lambda key: (key.name, key.created_at, key.id))
-        return [(key, int(used[key.id.encode()]) if key.id.encode() in used else None) for key in keys]
+        return [(key, used.get(key.id)) for key in keys]
 
     async def add(self, key: Key) -> None:
         """Let a key in from now on."""
-        with redis_errors():
-            await cast("Any", self._client.hset(streams.API_KEYS, key.id, msgspec.json.encode(key)))
+        await self._store.put(key)
 
     async def remove(self, key_id: str) -> bool:
         """Refuse a key, everywhere, a second from now at the latest; False if there is none of that id."""
-        async with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.hdel(streams.API_KEYS, key_id)
-            pipeline.hdel(streams.API_KEYS_USED, key_id)
-            with redis_errors():
-                removed, _ = await pipeline.execute()
+        removed = await self._store.remove(key_id)
         self._read.pop(key_id, None)
-        return bool(removed)
+        return removed
 
     async def _note_use(self, key_id: str) -> None:
         now = self._clock()
@@ -210,10 +189,7 @@ class Keys:
         while len(self._used) > _REMEMBERED:
             self._used.popitem(last=False)
         try:
-            with redis_errors():
-                await self._client.register_script(_USED)(
-                    keys=[streams.API_KEYS, streams.API_KEYS_USED], args=[key_id, now]
-                )
+            await self._store.note_use(key_id, now)
         except Unavailable:
             # A Redis that is full takes no writes, and is still read: who asks has an answer. It is noted next time.
             self._used.pop(key_id, None)
@@ -222,16 +198,3 @@ class Keys:
 def _same(text: str, key: Key | None) -> bool:
     # Without a key, too: that an id exists must not show in the time that an answer takes.
     return hmac.compare_digest(_hash(text), key.hash if key else _NOBODYS)
-
-
-def _decoded(key_id: str, value: bytes | None) -> Key | None:
-    if value is None:
-        return None
-    try:
-        key = msgspec.json.decode(value, type=Key)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        key = None
-    if key is None or key.id != key_id:
-        _log.error("a key in Redis cannot be read, and lets nobody in", key=key_id)
-        return None
-    return key

@@ -8,8 +8,6 @@ a while, and does not know yet that it is the mirror no more, does not arrive.
 
 import asyncio
 import random
-from collections.abc import Iterable
-from typing import Any, cast
 
 import aiomqtt
 import structlog
@@ -20,9 +18,7 @@ from api.mirrored import Mirrored
 from api.state import State
 from core.errors import BadSettings, Unavailable
 from core.runtime import Stop, pause
-from state import streams
-from state.client import redis_errors
-from state.unreadable import bury_unreadable
+from state.mirror import forget_topics, known_topics, note_topics
 
 EVERY_SECONDS = 1.0
 """Between two messages about one zone, at the least."""
@@ -74,7 +70,7 @@ class Mirror:
     async def _connected(self, client_id: str, stop: Stop) -> None:
         login = mqtt.login_of(self._state.settings)
         async with mqtt.client(self._address, login, client_id=client_id) as client:
-            known = await self._known()
+            known = await known_topics(self._state.redis)
             mirrored = Mirrored(self._state.settings.mirror_max_payload)
             self._said = None
             self._state.metrics.mirroring.set(1)
@@ -97,13 +93,13 @@ class Mirror:
         self._say_too_large(mirrored.too_large)
         if new := changes.keys() - known:
             # First, so that whoever mirrors next can clear what this one leaves behind.
-            await self._note(new)
+            await note_topics(self._state.redis, new)
             known.update(new)
         await self._send(client, changes)
         mirrored.published(view, snapshot)
         if mirrored.topics is not before and (gone := known - mirrored.topics):
             await self._send(client, dict.fromkeys(sorted(gone), b""))
-            await self._forget(gone)
+            await forget_topics(self._state.redis, gone)
             known -= gone
 
     def _say_too_large(self, topics: frozenset[str]) -> None:
@@ -127,25 +123,6 @@ class Mirror:
             except BaseExceptionGroup as errors:
                 raise errors.exceptions[0] from None
         self._state.metrics.mirrored.inc(len(topics))
-
-    async def _known(self) -> set[str]:
-        with redis_errors():
-            topics = cast("set[bytes]", await cast("Any", self._state.redis.smembers(streams.MIRROR_TOPICS)))
-        known = set()
-        for topic in topics:
-            try:
-                known.add(topic.decode())
-            except UnicodeDecodeError:
-                await bury_unreadable(self._state.redis, "mirror:topics", "SREM", streams.MIRROR_TOPICS, topic)
-        return known
-
-    async def _note(self, topics: Iterable[str]) -> None:
-        with redis_errors():
-            await cast("Any", self._state.redis.sadd(streams.MIRROR_TOPICS, *topics))
-
-    async def _forget(self, topics: Iterable[str]) -> None:
-        with redis_errors():
-            await cast("Any", self._state.redis.srem(streams.MIRROR_TOPICS, *topics))
 
     def _say(self, problem: str) -> None:
         """Once, and again when it is another problem, or lasts for longer than a start may take."""

@@ -1,17 +1,15 @@
 """Who may log in: users in Redis, and whether a client is the user that it says it is."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Mapping
 
 import msgspec
-import structlog
 
 from broker.passwords import Busy, Passwords, hash_problem
 from core.addresses import network_of
 from core.messages import Role
-from state import streams
-from state.client import Redis, redis_errors
+from state.client import Redis
+from state.users import USERS, UserStore
 
 __all__ = ["MAX_NAME", "ROLES", "Authenticator", "Busy", "User", "Users", "name_problem"]
 
@@ -19,9 +17,6 @@ MAX_NAME = 128
 """Characters of a user's name."""
 ROLES = tuple(role for role in Role if role is not Role.ANONYMOUS)
 """The roles that a user can have."""
-_BATCH = 200
-"""So few that the event loop is never held up for long: to read a user takes some 15 microseconds."""
-_log = structlog.stdlib.get_logger("users")
 
 
 def name_problem(name: str) -> str | None:
@@ -54,63 +49,11 @@ class User(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"User(name={self.name!r}, role={self.role.value!r})"
 
 
-class Users:
-    """The users in Redis. `users:version` goes up with each change, so that every node notices.
-
-    All methods raise Unavailable where Redis does not answer.
-    """
+class Users(UserStore[User]):
+    """The users in Redis."""
 
     def __init__(self, client: Redis) -> None:
-        self._client = client
-
-    async def version(self) -> int:
-        """A number that is another one after a change; 0 where there never was a user."""
-        with redis_errors():
-            return int(await self._client.get(streams.USERS_VERSION) or 0)
-
-    async def get(self, names: Sequence[str]) -> dict[str, User]:
-        """Those of these users that there are, by name."""
-        found: dict[str, User] = {}
-        for start in range(0, len(names), _BATCH):
-            batch = names[start : start + _BATCH]
-            with redis_errors():
-                values = await cast("Any", self._client.hmget(streams.USERS, [name.encode() for name in batch]))
-            found |= {name: user for name, value in zip(batch, values, strict=True) if (user := _decoded(name, value))}
-        return found
-
-    async def all(self) -> list[User]:
-        """All users, by name."""
-        with redis_errors():
-            values = await cast("Any", self._client.hgetall(streams.USERS))
-        users = (_decoded(field.decode(errors="replace"), value) for field, value in values.items())
-        return sorted((user for user in users if user), key=lambda user: user.name)
-
-    async def put(self, users: Iterable[User]) -> int:
-        """Create these users, or replace those of the same names, all at once; how many of them are new."""
-        encoded = [(user.name, msgspec.json.encode(user)) for user in users]
-        if not encoded:
-            return 0
-        async with self._client.pipeline(transaction=True) as pipeline:
-            for start in range(0, len(encoded), _BATCH):
-                pipeline.hset(streams.USERS, mapping=dict(encoded[start : start + _BATCH]))
-            pipeline.incr(streams.USERS_VERSION)
-            with redis_errors():
-                *created, _ = await pipeline.execute()
-        return sum(created)
-
-    async def remove(self, names: Iterable[str]) -> int:
-        """Remove users; how many of them there were.
-
-        Their connections and their persistent sessions end within seconds, on every node.
-        """
-        async with self._client.pipeline(transaction=True) as pipeline:
-            encoded = [name.encode() for name in names]
-            pipeline.hdel(streams.USERS, *encoded)
-            pipeline.sadd(streams.USERS_REMOVED, *encoded)
-            pipeline.incr(streams.USERS_VERSION)
-            with redis_errors():
-                removed, *_ = await pipeline.execute()
-        return int(removed)
+        super().__init__(client, key=USERS, kind=User, name_of=lambda user: user.name)
 
 
 class Authenticator:
@@ -202,16 +145,3 @@ class Authenticator:
         self._asked.clear()
         self._asking = None
         return await self._users.get(asked)
-
-
-def _decoded(name: str, value: bytes | None) -> User | None:
-    if value is None:
-        return None
-    try:
-        user = msgspec.json.decode(value, type=User)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        user = None
-    if user is None or user.name != name:
-        _log.error("a user in Redis cannot be read, and cannot log in", user=name)
-        return None
-    return user

@@ -1,5 +1,6 @@
 """What type each key has, and what becomes of one that has another: it is set aside, so that the rest goes on."""
 
+import re
 from typing import Any, cast
 
 import redis.asyncio
@@ -9,10 +10,14 @@ from core.clock import system_clock
 from core.errors import Reason
 from core.messages import DeadLetter
 from state import streams
+from state.slots import CAMPUS, MQTT
 
 TYPES = {
-    "raw:": "stream",
-    "positions:": "stream",
+    "raw:{p}": "stream",
+    "positions:{p}": "stream",
+    "presence:{p}:": "zset",
+    "touched:{p}": "zset",
+    "touched:{p}:": "string",
     "dead": "stream",
     "campus": "hash",
     "campus:changes": "stream",
@@ -21,51 +26,55 @@ TYPES = {
     "presence:": "zset",
     "window:": "set",
     "windows:dirty": "zset",
-    "nodes": "hash",
-    "node:": "hash",
-    "inbox:": "stream",
-    "interest:": "set",
-    "clients:": "hash",
-    "will:": "hash",
-    "routes": "hash",
-    "routes:log": "stream",
-    "routes:version": "string",
-    "sessions": "set",
-    "sessions:bytes": "hash",
-    "owner:": "set",
-    "session:": "hash",
-    "subscriptions:": "hash",
-    "queue:": "stream",
-    "brief:": "stream",
-    "brief": "zset",
-    "released:": "zset",
-    "received:": "set",
-    "sessions:expiry": "zset",
-    "retained": "hash",
-    "states": "zset",
-    "states:gone": "zset",
-    "states:version": "string",
-    "retained:anonymous": "set",
-    "retained:bytes": "hash",
+    "nodes:{mqtt}": "hash",
+    "node:{mqtt}:": "hash",
+    "inbox:{mqtt}:": "stream",
+    "interest:{mqtt}:": "set",
+    "clients:{mqtt}:": "hash",
+    "will:{mqtt}:": "hash",
+    "routes:{mqtt}": "hash",
+    "routes:log:{mqtt}": "stream",
+    "routes:version:{mqtt}": "string",
+    "sessions:{mqtt}": "set",
+    "sessions:bytes:{mqtt}": "hash",
+    "owner:{mqtt}:": "set",
+    "session:{mqtt}:": "hash",
+    "subscriptions:{mqtt}:": "hash",
+    "queue:{mqtt}:": "stream",
+    "brief:{mqtt}:": "stream",
+    "brief:{mqtt}": "zset",
+    "released:{mqtt}:": "zset",
+    "received:{mqtt}:": "set",
+    "sessions:expiry:{mqtt}": "zset",
+    "retained:{mqtt}": "hash",
+    "states:{mqtt}": "zset",
+    "states:gone:{mqtt}": "zset",
+    "states:version:{mqtt}": "string",
+    "retained:anonymous:{mqtt}": "set",
+    "retained:bytes:{mqtt}": "hash",
     "coverage:": "string",
     "coverage:dirty": "set",
-    "newest-input": "zset",
+    "newest-input:{campus}": "zset",
     "totals": "hash",
-    "users": "hash",
-    "users:version": "string",
-    "users:removed": "set",
-    "api-keys": "hash",
-    "api-keys:used": "hash",
-    "mirror": "string",
-    "mirror:client": "string",
-    "mirror:topics": "set",
+    "users:{mqtt}": "hash",
+    "users:version:{mqtt}": "string",
+    "users:removed:{mqtt}": "set",
+    "api-keys:{campus}": "hash",
+    "api-keys:used:{campus}": "hash",
+    "mirror:{campus}": "string",
+    "mirror:client:{campus}": "string",
+    "mirror:topics:{campus}": "set",
 }
-"""By key, or by how a key begins where that ends in a colon: the map of `state.streams`, in Redis's own names."""
+"""By key, or by how a key begins where that ends in a colon, in Redis's own names; `{p}` is the tag of any partition.
+
+What is in them is told by the module of each, in `state/`.
+"""
 ASIDE = "aside:"
 """How the names of keys begin that were set aside."""
 ASIDE_MS = 86_400_000
 """A day: long enough to look at it, and then nothing of it is left."""
 _AT_ONCE = 1000
+_TAGGED = re.compile(r"([^{]*:)(\{[^}]*\})(:?)")
 
 # KEYS: the key, its name aside, dead, totals. ARGV: its type, how long it is kept aside (ms), name of the total, then
 # the fields of the dead letter. Answers 1 for whoever was the one.
@@ -94,6 +103,11 @@ _log = structlog.stdlib.get_logger("redis")
 
 def type_of(key: str) -> str | None:
     """The type that a key of ours has; None for a key that is none of ours."""
+    if found := _TAGGED.match(key):
+        tag = found[2] if found[2] in {MQTT, CAMPUS} else "{p}"
+        # A tag is followed by a name where there are several of a kind.
+        if kind := TYPES.get(f"{found[1]}{tag}{found[3]}"):
+            return kind
     return TYPES.get(key) or TYPES.get(f"{key.partition(':')[0]}:")
 
 
@@ -121,7 +135,7 @@ async def set_aside_wrong_types(client: redis.asyncio.Redis) -> int:
 async def _set_aside(script: Any, key: bytes, kind: str, is_now: str) -> int:  # noqa: ANN401 - redis-py's class is another in our client
     now = system_clock()
     # Not the whole name: that of a session is what a client has chosen.
-    name = key.decode(errors="replace").partition(":")[0]
+    name = key.decode(errors="replace").partition("{")[0].partition(":")[0]
     detail = f"a key {name} of the type {is_now}, which should be {kind}; it is set aside for a day"
     letter = DeadLetter(Reason.MALFORMED_ENTRY, detail, "", now, payload=None)
     done = await script(

@@ -1,4 +1,10 @@
-"""When the newest message of each kind came in: what tells "nobody is there" from "nothing comes in"."""
+"""When the newest message of each kind came in: what tells "nobody is there" from "nothing comes in".
+
+Key, beside the heartbeats of `state.nodes`:
+
+    newest-input:{campus}  sorted set  kind -> when its newest message came (ms), wherever it came from. Nodes note that
+                                       once a second, the API with each message
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -6,9 +12,11 @@ from typing import NamedTuple
 
 from core.clock import Clock
 from core.messages import Kind
-from state import streams
-from state.client import Redis, redis_errors
+from state.client import Redis
+from state.nodes import NODES
+from state.slots import CAMPUS
 
+NEWEST_INPUT = f"newest-input:{CAMPUS}"
 SILENT_SECONDS = 10.0
 """Nodes say once a second that they live. Without that for so long nothing comes in."""
 
@@ -39,8 +47,7 @@ class Silence:
 
 async def note_newest_input(client: Redis, newest: Mapping[Kind, int]) -> None:
     """Note when messages came (ms since the epoch); what is newer stays. Raises Unavailable."""
-    with redis_errors():
-        await client.zadd(streams.NEWEST_INPUT, {kind.value: at for kind, at in newest.items()}, gt=True)
+    await client.zadd(NEWEST_INPUT, {kind.value: at for kind, at in newest.items()}, gt=True)
 
 
 class Signs(NamedTuple):
@@ -55,9 +62,8 @@ class Signs(NamedTuple):
 async def signs_of_input(client: Redis) -> Signs:
     """In one round trip. Raises Unavailable."""
     async with client.pipeline(transaction=False) as pipeline:
-        pipeline.zrange(streams.NEWEST_INPUT, 0, -1, withscores=True)
-        pipeline.hgetall(streams.NODES)
-        with redis_errors():
-            came, beats = await pipeline.execute()
+        pipeline.zrange(NEWEST_INPUT, 0, -1, withscores=True)
+        pipeline.hgetall(NODES)
+        came, beats = await pipeline.execute()
     found = dict(came)
     return Signs({kind: int(found[kind.value.encode()]) for kind in Kind if kind.value.encode() in found}, beats)

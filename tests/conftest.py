@@ -22,6 +22,7 @@ from tests.redis_servers.fixtures import (
     redis_client,
     redis_server,
     sentinels,
+    service_redis,
     workers_cluster,
     workers_sentinels,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "redis_executable",
     "redis_server",
     "sentinels",
+    "service_redis",
     "workers_cluster",
     "workers_sentinels",
 ]

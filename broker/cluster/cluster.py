@@ -15,13 +15,17 @@ from broker.cluster.publisher import Publisher
 from broker.cluster.reaper import Reaper
 from broker.cluster.retained import Retained
 from broker.cluster.routes import Routes
-from broker.cluster.scripts import Scripts, Turns
 from broker.cluster.sessions import Sessions
 from core.clock import Clock
 from core.errors import Unavailable
 from core.failures import Failures
 from core.runtime import Stop, work_until_stopped
 from state.client import Redis
+from state.mqtt import Scripts, Turns
+from state.nodes import Nodes
+from state.retained import RetainedStore
+from state.routes import RouteStore
+from state.sessions import SessionStore
 
 LEAVE_SECONDS = 2.0
 
@@ -53,13 +57,12 @@ class Cluster:
         self._identity = Identity(name)
         self.dropped = Dropped()
         scripts = Scripts(client)
-        self.routes = Routes(client=client, identity=self._identity)
-        self.sessions = Sessions(
-            turns=Turns(scripts), identity=self._identity, limits=limits, dropped=self.dropped, clock=clock
-        )
-        self.retained = Retained(client)
+        nodes, store = Nodes(client, scripts), SessionStore(client, Turns(scripts))
+        self.routes = Routes(store=RouteStore(client), identity=self._identity)
+        self.sessions = Sessions(store=store, identity=self._identity, limits=limits, dropped=self.dropped, clock=clock)
+        self.retained = Retained(RetainedStore(client))
         self.publisher = Publisher(
-            client=client,
+            nodes=nodes,
             scripts=scripts,
             identity=self._identity,
             routes=self.routes,
@@ -68,13 +71,18 @@ class Cluster:
             clock=clock,
             no_room=no_room,
         )
-        self._follower = Follower(
-            client=client, scripts=scripts, identity=self._identity, routes=self.routes, local=local
-        )
+        self._follower = Follower(nodes=nodes, identity=self._identity, routes=self.routes, local=local)
         self._reaper = Reaper(
-            scripts=scripts, publisher=self.publisher, local=local, limits=limits, dropped=self.dropped, clock=clock
+            nodes=nodes,
+            sessions=store,
+            publisher=self.publisher,
+            local=local,
+            limits=limits,
+            dropped=self.dropped,
+            clock=clock,
         )
         self._membership = Membership(
+            nodes=nodes,
             scripts=scripts,
             identity=self._identity,
             routes=self.routes,

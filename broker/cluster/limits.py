@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import structlog
 
 from broker.seldom import Seldom
+from state.sessions import Losses
 
 INBOX_MAX_BYTES = 8 * 1024 * 1024
 UNLIMITED = 1 << 40
-Losses = tuple[int, int, int, int, int, str]
-"""What a script has dropped from queues (queue.lua): for length, age, bytes of the queue, of the owner, of all; who."""
 
 _log = structlog.stdlib.get_logger("cluster")
 

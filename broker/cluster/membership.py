@@ -10,11 +10,12 @@ from broker.cluster.limits import Usage
 from broker.cluster.local import Local
 from broker.cluster.reaper import Reaper
 from broker.cluster.routes import Routes
-from broker.cluster.scripts import Scripts
 from core.errors import Unavailable
 from core.messages import INGEST_TOPICS
 from core.runtime import Stop, pause
-from state.unreadable import letter_for_unreadable
+from state.mqtt import Scripts
+from state.nodes import Nodes
+from state.retained import tidy_retained
 
 HEARTBEAT_SECONDS = 1.0
 DEAD_AFTER_SECONDS = 5.0
@@ -40,6 +41,7 @@ class Membership:
     def __init__(
         self,
         *,
+        nodes: Nodes,
         scripts: Scripts,
         identity: Identity,
         routes: Routes,
@@ -49,6 +51,7 @@ class Membership:
         heartbeat: float,
         dead_after: float,
     ) -> None:
+        self._nodes = nodes
         self._scripts = scripts
         self._identity = identity
         self._routes = routes
@@ -80,26 +83,25 @@ class Membership:
         """Say that this node is there, and look at the others. Raises Unavailable."""
         if not self._joined:
             await self._join()
-        answer = await self._scripts.run("heartbeat", self._identity.node)
-        if answer is None:
+        seen = await self._nodes.beat(self._identity.node)
+        if seen is None:
             self._become_another()
             await self._join()
-            answer = await self._scripts.run("heartbeat", self._identity.node)
-            if answer is None:
+            seen = await self._nodes.beat(self._identity.node)
+            if seen is None:
                 raise Unavailable("this node was given up as soon as it had joined")
-        nodes, routes_version, users_version, retained = answer
-        self.usage = Usage(*map(_number, retained))
-        for node in self._dead(nodes):
+        self.usage = Usage(*map(_number, seen.usage))
+        for node in self._dead(seen.beats):
             try:
                 self._reaper.take(node.decode())
             except UnicodeDecodeError:
-                await self._scripts.send([("HDEL", "nodes", node), *letter_for_unreadable("nodes")])
-        if routes_version.decode() != self._routes.version:
+                await self._nodes.forget(node)
+        if seen.routes_version != self._routes.version:
             await self._routes.update()
-        if self._users_version != users_version:
+        if self._users_version != seen.users_version:
             if self._users_version is not None:
                 self._local.users_changed()
-            self._users_version = users_version
+            self._users_version = seen.users_version
         self.problem = None
 
     async def leave(self) -> None:
@@ -107,10 +109,8 @@ class Membership:
         await self._reaper.reap(self._identity.node)
 
     async def _join(self) -> None:
-        (answer,) = await self._scripts.send([("HSET", "nodes", self._identity.node, 0)])
-        if isinstance(answer, Exception):
-            raise answer
-        await self._scripts.run("tidy", *INGEST_TOPICS)
+        await self._nodes.join(self._identity.node)
+        await tidy_retained(self._scripts, tuple(INGEST_TOPICS))
         await self._routes.update()
         self._joined = True
         _log.info("joined the cluster", node=self._identity.node)

@@ -10,34 +10,30 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-import msgspec
 import structlog
 
 from broker.cluster.batch import Guard, Part, Routed, build, split
 from broker.cluster.identity import Identity
-from broker.cluster.limits import Dropped, Limits, Losses
+from broker.cluster.limits import Dropped, Limits
 from broker.cluster.retained import is_state, may_be_retained
 from broker.cluster.routes import Plan, Routes
-from broker.cluster.scripts import Scripts
 from broker.message import Message
 from broker.patience import until_available
 from broker.seldom import Seldom
 from core.clock import Clock
 from core.errors import Unavailable
 from core.runtime import Bell, Stop
-from state import streams
-from state.client import Redis, redis_errors
-from state.unreadable import bury_unreadable
+from state.mqtt import Scripts
+from state.nodes import Nodes
+from state.publishing import Batch, Published, publish
 
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_BATCH_MESSAGES = 5000
 MAX_BATCH_TARGETS = 20_000
 
 _log = structlog.stdlib.get_logger("cluster")
-_encoder = msgspec.msgpack.Encoder()
-_will_decoder = msgspec.msgpack.Decoder(tuple[str, Message])
 
 
 class Publish(NamedTuple):
@@ -53,24 +49,13 @@ class _Waiting(NamedTuple):
     done: "asyncio.Future[list[bool]]"
 
 
-class _Answer(NamedTuple):
-    version: str
-    new: str
-    inbox_dropped: int
-    lost: Losses
-    retained_refused: list[int]
-
-
-_answer_decoder = msgspec.msgpack.Decoder(_Answer)
-
-
 class Publisher:
     """Publishes for one node. What is waiting is bounded by the connections, each of which waits for its own."""
 
     def __init__(
         self,
         *,
-        client: Redis,
+        nodes: Nodes,
         scripts: Scripts,
         identity: Identity,
         routes: Routes,
@@ -80,7 +65,7 @@ class Publisher:
         no_room: Callable[[], str | None] = lambda: None,
     ) -> None:
         """`no_room` answers why nothing new is to be given to Redis at present, None where there is no reason."""
-        self._client = client
+        self._nodes = nodes
         self._scripts = scripts
         self._identity = identity
         self._routes = routes
@@ -111,14 +96,8 @@ class Publisher:
 
         None where there is none, or another has published it. Raises Unavailable.
         """
-        with redis_errors():
-            found = cast("bytes | None", await self._client.hget(streams.will(owner), str(connection)))
-        if found is None:
-            return None
-        try:
-            _, message = _will_decoder.decode(found)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            await bury_unreadable(self._client, "will", "HDEL", streams.will(owner), str(connection))
+        message = await self._nodes.will(owner, connection)
+        if message is None:
             return None
         (new,) = await self._publish([(message, Guard(owner=owner, connection=connection))])
         return message if new else None
@@ -250,29 +229,29 @@ class Publisher:
             if part.blobs or part.states:
                 await self._send(part, self._routes.version)
 
-    async def _send(self, part: Part, version: str) -> _Answer:
+    async def _send(self, part: Part, version: str) -> Published:
         number = next(self._numbers)
 
-        async def attempt() -> _Answer:
+        async def attempt() -> Published:
             if reason := self._no_room():
                 self._tell(reason)
                 raise Unavailable(reason)
-            header = {
-                "node": self._identity.node,
-                "number": number,
-                "version": version,
-                "now": self._clock(),
-                "inbox_max": self._limits.inbox_max_bytes,
-                "queue_limits": self._limits.of_queues,
-                "retained_limits": self._limits.of_retained,
-                "guards": part.guards,
-                "inboxes": list(part.inboxes.items()),
-                "queues": part.queues,
-                "retained": part.retained,
-                "states": list(part.states.items()),
-            }
+            batch = Batch(
+                node=self._identity.node,
+                number=number,
+                version=version,
+                now=self._clock(),
+                inbox_max=self._limits.inbox_max_bytes,
+                queue_limits=self._limits.of_queues,
+                retained_limits=self._limits.of_retained,
+                guards=part.guards,
+                inboxes=list(part.inboxes.items()),
+                queues=part.queues,
+                retained=part.retained,
+                states=list(part.states.items()),
+            )
             try:
-                answer = await self._scripts.run("publish", _encoder.encode(header), *part.blobs)
+                answer = await publish(self._scripts, batch, part.blobs)
             except Unavailable as error:
                 self._tell(str(error))
                 raise
@@ -280,7 +259,7 @@ class Publisher:
                 # It becomes another one with its next heartbeat.
                 raise Unavailable("this node is not one of the cluster")
             self._tell(None)
-            return _answer_decoder.decode(answer)
+            return answer
 
         answer = await until_available(attempt)
         self._dropped.inbox += answer.inbox_dropped

@@ -5,11 +5,12 @@ import structlog
 from broker.cluster.limits import Dropped, Limits
 from broker.cluster.local import Local
 from broker.cluster.publisher import Publisher
-from broker.cluster.scripts import Scripts
 from broker.patience import until_available
 from core.clock import Clock
 from core.errors import Unavailable
 from core.runtime import Stop, pause
+from state.nodes import Nodes
+from state.sessions import SessionStore
 
 EVERY_SECONDS = 1.0
 AT_ONCE = 200
@@ -26,14 +27,16 @@ class Reaper:
     def __init__(
         self,
         *,
-        scripts: Scripts,
+        nodes: Nodes,
+        sessions: SessionStore,
         publisher: Publisher,
         local: Local,
         limits: Limits,
         dropped: Dropped,
         clock: Clock,
     ) -> None:
-        self._scripts = scripts
+        self._nodes = nodes
+        self._sessions = sessions
         self._publisher = publisher
         self._local = local
         self._limits = limits
@@ -66,26 +69,24 @@ class Reaper:
 
     async def reap(self, node: str) -> None:
         """Publish a node's wills, end its connections, and forget all of it. Raises Unavailable; do it again then."""
-        for connection in await self._scripts.run("condemn", node):
-            if not connection.isdigit():
-                continue  # it goes with all that the node had
-            will = await self._publisher.publish_will(node, int(connection))
+        for connection in await self._nodes.condemn(node):
+            will = await self._publisher.publish_will(node, connection)
             if will is not None:
                 self._local.deliver([will])
-        while await self._scripts.run("reap", node, self._clock() + self._limits.session_expiry_ms, AT_ONCE):
+        while await self._nodes.reap(node, expires=self._clock() + self._limits.session_expiry_ms, count=AT_ONCE):
             pass
 
     async def expire(self) -> int:
         """Delete some of the sessions whose time is over; how many. Raises Unavailable."""
-        return int(await self._scripts.run("expire", self._clock(), SESSIONS_AT_ONCE))
+        return await self._sessions.expire(self._clock(), SESSIONS_AT_ONCE)
 
     async def erase(self) -> bool:
         """Delete some of the sessions of users who were removed; whether there may be more. Raises Unavailable."""
-        return bool(await self._scripts.run("erase", SESSIONS_AT_ONCE))
+        return await self._sessions.erase(SESSIONS_AT_ONCE)
 
     async def sweep(self) -> bool:
         """Drop some of the positions that wait for too long; whether there may be more. Raises Unavailable."""
         before = self._clock() - self._limits.queue_positions_max_age_ms
-        dropped, more = await self._scripts.run("sweep", before, POSITIONS_AT_ONCE)
+        dropped, more = await self._sessions.sweep(before, POSITIONS_AT_ONCE)
         self._dropped.queue_age += dropped
-        return bool(more)
+        return more

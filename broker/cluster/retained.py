@@ -2,23 +2,15 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
-
-import msgspec
 
 from broker.access import must_be_named
 from broker.message import Message
 from broker.topics import TopicTree
 from core.messages import Role, ingest_kind
-from state import streams
-from state.client import Redis, redis_errors
-from state.unreadable import bury_unreadable
+from state.retained import RetainedStore
 
 TOPICS_IN_A_ROW = 1000
 """How many topics are matched before others have their turn."""
-MESSAGES_AT_ONCE = 200
-
-_decoder = msgspec.msgpack.Decoder(Message)
 
 
 def may_be_retained(topic: str) -> bool:
@@ -50,8 +42,8 @@ def state_filters(filters: Mapping[str, int], role: Role) -> list[tuple[str, int
 class Retained:
     """Reads them. One read is under way at a time, and whoever asks meanwhile shares the next."""
 
-    def __init__(self, client: Redis) -> None:
-        self._client = client
+    def __init__(self, store: RetainedStore) -> None:
+        self._store = store
         self._wanted: set[str] = set()
         self._next: asyncio.Task[dict[str, list[Message]]] | None = None
         self._reading = asyncio.Lock()
@@ -72,7 +64,7 @@ class Retained:
             # Who asks from now on may want to see what was retained after this read began.
             wanted, self._wanted, self._next = self._wanted, set(), None
             topics = await self._topics(wanted)
-            messages = await self._messages({topic for found in topics.values() for topic in found})
+            messages = await self._store.messages({topic for found in topics.values() for topic in found})
         return {each: [messages[topic] for topic in found if topic in messages] for each, found in topics.items()}
 
     async def _topics(self, wanted: Iterable[str]) -> dict[str, list[str]]:
@@ -83,38 +75,9 @@ class Retained:
                 found[each] = []
                 wild.set(each, each, None)
         if wild:
-            with redis_errors():
-                topics = cast("list[bytes]", await self._client.hkeys(streams.RETAINED))
-            for name in topics:
-                if not _is_text(name):
-                    await bury_unreadable(self._client, "retained", "HDEL", streams.RETAINED, name)
-            for index, topic in enumerate(map(bytes.decode, filter(_is_text, topics)), 1):
+            for index, topic in enumerate(await self._store.topics(), 1):
                 for each, _ in wild.match(topic):
                     found[each].append(topic)
                 if index % TOPICS_IN_A_ROW == 0:
                     await asyncio.sleep(0)
         return found
-
-    async def _messages(self, topics: Iterable[str]) -> dict[str, Message]:
-        asked = list(topics)
-        messages: dict[str, Message] = {}
-        for first in range(0, len(asked), MESSAGES_AT_ONCE):
-            some = asked[first : first + MESSAGES_AT_ONCE]
-            with redis_errors():
-                values = cast("Any", await self._client.hmget(streams.RETAINED, some))
-            for topic, value in zip(some, values, strict=True):
-                if value is None:
-                    continue
-                try:
-                    messages[topic] = _decoder.decode(value)
-                except (msgspec.DecodeError, UnicodeDecodeError):
-                    await bury_unreadable(self._client, "retained", "HDEL", streams.RETAINED, topic)
-        return messages
-
-
-def _is_text(name: bytes) -> bool:
-    try:
-        name.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -1,30 +1,24 @@
 """What other nodes and persistent sessions want: a replica of the hash `routes`, kept up to date from its log."""
 
 import asyncio
-import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 from broker.access import must_be_named
 from broker.cluster.identity import Identity
 from broker.topics import TopicTree
 from core.messages import ingest_kind
-from state import streams
-from state.client import Redis, redis_errors
-from state.unreadable import bury_unreadable
+from state.routes import NOTHING_YET, RouteStore, number_of
 
 ANY_QOS = 1
 """Flag of a node's route: it wants messages of any QoS. Without it, only those of QoS 0."""
 INGEST = 4
 """Flag of a route: what is for services alone, such as what is published to the ingest topics, too."""
-NOTHING_YET = "0-0"
-_VERSION = re.compile(r"\d+-\d+", re.ASCII)
 MAX_REMEMBERED = 100_000
 """Targets of the plans that are remembered, all together."""
 MAX_REMEMBERED_TOPIC = 1024
 MAX_REMEMBERED_NODE_PLANS = 10_000
 _QOS = 3
-_AT_ONCE = 1000
 _Tree = TopicTree[str, tuple[int, str]]
 
 Fields = str | list[str]
@@ -53,8 +47,8 @@ class Plan(NamedTuple):
 class Routes:
     """The replica; empty until `update`."""
 
-    def __init__(self, *, client: Redis, identity: Identity) -> None:
-        self._client = client
+    def __init__(self, *, store: RouteStore, identity: Identity) -> None:
+        self._store = store
         self._identity = identity
         self._nodes: _Tree = TopicTree()
         self._queues: _Tree = TopicTree()
@@ -100,9 +94,9 @@ class Routes:
     def apply(self, entry_id: bytes, changes: dict[bytes, bytes]) -> bool:
         """Take up an entry of the log; False where one before it is missing."""
         version = entry_id.decode()
-        if _number(version) <= _number(self.version):
+        if number_of(version) <= number_of(self.version):
             return True
-        if _number(version) != _number(self.version) + 1:
+        if number_of(version) != number_of(self.version) + 1:
             return False
         for field, flags in changes.items():
             try:
@@ -120,44 +114,31 @@ class Routes:
                 await self._reload()
             while True:
                 known = self.version
-                with redis_errors():
-                    found = cast("Any", await self._client.xrange(streams.ROUTES_LOG, known, "+", count=_AT_ONCE))
+                found, is_all = await self._store.changes(known)
                 # That the change which we have last is still there says that there is none missing in between.
-                whole = known == NOTHING_YET or (found and found[0][0] == known.encode())
+                whole = known == NOTHING_YET or (bool(found) and found[0][0] == known.encode())
                 if not whole or not all(self.apply(*entry) for entry in found):
                     await self._reload()
-                elif len(found) < _AT_ONCE:
+                elif is_all:
                     return
 
     async def _reload(self) -> None:
-        version = await self._newest_version()
+        version = await self._store.newest_version()
         trees: tuple[_Tree, _Tree] = (TopicTree(), TopicTree())
         cursor = 0
         while True:
             # What changes meanwhile is in the log after `version`, and each entry says how things are, not what to add.
-            with redis_errors():
-                cursor, found = cast("Any", await self._client.hscan(streams.ROUTES, cursor, count=_AT_ONCE))
+            cursor, found = await self._store.page(cursor)
             for field, flags in found.items():
                 try:
                     self._set(trees, field.decode(), int(flags))
                 except (ValueError, IndexError):
-                    await bury_unreadable(self._client, "routes", "HDEL", streams.ROUTES, field)
+                    await self._store.forget(field)
             if not cursor:
                 break
         self._nodes, self._queues = trees
         self.forget_plans()
         self.version = version
-
-    async def _newest_version(self) -> str:
-        """That of the newest change in the log: `routes:version` may have been lost, or be none."""
-        async with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.get(streams.ROUTES_VERSION)
-            pipeline.xrevrange(streams.ROUTES_LOG, count=1)
-            with redis_errors():
-                version, newest = await pipeline.execute()
-        found = [version.decode(errors="replace")] if version else []
-        found += [entry_id.decode() for entry_id, _ in newest]
-        return max((each for each in found if _VERSION.fullmatch(each)), key=_number, default=NOTHING_YET)
 
     def _set(self, trees: tuple[_Tree, _Tree], field: str, flags: int | None) -> None:
         target, _, topic_filter = field.partition("\0")
@@ -201,7 +182,3 @@ class Routes:
             if not flags & INGEST and (positions or (named and field.partition("\0")[2][0] in "+#")):
                 continue
             yield target, flags, field
-
-
-def _number(version: str) -> int:
-    return int(version.partition("-")[0] or 0)

@@ -8,33 +8,25 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from itertools import count as counting
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import Any
 
 from broker.cluster.identity import Identity
 from broker.cluster.limits import Dropped, Limits
-from broker.cluster.scripts import Answer, Turns
 from broker.message import Message
 from broker.patience import until_available
 from broker.seldom import Seldom
 from core.clock import Clock
-from core.errors import Unavailable
-from state import streams
-from state.unreadable import letter_for_unreadable
+from state.sessions import AT_ONCE, Change, Losses, Opened, Queued, SessionStore
 
 INGEST = 4
 """Flag of a subscription, and of an interest: what is published to the ingest topics, too."""
-_QOS = 3
 _PACKET_IDS = 65_535
 _CHANGES_AT_ONCE = 500
 _NO_LONGER = -1
 ANYBODY = "a:"
 """The owner of the sessions of clients of whom neither a user nor an address is known."""
 
-_encoder = msgspec.msgpack.Encoder()
-_message_decoder = msgspec.msgpack.Decoder(Message)
-_place_decoder = msgspec.msgpack.Decoder(tuple[str, int])
+__all__ = ["ANYBODY", "INGEST", "NoRoom", "OfAnother", "Opened", "Queued", "Sessions", "Superseded", "packet_id"]
 
 
 class Superseded(Exception):  # noqa: N818 - it names what has become of the connection
@@ -49,56 +41,6 @@ class NoRoom(Exception):  # noqa: N818 - it names what there is too little of
     """There are as many persistent sessions as may be; the message names the setting."""
 
 
-class Opened(NamedTuple):
-    """What a client that has connected goes on with."""
-
-    present: bool
-    """Whether there was a persistent session, and it is to be gone on with."""
-    subscriptions: dict[str, int]
-    """Filter -> QoS, of that session."""
-    received: set[int]
-    """Packet ids of the QoS 2 messages that the client has sent and not released."""
-    released: list[int]
-    """Sequence numbers of the QoS 2 messages for which PUBREL is to be repeated, in their order."""
-    previous: tuple[str, int] | None
-    """Node and connection that this client had until now; another node than this one has been told to close it."""
-
-
-class Queued(NamedTuple):
-    """A message of a queue."""
-
-    sequence: int
-    message: Message
-    """`qos` is the one to deliver it with."""
-    duplicate: bool
-    """Whether it was sent over an earlier connection."""
-
-
-def _queued_message(field: bytes, reference: bytes, message: bytes) -> Message:
-    if not reference:
-        return _message_decoder.decode(message)
-    topic, qos = reference[1:].decode(), int(reference[:1])
-    payload = _message_decoder.decode(message).payload if message else b""
-    # Only what was retained before the client came has the flag [MQTT-3.3.1-8], [MQTT-3.3.1-9].
-    return Message(topic, payload, qos, retain=field == b"r")
-
-
-def _place(previous: bytes) -> tuple[str, int] | None:
-    """Node and connection; None for none, and for what cannot be read."""
-    try:
-        return _place_decoder.decode(previous) if previous else None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
-def _text(name: bytes) -> str:
-    """The empty one for what is no text, as no filter is."""
-    try:
-        return name.decode()
-    except UnicodeDecodeError:
-        return ""
-
-
 def packet_id(sequence: int) -> int:
     """The packet id that a queued message has, always."""
     return sequence % _PACKET_IDS + 1
@@ -107,17 +49,19 @@ def packet_id(sequence: int) -> int:
 class Sessions:
     """The sessions of the clients of one node; connections are numbers that the node gives, each one once."""
 
-    def __init__(self, *, turns: Turns, identity: Identity, limits: Limits, dropped: Dropped, clock: Clock) -> None:
-        self._turns = turns
+    def __init__(
+        self, *, store: SessionStore, identity: Identity, limits: Limits, dropped: Dropped, clock: Clock
+    ) -> None:
+        self._store = store
         self._identity = identity
         self._limits = limits
         self._dropped = dropped
         self._clock = clock
         self._seldom = Seldom(time.monotonic)
         self._numbers = counting(1)
-        self._acknowledged = _ByClient(self._remove)
-        self._received = _ByClient(self._release)
-        self._completed = _ByClient(self._complete)
+        self._acknowledged = _ByClient(store.acknowledge)
+        self._received = _ByClient(store.received)
+        self._completed = _ByClient(store.complete)
 
     async def open(
         self, client_id: str, connection: int, *, owner: str = ANYBODY, clean: bool, will: Message | None
@@ -127,33 +71,23 @@ class Sessions:
         `owner` is as `broker.owner` has it. The `will` is published by whoever ends the connection, be it this node or
         another that finds this one dead. Raises OfAnother or NoRoom, and nothing has changed then.
         """
-        answer = await self._turns.run(
-            "open",
+        opened = await self._store.open(
             self._identity.node,
             connection,
             client_id,
-            owner,
-            int(clean),
-            self._clock(),
-            b"" if will is None else _encoder.encode((client_id, will)),
-            self._limits.sessions_user_max,
-            self._limits.sessions_max,
+            owner=owner,
+            clean=clean,
+            now=self._clock(),
+            will=will,
+            most=(self._limits.sessions_user_max, self._limits.sessions_max),
         )
-        if self._joined(answer) == b"other":
+        if opened == "other":
             raise OfAnother
-        if answer == b"user":
+        if opened == "user":
             raise NoRoom(f"the user has SESSIONS_USER_MAX={self._limits.sessions_user_max} persistent sessions")
-        if answer == b"all":
+        if isinstance(opened, str):
             raise NoRoom(f"there are SESSIONS_MAX={self._limits.sessions_max} persistent sessions")
-        present, previous, subscriptions, received, released = answer
-        pairs = zip(subscriptions[::2], subscriptions[1::2], strict=True)
-        return Opened(
-            present == b"1",
-            {text: int(flags) & _QOS for name, flags in pairs if (text := _text(name)) and flags.isdigit()},
-            {int(each) for each in received if each.isdigit()},
-            [int(each) for each in released if each.isdigit()],
-            _place(previous),
-        )
+        return opened
 
     async def close(self, client_id: str, connection: int, *, forget_will: bool) -> None:
         """End a connection, with a clean session its session as well; a persistent one is kept until it expires.
@@ -162,7 +96,7 @@ class Sessions:
         has taken it over.
         """
         expires = self._clock() + self._limits.session_expiry_ms
-        await self._turns.run("close", self._identity.node, connection, client_id, expires, int(forget_will))
+        await self._store.close(self._identity.node, connection, client_id, expires=expires, forget_will=forget_will)
 
     async def subscribe(
         self,
@@ -213,34 +147,24 @@ class Sessions:
         `Local.wake` and `Local.changed` tell of more only once fewer than `count` were there; what has become too old
         is dropped.
         """
-        filters = _encoder.encode(states) if states else b""
         queued: list[Queued] = []
         more = True
         while more and len(queued) < count:
             now = self._clock()
-            answer = await self._turns.run(
-                "load",
+            loaded = await self._store.load(
                 self._identity.node,
                 connection,
                 client_id,
-                after,
-                count - len(queued),
-                now - self._limits.queue_max_age_ms,
-                now - self._limits.queue_positions_max_age_ms,
-                filters,
+                after=after,
+                count=count - len(queued),
+                drop_before=(now - self._limits.queue_max_age_ms, now - self._limits.queue_positions_max_age_ms),
+                states=states,
             )
-            if answer is None:
+            if loaded is None:
                 raise Superseded
-            before, found, more = int(answer[0]), iter(answer[2]), bool(answer[3])
-            self._dropped.queue_age += answer[1]
-            for number, field, reference, message in zip(found, found, found, found, strict=True):
-                after = int(number)
-                try:
-                    queued.append(Queued(after, _queued_message(field, reference, message), after <= before))
-                except (msgspec.DecodeError, ValueError):
-                    removal = ("XDEL", streams.queue(client_id), f"{after}-0")
-                    for command in (removal, *letter_for_unreadable("queue")):
-                        await self._turns.send(command)
+            queued += loaded.queued
+            after, more = loaded.after, loaded.more
+            self._dropped.queue_age += loaded.aged
         return queued
 
     async def enqueue_retained(self, client_id: str, connection: int, retained: Sequence[tuple[str, int]]) -> None:
@@ -249,26 +173,26 @@ class Sessions:
         They come as they are once they are sent. Does not raise Unavailable but waits: only so is it known that
         nothing is queued twice.
         """
-        # Node and number: nobody else ever has the two.
-        name = f"{self._identity.node} {next(self._numbers)}"
+        for first in range(0, len(retained), AT_ONCE):
+            # Node and number: nobody else ever has the two.
+            name = f"{self._identity.node} {next(self._numbers)}"
+            some = retained[first : first + AT_ONCE]
 
-        async def attempt() -> Answer:
-            return await self._turns.run(
-                "enqueue",
-                self._identity.node,
-                connection,
-                client_id,
-                name,
-                self._clock(),
-                _encoder.encode(self._limits.of_queues),
-                *(f"{qos}{topic}" for topic, qos in retained),
-            )
+            async def attempt(name: str = name, some: Sequence[tuple[str, int]] = some) -> Losses | None:
+                return await self._store.enqueue(
+                    self._identity.node,
+                    connection,
+                    client_id,
+                    name=name,
+                    now=self._clock(),
+                    limits=self._limits.of_queues,
+                    retained=some,
+                )
 
-        answer = await until_available(attempt)
-        if answer is None:
-            raise Superseded
-        *counts, owner = answer
-        self._dropped.add((*counts, owner.decode()), self._seldom)
+            lost = await until_available(attempt)
+            if lost is None:
+                raise Superseded
+            self._dropped.add(lost, self._seldom)
 
     async def acknowledge(self, client_id: str, sequence: int) -> None:
         """The client has a QoS 1 message (PUBACK)."""
@@ -284,7 +208,7 @@ class Sessions:
 
     async def release(self, client_id: str, packet_id: int) -> None:
         """The client has released a QoS 2 message that it had sent (PUBREL): its packet id may come anew."""
-        await self._turns.send(("SREM", streams.received(client_id), packet_id))
+        await self._store.release(client_id, packet_id)
 
     async def _change(
         self,
@@ -299,34 +223,20 @@ class Sessions:
         wanted = [(each, _NO_LONGER if flags is None else flags) for each, flags in interest.items()]
         # At least once, for the answer says whether the connection still holds.
         for first in range(0, max(len(subscriptions), len(wanted), 1), _CHANGES_AT_ONCE):
-            change = {
-                "node": self._identity.node,
-                "connection": connection,
-                "client": client_id,
-                "subscriptions": subscriptions[first : first + _CHANGES_AT_ONCE],
-                "interest": wanted[first : first + _CHANGES_AT_ONCE],
-                "states": states,
-                "limits": (self._limits.sessions_user_max_bytes, self._limits.sessions_max_bytes),
-            }
-            answer = self._joined(await self._turns.run("subscribe", _encoder.encode(change)))
-            if answer == 0:
+            change = Change(
+                node=self._identity.node,
+                connection=connection,
+                client=client_id,
+                subscriptions=subscriptions[first : first + _CHANGES_AT_ONCE],
+                interest=wanted[first : first + _CHANGES_AT_ONCE],
+                states=states,
+                limits=(self._limits.sessions_user_max_bytes, self._limits.sessions_max_bytes),
+            )
+            without_room = await self._store.subscribe(change)
+            if without_room is None:
                 raise Superseded
-            refused.update(map(bytes.decode, answer))
+            refused |= without_room
         return refused
-
-    async def _remove(self, client_id: str, sequences: list[int]) -> None:
-        await self._turns.run("acknowledge", client_id, *sequences)
-
-    async def _release(self, client_id: str, sequences: list[int]) -> None:
-        await self._turns.run("received", client_id, *sequences)
-
-    async def _complete(self, client_id: str, sequences: list[int]) -> None:
-        await self._turns.run("complete", client_id, *sequences)
-
-    def _joined(self, answer: Answer) -> Answer:
-        if answer is None:
-            raise Unavailable("this node is not one of the cluster: others took it for dead, or Redis was emptied")
-        return answer
 
 
 class _ByClient:

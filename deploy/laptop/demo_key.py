@@ -6,12 +6,11 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
 
 from core.errors import Unavailable
 from core.settings import CommonSettings
-from state import streams
-from state.client import open_redis, redis_errors
+from state.api_keys import is_known
+from state.client import open_redis
 
 DEMO_KEY = "demo-api-key"
 """The file in DATA_DIR: the key alone."""
@@ -61,8 +60,7 @@ def _keep(path: Path, key: str) -> None:
 def _in_redis(settings: CommonSettings, path: Path) -> bool:
     async def ask(key_id: str) -> bool:
         async with open_redis(settings) as client:
-            with redis_errors():
-                return bool(await cast("Any", client.hexists(streams.API_KEYS, key_id)))
+            return await is_known(client, key_id)
 
     try:
         # ck_ID_SECRET: the id is no secret.

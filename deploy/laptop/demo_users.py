@@ -11,8 +11,8 @@ from core.demo_users import DEMO_USERS, DemoUser, demo_name, keep_demo_users, ke
 from core.errors import Unavailable
 from core.messages import Role
 from core.settings import CommonSettings
-from state import streams
-from state.client import open_redis, redis_errors
+from state.client import open_redis
+from state.users import users_version
 
 _IMPORT_SECONDS = 60.0
 _PASSWORD_BYTES = 12
@@ -49,8 +49,7 @@ def demo_users(settings: CommonSettings, *, folder: Path, environment: Mapping[s
 def _redis_has_had_users(settings: CommonSettings) -> bool:
     async def ask() -> bool:
         async with open_redis(settings) as client:
-            with redis_errors():
-                return bool(await client.exists(streams.USERS_VERSION))
+            return await users_version(client) > 0
 
     try:
         return asyncio.run(ask())

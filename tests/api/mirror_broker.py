@@ -11,6 +11,7 @@ from typing import Any, cast
 import aiomqtt
 from redis.asyncio import Redis
 
+from state.retained import RETAINED
 from tests.mqtt.servers import ROOT, OneNode, one_node
 
 USER, PASSWORD = "the-mirror", "correct horse"
@@ -41,7 +42,7 @@ class Broker:
     async def retained(self) -> set[str]:
         """The topics that hold something."""
         async with Redis.from_url(self.node.redis) as redis:
-            topics = cast("list[bytes]", await cast("Any", redis.hkeys("retained")))
+            topics = cast("list[bytes]", await cast("Any", redis.hkeys(RETAINED)))
         return {topic.decode() for topic in topics if topic.startswith(b"v1/")}
 
 

@@ -23,7 +23,9 @@ from core.errors import Reason, Unavailable
 from core.messages import DeadLetter, Kind, Position, Role
 from documents import DocumentStore
 from state import streams
+from state.nodes import node_key
 from state.queued import Message
+from state.sessions import BRIEF, brief
 from tests.api.conftest import assert_problem, client_over, key_for, record
 from tests.conftest import NOON, entries, eventually
 from tests.documents.positions import position
@@ -386,16 +388,16 @@ async def queue(redis_client: Redis, client_id: str, *messages: Message) -> None
     for number, message in enumerate(messages, 7):
         blob = msgspec.msgpack.encode(message)
         size += len(blob) + 32
-        await redis_client.xadd(streams.brief(client_id), {"b": blob, "a": str(NOON)}, id=f"{number}-0")
+        await redis_client.xadd(brief(client_id), {"b": blob, "a": str(NOON)}, id=f"{number}-0")
     session: dict[Any, Any] = {"owner": "u:report", "clean": "0", "bytes": str(size)}
-    await redis_client.hset(f"session:{client_id}", mapping=session)
-    await redis_client.hincrby("sessions:bytes", "u:report", size)
-    await redis_client.hincrby("sessions:bytes", "all", size)
-    await redis_client.zadd(streams.BRIEF, {client_id: NOON})
+    await redis_client.hset(f"session:{{mqtt}}:{client_id}", mapping=session)
+    await redis_client.hincrby("sessions:bytes:{mqtt}", "u:report", size)
+    await redis_client.hincrby("sessions:bytes:{mqtt}", "all", size)
+    await redis_client.zadd(BRIEF, {client_id: NOON})
 
 
 async def left_in(redis_client: Redis, client_id: str) -> list[bytes]:
-    found = await entries(redis_client, streams.brief(client_id))
+    found = await entries(redis_client, brief(client_id))
     return [msgspec.msgpack.decode(fields[b"b"])[1] for fields in found]
 
 
@@ -411,16 +413,16 @@ async def test_what_waits_for_subscribers_who_are_away_is_erased(admin: httpx.As
     )
     await queue(redis_client, "c", *messages)
     await queue(redis_client, "d", *messages * 30)
-    await redis_client.xadd(streams.brief("c"), {"of another version": "1"})
+    await redis_client.xadd(brief("c"), {"of another version": "1"})
 
     assert await erased(admin, kind="car") == {**NOTHING, "queued": 3 + 90 + 1}
 
     assert await left_in(redis_client, "c") == [other, b"of a phone of the same name"]
     assert await left_in(redis_client, "d") == [other, b"of a phone of the same name"] * 30
-    counted = [int(await redis_client.hget(f"session:{name}", "bytes") or 0) for name in "cd"]
+    counted = [int(await redis_client.hget(f"session:{{mqtt}}:{name}", "bytes") or 0) for name in "cd"]
     assert counted[1] == sum(len(msgspec.msgpack.encode(messages[number])) + 32 for number in (1, 4)) * 30
-    assert await redis_client.hget("sessions:bytes", "u:report") == str(sum(counted)).encode()
-    assert await redis_client.hget("sessions:bytes", "all") == str(sum(counted)).encode()
+    assert await redis_client.hget("sessions:bytes:{mqtt}", "u:report") == str(sum(counted)).encode()
+    assert await redis_client.hget("sessions:bytes:{mqtt}", "all") == str(sum(counted)).encode()
     assert await erased(admin, kind="car") == NOTHING
 
 
@@ -428,14 +430,14 @@ async def test_what_brokers_have_for_each_other_is_waited_for(
     admin: httpx.AsyncClient, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.erasure.PASS_SECONDS", 0.2)
-    await redis_client.hset("nodes", mapping={"node:1": "7", "node:2": "7"})
+    await redis_client.hset("nodes:{mqtt}", mapping={"node:1": "7", "node:2": "7"})
     waiting: dict[Any, Any] = {"sent": "900", "taken": "800"}
-    await redis_client.hset(streams.node("node:1"), mapping=waiting)
+    await redis_client.hset(node_key("node:1"), mapping=waiting)
 
     assert_problem(await admin.delete(address()), 503)
-    await redis_client.hset(streams.node("node:1"), "taken", "900")
+    await redis_client.hset(node_key("node:1"), "taken", "900")
     assert await erased(admin) == NOTHING
-    await redis_client.hset(streams.node("node:1"), "sent", "1000")
+    await redis_client.hset(node_key("node:1"), "sent", "1000")
     assert_problem(await admin.delete(address()), 503)
-    await redis_client.hdel("nodes", "node:1")
+    await redis_client.hdel("nodes:{mqtt}", "node:1")
     assert await erased(admin) == NOTHING

@@ -44,13 +44,13 @@ def watch(redis_client: Redis, elapsed: Elapsed) -> InputWatch:
 
 
 async def beat(redis: Redis, node: str) -> None:
-    await redis.hincrby("nodes", node, 1)
+    await redis.hincrby("nodes:{mqtt}", node, 1)
 
 
 async def test_while_a_node_beats_nothing_is_known_against_the_counts(
     watch: InputWatch, redis_client: Redis, elapsed: Elapsed
 ) -> None:
-    await redis_client.hset("nodes", "dead", "7")
+    await redis_client.hset("nodes:{mqtt}", "dead", "7")
     for _ in range(40):
         await beat(redis_client, "alive")
         elapsed.now += 1

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from api.keys import CACHE_MS, MAX_NAME, USED_EVERY_MS, Keys, NewKey, Scope, make_key
 from core.errors import Unavailable
 from core.settings import CommonSettings
-from state import streams
+from state.api_keys import API_KEYS, USED
 from state.client import open_redis
 from tests.conftest import NOON, free_port
 
@@ -32,8 +32,8 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def keys(redis_client: Redis, clock: HandClock) -> Keys:
-    return Keys(redis_client, clock=clock)
+def keys(service_redis: Redis, clock: HandClock) -> Keys:
+    return Keys(service_redis, clock=clock)
 
 
 async def added(keys: Keys, *scopes: Scope, name: str = "a test") -> NewKey:
@@ -67,9 +67,9 @@ async def test_a_key_has_256_random_bits_and_redis_never_sees_it(keys: Keys, red
 
 
 async def test_a_removed_key_is_refused_by_other_processes_within_a_second(
-    keys: Keys, redis_client: Redis, clock: HandClock
+    keys: Keys, service_redis: Redis, clock: HandClock
 ) -> None:
-    elsewhere = Keys(redis_client, clock=clock)
+    elsewhere = Keys(service_redis, clock=clock)
     made = await added(keys)
     assert await elsewhere.verify(made.text)
 
@@ -86,14 +86,14 @@ async def test_a_key_is_asked_for_once_a_second_however_many_requests_it_has(
 ) -> None:
     made = await added(keys)
     await keys.verify(made.text)
-    before = await commands(redis_client, "hget")
+    before = await commands(redis_client, "hmget")
     for _ in range(20):
         assert await keys.verify(made.text)
-    assert await commands(redis_client, "hget") == before
+    assert await commands(redis_client, "hmget") == before
 
     clock.now -= 1  # put back: what was read is believed no longer
     assert await keys.verify(made.text)
-    assert await commands(redis_client, "hget") == before + 1
+    assert await commands(redis_client, "hmget") == before + 1
 
 
 async def test_the_last_use_is_written_down_once_a_minute_at_the_most(keys: Keys, clock: HandClock) -> None:
@@ -107,9 +107,9 @@ async def test_the_last_use_is_written_down_once_a_minute_at_the_most(keys: Keys
 
 
 async def test_a_use_that_comes_after_the_removal_leaves_nothing(
-    keys: Keys, redis_client: Redis, clock: HandClock
+    keys: Keys, redis_client: Redis, service_redis: Redis, clock: HandClock
 ) -> None:
-    elsewhere = Keys(redis_client, clock=clock)
+    elsewhere = Keys(service_redis, clock=clock)
     made = await added(keys)
     await elsewhere.verify(made.text)
     await keys.remove(made.key.id)
@@ -117,7 +117,7 @@ async def test_a_use_that_comes_after_the_removal_leaves_nothing(
     elsewhere._used.clear()
     await elsewhere._note_use(made.key.id)
 
-    assert not await redis_client.exists(streams.API_KEYS, streams.API_KEYS_USED)
+    assert not await redis_client.exists(API_KEYS, USED)
 
 
 def test_admin_may_do_all_and_every_key_may_read_occupancy() -> None:
@@ -137,7 +137,7 @@ def test_admin_may_do_all_and_every_key_may_read_occupancy() -> None:
 @pytest.mark.parametrize("stored", [b"", b"{}", b"\xff", b"null", b'{"id":"0"}'])
 async def test_what_nobody_of_ours_wrote_lets_nobody_in(keys: Keys, redis_client: Redis, stored: bytes) -> None:
     made = make_key("x", [Scope.ADMIN], now=NOON)
-    await redis_client.hset(streams.API_KEYS, made.key.id, stored)
+    await redis_client.hset(API_KEYS, made.key.id, stored)
 
     assert await keys.verify(made.text) is None
     assert await keys.all() == []
@@ -145,8 +145,8 @@ async def test_what_nobody_of_ours_wrote_lets_nobody_in(keys: Keys, redis_client
 
 async def test_a_key_under_the_id_of_another_lets_nobody_in(keys: Keys, redis_client: Redis) -> None:
     made = await added(keys)
-    value = await redis_client.hget(streams.API_KEYS, made.key.id)
-    await redis_client.hset(streams.API_KEYS, "0" * 16, value)
+    value = await redis_client.hget(API_KEYS, made.key.id)
+    await redis_client.hset(API_KEYS, "0" * 16, value)
 
     assert await keys.verify(f"ck_{'0' * 16}_{made.text.split('_', 2)[2]}") is None
 

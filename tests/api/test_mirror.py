@@ -21,7 +21,8 @@ from core.errors import BadSettings
 from core.messages import Kind, Role
 from core.runtime import Stop
 from geofence import Campus
-from state import streams
+from state.mirror import CLIENT, HOLDER
+from state.retained import RETAINED
 from tests.api.conftest import arrive, client_over
 from tests.api.mirror_broker import PASSWORD, USER, Broker, a_broker
 from tests.conftest import NOON, eventually, free_port
@@ -37,7 +38,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 async def subscriber(broker: Broker) -> AsyncIterator[aiomqtt.Client]:
     """A client of the broker, which has nothing retained from an earlier test."""
     async with Redis.from_url(broker.node.redis) as redis:
-        await redis.delete("retained")
+        await redis.delete(RETAINED)
     async with broker.client() as client:
         yield client
 
@@ -276,8 +277,8 @@ async def test_only_one_of_two_mirrors_and_the_other_one_when_it_has_ended(
             await others.next()
             assert (mirrors(state), mirrors(other)) == (1, 0)
             # The holder lives for as long as it renews.
-            assert 0 < await redis_client.pttl(streams.MIRROR) <= LEASE_SECONDS * 1000
-            await redis_client.delete(streams.MIRROR)
+            assert 0 < await redis_client.pttl(HOLDER) <= LEASE_SECONDS * 1000
+            await redis_client.delete(HOLDER)
             await others.next()
             assert mirrors(other) == 1
             # The first one has been told by the broker, or is told by the lease.
@@ -294,10 +295,10 @@ async def test_a_broker_that_comes_back_gets_everything_anew(
         await poll_once(state)
         async with mirroring(state, turns):
             # Whoever of its user has the client id last is the mirror; here it is another one, to end the connection.
-            client_id = cast("bytes", await redis_client.get(streams.MIRROR_CLIENT)).decode()
+            client_id = cast("bytes", await redis_client.get(CLIENT)).decode()
             host, port = broker.node.mqtt
             async with aiomqtt.Client(host, port, identifier=client_id, username=USER, password=PASSWORD):
-                await redis.delete("retained")
+                await redis.delete(RETAINED)
             await arrive(redis_client, "kemmy", Kind.CAR, NOON)
             await poll_once(state)
             # One turn in which it notices, and one in which it begins anew.
@@ -315,7 +316,7 @@ async def test_without_a_broker_it_waits_longer_each_time_and_leaves_the_lease_t
     async with mirroring(state, turns):
         for _ in range(5):
             await turns.next()
-        assert not await redis_client.exists(streams.MIRROR)
+        assert not await redis_client.exists(HOLDER)
 
     assert all(1 <= seconds <= 30 for seconds in turns.pauses)
     assert turns.pauses[4] > turns.pauses[0]
@@ -369,4 +370,4 @@ async def test_a_lease_that_was_not_renewed_in_time_is_not_held_whatever_redis_s
     # To release what one does not hold takes it from nobody.
     await lease.release()
     assert held() == (False, True)
-    assert await redis_client.exists(streams.MIRROR)
+    assert await redis_client.exists(HOLDER)

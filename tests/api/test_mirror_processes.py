@@ -18,8 +18,8 @@ from api.lease import LEASE_SECONDS, Lease
 from core.clock import system_clock
 from core.messages import Kind
 from geofence import Campus
-from state import streams
 from state.campus import StoredCampus, replace_campus
+from state.mirror import CLIENT, HOLDER
 from tests.api.conftest import arrive
 from tests.api.mirror_broker import Broker, a_broker
 from tests.api.test_process import client_of, operations, running, until
@@ -211,8 +211,8 @@ async def test_streams_end_when_the_process_is_told_to_stop(environment: dict[st
 
 
 async def test_a_lease_and_a_client_id_that_nobody_of_ours_wrote_keep_nobody_from_it(redis_client: Redis) -> None:
-    await redis_client.set(streams.MIRROR, b"\xff")
-    await redis_client.set(streams.MIRROR_CLIENT, b"\xff")
+    await redis_client.set(HOLDER, b"\xff")
+    await redis_client.set(CLIENT, b"\xff")
     lease = Lease(redis_client)
     taken = await lease.take()
     assert taken is not None

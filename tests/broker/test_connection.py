@@ -283,7 +283,7 @@ async def test_a_client_that_vanishes_while_it_is_let_in_leaves_nothing(
     await eventually(lambda: has(lambda: not own.connections and not own._connecting and not own._tasks))
     assert not own._users
     assert not own.clients
-    assert await _key_is_gone(redis_client, "session:ghost")
+    assert await _key_is_gone(redis_client, "session:{mqtt}:ghost")
 
 
 async def test_a_client_that_is_being_let_in_does_not_outlive_its_node(
@@ -297,7 +297,7 @@ async def test_a_client_that_is_being_let_in_does_not_outlive_its_node(
     await node.stop()
     assert client.connection.state is State.CLOSED
     assert not node.node._connecting
-    assert not await redis_client.keys("session:*")
+    assert not await redis_client.keys("session:{mqtt}:*")
 
 
 async def _key_is_gone(redis_client: Redis, key: str) -> bool:
@@ -328,7 +328,7 @@ async def test_a_client_that_is_taken_over_while_it_subscribes_ends(nodes: TwoNo
     await newer.answers(1)
     older.receive(subscribe(1, ("t", 1)))
     await older.until(lambda _: older.connection.state is State.CLOSED)
-    assert not await redis_client.exists("subscriptions:same")
+    assert not await redis_client.exists("subscriptions:{mqtt}:same")
     assert newer.connection.state is State.OPEN
 
 

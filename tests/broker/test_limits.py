@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from broker import connection as connections
 from core.messages import Role
-from state import streams
+from state.sessions import queue
 from tests.broker.conftest import PASSWORD, RunningNode, StartNode, has, put_user
 from tests.conftest import eventually
 from tests.mqtt.client import Connection
@@ -558,7 +558,7 @@ class TestRetainedAnonymousMax:
             await nobody.publish(f"chat/{number}", b"1", qos=1, retain=True)
         await service.publish("v1/zones/new", b"{}", qos=1, retain=True)
         await service.publish("v1/zones/newer", b"{}", qos=1, retain=True)
-        assert await redis_client.hkeys("retained") == [b"chat/0", b"v1/zones/new", b"v1/zones/newer"]
+        assert await redis_client.hkeys("retained:{mqtt}") == [b"chat/0", b"v1/zones/new", b"v1/zones/newer"]
         assert node.counted("broker_refused_retained_total") == 2
         await eventually(lambda: has(lambda: node.counted("broker_retained_messages") == 3))
         figures = await node.service.subscriber(("$SYS/broker/retained/refused", 0), user="mirror", password=PASSWORD)
@@ -571,7 +571,7 @@ class TestRetainedAnonymousMax:
         client = await node.service.connect("a", will=Will("gone", b"1", retain=True))
         client.drop()
         await eventually(lambda: has(lambda: node.counted("broker_refused_retained_total") == 1))
-        assert await redis_client.hkeys("retained") == [b"chat"]
+        assert await redis_client.hkeys("retained:{mqtt}") == [b"chat"]
 
 
 class TestSessionExpiry:
@@ -582,7 +582,7 @@ class TestSessionExpiry:
         client = await node.service.subscriber(("t", 1), client_id="away", clean=False)
         await client.disconnect()
         await (await node.service.connect()).publish("t", b"1", qos=1)
-        assert await redis_client.exists("session:away", "subscriptions:away", streams.queue("away")) == 3
+        assert await redis_client.exists("session:{mqtt}:away", "subscriptions:{mqtt}:away", queue("away")) == 3
         await eventually(lambda: self._nothing_of(redis_client, "away"))
         assert not (await node.service.connect("away", clean=False)).session_present
 

@@ -275,7 +275,7 @@ class TestTwoNodes:
         here = await nodes.first.service.subscriber(("here", 1))
         await nodes.second.service.subscriber(("there", 1))
         publisher = await nodes.first.service.connect()
-        key = f"node:{nodes.second.node.cluster.node}"
+        key = f"node:{{mqtt}}:{nodes.second.node.cluster.node}"
         sent = await redis_client.hget(key, "sent")
         for _ in range(10):
             await publisher.publish("here", b"x", qos=1)
@@ -297,7 +297,7 @@ class TestTwoNodes:
         await nodes.first.stop()
         await (await nodes.second.service.connect()).publish("t", b"x", qos=1)
         assert not [key for key in await redis_client.keys("*") if left.encode() in key]
-        assert not [field for field in await redis_client.hkeys("routes") if left.encode() in field]
+        assert not [field for field in await redis_client.hkeys("routes:{mqtt}") if left.encode() in field]
 
 
 class TestTheEndOfANode:
@@ -422,5 +422,5 @@ class TestFigures:
             (await node.service.dial()).drop()
         await eventually(lambda: has(lambda: not node.node.connections and not node.node._tasks))
         assert not node.node.clients
-        assert not await redis_client.hlen(f"clients:{node.node.cluster.node}")
-        assert len(await redis_client.keys("session:*")) == 10
+        assert not await redis_client.hlen(f"clients:{{mqtt}}:{node.node.cluster.node}")
+        assert len(await redis_client.keys("session:{mqtt}:*")) == 10

@@ -123,7 +123,9 @@ async def test_the_sessions_of_a_user_end_with_the_user(node: RunningNode, redis
     await here.closed()
 
     async def erased() -> bool:
-        return not await redis_client.exists("sessions", "session:away", "session:here", "users:removed")
+        return not await redis_client.exists(
+            "sessions:{mqtt}", "session:{mqtt}:away", "session:{mqtt}:here", "users:removed:{mqtt}"
+        )
 
     await eventually(erased)
     await eventually(lambda: has(lambda: not node.node.connections))

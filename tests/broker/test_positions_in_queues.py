@@ -5,6 +5,7 @@ from redis.asyncio import Redis
 
 from core.messages import Role
 from state import streams
+from state.sessions import BRIEF, brief
 from tests.broker.conftest import PASSWORD, RunningNode, StartNode, put_user
 from tests.conftest import eventually
 from tests.mqtt.client import Connection
@@ -41,11 +42,11 @@ async def test_positions_go_though_the_service_never_comes_back_and_are_in_raw_a
     await publisher.publish("chat", b"hello", qos=1)
 
     async def gone() -> bool:
-        return not await redis_client.exists(streams.brief("report"), streams.BRIEF)
+        return not await redis_client.exists(brief("report"), BRIEF)
 
     await eventually(gone)
     assert await redis_client.xlen(streams.raw(0)) == 2
-    assert await redis_client.exists("retained") == 0
+    assert await redis_client.exists("retained:{mqtt}") == 0
     assert (await (await report(node)).take()).payload == b"hello"
     assert node.counted("broker_dropped_queue_age_total") == 2
 
@@ -61,10 +62,10 @@ async def test_a_message_never_has_the_identifier_of_a_position_that_is_gone_and
     position = await client.receive()
     assert isinstance(position, Publish)
     # As if it had become too old, and as many messages had come and been acknowledged meanwhile.
-    await redis_client.delete(streams.brief("report"))
-    sent = int(await redis_client.hget("session:report", "sent") or 0)
+    await redis_client.delete(brief("report"))
+    sent = int(await redis_client.hget("session:{mqtt}:report", "sent") or 0)
     numbers = {"next": sent + PACKET_IDS, "sent": sent + PACKET_IDS - 1, "floor": sent + PACKET_IDS}
-    await redis_client.hset("session:report", mapping={name: str(number) for name, number in numbers.items()})
+    await redis_client.hset("session:{mqtt}:report", mapping={name: str(number) for name, number in numbers.items()})
     publisher = await node.service.connect()
     await publisher.publish("chat", b"hello", qos=1)
     await client.closed()

@@ -148,7 +148,7 @@ async def test_who_waits_for_something_that_meets_a_defect_is_not_left_waiting(
     client = await node.service.connect("persistent", clean=False)
     if part == "scripts":
         # Of sessions alone: heartbeats go by the same scripts.
-        turns = node.node.cluster.sessions._turns
+        turns = node.node.cluster.sessions._store._turns
         scripts = SimpleNamespace(send=turns._scripts.send, command=turns._scripts.command)
         monkeypatch.setattr(turns, "_scripts", scripts)
         failed = broken_once(monkeypatch, scripts, "send")

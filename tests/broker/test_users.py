@@ -4,15 +4,15 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 import pytest
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from broker import passwords
 from broker.passwords import hash_password
 from broker.users import MAX_NAME, Authenticator, User, Users, name_problem
 from core.errors import Unavailable
 from core.messages import Role
-from state import streams
+from core.settings import CommonSettings
+from state.client import open_redis
+from state.users import USERS
 from tests.conftest import free_port
 
 PASSWORD = b"secret"
@@ -107,7 +107,7 @@ def test_a_users_repr_tells_no_hash() -> None:
 async def test_what_is_no_user_in_redis_cannot_log_in(
     redis_client: Redis, users: Users, authenticator: Authenticator, value: bytes
 ) -> None:
-    await redis_client.hset(streams.USERS, "car-7", value)
+    await redis_client.hset(USERS, "car-7", value)
     assert await users.all() == [GATEWAY]
     assert await authenticator.authenticate("car-7", PASSWORD) is None
 
@@ -304,7 +304,7 @@ async def test_a_change_of_somebody_else_meanwhile_refuses_nobody(
 
 
 async def test_while_redis_is_away_nobody_is_refused_and_nobody_is_let_in() -> None:
-    async with Redis(port=free_port(), retry=Retry(NoBackoff(), 0)) as client:
+    async with open_redis(CommonSettings(redis_url=f"redis://127.0.0.1:{free_port()}")) as client:
         authenticator = Authenticator(users=Users(client), allow_anonymous=True, clock=lambda: 0.0)
         logins = [authenticator.authenticate("car-7", PASSWORD) for _ in range(3)]
         answers = await asyncio.gather(*logins, return_exceptions=True)

@@ -12,7 +12,7 @@ from broker.users import User, Users
 from broker.users_command import users_app
 from broker.users_file import MAX_PROBLEMS, MAX_USERS, BadFile, read_rows
 from core.messages import Role
-from state import streams
+from state.users import USERS
 from tests.conftest import free_port
 
 Run = Callable[..., Awaitable[Result]]
@@ -215,7 +215,7 @@ async def test_no_password_and_no_hash_of_a_file_is_in_a_repr() -> None:
 async def test_no_plain_password_is_in_redis(redis_client: Redis, run: Run) -> None:
     password = (await run("add", "car-7", "--role", "car")).stdout.strip()
     await run("import", "-", typed="car-8,car,plain-as-day")
-    stored = await redis_client.hgetall(streams.USERS)
+    stored = await redis_client.hgetall(USERS)
     assert set(stored) == {b"car-7", b"car-8"}
     assert not any(plain.encode() in value for plain in (password, "plain-as-day") for value in stored.values())
 

@@ -15,7 +15,7 @@ import redis
 
 from bench.presence import SEE, arguments_of, keys_of
 from core.messages import Kind
-from state import streams
+from state.nodes import NODES
 from tests.browser.page import Page
 from tests.conftest import WAIT_SECONDS, free_port
 
@@ -44,7 +44,7 @@ def presence(redis_server: str) -> Iterator[redis.Redis]:
     def beat() -> None:
         # A broker that lives: without one, the map would say that nothing comes in.
         while not over.wait(0.5):
-            client.hincrby(streams.NODES, "broker", 1)
+            client.hincrby(NODES, "broker", 1)
 
     with redis.Redis.from_url(redis_server) as client:
         client.flushall()

@@ -56,7 +56,7 @@ async def test_a_minute_is_recorded_for_all_zones_and_kinds_while_a_broker_lives
 ) -> None:
     recording = recorder(redis_client, store, clock)
     for minute in (0, 1, 5):
-        await redis_client.hincrby("nodes", "one", 1)
+        await redis_client.hincrby("nodes:{mqtt}", "one", 1)
         clock.now = NOON + minute * MINUTE + 59_999
         await recording.step()
 
@@ -105,7 +105,7 @@ async def test_any_number_of_recorders_in_any_order_record_the_same(
 ) -> None:
     two = [recorder(redis_client, store, clock) for _ in range(2)]
     for minute in (3, 1, 2, 1, 3):
-        await redis_client.hincrby("nodes", "one", 1)
+        await redis_client.hincrby("nodes:{mqtt}", "one", 1)
         clock.now = NOON + minute * MINUTE
         for each in two:
             await each.step()

@@ -56,13 +56,15 @@ def test_what_was_written_in_a_transaction_is_there_after_a_restart(tmp_path: Pa
     port = free_port()
     with redis(tmp_path, port) as process, user(port, "campus", PASSWORD, patient=True) as client:
         assert client.ping()
-        client.pipeline(transaction=True).hset("users", "somebody", "hash").incr("users:version").execute()
+        client.pipeline(transaction=True).hset("users:{mqtt}", "somebody", "hash").incr(
+            "users:version:{mqtt}"
+        ).execute()
         client.eval("for n = 1, 2 do redis.call('XADD', KEYS[1], '*', 'payload', n) end", 1, "raw:{0}")
         process.terminate()
         process.wait(30)
     with redis(tmp_path, port), user(port, "campus", PASSWORD, patient=True) as client:
         assert client.ping()
-        assert client.hget("users", "somebody") == b"hash"
+        assert client.hget("users:{mqtt}", "somebody") == b"hash"
         assert client.xlen("raw:{0}") == 2
 
 
@@ -77,12 +79,12 @@ def running(tmp_path: Path) -> Iterator[int]:
 
 def test_the_health_check_may_ask_whether_it_is_there_and_no_more(running: int) -> None:
     with user(running, "health", "none") as client, pytest.raises(NoPermissionError):
-        client.get("users")
+        client.get("users:{mqtt}")
 
 
 def test_nobody_may_do_anything_without_a_password(running: int) -> None:
     with user(running, None, None) as client, pytest.raises((AuthenticationError, NoPermissionError)):
-        client.get("users")
+        client.get("users:{mqtt}")
     with user(running, None, "") as client, pytest.raises((AuthenticationError, NoPermissionError, ResponseError)):
         client.execute_command("AUTH", "default", "")
 

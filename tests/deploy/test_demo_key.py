@@ -8,7 +8,7 @@ import redis
 
 from deploy.laptop.demo_key import DEMO_KEY, demo_key
 from deploy.laptop.settings import LaptopSettings
-from state import streams
+from state.api_keys import API_KEYS
 
 Start = Callable[[], list[str]]
 
@@ -38,28 +38,28 @@ def test_the_first_start_makes_a_key_and_prints_it_and_later_ones_say_where_it_i
     assert str(file) in head
     assert file.read_text().strip() == key.strip()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    [value] = client.hgetall(streams.API_KEYS).values()
+    [value] = client.hgetall(API_KEYS).values()
     assert b'"admin"' in value
     assert key.strip().encode() not in value
     [again] = start()
     assert str(file) in again
     assert key.strip() not in again
-    assert client.hlen(streams.API_KEYS) == 1
+    assert client.hlen(API_KEYS) == 1
 
 
 def test_a_key_that_was_removed_stays_away_until_its_file_is_removed_too(
     client: redis.Redis, start: Start, tmp_path: Path
 ) -> None:
     start()
-    client.delete(streams.API_KEYS)
+    client.delete(API_KEYS)
 
     [told] = start()
 
     assert "removed" in told
-    assert not client.exists(streams.API_KEYS)
+    assert not client.exists(API_KEYS)
     (tmp_path / DEMO_KEY).unlink()
     start()
-    assert client.hlen(streams.API_KEYS) == 1
+    assert client.hlen(API_KEYS) == 1
 
 
 def test_a_key_that_cannot_be_made_is_told_of_and_stops_nothing(redis_server: str, tmp_path: Path) -> None:

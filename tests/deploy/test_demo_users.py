@@ -12,7 +12,7 @@ from core.demo_users import DEMO_USERS, kept_demo_users
 from core.messages import Role
 from deploy.laptop.demo_users import demo_users
 from deploy.laptop.settings import LaptopSettings
-from state import streams
+from state.users import USERS, VERSION
 
 Start = Callable[[], list[str]]
 
@@ -34,7 +34,7 @@ def start(client: redis.Redis, redis_server: str, tmp_path: Path) -> Start:
 
 
 def in_redis(client: redis.Redis) -> dict[bytes, bytes]:
-    return client.hgetall(streams.USERS)  # type: ignore[return-value]
+    return client.hgetall(USERS)  # type: ignore[return-value]
 
 
 def test_the_first_start_makes_a_user_for_each_role_and_prints_them(
@@ -68,13 +68,13 @@ def test_the_file_is_one_that_the_import_command_reads(
         check=False,
     )
     assert done.stdout == "0 added, 0 replaced, 4 unchanged\n", done.stderr
-    assert client.get(streams.USERS_VERSION) == b"1"
+    assert client.get(VERSION) == b"1"
 
 
 def test_later_starts_change_nothing_and_print_no_password(client: redis.Redis, start: Start, tmp_path: Path) -> None:
     start()
     before = in_redis(client), (tmp_path / DEMO_USERS).read_text()
-    client.hdel(streams.USERS, "demo-service")
+    client.hdel(USERS, "demo-service")
     (line,) = start()
     assert str(tmp_path / DEMO_USERS) in line
     assert not any(user.password in line for user in kept_demo_users(tmp_path))
@@ -99,7 +99,7 @@ def test_where_the_file_or_redis_is_new_it_is_a_first_start(
 
 
 def test_other_users_of_that_redis_stay(client: redis.Redis, start: Start) -> None:
-    client.hset(streams.USERS, "car-7", "x")
+    client.hset(USERS, "car-7", "x")
     start()
     assert in_redis(client)[b"car-7"] == b"x"
 

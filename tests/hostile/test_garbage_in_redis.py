@@ -16,9 +16,10 @@ BAD = b"\xff\xfe not ours"
 NEW = "added"
 """For keys of which there is one for each thing: that thing."""
 NUMBERED = {
-    "raw:": "raw:{0}",
-    "positions:": "positions:{0}",
+    "raw:{p}": "raw:{0}",
+    "positions:{p}": "positions:{0}",
     "presence:": "presence:campus:mobile",
+    "presence:{p}:": "presence:{0}:campus:mobile",
     "coverage:": "coverage:1772366400000:mobile",
 }
 

@@ -23,22 +23,23 @@ CLIENTS = [(f"client-{number}", ("demo-mobile", "demo-service", "")[number % 3])
 def counted_and_found(client: redis.Redis) -> tuple[dict[str, int], dict[str, int], set[str], set[str]]:
     """Bytes by owner as they are counted, and as they are; clients by the index of all, and by those of owners."""
     found: dict[str, int] = {}
-    everybody = {member.decode() for member in cast("set[bytes]", client.smembers("sessions"))}
+    everybody = {member.decode() for member in cast("set[bytes]", client.smembers("sessions:{mqtt}"))}
     by_owner: set[str] = set()
-    for key in client.scan_iter("owner:*"):
+    for key in client.scan_iter("owner:{mqtt}:*"):
         by_owner |= {member.decode() for member in cast("set[bytes]", client.smembers(key))}
     for name in everybody:
-        size = RELEASED * client.zcard(f"released:{name}")
-        for queue in (f"queue:{name}", f"brief:{name}"):
+        size = RELEASED * client.zcard(f"released:{{mqtt}}:{name}")
+        for queue in (f"queue:{{mqtt}}:{name}", f"brief:{{mqtt}}:{name}"):
             for _, fields in cast("list[Any]", client.xrange(queue)):
                 size += len(next(value for field, value in fields.items() if field != b"a")) + ENTRY
-        for topic_filter in cast("list[bytes]", client.hkeys(f"subscriptions:{name}")):
+        for topic_filter in cast("list[bytes]", client.hkeys(f"subscriptions:{{mqtt}}:{name}")):
             size += len(name) + 2 * len(topic_filter) + SUBSCRIPTION
-        owner = cast("bytes", client.hget(f"session:{name}", "owner")).decode()
+        owner = cast("bytes", client.hget(f"session:{{mqtt}}:{name}", "owner")).decode()
         for each in (owner, "all"):
             found[each] = found.get(each, 0) + size
     counted = {
-        name.decode(): int(size) for name, size in cast("dict[bytes, bytes]", client.hgetall("sessions:bytes")).items()
+        name.decode(): int(size)
+        for name, size in cast("dict[bytes, bytes]", client.hgetall("sessions:bytes:{mqtt}")).items()
     }
     return counted, {name: size for name, size in found.items() if size}, everybody, by_owner
 

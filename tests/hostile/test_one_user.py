@@ -102,7 +102,7 @@ async def test_one_password_cannot_fill_redis_with_sessions_and_queues(system: H
         await mirror.publish("v1/hostile/event", bytes([number]) * 60_000, qos=1)
     assert used() - before < 4 * MIB
     with system.redis() as client:
-        assert int(client.hget("sessions:bytes", f"u:{phones['user']}") or 0) <= MIB
+        assert int(client.hget("sessions:bytes:{mqtt}", f"u:{phones['user']}") or 0) <= MIB
     # All others go on.
     other = await service.connect("another", clean=False, **login(system, "demo-car"))
     assert await other.subscribe(("v1/hostile", 1)) == (1,)
@@ -129,7 +129,7 @@ async def test_a_position_is_retained_nowhere_and_in_no_queue_for_long(system: H
             # Else DUMP compresses what it gives.
             client.config_set("rdbcompression", "no")
             kept = [key for key in client.scan_iter() if OFF_CAMPUS[:40] in (client.dump(key) or b"")]
-            return not kept and not client.exists("brief", "brief:follower")
+            return not kept and not client.exists("brief:{mqtt}", "brief:{mqtt}:follower")
 
     system.wait(nowhere, "no key of Redis has a position off campus")
     late = await service.subscriber(("car-iotp/#", 1), **mine)
@@ -146,7 +146,7 @@ async def test_nobody_takes_the_places_of_the_mirror(system: Hostile, service: S
     message = await reader.take()
     assert (message.payload, message.retain) == (b"{}", True)
     with system.redis() as client:
-        assert client.scard("retained:anonymous") == 10
+        assert client.scard("retained:anonymous:{mqtt}") == 10
     assert "no room for a retained message" in system.system.text
     await mirror.publish("v1/zones/new", b"", qos=1, retain=True)
     system.check_nobody_died()

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from redis.asyncio import Redis
 
+from core.settings import CommonSettings
+from state.client import open_redis
 from tests.redis_servers.chosen import chosen
 from tests.redis_servers.clients import client_of
 from tests.redis_servers.cluster import RedisCluster, redis_cluster
@@ -31,6 +33,14 @@ async def redis_client(redis_server: str) -> AsyncIterator[Redis]:
     """A client of an empty Redis; answers are bytes."""
     async with client_of(redis_server) as client:
         await client.flushall()
+        yield client
+
+
+@pytest.fixture
+async def service_redis(redis_server: str, redis_client: Redis) -> AsyncIterator[Redis]:
+    """The same Redis, empty, by the client that services have."""
+    del redis_client  # it empties Redis
+    async with open_redis(CommonSettings(redis_url=redis_server)) as client:
         yield client
 
 

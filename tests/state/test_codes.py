@@ -13,11 +13,11 @@ import redis.asyncio
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from broker.cluster.scripts import Scripts
 from core.errors import Unavailable
 from core.settings import CommonSettings
 from state.client import open_redis, redis_errors
 from state.codes import CODES, RedisUnavailable, code_of
+from state.mqtt import Scripts
 from tests.conftest import eventually, missing
 from tests.state.fake_redis import FakeRedis, fake_redis
 
@@ -100,7 +100,7 @@ async def blocking_read(client: Redis) -> Any:  # noqa: ANN401
 
 
 async def script_of_the_cluster(client: Redis) -> Any:  # noqa: ANN401
-    return await Scripts(client).run("take", "n:12345678", 1)
+    return await Scripts(client).run("take", ["nodes:{mqtt}"], "n:12345678", 1)
 
 
 WAYS = [

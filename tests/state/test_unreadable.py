@@ -10,6 +10,7 @@ from core.settings import CommonSettings
 from state import streams
 from state.campus import ZoneChange, zone_changes
 from state.client import open_redis
+from state.mirror import TOPICS
 from state.status import read_status
 from state.totals import lifetime_counts
 from state.unreadable import bury_unreadable
@@ -24,9 +25,9 @@ async def client(redis_client: Redis, redis_server: str) -> AsyncIterator[Redis]
 
 
 async def test_it_is_removed_with_a_letter_that_keeps_nothing_of_it(client: Redis) -> None:
-    await client.sadd(streams.MIRROR_TOPICS, b"\xff", "v1/zones")
-    await bury_unreadable(client, "mirror:topics", "SREM", streams.MIRROR_TOPICS, b"\xff")
-    assert await client.smembers(streams.MIRROR_TOPICS) == {b"v1/zones"}
+    await client.sadd(TOPICS, b"\xff", "v1/zones")
+    await bury_unreadable(client, "mirror:topics", "SREM", TOPICS, b"\xff")
+    assert await client.smembers(TOPICS) == {b"v1/zones"}
     (letter,) = [DeadLetter.decode(fields) for fields in await entries(client, streams.DEAD)]
     assert letter.reason is Reason.MALFORMED_ENTRY
     assert letter.detail == "what is in mirror:topics cannot be read: no service of this version wrote it"

@@ -122,7 +122,7 @@ def time() -> Time:
 
 
 @pytest.fixture
-async def start(redis_client: Redis, time: Time, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
+async def start(service_redis: Redis, time: Time, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
     monkeypatch.setattr(follower, "BLOCK_MS", 20)
     started: list[Running] = []
 
@@ -133,7 +133,7 @@ async def start(redis_client: Redis, time: Time, monkeypatch: pytest.MonkeyPatch
         )
         given = {name: options.pop(name) for name in list(options) if hasattr(limits, name)}
         made = Cluster(
-            client=redis_client, name=name, local=local, clock=time, limits=replace(limits, **given), **options
+            client=service_redis, name=name, local=local, clock=time, limits=replace(limits, **given), **options
         )
         stop = Stop()
         if follow:
@@ -174,5 +174,9 @@ async def delivered(running: Running, count: int) -> list[bytes]:
 
 async def keys_of_sessions(client: Redis) -> set[bytes]:
     """All keys but those that are there without any client, too."""
-    always = {b"nodes", b"routes:log", b"routes:version", b"retained:bytes"}
-    return {key async for key in client.scan_iter() if key not in always and not key.startswith((b"node:", b"inbox:"))}
+    always = {b"nodes:{mqtt}", b"routes:log:{mqtt}", b"routes:version:{mqtt}", b"retained:bytes:{mqtt}"}
+    return {
+        key
+        async for key in client.scan_iter()
+        if key not in always and not key.startswith((b"node:{mqtt}:", b"inbox:{mqtt}:"))
+    }

@@ -38,7 +38,7 @@ async def is_gone(client: Redis, node: str) -> None:
     """Wait until others have cleared up after a node."""
 
     async def probe() -> bool:
-        return not await client.hexists("nodes", node)
+        return not await client.hexists("nodes:{mqtt}", node)
 
     await eventually(probe)
 
@@ -106,14 +106,18 @@ async def test_a_dead_node_s_sessions_are_free_and_its_wills_are_published(
     await is_gone(redis_client, dying.cluster.node)
     for node in (one, two):
         assert sorted(await delivered(node, 5)) == [b"clean"] * 3 + [b"kept", b"moved"]
-    assert await redis_client.zrange("sessions:expiry", 0, -1, withscores=True) == [(b"kept", time.now + EXPIRY_MS)]
+    assert await redis_client.zrange("sessions:expiry:{mqtt}", 0, -1, withscores=True) == [
+        (b"kept", time.now + EXPIRY_MS)
+    ]
     await two.publish("q", b"1")
     await two.connect("kept", 1)
     assert await two.load("kept", 1) == [b"1"]
     await one.subscribe("moved", 1, "z")
     left = {key.decode() for key in cast("list[bytes]", await redis_client.keys("*"))}
     assert not {key for key in left if dying.cluster.node in key or "clean" in key}
-    routes = {field.decode().replace("\0", " ") for field in cast("list[bytes]", await redis_client.hkeys("routes"))}
+    routes = {
+        field.decode().replace("\0", " ") for field in cast("list[bytes]", await redis_client.hkeys("routes:{mqtt}"))
+    }
     assert routes == {
         f"n:{one.cluster.node} will/+",
         f"n:{two.cluster.node} will/+",
@@ -132,11 +136,14 @@ async def test_a_node_with_many_clients_and_filters_is_cleared_up_after_in_steps
     await asyncio.gather(*(dying.connect(f"c{number}", number, clean=True) for number in range(55)))
     await asyncio.gather(*(dying.connect(f"p{number}", 100 + number) for number in range(5)))
     await one.cluster._reaper.reap(dying.cluster.node)
-    sessions = {f"session:p{number}".encode() for number in range(5)}
-    assert await keys_of_sessions(redis_client) == {b"sessions:expiry", b"sessions", b"owner:a:"} | sessions
-    assert await redis_client.zcard("sessions:expiry") == 5
-    assert await redis_client.hkeys("nodes") == [one.cluster.node.encode()]
-    assert await redis_client.exists(f"node:{dying.cluster.node}") == 0
+    sessions = {f"session:{{mqtt}}:p{number}".encode() for number in range(5)}
+    assert (
+        await keys_of_sessions(redis_client)
+        == {b"sessions:expiry:{mqtt}", b"sessions:{mqtt}", b"owner:{mqtt}:a:"} | sessions
+    )
+    assert await redis_client.zcard("sessions:expiry:{mqtt}") == 5
+    assert await redis_client.hkeys("nodes:{mqtt}") == [one.cluster.node.encode()]
+    assert await redis_client.exists(f"node:{{mqtt}}:{dying.cluster.node}") == 0
 
 
 async def test_two_that_clear_up_after_the_same_node_publish_its_wills_once(start: Start) -> None:
@@ -157,10 +164,15 @@ async def test_what_a_reaper_left_unfinished_is_finished_by_another(start: Start
     await dying.want("x")
     await dying.connect("c", 1)
     await dying.die()
-    await redis_client.hset("nodes", dying.cluster.node, "-")
+    await redis_client.hset("nodes:{mqtt}", dying.cluster.node, "-")
     other = await start("b", **QUICK)
     await is_gone(redis_client, dying.cluster.node)
-    assert await redis_client.exists(f"interest:{dying.cluster.node}", f"clients:{dying.cluster.node}", "routes") == 0
+    assert (
+        await redis_client.exists(
+            f"interest:{{mqtt}}:{dying.cluster.node}", f"clients:{{mqtt}}:{dying.cluster.node}", "routes:{mqtt}"
+        )
+        == 0
+    )
     await other.connect("c", 1)
 
 
@@ -223,15 +235,15 @@ async def test_a_node_that_leaves_is_gone_at_once(start: Start, redis_client: Re
     await other.connect("kept", 2, will=Message("will", b"unclosed", 1))
     await other.leave()
     assert await delivered(one, 1) == [b"unclosed"]
-    assert await redis_client.hkeys("nodes") == [one.cluster.node.encode()]
+    assert await redis_client.hkeys("nodes:{mqtt}") == [one.cluster.node.encode()]
     assert not [key async for key in redis_client.scan_iter(f"*{other.cluster.node}*")]
-    assert await redis_client.exists("session:clean") == 0
-    assert await redis_client.zrange("sessions:expiry", 0, -1) == [b"kept"]
+    assert await redis_client.exists("session:{mqtt}:clean") == 0
+    assert await redis_client.zrange("sessions:expiry:{mqtt}", 0, -1) == [b"kept"]
     assert other.local.times_expelled == 0
 
 
 async def test_a_change_of_users_is_noticed(start: Start, redis_client: Redis) -> None:
-    await redis_client.incr("users:version")
+    await redis_client.incr("users:version:{mqtt}")
     one, other = await start("a", **QUICK), await start("b", **QUICK)
 
     async def noticed() -> bool:
@@ -239,7 +251,7 @@ async def test_a_change_of_users_is_noticed(start: Start, redis_client: Redis) -
 
     await one.publish("x", b"1")
     assert one.local.times_users_changed == 0
-    await redis_client.incr("users:version")
+    await redis_client.incr("users:version:{mqtt}")
     await eventually(noticed)
 
 
@@ -247,6 +259,7 @@ async def test_a_node_is_not_ready_before_it_has_joined(start: Start) -> None:
     node = await start("a")
     assert node.cluster.problem is None
     fresh = Membership(
+        nodes=node.cluster._membership._nodes,
         scripts=node.cluster._membership._scripts,
         identity=node.cluster._identity,
         routes=node.cluster.routes,

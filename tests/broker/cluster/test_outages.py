@@ -11,6 +11,8 @@ from redis.asyncio import Redis
 from broker.message import Message
 from broker.patience import until_available
 from core.errors import Unavailable
+from core.settings import CommonSettings
+from state.client import open_redis
 from tests.broker.cluster.conftest import Start, delivered, is_well
 from tests.conftest import WAIT_SECONDS, eventually, redis_executable
 
@@ -50,8 +52,8 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-async def redis_client(server: Server) -> AsyncIterator[Redis]:
-    async with Redis.from_url(server.url) as client:
+async def service_redis(server: Server) -> AsyncIterator[Redis]:
+    async with open_redis(CommonSettings(redis_url=server.url)) as client:
 
         async def answers() -> bool:
             with suppress(OSError, Exception):

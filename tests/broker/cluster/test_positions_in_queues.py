@@ -44,7 +44,7 @@ async def test_they_come_in_their_order_with_everything_else(start: Start) -> No
 async def test_a_queue_says_whose_they_are(start: Start, redis_client: Redis) -> None:
     node = await subscribed(start)
     await send(node, "car-iotp/7", b"1", user="somebody")
-    (fields,) = await entries(redis_client, "brief:c")
+    (fields,) = await entries(redis_client, "brief:{mqtt}:c")
     assert msgspec.msgpack.decode(fields[b"b"]) == ["car-iotp/7", b"1", 1, False, False, "somebody"]
 
 
@@ -58,7 +58,7 @@ async def test_they_are_acknowledged_as_others_are(start: Start, redis_client: R
     else:
         await node.cluster.sessions.received("c", first.sequence)
         await node.cluster.sessions.complete("c", first.sequence)
-    assert await redis_client.xlen("brief:c") == 1
+    assert await redis_client.xlen("brief:{mqtt}:c") == 1
     await node.connect("c", 2)
     assert await node.load("c", 2) == [b"2"]
 
@@ -80,7 +80,7 @@ async def test_what_is_too_old_goes_when_the_next_comes(start: Start, redis_clie
     await send(node, "car-iotp", b"1", b"2", b"3")
     time.now += MINUTES_MS + 1
     await send(node, "car-iotp", b"4")
-    assert await redis_client.xlen("brief:c") == 1
+    assert await redis_client.xlen("brief:{mqtt}:c") == 1
     assert node.cluster.dropped.queue_age == 3
 
 
@@ -92,10 +92,10 @@ async def test_what_is_too_old_goes_though_nobody_ever_comes(start: Start, redis
     time.now += MINUTES_MS + 1
 
     async def gone() -> bool:
-        return not await redis_client.exists("brief", "brief:c") and node.cluster.dropped.queue_age == 2
+        return not await redis_client.exists("brief:{mqtt}", "brief:{mqtt}:c") and node.cluster.dropped.queue_age == 2
 
     await eventually(gone)
-    assert await redis_client.xlen("queue:c") == 1
+    assert await redis_client.xlen("queue:{mqtt}:c") == 1
 
 
 async def test_very_many_go_in_several_steps(
@@ -113,11 +113,11 @@ async def test_very_many_go_in_several_steps(
         steps += 1
     assert steps == 3
     assert [queued.message.payload for queued in await load(node)] == [b"young"]
-    assert await redis_client.zscore("brief", "c") == time.now - 1
+    assert await redis_client.zscore("brief:{mqtt}", "c") == time.now - 1
     time.now += MINUTES_MS
     while await node.cluster._reaper.sweep():
         pass
-    assert await redis_client.exists("brief", "brief:c") == 0
+    assert await redis_client.exists("brief:{mqtt}", "brief:{mqtt}:c") == 0
 
 
 async def test_they_count_in_bytes_and_number_as_others_do(start: Start, redis_client: Redis) -> None:
@@ -127,9 +127,9 @@ async def test_they_count_in_bytes_and_number_as_others_do(start: Start, redis_c
     await node.publish("x", b"1")
     await send(node, "car-iotp", b"2", b"3", b"4")
     assert node.cluster.dropped.queue_length == 1
-    before = int(await redis_client.hget("session:c", "bytes") or 0)
+    before = int(await redis_client.hget("session:{mqtt}:c", "bytes") or 0)
     await node.cluster.sessions.acknowledge("c", (await load(node))[1].sequence)
-    assert int(await redis_client.hget("session:c", "bytes") or 0) < before
+    assert int(await redis_client.hget("session:{mqtt}:c", "bytes") or 0) < before
 
 
 async def test_nothing_of_them_is_left_of_a_session_that_is_gone(start: Start, redis_client: Redis) -> None:

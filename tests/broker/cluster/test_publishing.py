@@ -1,12 +1,13 @@
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from redis.asyncio import Redis
 
 from broker.cluster.publisher import Publish
-from broker.cluster.scripts import Answer, Scripts
 from broker.message import Message
 from core.errors import Unavailable
+from state.mqtt import Answer, Scripts
 from tests.broker.cluster.conftest import Running, Start, delivered, keys_of_sessions
 
 
@@ -45,7 +46,7 @@ async def test_packet_ids_of_clean_sessions_are_not_kept(start: Start, redis_cli
     await node.connect("c", 1, clean=True)
     publish = Publish(Message("x", b"1", 2), guard=("c", 7))
     assert await node.cluster.publisher.publish([publish, publish]) == [True, True]
-    assert await redis_client.exists("received:c") == 0
+    assert await redis_client.exists("received:{mqtt}:c") == 0
 
 
 class Forgetful(Scripts):
@@ -53,8 +54,8 @@ class Forgetful(Scripts):
 
     lose = True
 
-    async def run(self, name: str, *args: str | bytes | int) -> Answer:
-        answer = await super().run(name, *args)
+    async def run(self, name: str, keys: Sequence[str], *args: str | bytes | int) -> Answer:
+        answer = await super().run(name, keys, *args)
         self.lose = not self.lose
         if not self.lose:
             raise Unavailable("the connection broke before the answer was there")
@@ -174,11 +175,11 @@ async def test_an_inbox_is_cut_off_behind_its_reader(start: Start, redis_client:
     await here.want("x")
     for _ in range(40):
         await there.publish("x", b"1")
-    assert await redis_client.xlen(f"inbox:{here.cluster.node}") == 40
+    assert await redis_client.xlen(f"inbox:{{mqtt}}:{here.cluster.node}") == 40
     await here.cluster._follower._read()
-    assert await redis_client.xlen(f"inbox:{here.cluster.node}") == 8
+    assert await redis_client.xlen(f"inbox:{{mqtt}}:{here.cluster.node}") == 8
     await here.cluster._follower._read()
-    assert await redis_client.xlen(f"inbox:{here.cluster.node}") == 0
+    assert await redis_client.xlen(f"inbox:{{mqtt}}:{here.cluster.node}") == 0
     assert len(here.local.messages) == 40
 
 
@@ -187,7 +188,7 @@ async def test_large_messages_are_split_into_several_entries(start: Start, redis
     await here.want("x")
     payloads = [bytes([number]) * 100_000 for number in range(5)]
     await there.publish("x", *payloads)
-    assert await redis_client.xlen(f"inbox:{here.cluster.node}") == 3
+    assert await redis_client.xlen(f"inbox:{{mqtt}}:{here.cluster.node}") == 3
     await here.cluster._follower._read()
     assert here.local.payloads == payloads
 
@@ -205,7 +206,7 @@ async def test_a_will_is_published_once_by_whoever_comes_first(start: Start, red
         assert will in found
     assert await delivered(three, 10) == [b"gone"] * 10
     assert await matching(one, "will") == [[b"gone"]]
-    assert await redis_client.exists(f"will:{owner.cluster.node}") == 0
+    assert await redis_client.exists(f"will:{{mqtt}}:{owner.cluster.node}") == 0
     assert await one.publish("will", b"last") == [True]
     assert await delivered(three, 11) == [b"gone"] * 10 + [b"last"]
 
@@ -256,7 +257,7 @@ class Silent(Scripts):
         super().__init__(client)
         self.asked = asyncio.Event()
 
-    async def run(self, name: str, *args: str | bytes | int) -> Answer:  # noqa: ARG002 - nothing is done with them
+    async def run(self, name: str, keys: Sequence[str], *args: str | bytes | int) -> Answer:  # noqa: ARG002 - nothing is done with them
         self.asked.set()
         await asyncio.Event().wait()
 

@@ -138,7 +138,7 @@ async def test_a_late_pubrec_makes_nothing_for_a_session_that_is_gone(start: Sta
     await node.connect("c", 2, clean=True)
     await node.cluster.sessions.close("c", 2, forget_will=True)
     await node.cluster.sessions.received("c", 5)
-    assert await redis_client.exists("released:c") == 0
+    assert await redis_client.exists("released:{mqtt}:c") == 0
 
 
 async def test_a_late_acknowledgement_of_an_earlier_session_takes_nothing_from_a_later_one(
@@ -205,7 +205,7 @@ async def test_a_client_that_never_finishes_with_a_message_gets_none_with_its_pa
     if qos == 2:
         await node.cluster.sessions.received("c", first.sequence)
     # As if as many had been sent and acknowledged meanwhile.
-    await redis_client.hset("session:c", "next", str(first.sequence + WINDOW - 1))
+    await redis_client.hset("session:{mqtt}:c", "next", str(first.sequence + WINDOW - 1))
     await node.publish("x", b"2", b"3", qos=qos)
     assert node.cluster.dropped.queue_length == 1
     if qos == 1:
@@ -222,7 +222,7 @@ async def test_a_client_is_woken_once_until_it_has_loaded_everything(start: Star
     async def woken(times: int) -> None:
         # The end of the inbox was taken, so that nothing else can be on its way.
         async def probe() -> bool:
-            sent, taken = await redis_client.hmget(f"node:{here.cluster.node}", "sent", "taken")
+            sent, taken = await redis_client.hmget(f"node:{{mqtt}}:{here.cluster.node}", "sent", "taken")
             return sent == taken
 
         await eventually(probe)

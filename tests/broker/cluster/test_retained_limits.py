@@ -19,13 +19,13 @@ async def put(node: Running, topic: str, payload: bytes, *, anonymous: bool = Fa
 
 
 async def counted(redis_client: Redis) -> tuple[Any, Any]:
-    return await redis_client.hgetall("retained:bytes"), await redis_client.smembers("retained:anonymous")
+    return await redis_client.hgetall("retained:bytes:{mqtt}"), await redis_client.smembers("retained:anonymous:{mqtt}")
 
 
 async def recounted(redis_client: Redis) -> dict[Any, Any]:
     """What `retained:bytes` has to be."""
-    anonymous = await redis_client.smembers("retained:anonymous")
-    sizes = {topic: len(topic) + len(value) for topic, value in (await redis_client.hgetall("retained")).items()}
+    anonymous = await redis_client.smembers("retained:anonymous:{mqtt}")
+    sizes = {topic: len(topic) + len(value) for topic, value in (await redis_client.hgetall("retained:{mqtt}")).items()}
     return {
         b"all": str(sum(sizes.values())).encode(),
         b"anonymous": str(sum(size for topic, size in sizes.items() if topic in anonymous)).encode(),
@@ -48,10 +48,11 @@ async def test_what_an_earlier_version_has_retained_of_positions_goes_when_a_nod
     start: Start, redis_client: Redis
 ) -> None:
     await redis_client.hset(
-        "retained", mapping={"car-iotp": "1", "mobile-iotp/7": "2", "v1/zones": "3", "chat": "4", "car-iotp-2": "5"}
+        "retained:{mqtt}",
+        mapping={"car-iotp": "1", "mobile-iotp/7": "2", "v1/zones": "3", "chat": "4", "car-iotp-2": "5"},
     )
     await start("a")
-    assert await redis_client.hgetall("retained") == {b"v1/zones": b"3", b"chat": b"4", b"car-iotp-2": b"5"}
+    assert await redis_client.hgetall("retained:{mqtt}") == {b"v1/zones": b"3", b"chat": b"4", b"car-iotp-2": b"5"}
     assert await counted(redis_client) == (
         {b"all": b"25", b"anonymous": b"16"},
         {b"chat", b"car-iotp-2"},
@@ -69,7 +70,7 @@ async def test_anonymous_clients_cannot_take_the_room_of_others(start: Start, re
     assert len(await retained(node)) == 10
     await put(node, "v1/zones/7", b"2")
     assert node.cluster.dropped.retained == 8
-    assert await redis_client.hgetall("retained:bytes") == await recounted(redis_client)
+    assert await redis_client.hgetall("retained:bytes:{mqtt}") == await recounted(redis_client)
 
 
 async def test_they_have_a_limit_in_bytes_as_well(start: Start, redis_client: Redis) -> None:
@@ -81,7 +82,7 @@ async def test_they_have_a_limit_in_bytes_as_well(start: Start, redis_client: Re
     await put(node, "v1/b", bytes(900))
     assert set(await retained(node)) == {"chat/1", "v1/a"}
     assert node.cluster.dropped.retained == 2
-    assert await redis_client.hgetall("retained:bytes") == await recounted(redis_client)
+    assert await redis_client.hgetall("retained:bytes:{mqtt}") == await recounted(redis_client)
 
 
 async def test_a_message_without_room_leaves_nothing_older_on_its_topic(start: Start, redis_client: Redis) -> None:
@@ -91,7 +92,7 @@ async def test_a_message_without_room_leaves_nothing_older_on_its_topic(start: S
     assert await retained(node) == {}
     await put(node, "v1/a", b"new")
     assert await retained(node) == {"v1/a": b"new"}
-    assert await redis_client.hgetall("retained:bytes") == await recounted(redis_client)
+    assert await redis_client.hgetall("retained:bytes:{mqtt}") == await recounted(redis_client)
 
 
 async def test_a_topic_is_counted_for_whoever_wrote_it_last_and_for_nobody_once_it_is_empty(
@@ -116,7 +117,7 @@ async def test_a_count_that_is_wrong_is_right_again_once_a_node_joins(start: Sta
     await put(node, "x", b"1", anonymous=True)
     await put(node, "v1/x", b"1")
     right = await recounted(redis_client)
-    await redis_client.hset("retained:bytes", mapping={"all": "7", "anonymous": "9000"})
+    await redis_client.hset("retained:bytes:{mqtt}", mapping={"all": "7", "anonymous": "9000"})
     await start("b")
     assert await counted(redis_client) == (right, {b"x"})
     await node.cluster._membership.beat()

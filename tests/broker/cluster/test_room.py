@@ -28,16 +28,16 @@ async def open_session(node: Running, client_id: str, connection: int, owner: st
 async def recounted(client: Redis) -> dict[Any, int]:
     """What `sessions:bytes` has to be, from all that there is."""
     found: dict[Any, int] = {}
-    for session in cast("set[bytes]", await client.smembers("sessions")):
+    for session in cast("set[bytes]", await client.smembers("sessions:{mqtt}")):
         size = 0
-        queues = [cast("Any", await client.xrange(name + session)) for name in (b"queue:", b"brief:")]
+        queues = [cast("Any", await client.xrange(name + session)) for name in (b"queue:{mqtt}:", b"brief:{mqtt}:")]
         for _, fields in [*queues[0], *queues[1]]:
             (value,) = [fields[name] for name in (b"b", b"r", b"s") if name in fields]
             size += len(value) + ENTRY
-        size += RELEASED * await client.zcard(b"released:" + session)
-        for topic_filter in await client.hkeys(b"subscriptions:" + session):
+        size += RELEASED * await client.zcard(b"released:{mqtt}:" + session)
+        for topic_filter in await client.hkeys(b"subscriptions:{mqtt}:" + session):
             size += len(session) + 2 * len(topic_filter) + SUBSCRIPTION
-        owner, counted = await client.hmget(b"session:" + session, "owner", "bytes")
+        owner, counted = await client.hmget(b"session:{mqtt}:" + session, "owner", "bytes")
         assert int(counted or 0) == size
         for name in (owner, b"all"):
             found[name] = found.get(name, 0) + size
@@ -45,7 +45,7 @@ async def recounted(client: Redis) -> dict[Any, int]:
 
 
 async def counted(client: Redis) -> dict[Any, int]:
-    return {name: int(size) for name, size in (await client.hgetall("sessions:bytes")).items()}
+    return {name: int(size) for name, size in (await client.hgetall("sessions:bytes:{mqtt}")).items()}
 
 
 async def test_a_user_has_so_many_persistent_sessions_and_no_more_on_any_node(
@@ -54,9 +54,9 @@ async def test_a_user_has_so_many_persistent_sessions_and_no_more_on_any_node(
     nodes = [await start(name, sessions_user_max=3) for name in "ab"]
     got = await asyncio.gather(*(open_session(nodes[n % 2], f"c{n}", n, "u:one") for n in range(10)))
     assert sum(got) == 3
-    assert await redis_client.scard("sessions") == 3
+    assert await redis_client.scard("sessions:{mqtt}") == 3
     # A refused one leaves nothing, others have theirs, and what is there already goes on.
-    assert not await redis_client.exists("session:c9")
+    assert not await redis_client.exists("session:{mqtt}:c9")
     assert await open_session(nodes[0], "other", 100, "u:two")
     mine = next(f"c{n}" for n in range(10) if got[n])
     assert await open_session(nodes[0], mine, 101, "u:one")
@@ -84,7 +84,7 @@ async def test_places_are_free_again_when_sessions_expire_or_their_node_dies(
     time.now += EXPIRY_MS
 
     async def free() -> bool:
-        return not await redis_client.exists("sessions", "owner:a:one", "sessions:bytes")
+        return not await redis_client.exists("sessions:{mqtt}", "owner:{mqtt}:a:one", "sessions:bytes:{mqtt}")
 
     await eventually(free)
     assert await open_session(other, "d", 1, "a:one")
@@ -235,7 +235,7 @@ async def test_bytes_are_exact_whatever_happens(start: Start, redis_client: Redi
         )
         for name in "ab"
     ]
-    await redis_client.hset("users", mapping={"0": "", "1": "", "2": ""})
+    await redis_client.hset("users:{mqtt}", mapping={"0": "", "1": "", "2": ""})
     chance = Chance(nodes, seed)
     for number in range(250):
         await chance.step(number)
@@ -248,18 +248,18 @@ async def test_bytes_are_exact_whatever_happens(start: Start, redis_client: Redi
     for number, (client_id, owner) in enumerate(chance.OWNERS.items(), 1000):
         await open_session(nodes[0], client_id, number, owner, clean=True)
         await nodes[0].cluster.sessions.close(client_id, number, forget_will=True)
-    assert await redis_client.exists("sessions:bytes", "sessions") == 0
+    assert await redis_client.exists("sessions:bytes:{mqtt}", "sessions:{mqtt}") == 0
 
 
 async def test_messages_of_an_earlier_version_are_delivered_and_count_nothing(
     start: Start, redis_client: Redis
 ) -> None:
     old: dict[Any, Any] = {"clean": "0", "user": "", "next": "6", "sent": "4", "floor": "1", "before": "0"}
-    await redis_client.hset("session:c", mapping=old)
-    await redis_client.hset("subscriptions:c", "x", "1")
-    await redis_client.hset("routes", "s:c\0x", "1")
+    await redis_client.hset("session:{mqtt}:c", mapping=old)
+    await redis_client.hset("subscriptions:{mqtt}:c", "x", "1")
+    await redis_client.hset("routes:{mqtt}", "s:c\0x", "1")
     blob = b"\x94\xa1x\xc4\x011\x01\xc2"  # as msgspec wrote a message of four fields
-    await redis_client.xadd("queue:c", {"m": blob, "a": str(2**50)}, id="5-0")
+    await redis_client.xadd("queue:{mqtt}:c", {"m": blob, "a": str(2**50)}, id="5-0")
     node = await start("a")
     await node.connect("c", 1)
     await node.cluster.publisher.publish([Publish(Message("x", b"2", 1))])

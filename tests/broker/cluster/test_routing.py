@@ -9,9 +9,11 @@ from redis.asyncio import Redis
 from broker.cluster.identity import Identity
 from broker.cluster.publisher import Publish
 from broker.cluster.routes import Routes
-from broker.cluster.scripts import Scripts
 from broker.message import Message
-from state import streams
+from state.lua import lua
+from state.mqtt import GUARD
+from state.nodes import node_key
+from state.routes import LOG, ROUTES, VERSION, RouteStore
 from tests.broker.cluster.conftest import Start, delivered
 from tests.broker.test_topics import matches
 
@@ -20,7 +22,7 @@ HOSTILE = ["a", "a:b", "s:a", "n:a", "{0}", "a b\n", "\u00e9\U0001f697", "#", "+
 
 async def sent_to(client: Redis, node: str) -> int:
     """How many bytes others have ever put into a node's inbox."""
-    return int(await cast("Any", client.hget(streams.node(node), "sent")) or 0)
+    return int(await cast("Any", client.hget(node_key(node), "sent")) or 0)
 
 
 async def test_a_subscriber_on_one_node_gets_what_is_published_on_another(start: Start) -> None:
@@ -74,7 +76,7 @@ async def test_a_node_gets_nothing_of_what_it_no_longer_wants(start: Start, redi
     await there.publish("x", b"1")
     await there.publish("y", b"1")
     assert await sent_to(redis_client, here.cluster.node) == 0
-    assert await redis_client.exists("routes", f"interest:{here.cluster.node}") == 0
+    assert await redis_client.exists("routes:{mqtt}", f"interest:{{mqtt}}:{here.cluster.node}") == 0
 
 
 async def test_a_node_with_persistent_sessions_alone_is_sent_what_has_qos_0(start: Start) -> None:
@@ -159,7 +161,7 @@ async def test_names_that_look_like_ours_are_kept_apart(start: Start, redis_clie
         assert await here.load(name, number) == [str(number).encode()]
         await here.connect(name, number + 100, clean=True)
         await here.cluster.sessions.close(name, number + 100, forget_will=True)
-    assert await redis_client.exists("routes", *(f"queue:{name}" for name in HOSTILE)) == 0
+    assert await redis_client.exists("routes:{mqtt}", *(f"queue:{{mqtt}}:{name}" for name in HOSTILE)) == 0
 
 
 async def test_topics_that_look_like_ours_are_kept_apart(start: Start) -> None:
@@ -175,7 +177,7 @@ async def test_a_replica_is_read_anew_where_the_log_was_cut(start: Start, redis_
     here, slow = await start("a"), await start("b", follow=False)
     for number in range(10):
         await here.want(f"x/{number}")
-    await redis_client.xtrim(streams.ROUTES_LOG, maxlen=2, approximate=False)
+    await redis_client.xtrim(LOG, maxlen=2, approximate=False)
     await slow.publish("x/3", b"1")
     assert await delivered(here, 1) == [b"1"]
 
@@ -184,7 +186,7 @@ async def test_a_replica_is_read_anew_where_redis_has_lost_its_last_changes(star
     here, slow = await start("a"), await start("b", follow=False)
     await here.want("lost")
     await slow.cluster.routes.update()
-    await redis_client.delete(streams.ROUTES, streams.ROUTES_LOG, streams.ROUTES_VERSION)
+    await redis_client.delete(ROUTES, LOG, VERSION)
     await here.want("kept")
     await slow.publish("kept", b"1")
     assert await delivered(here, 1) == [b"1"]
@@ -196,9 +198,9 @@ async def test_the_log_of_changes_does_not_grow_without_end(start: Start, redis_
     for _ in range(12):
         await here.cluster.sessions.interest({f"x/{number}": 1 for number in range(500)})
         await here.cluster.sessions.interest({f"x/{number}": None for number in range(500)})
-    assert await redis_client.xlen(streams.ROUTES_LOG) == 24
+    assert await redis_client.xlen(LOG) == 24
     await here.cluster.sessions.interest({"x": None})
-    assert await redis_client.xlen(streams.ROUTES_LOG) == 24
+    assert await redis_client.xlen(LOG) == 24
 
 
 levels = st.sampled_from(["a", "b", "", "$x"])
@@ -219,18 +221,18 @@ async def test_the_replica_says_of_each_topic_what_the_hash_says(
 ) -> None:
     await redis_client.flushall()
     identity = Identity("me")
-    scripts, routes = Scripts(redis_client), Routes(client=redis_client, identity=identity)
-    common = scripts._texts["close"].rpartition("-- A connection has ended.")[0]
+    routes = Routes(store=RouteStore(redis_client), identity=identity)
+    common = lua("mqtt/common", "mqtt/routes")
     for changed in rounds:
-        lua = common + "for i = 1, #ARGV, 2 do route(ARGV[i], ARGV[i + 1] ~= '' and ARGV[i + 1]) end log_changes()"
+        script = common + "for i = 1, #ARGV, 2 do route(ARGV[i], ARGV[i + 1] ~= '' and ARGV[i + 1]) end log_changes()"
         args = [
             text
             for target, topic_filter, flags in changed
             for text in (f"{target}\0{topic_filter}".replace("n:me", f"n:{identity.node}"), str(flags or ""))
         ]
-        await cast("Any", redis_client.eval(lua, 0, *args))
+        await cast("Any", redis_client.eval(script, 1, GUARD, *args))
         await routes.update()
-        held = await cast("Any", redis_client.hgetall(streams.ROUTES))
+        held = await cast("Any", redis_client.hgetall(ROUTES))
         nodes: dict[str, int] = {}
         queues: dict[str, int] = {}
         for field, flags in held.items():

@@ -109,14 +109,14 @@ async def test_a_session_of_an_earlier_version_is_its_users_or_the_first_anonymo
     start: Start, redis_client: Redis
 ) -> None:
     node = await start("a")
-    await redis_client.hset("users", "one", "")
+    await redis_client.hset("users:{mqtt}", "one", "")
     for user, owner, other in (("one", "u:one", "a:1"), ("", "a:1", "u:one")):
         old: dict[Any, Any] = {"clean": "0", "user": user, "next": "5", "sent": "4", "floor": "1", "before": "0"}
-        await redis_client.hset("session:c", mapping=old)
+        await redis_client.hset("session:{mqtt}:c", mapping=old)
         with pytest.raises(OfAnother):
             await open_as(node, other, 1)
         assert (await open_as(node, owner, 2)).present
-        assert await redis_client.smembers(f"owner:{owner}") == {b"c"}
+        assert await redis_client.smembers(f"owner:{{mqtt}}:{owner}") == {b"c"}
         await open_as(node, owner, 3, clean=True)
         await close(node, 3)
 
@@ -125,7 +125,7 @@ async def test_sessions_of_a_user_who_was_removed_are_gone_and_nobody_inherits_t
     start: Start, redis_client: Redis
 ) -> None:
     here, there = await start("a"), await start("b")
-    await redis_client.hset("users", mapping={"one": "", "two": ""})
+    await redis_client.hset("users:{mqtt}", mapping={"one": "", "two": ""})
     for number in range(20):
         await here.cluster.sessions.open(f"c{number}", number, owner="u:one", clean=False, will=None)
         await here.subscribe(f"c{number}", number, "x")
@@ -136,10 +136,10 @@ async def test_sessions_of_a_user_who_was_removed_are_gone_and_nobody_inherits_t
     await there.publish("x", b"1")
     await Users(redis_client).remove(["one", "nobody"])
     # Whoever is made anew with that name.
-    await redis_client.hset("users", "one", "")
+    await redis_client.hset("users:{mqtt}", "one", "")
 
     async def gone() -> bool:
-        return await redis_client.smembers("sessions") == {b"other"}
+        return await redis_client.smembers("sessions:{mqtt}") == {b"other"}
 
     await eventually(gone)
     assert await there.load("other", 1) == [b"1"]
@@ -147,7 +147,7 @@ async def test_sessions_of_a_user_who_was_removed_are_gone_and_nobody_inherits_t
     assert opened == NEW
 
     async def told() -> bool:
-        return here.local.kicked == [("c0", 0)] and not await redis_client.exists("users:removed")
+        return here.local.kicked == [("c0", 0)] and not await redis_client.exists("users:removed:{mqtt}")
 
     await eventually(told)
 
@@ -156,13 +156,13 @@ async def test_very_many_sessions_of_a_user_who_was_removed_go_in_several_steps(
     start: Start, redis_client: Redis
 ) -> None:
     node = await start("a", follow=False)
-    await redis_client.hset("users", "one", "")
+    await redis_client.hset("users:{mqtt}", "one", "")
     for number in range(4):
         await node.cluster.sessions.open(f"c{number}", number, owner="u:one", clean=False, will=None)
         await node.subscribe(f"c{number}", number, *(f"x/{each}" for each in range(400)))
     await Users(redis_client).remove(["one"])
     assert [await node.cluster._reaper.erase() for _ in range(3)] == [True, True, False]
-    assert await redis_client.exists("sessions", "owner:u:one", "users:removed") == 0
+    assert await redis_client.exists("sessions:{mqtt}", "owner:{mqtt}:u:one", "users:removed:{mqtt}") == 0
 
 
 async def test_a_session_whose_user_was_removed_meanwhile_ends_with_its_connection(
@@ -223,7 +223,7 @@ async def test_a_connection_that_was_taken_over_can_do_nothing_more(start: Start
         await here.cluster.sessions.enqueue_retained("c", 1, [("x", 1)])
     await close(here, 1)
     await there.subscribe("c", 1, "y")
-    assert await redis_client.zcard("sessions:expiry") == 0
+    assert await redis_client.zcard("sessions:expiry:{mqtt}") == 0
 
 
 async def test_an_older_connection_of_the_same_node_can_do_nothing_more(start: Start) -> None:
@@ -244,10 +244,13 @@ async def test_an_expired_session_leaves_nothing_in_redis(start: Start, redis_cl
         first, _ = await node.cluster.sessions.load(client_id, 1, after=0, count=10)
         await node.cluster.sessions.received(client_id, first.sequence)
         await node.cluster.sessions.close(client_id, 1, forget_will=True)
-    await redis_client.sadd("received:c", 7)
+    await redis_client.sadd("received:{mqtt}:c", 7)
     time.now += EXPIRY_MS - 1
     assert await node.cluster._reaper.expire() == 0
-    assert await redis_client.exists("session:c", "queue:c", "released:c", "subscriptions:c") == 4
+    assert (
+        await redis_client.exists("session:{mqtt}:c", "queue:{mqtt}:c", "released:{mqtt}:c", "subscriptions:{mqtt}:c")
+        == 4
+    )
     time.now += 1
     assert await node.cluster._reaper.expire() == 2
     assert await keys_of_sessions(redis_client) == set()
@@ -305,7 +308,7 @@ async def test_a_released_message_may_be_sent_anew(start: Start) -> None:
 
 async def test_a_node_that_is_not_one_of_the_cluster_is_unavailable(start: Start, redis_client: Redis) -> None:
     node = await start("a", follow=False)
-    await redis_client.hdel("nodes", node.cluster.node)
+    await redis_client.hdel("nodes:{mqtt}", node.cluster.node)
     with pytest.raises(Unavailable):
         await open_session(node, 1)
     with pytest.raises(Unavailable):
@@ -322,5 +325,5 @@ async def test_calls_of_one_turn_are_done_in_their_order(start: Start) -> None:
 async def test_what_is_wanted_of_many_filters_is_told_in_several_steps(start: Start, redis_client: Redis) -> None:
     node = await start("a")
     await node.want(*(f"x/{number}" for number in range(1201)))
-    assert await redis_client.scard(f"interest:{node.cluster.node}") == 1201
-    assert await redis_client.hlen("routes") == 1201
+    assert await redis_client.scard(f"interest:{{mqtt}}:{node.cluster.node}") == 1201
+    assert await redis_client.hlen("routes:{mqtt}") == 1201

@@ -96,11 +96,11 @@ async def test_a_session_that_is_away_costs_nothing_for_each_state(start: Start,
     node = await subscribed(start)
     await node.cluster.sessions.close("c", 1, forget_will=True)
     await put(node, "v1/a", b"1")
-    before = {key: await redis_client.dump(key) for key in ("session:c", "sessions:bytes")}
+    before = {key: await redis_client.dump(key) for key in ("session:{mqtt}:c", "sessions:bytes:{mqtt}")}
     for number in range(100):
         await put(node, "v1/a", bytes([number]) * 1000)
-    assert {key: await redis_client.dump(key) for key in ("session:c", "sessions:bytes")} == before
-    assert await redis_client.exists("queue:c") == 0
+    assert {key: await redis_client.dump(key) for key in ("session:{mqtt}:c", "sessions:bytes:{mqtt}")} == before
+    assert await redis_client.exists("queue:{mqtt}:c") == 0
     await node.connect("c", 2)
     assert messages(await states(node, 2)) == [("v1/a", bytes([99]) * 1000)]
 
@@ -133,11 +133,11 @@ async def test_topics_that_were_cleared_are_remembered_up_to_a_limit(start: Star
     node = await start("a")
     topics = [f"v1/{number}" for number in range(1010)]
     await node.cluster.publisher.publish([Publish(Message(topic, b"", 1, retain=True)) for topic in topics])
-    assert await redis_client.zcard("states:gone") == 1000
-    assert await redis_client.zrange("states", 0, 0) == [b"v1/10"]
+    assert await redis_client.zcard("states:gone:{mqtt}") == 1000
+    assert await redis_client.zrange("states:{mqtt}", 0, 0) == [b"v1/10"]
     await put(node, "v1/10", b"1")
-    assert await redis_client.zcard("states:gone") == 999
-    assert await redis_client.zcard("states") == 1000
+    assert await redis_client.zcard("states:gone:{mqtt}") == 999
+    assert await redis_client.zcard("states:{mqtt}") == 1000
 
 
 async def test_very_many_changes_come_in_several_steps(start: Start, redis_client: Redis) -> None:
@@ -150,7 +150,7 @@ async def test_very_many_changes_come_in_several_steps(start: Start, redis_clien
     assert messages(found) == [(topic, b"1") for topic in topics]
     only_the_last = await node.cluster.sessions.load("c", 1, after=found[-1].sequence, count=32)
     assert only_the_last == []
-    await redis_client.hset("session:c", "states", 0)
+    await redis_client.hset("session:{mqtt}:c", "states", 0)
     found = await states(node, after=found[-1].sequence, count=1, filters=[("v1/449", 1)])
     assert messages(found) == [("v1/449", b"1")]
 
@@ -237,7 +237,7 @@ async def test_a_state_without_room_is_a_message_like_any_other(start: Start, re
     await put(node, "v1/b", b"2")
     await put(node, "v1/b", b"3")
     assert sorted(messages(await states(node))) == [("v1/a", b"1"), ("v1/b", b"2"), ("v1/b", b"3")]
-    assert await redis_client.zrange("states", 0, -1) == [b"v1/a"]
+    assert await redis_client.zrange("states:{mqtt}", 0, -1) == [b"v1/a"]
 
 
 async def test_a_state_is_never_too_old(start: Start, time: Time) -> None:

@@ -1,4 +1,4 @@
--- Queues of persistent sessions (keys: state/streams.py). It is put before the scripts that add to them.
+-- Queues of persistent sessions (keys: state/sessions.py). It is put before the scripts that add to them.
 -- A message's packet id is made of its sequence number, and there are 65,535 of them: so no two messages that the client
 -- has not finished with may be this far apart.
 local WINDOW = 65000
@@ -15,7 +15,7 @@ local dropped = {length = 0, age = 0, bytes = 0, user = 0, all = 0, owner = ''}
 local function session_of(client)
     local session = known[client]
     if session == nil then
-        local found = redis.call('HMGET', 'session:' .. client, 'clean', 'next', 'sent', 'floor', 'node', 'owner', 'bytes', 'since')
+        local found = redis.call('HMGET', key('session', client), 'clean', 'next', 'sent', 'floor', 'node', 'owner', 'bytes', 'since')
         -- A session that no script of ours has written is none.
         local whole = tonumber(found[2] or '') and tonumber(found[3] or '') and tonumber(found[4] or '')
         session = found[1] == '0' and whole and {
@@ -28,10 +28,10 @@ local function session_of(client)
             bytes = number(found[7]),
             -- Nothing in its queue is older (ms).
             since = number(found[8]),
-            brief = redis.call('XLEN', 'brief:' .. client),
+            brief = redis.call('XLEN', key('brief', client)),
         }
         if session then
-            session.length = redis.call('XLEN', 'queue:' .. client) + session.brief
+            session.length = redis.call('XLEN', key('queue', client)) + session.brief
         end
         known[client] = session
     end
@@ -40,7 +40,7 @@ end
 
 local function spent_by(name)
     if not spent[name] then
-        spent[name] = number(redis.call('HGET', 'sessions:bytes', name))
+        spent[name] = number(redis.call('HGET', key('sessions:bytes'), name))
         added[name] = 0
     end
     return spent[name]
@@ -64,13 +64,13 @@ end
 -- The oldest sequence number that the client has not finished with.
 local function oldest(client, session)
     local found = session.next
-    for _, queue in ipairs({'queue:' .. client, 'brief:' .. client}) do
+    for _, queue in ipairs({key('queue', client), key('brief', client)}) do
         local entry = redis.call('XRANGE', queue, '-', '+', 'COUNT', 1)[1]
         if entry then
             found = math.min(found, sequence_of(entry))
         end
     end
-    local released = redis.call('ZRANGE', 'released:' .. client, 0, 0)[1]
+    local released = redis.call('ZRANGE', key('released', client), 0, 0)[1]
     return math.min(found, tonumber(released or '') or found)
 end
 
@@ -85,11 +85,11 @@ end
 -- Add to a queue what there is room for. Fields: `b` a message, `r` and `s` a reference (see load.lua).
 -- `brief` is for what may live for minutes alone.
 local function add(client, session, field, value, at, brief)
-    local queue = 'queue:' .. client
+    local queue = key('queue', client)
     if brief then
-        queue = 'brief:' .. client
+        queue = key('brief', client)
         if session.brief == 0 then
-            redis.call('ZADD', 'brief', at, client)
+            redis.call('ZADD', key('brief'), at, client)
         end
         session.brief = session.brief + 1
     end
@@ -121,9 +121,9 @@ end
 -- to copy, and they may be large. Answers since when the first of those that are left has been there; nil if there is none, or it was not
 -- looked at.
 local function drop_old(client, session, queue, before, count)
-    local key, from = queue .. ':' .. client, '-'
+    local own, from = key(queue, client), '-'
     for _ = 1, count do
-        local entry = redis.call('XRANGE', key, from, '+', 'COUNT', 1)[1]
+        local entry = redis.call('XRANGE', own, from, '+', 'COUNT', 1)[1]
         if not entry then
             return nil
         end
@@ -132,7 +132,7 @@ local function drop_old(client, session, queue, before, count)
         elseif tonumber(entry[2][4]) >= before then
             return tonumber(entry[2][4])
         else
-            redis.call('XDEL', key, entry[1])
+            redis.call('XDEL', own, entry[1])
             session.length = session.length - 1
             if queue == 'brief' then
                 session.brief = session.brief - 1
@@ -149,10 +149,10 @@ local function enqueue(client, field, value, at, now, limits, brief)
     if not session then
         return
     end
-    if brief and session.brief > 0 and number(redis.call('ZSCORE', 'brief', client)) < now - limits[6] then
+    if brief and session.brief > 0 and number(redis.call('ZSCORE', key('brief'), client)) < now - limits[6] then
         local left = drop_old(client, session, 'brief', now - limits[6], LOOK)
         if left then
-            redis.call('ZADD', 'brief', digits(left), client)
+            redis.call('ZADD', key('brief'), digits(left), client)
         end
     end
     local bytes = cost(field, value)
@@ -177,13 +177,13 @@ end
 local function settle()
     for client, session in pairs(known) do
         if session and session.changed then
-            redis.call('HSET', 'session:' .. client, 'next', digits(session.next), 'floor', digits(session.floor),
+            redis.call('HSET', key('session', client), 'next', digits(session.next), 'floor', digits(session.floor),
                 'bytes', digits(session.bytes), 'since', digits(session.since))
         end
     end
     for name, bytes in pairs(added) do
-        if bytes ~= 0 and add_number('sessions:bytes', name, digits(bytes)) == 0 then
-            redis.call('HDEL', 'sessions:bytes', name)
+        if bytes ~= 0 and add_number(key('sessions:bytes'), name, digits(bytes)) == 0 then
+            redis.call('HDEL', key('sessions:bytes'), name)
         end
     end
 end

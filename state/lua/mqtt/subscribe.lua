@@ -16,23 +16,23 @@ if client ~= '' and not has(client, node, digits(change.connection)) then
 end
 local refused = {}
 if #change.subscriptions > 0 then
-    local owner = redis.call('HGET', 'session:' .. client, 'owner')
-    local spent = redis.call('HMGET', 'sessions:bytes', owner, 'all')
+    local owner = redis.call('HGET', key('session', client), 'owner')
+    local spent = redis.call('HMGET', key('sessions:bytes'), owner, 'all')
     local room = math.min(change.limits[1] - number(spent[1]), change.limits[2] - number(spent[2]))
     local bytes = 0
     for _, each in ipairs(change.subscriptions) do
         local filter, flags = each[1], each[2]
         local more = subscription_cost(client, filter)
-        local is_there = redis.call('HEXISTS', 'subscriptions:' .. client, filter) == 1
+        local is_there = redis.call('HEXISTS', key('subscriptions', client), filter) == 1
         if flags >= 0 and not is_there and bytes + more > room then
             refused[#refused + 1] = filter
         else
             if flags < 0 then
                 bytes = bytes - (is_there and more or 0)
-                redis.call('HDEL', 'subscriptions:' .. client, filter)
+                redis.call('HDEL', key('subscriptions', client), filter)
             else
                 bytes = bytes + (is_there and 0 or more)
-                redis.call('HSET', 'subscriptions:' .. client, filter, flags)
+                redis.call('HSET', key('subscriptions', client), filter, flags)
             end
             -- Nothing of QoS 0 is queued.
             route('s:' .. client .. NUL .. filter, flags >= 0 and flags % 4 > 0 and tostring(flags))
@@ -41,12 +41,12 @@ if #change.subscriptions > 0 then
     charge(client, bytes)
     if change.states then
         -- What is retained by now comes because the client has subscribed.
-        redis.call('HSET', 'session:' .. client, 'states', redis.call('GET', 'states:version') or '0')
+        redis.call('HSET', key('session', client), 'states', redis.call('GET', key('states:version')) or '0')
     end
 end
 for _, each in ipairs(change.interest) do
     local filter, flags = each[1], each[2]
-    redis.call(flags < 0 and 'SREM' or 'SADD', 'interest:' .. node, filter)
+    redis.call(flags < 0 and 'SREM' or 'SADD', key('interest', node), filter)
     route('n:' .. node .. NUL .. filter, flags >= 0 and tostring(flags))
 end
 log_changes()

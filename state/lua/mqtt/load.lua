@@ -15,7 +15,7 @@ end
 -- Changes of states that are looked at in one script, times filters that they are compared with.
 local COMPARISONS = 4000
 count, drop_before, drop_brief_before = tonumber(count), tonumber(drop_before), tonumber(drop_brief_before)
-local key = 'session:' .. client
+local own = key('session', client)
 local session = session_of(client)
 if not session then
     return nil
@@ -30,17 +30,17 @@ local function give(sequence, field, reference, message)
 end
 
 local function drop(entry)
-    redis.call('XDEL', (entry.brief and 'brief:' or 'queue:') .. client, entry[1])
+    redis.call('XDEL', key(entry.brief and 'brief' or 'queue', client), entry[1])
     spend(session, -cost(entry[2][1], entry[2][2]))
 end
 
 -- The next entries of both queues, in the order of their numbers.
 local function next_entries()
-    local entries = redis.call('XRANGE', 'queue:' .. client, digits(from) .. '-0', '+', 'COUNT', wanted)
+    local entries = redis.call('XRANGE', key('queue', client), digits(from) .. '-0', '+', 'COUNT', wanted)
     if session.brief == 0 then
         return entries
     end
-    local brief = redis.call('XRANGE', 'brief:' .. client, digits(from) .. '-0', '+', 'COUNT', wanted)
+    local brief = redis.call('XRANGE', key('brief', client), digits(from) .. '-0', '+', 'COUNT', wanted)
     local merged, first, second = {}, 1, 1
     while #merged < wanted and (entries[first] or brief[second]) do
         local entry = entries[first]
@@ -63,7 +63,7 @@ while wanted > 0 do
         local field, value = entry[2][1], entry[2][2]
         from = tonumber(sequence) + 1
         if field == 'r' or field == 's' then
-            local message = redis.call('HGET', 'retained', string.sub(value, 2))
+            local message = redis.call('HGET', key('retained'), string.sub(value, 2))
             if message or field == 's' then
                 give(sequence, field, value, message or '')
             else
@@ -103,15 +103,15 @@ local function matches(filter, topic)
 end
 
 local more = wanted == 0
-local version = number(redis.call('GET', 'states:version'))
-local states = number(redis.call('HGET', key, 'states'))
+local version = number(redis.call('GET', key('states:version')))
+local states = number(redis.call('HGET', own, 'states'))
 if filters ~= '' and wanted > 0 and states < version then
     local split_filters = {}
     for _, each in ipairs(cmsgpack.unpack(filters)) do
         split_filters[#split_filters + 1] = {split(each[1]), each[2]}
     end
     local most = math.max(1, math.floor(COMPARISONS / math.max(20, #split_filters)))
-    local changed = redis.call('ZRANGEBYSCORE', 'states', digits(4 * (states + 1)), '+inf', 'WITHSCORES',
+    local changed = redis.call('ZRANGEBYSCORE', key('states'), digits(4 * (states + 1)), '+inf', 'WITHSCORES',
         'LIMIT', 0, most)
     local reached = version
     if #changed == most * 2 then
@@ -129,7 +129,7 @@ if filters ~= '' and wanted > 0 and states < version then
                 more, reached = wanted == 0, math.floor(tonumber(changed[index + 1]) / 4) - 1
                 break
             end
-            local message = redis.call('HGET', 'retained', topic)
+            local message = redis.call('HGET', key('retained'), topic)
             local qos = math.min(granted, tonumber(changed[index + 1]) % 4)
             give(digits(session.next), 's', qos .. topic, message or '')
             from = session.next + 1
@@ -137,15 +137,15 @@ if filters ~= '' and wanted > 0 and states < version then
             wanted = wanted - 1
         end
     end
-    redis.call('HSET', key, 'states', digits(reached))
+    redis.call('HSET', own, 'states', digits(reached))
 end
 
-local before = redis.call('HGET', key, 'before')
+local before = redis.call('HGET', own, 'before')
 local sent = math.max(session.sent, from - 1)
 if wanted > 0 then
     -- All of them: what comes next wakes the client.
     sent = session.next - 1
 end
-redis.call('HSET', key, 'sent', digits(sent))
+redis.call('HSET', own, 'sent', digits(sent))
 settle()
 return {before, aged, found, more and 1 or 0}

@@ -14,11 +14,11 @@
 -- one for which there was no room, ...}}.
 local batch = cmsgpack.unpack(ARGV[1])
 -- A node that leaves still publishes its wills.
-if redis.call('HEXISTS', 'nodes', batch.node) == 0 then
+if redis.call('HEXISTS', key('nodes'), batch.node) == 0 then
     return nil
 end
-local key = 'node:' .. batch.node
-local last = redis.call('HMGET', key, 'batch', 'answer')
+local own = key('node', batch.node)
+local last = redis.call('HMGET', own, 'batch', 'answer')
 if last[1] == digits(batch.number) then
     -- It was done, and the answer was lost.
     return last[2]
@@ -31,9 +31,9 @@ local marks = {}
 for index, guard in ipairs(batch.guards) do
     local client, packet_id, owner, connection = unpack(guard)
     if owner ~= '' then
-        new[index] = redis.call('HDEL', 'will:' .. owner, digits(connection)) == 1
-    elseif redis.call('HGET', 'session:' .. client, 'clean') == '0' then
-        new[index] = redis.call('SADD', 'received:' .. client, digits(packet_id)) == 1
+        new[index] = redis.call('HDEL', key('will', owner), digits(connection)) == 1
+    elseif redis.call('HGET', key('session', client), 'clean') == '0' then
+        new[index] = redis.call('SADD', key('received', client), digits(packet_id)) == 1
     else
         new[index] = true
     end
@@ -52,7 +52,7 @@ end
 -- Whoever has unsubscribed meanwhile gets nothing more [MQTT-3.10.4-2].
 local function wanted(fields)
     for _, field in ipairs(fields) do
-        if redis.call('HEXISTS', 'routes', field) == 1 then
+        if redis.call('HEXISTS', key('routes'), field) == 1 then
             return true
         end
     end
@@ -109,5 +109,5 @@ for _, each in ipairs(batch.states) do
 end
 
 local answer = cmsgpack.pack({version, table.concat(marks), inbox_dropped, losses(), refused})
-redis.call('HSET', key, 'batch', digits(batch.number), 'answer', answer)
+redis.call('HSET', own, 'batch', digits(batch.number), 'answer', answer)
 return answer

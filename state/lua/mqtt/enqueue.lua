@@ -6,8 +6,8 @@ local node, connection, client, name, now, limits = unpack(ARGV, 1, 6)
 if not has(client, node, connection) then
     return nil
 end
-local key = 'session:' .. client
-if redis.call('HGET', key, 'enqueued') ~= name then
+local own = key('session', client)
+if redis.call('HGET', own, 'enqueued') ~= name then
     -- Else it was done, and the answer was lost.
     limits = cmsgpack.unpack(limits)
     for index = 7, #ARGV do
@@ -15,6 +15,6 @@ if redis.call('HGET', key, 'enqueued') ~= name then
     end
     settle()
     wake()
-    redis.call('HSET', key, 'enqueued', name)
+    redis.call('HSET', own, 'enqueued', name)
 end
 return losses()

@@ -9,11 +9,11 @@ local node, connection, client, owner, clean, now, will, user_max, max = unpack(
 if not alive(node) then
     return nil
 end
-local key = 'session:' .. client
-local was = redis.call('HMGET', key, 'node', 'connection', 'clean', 'present', 'previous', 'owner', 'user')
+local own = key('session', client)
+local was = redis.call('HMGET', own, 'node', 'connection', 'clean', 'present', 'previous', 'owner', 'user')
 if was[3] then
     -- What no script of ours has written is nobody's session.
-    local told = redis.call('HMGET', key, 'next', 'sent', 'floor')
+    local told = redis.call('HMGET', own, 'next', 'sent', 'floor')
     local whole = was[3] == '1' or (was[3] == '0' and tonumber(told[1] or '') and tonumber(told[2] or '') and tonumber(told[3] or ''))
     local kind = string.sub(was[6] or 'u:', 1, 2)
     if not whole or (kind ~= 'u:' and kind ~= 'a:') then
@@ -30,9 +30,9 @@ if was[3] and holder ~= owner then
     return 'other'
 end
 if clean == '0' and was[3] ~= '0' then
-    if redis.call('SCARD', 'owner:' .. owner) >= tonumber(user_max) then
+    if redis.call('SCARD', key('owner', owner)) >= tonumber(user_max) then
         return 'user'
-    elseif redis.call('SCARD', 'sessions') >= tonumber(max) then
+    elseif redis.call('SCARD', key('sessions')) >= tonumber(max) then
         return 'all'
     end
 end
@@ -45,14 +45,14 @@ else
     if was[1] then
         local other = number(was[2])
         previous = cmsgpack.pack({was[1], other})
-        redis.call('HDEL', 'clients:' .. was[1], was[2])
+        redis.call('HDEL', key('clients', was[1]), was[2])
         if was[1] ~= node then
             tell(was[1], 'k', cmsgpack.pack({client, other}))
         end
     end
     if was[3] == '0' and clean == '0' then
         present = '1'
-        redis.call('HSET', key, 'before', redis.call('HGET', key, 'sent'))
+        redis.call('HSET', own, 'before', redis.call('HGET', own, 'sent'))
     else
         if was[3] then
             forget(client)
@@ -60,30 +60,30 @@ else
         if clean == '0' then
             -- Beyond all numbers of an earlier session of this client: a late acknowledgement of one of them does no harm.
             local first = tonumber(now) * 1000
-            redis.call('HSET', key, 'next', digits(first), 'floor', digits(first), 'sent', digits(first - 1),
+            redis.call('HSET', own, 'next', digits(first), 'floor', digits(first), 'sent', digits(first - 1),
                 'before', '0')
         end
     end
     if was[3] and not was[6] then
-        redis.call('HSET', key, 'owner', owner)
-        for _, filter in ipairs(redis.call('HKEYS', 'subscriptions:' .. client)) do
+        redis.call('HSET', own, 'owner', owner)
+        for _, filter in ipairs(redis.call('HKEYS', key('subscriptions', client))) do
             charge(client, subscription_cost(client, filter))
         end
     end
-    redis.call('HSET', key, 'node', node, 'connection', connection, 'owner', owner, 'clean', clean, 'present', present,
+    redis.call('HSET', own, 'node', node, 'connection', connection, 'owner', owner, 'clean', clean, 'present', present,
         'previous', previous)
 end
 if clean == '0' then
-    redis.call('SADD', 'sessions', client)
-    redis.call('SADD', 'owner:' .. owner, client)
+    redis.call('SADD', key('sessions'), client)
+    redis.call('SADD', key('owner', owner), client)
 end
-redis.call('ZREM', 'sessions:expiry', client)
-redis.call('HSET', 'clients:' .. node, connection, client)
+redis.call('ZREM', key('sessions:expiry'), client)
+redis.call('HSET', key('clients', node), connection, client)
 if will == '' then
-    redis.call('HDEL', 'will:' .. node, connection)
+    redis.call('HDEL', key('will', node), connection)
 else
-    redis.call('HSET', 'will:' .. node, connection, will)
+    redis.call('HSET', key('will', node), connection, will)
 end
 log_changes()
-return {present, previous, redis.call('HGETALL', 'subscriptions:' .. client),
-    redis.call('SMEMBERS', 'received:' .. client), redis.call('ZRANGE', 'released:' .. client, 0, -1)}
+return {present, previous, redis.call('HGETALL', key('subscriptions', client)),
+    redis.call('SMEMBERS', key('received', client)), redis.call('ZRANGE', key('released', client), 0, -1)}

@@ -1,0 +1,66 @@
+"""What one node publishes to others, to persistent sessions, and to be retained: one script a batch (publish.lua).
+
+It has no keys of its own: see `state.nodes`, `state.routes`, `state.sessions` and `state.retained`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from state.mqtt import Scripts
+from state.nodes import NODES, node_key
+from state.sessions import Losses
+
+
+class Published(NamedTuple):
+    """What has become of a batch."""
+
+    version: str
+    """Of the routes that Redis had."""
+    new: str
+    """Of each guard `1` where the message is new, `0` where it was there already."""
+    inbox_dropped: int
+    """Messages for which there was no room in inboxes."""
+    lost: Losses
+    retained_refused: list[int]
+    """The numbers, from 1, of what was to be retained, and for which there was no room."""
+
+
+class Batch(NamedTuple):
+    """What is published together. Numbers of guards and blobs are from 1, and 0 is none."""
+
+    node: str
+    number: int
+    """Each batch of a node has another: one whose answer was lost is not published twice."""
+    version: str
+    """Of the routes by which it was routed."""
+    now: int
+    """Milliseconds since the epoch."""
+    inbox_max: int
+    """Bytes that may wait in one inbox."""
+    queue_limits: Sequence[int]
+    """See queue.lua."""
+    retained_limits: Sequence[int]
+    """See retain.lua."""
+    guards: Sequence[tuple[str, int, str, int]]
+    """Of a QoS 2 message its client and packet id; of a will its node and connection."""
+    inboxes: Sequence[tuple[str, Sequence[tuple[int, int, int]]]]
+    """Of each node the entries: guard, blob, how many messages."""
+    queues: Sequence[Any]
+    """See publish.lua."""
+    retained: Sequence[tuple[int, str, int, bool, int]]
+    """Guard, topic, blob, whether it is an anonymous client's, its QoS if it is a state, else 0."""
+    states: Sequence[tuple[str, Sequence[tuple[int, str]]]]
+    """Of each node the states that it is told of: guard and topic."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Published)
+
+
+async def publish(scripts: Scripts, batch: Batch, blobs: Sequence[bytes]) -> Published | None:
+    """Publish a batch; None if the node is gone. Raises Unavailable: it may be done or not, and is to be repeated."""
+    about = [NODES, node_key(batch.node)]
+    answer = await scripts.run("publish", about, _encoder.encode(batch._asdict()), *blobs)
+    return None if answer is None else _decoder.decode(answer)
