@@ -27,7 +27,7 @@ import uvloop
 
 from api.history import HistoryQuery, histories, range_of
 from bench.report import Report
-from bench.rollup import DEVICES, mark, windows_of
+from bench.rollup import DEVICES, TIMEZONE, mark, windows_of
 from bench.servers import redis_server
 from core.clock import format_rfc3339, system_clock
 from core.messages import Kind
@@ -150,6 +150,9 @@ async def _roll_up(server: InfluxServer, prefix: str, address: str, windows: lis
             store=store,
             clock=system_clock,
             metrics=DecoderMetrics(),
+            partitions=1,
+            timezone=TIMEZONE,
+            every_ms=0,
             batch_size=batch,
             dead_letters_max=1000,
         )

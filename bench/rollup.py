@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 import uvloop
@@ -34,6 +35,7 @@ TARGET = 10_000
 ZONES = 30
 DEVICES = 3
 HOUR_MS = 3_600_000
+TIMEZONE = ZoneInfo("Europe/Dublin")
 
 
 def main(
@@ -79,6 +81,9 @@ class Bench:
                 store=store,
                 clock=system_clock,
                 metrics=DecoderMetrics(),
+                partitions=1,
+                timezone=TIMEZONE,
+                every_ms=0,
                 batch_size=self._batch,
                 dead_letters_max=1000,
             )

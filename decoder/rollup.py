@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, cast
+from contextlib import suppress
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -12,48 +12,30 @@ from core.errors import Reason, Unanswered, Unavailable
 from core.messages import DeadLetter, Kind
 from core.runtime import Stop, pause
 from decoder.coverage import mark_recorded
-from decoder.dead_letters import bury
-from decoder.effects import script
 from decoder.held import HeldWindows
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
 from decoder.spans import WINDOW_LIFE_MS
-from state import streams
-from state.client import Redis, redis_errors
+from state.client import Redis
+from state.dirty_windows import Claim, DirtyWindows
+from state.windows import WindowCounts
 from timeseries import OccupancyPoint, OccupancyStore, Width, Window, Written, nominal_ms, stored_devices
 
-EVERY_SECONDS = 0.5
-"""How long changes are gathered: a window that changes all the time is written twice a second."""
+GATHER_SECONDS = 0.5
+"""How long windows that are due are gathered, so that they are written together."""
 WRITERS = 2
 """Batches under way at the same time: one that gets no answer keeps no other from being written."""
 LEASE_MS = 60_000
 """How long a claimed window is left alone: longer than the store may take, also for a batch that nobody waits for."""
 PUT_OFF_MS = 10_000
 """How long windows wait that the store does not take now, while it takes others."""
-NOBODY = -1
-"""No claim lasts until then: settling with it makes the windows due again."""
-CLOCKS_APART_MS = 3600 * 1000
-"""A device's clock may be five minutes ahead, and ours and that of Redis are not the same: an hour is plenty."""
+CLOCKS_APART_MS = 2 * 3600 * 1000
+"""A device's clock may be five minutes ahead; ours and that of Redis are not the same; and a day of counters may end an
+hour before that of the campus (`state.windows.day_shift_ms`)."""
 NAME_BYTES = 120
 """Of a name that is none, in its dead letter."""
 
 _log = structlog.stdlib.get_logger("rollup")
-
-
-@dataclass(slots=True)
-class _Claim:
-    """Windows that nobody else writes for now."""
-
-    at: int
-    until: int
-    """When the claim lapses."""
-    members: list[bytes] = field(default_factory=list)
-    points: list[OccupancyPoint] = field(default_factory=list)
-    """What is to be written of them."""
-    lapsed: int = 0
-    """Members whose set has lapsed."""
-    unreadable: list[bytes] = field(default_factory=list)
-    """Names that are none of a window that this version knows, with a set or without."""
 
 
 class Rollup:
@@ -66,17 +48,21 @@ class Rollup:
         store: OccupancyStore,
         clock: Clock,
         metrics: DecoderMetrics,
+        partitions: int,
+        timezone: ZoneInfo,
+        every_ms: int,
         batch_size: int,
         dead_letters_max: int,
     ) -> None:
+        """`timezone` is whose days the 1d windows are; `every_ms` how often an open window is written at the most."""
         self._client = client
+        self._dirty = DirtyWindows(client=client, partitions=partitions, timezone=timezone, every_ms=every_ms)
+        self._counts = WindowCounts(client=client, partitions=partitions, timezone=timezone)
         self._store = store
         self._clock = clock
         self._metrics = metrics
         self._batch_size = batch_size
         self._dead_letters_max = dead_letters_max
-        self._claim = client.register_script(script("claim"))
-        self._settle = client.register_script(script("settle"))
         self._held = HeldWindows(metrics)
         self._turn = asyncio.Lock()
 
@@ -91,7 +77,7 @@ class Rollup:
             if not await self.step():
                 # One of them looks at a time, so that changes are gathered for as long as with a single one.
                 async with self._turn:
-                    await pause(EVERY_SECONDS, stop)
+                    await pause(GATHER_SECONDS, stop)
 
     async def step(self) -> int:
         """Roll up one batch of windows; how many there were. Waits while a store is away."""
@@ -99,45 +85,50 @@ class Rollup:
 
     async def _attempt(self) -> int:
         async with self._turn:
-            claim = await self._claim_due()
-        if claim.unreadable:
-            await self._bury_unreadable(claim)
-        if not claim.members:
-            return len(claim.unreadable)
+            now = self._clock()
+            self._held.forget(now)
+            claim = await self._dirty.claim(now=now, until=now + LEASE_MS, limit=self._batch_size)
+        if not len(claim):
+            return 0
+        found = len(claim)
         try:
-            claim.points = await self._not_lowered(claim)
+            await self._dirty.hand_over(claim)
+            counted, lapsed = await self._read(claim)
+            points = await self._not_lowered(counted, now)
             # Before the claim ends: what dies in between marks them once more.
-            await mark_recorded(self._client, _minutes(claim.points))
-            written = await self._write(claim.points)
+            await mark_recorded(self._client, _minutes(points))
+            written = await self._write(points)
         except Unavailable:
             # Counts that are old by the time the store is back must not be written: they are claimed anew.
-            await self._end_claim(claim.members, NOBODY)
+            now = self._clock()
+            await self._dirty.release(claim, claim.members, now=now, due=now)
             raise
-        await self._finish(claim, written)
-        return len(claim.members) + len(claim.unreadable)
+        await self._finish(claim, written, len(points))
+        if claim.members:
+            self._metrics.batch_entries.labels("rollup").observe(len(claim.members))
+        self._count_lapsed(lapsed)
+        return found
 
-    async def _claim_due(self) -> _Claim:
-        now = self._clock()
-        self._held.forget(now)
-        claim = _Claim(at=now, until=now + LEASE_MS)
-        with redis_errors():
-            claimed = cast("list[Any]", await self._claim(args=[now, claim.until, self._batch_size]))
-        for member, devices in zip(claimed[::2], claimed[1::2], strict=True):
-            try:
-                window = Window.parse(member.decode())
-            except ValueError:
-                claim.unreadable.append(member)
-                continue
-            if devices < 0:
-                claim.unreadable.append(member)
-                continue
-            claim.members.append(member)
-            # A set that has lapsed while its window was waiting says nothing: what is written already stays.
-            if devices:
-                claim.points.append(OccupancyPoint(window=window, devices=devices))
-            else:
-                claim.lapsed += 1
-        return claim
+    async def _read(self, claim: Claim) -> tuple[list[OccupancyPoint], int]:
+        """What is counted in the windows of a claim, and of how many of them nothing is known any more.
+
+        Names that are none of a window that this version knows are buried, and so are those of which something is
+        counted that is no number: they are taken out of the claim.
+        """
+        windows: dict[bytes, Window] = {}
+        for member in claim.members:
+            with suppress(ValueError):
+                windows[member] = Window.parse(member.decode())
+        counts = await self._counts.read([*windows.values()])
+        # What has lapsed while its window was waiting says nothing: what is written already stays.
+        points = [
+            OccupancyPoint(window, count) for window, count in zip(windows.values(), counts, strict=True) if count > 0
+        ]
+        readable = [member for member, count in zip(windows, counts, strict=True) if count >= 0]
+        if len(readable) < len(claim.members):
+            await self._bury_unreadable(set(claim.members).difference(readable))
+            claim.members = readable
+        return points, counts.count(0)
 
     async def _write(self, points: list[OccupancyPoint]) -> Written:
         with self._metrics.asking("timeseries", "write"):
@@ -149,40 +140,38 @@ class Rollup:
         self._metrics.rolled_up.inc(len(points) - undone - written.expired - len(written.refused))
         return written
 
-    async def _not_lowered(self, claim: _Claim) -> list[OccupancyPoint]:
-        """The points without those that hold fewer devices than the store has, where the set may have begun anew."""
-        late = [point.window for point in claim.points if _may_have_lapsed(point.window, claim.at)]
+    async def _not_lowered(self, points: list[OccupancyPoint], now: int) -> list[OccupancyPoint]:
+        """The points without those that hold fewer devices than the store has, where counting may have begun anew."""
+        late = [point.window for point in points if _may_have_lapsed(point.window, now)]
         if not late:
-            return claim.points
+            return points
         with self._metrics.asking("timeseries", "read"):
             stored = await stored_devices(self._store, late)
-        return [point for point in claim.points if point.devices > stored.get(point.window, -1)]
+        return [point for point in points if point.devices > stored.get(point.window, -1)]
 
-    async def _finish(self, claim: _Claim, written: Written) -> None:
+    async def _finish(self, claim: Claim, written: Written, points: int) -> None:
         """Settle what is done; have the rest wait. Raises Unavailable where the whole stage is to wait a moment."""
         in_flight = _members(each.windows for each in written.undone if isinstance(each.error, Unanswered))
         later = _members(each.windows for each in written.undone) - in_flight
         refused = {window.member.encode(): words for window, words in written.refused.items()}
-        if written.undone and len(in_flight) + len(later) == len(claim.points):
+        now = self._clock()
+        if written.undone and len(in_flight) + len(later) == points:
             # Nothing at all was taken.
-            await self._end_claim([member for member in claim.members if member not in in_flight], NOBODY)
+            waiting = [member for member in claim.members if member not in in_flight]
+            await self._dirty.release(claim, waiting, now=now, due=now)
             await self._leave_in_flight(in_flight, written)
             _raise_first(written)
         not_done = in_flight | later | refused.keys()
-        done = [member for member in claim.members if member not in not_done]
-        # Near its end the claim may have lapsed by the clock of who marks a change, and then the mark does not show.
-        in_time = self._clock() < claim.until - LEASE_MS // 2
-        await self._end_claim(done, claim.until if in_time else NOBODY)
+        await self._dirty.settle(claim, [member for member in claim.members if member not in not_done], now=now)
         if refused:
             await self._bury_refused(refused)
-        self._metrics.batch_entries.labels("rollup").observe(len(claim.members))
-        self._count_lapsed(claim.lapsed)
         if in_flight:
-            await self._end_claim([*later], NOBODY)
+            await self._dirty.release(claim, later, now=now, due=now)
             await self._leave_in_flight(in_flight, written)
             _raise_first(written)
         if later:
-            await self._leave_alone(later, PUT_OFF_MS, str(written.undone[0].error))
+            await self._dirty.release(claim, later, now=now, due=now + PUT_OFF_MS)
+            self._held.hold(len(later), now + PUT_OFF_MS, str(written.undone[0].error))
 
     def _count_lapsed(self, lapsed: int) -> None:
         if lapsed:
@@ -195,43 +184,32 @@ class Rollup:
             {member: f"the time-series store refused {member.decode()}: {words}" for member, words in refused.items()},
         )
 
-    async def _bury_unreadable(self, claim: _Claim) -> None:
+    async def _bury_unreadable(self, members: set[bytes]) -> None:
         await self._bury(
             Reason.MALFORMED_WINDOW,
             {
-                member: f"{repr(member[:NAME_BYTES])[1:]} in windows:dirty is no window that this version knows"
-                for member in claim.unreadable
+                member: f"{repr(member[:NAME_BYTES])[1:]}, which has changed, is no window that this version knows"
+                for member in sorted(members)
             },
         )
 
     async def _bury(self, reason: Reason, details: dict[bytes, str]) -> None:
-        """Bury windows and take them off the list, both or neither; what their sets hold lapses."""
-        letters = [DeadLetter(reason, detail, "", self._clock(), payload=None) for detail in details.values()]
-        async with self._client.pipeline(transaction=True) as pipeline:
-            bury(pipeline, letters, self._dead_letters_max)
-            pipeline.zrem(streams.DIRTY_WINDOWS, *details)
-            with redis_errors():
-                await pipeline.execute()
+        """Bury windows and take them off the list, both or neither; what is counted of them lapses."""
+        now = self._clock()
+        letters = {member: DeadLetter(reason, detail, "", now, payload=None) for member, detail in details.items()}
+        await self._dirty.bury(letters, self._dead_letters_max)
         self._metrics.dead.labels(reason.value).inc(len(letters))
-        _log.error("windows are dead letters", reason=reason.value, windows=len(letters), first=letters[0].detail)
+        _log.error(
+            "windows are dead letters", reason=reason.value, windows=len(letters), first=next(iter(details.values()))
+        )
 
     async def _leave_in_flight(self, members: set[bytes], written: Written) -> None:
         # The store may write these counts yet: nobody is to write newer ones before it has.
         if members:
+            until = self._clock() + LEASE_MS
+            await self._dirty.hold(members, until)
             reason = next(str(each.error) for each in written.undone if isinstance(each.error, Unanswered))
-            await self._leave_alone(members, LEASE_MS, reason, longer=True)
-
-    async def _leave_alone(self, members: set[bytes], milliseconds: int, reason: str, *, longer: bool = False) -> None:
-        """Have them wait from now on; `longer`: if they do not wait for longer already."""
-        until = self._clock() + milliseconds
-        with redis_errors():
-            await self._client.zadd(streams.DIRTY_WINDOWS, dict.fromkeys(members, until), xx=True, gt=longer)
-        self._held.hold(len(members), until, reason)
-
-    async def _end_claim(self, members: list[bytes], until: int) -> None:
-        if members:
-            with redis_errors():
-                await self._settle(args=[self._clock(), until, *members])
+            self._held.hold(len(members), until, reason)
 
 
 def _minutes(points: Iterable[OccupancyPoint]) -> Iterable[tuple[Kind, int]]:
@@ -250,5 +228,5 @@ def _raise_first(written: Written) -> None:
 
 
 def _may_have_lapsed(window: Window, now: int) -> bool:
-    """Whether the window's set can be a second one: its first may have gone, and its devices with it."""
+    """Whether counting can have begun anew: what was counted first may have gone."""
     return window.start + nominal_ms[window.width] + WINDOW_LIFE_MS - CLOCKS_APART_MS <= now

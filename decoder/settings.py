@@ -64,6 +64,12 @@ class DecoderSettings(
     )
     archive_batch: int = Field(default=20, ge=1, le=1000, description="Entries of the positions stream to a batch.")
     rollup_batch: int = Field(default=1000, ge=1, le=10_000, description="Windows to a batch.")
+    rollup_every: float = Field(
+        default=10.0,
+        ge=0,
+        le=3600,
+        description="Seconds; an open window is written once in so long at the most, one that has ended at once.",
+    )
     claim_after: float = Field(
         default=30.0, gt=0, description="Seconds after which what another decoder left unfinished is taken over."
     )
@@ -95,6 +101,11 @@ class DecoderSettings(
     def dead_letters_keep_ms(self) -> int:
         """DEAD_LETTERS_KEEP in milliseconds."""
         return parse_duration(self.dead_letters_keep)
+
+    @property
+    def rollup_every_ms(self) -> int:
+        """ROLLUP_EVERY in milliseconds."""
+        return int(self.rollup_every * 1000)
 
     @property
     def rules(self) -> Rules:

@@ -125,6 +125,9 @@ class Assembly:
             store=store,
             clock=self._clock,
             metrics=self._metrics,
+            partitions=self._settings.partitions,
+            timezone=ZoneInfo(self._settings.campus_timezone),
+            every_ms=self._settings.rollup_every_ms,
             batch_size=self._settings.rollup_batch,
             dead_letters_max=self._settings.dead_letters_max,
         )

@@ -4,9 +4,9 @@ from core.errors import Unavailable
 from core.runtime import Stop, pause
 from decoder.dead_letters import kept
 from decoder.metrics import DecoderMetrics
-from state import streams
 from state.backlog import read_backlogs
-from state.client import Redis, redis_errors
+from state.client import Redis
+from state.dirty_windows import waiting
 
 EVERY_SECONDS = 5.0
 
@@ -33,6 +33,5 @@ class Watch:
         """Ask Redis once. Raises Unavailable if it does not answer."""
         backlogs = await read_backlogs(self._client, self._partitions)
         letters = await kept(self._client)
-        with redis_errors():
-            dirty = await self._client.zcard(streams.DIRTY_WINDOWS)
+        dirty = await waiting(self._client, self._partitions)
         self._metrics.show(backlogs, letters=letters, dirty_windows=dirty)

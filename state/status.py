@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from state import streams
 from state.backlog import read_backlogs
 from state.client import Redis, redis_errors
+from state.dirty_windows import waiting
 from state.totals import lifetime_counts
 
 
@@ -13,7 +14,7 @@ class Status:
     """The state of the whole system, as the streams tell it."""
 
     backlogs: dict[str, int]
-    """What each stage has yet to do: entries of `raw` and `positions` by stream, and dirty windows."""
+    """What each stage has yet to do: entries of `raw` and `positions` by stream, and the windows that have changed."""
     oldest_seconds: dict[str, float]
     """Age of the oldest of them by stream, where there is one."""
     totals: dict[str, int]
@@ -30,14 +31,14 @@ async def read_status(client: Redis, partitions: int) -> Status:
         for backlog in await read_backlogs(client, partitions)
         if backlog.group in (streams.OBSERVE_GROUP, streams.ARCHIVE_GROUP)
     ]
+    windows = await waiting(client, partitions)
     async with client.pipeline(transaction=False) as pipeline:
-        pipeline.zcard(streams.DIRTY_WINDOWS)
         pipeline.xlen(streams.DEAD)
         pipeline.hgetall(streams.TOTALS)
         with redis_errors():
-            dirty, dead, totals = await pipeline.execute()
+            dead, totals = await pipeline.execute()
     return Status(
-        backlogs={stage.stream: stage.entries for stage in stages} | {streams.DIRTY_WINDOWS: dirty},
+        backlogs={stage.stream: stage.entries for stage in stages} | {"windows": windows},
         oldest_seconds={stage.stream: stage.oldest_seconds for stage in stages if stage.oldest_seconds is not None},
         totals=lifetime_counts(totals),
         dead_letters=dead,

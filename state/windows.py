@@ -3,19 +3,26 @@
 Each partition counts its own devices, so what they count adds up. A counter is a field of one of two hashes, which
 Redis packs tightly, for they have few fields (see `hash-max-listpack-entries`):
 
-    count:{p}:m{block}:{zone}:{kind}   of 1m windows, six hours to a hash: `0` to `359`, the minute within them
-    count:{p}:d{day}:{zone}:{kind}     of the others, a day to a hash: `f0` to `f287` (5m), `h0` to `h23` (1h), `d` (1d)
+    count:{p}:m{block}:{zone}:{kind}  hash  of 1m windows, six hours to a hash: `0` to `359`, the minute within them
+    count:{p}:d{day}:{zone}:{kind}    hash  of the others, a day to a hash: `f0` to `f287` (5m), `h0` to `h23` (1h),
+                                            `d` (1d)
 
 A day here begins at a whole hour of UTC, near midnight by the campus's own clock (`day_shift_ms`), so that no window
 but those of 1d has a part in two of them.
 """
 
+import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from zoneinfo import ZoneInfo
 
 from core.windows import Width, Window
+from state import streams
+from state.client import Redis, redis_errors
+from state.lua import lua
+from state.slots import guard, tag
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
@@ -49,14 +56,69 @@ def day_of_window(window: Window, shift_ms: int) -> int:
 
 def counter(window: Window, hash_tag: str, shift_ms: int) -> Counter:
     """Where a partition, by its tag (`state.slots`), counts a window."""
+    end, field = _place(window, shift_ms)
+    return Counter(f"count:{hash_tag}:{end}", field)
+
+
+def _place(window: Window, shift_ms: int) -> tuple[str, str]:
+    """How the name of the hash ends, which is the same in every partition, and the field."""
     at = window.start + shift_ms
-    end = f"{window.zone}:{window.kind}"
+    series = f"{window.zone}:{window.kind}"
     if window.width is Width.MINUTE:
-        return Counter(f"count:{hash_tag}:m{at // BLOCK_MS}:{end}", str(at % BLOCK_MS // MINUTE_MS))
+        return f"m{at // BLOCK_MS}:{series}", str(at % BLOCK_MS // MINUTE_MS)
     within = at % DAY_MS
     field = {
         Width.FIVE_MINUTES: f"f{within // (5 * MINUTE_MS)}",
         Width.HOUR: f"h{within // HOUR_MS}",
         Width.DAY: "d",
     }[window.width]
-    return Counter(f"count:{hash_tag}:d{day_of_window(window, shift_ms)}:{end}", field)
+    return f"d{day_of_window(window, shift_ms)}:{series}", field
+
+
+class WindowCounts:
+    """Reads what all partitions have counted."""
+
+    def __init__(self, *, client: Redis, partitions: int, timezone: ZoneInfo) -> None:
+        """`timezone` is whose days the 1d windows are."""
+        self._client = client
+        self._tags = [tag(partition, partitions) for partition in range(partitions)]
+        self._shift_ms = day_shift_ms(timezone)
+        self._script = client.register_script(lua("counts"))
+
+    async def read(self, windows: Sequence[Window]) -> list[int]:
+        """How many devices were counted in each of the windows. Raises Unavailable.
+
+        0 where nothing is known of it any more; -1 where what is in its place was written by no decoder.
+        """
+        hashes: dict[str, list[tuple[str, int]]] = {}
+        for index, window in enumerate(windows):
+            end, field = _place(window, self._shift_ms)
+            hashes.setdefault(end, []).append((field, index))
+        fields: list[str | int] = []
+        for found in hashes.values():
+            fields += [len(found), *(field for field, _ in found)]
+        order = [index for found in hashes.values() for _, index in found]
+        counts = [0] * len(windows)
+        for answer in await asyncio.gather(*(self._ask(hash_tag, list(hashes), fields) for hash_tag in self._tags)):
+            for index, count in zip(order, answer, strict=True):
+                counts[index] = counts[index] + count if count >= 0 <= counts[index] else -1
+        return await self._with_sets(windows, counts)
+
+    async def _ask(self, hash_tag: str, ends: list[str], fields: list[str | int]) -> list[int]:
+        keys = [guard(hash_tag), *(f"count:{hash_tag}:{end}" for end in ends)]
+        with redis_errors():
+            return cast("list[int]", await self._script(keys=keys, args=fields))
+
+    async def _with_sets(self, windows: Sequence[Window], counts: list[int]) -> list[int]:
+        """Of windows without a counter, the sets of the version before."""
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for window, count in zip(windows, counts, strict=True):
+                if count == 0:
+                    pipeline.scard(streams.window(window.member))
+            with redis_errors():
+                sets = iter(await pipeline.execute(raise_on_error=False))
+        for index, count in enumerate(counts):
+            if count == 0:
+                devices = next(sets)
+                counts[index] = devices if isinstance(devices, int) else -1
+        return counts

@@ -33,6 +33,7 @@ from documents.document import Key
 from documents.sqlite import SQLiteStore
 from geofence import load_campus
 from state import streams
+from state.dirty_windows import waiting
 from tests.conftest import NOON, entries, eventually
 from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, dead_letters, position, raw
 from timeseries import Width
@@ -535,8 +536,8 @@ async def test_counts_do_not_depend_on_what_is_archived(archive: Archive, redis_
                 await redis_client.xadd(streams.raw(0), message(device, NOON - 1000 * seconds))
 
         async def idle() -> bool:
-            waiting = [await redis_client.xlen(streams.raw(0)), await redis_client.xlen(STREAM)]
-            return not any(waiting) and not await redis_client.zcard(streams.DIRTY_WINDOWS)
+            entries = [await redis_client.xlen(streams.raw(0)), await redis_client.xlen(STREAM)]
+            return not any(entries) and not await waiting(redis_client, 1)
 
         await eventually(idle)
         points = await series.history(

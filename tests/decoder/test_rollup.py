@@ -16,6 +16,7 @@ from decoder.metrics import DecoderMetrics
 from decoder.rollup import LEASE_MS, Rollup
 from decoder.spans import WINDOW_LIFE_MS
 from state import streams
+from state.dirty_windows import waiting
 from tests.conftest import NOON, eventually
 from tests.decoder.conftest import Apply, HandClock, dead_letters, position
 from tests.timeseries.live import everything
@@ -94,7 +95,17 @@ def store() -> StubStore:
 
 
 def roller(client: Redis, store: OccupancyStore, clock: Clock, metrics: DecoderMetrics) -> Rollup:
-    return Rollup(client=client, store=store, clock=clock, metrics=metrics, batch_size=100, dead_letters_max=100)
+    return Rollup(
+        client=client,
+        store=store,
+        clock=clock,
+        metrics=metrics,
+        partitions=1,
+        timezone=DUBLIN,
+        every_ms=0,
+        batch_size=100,
+        dead_letters_max=100,
+    )
 
 
 async def observed(apply: Apply, *devices: str) -> None:
@@ -108,7 +119,7 @@ async def test_a_dirty_window_is_written_once(
     rollup = roller(redis_client, store, clock, metrics)
     assert await rollup.step() == len(Width)
     assert store.written[MINUTE] == 2
-    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+    assert await waiting(redis_client, 1) == 0
     assert await rollup.step() == 0
 
 
@@ -122,7 +133,7 @@ async def test_a_change_while_a_window_is_written_is_written_afterwards(
     assert store.written[MINUTE] == 1
     await rollup.step()
     assert store.written[MINUTE] == 2
-    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+    assert await waiting(redis_client, 1) == 0
 
 
 async def test_a_claimed_window_is_left_alone_until_the_claim_lapses(
@@ -157,7 +168,7 @@ async def test_who_writes_after_its_claim_has_lapsed_does_not_have_the_last_word
         clock.now += 1
         assert await other.step() == len(Width)
         assert store.written[MINUTE] == 2
-        assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+        assert await waiting(redis_client, 1) == 0
 
     store.before = be_slow
     await roller(redis_client, store, clock, metrics).step()
@@ -165,7 +176,7 @@ async def test_who_writes_after_its_claim_has_lapsed_does_not_have_the_last_word
     while await other.step():
         pass
     assert store.written[MINUTE] == 2
-    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+    assert await waiting(redis_client, 1) == 0
 
 
 async def test_a_change_after_the_claim_has_lapsed_is_written_although_nobody_else_claimed_it(
@@ -208,7 +219,7 @@ async def test_windows_of_a_write_without_an_answer_are_left_alone_for_it_may_ha
     clock.now += 1
     assert await rollup.step() == len(Width)
     assert store.written[MINUTE] == 2
-    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+    assert await waiting(redis_client, 1) == 0
     assert metrics.registry.get_sample_value("decoder_held_windows") == 0
     assert metrics.waiting is None
 
@@ -238,7 +249,8 @@ async def test_only_windows_whose_write_has_no_answer_wait_and_all_others_are_wr
         pass
     assert MINUTE not in store.written
     assert MINUTE.replace("campus", "library") in store.written
-    assert await redis_client.zrange(streams.DIRTY_WINDOWS, 0, -1) == [MINUTE.encode()]
+    assert await redis_client.zrange("claimed:{0}", 0, -1) == [MINUTE.encode()]
+    assert await waiting(redis_client, 1) == 1
 
 
 async def test_a_write_that_hangs_keeps_no_other_batch_from_being_written(
@@ -284,7 +296,7 @@ async def test_what_the_store_will_never_take_is_a_dead_letter_once_and_the_rest
     assert letter.detail == f"the time-series store refused {MINUTE}: unable to parse: too odd"
     assert letter.payload is None
     assert len(store.written) == 3
-    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+    assert await waiting(redis_client, 1) == 0
     assert await redis_client.hget(streams.TOTALS, "dead:rejected_window") == b"1"
     assert metrics.registry.get_sample_value("decoder_dead_letters_total", {"reason": "rejected_window"}) == 1
     assert metrics.registry.get_sample_value("decoder_refused_points_total") == 1
@@ -327,7 +339,7 @@ async def test_a_name_that_is_no_window_is_a_dead_letter_once_and_the_rest_is_wr
 ) -> None:
     """Such as a window of a kind that a newer version has."""
     raw = name.encode("latin-1")
-    await redis_client.zadd(streams.DIRTY_WINDOWS, {raw: 1})
+    await redis_client.zadd("dirty:{0}", {raw: 1})
     await redis_client.sadd(b"window:" + raw, "a", "b")
     await observed(apply, "a")
     rollup = roller(redis_client, store, clock, metrics)
@@ -335,9 +347,9 @@ async def test_a_name_that_is_no_window_is_a_dead_letter_once_and_the_rest_is_wr
     assert await rollup.step() == 0
     [letter] = await dead_letters(redis_client)
     assert letter.reason is Reason.MALFORMED_WINDOW
-    assert letter.detail == f"{repr(raw[:120])[1:]} in windows:dirty is no window that this version knows"
+    assert letter.detail == f"{repr(raw[:120])[1:]}, which has changed, is no window that this version knows"
     assert len(store.written) == len(Width)
-    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+    assert await waiting(redis_client, 1) == 0
     # It is there still for a version that can read it.
     assert await redis_client.scard(b"window:" + raw) == 2
 
@@ -352,16 +364,16 @@ async def test_a_window_whose_set_is_none_is_a_dead_letter_and_the_rest_is_writt
     [letter] = await dead_letters(redis_client)
     assert letter.reason is Reason.MALFORMED_WINDOW
     assert len(store.written) == 3
-    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+    assert await waiting(redis_client, 1) == 0
 
 
 async def test_names_alone_that_are_no_windows_do_not_stop_the_roll_up(
     redis_client: Redis, store: StubStore, clock: HandClock, metrics: DecoderMetrics
 ) -> None:
-    await redis_client.zadd(streams.DIRTY_WINDOWS, {f"bad-{number}": number for number in range(150)})
+    await redis_client.zadd("dirty:{0}", {f"bad-{number}": number for number in range(150)})
     rollup = roller(redis_client, store, clock, metrics)
     assert [await rollup.step() for _ in range(3)] == [100, 50, 0]
-    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+    assert await waiting(redis_client, 1) == 0
     assert len(await dead_letters(redis_client)) == 100  # as many as are kept
     assert await redis_client.hget(streams.TOTALS, "dead:malformed_window") == b"150"
 
@@ -417,7 +429,7 @@ async def test_a_store_that_is_away_delays_a_window_and_the_newest_count_is_writ
     store.before = away
     await roller(redis_client, store, clock, metrics).step()
     assert store.written[MINUTE] == 2
-    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+    assert await waiting(redis_client, 1) == 0
 
 
 async def test_a_window_whose_set_has_lapsed_is_not_written_as_zero(
@@ -427,7 +439,7 @@ async def test_a_window_whose_set_has_lapsed_is_not_written_as_zero(
     await redis_client.delete(streams.window(MINUTE))
     await roller(redis_client, store, clock, metrics).step()
     assert MINUTE not in store.written
-    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+    assert await waiting(redis_client, 1) == 0
 
 
 async def test_a_set_that_began_anew_lowers_nothing_and_may_raise(
@@ -443,7 +455,7 @@ async def test_a_set_that_began_anew_lowers_nothing_and_may_raise(
     assert store.written[higher] == 2
     # Those that nobody had counted are written, too.
     assert store.written[f"5m:{windows[Width.FIVE_MINUTES]}:campus:car"] == 2
-    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+    assert await waiting(redis_client, 1) == 0
 
 
 @pytest.mark.parametrize("width", Width)

@@ -27,6 +27,7 @@ from decoder.stages import Assembly, Stages
 from documents import DocumentStore
 from geofence import load_campus
 from state import streams
+from state.dirty_windows import waiting
 from state.raw import Raw
 from tests.conftest import NOON, eventually
 from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, dead_letters, raw, raw_of
@@ -81,9 +82,7 @@ async def stores(settings: DecoderSettings) -> AsyncIterator[tuple[DocumentStore
 
 async def idle(client: Redis) -> bool:
     return not (
-        await client.xlen(streams.raw(0))
-        or await client.xlen(streams.positions(0))
-        or await client.zcard(streams.DIRTY_WINDOWS)
+        await client.xlen(streams.raw(0)) or await client.xlen(streams.positions(0)) or await waiting(client, 1)
     )
 
 

@@ -26,7 +26,7 @@ async def test_what_waits_in_redis_is_shown_by_stream_and_group(redis_client: Re
     await redis_client.xadd(streams.raw(0), {"n": 2})
     await redis_client.xgroup_create(streams.raw(0), streams.OBSERVE_GROUP, id="0")
     await redis_client.xreadgroup(streams.OBSERVE_GROUP, "a", {streams.raw(0): ">"}, count=1)
-    await redis_client.zadd(streams.DIRTY_WINDOWS, {"1m:0:campus:car": 1})
+    await redis_client.zadd("dirty:{0}", {"1m:0:campus:car": 1})
     await Watch(client=redis_client, partitions=1, metrics=metrics).look()
     assert value(metrics, "decoder_backlog_entries", **GROUP, state="undelivered") == 1
     assert value(metrics, "decoder_backlog_entries", **GROUP, state="pending") == 1

@@ -14,6 +14,7 @@ from typing import Any, TextIO, cast
 import httpx
 import redis
 
+from state.dirty_windows import waiting_keys
 from tests.conftest import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +83,8 @@ class System:
 
         def idle() -> bool:
             with self.redis() as client:
-                return not (client.xlen("raw:{0}") or client.xlen("positions:{0}") or client.zcard("windows:dirty"))
+                unfinished = client.xlen("raw:{0}") or client.xlen("positions:{0}")
+                return not unfinished and not any(client.zcard(key) for key in waiting_keys(1))
 
         wait_for(idle, "the stages have worked off their backlogs", limit)
 

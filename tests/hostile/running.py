@@ -14,6 +14,7 @@ import redis
 from paho.mqtt.enums import CallbackAPIVersion
 
 from core.clock import format_rfc3339, system_clock
+from state.dirty_windows import waiting_keys
 from tests.conftest import free_port
 from tests.e2e.system import System, start, wait_for
 
@@ -96,7 +97,8 @@ class Hostile:
 
         def idle() -> bool:
             with self.redis() as client:
-                return not (client.xlen("raw:{0}") or client.xlen("positions:{0}") or client.zcard("windows:dirty"))
+                unfinished = client.xlen("raw:{0}") or client.xlen("positions:{0}")
+                return not unfinished and not any(client.zcard(key) for key in waiting_keys(1))
 
         self.wait(idle, "the stages have worked off their backlogs")
 

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from state import streams
+from state import dirty_windows, streams
 
 BACKLOG = 500
 """Messages that may wait for a decoder before more arrive, so that there is always work and never all of it."""
@@ -33,7 +33,7 @@ async def remains(client: Redis, partitions: int) -> list[str]:
             left.append(f"{length} entries remain in {stream}")
         if names := await holders(client, stream, group):
             left.append(f"entries of {stream} are pending for {', '.join(names)}")
-    if dirty := await client.zcard(streams.DIRTY_WINDOWS):
+    if dirty := await dirty_windows.waiting(client, partitions):
         left.append(f"{dirty} windows are not rolled up")
     return left
 

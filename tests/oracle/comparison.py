@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 
 from core.messages import RawMessage
 from decoder.settings import DecoderSettings
-from state import streams
+from state.dirty_windows import waiting
 from state.presence import presence_now
 from tests.conftest import eventually
 from tests.oracle.backlog import remains
@@ -61,7 +61,7 @@ async def _roll_up_the_rest(client: Redis, settings: DecoderSettings, clock: Run
     """What those who died had claimed is free after a while: here, at once."""
 
     async def all_rolled_up() -> bool:
-        return not await client.zcard(streams.DIRTY_WINDOWS)
+        return not await waiting(client, settings.partitions)
 
     with RunningClock(clock.ahead + LEASES_LAPSE_MS).installed():
         last = TaskDecoder(settings.model_copy(update={"stages": "rollup"}))

@@ -5,20 +5,22 @@ import sys
 from redis.asyncio import Redis
 
 from state import streams
+from state.dirty_windows import keys_of
 from state.status import Status, read_status
 
 
 async def test_the_status_tells_what_waits_and_what_was(redis_client: Redis) -> None:
     seconds, _ = await redis_client.time()
     await redis_client.xadd(streams.raw(1), {"n": 1}, id=f"{(seconds - 90) * 1000}-0")
-    await redis_client.zadd(streams.DIRTY_WINDOWS, {"1m:0:campus:car": 1})
+    await redis_client.zadd(keys_of(0, 2).dirty, {"1m:0:campus:car": 1})
+    await redis_client.zadd(keys_of(1, 2).claimed, {"1m:0:library:car": 1})
     await redis_client.xadd(streams.DEAD, {"n": 1})
     await redis_client.hset(streams.TOTALS, mapping={"outside": 2064, "messages": 2144})
     status = await read_status(redis_client, 2)
     later, _ = await redis_client.time()
     assert 90 <= status.oldest_seconds.pop("raw:{1}") <= 91 + later - seconds
     assert status == Status(
-        backlogs={"raw:{0}": 0, "raw:{1}": 1, "positions:{0}": 0, "positions:{1}": 0, "windows:dirty": 1},
+        backlogs={"raw:{0}": 0, "raw:{1}": 1, "positions:{0}": 0, "positions:{1}": 0, "windows": 2},
         oldest_seconds={},
         totals={"messages": 2144, "outside": 2064},
         dead_letters=1,

@@ -18,6 +18,7 @@ from decoder.settings import DecoderSettings
 from decoder.stages import Assembly
 from geofence import load_campus
 from state import streams
+from state.dirty_windows import waiting
 from tests.conftest import eventually
 from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock
 from timeseries import OccupancyStore, Width, Window, window_start
@@ -121,4 +122,4 @@ class Live:
 
     async def dirty(self) -> int:
         """Windows that are yet to be written."""
-        return int(await self._client.zcard(streams.DIRTY_WINDOWS))
+        return await waiting(self._client, 1)
