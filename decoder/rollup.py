@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -73,7 +74,9 @@ class Rollup:
                 writers.create_task(self._write_until(stop))
 
     async def _write_until(self, stop: Stop) -> None:
-        while not stop.is_set():
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        # In Python 3.11 redis-py can swallow a cancellation (cpython issue 86296), and a TaskGroup cancels once.
+        while not stop.is_set() and not task.cancelling():
             if not await self.step():
                 # One of them looks at a time, so that changes are gathered for as long as with a single one.
                 async with self._turn:

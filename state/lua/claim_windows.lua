@@ -37,7 +37,7 @@ repeat
     in_pieces(due, function(...)
         for _, lapses in ipairs(redis.call('ZMSCORE', claimed, ...)) do
             seen = seen + 1
-            if lapses then
+            if lapses and tonumber(lapses) > tonumber(now) then
                 -- It has changed since it was claimed: it waits for whoever writes it now.
                 put_off[#put_off + 1] = lapses
                 put_off[#put_off + 1] = due[seen]
