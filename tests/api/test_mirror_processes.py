@@ -165,7 +165,7 @@ async def test_a_process_that_stands_still_and_goes_on_later_changes_nothing(
 
         async with broker.client() as subscriber:
             await subscriber.subscribe("v1/zones/kemmy/occupancy", qos=1)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(2 * WAIT_SECONDS):
                 async for message in subscriber.messages:
                     if b'"car":3,' in bytes(message.payload):
                         break
@@ -181,7 +181,7 @@ async def test_a_mirror_that_cannot_work_is_named_at_the_start(
     environment: dict[str, str], settings: dict[str, str], told: str
 ) -> None:
     async with running(free_port(), **{**environment, **settings}) as process:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(2 * WAIT_SECONDS):
             _, errors = await process.communicate()
 
     assert process.returncode == 2
