@@ -2,13 +2,8 @@
 
 A minute of a kind is recorded if the system was counting in it, or if a window of that minute holds a device: so what
 is replayed from the past, or comes late from devices that were offline, is recorded as well. Redis has a bit for each
-minute (`state.streams`), which any number of decoders set in any order; the hours that changed become points of all
-zones that the campus has.
+minute (`state.coverage`); the hours that changed become points of all zones that the campus has.
 """
-
-from collections import defaultdict
-from collections.abc import Iterable
-from typing import cast
 
 import structlog
 
@@ -20,48 +15,19 @@ from decoder.dead_letters import bury
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
 from geofence import Campus, InvalidCampus, parse_campus
-from state import streams
 from state.campus import stored_campus, stored_version
 from state.client import Redis, redis_errors
+from state.coverage import LIFE_MS, RecordedMinutes, parse_mark
 from state.newest_input import Silence, signs_of_input
-from timeseries import Coverage, TimeseriesStore, Width, hour_of, minute_of
+from timeseries import Coverage, TimeseriesStore, Width
 from timeseries.coverage import HOUR_MS, WHOLE_HOUR
 
 EVERY_SECONDS = 15.0
 """Several times a minute, so that a look that comes late loses none."""
-LIFE_MS = 48 * HOUR_MS
-"""How long Redis has the bits of an hour after its last change; later ones are joined with what is stored."""
 HOURS_AT_ONCE = 200
 """Hours that one step reads and writes, however many wait: with 5,000 zones some million points, in batches."""
 
-# Removes a mark only if the bits are still those that were written. KEYS: the marks, the bits. ARGV: mark, the bits.
-_SETTLE = """
-if redis.call('GET', KEYS[2]) == ARGV[2] then
-    redis.call('SREM', KEYS[1], ARGV[1])
-end
-"""
-_BYTES = 8
-_SPARE_BITS = 4
-
 _log = structlog.stdlib.get_logger("coverage")
-
-
-async def mark_recorded(client: Redis, minutes: Iterable[tuple[Kind, int]]) -> None:
-    """Note that minutes were counted, by kind and any moment in them (ms since the epoch). Raises Unavailable."""
-    hours: dict[tuple[int, Kind], set[int]] = defaultdict(set)
-    for kind, at in minutes:
-        hours[hour_of(at), kind].add(minute_of(at))
-    if not hours:
-        return
-    async with client.pipeline(transaction=True) as pipeline:
-        for (hour, kind), found in hours.items():
-            key = streams.coverage(hour, kind)
-            for minute in found:
-                pipeline.setbit(key, minute, 1)
-            pipeline.pexpire(key, LIFE_MS)
-            pipeline.sadd(streams.COVERAGE_DIRTY, f"{hour}:{kind}")
-        with redis_errors():
-            await pipeline.execute()
 
 
 class CoverageRecorder:
@@ -87,7 +53,7 @@ class CoverageRecorder:
         self._silence = Silence(clock)
         self._campus = file
         self._version: str | None = None
-        self._settle = client.register_script(_SETTLE)
+        self._minutes = RecordedMinutes(client)
 
     async def run(self, stop: Stop) -> None:
         """Record until `stop`."""
@@ -128,38 +94,34 @@ class CoverageRecorder:
         now = self._clock()
         signs = await signs_of_input(self._client)
         if self._silence.since(signs.beats) is None and signs.beats:
-            await mark_recorded(self._client, [(kind, now) for kind in Kind])
-        with redis_errors():
-            # Any of them: whoever sends times of all the years must not make this one command long.
-            found = await self._client.srandmember(streams.COVERAGE_DIRTY, HOURS_AT_ONCE)
-        marks = sorted(cast("list[bytes]", found))
+            await self._minutes.mark([(kind, now) for kind in Kind])
+        marks = await self._minutes.marks(HOURS_AT_ONCE)
         if marks:
             zones = await self._zones()
             for mark in marks:
                 try:
-                    hour, kind = _parse(mark)
+                    hour, kind = parse_mark(mark)
                 except ValueError:
                     await self._discard(mark)
                 else:
-                    await self._write(mark, hour, kind, zones, now)
+                    await self._write(hour, kind, zones, now)
         return len(marks)
 
     async def _discard(self, mark: bytes) -> None:
+        # Of several decoders that meet it, the one who removes it says so.
+        if not await self._minutes.discard(mark):
+            return
         letter = DeadLetter(
             Reason.MALFORMED_ENTRY, "a mark in coverage:dirty that no decoder made", "", self._clock(), None
         )
         async with self._client.pipeline(transaction=True) as pipeline:
             bury(pipeline, [letter], self._dead_letters_max)
-            pipeline.srem(streams.COVERAGE_DIRTY, mark)
             with redis_errors():
                 await pipeline.execute()
         self._metrics.dead.labels(letter.reason.value).inc()
 
-    async def _write(self, mark: bytes, hour: int, kind: Kind, zones: list[str], now: int) -> None:
-        key = streams.coverage(hour, kind)
-        with redis_errors():
-            bits = cast("bytes | None", await self._client.get(key)) or b""
-        minutes = int.from_bytes(bits.ljust(_BYTES, b"\0")[:_BYTES], "big") >> _SPARE_BITS
+    async def _write(self, hour: int, kind: Kind, zones: list[str], now: int) -> None:
+        bits = await self._minutes.read(hour, kind)
         stored: dict[str, int] = {}
         if hour + LIFE_MS <= now + HOUR_MS:
             # The bits may have begun anew since: none that was stored is taken away.
@@ -168,10 +130,9 @@ class CoverageRecorder:
             stored = {each.zone: each.minutes for each in found}
         with self._metrics.asking("timeseries", "write"):
             await self._store.write_coverage(
-                [Coverage(zone, kind, hour, minutes | stored.get(zone, 0)) for zone in zones]
+                [Coverage(zone, kind, hour, bits.minutes | stored.get(zone, 0)) for zone in zones]
             )
-        with redis_errors():
-            await self._settle(keys=[streams.COVERAGE_DIRTY, key], args=[mark, bits])
+        await self._minutes.settle(hour, kind, bits)
 
     async def _zones(self) -> list[str]:
         version = await stored_version(self._client)
@@ -186,8 +147,3 @@ class CoverageRecorder:
                     # The stage observe waits for it, and says so; coverage goes on with the zones that it knows.
                     _log.warning("the campus in Redis cannot be used", reason=str(error))
         return [zone.id for zone in self._campus.everything]
-
-
-def _parse(mark: bytes) -> tuple[int, Kind]:
-    hour, _, kind = mark.decode().partition(":")
-    return hour_of(int(hour)), Kind(kind)

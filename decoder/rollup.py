@@ -12,12 +12,12 @@ from core.clock import Clock
 from core.errors import Reason, Unanswered, Unavailable
 from core.messages import DeadLetter, Kind
 from core.runtime import Stop, pause
-from decoder.coverage import mark_recorded
 from decoder.held import HeldWindows
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
 from decoder.spans import WINDOW_LIFE_MS
 from state.client import Redis
+from state.coverage import RecordedMinutes
 from state.dirty_windows import Claim, DirtyWindows
 from state.windows import WindowCounts
 from timeseries import OccupancyPoint, OccupancyStore, Width, Window, Written, nominal_ms, stored_devices
@@ -56,9 +56,9 @@ class Rollup:
         dead_letters_max: int,
     ) -> None:
         """`timezone` is whose days the 1d windows are; `every_ms` how often an open window is written at the most."""
-        self._client = client
         self._dirty = DirtyWindows(client=client, partitions=partitions, timezone=timezone, every_ms=every_ms)
         self._counts = WindowCounts(client=client, partitions=partitions, timezone=timezone)
+        self._recorded = RecordedMinutes(client)
         self._store = store
         self._clock = clock
         self._metrics = metrics
@@ -99,7 +99,7 @@ class Rollup:
             counted, lapsed = await self._read(claim)
             points = await self._not_lowered(counted, now)
             # Before the claim ends: what dies in between marks them once more.
-            await mark_recorded(self._client, _minutes(points))
+            await self._recorded.mark(_minutes(points))
             written = await self._write(points)
         except Unavailable:
             # Counts that are old by the time the store is back must not be written: they are claimed anew.

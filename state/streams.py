@@ -32,9 +32,6 @@ Where the devices are, and which windows they were in:
 
 And beside them:
 
-    coverage:{hour}:{kind}  string  a bit for each minute of an hour (its start in ms) in which devices of the kind were
-                                 counted, or would have been. Lives for 48 hours after its last change
-    coverage:dirty   set      `{hour}:{kind}` whose bits are yet to be written to the time-series store
     totals           hash     lifetime counts: messages, positions, outside, dead:{reason}. Written together with the
                               acknowledgement, so they are exact whatever dies; only a batch that two decoders had at
                               once, for it took longer than CLAIM_AFTER, can count twice in part
@@ -47,7 +44,6 @@ after their effects, and cut off below the oldest entry that is still pending, n
 
 CAMPUS = "campus"
 CAMPUS_CHANGES = "campus:changes"
-COVERAGE_DIRTY = "coverage:dirty"
 DEAD = "dead"
 DIRTY_WINDOWS = "windows:dirty"
 TOTALS = "totals"
@@ -91,8 +87,3 @@ def presence(zone: str, kind: str) -> str:
 def window(member: str) -> str:
     """The set behind one window; `member` is its name in `windows:dirty`."""
     return f"window:{member}"
-
-
-def coverage(hour: int, kind: str) -> str:
-    """The minutes of one hour in which devices of a kind were counted; `hour` is its start in ms since the epoch."""
-    return f"coverage:{hour}:{kind}"

@@ -8,10 +8,11 @@ import pytest
 from redis.asyncio import Redis
 
 from core.messages import Kind
-from decoder.coverage import CoverageRecorder, mark_recorded
+from decoder.coverage import CoverageRecorder
 from decoder.metrics import DecoderMetrics
 from geofence import Campus, load_campus
 from state.campus import StoredCampus, replace_campus
+from state.coverage import RecordedMinutes
 from tests.conftest import NOON
 from tests.decoder.conftest import HandClock
 from timeseries import OccupancyPoint, TimeseriesSettings, TimeseriesStore, Width, Window, open_store
@@ -81,7 +82,9 @@ async def test_a_window_with_a_device_records_its_minute_for_its_kind_whenever_i
     redis_client: Redis, store: TimeseriesStore, clock: HandClock
 ) -> None:
     long_ago = NOON - 7 * 365 * 24 * HOUR
-    await mark_recorded(redis_client, [(Kind.CAR, long_ago + 58 * MINUTE), (Kind.CAR, long_ago + 59 * MINUTE + 1)])
+    await RecordedMinutes(redis_client).mark(
+        [(Kind.CAR, long_ago + 58 * MINUTE), (Kind.CAR, long_ago + 59 * MINUTE + 1)]
+    )
     await recorder(redis_client, store, clock).step()
 
     assert await covered(store, "kemmy", Kind.CAR) == {long_ago: 0b11}
@@ -93,9 +96,9 @@ async def test_what_is_marked_after_redis_has_forgotten_is_joined_with_what_is_s
 ) -> None:
     long_ago = NOON - 100 * 24 * HOUR
     for minute in (0, 59):
-        await mark_recorded(redis_client, [(Kind.CAR, long_ago + minute * MINUTE)])
+        await RecordedMinutes(redis_client).mark([(Kind.CAR, long_ago + minute * MINUTE)])
         await recorder(redis_client, store, clock).step()
-        await redis_client.delete(f"coverage:{long_ago}:car")
+        await redis_client.delete(f"coverage:{{campus}}:{long_ago}:car")
 
     assert await covered(store, "kemmy", Kind.CAR) == {long_ago: FIRST_MINUTE | 1}
 
@@ -111,19 +114,35 @@ async def test_any_number_of_recorders_in_any_order_record_the_same(
             await each.step()
 
     assert await covered(store, "campus", Kind.MOBILE) == {NOON: 0b0111 << 56}
-    assert await redis_client.scard("coverage:dirty") == 0
+    assert await redis_client.scard("coverage:dirty:{campus}") == 0
+
+
+async def test_an_hour_is_written_again_only_for_a_minute_that_is_new(
+    redis_client: Redis, store: TimeseriesStore, clock: HandClock
+) -> None:
+    """Windows of the same minute are written many times, and an hour has a point for each zone."""
+    recording = recorder(redis_client, store, clock)
+    minutes = RecordedMinutes(redis_client)
+    await minutes.mark([(Kind.CAR, NOON), (Kind.CAR, NOON + MINUTE)])
+    assert await recording.step() == 1
+    await minutes.mark([(Kind.CAR, NOON + MINUTE + 30_000)])
+    assert await recording.step() == 0
+    await minutes.mark([(Kind.CAR, NOON + 2 * MINUTE), (Kind.CAR, NOON)])
+    assert await recording.step() == 1
+
+    assert await covered(store, "kemmy", Kind.CAR) == {NOON: 0b111 << 57}
 
 
 async def test_a_change_while_an_hour_is_written_is_written_as_well(
     redis_client: Redis, store: TimeseriesStore, clock: HandClock
 ) -> None:
     recording = recorder(redis_client, store, clock)
-    await mark_recorded(redis_client, [(Kind.CAR, NOON)])
+    await RecordedMinutes(redis_client).mark([(Kind.CAR, NOON)])
     original = store.write_coverage
 
     async def meanwhile(hours: object) -> None:
         store.write_coverage = original  # type: ignore[method-assign]
-        await mark_recorded(redis_client, [(Kind.CAR, NOON + MINUTE)])
+        await RecordedMinutes(redis_client).mark([(Kind.CAR, NOON + MINUTE)])
         await original(hours)  # type: ignore[arg-type]
 
     store.write_coverage = meanwhile  # type: ignore[method-assign]
@@ -139,12 +158,12 @@ async def test_the_zones_are_those_that_the_campus_has_at_the_time(
 ) -> None:
     file = load_campus(None)
     recording = recorder(redis_client, store, clock, file)
-    await mark_recorded(redis_client, [(Kind.CAR, NOON)])
+    await RecordedMinutes(redis_client).mark([(Kind.CAR, NOON)])
     await recording.step()
     fewer = Campus(boundary=file.boundary, zones=file.zones[1:])
     geojson = msgspec.json.encode(fewer.as_feature_collection())
     assert await replace_campus(redis_client, StoredCampus("2", geojson), replaces=file.version, changed=[])
-    await mark_recorded(redis_client, [(Kind.CAR, NOON + HOUR)])
+    await RecordedMinutes(redis_client).mark([(Kind.CAR, NOON + HOUR)])
     await recording.step()
 
     assert list(await covered(store, file.zones[0].id, Kind.CAR)) == [NOON]
@@ -154,14 +173,14 @@ async def test_the_zones_are_those_that_the_campus_has_at_the_time(
 async def test_a_mark_that_no_decoder_made_becomes_a_dead_letter_once_and_the_rest_goes_on(
     redis_client: Redis, store: TimeseriesStore, clock: HandClock
 ) -> None:
-    await redis_client.sadd("coverage:dirty", "nonsense", b"\xff:car", "3600000:bicycle")
-    await mark_recorded(redis_client, [(Kind.CAR, NOON)])
+    await redis_client.sadd("coverage:dirty:{campus}", "nonsense", b"\xff:car", "3600000:bicycle")
+    await RecordedMinutes(redis_client).mark([(Kind.CAR, NOON)])
     for _ in range(2):
         await recorder(redis_client, store, clock).step()
 
     assert await covered(store, "campus", Kind.CAR) == {NOON: FIRST_MINUTE}
     assert await redis_client.xlen("dead") == 3
-    assert await redis_client.scard("coverage:dirty") == 0
+    assert await redis_client.scard("coverage:dirty:{campus}") == 0
 
 
 async def test_hours_with_devices_of_the_version_before_count_as_recorded(
@@ -184,7 +203,7 @@ async def test_however_many_hours_wait_a_step_takes_two_hundred_and_all_are_writ
     redis_client: Redis, store: TimeseriesStore, clock: HandClock
 ) -> None:
     hours = [NOON - number * HOUR for number in range(450)]
-    await mark_recorded(redis_client, [(Kind.CAR, hour) for hour in hours])
+    await RecordedMinutes(redis_client).mark([(Kind.CAR, hour) for hour in hours])
     recording = recorder(redis_client, store, clock)
 
     assert [await recording.step() for _ in range(4)] == [200, 200, 50, 0]
