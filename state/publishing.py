@@ -4,7 +4,7 @@ It has no keys of its own: see `state.nodes`, `state.routes`, `state.sessions` a
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -47,8 +47,8 @@ class Batch(NamedTuple):
     """Of a QoS 2 message its client and packet id; of a will its node and connection."""
     inboxes: Sequence[tuple[str, Sequence[tuple[int, int, int]]]]
     """Of each node the entries: guard, blob, how many messages."""
-    queues: Sequence[Any]
-    """See publish.lua."""
+    queues: Sequence[tuple[int, int, Sequence[str], Sequence[str], bool]]
+    """Guard, blob, filters, the clients that want it by these filters, whether it is a position."""
     retained: Sequence[tuple[int, str, int, bool, int]]
     """Guard, topic, blob, whether it is an anonymous client's, its QoS if it is a state, else 0."""
     states: Sequence[tuple[str, Sequence[tuple[int, str]]]]

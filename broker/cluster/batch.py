@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from broker.cluster.routes import Fields, Plan
+from broker.cluster.routes import Plan, Wanted
 from broker.message import Message
 from core.messages import ingest_kind
 
@@ -54,7 +54,7 @@ class Part:
         self.guards: list[Guard] = []
         self.blobs: list[bytes] = []
         self.inboxes: dict[str, list[tuple[int, int, int]]] = {}
-        self.queues: list[tuple[int, int, list[Fields], bool]] = []
+        self.queues: list[tuple[int, int, tuple[str, ...], list[str], bool]] = []
         self.retained: list[tuple[int, str, int, bool, int]] = []
         self.states: dict[str, list[tuple[int, str]]] = {}
         self.targets = 0
@@ -69,7 +69,9 @@ class Part:
         part = Part()
         part.blobs = self.blobs
         part.queues = [
-            (UNGUARDED, blob, fields, position) for guard, blob, fields, position in self.queues if guard not in refused
+            (UNGUARDED, blob, filters, clients, position)
+            for guard, blob, filters, clients, position in self.queues
+            if guard not in refused
         ]
         return part
 
@@ -146,18 +148,21 @@ class _Entry:
 
 def _queue(message: Message, guard: int, plan: Plan, parts: list[Part]) -> None:
     position = ingest_kind(message.topic) is not None
-    by_qos: dict[int, list[Fields]] = {}
-    for qos, fields in plan.queues.values():
-        by_qos.setdefault(min(qos, message.qos), []).append(fields)
+    # Those who want the same share it, so it is known by itself alone: that is faster than by what is in it.
+    alike: dict[int, tuple[Wanted, list[str]]] = {}
+    for client, wanted in plan.queues.items():
+        alike.setdefault(id(wanted), (wanted, []))[1].append(client)
     own = 1 + len(message.payload) // BYTES_OF_ONE_TARGET
-    step = max(1, MAX_TARGETS // own)
-    for qos, targets in by_qos.items():
+    for (most, filters), clients in alike.values():
         # Subscribers get the RETAIN flag only with what was retained before they came [MQTT-3.3.1-9].
-        queued = Message(message.topic, message.payload, qos, user=message.user)
-        for begin in range(0, len(targets), step):
-            some = targets[begin : begin + step]
-            if parts[-1].targets + len(some) * own > MAX_TARGETS:
+        queued = Message(message.topic, message.payload, min(most, message.qos), user=message.user)
+        # A script that finds that somebody has unsubscribed may have to look at each of the filters.
+        each = own + len(filters) - 1
+        step = max(1, MAX_TARGETS // each)
+        for begin in range(0, len(clients), step):
+            some = clients[begin : begin + step]
+            if parts[-1].targets and parts[-1].targets + len(some) * each > MAX_TARGETS:
                 parts.append(Part())
             part = parts[-1]
-            part.queues.append((guard, part.blob(queued), some, position))
-            part.targets += len(some) * own
+            part.queues.append((guard, part.blob(queued), filters, some, position))
+            part.targets += len(some) * each

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from broker.access import must_be_named
+from broker.cluster.filters import FilterTable, Match
 from broker.cluster.identity import Identity
-from broker.topics import TopicTree
 from core.messages import ingest_kind
 from state.routes import NOTHING_YET, RouteStore, number_of
 
@@ -19,10 +19,9 @@ MAX_REMEMBERED = 100_000
 MAX_REMEMBERED_TOPIC = 1024
 MAX_REMEMBERED_NODE_PLANS = 10_000
 _QOS = 3
-_Tree = TopicTree[str, tuple[int, str]]
 
-Fields = str | list[str]
-"""The field of `routes`, or the fields, for which a client gets a message."""
+Wanted = tuple[int, tuple[str, ...]]
+"""The QoS that a client gets a message with at the most, 1 or 2, and the filters for which it gets it."""
 
 
 class Plan(NamedTuple):
@@ -32,8 +31,8 @@ class Plan(NamedTuple):
     """Nodes that get messages of QoS 1 and 2."""
     nodes_qos_0: tuple[str, ...]
     """Nodes that get messages of QoS 0."""
-    queues: dict[str, tuple[int, Fields]]
-    """By client id of a persistent session, the QoS that it gets at the most, 1 or 2."""
+    queues: dict[str, Wanted]
+    """By client id of a persistent session. Those who want the same share it."""
 
     def beyond(self, other: "Plan") -> "Plan":
         """Those who are not in the other plan."""
@@ -50,8 +49,7 @@ class Routes:
     def __init__(self, *, store: RouteStore, identity: Identity) -> None:
         self._store = store
         self._identity = identity
-        self._nodes: _Tree = TopicTree()
-        self._queues: _Tree = TopicTree()
+        self._tables = _Tables(FilterTable(), FilterTable())
         self._plans: dict[str, Plan] = {}
         self._node_plans: dict[str, Plan] = {}
         self._remembered = 0
@@ -100,7 +98,7 @@ class Routes:
             return False
         for field, flags in changes.items():
             try:
-                self._set((self._nodes, self._queues), field.decode(), int(flags) if flags else None)
+                self._set(self._tables, field.decode(), int(flags) if flags else None)
             except (ValueError, IndexError):
                 # No script of ours wrote it; it goes with the log's oldest entries.
                 continue
@@ -124,30 +122,32 @@ class Routes:
 
     async def _reload(self) -> None:
         version = await self._store.newest_version()
-        trees: tuple[_Tree, _Tree] = (TopicTree(), TopicTree())
+        tables = _Tables(FilterTable(), FilterTable())
         cursor = 0
         while True:
             # What changes meanwhile is in the log after `version`, and each entry says how things are, not what to add.
             cursor, found = await self._store.page(cursor)
             for field, flags in found.items():
                 try:
-                    self._set(trees, field.decode(), int(flags))
+                    self._set(tables, field.decode(), int(flags))
                 except (ValueError, IndexError):
                     await self._store.forget(field)
             if not cursor:
                 break
-        self._nodes, self._queues = trees
+        self._tables = tables
         self.forget_plans()
         self.version = version
 
-    def _set(self, trees: tuple[_Tree, _Tree], field: str, flags: int | None) -> None:
+    def _set(self, tables: "_Tables", field: str, flags: int | None) -> None:
         target, _, topic_filter = field.partition("\0")
+        if not topic_filter:
+            raise ValueError("a route without a filter")
         of_nodes = target[0] == "n"
-        tree = trees[0] if of_nodes else trees[1]
+        table = tables.nodes if of_nodes else tables.queues
         if flags is None:
-            tree.remove(topic_filter, target)
+            table.remove(topic_filter, target[2:])
         else:
-            tree.set(topic_filter, target, (flags, field))
+            table.set(topic_filter, target[2:], flags)
         if "+" in topic_filter or "#" in topic_filter:
             self._plans.clear()
             self._remembered = 0
@@ -158,27 +158,38 @@ class Routes:
             self._node_plans.pop(topic_filter, None)
 
     def _find(self, topic: str) -> Plan:
-        queues: dict[str, tuple[int, Fields]] = {}
-        for target, flags, field in self._matches(self._queues, topic):
-            name = target[2:]
-            if name in queues:
-                qos, fields = queues[name]
-                queues[name] = (max(qos, flags & _QOS), [*([fields] if isinstance(fields, str) else fields), field])
-            else:
-                queues[name] = (flags & _QOS, field)
+        queues: dict[str, Wanted] = {}
+        several: dict[tuple[Wanted, Wanted], Wanted] = {}
+        for flags, topic_filter, clients in self._matches(self._tables.queues, topic):
+            wanted = (flags & _QOS, (topic_filter,))
+            if not queues:
+                queues = dict.fromkeys(clients, wanted)
+                continue
+            for client in clients:
+                known = queues.setdefault(client, wanted)
+                if known is not wanted:
+                    both = several.get((known, wanted))
+                    if both is None:
+                        both = several[known, wanted] = (max(known[0], wanted[0]), (*known[1], topic_filter))
+                    queues[client] = both
         return Plan(*self._find_nodes(topic), queues)
 
     def _find_nodes(self, topic: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         nodes: dict[str, int] = {}
-        for target, flags, _ in self._matches(self._nodes, topic):
-            nodes[target[2:]] = nodes.get(target[2:], 0) | flags
+        for flags, _, names in self._matches(self._tables.nodes, topic):
+            for name in names:
+                nodes[name] = nodes.get(name, 0) | flags
         nodes.pop(self._identity.node, None)
         return tuple(node for node, flags in nodes.items() if flags & ANY_QOS), tuple(nodes)
 
     @staticmethod
-    def _matches(tree: _Tree, topic: str) -> Iterator[tuple[str, int, str]]:
+    def _matches(table: FilterTable, topic: str) -> Iterator[Match]:
         positions, named = ingest_kind(topic) is not None, must_be_named(topic)
-        for target, (flags, field) in tree.match(topic):
-            if not flags & INGEST and (positions or (named and field.partition("\0")[2][0] in "+#")):
-                continue
-            yield target, flags, field
+        for match in table.match(topic):
+            if match.flags & INGEST or not (positions or (named and match.topic_filter[0] in "+#")):
+                yield match
+
+
+class _Tables(NamedTuple):
+    nodes: FilterTable
+    queues: FilterTable

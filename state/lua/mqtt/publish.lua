@@ -5,7 +5,7 @@
 --   guards = {{client, packet id, owner, connection}}: of an inbound QoS 2 message client and packet id, of a will its
 --     owner and connection; the others are empty,
 --   inboxes = {{node, {{guard, blob, count of messages}}}},
---   queues = {{guard, blob, {field of `routes`, or {field, ...} of one client}, whether it is a position}},
+--   queues = {{guard, blob, {filter, ...}, {client, ...}, whether it is a position}}: clients that want it by these filters,
 --   retained = {{guard, topic, blob, anonymous, QoS if it is a state, else 0}},
 --   states = {{node, {{guard, topic}}}}: states that nodes are told of, for their persistent sessions}
 --   where guard is the number of a guard, or 0, and blob that of an argument after the first, or 0 for none.
@@ -50,9 +50,9 @@ for _, inbox in ipairs(batch.inboxes) do
 end
 
 -- Whoever has unsubscribed meanwhile gets nothing more [MQTT-3.10.4-2].
-local function wanted(fields)
-    for _, field in ipairs(fields) do
-        if redis.call('HEXISTS', key('routes'), field) == 1 then
+local function wanted(client, filters)
+    for _, filter in ipairs(filters) do
+        if redis.call('HEXISTS', key('routes'), 's:' .. client .. NUL .. filter) == 1 then
             return true
         end
     end
@@ -63,12 +63,9 @@ local at = digits(batch.now)
 for _, each in ipairs(batch.queues) do
     if new[each[1]] then
         local message = ARGV[each[2] + 1]
-        for _, fields in ipairs(each[3]) do
-            if type(fields) == 'string' then
-                fields = {fields}
-            end
-            if not stale or wanted(fields) then
-                enqueue(string.match(fields[1], '^s:([^%z]*)'), 'b', message, at, batch.now, batch.queue_limits, each[4])
+        for _, client in ipairs(each[4]) do
+            if not stale or wanted(client, each[3]) then
+                enqueue(client, 'b', message, at, batch.now, batch.queue_limits, each[5])
             end
         end
     end

@@ -12,7 +12,8 @@ from tests.broker.cluster.conftest import MAX_AGE_MS, Running, Start, Time
 def routed(
     count: int, *, payload: bytes = b"1", retain: bool = False, guarded: bool = False, to: int = 0
 ) -> list[Routed]:
-    plan = Plan((), (), {f"c{number}": (1, f"s:c{number}\0x") for number in range(to)})
+    wanted = (1, ("x",))
+    plan = Plan((), (), dict.fromkeys((f"c{number}" for number in range(to)), wanted))
     return [
         Routed(Message("x", payload, 2), Guard("c", number) if guarded else None, plan, retain=retain)
         for number in range(count)
@@ -21,7 +22,7 @@ def routed(
 
 def copied(part: Part) -> int:
     """Bytes that a script puts into queues."""
-    return sum(len(part.blobs[blob - 1]) * len(fields) for _, blob, fields, _ in part.queues)
+    return sum(len(part.blobs[blob - 1]) * len(clients) for _, blob, _, clients, _ in part.queues)
 
 
 def test_very_many_messages_are_dealt_with_in_several_scripts() -> None:
@@ -32,12 +33,12 @@ def test_very_many_messages_are_dealt_with_in_several_scripts() -> None:
 
 
 def test_a_message_for_very_many_is_copied_in_several_scripts_according_to_its_size() -> None:
-    assert [len(part.queues[0][2]) for part in build(routed(1, to=5000))] == [2000, 2000, 1000]
+    assert [len(part.queues[0][3]) for part in build(routed(1, to=5000))] == [2000, 2000, 1000]
     parts = build(routed(1, payload=bytes(65_536), to=300))
-    assert [len(part.queues[0][2]) for part in parts] == [117, 117, 66]
+    assert [len(part.queues[0][3]) for part in parts] == [117, 117, 66]
     parts = build(routed(40, payload=bytes(30_000), to=30))
     assert all(copied(part) < 8_000_000 for part in parts)
-    assert sum(len(fields) for part in parts for _, _, fields, _ in part.queues) == 40 * 30
+    assert sum(len(clients) for part in parts for _, _, _, clients, _ in part.queues) == 40 * 30
 
 
 async def test_messages_of_one_call_are_new_or_not_whatever_they_are_split_into(start: Start) -> None:
