@@ -23,6 +23,8 @@ HAPROXY, REDIS, COUCHDB, INFLUXDB = 99, 999, 5984, 1000
 VALUES = "values.json"
 DEMO_ROLES = ("car", "mobile", "gateway", "service")
 MIRROR_USER = "mirror"
+REDIS_AT = "redis://redis:6379/0"
+"""REDIS_URL without its user, where the variable REDIS_AT says nothing else."""
 _CERTIFICATE = Path(__file__).resolve().parents[2] / "haproxy" / "certificate"
 
 
@@ -37,6 +39,8 @@ def _api_key() -> str:
 
 MADE: Mapping[str, Callable[[], str]] = {
     "redis_password": _password,
+    "redis_replica_password": _password,
+    "redis_cluster_password": _password,
     "device_key": lambda: secrets.token_hex(32),
     "couchdb_password": _password,
     "influxdb_password": _password,
@@ -58,16 +62,25 @@ def values(folder: Path) -> dict[str, str]:
     return complete
 
 
-def files(value: Mapping[str, str], *, demo: bool) -> dict[str, dict[str, str]]:
-    """What each service is given: contents by file name, by service. A name in capitals is a variable there."""
-    redis_url = {"REDIS_URL": f"redis://campus:{value['redis_password']}@redis:6379/0"}
+def files(value: Mapping[str, str], *, demo: bool, redis_at: str = REDIS_AT) -> dict[str, dict[str, str]]:
+    """What each service is given: contents by file name, by service. A name in capitals is a variable there.
+
+    `redis_at` is REDIS_URL without its user.
+    """
+    form, _, where = redis_at.partition("://")
+    redis_url = {"REDIS_URL": f"{form}://campus:{value['redis_password']}@{where}"}
     device_key = {"DEVICE_KEY": value["device_key"]}
     stores = {"CLOUDANT_PASSWORD": value["couchdb_password"], "INFLUXDB_V2_TOKEN": value["influxdb_token"]}
     demo_users = (
         "".join(f"demo-{role},{role},{value[f'demo_{role}_password']}\n" for role in DEMO_ROLES) if demo else ""
     )
     return {
-        "redis": {"users.acl": _redis_users(value["redis_password"])},
+        "redis": {
+            "users.acl": _redis_users(value),
+            # For the members of a cluster, and who makes it.
+            "replication.conf": f"masteruser replica\nmasterauth {value['redis_replica_password']}\n",
+            "cluster-password": value["redis_cluster_password"],
+        },
         "broker": redis_url,
         "users": {**redis_url, "users.csv": f"{MIRROR_USER},service,{value['mirror_password']}\n{demo_users}"},
         "api-key": {**redis_url, "api-key": value["api_key"]},
@@ -81,18 +94,23 @@ def files(value: Mapping[str, str], *, demo: bool) -> dict[str, dict[str, str]]:
     }
 
 
-def _redis_users(password: str) -> str:
+def _redis_users(value: Mapping[str, str]) -> str:
     # Redis loads its append-only file with the rights of `default`: without them, what is in it would be lost. Nobody
     # can log in as that. The health check may ask without a password whether Redis is there, and no more.
-    hashed = hashlib.sha256(password.encode()).hexdigest()
+    services, replica, cluster = (
+        hashlib.sha256(value[f"redis_{name}"].encode()).hexdigest()
+        for name in ("password", "replica_password", "cluster_password")
+    )
     return (
         "user default off resetpass ~* &* +@all\n"
         "user health on nopass resetkeys resetchannels -@all +ping\n"
-        f"user campus on #{hashed} ~* &* +@all -@admin -@dangerous +info +bgrewriteaof +config|get +keys\n"
+        f"user replica on #{replica} resetkeys resetchannels -@all +ping +psync +replconf\n"
+        f"user cluster on #{cluster} resetkeys resetchannels -@all +ping +cluster\n"
+        f"user campus on #{services} ~* &* +@all -@admin -@dangerous +info +bgrewriteaof +config|get +keys\n"
     )
 
 
-def make(folder: Path, names: list[str], *, demo: bool) -> None:
+def make(folder: Path, names: list[str], *, demo: bool, redis_at: str = REDIS_AT) -> None:
     """Make what is missing in FOLDER; `names` are further host names of the certificate.
 
     Needs root, to give files away. Raises OSError, and CalledProcessError where the certificate could not be made.
@@ -102,7 +120,7 @@ def make(folder: Path, names: list[str], *, demo: bool) -> None:
     # Who may list the folder sees which services there are; what is in them is for each alone.
     folder.chmod(0o755)
     owners = {"redis": REDIS, "couchdb": COUCHDB, "influxdb": INFLUXDB}
-    for service, contents in files(values(folder), demo=demo).items():
+    for service, contents in files(values(folder), demo=demo, redis_at=redis_at).items():
         owner = person if service == "people" else (owners.get(service, OURS),) * 2
         own = _folder(folder / service, owner)
         for name, content in contents.items():
@@ -146,7 +164,12 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0])
     before = (folder / VALUES).exists()
     try:
-        make(folder, arguments[1:], demo=os.environ.get("DEMO_USERS", "true") == "true")
+        make(
+            folder,
+            arguments[1:],
+            demo=os.environ.get("DEMO_USERS", "true") == "true",
+            redis_at=os.environ.get("REDIS_AT") or REDIS_AT,
+        )
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
         sys.stderr.write(f"the secrets could not be made in {folder}: {error}\n")
         return 1

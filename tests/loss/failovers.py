@@ -63,6 +63,8 @@ class Plan:
     durability: Durability
     replicas: int
     seed: int
+    at_once: bool = False
+    """Whether who was killed comes back before a replica could take over, with what is on its disk."""
 
 
 @dataclass(slots=True)
@@ -129,7 +131,10 @@ async def try_failovers(plan: Plan, progress: Callable[[str], None]) -> Outcome:
                 outcome.paused += master.is_running
                 begun = time.monotonic()
                 marks = [len(writer.counted) for writer in writers]
-                await asyncio.to_thread(servers.until_taken_over, master)
+                if plan.at_once and not master.is_running:
+                    await asyncio.to_thread(master.start)
+                else:
+                    await asyncio.to_thread(servers.until_taken_over, master)
                 # Who was away comes back as a replica: where all have to have a write, none counts before that.
                 await asyncio.to_thread(servers.heal)
                 await _until_all_write(writers, marks)
@@ -209,10 +214,11 @@ def failovers(
     count: Annotated[int, typer.Option(min=1, max=1000, help="How often.")] = 20,
     durability: Annotated[Durability, typer.Option(help="When a write counts.")] = Durability.REPLICATED,
     replicas: Annotated[int, typer.Option(min=1, help="Replicas that replicated waits for.")] = 1,
+    at_once: Annotated[bool, typer.Option(help="Who was killed comes back before a replica has taken over.")] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="Of what happens when; a random one by default.")] = None,
 ) -> None:
     """Let masters end or stand still while writers are at work; exit code 1 if a write that counted is lost."""
-    plan = Plan(on, count, durability, replicas, SystemRandom().randrange(10**9) if seed is None else seed)
+    plan = Plan(on, count, durability, replicas, SystemRandom().randrange(10**9) if seed is None else seed, at_once)
     console = Console(highlight=False, soft_wrap=True)
     outcome = asyncio.run(try_failovers(plan, console.print))
     waits = sorted(outcome.waits)
