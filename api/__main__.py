@@ -103,7 +103,11 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
         }
         if mirror:
             stages["mirror"] = mirror.run
-        remark = partial(documents_remark, state)
+
+        async def remark() -> str | None:
+            found = (await documents_remark(state), mirror.shortage if mirror else None)
+            return "; ".join(filter(None, found)) or None
+
         async with serve_ops(settings, ready=ready, remark=remark, registry=metrics.registry):
             await work_until_stopped(stages, stop, state.failures)
     _log.info("stopped")

@@ -9,6 +9,8 @@ from state.mirror import release_lease, take_lease
 
 LEASE_SECONDS = 5.0
 """So long after the death of its holder somebody else takes it at the latest."""
+RENEW_SECONDS = 1.0
+"""How often its holder renews it."""
 MARGIN_SECONDS = 1.0
 """So long before its end the holder leaves off."""
 
@@ -27,6 +29,11 @@ class Lease:
     def held(self) -> bool:
         """Whether it is ours, with time enough to do something about it."""
         return self._elapsed() < self._until - MARGIN_SECONDS
+
+    @property
+    def due(self) -> bool:
+        """Whether it should be renewed: `RENEW_SECONDS` have passed since it was."""
+        return self._elapsed() >= self._until - LEASE_SECONDS + RENEW_SECONDS
 
     async def take(self) -> str | None:
         """Take or renew it: the MQTT client id of whoever holds it; None where another does. Raises Unavailable."""

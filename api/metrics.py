@@ -50,6 +50,12 @@ class ApiMetrics:
         self.mirror_too_large = Gauge(
             "api_mirror_too_large", "Topics whose body exceeds MIRROR_MAX_PAYLOAD.", registry=self.registry
         )
+        # The broker refuses what is beyond them: MQTT has no way to say so.
+        self.mirror_over_limits = Gauge(
+            "api_mirror_over_limits",
+            "1 while the campus needs more retained messages than RETAINED_MAX or RETAINED_MAX_BYTES allow.",
+            registry=self.registry,
+        )
 
 
 class Measured:

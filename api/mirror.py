@@ -43,6 +43,8 @@ class Mirror:
         self._too_large: frozenset[str] = frozenset()
         self._started = state.change_log.elapsed()
         self._said: tuple[str, bool] | None = None
+        self.shortage: str | None = None
+        """Which limit of the broker is too small for the campus, as a sentence, while this process mirrors."""
 
     async def run(self, stop: Stop) -> None:
         """Mirror whenever nobody else does, until `stop`."""
@@ -55,7 +57,9 @@ class Mirror:
                     try:
                         await self._connected(client_id, stop)
                     finally:
+                        self.shortage = None
                         self._state.metrics.mirroring.set(0)
+                        self._state.metrics.mirror_over_limits.set(0)
                         await self._lease.release()
                 failures = 0
             except Unavailable as error:
@@ -97,10 +101,22 @@ class Mirror:
             known.update(new)
         await self._send(client, changes)
         mirrored.published(view, snapshot)
-        if mirrored.topics is not before and (gone := known - mirrored.topics):
+        if mirrored.topics is before:
+            return
+        self._say_shortage(mirrored)
+        if gone := known - mirrored.topics:
             await self._send(client, dict.fromkeys(sorted(gone), b""))
             await forget_topics(self._state.redis, gone)
             known -= gone
+
+    def _say_shortage(self, mirrored: Mirrored) -> None:
+        settings = self._state.settings
+        self.shortage = mirrored.shortage(
+            retained_max=settings.retained_max, retained_max_bytes=settings.retained_max_bytes
+        )
+        self._state.metrics.mirror_over_limits.set(self.shortage is not None)
+        if self.shortage:
+            _log.warning("the broker keeps too little for the mirror", problem=self.shortage)
 
     def _say_too_large(self, topics: frozenset[str]) -> None:
         if topics != self._too_large:
@@ -114,6 +130,9 @@ class Mirror:
         """Publish, some at a time, until the broker has acknowledged all."""
         topics = list(payloads)
         for start in range(0, len(topics), mqtt.AT_ONCE):
+            # All zones of a large campus take longer than the lease lasts.
+            if self._lease.held and self._lease.due:
+                await self._lease.take()
             if not self._lease.held:
                 raise Unavailable("the lease of the mirror was not renewed in time")
             try:

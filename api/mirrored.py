@@ -52,6 +52,25 @@ class Mirrored:
         self._note_too_large((self.too_large - bodies.keys() | too_large) & self._resources)
         return {topic: body for topic, body in bodies.items() if topic not in too_large}
 
+    def shortage(self, *, retained_max: int, retained_max_bytes: int) -> str | None:
+        """What of the broker's limits is too small for all this, as a sentence; None where all of it fits."""
+        view, snapshot = self._view, self._snapshot
+        if view is None or snapshot is None:
+            return None
+        bodies = {zone_topic(zone): len(body) for zone, body in view.features.items()}
+        bodies |= {occupancy_topic(zone): len(snapshot.zone(zone) or b"") for zone in snapshot.zones}
+        bodies |= {ZONES: len(view.collection), OCCUPANCY: snapshot.everything_bytes}
+        needed = sum(len(topic) + size for topic, size in bodies.items() if topic in self.topics)
+        said = [
+            f"{number:,} {what}, and {setting} is {most:,}"
+            for number, what, setting, most in (
+                (len(self.topics), "retained messages", "RETAINED_MAX", retained_max),
+                (needed, "bytes of retained messages", "RETAINED_MAX_BYTES", retained_max_bytes),
+            )
+            if number > most
+        ]
+        return f"the mirror needs {'; and '.join(said)}: topics that find no room hold nothing" if said else None
+
     def published(self, view: CampusView, snapshot: Snapshot) -> None:
         """The broker has all of these changes."""
         self._view, self._snapshot = view, snapshot

@@ -6,7 +6,15 @@ from pydantic import Field, SecretStr, field_validator
 
 from api.tiles import tile_template
 from core.position_rates import RateSettings
-from core.settings import CampusSettings, DeviceSettings, OpsSettings, Port, PositionSettings, RoomSettings
+from core.settings import (
+    CampusSettings,
+    DeviceSettings,
+    OpsSettings,
+    Port,
+    PositionSettings,
+    RetainedSettings,
+    RoomSettings,
+)
 from documents import DocumentSettings
 from state.durability import DurabilitySettings
 from timeseries import MAX_POINTS, TimeseriesSettings
@@ -24,6 +32,7 @@ class ApiSettings(
     RateSettings,
     RoomSettings,
     DeviceSettings,
+    RetainedSettings,
     OpsSettings,
 ):
     """Where the API listens, what it reads, who may see what, and how much one client may ask for."""

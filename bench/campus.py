@@ -34,11 +34,11 @@ def made_campus(zones: int) -> bytes:
 def _feature(id_: str, role: str, category: str | None, box: tuple[float, float, float, float]) -> dict[str, object]:
     west, south, east, north = (round(degrees, 6) for degrees in box)
     ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
-    properties = {"name": id_.replace("-", " ").capitalize(), "role": role}
+    properties: dict[str, object] = {"name": id_.replace("-", " ").capitalize(), "role": role}
     if category:
         properties["category"] = category
     if category == "car_park":
-        properties |= {"capacity": 100}
+        properties["capacity"] = 100
     return {
         "type": "Feature",
         "id": id_,

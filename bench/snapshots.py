@@ -1,4 +1,4 @@
-"""`python -m bench.snapshots`: what a snapshot of all zones costs the API, by how many zones there are and have changed.
+"""`python -m bench.snapshots`: what a snapshot costs the API, by how many zones there are and have changed.
 
 CPU of this process alone, without that of Redis: 20,000 devices are present, and between two snapshots so many come,
 each into the next zone. What is asked for with each is shown beside it: the body of GET /v1/occupancy.

@@ -5,11 +5,11 @@ import socket
 from pydantic import Field
 
 from core.position_rates import RateSettings
-from core.settings import CommonSettings, OpsSettings, Port, RoomSettings
+from core.settings import CommonSettings, OpsSettings, Port, RetainedSettings, RoomSettings
 from state.durability import DurabilitySettings
 
 
-class BrokerSettings(CommonSettings, OpsSettings, RoomSettings, RateSettings, DurabilitySettings):
+class BrokerSettings(CommonSettings, OpsSettings, RoomSettings, RateSettings, RetainedSettings, DurabilitySettings):
     """One node of the cluster; every limit is for one connection unless it says otherwise."""
 
     broker_node: str = Field(
@@ -156,10 +156,6 @@ class BrokerSettings(CommonSettings, OpsSettings, RoomSettings, RateSettings, Du
         ge=1,
         le=900,
         description="The same for what was published to an ingest topic: positions, off campus too, are not kept.",
-    )
-    retained_max: int = Field(default=2000, ge=1, le=10_000, description="Retained messages of the whole cluster.")
-    retained_max_bytes: int = Field(
-        default=8 * 1024 * 1024, ge=1024, description="Bytes of all retained messages, with their topics."
     )
     retained_anonymous_max: int = Field(
         default=1000, ge=0, description="How many retained messages may be of anonymous clients."

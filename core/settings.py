@@ -127,6 +127,22 @@ class PositionSettings(Settings):
         return parse_ages(self.position_max_age)
 
 
+class RetainedSettings(Settings):
+    """How many retained messages brokers keep: the mirror of the API needs some for each zone."""
+
+    retained_max: int = Field(
+        default=25_000,
+        ge=1,
+        le=1_000_000,
+        description="Retained messages of the whole cluster; the mirror needs two a zone, and two more.",
+    )
+    retained_max_bytes: int = Field(
+        default=8 * 1024 * 1024,
+        ge=1024,
+        description="Bytes of all retained messages, with their topics; the mirror needs some 1,000 a zone.",
+    )
+
+
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
