@@ -17,10 +17,10 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import msgspec
 from pydantic import Field
@@ -30,27 +30,18 @@ from core.messages import Kind, Role, ingest_kind
 from documents import DocumentStore
 from state import streams
 from state.client import Redis, redis_errors
+from state.dead_letters import DeadLetters
+from state.passed import until_passed
 from state.presence import zones_of_newest
 from state.queued import Message
 from state.queued_positions import drop_queued, until_delivered
 
 PASS_SECONDS = 5.0
 """How long is waited for what was on its way when the erasure began."""
-PASS_LOOK_SECONDS = 0.05
 ERASE_SECONDS = 20.0
 """How long documents are deleted for one request; what is left then takes another one."""
 ERASE_DOCUMENTS = 500
-LETTERS = 50
-"""Dead letters to a round trip: with payloads of the largest size they are 4 MB."""
 _DEVICES = {Role.CAR.value.encode(): Kind.CAR, Role.MOBILE.value.encode(): Kind.MOBILE}
-_ENTRY_ID = re.compile(r"(\d+)-(\d+)", re.ASCII)
-
-# What somebody has replayed or dropped meanwhile is not counted twice. KEYS: dead, totals. ARGV: total's name, ids.
-_DROP = """
-local gone = redis.call('XDEL', KEYS[1], unpack(ARGV, 2))
-redis.call('HINCRBY', KEYS[2], ARGV[1], gone)
-return gone
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +93,7 @@ async def erase(
     except Unfinished as error:
         left = error
     present = sum([await _leave(client, device, zones) for device in devices])
-    letters = await _drop_letters(client, devices)
+    letters = await _drop_letters(DeadLetters(client, partitions=partitions), devices)
     queued = await drop_queued(client, lambda message: any(_is_position_of(message, device) for device in devices))
     documents = sum([await _erase_documents(store, device.hash) for device in devices])
     if left:
@@ -114,38 +105,10 @@ async def _passed(client: Redis, partitions: int) -> None:
     """Wait until all that is in `raw` now is decoded, and all that is in `positions` then is stored."""
     # Looked at between commands, not asyncio.timeout: on Python 3.11 a cancellation within one can be swallowed.
     until = asyncio.get_running_loop().time() + PASS_SECONDS
-    for stream, group in ((streams.raw, streams.OBSERVE_GROUP), (streams.positions, streams.ARCHIVE_GROUP)):
-        for partition in range(partitions):
-            await _until_passed(client, stream(partition), group, until)
+    if not await until_passed(client, partitions, until):
+        raise Unfinished("messages that came before wait to be decoded or stored", retry_after=PASS_SECONDS)
     if not await until_delivered(client, until):
         raise Unfinished("messages that came before wait to be handed to subscribers", retry_after=PASS_SECONDS)
-
-
-async def _until_passed(client: Redis, stream: str, group: str, until: float) -> None:
-    with redis_errors():
-        newest = cast("list[Any]", await client.xrevrange(stream, count=1))
-    while newest and not await _has_passed(client, stream, group, newest[0][0]):
-        if asyncio.get_running_loop().time() >= until:
-            raise Unfinished("messages that came before wait to be decoded or stored", retry_after=PASS_SECONDS)
-        await asyncio.sleep(PASS_LOOK_SECONDS)
-
-
-async def _has_passed(client: Redis, stream: str, group: str, newest: bytes) -> bool:
-    """Whether a group has acknowledged an entry, and all before it."""
-    with redis_errors():
-        if not await client.xrange(stream, "-", newest, count=1):
-            return True  # cut off: that is done behind the groups
-        known = {told["name"]: told for told in cast("list[Any]", await client.xinfo_groups(stream))}
-        told = known.get(group.encode())
-        if told is None or _order(told["last-delivered-id"]) < _order(newest):
-            return False
-        pending = cast("Mapping[str, Any]", await client.xpending(stream, group))
-    return not pending["pending"] or _order(pending["min"]) > _order(newest)
-
-
-def _order(entry_id: bytes) -> tuple[int, int]:
-    found = _ENTRY_ID.fullmatch(entry_id.decode())
-    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 async def _leave(client: Redis, device: Device, zones: Sequence[str]) -> int:
@@ -179,26 +142,12 @@ async def _erase_documents(store: DocumentStore, device: str) -> int:
     return erased
 
 
-async def _drop_letters(client: Redis, devices: Sequence[Device]) -> int:
+async def _drop_letters(letters: DeadLetters, devices: Sequence[Device]) -> int:
     dropped = 0
-    drop = client.register_script(_DROP)
-    async for page in _letters(client):
-        ids = [entry_id for entry_id, fields in page if any(_is_of(fields, device) for device in devices)]
-        if ids:
-            with redis_errors():
-                dropped += await drop(keys=[streams.DEAD, streams.TOTALS], args=[streams.DROPPED, *ids])
+    async for page in letters.raw_fields():
+        ids = [letter_id for letter_id, fields in page if any(_is_of(fields, device) for device in devices)]
+        dropped += await letters.drop(ids)
     return dropped
-
-
-async def _letters(client: Redis) -> AsyncIterator[list[tuple[bytes, dict[bytes, bytes]]]]:
-    first = "-"
-    while True:
-        with redis_errors():
-            page = cast("list[Any]", await client.xrange(streams.DEAD, first, "+", count=LETTERS))
-        if not page:
-            return
-        yield page
-        first = f"({page[-1][0].decode()}"
 
 
 def _is_of(letter: Mapping[bytes, bytes], device: Device) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,9 +18,11 @@ from core.ages import too_old
 from core.clock import Clock, to_milliseconds
 from core.errors import Unavailable
 from core.messages import INGEST_TOPICS, Kind, RawMessage, Role
-from state import streams
 from state.client import Redis, redis_errors
-from state.newest_input import NEWEST_INPUT
+from state.durability import Writes
+from state.entries import encode_entry, group_of
+from state.newest_input import note_newest_input
+from state.raw import Raw
 from state.slots import partition_of
 
 MAX_PAYLOAD = 65_536
@@ -32,18 +34,6 @@ FULL_RETRY_SECONDS = 5
 SENDER = Role.GATEWAY
 """The role that decoders see: a key may speak for many devices."""
 _TOPICS = {kind: topic for topic, kind in INGEST_TOPICS.items()}
-
-# One step, so that however many send at once, the stream is longer by as many at the most. KEYS: a raw stream, the
-# newest input. ARGV: how many may wait in it; kind, and when it came (ms); fields and values. Answers whether it was
-# appended.
-_APPEND = """
-if redis.call('XLEN', KEYS[1]) > tonumber(ARGV[1]) then
-    return 0
-end
-redis.call('XADD', KEYS[1], '*', unpack(ARGV, 4))
-redis.call('ZADD', KEYS[2], 'GT', ARGV[3], ARGV[2])
-return 1
-"""
 
 
 class IngestQuery(BaseModel):
@@ -150,7 +140,15 @@ def _milliseconds(timestamp: datetime | float | None) -> int | None:
 
 
 async def append(
-    client: Redis, payload: bytes, *, kind: Kind, user: str, partitions: int, max_length: int, clock: Clock
+    client: Redis,
+    payload: bytes,
+    *,
+    kind: Kind,
+    user: str,
+    partitions: int,
+    max_length: int,
+    clock: Clock,
+    writes: Writes | None = None,
 ) -> int:
     """Append a message to a stream `raw`; when it was received, in milliseconds since the epoch.
 
@@ -161,20 +159,17 @@ async def append(
     received_at = clock()
     message = RawMessage(_TOPICS[kind], user, SENDER, received_at, payload)
     # Nothing depends on the order: this spreads what one sender sends.
-    stream = streams.raw(partition_of(payload.decode("ascii"), partitions))
-    texts: list[Any] = [text for pair in message.encode().items() for text in pair]
+    partition = partition_of(payload.decode("ascii"), partitions)
     try:
         async with asyncio.timeout(APPEND_SECONDS):
-            with redis_errors():
-                appended = await cast(
-                    "Any",
-                    client.register_script(_APPEND)(
-                        keys=[stream, NEWEST_INPUT], args=[max_length, kind.value, received_at, *texts]
-                    ),
-                )
+            appended = await Raw(client=client, partitions=partitions, writes=writes).append(
+                partition, [encode_entry([group_of(message)])], most=max_length
+            )
+            with suppress(Unavailable), redis_errors():  # it is kept, and that is what matters
+                await note_newest_input(client, {kind: received_at})
     except TimeoutError as error:
         raise Unavailable(f"Redis did not answer within {APPEND_SECONDS} s") from error
-    if not appended:
+    if not appended.taken:
         raise Problem(
             status=503,
             type_="/docs#unavailable",

@@ -5,7 +5,7 @@ import asyncio
 from core.clock import Clock
 from state.backlog import read_backlogs
 from state.client import Redis
-from state.streams import OBSERVE_GROUP
+from state.raw import OBSERVE_GROUP
 
 CACHE_MS = 1_000
 """How long what was read stays good: many answers share one look at the streams."""

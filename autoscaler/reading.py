@@ -10,18 +10,18 @@ from autoscaler.nodes import NodeFigures, Nodes
 from autoscaler.policy import Load
 from core.clock import Clock
 from core.errors import Unavailable
-from state import streams
 from state.backlog import read_backlogs
 from state.client import Redis
+from state.raw import OBSERVE_GROUP
 
 
 async def decoder_lag(client: Redis, partitions: int) -> int:
-    """How many entries of the streams `raw` no decoder has finished, over all partitions.
+    """How many messages no decoder has finished, over all partitions.
 
     Raises Unavailable if Redis does not answer.
     """
     found = await read_backlogs(client, partitions)
-    return sum(backlog.entries for backlog in found if backlog.group == streams.OBSERVE_GROUP)
+    return sum(backlog.waiting for backlog in found if backlog.group == OBSERVE_GROUP)
 
 
 @dataclass(frozen=True, slots=True)

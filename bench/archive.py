@@ -38,14 +38,15 @@ from core.clock import system_clock
 from core.messages import Kind, Position, encode_positions
 from core.settings import CommonSettings
 from decoder.archive import Archiver
-from decoder.group import Group
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings
 from documents import to_document
 from documents.cloudant import BATCH_DOCUMENTS, PUTS, CloudantStore
 from documents.months import month_of
-from state import streams
 from state.client import Redis, open_redis
+from state.dead_letters import DeadLetters
+from state.group import Group
+from state.raw import ARCHIVE_GROUP, keys_of
 
 TARGET_RATIO = 0.8
 ENTRY_POSITIONS = 500
@@ -175,13 +176,13 @@ async def _stage(
         left = await _append(client, positions)
         group = Group(
             client=client,
-            stream=streams.positions(0),
-            group=streams.ARCHIVE_GROUP,
+            stream=keys_of(0, 1).positions,
+            group=ARCHIVE_GROUP,
             consumer="bench",
             claim_after_ms=60_000,
         )
         archiver = Archiver(
-            client=client,
+            dead_letters=DeadLetters(client, partitions=1),
             group=group,
             store=store,
             clock=system_clock,
@@ -234,8 +235,8 @@ async def _append(client: Redis, positions: list[Position]) -> int:
     """How many entries they make."""
     await client.flushall()
     for batch in _batches(positions, ENTRY_POSITIONS):
-        await client.xadd(streams.positions(0), {"d": encode_positions(batch)})
-    return await client.xlen(streams.positions(0))
+        await client.xadd(keys_of(0, 1).positions, {"d": encode_positions(batch)})
+    return await client.xlen(keys_of(0, 1).positions)
 
 
 def _batches(positions: list[Position], size: int = BATCH_DOCUMENTS) -> Iterator[list[Position]]:

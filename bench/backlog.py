@@ -22,12 +22,17 @@ from bench.report import RESULTS, machine
 from bench.servers import redis_server
 from bench.traffic import raw_messages
 from core.clock import system_clock
-from state import streams
+from state.entries import BATCH, COUNT, encode_entry, group_of
+from state.raw import keys_of
+from state.totals import ACCEPTED, FINISHED
 
 LIMIT_MB = 256
 ROOT = Path(__file__).parents[1]
 SAMPLE_SECONDS = 0.25
 _SHARE = 20_000
+_ENTRY = 100
+"""Messages of an entry."""
+KEYS = keys_of(0, 1)
 
 
 def main(
@@ -70,10 +75,12 @@ def _append(client: redis.Redis, count: int, progress: Progress) -> None:
     share = raw_messages(min(_SHARE, count), system_clock())
     left = count
     while left:
-        with client.pipeline(transaction=False) as pipeline:
-            for message in share[: min(1000, left)]:
-                pipeline.xadd(streams.raw(0), message.encode())  # type: ignore[arg-type]  # redis-py's dict is invariant
-            sent = len(pipeline.execute())
+        sent = min(_ENTRY, left)
+        entry = encode_entry([group_of(message) for message in share[:sent]])
+        with client.pipeline(transaction=True) as pipeline:
+            pipeline.xadd(KEYS.raw, {COUNT: entry.messages, BATCH: entry.batch})
+            pipeline.hincrby(KEYS.totals, ACCEPTED, entry.messages)
+            pipeline.execute()
         share = share[sent:] + share[:sent]
         left -= sent
         progress.advance(task, sent)
@@ -86,7 +93,7 @@ def _work_off(client: redis.Redis, address: str, data_dir: Path, count: int, pro
     command = [sys.executable, "-m", "decoder"]
     peak = 0
     with subprocess.Popen(command, cwd=ROOT, env=environment) as process:  # noqa: S603 - our own program
-        while left := client.xlen(streams.raw(0)) + client.xlen(streams.positions(0)):
+        while left := _waiting(client) + client.xlen(KEYS.positions):
             if process.poll() is not None:
                 raise SystemExit("the decoder has ended")
             progress.update(task, completed=max(0, count - left))
@@ -95,6 +102,11 @@ def _work_off(client: redis.Redis, address: str, data_dir: Path, count: int, pro
         progress.update(task, completed=count)
         process.terminate()
     return peak
+
+
+def _waiting(client: redis.Redis) -> int:
+    accepted, finished = (int(count or 0) for count in client.hmget(KEYS.totals, ACCEPTED, FINISHED))
+    return accepted - finished
 
 
 def _resident(pid: int) -> int:

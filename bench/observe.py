@@ -30,14 +30,14 @@ from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.devices import KEY_BYTES, DeviceHasher
 from decoder.effects import Effects
-from decoder.group import Group
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from decoder.settings import DecoderSettings
 from geofence import Geofence, load_campus
-from state import streams
 from state.client import Redis, open_redis
-from state.raw import Raw
+from state.entries import encode_entries, group_of
+from state.raw import Finisher, Raw, keys_of
+from state.raw_group import RawGroup
 
 TARGET = 40_000
 TARGET_RATIO = 0.3
@@ -93,9 +93,7 @@ async def _stage(
         campus = load_campus(None)
         hasher = DeviceHasher(b"k" * KEY_BYTES)
         decoder = BatchDecoder(fence=Geofence(campus), hasher=hasher)
-        group = Group(
-            client=client, stream=streams.raw(0), group=streams.OBSERVE_GROUP, consumer="bench", claim_after_ms=60_000
-        )
+        group = RawGroup(client=client, partition=0, partitions=1, consumer="bench", claim_after_ms=60_000)
         observer = Observer(
             partition=0,
             decoder=decoder,
@@ -108,7 +106,7 @@ async def _stage(
                 dead_letters_max=settings.dead_letters_max,
                 implausible_speed=settings.implausible_speed,
             ),
-            raw=Raw(client=client, dead_letters_max=settings.dead_letters_max),
+            finisher=Finisher(client=client, partitions=1, dead_letters_max=settings.dead_letters_max),
             clock=system_clock,
             metrics=metrics,
         )
@@ -120,22 +118,21 @@ async def _stage(
         while left:
             entries = await group.read(settings.observe_batch)
             await observer(entries)
-            left -= len(entries)
+            left -= group.size(entries)
         seconds = perf_counter() - started
         if profiler:
             profiler.disable()
-        if await client.xlen(streams.raw(0)):
+        if await client.xlen(keys_of(0, 1).raw):
             raise AssertionError("messages are left")
         return len(traffic) / seconds
 
 
 async def _append(client: Redis, traffic: list[RawMessage]) -> None:
+    """In entries of 100 messages, as busy brokers do."""
     await client.flushall()
-    for first in range(0, len(traffic), 1000):
-        async with client.pipeline(transaction=False) as pipeline:
-            for message in traffic[first : first + 1000]:
-                pipeline.xadd(streams.raw(0), message.encode())  # type: ignore[arg-type]  # redis-py's dict is invariant
-            await pipeline.execute()
+    raw = Raw(client=client, partitions=1)
+    for first in range(0, len(traffic), 100):
+        await raw.append(0, encode_entries(map(group_of, traffic[first : first + 100])), most=len(traffic))
 
 
 def _alone(traffic: list[RawMessage]) -> float:

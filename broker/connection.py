@@ -20,7 +20,6 @@ from broker.cluster.publisher import Publish
 from broker.cluster.retained import is_state, state_filters
 from broker.cluster.sessions import Superseded
 from broker.incoming import Incoming
-from broker.ingest import Group
 from broker.message import Message
 from broker.outbox import EXACTLY_ONCE, Outbox
 from broker.outgoing import Outgoing
@@ -38,6 +37,7 @@ from core.addresses import network_of
 from core.errors import Reason
 from core.messages import Role
 from core.position_rates import cost_of
+from state.entries import Group
 
 if TYPE_CHECKING:
     from broker.node import Node

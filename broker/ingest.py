@@ -7,7 +7,6 @@ the larger the batches, and the order of one connection's messages is kept.
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
-from importlib import resources
 from typing import NamedTuple
 
 import structlog
@@ -16,8 +15,10 @@ from broker.patience import until_available
 from core.errors import Unavailable
 from core.messages import Kind, ingest_kind
 from core.runtime import Bell, Stop, pause
-from state import streams
-from state.client import Redis, redis_errors
+from state.client import Redis
+from state.durability import Writes
+from state.entries import Entry, Group, encode_entries
+from state.raw import Raw
 
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 MAX_BATCH_MESSAGES = 2000
@@ -25,18 +26,6 @@ MAX_BATCH_MESSAGES = 2000
 FULL_CHECK_SECONDS = 0.1
 
 _log = structlog.stdlib.get_logger("ingest")
-
-
-class Group(NamedTuple):
-    """Messages that share everything but their payload; the fields are those of core.messages.RawMessage."""
-
-    topic: str
-    user: str
-    role: str
-    received_at: int
-    refused: str
-    """Empty if they were not."""
-    payloads: list[bytes]
 
 
 class _Append(NamedTuple):
@@ -60,59 +49,68 @@ class Ingest:
         partitions: int,
         max_length: int,
         no_room: Callable[[], str | None] = lambda: None,
+        writes: Writes | None = None,
     ) -> None:
-        """`no_room` answers why nothing new is to be given to Redis at present, None where there is no reason."""
+        """`no_room` answers why nothing new is to be given to Redis at present, None where there is no reason.
+
+        `writes` says when something that was appended counts.
+        """
+        self._writes = writes or Writes(client)
         self.newest: dict[Kind, int] = {}
         """When the newest message of each kind came that Redis has, in ms since the epoch."""
-        self._lanes = [
-            _Lane(client=client, partition=number, max_length=max_length, newest=self.newest, no_room=no_room)
+        raw = Raw(client=client, partitions=partitions, writes=self._writes)
+        self._appenders = [
+            PartitionAppender(raw=raw, partition=number, max_length=max_length, newest=self.newest, no_room=no_room)
             for number in range(partitions)
         ]
 
     def append(self, partition: int, groups: list[Group], done: Callable[[], None]) -> None:
         """Append `groups` in their order; `done` is called once Redis holds them all."""
-        self._lanes[partition].append(groups, done)
+        self._appenders[partition].append(groups, done)
 
     @property
     def problem(self) -> str | None:
         """Why nothing can be appended at present; None when all is well."""
-        return next((lane.problem for lane in self._lanes if lane.problem), None)
+        problems = (appender.problem for appender in self._appenders)
+        return self._writes.problem or next((problem for problem in problems if problem), None)
 
     @property
     def waiting(self) -> int:
         """Bytes of payload that wait to be appended."""
-        return sum(lane.size for lane in self._lanes)
+        return sum(appender.size for appender in self._appenders)
 
     @property
     def length(self) -> int:
         """Messages that wait for a decoder, in the partition that has most of them, as of the last answer of Redis."""
-        return max(lane.length for lane in self._lanes)
+        return max(appender.length for appender in self._appenders)
 
     def stages(self) -> dict[str, Callable[[Stop], Awaitable[None]]]:
         """What sends to Redis what is waiting, by name: each partition on its own."""
-        return {f"ingest-{number}": lane.run for number, lane in enumerate(self._lanes)}
+        return {f"ingest-{number}": appender.run for number, appender in enumerate(self._appenders)}
 
 
-class _Lane:
+class PartitionAppender:
     """The appends of one partition."""
 
     def __init__(
         self,
         *,
-        client: Redis,
+        raw: Raw,
         partition: int,
         max_length: int,
         newest: dict[Kind, int],
         no_room: Callable[[], str | None],
     ) -> None:
-        self._key = streams.raw(partition)
+        self._raw = raw
+        self._partition = partition
         self._no_room = no_room
         self._max_length = max_length
         self._newest = newest
-        self._script = client.register_script(resources.files("broker").joinpath("append.lua").read_text("utf-8"))
         self._waiting: deque[_Append] = deque()
         self._in_hand: list[_Append] = []
         """What is being sent, or was when this failed: it is sent again then."""
+        self._entries: list[Entry] = []
+        """The same, as it is sent."""
         self._held: deque[_Append] = deque()
         """What Redis holds, and whoever waits for it has yet to hear that."""
         self._bell = Bell()
@@ -121,6 +119,7 @@ class _Lane:
         self.problem: str | None = "Redis has not answered yet"
 
     def append(self, groups: list[Group], done: Callable[[], None]) -> None:
+        """Append `groups` in their order; `done` is called once Redis holds them all."""
         messages = size = 0
         for group in groups:
             messages += len(group.payloads)
@@ -130,6 +129,7 @@ class _Lane:
         self._bell.ring()
 
     async def run(self, stop: Stop) -> None:
+        """Send to Redis what is waiting, until `stop`."""
         with self._bell.rung_by(stop):
             await self._work(stop)
 
@@ -137,24 +137,37 @@ class _Lane:
         self._tell_senders()
         await self._send([])
         while not stop.is_set():
-            if self.length > self._max_length:
-                self._tell(f"{self.length} messages wait for a decoder, more than RAW_MAX_LENGTH={self._max_length}")
-                await pause(FULL_CHECK_SECONDS, stop)
-                await self._send([])
-            elif (self._in_hand or self._waiting) and (reason := self._no_room()):
+            if not (self._in_hand or self._waiting):
+                if self._is_full():
+                    await pause(FULL_CHECK_SECONDS, stop)
+                    await self._send([])
+                else:
+                    await self._bell.wait()
+            elif reason := self._no_room():
                 self._tell(reason)
                 await pause(FULL_CHECK_SECONDS, stop)
-            elif self._in_hand or self._waiting:
-                self._tell(None)
-                self._in_hand = self._in_hand or self._next_batch()
-                await self._send(self._in_hand)
-                sent, self._in_hand = self._in_hand, []
-                self._held.extend(sent)
-                self._tell_senders()
-                self._note(sent)
-            else:
-                self._tell(None)
-                await self._bell.wait()
+            elif not await self._append_next() and self._is_full():
+                await pause(FULL_CHECK_SECONDS, stop)
+
+    def _is_full(self) -> bool:
+        full = self.length > self._max_length
+        self._tell(
+            f"{self.length} messages wait for a decoder, more than RAW_MAX_LENGTH={self._max_length}" if full else None
+        )
+        return full
+
+    async def _append_next(self) -> bool:
+        """Append what is in hand, or comes next; False where there is no room for it."""
+        if not self._in_hand:
+            self._in_hand = self._next_batch()
+            self._entries = encode_entries(group for append in self._in_hand for group in append.groups)
+        if not await self._send(self._entries):
+            return False
+        sent, self._in_hand, self._entries = self._in_hand, [], []
+        self._held.extend(sent)
+        self._tell_senders()
+        self._note(sent)
+        return True
 
     def _note(self, batch: list[_Append]) -> None:
         for append in batch:
@@ -182,22 +195,18 @@ class _Lane:
             batch.append(self._waiting.popleft())
         return batch
 
-    async def _send(self, batch: list[_Append]) -> None:
-        arguments: list[str | bytes | int] = []
-        for append in batch:
-            for group in append.groups:
-                arguments += group[:-1]
-                arguments.append(len(group.payloads))
-                arguments += group.payloads
-        await until_available(partial(self._append, arguments))
+    async def _send(self, entries: list[Entry]) -> bool:
+        return await until_available(partial(self._append, entries))
 
-    async def _append(self, arguments: list[str | bytes | int]) -> None:
+    async def _append(self, entries: list[Entry]) -> bool:
         try:
-            with redis_errors():
-                self.length = int(await self._script(keys=[self._key], args=arguments))
+            self.length, taken = await self._raw.append(self._partition, entries, most=self._max_length)
         except Unavailable as error:
             self._tell(str(error))
             raise
+        if taken:
+            self._tell(None)
+        return taken
 
     def _tell(self, problem: str | None) -> None:
         if (problem is None) != (self.problem is None):

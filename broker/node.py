@@ -48,10 +48,11 @@ from core.buckets import Buckets
 from core.clock import Clock
 from core.errors import Reason
 from core.failures import Failures
-from core.messages import Role, ingest_kind
+from core.messages import DEVICE_ROLES, Role, ingest_kind
 from core.position_rates import parse_rates
 from core.runtime import Stop, pause, work_until_stopped
 from state.client import Redis
+from state.durability import Writes
 from state.server import RedisWatch
 from state.slots import partition_of
 
@@ -104,6 +105,7 @@ class Node:
             partitions=settings.partitions,
             max_length=settings.raw_max_length,
             no_room=lambda: self.redis.problem,
+            writes=Writes(client, durability=settings.durability, replicas=settings.replicas),
         )
         self._newest_input = NewestInput(client=client, newest=lambda: self.ingest.newest)
         self.cluster = Cluster(
@@ -414,7 +416,9 @@ class Node:
         connection.level = request.level
         connection.rate = self.rates.of(role, connection.user or connection.address)
         connection.keepalive = request.keepalive * 1.5
-        connection.partition = partition_of(connection.client_id, self.settings.partitions)
+        # A device's messages lie where all else of it does, if it is known who it is.
+        name = connection.user if role in DEVICE_ROLES else connection.client_id
+        connection.partition = partition_of(name, self.settings.partitions)
         if role is not Role.ANONYMOUS:
             self._users[connection.user] += 1
 

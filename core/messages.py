@@ -25,6 +25,8 @@ class Role(StrEnum):
     SERVICE = "service"
 
 
+DEVICE_ROLES = frozenset({Role.CAR, Role.MOBILE})
+"""Users with these roles are devices: the user's name is the device's id."""
 _ROLES = {role.value.encode(): role for role in Role}
 INGEST_TOPICS = {"car-iotp": Kind.CAR, "mobile-iotp": Kind.MOBILE}
 """The topics that devices publish to. What is published below them (`car-iotp/...`) counts as well."""

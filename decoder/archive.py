@@ -9,14 +9,13 @@ import structlog
 from core.clock import Clock
 from core.errors import Reason
 from core.messages import DeadLetter, Position, decode_positions
-from decoder.dead_letters import bury
-from decoder.group import Entry, Group
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
 from decoder.samples import Samples
 from decoder.settings import Archive
 from documents import DocumentStore, RejectedDocument, document_id, sample_id
-from state.client import Redis, redis_errors
+from state.dead_letters import DeadLetters
+from state.group import Entry, Group
 
 PART_POSITIONS = 5000
 """Positions of one `put` at the most: what is written again where the store went away in its middle."""
@@ -40,7 +39,7 @@ class Archiver:
     def __init__(
         self,
         *,
-        client: Redis,
+        dead_letters: DeadLetters,
         group: Group,
         store: DocumentStore,
         clock: Clock,
@@ -52,7 +51,7 @@ class Archiver:
         partition: int | None = None,
     ) -> None:
         """`samples` is one for all partitions of a process; `partition` is named where the stage waits."""
-        self._client = client
+        self._dead_letters = dead_letters
         self._partition = partition
         self._clock = clock
         self._dead_letters_max = dead_letters_max
@@ -131,10 +130,7 @@ class Archiver:
             self._letter(Reason.REJECTED_DOCUMENT, f"the document store refused {key}: {reason[:REASON_CHARACTERS]}")
             for key, reason in refused.items()
         ]
-        async with self._client.pipeline(transaction=True) as pipeline:
-            bury(pipeline, letters, self._dead_letters_max)
-            with redis_errors():
-                await pipeline.execute()
+        await self._dead_letters.bury(letters, self._dead_letters_max, partition=self._partition)
         _log.error("documents were refused", documents=len(letters), first=letters[0].detail)
         self._metrics.dead.labels(Reason.REJECTED_DOCUMENT.value).inc(len(letters))
 

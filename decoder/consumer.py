@@ -1,7 +1,8 @@
 """The loop of a stage that reads a stream: own leftovers first, then what arrives, and what others left in between.
 
 Leftovers are finished one at a time, and one at a time in the whole process. So when a decoder dies of an entry, it is
-that entry alone whose deliveries went up by one; after `poison_after` of them it is buried instead of delivered again.
+that entry alone whose deliveries went up by one. One of several messages is taken apart after two of them, and its
+messages are read anew, an entry each. After `poison_after` deliveries an entry is buried instead of delivered again.
 """
 
 import asyncio
@@ -14,11 +15,13 @@ import structlog
 from core.clock import Clock
 from core.errors import Unavailable
 from core.runtime import Stop, pause
-from decoder.group import Entry, Group, Leftover
 from decoder.metrics import DecoderMetrics
 from decoder.poison import poison_letter
 from decoder.retrying import until_available
+from state.group import Entry, Group, Leftover
 
+SPLIT_AFTER = 2
+"""Deliveries after which an entry of several messages is taken apart: then it is found which of them it is."""
 CLAIM_EVERY_MS = 5000
 """How often a consumer looks for what others left unfinished."""
 PATIENCE_SECONDS = 2.0
@@ -94,6 +97,8 @@ class Consumer:
                     await self._finish_leftover(leftover, turn)
 
     async def _finish_leftover(self, leftover: Leftover, turn: AsyncExitStack) -> None:
+        if leftover.deliveries >= min(SPLIT_AFTER, self._poison_after) and await self._split(leftover):
+            return
         if leftover.deliveries >= self._poison_after:
             await self._bury(leftover)
             return
@@ -105,7 +110,7 @@ class Consumer:
     async def _finish(self, entries: list[Entry], turn: AsyncExitStack) -> None:
         """Do the work. Once it is clear that it waits, end `turn`, and keep the entries from being taken over."""
         entry_ids = [entry_id for entry_id, _ in entries]
-        self._metrics.batch_entries.labels(self._stage).observe(len(entries))
+        self._metrics.batch_entries.labels(self._stage).observe(self._group.size(entries))
         finished = asyncio.Event()
         keeping = asyncio.ensure_future(self._keep(entry_ids, turn, finished))
         try:
@@ -127,6 +132,12 @@ class Consumer:
             with suppress(Unavailable):
                 await self._group.keep(entry_ids)
             await pause(PATIENCE_SECONDS, finished)
+
+    async def _split(self, leftover: Leftover) -> bool:
+        if not await self._until_available(lambda: self._group.split(leftover)):
+            return False
+        _log.warning("an entry is taken apart", stage=self._stage, entry=leftover.entry_id.decode())
+        return True
 
     async def _bury(self, leftover: Leftover) -> None:
         entry = await self._until_available(lambda: self._group.look(leftover))

@@ -11,13 +11,13 @@ from core.clock import Clock
 from core.errors import Reason
 from core.messages import DeadLetter, Kind
 from core.runtime import Stop, pause
-from decoder.dead_letters import bury
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
 from geofence import Campus, InvalidCampus, parse_campus
 from state.campus import stored_campus, stored_version
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.coverage import LIFE_MS, RecordedMinutes, parse_mark
+from state.dead_letters import DeadLetters
 from state.newest_input import Silence, signs_of_input
 from timeseries import Coverage, TimeseriesStore, Width
 from timeseries.coverage import HOUR_MS, WHOLE_HOUR
@@ -45,6 +45,7 @@ class CoverageRecorder:
     ) -> None:
         """`file` is the campus as long as there is none in Redis."""
         self._client = client
+        self._dead_letters = DeadLetters(client, partitions=1)  # only those of no partition
         self._store = store
         self._file = file
         self._clock = clock
@@ -114,10 +115,7 @@ class CoverageRecorder:
         letter = DeadLetter(
             Reason.MALFORMED_ENTRY, "a mark in coverage:dirty that no decoder made", "", self._clock(), None
         )
-        async with self._client.pipeline(transaction=True) as pipeline:
-            bury(pipeline, [letter], self._dead_letters_max)
-            with redis_errors():
-                await pipeline.execute()
+        await self._dead_letters.bury([letter], self._dead_letters_max)
         self._metrics.dead.labels(letter.reason.value).inc()
 
     async def _write(self, hour: int, kind: Kind, zones: list[str], now: int) -> None:

@@ -1,6 +1,5 @@
 """`python -m decoder dead-letters`: look at what could not be used, send it through once more, or remove it."""
 
-import re
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -14,11 +13,10 @@ from core.clock import parse_rfc3339
 from core.command import fail
 from core.errors import Reason
 from core.settings import CommonSettings
-from decoder import dead_letters
-from decoder.dead_letters import Found, Which
 from decoder.dead_letters_output import as_json, described, row, show_table
 from state.client import Redis
 from state.command import ask_redis
+from state.dead_letters import BATCH, DeadLetters, Found, Which, is_letter_id
 
 app = typer.Typer(
     add_completion=False,
@@ -40,7 +38,7 @@ def _time(text: str) -> int:
 
 
 def _id(text: str) -> str:
-    if not re.fullmatch(r"\d{1,20}-\d{1,20}", text, re.ASCII):
+    if not is_letter_id(text):
         raise typer.BadParameter("an id looks like 1772366400000-0: `dead-letters list` shows them")
     return text
 
@@ -99,8 +97,8 @@ def show(letter_id: Annotated[str, typer.Argument(parser=_id, metavar="ID", help
     For example: `python -m decoder dead-letters show 1772366400000-0`
     """
 
-    async def work(client: Redis, _: CommonSettings) -> list[Found]:
-        return await dead_letters.named(client, [letter_id])
+    async def work(client: Redis, settings: CommonSettings) -> list[Found]:
+        return await _letters(client, settings).named([letter_id])
 
     found = ask_redis(work)
     if not found:
@@ -134,13 +132,12 @@ def replay(
     async def work(client: Redis, settings: CommonSettings) -> tuple[Counter[str], list[str]]:
         counts: Counter[str] = Counter()
         seen: set[str] = set()
-        async for letters in _chosen(client, letter_ids, Which(reason=reason)):
+        kept = _letters(client, settings)
+        async for letters in _chosen(kept, letter_ids, Which(reason=reason)):
             seen.update(letter_id for letter_id, _ in letters)
             replayable = [found for found in letters if found[1].payload is not None]
             counts["without"] += len(letters) - len(replayable)
-            counts["replayed"] += (
-                len(replayable) if dry_run else await dead_letters.replay(client, replayable, settings.partitions)
-            )
+            counts["replayed"] += len(replayable) if dry_run else await kept.replay(replayable)
         return counts, [letter_id for letter_id in letter_ids or [] if letter_id not in seen]
 
     counts, absent = ask_redis(work)
@@ -167,14 +164,15 @@ def drop(
     _one_choice(letter_ids, filtered=reason is not None or before is not None, everything=everything)
     which = Which(reason=reason, before=before)
 
-    async def find(client: Redis, _: CommonSettings) -> list[str]:
-        return [letter_id async for letters in _chosen(client, letter_ids, which) for letter_id, _ in letters]
+    async def find(client: Redis, settings: CommonSettings) -> list[str]:
+        kept = _letters(client, settings)
+        return [letter_id async for letters in _chosen(kept, letter_ids, which) for letter_id, _ in letters]
 
     found = ask_redis(find)
 
-    async def work(client: Redis, _: CommonSettings) -> int:
+    async def work(client: Redis, settings: CommonSettings) -> int:
         # These and no others: while somebody was being asked, more may have come.
-        return sum([await dead_letters.drop(client, ids) for ids in _batches(found)])
+        return sum([await _letters(client, settings).drop(ids) for ids in _batches(found)])
 
     if found and not yes:
         typer.confirm(f"Remove {len(found)} dead letters for ever?", abort=True)
@@ -186,46 +184,49 @@ def _list(limit: int, which: Which, *, lines: bool) -> None:
     if limit > MOST_ROWS and not lines:
         raise typer.BadParameter(f"more than {MOST_ROWS} need --json", param_hint="--limit")
 
-    async def write_lines(client: Redis, _: CommonSettings) -> None:
-        async for found in _newest(client, which, limit):
+    async def write_lines(client: Redis, settings: CommonSettings) -> None:
+        async for found in _newest(_letters(client, settings), which, limit):
             sys.stdout.write(as_json(found) + "\n")
 
-    async def write_table(client: Redis, _: CommonSettings) -> None:
-        rows = [row(found) async for found in _newest(client, which, limit)]
-        show_table(Console(), rows, await dead_letters.kept(client))
+    async def write_table(client: Redis, settings: CommonSettings) -> None:
+        kept = _letters(client, settings)
+        rows = [row(found) async for found in _newest(kept, which, limit)]
+        show_table(Console(), rows, await kept.kept())
 
     ask_redis(write_lines if lines else write_table)
 
 
-async def _newest(client: Redis, which: Which, limit: int) -> AsyncIterator[Found]:
+def _letters(client: Redis, settings: CommonSettings) -> DeadLetters:
+    return DeadLetters(client, partitions=settings.partitions)
+
+
+async def _newest(kept: DeadLetters, which: Which, limit: int) -> AsyncIterator[Found]:
     count = 0
-    async for found in dead_letters.newest(client, which):
+    async for found in kept.newest(which):
         yield found
         count += 1
         if count == limit:
             return
 
 
-async def _chosen(client: Redis, letter_ids: list[str] | None, which: Which) -> AsyncIterator[list[Found]]:
+async def _chosen(kept: DeadLetters, letter_ids: list[str] | None, which: Which) -> AsyncIterator[list[Found]]:
     """The letters that were asked for, in batches, with a progress bar where there are many and somebody looks."""
     if letter_ids:
         for batch in _batches(letter_ids):
-            yield await dead_letters.named(client, batch)
+            yield await kept.named(batch)
         return
-    total = (await dead_letters.kept(client)).kept
+    total = (await kept.kept()).kept
     console = Console(stderr=True)
-    with Progress(
-        console=console, transient=True, disable=not console.is_terminal or total <= dead_letters.BATCH
-    ) as bar:
+    with Progress(console=console, transient=True, disable=not console.is_terminal or total <= BATCH) as bar:
         task = bar.add_task("dead letters", total=total)
-        async for letters in dead_letters.batches(client, which):
+        async for letters in kept.batches(which):
             yield letters
-            bar.advance(task, dead_letters.BATCH)
+            bar.advance(task, BATCH)
 
 
 def _batches(letter_ids: list[str]) -> list[list[str]]:
-    starts = range(0, len(letter_ids), dead_letters.BATCH)
-    return [letter_ids[start : start + dead_letters.BATCH] for start in starts]
+    starts = range(0, len(letter_ids), BATCH)
+    return [letter_ids[start : start + BATCH] for start in starts]
 
 
 def _one_choice(letter_ids: list[str] | None, *, filtered: bool, everything: bool) -> None:

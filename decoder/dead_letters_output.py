@@ -12,7 +12,7 @@ from rich.text import Text
 
 from core.clock import format_rfc3339
 from core.messages import DeadLetter
-from decoder.dead_letters import Found, Kept
+from state.dead_letters import Found, Kept
 
 SHOWN_BYTES = 60
 INDENTED_TIMES = 20

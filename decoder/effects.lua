@@ -1,6 +1,6 @@
 -- Effects of a part of a batch on presence and windows (keys: state/streams.py). All of it is maxima and unions: it does
 -- no harm to do it once more. What must be done once is state/lua/finish.lua.
--- ARGV[1]: MessagePack of {fence, now, ttl, keep, ahead, speed,
+-- KEYS: dead, totals. ARGV[1]: MessagePack of {fence, now, ttl, keep, ahead, speed,
 --   devices, first those with positions (how many: present), their second hashes (away), their kinds,
 --   places = {zones joined by commas},
 --   and of each position: device and place, which are numbers from 1 in those lists, at, longitude, latitude,
@@ -27,8 +27,8 @@ end
 
 -- The first write needs no memory: after it Redis lets the others through at its maxmemory, too, so that what it has can
 -- be worked off. And a key of another type shows now (state/key_types.py).
-redis.call('HDEL', 'totals', '')
-redis.call('XLEN', 'dead')
+redis.call('HDEL', KEYS[2], '')
+redis.call('XLEN', KEYS[1])
 
 -- Presence and windows are maxima and unions: it does no harm that a position comes twice, or in another order.
 -- The newest of each device: first what is known of it, then with the batch's. What is further ahead than clocks may
@@ -49,8 +49,8 @@ local function unpacked(key, known)
     end
     unreadable = unreadable + 1
     redis.call('DEL', key)
-    redis.call('XADD', 'dead', 'MAXLEN', batch.letters_max, '*', unpack(batch.unreadable[1]))
-    add_to_total('totals', batch.unreadable[2], 1)
+    redis.call('XADD', KEYS[1], 'MAXLEN', batch.letters_max, '*', unpack(batch.unreadable[1]))
+    add_to_total(KEYS[2], batch.unreadable[2], 1)
     return nil
 end
 

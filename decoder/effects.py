@@ -12,9 +12,10 @@ from core.errors import Reason
 from core.messages import DeadLetter
 from decoder.batch import Batch
 from decoder.parts import Part, parts
-from state import streams
 from state.client import Redis, redis_errors
 from state.lua import lua
+from state.slots import CAMPUS
+from state.totals import DEAD_TOTAL, dead_key, totals_key
 
 PRESENCE_KEEP_MS = 3600 * 1000
 """How long a zone's presence is kept without a new position, beyond PRESENCE_TTL: decoders tidy it long before."""
@@ -94,12 +95,12 @@ class Effects:
                 "letters_max": self._dead_letters_max,
                 "unreadable": (
                     [str(text) for pair in letter.encode().items() for text in pair],
-                    f"{streams.DEAD_TOTAL}{letter.reason}",
+                    f"{DEAD_TOTAL}{letter.reason}",
                 ),
             }
         )
         with redis_errors():
-            answer = await self._script(args=[packed])
+            answer = await self._script(keys=[dead_key(CAMPUS), totals_key(CAMPUS)], args=[packed])
         if answer is None:
             raise StaleFence
         return cast("tuple[int, list[int]]", answer)

@@ -6,13 +6,12 @@ import msgspec
 
 from core.clock import AHEAD_MS, EARLIEST_MS, LATEST_MS, to_milliseconds
 from core.errors import InvalidMessage, Reason
-from core.messages import RawMessage, Role
+from core.messages import DEVICE_ROLES, RawMessage
 from decoder.payload import Feature, Point, Properties
 
 MAX_DEVICE_ID = 128
 SECONDS_NOT_MS = 100_000_000_000
 """Epoch milliseconds below this are before March 1973: somebody sent seconds."""
-_DEVICES = {Role.CAR, Role.MOBILE}
 _TWO, _THREE = 2, 3
 _NOTHING = Properties()
 
@@ -98,7 +97,7 @@ def _time(timestamp: datetime | float | None, message: RawMessage, max_age: int 
 
 
 def _device(device_id: str | None, message: RawMessage) -> str:
-    own = message.user if message.role in _DEVICES else None
+    own = message.user if message.role in DEVICE_ROLES else None
     if device_id is None:
         if own is None:
             raise InvalidMessage(Reason.NO_DEVICE, "no device_id, and the MQTT user is not a device")

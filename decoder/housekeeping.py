@@ -9,10 +9,11 @@ from core.clock import Clock
 from core.errors import Unavailable
 from core.messages import Kind
 from core.runtime import Stop, pause
-from decoder.dead_letters import expire
 from state import streams
 from state.client import Redis, redis_errors
 from state.codes import RedisUnavailable
+from state.dead_letters import DeadLetters
+from state.raw import work_done
 
 EVERY_SECONDS = 5.0
 LOOK_SECONDS = 0.5
@@ -40,6 +41,7 @@ class Housekeeping:
         self,
         *,
         client: Redis,
+        partitions: int,
         zones: Callable[[], Iterable[str]],
         presence_ttl: int,
         forget_after: float,
@@ -54,13 +56,15 @@ class Housekeeping:
         """
         self._disk_problem = disk_problem
         self._client = client
+        self._dead_letters = DeadLetters(client, partitions=partitions)
+        self._partitions = partitions
         self._zones = zones
         self._ttl_ms = presence_ttl * 1000
         self._dead_letters_keep_ms = dead_letters_keep
         self._forget_after_ms = int(forget_after * 1000)
         self._clock = clock
         self._rewritten_at = clock()
-        self._rewritten_messages: bytes | str | None = None
+        self._rewritten_messages: int | None = None
 
     async def run(self, stop: Stop) -> None:
         """Tidy until `stop`."""
@@ -69,7 +73,7 @@ class Housekeeping:
             try:
                 if tidied_at is None or self._clock() - tidied_at >= EVERY_SECONDS * 1000:
                     await self.tidy()
-                    await expire(self._client, self._clock() - self._dead_letters_keep_ms)
+                    await self._dead_letters.expire(self._clock() - self._dead_letters_keep_ms)
                     tidied_at = self._clock()
                 since = self._clock() - self._rewritten_at
                 if since >= self._forget_after_ms or (since >= SPARE_AFTER_MS and self._disk_problem()):
@@ -102,7 +106,7 @@ class Housekeeping:
         """
         with redis_errors():
             self._rewritten_at = self._clock()
-            messages = await self._client.hget(streams.TOTALS, "messages")
+            messages = await work_done(self._client, self._partitions)
             if messages == self._rewritten_messages and not self._disk_problem():
                 return
             persistence = await self._client.info("persistence")

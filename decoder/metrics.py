@@ -11,9 +11,9 @@ from prometheus_client.registry import Collector
 
 from core.errors import Reason, Unavailable
 from decoder.batch import Batch
-from decoder.dead_letters import Kept
 from decoder.waiting import Waiting
 from state.backlog import Backlog
+from state.dead_letters import Kept
 
 BATCH_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -73,7 +73,7 @@ class DecoderMetrics:
         self.waiting_now = Gauge("decoder_waiting", "Stages that wait.", ["stage", "partition"], registry=self.registry)
         # Windows that the time-series store does not take at present, or may write yet, while it takes others.
         self.held_windows = Gauge("decoder_held_windows", "Windows that wait.", registry=self.registry)
-        # What a stage takes at once: stream entries, or windows.
+        # What a stage takes at once: messages of raw, entries of positions, or windows.
         self.batch_entries = Histogram(
             "decoder_batch_entries", "Sizes of batches.", ["stage"], buckets=BATCH_SIZES, registry=self.registry
         )
@@ -85,6 +85,13 @@ class DecoderMetrics:
         # Entries that a group has not finished: its lag (undelivered), and what its consumers have in hand (pending).
         self.backlog = Gauge(
             "decoder_backlog_entries", "Unfinished entries.", ["stream", "group", "state"], registry=self.registry
+        )
+        # What a group has yet to do: messages of `raw`, an entry of which holds many, and entries of `positions`.
+        self.waits_for = Gauge(
+            "decoder_waiting_messages",
+            "Messages, or entries of positions.",
+            ["stream", "group"],
+            registry=self.registry,
         )
         # Age of the oldest of them, by the clock of Redis; 0 where there is none.
         self.oldest = Gauge(
@@ -160,6 +167,7 @@ class DecoderMetrics:
             names = (backlog.stream, backlog.group)
             self.backlog.labels(*names, "undelivered").set(backlog.undelivered)
             self.backlog.labels(*names, "pending").set(backlog.pending)
+            self.waits_for.labels(*names).set(backlog.waiting)
             self.oldest.labels(*names).set(backlog.oldest_seconds or 0)
         self.dirty_windows.set(dirty_windows)
         self.dead_kept.set(letters.kept)
@@ -167,7 +175,7 @@ class DecoderMetrics:
 
     def forget(self) -> None:
         """Show nothing of what Redis holds: it does not say."""
-        for by_group in (self.backlog, self.oldest):
+        for by_group in (self.backlog, self.waits_for, self.oldest):
             by_group.clear()
         for number in (self.dirty_windows, self.dead_kept):
             number.set(math.nan)

@@ -7,14 +7,15 @@ from typing import TypeVar
 
 from core.clock import Clock
 from core.errors import Reason
-from core.messages import DeadLetter, RawMessage
-from decoder.batch import Batch, BatchDecoder
+from core.messages import DeadLetter
+from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
-from decoder.effects import Applied, Effects, StaleFence
-from decoder.group import Entry
+from decoder.effects import Effects, StaleFence
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
-from state.raw import Raw
+from decoder.rounds import InHand, as_they_are, cut, in_hand, left
+from state.group import Entry
+from state.raw import Finisher
 
 Answer = TypeVar("Answer")
 
@@ -29,7 +30,7 @@ class Observer:
         decoder: BatchDecoder,
         campus: CampusFollower,
         effects: Effects,
-        raw: Raw,
+        finisher: Finisher,
         clock: Clock,
         metrics: DecoderMetrics,
     ) -> None:
@@ -37,68 +38,58 @@ class Observer:
         self._decoder = decoder
         self._campus = campus
         self._effects = effects
-        self._raw = raw
+        self._finisher = finisher
         self._clock = clock
         self._metrics = metrics
 
     async def __call__(self, entries: list[Entry]) -> None:
-        """Decode a batch, make its effects and acknowledge it: as one, unless it is too much for that."""
-        messages, malformed, entry_ids = self._messages(entries)
-        while True:
-            started = perf_counter()
-            taken = await self._observe(messages, malformed, entry_ids)
-            self._metrics.observe_seconds.observe(perf_counter() - started)
-            if taken == len(messages):
-                return
-            messages, malformed, entry_ids = messages[taken:], [], entry_ids[len(entry_ids) - len(messages) + taken :]
+        """Decode entries, make their effects and acknowledge them: at once, or in rounds where that is too much.
 
-    async def _observe(self, messages: list[RawMessage], malformed: list[DeadLetter], entry_ids: list[bytes]) -> int:
-        """Finish the first of `messages`, of which `entry_ids` are, after those of what is no message; how many."""
+        An entry may be more than one round takes: then how far it has come is noted with each.
+        """
+        work = in_hand(entries)
+        while work:
+            started = perf_counter()
+            work = await self._round(work)
+            self._metrics.observe_seconds.observe(perf_counter() - started)
+
+    async def _round(self, work: list[InHand]) -> list[InHand]:
+        """Finish the first of the messages that are left, as many as one batch takes; what is left then."""
+        detail = "an entry of the stream raw that no broker wrote"
+        malformed = [
+            DeadLetter(Reason.MALFORMED_ENTRY, detail, "", self._clock(), payload=None)
+            for each in work
+            if each.is_malformed
+        ]
+        messages = left(work)
         while True:
             batch = self._decoder.decode(messages, malformed)
-            done = entry_ids[: len(entry_ids) - len(messages) + batch.taken]
             try:
-                applied = await self._until_available(partial(self._apply, batch))
+                applied = await self._until_available(partial(self._effects.apply, batch, now=self._clock()))
             except StaleFence:
                 await self._until_available(self._campus.refresh)
             else:
                 break
-        await self._until_available(partial(self._finish, batch, done, applied))
+        taken = cut(work, batch.taken)
+        known = await self._until_available(
+            partial(
+                self._finisher.finish,
+                self._partition,
+                taken.parts,
+                positions=batch.positions,
+                implausible=applied.implausible,
+                letters=batch.dead,
+                totals=batch.totals,
+            )
+        )
+        if known is not None:
+            # Somebody else has finished some of them, or we have, and the answer was lost.
+            return as_they_are(work, known)
         self._metrics.count(batch)
         self._metrics.implausible.inc(len(applied.implausible))
         if applied.unreadable:
             self._metrics.dead.labels(Reason.MALFORMED_ENTRY.value).inc(applied.unreadable)
-        return batch.taken
+        return taken.rest
 
     async def _until_available(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         return await until_available("observe", self._metrics, ask, partition=self._partition)
-
-    async def _apply(self, batch: Batch) -> Applied:
-        return await self._effects.apply(batch, now=self._clock())
-
-    async def _finish(self, batch: Batch, entry_ids: list[bytes], applied: Applied) -> int:
-        return await self._raw.finish(
-            self._partition,
-            entry_ids,
-            positions=batch.positions,
-            implausible=applied.implausible,
-            letters=batch.dead,
-            totals=batch.totals,
-        )
-
-    def _messages(self, entries: list[Entry]) -> tuple[list[RawMessage], list[DeadLetter], list[bytes]]:
-        """Messages, letters for what is none, and the ids of the entries: first of those without a message."""
-        messages, malformed = [], []
-        first, ids = [], []
-        for entry_id, fields in entries:
-            if not fields:  # cut off after it was delivered: another decoder has acknowledged it
-                first.append(entry_id)
-                continue
-            try:
-                messages.append(RawMessage.decode(fields))
-                ids.append(entry_id)
-            except (KeyError, ValueError):
-                detail = "an entry of the stream raw that no broker wrote"
-                malformed.append(DeadLetter(Reason.MALFORMED_ENTRY, detail, "", self._clock(), payload=None))
-                first.append(entry_id)
-        return messages, malformed, first + ids

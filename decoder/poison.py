@@ -4,9 +4,10 @@ import structlog
 
 from core.clock import format_rfc3339
 from core.errors import Reason
-from core.messages import DeadLetter, RawMessage
-from decoder.group import Entry
+from core.messages import DeadLetter
 from decoder.letters import first_level
+from state.entries import decode_entry
+from state.group import Entry
 
 _log = structlog.stdlib.get_logger("poison")
 
@@ -19,9 +20,9 @@ def poison_letter(entry: Entry, *, stage: str, deliveries: int) -> DeadLetter:
     """
     entry_id, fields = entry
     try:
-        message = RawMessage.decode(fields)
+        message = decode_entry(fields)[0]
         topic, received_at = first_level(message.topic), message.received_at
-    except (KeyError, ValueError):  # an entry of the stream positions, or one that no broker wrote
+    except ValueError:  # an entry of the stream positions, or one that no broker wrote
         topic, received_at = "", int(entry_id.partition(b"-")[0])
     detail = f"delivered {deliveries} times to the stage {stage}, and never finished"
     _log.error("poison", entry=entry_id.decode(), received_at=format_rfc3339(received_at), detail=detail)

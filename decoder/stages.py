@@ -13,7 +13,6 @@ from decoder.consumer import Consumer, Work
 from decoder.coverage import CoverageRecorder
 from decoder.devices import DeviceHasher
 from decoder.effects import Effects
-from decoder.group import Group
 from decoder.housekeeping import Housekeeping
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
@@ -24,9 +23,11 @@ from decoder.settings import Archive, DecoderSettings
 from decoder.watch import Watch
 from documents import Building, DocumentStore, Retention
 from geofence import Campus, Geofence
-from state import streams
 from state.client import Redis
-from state.raw import Raw
+from state.dead_letters import DeadLetters, share
+from state.group import Group
+from state.raw import ARCHIVE_GROUP, Finisher, keys_of
+from state.raw_group import RawGroup
 from state.server import RedisWatch
 from timeseries import OccupancyRetention, OccupancyStore, TimeseriesStore
 
@@ -42,6 +43,8 @@ class Assembly:
         self._clock = clock
         self._metrics = metrics
         self._alone = asyncio.Lock()
+        self._letters_each = share(settings.dead_letters_max, settings.partitions)
+        self._dead_letters = DeadLetters(client, partitions=settings.partitions)
         self.redis = RedisWatch(client=client, registry=metrics.registry, reserve=settings.redis_reserve)
 
     def watch(self) -> Stages:
@@ -61,17 +64,23 @@ class Assembly:
             dead_letters_max=settings.dead_letters_max,
             implausible_speed=settings.implausible_speed,
         )
-        raw = Raw(client=self._client, dead_letters_max=settings.dead_letters_max)
+        finisher = Finisher(client=self._client, partitions=settings.partitions, dead_letters_max=self._letters_each)
         follower = CampusFollower(client=self._client, decoder=decoder, file=campus, metrics=self._metrics)
         stages: Stages = {"campus": follower.run}
         for partition in range(settings.partitions):
-            group = self._group(streams.raw(partition), streams.OBSERVE_GROUP)
+            group = RawGroup(
+                client=self._client,
+                partition=partition,
+                partitions=settings.partitions,
+                consumer=settings.decoder_name,
+                claim_after_ms=int(settings.claim_after * 1000),
+            )
             observer = Observer(
                 partition=partition,
                 decoder=decoder,
                 campus=follower,
                 effects=effects,
-                raw=raw,
+                finisher=finisher,
                 clock=self._clock,
                 metrics=self._metrics,
             )
@@ -79,6 +88,7 @@ class Assembly:
             stages[f"observe-{partition}"] = consumer.run
         stages["housekeeping"] = Housekeeping(
             client=self._client,
+            partitions=settings.partitions,
             zones=lambda: decoder.fence.zone_ids,
             presence_ttl=settings.presence_ttl,
             forget_after=settings.forget_after,
@@ -93,14 +103,20 @@ class Assembly:
         stages: Stages = {}
         samples = Samples()
         for partition in range(self._settings.partitions):
-            group = self._group(streams.positions(partition), streams.ARCHIVE_GROUP)
-            archiver = Archiver(
+            group = Group(
                 client=self._client,
+                stream=keys_of(partition, self._settings.partitions).positions,
+                group=ARCHIVE_GROUP,
+                consumer=self._settings.decoder_name,
+                claim_after_ms=int(self._settings.claim_after * 1000),
+            )
+            archiver = Archiver(
+                dead_letters=self._dead_letters,
                 group=group,
                 store=store,
                 clock=self._clock,
                 metrics=self._metrics,
-                dead_letters_max=self._settings.dead_letters_max,
+                dead_letters_max=self._letters_each,
                 samples=samples,
                 archive=self._settings.archive,
                 part=part_positions(self._settings.cloudant_writes_per_second),
@@ -146,15 +162,6 @@ class Assembly:
         )
         return {"coverage": self._after(self._setup(store, "timeseries"), "coverage", recorder.run)}
 
-    def _group(self, stream: str, group: str) -> Group:
-        return Group(
-            client=self._client,
-            stream=stream,
-            group=group,
-            consumer=self._settings.decoder_name,
-            claim_after_ms=int(self._settings.claim_after * 1000),
-        )
-
     def _consumer(self, stage: str, partition: int, group: Group, work: Work, batch_size: int) -> Consumer:
         return Consumer(
             stage=stage,
@@ -165,7 +172,7 @@ class Assembly:
             batch_size=batch_size,
             alone=self._alone,
             poison_after=self._settings.poison_after,
-            dead_letters_max=self._settings.dead_letters_max,
+            dead_letters_max=self._letters_each,
             partition=partition,
         )
 

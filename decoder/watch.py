@@ -2,10 +2,10 @@
 
 from core.errors import Unavailable
 from core.runtime import Stop, pause
-from decoder.dead_letters import kept
 from decoder.metrics import DecoderMetrics
 from state.backlog import read_backlogs
 from state.client import Redis
+from state.dead_letters import DeadLetters
 from state.dirty_windows import waiting
 
 EVERY_SECONDS = 5.0
@@ -32,6 +32,6 @@ class Watch:
     async def look(self) -> None:
         """Ask Redis once. Raises Unavailable if it does not answer."""
         backlogs = await read_backlogs(self._client, self._partitions)
-        letters = await kept(self._client)
+        letters = await DeadLetters(self._client, partitions=self._partitions).kept()
         dirty = await waiting(self._client, self._partitions)
         self._metrics.show(backlogs, letters=letters, dirty_windows=dirty)

@@ -6,8 +6,9 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from state import streams
 from state.client import Redis, redis_errors
+from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP, keys_of
+from state.totals import ACCEPTED, FINISHED, lifetime_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +21,10 @@ class Backlog:
     """Entries that no consumer has asked for."""
     pending: int
     """Entries that a consumer has in hand, or has left unfinished."""
+    waiting: int
+    """What it has yet to do: messages of `raw`, entries of `positions`."""
     oldest_seconds: float | None
     """Age of the oldest of them, by the clock of Redis; None where there is none."""
-
-    @property
-    def entries(self) -> int:
-        """How many there are in all."""
-        return self.undelivered + self.pending
 
 
 async def read_backlogs(client: Redis, partitions: int) -> list[Backlog]:
@@ -34,10 +32,11 @@ async def read_backlogs(client: Redis, partitions: int) -> list[Backlog]:
 
     The groups `observe` and `archive` are there even before a decoder has made them. Exact where Redis knows a group's
     lag (7.0 and later, until it is started again); else by the length of the stream, which is that or a little more,
-    since streams are cut off behind the groups. Raises Unavailable if Redis does not answer.
+    since streams are cut off behind the groups. Messages of `raw` are exact. Raises Unavailable if Redis does not
+    answer.
     """
-    meant = [(streams.raw(partition), streams.OBSERVE_GROUP) for partition in range(partitions)]
-    meant += [(streams.positions(partition), streams.ARCHIVE_GROUP) for partition in range(partitions)]
+    keys = [keys_of(partition, partitions) for partition in range(partitions)]
+    meant = [(each.raw, OBSERVE_GROUP) for each in keys] + [(each.positions, ARCHIVE_GROUP) for each in keys]
     found = await _groups(client, meant)
     async with client.pipeline(transaction=False) as pipeline:
         pipeline.time()
@@ -46,15 +45,23 @@ async def read_backlogs(client: Redis, partitions: int) -> list[Backlog]:
             if group.made:
                 pipeline.xpending(stream, group.name)
             pipeline.xrange(stream, f"({group.delivered}", "+", count=1)
+        for each in keys:
+            pipeline.hmget(each.totals, ACCEPTED, FINISHED)
         with redis_errors():
             (seconds, microseconds), *answers = await pipeline.execute()
+    waiting = {each.raw: _waiting(*counts) for each, counts in zip(keys, answers[-len(keys) :], strict=True)}
     now = seconds * 1000 + microseconds // 1000
     backlogs = []
     for stream, group in found:
         oldest = [answers.pop(0)["min"]] if group.made else []
         oldest += [entry_id for entry_id, _ in answers.pop(0)]
         ages = [max(0, now - int(entry_id.partition(b"-")[0])) / 1000 for entry_id in oldest if entry_id]
-        backlogs.append(Backlog(stream, group.name, group.undelivered, group.pending, max(ages, default=None)))
+        entries = group.undelivered + group.pending
+        # Messages are counted for the decoders, behind whom the stream is cut off. Some entries were not counted.
+        messages = max(entries, waiting.get(stream, 0)) if group.name == OBSERVE_GROUP and entries else entries
+        backlogs.append(
+            Backlog(stream, group.name, group.undelivered, group.pending, messages, max(ages, default=None))
+        )
     return backlogs
 
 
@@ -97,6 +104,11 @@ def _group(told: dict[str, Any], length: int) -> _Group:
         pending=pending,
         delivered=told["last-delivered-id"].decode(),
     )
+
+
+def _waiting(accepted: bytes | None, finished: bytes | None) -> int:
+    counts = lifetime_counts({b"accepted": accepted or b"", b"finished": finished or b""})
+    return counts.get(ACCEPTED, 0) - counts.get(FINISHED, 0)
 
 
 def _no_stream(answer: Exception) -> bool:

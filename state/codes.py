@@ -56,7 +56,7 @@ CODES = {
     # What is asked for is wrong. Who knows better handles it.
     "ERR": Then.DEFECT,
     "WRONGTYPE": Then.DEFECT,
-    "NOGROUP": Then.DEFECT,  # decoder/group.py makes the group again
+    "NOGROUP": Then.DEFECT,  # state/group.py makes the group again
     "CROSSSLOT": Then.DEFECT,  # keys of several slots in one command or script
     "BUSYGROUP": Then.DEFECT,
     "BUSYKEY": Then.DEFECT,

@@ -23,6 +23,7 @@ from state import streams
 from state.client import Redis, redis_errors
 from state.lua import lua
 from state.slots import guard, tag
+from state.totals import DEAD_TOTAL, dead_key, totals_key
 
 HAND_OVER_MS = 1000
 """How long changes of a window are gathered in a partition that does not own it, and so can only hand it over."""
@@ -181,11 +182,12 @@ class DirtyWindows:
         What is counted of them stays as long as it would.
         """
         for owner, members in self._by_owner(letters).items():
+            own = tag(owner, self._partitions)
             async with self._client.pipeline(transaction=True) as pipeline:
                 for member in members:
                     letter = letters[member]
-                    pipeline.xadd(streams.DEAD, letter.encode(), maxlen=maximum, approximate=False)  # type: ignore[arg-type]  # redis-py's dict is invariant
-                    pipeline.hincrby(streams.TOTALS, f"{streams.DEAD_TOTAL}{letter.reason}", 1)
+                    pipeline.xadd(dead_key(own), letter.encode(), maxlen=maximum, approximate=False)  # type: ignore[arg-type]  # redis-py's dict is invariant
+                    pipeline.hincrby(totals_key(own), f"{DEAD_TOTAL}{letter.reason}", 1)
                 pipeline.zrem(self._keys[owner].dirty, *members)
                 pipeline.zrem(self._keys[owner].claimed, *members)
                 with redis_errors():

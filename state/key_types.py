@@ -1,24 +1,33 @@
 """What type each key has, and what becomes of one that has another: it is set aside, so that the rest goes on."""
 
 import re
+from contextlib import suppress
 from typing import Any, cast
 
 import redis.asyncio
 import structlog
+from redis.exceptions import MovedError
 
 from core.clock import system_clock
 from core.errors import Reason
 from core.messages import DeadLetter
-from state import streams
-from state.slots import CAMPUS, MQTT
+from state.lua import lua
+from state.slots import CAMPUS, MQTT, guard
+from state.totals import DEAD_TOTAL, dead_key, totals_key
 
 TYPES = {
     "raw:{p}": "stream",
+    "progress:{p}": "hash",
     "positions:{p}": "stream",
     "presence:{p}:": "zset",
     "touched:{p}": "zset",
     "touched:{p}:": "string",
-    "dead": "stream",
+    "dead:{p}": "stream",
+    "totals:{p}": "hash",
+    "dead:{mqtt}": "stream",
+    "totals:{mqtt}": "hash",
+    "dead:{campus}": "stream",
+    "totals:{campus}": "hash",
     "campus": "hash",
     "campus:changes": "stream",
     "device:": "string",
@@ -58,7 +67,6 @@ TYPES = {
     "coverage:{campus}:": "string",
     "coverage:dirty:{campus}": "set",
     "newest-input:{campus}": "zset",
-    "totals": "hash",
     "users:{mqtt}": "hash",
     "users:version:{mqtt}": "string",
     "users:removed:{mqtt}": "set",
@@ -77,10 +85,11 @@ ASIDE = "aside:"
 ASIDE_MS = 86_400_000
 """A day: long enough to look at it, and then nothing of it is left."""
 _AT_ONCE = 1000
+_LETTERS_MAX = 1000
+"""Letters that are kept beside that of a key."""
 _TAGGED = re.compile(r"([^{]*:)(\{[^}]*\})(:?)")
 
-# KEYS: the key, its name aside, dead, totals. ARGV: its type, how long it is kept aside (ms), name of the total, then
-# the fields of the dead letter. Answers 1 for whoever was the one.
+# KEYS: the key, its name aside. ARGV: its type, how long it is kept aside (ms). Answers 1 for whoever was the one.
 _SET_ASIDE = """
 local found = redis.call('TYPE', KEYS[1])['ok']
 if found == 'none' or found == ARGV[1] then
@@ -88,16 +97,6 @@ if found == 'none' or found == ARGV[1] then
 end
 redis.call('RENAME', KEYS[1], KEYS[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
-for index, kind in ipairs({'stream', 'hash'}) do
-    local is = redis.call('TYPE', KEYS[2 + index])['ok']
-    if is == 'none' or is == kind then
-        if index == 1 then
-            redis.call('XADD', KEYS[3], '*', unpack(ARGV, 4))
-        else
-            redis.call('HINCRBY', KEYS[4], ARGV[3], 1)
-        end
-    end
-end
 return 1
 """
 
@@ -119,8 +118,9 @@ async def set_aside_wrong_types(client: redis.asyncio.Redis) -> int:
 
     Looks at all keys: it is for when Redis has said WRONGTYPE. Raises what Redis raises.
     """
-    script = client.register_script(_SET_ASIDE)
-    found = cursor = 0
+    script, bury = client.register_script(_SET_ASIDE), client.register_script(lua("totals", "letters"))
+    letters: list[tuple[str, DeadLetter]] = []
+    cursor = 0
     while True:
         cursor, keys = cast("Any", await client.scan(cursor, count=_AT_ONCE))
         ours = [(key, kind) for key in keys if (kind := type_of(key.decode(errors="replace")))]
@@ -129,27 +129,36 @@ async def set_aside_wrong_types(client: redis.asyncio.Redis) -> int:
                 pipeline.type(key)
             types = await pipeline.execute()
         for (key, kind), is_now in zip(ours, types, strict=True):
-            if is_now.decode() not in {kind, "none"}:
-                found += await _set_aside(script, key, kind, is_now.decode())
+            wrong = is_now.decode()
+            if wrong not in {kind, "none"} and await script(keys=[key, _aside(key)], args=[kind, ASIDE_MS]):
+                letters.append((_tag(key), _letter(key, kind, wrong)))
         if not cursor:
-            return found
+            break
+    # In the slots of the keys, for only those are sure to be on this server; and last, for it may have been one of
+    # these streams which was set aside.
+    for own, letter in letters:
+        fields = [text for pair in letter.encode().items() for text in pair]
+        with suppress(MovedError):  # of a key without a tag: the log has it
+            await bury(
+                keys=[guard(own), dead_key(own), totals_key(own)],
+                args=[_LETTERS_MAX, f"{DEAD_TOTAL}{letter.reason}", len(fields), *fields],
+            )
+    return len(letters)
 
 
-async def _set_aside(script: Any, key: bytes, kind: str, is_now: str) -> int:  # noqa: ANN401 - redis-py's class is another in our client
-    now = system_clock()
+def _tag(key: bytes) -> str:
+    found = _TAGGED.match(key.decode(errors="replace"))
+    return found[2] if found else CAMPUS
+
+
+def _letter(key: bytes, kind: str, wrong: str) -> DeadLetter:
     # Not the whole name: that of a session is what a client has chosen.
     name = key.decode(errors="replace").partition("{")[0].partition(":")[0]
-    detail = f"a key {name} of the type {is_now}, which should be {kind}; it is set aside for a day"
-    letter = DeadLetter(Reason.MALFORMED_ENTRY, detail, "", now, payload=None)
-    done = await script(
-        keys=[key, ASIDE.encode() + key, streams.DEAD, streams.TOTALS],
-        args=[
-            kind,
-            ASIDE_MS,
-            f"{streams.DEAD_TOTAL}{letter.reason}",
-            *(text for pair in letter.encode().items() for text in pair),
-        ],
-    )
-    if done:
-        _log.error("a key of another type was set aside", key=name, type=is_now, should_be=kind)
-    return int(done)
+    _log.error("a key of another type was set aside", key=name, type=wrong, should_be=kind)
+    detail = f"a key {name} of the type {wrong}, which should be {kind}; it is set aside for a day"
+    return DeadLetter(Reason.MALFORMED_ENTRY, detail, "", system_clock(), payload=None)
+
+
+def _aside(key: bytes) -> bytes:
+    """The name aside of a key, in the same slot."""
+    return ASIDE.encode() + (key if b"{" in key else b"{" + key + b"}")

@@ -1,69 +1,173 @@
-"""The end of raw entries: what must be done once when the effects of their messages are there.
+"""What brokers and the API accepted and no decoder has finished, and how far decoders are with it.
 
-Effects may be repeated, the rest may not: totals, dead letters, positions for the archive. So that is one script
-together with the acknowledgement, where `raw` lies (`state/lua/finish.lua`). The keys are told in `state.streams`.
+Of a partition, by its hash tag (`state.slots`); all in one slot:
+
+    raw:{p}        stream  an entry a batch of messages (`state.entries`); consumer group `observe`. Entries are
+                           acknowledged after their effects, and cut off below the oldest entry that is still pending
+    progress:{p}   hash    id of an entry -> how many of its messages are done, where all are too much for one step
+    positions:{p}  stream  several positions to an entry: `d` (`core.messages.encode_positions`), and in `i` which of
+                           them are implausible; group `archive`
+    dead:{p}       stream  dead letters, see `state.dead_letters`
+    totals:{p}     hash    lifetime counts, see `state.totals`. Of them `accepted` and `finished` are the messages that
+                           were appended, and that are done: what is between them waits
+
+What is done once, with messages whose effects are there, is one script (`state/lua/finish.lua`): totals, dead letters,
+positions for the archive, and the acknowledgement. Effects may be repeated; they lie where the devices do.
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import cast
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
 from core.messages import DeadLetter, Position, encode_positions
-from state import streams
 from state.client import Redis, redis_errors
+from state.durability import Writes
+from state.entries import Entry
 from state.lua import lua
+from state.slots import guard, tag
+from state.totals import DEAD_TOTAL, FINISHED, dead_key, lifetime_counts, totals_key
+
+OBSERVE_GROUP = "observe"
+ARCHIVE_GROUP = "archive"
+
+
+class PartitionKeys(NamedTuple):
+    """The keys of one partition that this module and its neighbours own."""
+
+    guard: str
+    raw: str
+    progress: str
+    positions: str
+    dead: str
+    totals: str
+
+
+@lru_cache(maxsize=1024)
+def keys_of(partition: int, partitions: int) -> PartitionKeys:
+    """Of a partition, from 0, of so many."""
+    own = tag(partition, partitions)
+    return PartitionKeys(
+        guard(own), f"raw:{own}", f"progress:{own}", f"positions:{own}", dead_key(own), totals_key(own)
+    )
+
+
+async def work_done(client: Redis, partitions: int) -> int:
+    """A number that goes up with each message that decoders finish, in any partition. Raises Unavailable."""
+    async with client.pipeline(transaction=False) as pipeline:
+        for partition in range(partitions):
+            # Those of the version before were not counted when they were appended.
+            pipeline.hmget(keys_of(partition, partitions).totals, FINISHED, "messages")
+        with redis_errors():
+            answers = await pipeline.execute()
+    found = [lifetime_counts({b"finished": one or b"", b"messages": other or b""}) for one, other in answers]
+    return sum(sum(counts.values()) for counts in found)
+
+
+class Appended(NamedTuple):
+    """What an append came to."""
+
+    waiting: int
+    """Messages of the partition that wait for a decoder."""
+    taken: bool
+    """False where more wait than may."""
 
 
 class Raw:
-    """The raw streams of all partitions."""
+    """The raw streams of all partitions, for those who append to them."""
 
-    def __init__(self, *, client: Redis, dead_letters_max: int) -> None:
-        self._client = client
+    def __init__(self, *, client: Redis, partitions: int, writes: Writes | None = None) -> None:
+        """`writes` says when something that was appended counts; unless given, once Redis has answered."""
+        self._partitions = partitions
+        self._writes = writes or Writes(client)
+        self._append = client.register_script(lua("totals", "append"))
+
+    async def append(self, partition: int, entries: Sequence[Entry], *, most: int) -> Appended:
+        """Append entries in their order, all of them, unless more than `most` messages wait already.
+
+        They are there when this returns, as durable as DURABILITY asks for. Raises Unavailable if Redis does not
+        answer: they may be there then or not, and it does no harm to append them again.
+        """
+        keys = keys_of(partition, self._partitions)
+        with redis_errors():
+            answer = await self._writes.run(
+                self._append,
+                keys=[keys.guard, keys.raw, keys.progress, keys.totals],
+                args=[most, *(text for entry in entries for text in entry)],
+            )
+        waiting, taken = cast("tuple[int, int]", answer)
+        return Appended(waiting, bool(taken))
+
+
+class Part(NamedTuple):
+    """An entry, and which of its messages are done together with those of others."""
+
+    entry_id: bytes
+    first: int
+    """How many of its messages were done before."""
+    end: int | None
+    """How many are done afterwards; None where it comes to its end."""
+    counted: int
+    """How many of those that are done now were counted when they were appended."""
+
+
+class Finisher:
+    """Does what is done once, for all partitions."""
+
+    def __init__(self, *, client: Redis, partitions: int, dead_letters_max: int) -> None:
+        """`dead_letters_max` is of one partition."""
+        self._partitions = partitions
         self._dead_letters_max = dead_letters_max
         self._finish = client.register_script(lua("trim", "totals", "finish"))
-        self._trim = client.register_script(lua("trim") + "return trim(KEYS[1])")
+        self._trim = client.register_script(lua("trim") + "return trim(KEYS[2])")
 
     async def finish(
         self,
         partition: int,
-        entry_ids: Sequence[bytes],
+        parts: Sequence[Part],
         *,
+        totals: Counter[str],
         positions: Sequence[Position] = (),
         implausible: Sequence[int] = (),
         letters: Sequence[DeadLetter] = (),
-        totals: Counter[str],
-    ) -> int:
-        """Do what is done once, acknowledge the entries that it came from, and cut them off; how many entries.
+    ) -> dict[bytes, int | None] | None:
+        """Do what is done once with some messages, acknowledge the entries that come to their end, and cut them off.
 
-        Nothing is done, and the answer is 0, if none of them is pending any more. `implausible` are indices of
-        `positions`; dead letters are counted by this. Raises Unavailable if Redis does not answer: it may be done or
-        not, and is to be tried again.
+        `parts` are of several entries in their order; only the last may not come to its end. `implausible` are indices
+        of `positions`; dead letters are counted by this. None where it was done. Nothing is done where one of the
+        entries is not as `parts` says: then the answer is, of each of them, how many messages are done, None for all.
+        Raises Unavailable if Redis does not answer: it may be done or not, and is to be tried again.
         """
         fields = [letter.encode() for letter in letters]
-        counts = totals + Counter(f"{streams.DEAD_TOTAL}{letter.reason}" for letter in letters)
-        given = msgspec.msgpack.encode(
-            {
-                "entries": [entry_id.decode() for entry_id in entry_ids],
-                "marked": ",".join(map(str, implausible)),
-                "totals": list(counts.items()),
-                "letters": [2 * len(each) for each in fields],
-                "letters_max": self._dead_letters_max,
-            }
-        )
-        stream = streams.raw(partition)
+        counts = totals + Counter(f"{DEAD_TOTAL}{letter.reason}" for letter in letters)
+        given = {
+            "entries": [part.entry_id.decode() for part in parts],
+            "from": [part.first for part in parts],
+            "to": parts[-1].end,
+            "counts": [part.counted for part in parts],
+            "marked": ",".join(map(str, implausible)),
+            "totals": list(counts.items()),
+            "letters": [2 * len(each) for each in fields],
+            "letters_max": self._dead_letters_max,
+        }
+        keys = keys_of(partition, self._partitions)
+        texts: list[Any] = [text for each in fields for pair in each.items() for text in pair]
         with redis_errors():
             answer = await self._finish(
-                keys=[stream, streams.positions(partition), streams.DEAD, streams.TOTALS],
+                keys=list(keys),
                 args=[
-                    streams.OBSERVE_GROUP,
-                    given,
+                    OBSERVE_GROUP,
+                    msgspec.msgpack.encode(given),
                     encode_positions(list(positions)) if positions else b"",
-                    *(text for each in fields for pair in each.items() for text in pair),
+                    *texts,
                 ],
             )
-            entries, left = cast("tuple[int, int]", answer)
+            if isinstance(answer, list):
+                known = cast("list[int]", answer)
+                return {part.entry_id: None if done < 0 else done for part, done in zip(parts, known, strict=True)}
+            left = answer
             while left:
-                left = await self._trim(keys=[stream])
-        return entries
+                left = await self._trim(keys=[keys.guard, keys.raw])
+        return None

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from state import streams
 from state.backlog import read_backlogs
 from state.client import Redis, redis_errors
 from state.dirty_windows import waiting
-from state.totals import lifetime_counts
+from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP
+from state.slots import CAMPUS, MQTT, tag
+from state.totals import added_up, dead_key, totals_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +15,11 @@ class Status:
     """The state of the whole system, as the streams tell it."""
 
     backlogs: dict[str, int]
-    """What each stage has yet to do: entries of `raw` and `positions` by stream, and the windows that have changed."""
+    """What each stage has yet to do: messages of `raw`, entries of `positions`, and the windows that have changed."""
     oldest_seconds: dict[str, float]
     """Age of the oldest of them by stream, where there is one."""
     totals: dict[str, int]
-    """Lifetime counts, in alphabetical order: see `state.streams`."""
+    """Lifetime counts, in alphabetical order: see `state.totals`."""
     dead_letters: int
     """How many are kept."""
 
@@ -29,17 +30,18 @@ async def read_status(client: Redis, partitions: int) -> Status:
     stages = [
         backlog
         for backlog in await read_backlogs(client, partitions)
-        if backlog.group in (streams.OBSERVE_GROUP, streams.ARCHIVE_GROUP)
+        if backlog.group in (OBSERVE_GROUP, ARCHIVE_GROUP)
     ]
     windows = await waiting(client, partitions)
     async with client.pipeline(transaction=False) as pipeline:
-        pipeline.xlen(streams.DEAD)
-        pipeline.hgetall(streams.TOTALS)
+        for own in (*(tag(partition, partitions) for partition in range(partitions)), MQTT, CAMPUS):
+            pipeline.hgetall(totals_key(own))
+            pipeline.xlen(dead_key(own))
         with redis_errors():
-            dead, totals = await pipeline.execute()
+            answers = await pipeline.execute()
     return Status(
-        backlogs={stage.stream: stage.entries for stage in stages} | {"windows": windows},
+        backlogs={stage.stream: stage.waiting for stage in stages} | {"windows": windows},
         oldest_seconds={stage.stream: stage.oldest_seconds for stage in stages if stage.oldest_seconds is not None},
-        totals=lifetime_counts(totals),
-        dead_letters=dead,
+        totals=added_up(answers[::2]),
+        dead_letters=sum(answers[1::2]),
     )

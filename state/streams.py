@@ -1,12 +1,7 @@
 """The Redis key map, written once.
 
-What a broker accepted and no decoder has finished:
-
-    raw:{p}          stream   one entry a message (`core.messages.RawMessage`); consumer group `observe`
-    positions:{p}    stream   several positions to an entry: `d` (`core.messages.encode_positions`), and in `i` which of
-                              them are implausible; group `archive`
-    dead             stream   dead letters (`core.messages.DeadLetter`), the newest `DEAD_LETTERS_MAX` of them, for
-                              DEAD_LETTERS_KEEP
+What brokers accepted and no decoder has finished, dead letters and counts: `state.raw`, `state.dead_letters` and
+`state.totals` have their keys.
 
 Where the devices are, and which windows they were in:
 
@@ -32,38 +27,11 @@ Where the devices are, and which windows they were in:
 
 And beside them:
 
-    totals           hash     lifetime counts: messages, positions, outside, dead:{reason}. Written together with the
-                              acknowledgement, so they are exact whatever dies; only a batch that two decoders had at
-                              once, for it took longer than CLAIM_AFTER, can count twice in part
-                              `replayed` and `dropped` are the dead letters that somebody has replayed or dropped,
-                              `expired` those that were older than DEAD_LETTERS_KEEP
-
-`{p}` is the number of a partition in braces: a Redis Cluster hash tag, one slot a partition. Entries are acknowledged
-after their effects, and cut off below the oldest entry that is still pending, never before.
 """
 
 CAMPUS = "campus"
 CAMPUS_CHANGES = "campus:changes"
-DEAD = "dead"
 DIRTY_WINDOWS = "windows:dirty"
-TOTALS = "totals"
-DEAD_TOTAL = "dead:"
-"""How the totals of dead letters begin; the reason follows."""
-REPLAYED = "replayed"
-DROPPED = "dropped"
-EXPIRED = "expired"
-OBSERVE_GROUP = "observe"
-ARCHIVE_GROUP = "archive"
-
-
-def raw(partition: int) -> str:
-    """The stream of what brokers accepted, for one partition."""
-    return f"raw:{{{partition}}}"
-
-
-def positions(partition: int) -> str:
-    """The stream of decoded positions on the campus, for one partition."""
-    return f"positions:{{{partition}}}"
 
 
 def device(hashed: str) -> str:

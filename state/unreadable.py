@@ -7,8 +7,9 @@ import structlog
 from core.clock import system_clock
 from core.errors import Reason
 from core.messages import DeadLetter
-from state import streams
 from state.client import Redis
+from state.slots import CAMPUS
+from state.totals import DEAD_TOTAL, dead_key, totals_key
 
 LETTERS_MAX = 1000
 """Dead letters that are kept beside such a one; as many as DEAD_LETTERS_MAX is unless somebody has set it."""
@@ -30,6 +31,6 @@ async def bury_unreadable(client: Redis, where: str, *removal: str | bytes | int
     letter = DeadLetter(Reason.MALFORMED_ENTRY, detail, "", system_clock(), payload=None)
     fields = [text for pair in letter.encode().items() for text in pair]
     async with client.pipeline(transaction=False) as pipeline:
-        pipeline.execute_command("XADD", streams.DEAD, "MAXLEN", "~", LETTERS_MAX, "*", *fields)
-        pipeline.hincrby(streams.TOTALS, f"{streams.DEAD_TOTAL}{letter.reason}", 1)
+        pipeline.execute_command("XADD", dead_key(CAMPUS), "MAXLEN", "~", LETTERS_MAX, "*", *fields)
+        pipeline.hincrby(totals_key(CAMPUS), f"{DEAD_TOTAL}{letter.reason}", 1)
         await pipeline.execute()

@@ -41,6 +41,8 @@ __all__ = [
 
 NOON = 1_772_366_400_000
 """2026-03-01T12:00:00Z in milliseconds since the epoch: the present of tests that stand still."""
+RAW, POSITIONS, DEAD, TOTALS = "raw:{0}", "positions:{0}", "dead:{0}", "totals:{0}"
+"""Keys of the first partition, as `state.raw` names them."""
 WAIT_SECONDS = 15.0
 Answer = TypeVar("Answer")
 

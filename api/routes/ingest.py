@@ -18,6 +18,7 @@ from api.state import Resources
 from core.clock import format_rfc3339
 from core.errors import Unavailable
 from core.position_rates import cost_of
+from state.durability import Writes
 
 _EXAMPLE = {
     "type": "Feature",
@@ -99,6 +100,7 @@ async def ingest_positions(
         partitions=state.settings.partitions,
         max_length=state.settings.raw_max_length,
         clock=state.clock,
+        writes=Writes(state.redis, durability=state.settings.durability, replicas=state.settings.replicas),
     )
     body = Accepted(kind=query.kind, received_at=format_rfc3339(received_at))
     return Json(body, status_code=202, headers={"Cache-Control": "no-store"})

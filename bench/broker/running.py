@@ -18,7 +18,7 @@ from bench.broker.connection import HOST, Broken, connected
 from bench.broker.peers import ROOT, Peer, Place
 from bench.servers import redis_server
 from core.settings import REDIS_SOCKET
-from state import streams
+from state.raw import keys_of
 
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -149,7 +149,7 @@ def _trimming(client: redis.Redis) -> Iterator[None]:
     def trim() -> None:
         while not stop.wait(TRIM_SECONDS):
             with suppress(redis.RedisError):
-                client.xtrim(streams.raw(0), maxlen=KEPT_MESSAGES, approximate=True)
+                client.xtrim(keys_of(0, 1).raw, maxlen=KEPT_MESSAGES, approximate=True)
 
     thread = threading.Thread(target=trim, name="trimming")
     thread.start()

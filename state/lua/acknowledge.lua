@@ -1,4 +1,4 @@
--- Acknowledge entries of a stream, and cut off what is done. KEYS: the stream. ARGV: group, entries. Answers what `trim`
--- does.
-redis.call('XACK', KEYS[1], unpack(ARGV))
-return trim(KEYS[1])
+-- Acknowledge entries of a stream, and cut off what is done. KEYS: the guard, the stream. ARGV: group, entries. Answers
+-- what `trim` does.
+redis.call('XACK', KEYS[2], unpack(ARGV))
+return trim(KEYS[2])

@@ -25,10 +25,12 @@ from documents import DocumentStore
 from state import streams
 from state.nodes import node_key
 from state.queued import Message
+from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP
 from state.sessions import BRIEF, brief
 from tests.api.conftest import assert_problem, client_over, key_for, record
-from tests.conftest import NOON, entries, eventually
+from tests.conftest import DEAD, NOON, POSITIONS, RAW, TOTALS, entries, eventually
 from tests.documents.positions import position
+from tests.raw_streams import raw_key
 from timeseries import TimeseriesStore, Width
 
 DEVICE = "bus-304"
@@ -65,7 +67,7 @@ def track(hashed: str, kind: Kind = Kind.CAR, *, months: int = 15, each: int = 3
 
 
 async def letters(redis: Redis, *found: DeadLetter) -> list[Any]:
-    return [await redis.xadd(streams.DEAD, found_one.encode()) for found_one in found]  # type: ignore[arg-type] # redis-py's dict is invariant
+    return [await redis.xadd(DEAD, found_one.encode()) for found_one in found]  # type: ignore[arg-type] # redis-py's dict is invariant
 
 
 def letter(payload: object = None, **changes: Any) -> DeadLetter:
@@ -214,8 +216,8 @@ async def test_dead_letters_that_hold_something_of_it_are_dropped_and_counted_as
 
     assert await erased(admin, kind="car") == {**NOTHING, "dead_letters": len(gone)}
 
-    assert [entry_id for entry_id, _ in cast("list[Any]", await redis_client.xrange(streams.DEAD))] == kept
-    assert await redis_client.hget(streams.TOTALS, streams.DROPPED) == str(len(gone)).encode()
+    assert [entry_id for entry_id, _ in cast("list[Any]", await redis_client.xrange(DEAD))] == kept
+    assert await redis_client.hget(TOTALS, "dropped") == str(len(gone)).encode()
 
 
 async def test_all_pages_of_dead_letters_are_looked_at(admin: httpx.AsyncClient, redis_client: Redis) -> None:
@@ -223,7 +225,7 @@ async def test_all_pages_of_dead_letters_are_looked_at(admin: httpx.AsyncClient,
     await letters(redis_client, *(letter(feature if number % 3 else {}) for number in range(170)))
 
     assert (await erased(admin))["dead_letters"] == 113
-    assert await redis_client.xlen(streams.DEAD) == 57
+    assert await redis_client.xlen(DEAD) == 57
 
 
 async def enter(redis: Redis, stream: str, group: str) -> bytes:
@@ -239,9 +241,7 @@ async def somebody_waits(redis: Redis) -> bool:
     return any(name.startswith("cmdstat_xinfo") for name in await redis.info("commandstats"))
 
 
-@pytest.mark.parametrize(
-    ("stream", "group"), [(streams.raw(0), streams.OBSERVE_GROUP), (streams.positions(0), streams.ARCHIVE_GROUP)]
-)
+@pytest.mark.parametrize(("stream", "group"), [(RAW, OBSERVE_GROUP), (POSITIONS, ARCHIVE_GROUP)])
 async def test_what_is_on_its_way_is_waited_for(
     admin: httpx.AsyncClient, state: State, redis_client: Redis, documents: DocumentStore, stream: str, group: str
 ) -> None:
@@ -272,9 +272,9 @@ async def test_what_is_not_decoded_in_time_is_a_503_after_all_else_is_gone(
     monkeypatch.setattr("api.erasure.PASS_SECONDS", 0.2)
     await documents.put(track(state.hasher.hash(Kind.CAR, DEVICE), months=1))
     if delivered:
-        entry_id = await enter(redis_client, streams.raw(0), streams.OBSERVE_GROUP)
+        entry_id = await enter(redis_client, RAW, OBSERVE_GROUP)
     else:
-        entry_id = cast("bytes", await redis_client.xadd(streams.raw(0), {"p": "x"}))
+        entry_id = cast("bytes", await redis_client.xadd(RAW, {"p": "x"}))
 
     answer = await admin.delete(address())
 
@@ -282,13 +282,13 @@ async def test_what_is_not_decoded_in_time_is_a_503_after_all_else_is_gone(
     assert answer.headers["retry-after"] == "1"
     assert await documents.count() == 0
     if delivered:
-        await redis_client.xack(streams.raw(0), streams.OBSERVE_GROUP, entry_id)
+        await redis_client.xack(RAW, OBSERVE_GROUP, entry_id)
         # What came after the request is no part of it.
         assert await erased(admin) == NOTHING
 
 
 async def test_what_comes_later_is_not_waited_for(admin: httpx.AsyncClient, redis_client: Redis) -> None:
-    stream, group = streams.raw(0), streams.OBSERVE_GROUP
+    stream, group = RAW, OBSERVE_GROUP
     first = await enter(redis_client, stream, group)
     await redis_client.config_resetstat()
 
@@ -374,7 +374,7 @@ async def test_every_partition_is_waited_for(
 ) -> None:
     await documents.setup()
     monkeypatch.setattr("api.erasure.PASS_SECONDS", 0.2)
-    await redis_client.xadd(streams.raw(2), {"p": "x"})
+    await redis_client.xadd(raw_key(0, 3), {"p": "x"})
     headers = await key_for(redis_client, "admin")
     for partitions, status in ((2, 200), (3, 503)):
         settings = ApiSettings(data_dir=state.settings.data_dir, partitions=partitions)

@@ -20,15 +20,14 @@ from api.settings import ApiSettings
 from api.state import State
 from core.devices import DeviceHasher
 from core.errors import Reason
-from core.messages import Kind, RawMessage, Role
+from core.messages import Kind, Role
 from decoder.batch import BatchDecoder
 from geofence import Campus, Geofence
-from state import streams
 from tests.api.conftest import assert_problem, client_over, key_for
-from tests.conftest import NOON, entries
+from tests.conftest import NOON, RAW, entries
+from tests.raw_streams import raw_messages
 
 POSITIONS = "/v1/positions"
-RAW = streams.raw(0)
 FEATURE: dict[str, Any] = {
     "type": "Feature",
     "geometry": {"type": "Point", "coordinates": [-8.5701, 52.6741]},
@@ -58,7 +57,7 @@ async def test_what_was_accepted_is_in_raw_as_a_gateway_would_have_published_it(
     assert answer.status_code == 202
     assert answer.json() == {"kind": kind.value, "received_at": "2026-03-01T12:00:00Z"}
     TypeAdapter(Accepted).validate_json(answer.content)
-    [message] = map(RawMessage.decode, await entries(redis_client, RAW))
+    [message] = await raw_messages(redis_client)
     assert (message.topic, message.user, message.role) == (f"{kind.value}-iotp", "north gate", Role.GATEWAY)
     assert message.received_at == NOON
     assert message.refused is None
@@ -90,7 +89,7 @@ async def test_the_decoder_makes_of_it_what_it_makes_of_a_message_over_mqtt(
     await gateway.post(f"{POSITIONS}?kind=car", json=collection)
     hasher = DeviceHasher(b"k" * 32)
 
-    messages = [RawMessage.decode(fields) for fields in await entries(redis_client, RAW)]
+    messages = await raw_messages(redis_client)
     batch = BatchDecoder(fence=Geofence(campus), hasher=hasher).decode(messages)
 
     assert [(each.device, each.observed_at) for each in batch.positions] == [
@@ -253,7 +252,7 @@ async def test_messages_spread_over_the_partitions_and_the_same_one_goes_to_the_
             assert (await client.post(f"{POSITIONS}?kind=car", json=body, headers=headers)).status_code == 202
 
     for partition in range(3):
-        payloads = Counter(fields[b"p"] for fields in await entries(redis_client, streams.raw(partition)))
+        payloads = Counter(message.payload for message in await raw_messages(redis_client, partition, 3))
         assert payloads
         assert set(payloads.values()) == {2}
 

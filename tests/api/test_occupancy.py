@@ -15,11 +15,10 @@ from api.settings import ApiSettings
 from api.state import State
 from core.messages import Kind
 from geofence import Campus
-from state import streams
 from state.client import MAX_CONNECTIONS, open_redis
 from state.presence import Presence
 from tests.api.conftest import arrive, assert_problem, client_over
-from tests.conftest import NOON, free_port
+from tests.conftest import NOON, POSITIONS, RAW, free_port
 
 NOBODY = Presence(devices=0, observed_at=None)
 
@@ -193,9 +192,9 @@ async def test_the_lag_is_the_age_of_the_oldest_message_that_is_not_counted(
 ) -> None:
     seconds, _ = await redis_client.time()
     for age in (90, 30):
-        await redis_client.xadd(streams.raw(0), {"n": 1}, id=f"{(seconds - age) * 1000}-0")
+        await redis_client.xadd(RAW, {"n": 1}, id=f"{(seconds - age) * 1000}-0")
     # The archive is another matter: the counts do not wait for it.
-    await redis_client.xadd(streams.positions(0), {"n": 1}, id=f"{(seconds - 500) * 1000}-0")
+    await redis_client.xadd(POSITIONS, {"n": 1}, id=f"{(seconds - 500) * 1000}-0")
 
     body = (await client.get("/v1/occupancy")).json()
 
@@ -209,7 +208,7 @@ async def test_the_streams_are_looked_at_once_a_second_for_however_many_answers(
     lag = DecoderLag(redis_client, partitions=1, clock=lambda: now)
     assert await asyncio.gather(*[lag.seconds() for _ in range(5)]) == [0] * 5
     seconds, _ = await redis_client.time()
-    await redis_client.xadd(streams.raw(0), {"n": 1}, id=f"{(seconds - 90) * 1000}-0")
+    await redis_client.xadd(RAW, {"n": 1}, id=f"{(seconds - 90) * 1000}-0")
 
     assert await lag.seconds() == 0
     now += CACHE_MS

@@ -32,9 +32,9 @@ from core.devices import DeviceHasher
 from core.messages import Kind
 from documents import open_store as open_documents
 from geofence import load_campus
-from state import streams
 from tests.api.conftest import arrive, record
 from tests.conftest import NOON
+from tests.raw_streams import raw_key
 from timeseries import Width, open_store
 
 EXAMPLES = 25
@@ -92,7 +92,7 @@ async def _trim(client: Redis, partitions: int) -> None:
     """Take what was accepted out of the way, as decoders do: an erasure waits for them."""
     while True:
         for partition in range(partitions):
-            await client.xtrim(streams.raw(partition), maxlen=0, approximate=False)
+            await client.xtrim(raw_key(partition, partitions), maxlen=0, approximate=False)
         await asyncio.sleep(_TRIM_SECONDS)
 
 

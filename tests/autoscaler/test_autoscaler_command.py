@@ -12,9 +12,8 @@ from redis.asyncio import Redis
 from typer.testing import CliRunner
 
 from autoscaler.__main__ import app
-from state import streams
 from tests.autoscaler.conftest import RunningGate
-from tests.conftest import eventually, free_port
+from tests.conftest import RAW, eventually, free_port
 
 ROOT = Path(__file__).parents[2]
 runner = CliRunner()
@@ -53,7 +52,7 @@ def environment(gate: RunningGate, redis_url: str, folder: Path) -> dict[str, st
 
 async def behind(client: Redis, entries: int) -> None:
     for number in range(entries):
-        await client.xadd(streams.raw(0), {"p": number})
+        await client.xadd(RAW, {"p": number})
 
 
 async def test_once_prints_what_it_would_do_and_does_nothing(

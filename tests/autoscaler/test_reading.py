@@ -1,5 +1,8 @@
 """Reading the load: what the nodes say, what of it is a rate, and how far the decoders are behind."""
 
+from collections import Counter
+from typing import cast
+
 import pytest
 from aiohttp import ClientSession, web
 from prometheus_client import generate_latest
@@ -8,14 +11,17 @@ from redis.asyncio import Redis
 from autoscaler.nodes import HttpNodes, NodeFigures, parse_figures
 from autoscaler.reading import Reader, decoder_lag
 from broker.metrics import BrokerMetrics
-from state import streams
+from core.messages import RawMessage, Role
+from state.raw import OBSERVE_GROUP, Finisher, Part
 from tests.autoscaler.fakes import World
-from tests.conftest import free_port
+from tests.conftest import NOON, free_port
+from tests.raw_streams import append, append_each, raw_key
 
 
-async def publish(client: Redis, partition: int, messages: int) -> None:
-    for number in range(messages):
-        await client.xadd(streams.raw(partition), {"p": number})
+async def publish(client: Redis, partition: int, messages: int, partitions: int = 2) -> None:
+    sent = [RawMessage("car-iotp", "", Role.ANONYMOUS, NOON, b"%d" % number) for number in range(messages)]
+    await append_each(client, *sent[::2], partition=partition, partitions=partitions)
+    await append(client, *sent[1::2], partition=partition, partitions=partitions)
 
 
 async def test_nothing_published_is_no_lag(redis_client: Redis) -> None:
@@ -23,21 +29,20 @@ async def test_nothing_published_is_no_lag(redis_client: Redis) -> None:
 
 
 async def test_messages_that_no_decoder_ever_asked_for_are_lag(redis_client: Redis) -> None:
-    await publish(redis_client, 0, 3)
+    await publish(redis_client, 0, 3, 1)
 
     assert await decoder_lag(redis_client, 1) == 3
 
 
 async def test_lag_is_what_was_not_delivered_and_what_was_not_acknowledged(redis_client: Redis) -> None:
-    raw = streams.raw(0)
-    await redis_client.xgroup_create(raw, streams.OBSERVE_GROUP, id="0", mkstream=True)
+    raw = raw_key(0, 2)
+    await redis_client.xgroup_create(raw, OBSERVE_GROUP, id="0", mkstream=True)
     await publish(redis_client, 0, 10)
     await redis_client.xgroup_create(raw, "another", id="$")
-    await redis_client.xreadgroup(streams.OBSERVE_GROUP, "decoder-1", {raw: ">"}, count=4)
-    (done, _), (oldest, _) = await redis_client.xrange(raw, count=2) or []
-    assert done
-    await redis_client.xack(raw, streams.OBSERVE_GROUP, done)
-    await redis_client.xtrim(raw, minid=oldest, approximate=False)
+    await redis_client.xreadgroup(OBSERVE_GROUP, "decoder-1", {raw: ">"}, count=2)
+    (done, _), *_ = await redis_client.xrange(raw, count=1) or []
+    finisher = Finisher(client=redis_client, partitions=2, dead_letters_max=10)
+    await finisher.finish(0, [Part(cast("bytes", done), 0, None, 1)], totals=Counter())
     await publish(redis_client, 1, 5)
 
     assert await decoder_lag(redis_client, 2) == 9 + 5

@@ -23,16 +23,14 @@ from broker.passwords import Passwords, hash_password
 from broker.settings import BrokerSettings
 from broker.users import Authenticator, User, Users
 from core.clock import system_clock
-from core.messages import RawMessage, Role
+from core.messages import Role
 from core.runtime import Stop, work_until_stopped
-from state import streams
 from state.client import open_redis
-from tests.conftest import entries, eventually, free_port
+from tests.conftest import eventually, free_port
 from tests.mqtt.client import Connection, Service
 from tests.mqtt.wire import Publish
 from tests.oracle.durable import DurableRedis, durable_redis
 
-RAW = streams.raw(0)
 PASSWORD = b"right"
 
 
@@ -155,11 +153,6 @@ async def has(probe: Callable[[], Any]) -> bool:
 
 async def put_user(redis_client: Redis, name: str, role: Role, password: bytes = PASSWORD) -> None:
     await Users(redis_client).put([User(name, role, hash_password(password))])
-
-
-async def raw_messages(redis_client: Redis) -> list[RawMessage]:
-    """What is in the stream raw, the oldest first."""
-    return [RawMessage.decode(fields) for fields in await entries(redis_client, RAW)]
 
 
 async def next_publish(connection: Connection) -> Publish:

@@ -9,9 +9,10 @@ import pytest
 from redis.asyncio import Redis
 
 from core.messages import Role
-from tests.broker.conftest import PASSWORD, RunningNode, StartNode, TwoNodes, has, put_user, raw_messages
+from tests.broker.conftest import PASSWORD, RunningNode, StartNode, TwoNodes, has, put_user
 from tests.conftest import eventually
 from tests.mqtt.wire import Ack, Connack, Kind, Publish, ack, connect, publish
+from tests.raw_streams import raw_messages
 
 
 async def refused_login(node: RunningNode, client_id: str) -> None:

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from broker.connection import READ_AHEAD_BYTES, Connection, State
 from core.messages import Role
-from tests.broker.conftest import RunningNode, TwoNodes, has, put_user, raw_messages
+from tests.broker.conftest import RunningNode, TwoNodes, has, put_user
 from tests.conftest import eventually
 from tests.mqtt.wire import (
     DISCONNECT,
@@ -29,6 +29,7 @@ from tests.mqtt.wire import (
     subscribe,
     unsubscribe,
 )
+from tests.raw_streams import raw_messages
 
 ACCEPTED = Connack(session_present=False, code=0)
 

@@ -16,13 +16,12 @@ from redis.asyncio import Redis
 
 from broker import drain
 from broker.node import Node
-from core.messages import RawMessage
-from state import streams
 from tests.broker.processes import NodeProcess
-from tests.conftest import WAIT_SECONDS, entries, eventually, free_port
+from tests.conftest import WAIT_SECONDS, eventually, free_port
 from tests.mqtt.client import Closed, Connection, Service
 from tests.mqtt.wire import Kind, Publish, Will, publish
 from tests.oracle.durable import DurableRedis
+from tests.raw_streams import raw_messages
 
 NOTICE = 0.6
 SECONDS = 2.0
@@ -187,7 +186,7 @@ async def test_nothing_that_was_acknowledged_is_lost_and_nothing_in_hand_is_left
         await asyncio.gather(*[publish_until_closed(number, client) for number, client in enumerate(clients)])
     await nodes.has_drained()
     async with Redis.from_url(nodes.url) as redis:
-        kept = {RawMessage.decode(fields).payload.decode() for fields in await entries(redis, streams.raw(0))}
+        kept = {message.payload.decode() for message in await raw_messages(redis)}
     expected = {f"{number}/{packet_id}" for number, ids in enumerate(acknowledged) for packet_id in ids}
     assert len(expected) > 100
     assert expected <= kept

@@ -17,11 +17,11 @@ from tests.broker.conftest import (
     TwoNodes,
     has,
     put_user,
-    raw_messages,
 )
 from tests.conftest import eventually
 from tests.mqtt.client import Connection
 from tests.mqtt.wire import Connack, Publish, Will, connect, publish
+from tests.raw_streams import raw_messages
 
 NOT_AUTHORIZED = 5
 BAD_CREDENTIALS = 4

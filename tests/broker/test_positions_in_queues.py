@@ -4,10 +4,9 @@ import pytest
 from redis.asyncio import Redis
 
 from core.messages import Role
-from state import streams
 from state.sessions import BRIEF, brief
 from tests.broker.conftest import PASSWORD, RunningNode, StartNode, put_user
-from tests.conftest import eventually
+from tests.conftest import RAW, eventually
 from tests.mqtt.client import Connection
 from tests.mqtt.wire import Publish
 
@@ -45,7 +44,7 @@ async def test_positions_go_though_the_service_never_comes_back_and_are_in_raw_a
         return not await redis_client.exists(brief("report"), BRIEF)
 
     await eventually(gone)
-    assert await redis_client.xlen(streams.raw(0)) == 2
+    assert await redis_client.xlen(RAW) == 2
     assert await redis_client.exists("retained:{mqtt}") == 0
     assert (await (await report(node)).take()).payload == b"hello"
     assert node.counted("broker_dropped_queue_age_total") == 2

@@ -9,9 +9,10 @@ import pytest
 from redis.asyncio import Redis
 
 from core import failures
-from tests.broker.conftest import RunningNode, StartNode, TwoNodes, has, raw_messages
+from tests.broker.conftest import RunningNode, StartNode, TwoNodes, has
 from tests.conftest import eventually
 from tests.mqtt.wire import publish, subscribe
+from tests.raw_streams import raw_messages
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ async def test_a_publisher_is_acknowledged_although_its_append_met_a_defect(
     node: RunningNode, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = await node.service.connect()
-    failed = broken_once(monkeypatch, node.node.ingest._lanes[0], "_send")
+    failed = broken_once(monkeypatch, node.node.ingest._appenders[0], "_send")
     await client.publish("car-iotp", b"payload", qos=1)
     assert failed()
     assert [message.payload for message in await raw_messages(redis_client)] == [b"payload"]
@@ -52,7 +53,7 @@ async def test_a_publisher_is_acknowledged_although_the_answer_of_another_met_a_
     node: RunningNode, redis_client: Redis
 ) -> None:
     client = await node.service.connect()
-    lane = node.node.ingest._lanes[0]
+    lane = node.node.ingest._appenders[0]
     heard: list[str] = []
 
     def breaks() -> None:

@@ -9,9 +9,10 @@ from redis.asyncio import Redis
 from broker.user_rate import UserRate, UserRates
 from core.messages import Role
 from core.position_rates import Rate
-from tests.broker.conftest import PASSWORD, RunningNode, StartNode, put_user, raw_messages
+from tests.broker.conftest import PASSWORD, RunningNode, StartNode, put_user
 from tests.mqtt.client import Connection
 from tests.mqtt.wire import Ack, Kind, publish
+from tests.raw_streams import raw_messages
 
 
 class Seconds:

@@ -13,12 +13,13 @@ from decoder.batch import Batch, BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.devices import DeviceHasher
 from decoder.effects import Effects
-from decoder.group import Group
 from decoder.metrics import DecoderMetrics
 from geofence import Geofence, load_campus
-from state import streams
-from state.raw import Raw
-from tests.conftest import NOON, entries
+from state.dead_letters import DeadLetters, Which
+from state.group import Group
+from state.raw import Finisher, Part
+from state.raw_group import RawGroup
+from tests.conftest import NOON, RAW
 
 TTL = 300
 HASHER = DeviceHasher(b"k" * 32)
@@ -66,8 +67,8 @@ def effects_of(client: Redis) -> Effects:
     )
 
 
-def raw_of(client: Redis) -> Raw:
-    return Raw(client=client, dead_letters_max=100)
+def finisher_of(client: Redis) -> Finisher:
+    return Finisher(client=client, partitions=1, dead_letters_max=100)
 
 
 @pytest.fixture
@@ -80,12 +81,12 @@ def follower(redis_client: Redis, decoder: BatchDecoder, metrics: DecoderMetrics
     return CampusFollower(client=redis_client, decoder=decoder, file=load_campus(None), metrics=metrics)
 
 
-async def finish(client: Redis, effects: Effects, batch: Batch, entry_ids: Sequence[bytes]) -> int:
-    """All that a batch does, as the stage observe does it; how many entries it acknowledged."""
+async def finish(client: Redis, effects: Effects, batch: Batch, entry_ids: Sequence[bytes]) -> None:
+    """All that a batch does, as the stage observe does it."""
     applied = await effects.apply(batch, now=NOON)
-    return await raw_of(client).finish(
+    await finisher_of(client).finish(
         0,
-        entry_ids,
+        [Part(entry_id, 0, None, 0) for entry_id in entry_ids],
         positions=batch.positions,
         implausible=applied.implausible,
         letters=batch.dead,
@@ -103,7 +104,7 @@ def apply(redis_client: Redis, effects: Effects, group_of: Callable[[str], Group
     async def apply_batch(batch: Batch) -> None:
         group = group_of("applier")
         await group.create()
-        await redis_client.xadd(streams.raw(0), {"n": 1})
+        await redis_client.xadd(RAW, {"n": 1})
         entry_ids = [entry_id for entry_id, _ in await group.read(1)]
         await finish(redis_client, effects, batch, entry_ids)
 
@@ -115,13 +116,7 @@ def group_of(redis_client: Redis) -> Callable[[str], Group]:
     """A consumer of the group `observe` of the first partition, by its name."""
 
     def make(consumer: str) -> Group:
-        return Group(
-            client=redis_client,
-            stream=streams.raw(0),
-            group=streams.OBSERVE_GROUP,
-            consumer=consumer,
-            claim_after_ms=0,
-        )
+        return RawGroup(client=redis_client, partition=0, partitions=1, consumer=consumer, claim_after_ms=0)
 
     return make
 
@@ -151,4 +146,5 @@ def position(
 
 
 async def dead_letters(client: Redis) -> list[DeadLetter]:
-    return [DeadLetter.decode(fields) for fields in await entries(client, streams.DEAD)]
+    """Wherever they lie, the oldest first."""
+    return [letter async for _, letter in DeadLetters(client, partitions=1).newest(Which())][::-1]

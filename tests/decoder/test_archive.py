@@ -22,7 +22,6 @@ from core.errors import Reason, Unavailable
 from core.messages import Kind, Position, decode_positions, encode_positions
 from core.runtime import Stop
 from decoder.archive import Archiver, part_positions
-from decoder.group import Group
 from decoder.metrics import DecoderMetrics
 from decoder.samples import Samples
 from decoder.settings import Archive, DecoderSettings
@@ -33,12 +32,15 @@ from documents.document import Key
 from documents.sqlite import SQLiteStore
 from geofence import load_campus
 from state import streams
+from state.dead_letters import DeadLetters
 from state.dirty_windows import waiting
-from tests.conftest import NOON, entries, eventually
+from state.group import Group
+from state.raw import ARCHIVE_GROUP
+from tests.conftest import NOON, POSITIONS, RAW, TOTALS, entries, eventually
 from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, dead_letters, position, raw
 from timeseries import Width
 
-STREAM = streams.positions(0)
+STREAM = POSITIONS
 MakeArchiver = Callable[..., Archiver]
 
 
@@ -67,7 +69,7 @@ class Recording:
 
 @pytest.fixture
 async def group(redis_client: Redis) -> Group:
-    group = Group(client=redis_client, stream=STREAM, group=streams.ARCHIVE_GROUP, consumer="a", claim_after_ms=0)
+    group = Group(client=redis_client, stream=STREAM, group=ARCHIVE_GROUP, consumer="a", claim_after_ms=0)
     await group.create()
     return group
 
@@ -76,13 +78,14 @@ async def group(redis_client: Redis) -> Group:
 def archiver(redis_client: Redis, group: Group, metrics: DecoderMetrics) -> MakeArchiver:
     def make(store: object, archive: Archive = Archive.EVERY, **more: Any) -> Archiver:
         return Archiver(
-            client=redis_client,
+            dead_letters=DeadLetters(redis_client, partitions=1),
             group=group,
             store=cast("DocumentStore", store),
             clock=HandClock(),
             metrics=metrics,
             dead_letters_max=10,
             archive=archive,
+            partition=0,
             **more,
         )
 
@@ -99,7 +102,7 @@ def counted(metrics: DecoderMetrics, reason: Reason) -> float | None:
 
 
 async def pending(client: Redis) -> int:
-    return int((await client.xpending(STREAM, streams.ARCHIVE_GROUP))["pending"])
+    return int((await client.xpending(STREAM, ARCHIVE_GROUP))["pending"])
 
 
 async def test_a_batch_is_written_in_parts_and_each_is_acknowledged_after_it_is_written(
@@ -182,7 +185,7 @@ async def test_documents_that_are_refused_become_dead_letters_once_and_all_other
     assert all(any(name in letter.detail for letter in letters) for name in refused)
     assert all(letter.payload is None and len(letter.detail) < 350 for letter in letters)
     assert counted(metrics, Reason.REJECTED_DOCUMENT) == 3
-    assert int(await redis_client.hget(streams.TOTALS, "dead:rejected_document") or 0) == 3
+    assert int(await redis_client.hget(TOTALS, "dead:rejected_document") or 0) == 3
     assert metrics.registry.get_sample_value("decoder_archived_positions_total") == 22
 
 
@@ -463,7 +466,7 @@ async def test_a_store_that_is_away_delays_no_counts_and_has_every_document_when
         """A minute of it: everybody is in the library."""
         for device in devices:
             at = NOON + minute * 60_000
-            await redis_client.xadd(streams.raw(0), message(device, at))
+            await redis_client.xadd(RAW, message(device, at))
             expected.add(f"{HASHER.hash(Kind.CAR, device)}-{at:015d}")
 
     async with couch_server(couch) as url:
@@ -533,10 +536,10 @@ async def test_counts_do_not_depend_on_what_is_archived(archive: Archive, redis_
         running = [asyncio.ensure_future(stage(stop)) for stage in stages.values()]
         for seconds in range(0, 120, 10):
             for device in ("a", "b", "c"):
-                await redis_client.xadd(streams.raw(0), message(device, NOON - 1000 * seconds))
+                await redis_client.xadd(RAW, message(device, NOON - 1000 * seconds))
 
         async def idle() -> bool:
-            entries = [await redis_client.xlen(streams.raw(0)), await redis_client.xlen(STREAM)]
+            entries = [await redis_client.xlen(RAW), await redis_client.xlen(STREAM)]
             return not any(entries) and not await waiting(redis_client, 1)
 
         await eventually(idle)

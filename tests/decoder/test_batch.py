@@ -12,9 +12,8 @@ from decoder.batch import Batch, BatchDecoder
 from decoder.rules import Rules
 from documents.document import from_document, to_document
 from geofence import Geofence
-from state import streams
 from state.presence import presence_now
-from tests.conftest import NOON, entries
+from tests.conftest import NOON, POSITIONS, entries
 from tests.decoder.conftest import HASHER, LIBRARY, TTL, Apply, position, raw
 
 AWAY = (-8.66, 52.63)
@@ -152,5 +151,5 @@ async def test_a_place_that_counts_nowhere_moves_nobody_and_is_no_jump(redis_cli
     await apply(Batch(positions=[position("a", NOON - 1000, "main"), there]))
     present = await presence_now(redis_client, ["campus", "main"], now=NOON, ttl=TTL)
     assert [kinds[Kind.CAR].devices for kinds in present.values()] == [1, 1]
-    ((fields),) = await entries(redis_client, streams.positions(0))
+    ((fields),) = await entries(redis_client, POSITIONS)
     assert decode_positions(fields)[1] == there

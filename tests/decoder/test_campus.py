@@ -13,15 +13,16 @@ from core.messages import Kind, decode_positions
 from decoder.batch import Batch, BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.effects import Effects, StaleFence
-from decoder.group import Group
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from geofence import Campus, changed_zones, load_campus, parse_campus
 from state import streams
 from state.campus import StoredCampus, replace_campus, stored_campus, stored_version
+from state.group import Group
 from state.presence import presence_now
-from tests.conftest import NOON, entries
-from tests.decoder.conftest import LIBRARY, TTL, Apply, HandClock, position, raw, raw_of
+from tests.conftest import NOON, POSITIONS, RAW, entries
+from tests.decoder.conftest import LIBRARY, TTL, Apply, HandClock, finisher_of, position, raw
+from tests.raw_streams import append
 
 FILE = load_campus(None)
 GroupOf = Callable[[str], Group]
@@ -56,7 +57,7 @@ async def test_what_was_fenced_with_an_old_geometry_has_no_effect(
 ) -> None:
     group = group_of("a")
     await group.create()
-    await redis_client.xadd(streams.raw(0), {"n": 1})
+    await redis_client.xadd(RAW, {"n": 1})
     entry_ids = [entry_id for entry_id, _ in await group.read(1)]
     await replaced(redis_client, "main")
     batch = Batch(fence=FILE.version, positions=[position("a", NOON, "main")])
@@ -76,19 +77,19 @@ async def test_a_decoder_takes_up_the_new_geometry_and_decodes_the_batch_again(
 ) -> None:
     group = group_of("a")
     await group.create()
-    await redis_client.xadd(streams.raw(0), raw(fix()).encode())  # type: ignore[arg-type]
+    await append(redis_client, raw(fix()))
     stored = await replaced(redis_client, "glucksman-library")
     observer = Observer(
         partition=0,
         decoder=decoder,
         campus=follower,
         effects=effects,
-        raw=raw_of(redis_client),
+        finisher=finisher_of(redis_client),
         clock=HandClock(),
         metrics=metrics,
     )
     await observer(await group.read(1))
-    (fields,) = await entries(redis_client, streams.positions(0))
+    (fields,) = await entries(redis_client, POSITIONS)
     (found,) = decode_positions(fields)
     assert (found.zones, found.fence) == (("campus",), stored.version)
 

@@ -11,13 +11,13 @@ from core.errors import Reason
 from core.messages import encode_positions
 from core.runtime import Stop
 from decoder.consumer import CLAIM_EVERY_MS, Consumer, Work
-from decoder.group import Entry, Group
 from decoder.metrics import DecoderMetrics
-from state import streams
-from tests.conftest import NOON, eventually
+from state.group import Entry, Group
+from state.raw import ARCHIVE_GROUP
+from tests.conftest import NOON, POSITIONS, RAW, TOTALS, eventually
 from tests.decoder.conftest import HandClock, dead_letters, position, raw
+from tests.raw_streams import raw_key
 
-RAW = streams.raw(0)
 GroupOf = Callable[[str], Group]
 
 
@@ -112,7 +112,7 @@ async def test_an_entry_that_kills_is_buried_and_its_neighbours_are_done_once(
     assert (letter.reason, letter.payload, letter.topic, letter.user) == (Reason.POISON, None, "car-iotp", "")
     assert "3 times" in letter.detail
     assert metrics.registry.get_sample_value("decoder_dead_letters_total", {"reason": "poison"}) == 1
-    assert await redis_client.hget(streams.TOTALS, "dead:poison") == b"1"
+    assert await redis_client.hget(TOTALS, "dead:poison") == b"1"
 
 
 async def test_an_entry_that_kills_one_decoder_after_another_is_buried_by_the_next(
@@ -139,11 +139,11 @@ async def test_an_entry_that_kills_one_decoder_after_another_is_buried_by_the_ne
 
 
 async def test_poison_in_the_stream_positions_is_buried_too(redis_client: Redis) -> None:
-    stream = streams.positions(0)
+    stream = POSITIONS
     deadly, harmless = (encode_positions([position(name, NOON)]) for name in ("deadly", "harmless"))
     for data in (deadly, harmless):
         await redis_client.xadd(stream, {"d": data})
-    group = Group(client=redis_client, stream=stream, group=streams.ARCHIVE_GROUP, consumer="a", claim_after_ms=0)
+    group = Group(client=redis_client, stream=stream, group=ARCHIVE_GROUP, consumer="a", claim_after_ms=0)
     work = Deadly(group, field=b"d", deadly=deadly)
     await restart_until_it_lives(lambda: emptied(redis_client, stream), lambda: consumer(group, work))
     assert work.done == [harmless]
@@ -167,7 +167,7 @@ async def test_leftovers_of_several_consumers_are_in_hand_one_at_a_time(redis_cl
     alone = asyncio.Lock()
     consumers = []
     for partition in range(3):
-        stream = streams.raw(partition)
+        stream = raw_key(partition, 3)
         group = Group(client=redis_client, stream=stream, group="observe", consumer="a", claim_after_ms=0)
         await group.create()
         for _ in range(10):
@@ -178,7 +178,7 @@ async def test_leftovers_of_several_consumers_are_in_hand_one_at_a_time(redis_cl
     running = asyncio.gather(*(one.run(stop) for one in consumers))
 
     async def done() -> bool:
-        return all([await emptied(redis_client, streams.raw(partition)) for partition in range(3)])
+        return all([await emptied(redis_client, raw_key(partition, 3)) for partition in range(3)])
 
     await eventually(done)
     stop.set()
@@ -273,11 +273,11 @@ async def test_a_leftover_that_waits_does_not_delay_the_leftovers_of_other_stage
     redis_client: Redis, group_of: GroupOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("decoder.consumer.PATIENCE_SECONDS", 0.01)
-    archive = Group(client=redis_client, stream=streams.positions(0), group="archive", consumer="a", claim_after_ms=0)
+    archive = Group(client=redis_client, stream=POSITIONS, group="archive", consumer="a", claim_after_ms=0)
     observe = group_of("a")
     for group in (archive, observe):
         await group.create()
-    await redis_client.xadd(streams.positions(0), {"d": b"1"})
+    await redis_client.xadd(POSITIONS, {"d": b"1"})
     await publish(redis_client, b"1", b"2")
     await archive.read(1)
     await observe.read(2)

@@ -179,7 +179,7 @@ async def test_a_mark_that_no_decoder_made_becomes_a_dead_letter_once_and_the_re
         await recorder(redis_client, store, clock).step()
 
     assert await covered(store, "campus", Kind.CAR) == {NOON: FIRST_MINUTE}
-    assert await redis_client.xlen("dead") == 3
+    assert await redis_client.xlen("dead:{campus}") == 3
     assert await redis_client.scard("coverage:dirty:{campus}") == 0
 
 

@@ -18,16 +18,19 @@ from typer.testing import CliRunner, Result
 
 from core.errors import Reason
 from core.messages import DeadLetter, RawMessage, Role
-from decoder import dead_letters
 from decoder.batch import BatchDecoder
-from decoder.dead_letters import Found, Kept, Which
 from decoder.dead_letters_command import app
 from decoder.dead_letters_output import as_json, described, escaped, row, show_table
 from decoder.effects import Effects
-from decoder.group import Group
 from state import streams
-from tests.conftest import NOON, entries
+from state.dead_letters import DeadLetters, Found, Kept, Which, share
+from state.entries import decode_entry
+from state.group import Group
+from state.raw import keys_of
+from state.status import read_status
+from tests.conftest import DEAD, NOON, RAW, TOTALS
 from tests.decoder.conftest import LIBRARY, finish
+from tests.raw_streams import bury, raw_messages
 
 BROKEN = base64.b64encode(b'{"type":')
 OUTSIDE = DeadLetter(Reason.BAD_PROPERTY, "speed is a word", "mobile-iotp", NOON + 1000, None)
@@ -52,18 +55,12 @@ def run(redis_server: str) -> Run:
 
 async def buried(client: Redis, *letters: DeadLetter) -> list[str]:
     """Their ids."""
-    async with client.pipeline(transaction=True) as pipeline:
-        dead_letters.bury(pipeline, letters, 1000)
-        await pipeline.execute()
+    await bury(client, *letters)
     return (await kept_ids(client))[-len(letters) :]
 
 
-async def messages(client: Redis, partition: int = 0) -> list[RawMessage]:
-    return [RawMessage.decode(fields) for fields in await entries(client, streams.raw(partition))]
-
-
 async def kept_ids(client: Redis) -> list[str]:
-    found = cast("Any", await client.xrange(streams.DEAD))
+    found = cast("Any", await client.xrange(DEAD))
     return [entry_id.decode() for entry_id, _ in found]
 
 
@@ -199,7 +196,7 @@ async def test_a_replayed_message_is_the_one_that_came(redis_client: Redis, run:
     (letter_id,) = await buried(redis_client, letter())
     result = await run("replay", letter_id)
     assert (result.exit_code, result.stdout) == (0, "1 replayed, 0 cannot be: their payload was not kept\n")
-    assert await messages(redis_client) == [RawMessage("car-iotp/x", "car-7", Role.CAR, NOON, BROKEN)]
+    assert await raw_messages(redis_client) == [RawMessage("car-iotp/x", "car-7", Role.CAR, NOON, BROKEN)]
     assert not await kept_ids(redis_client)
 
 
@@ -210,29 +207,55 @@ async def test_a_replay_is_of_a_reason_or_of_all_and_skips_what_has_no_payload(r
     result = await run("replay", "--all")
     assert (result.exit_code, result.stdout) == (0, "1 replayed, 1 cannot be: their payload was not kept\n")
     assert await kept_ids(redis_client) == [ids[2]]
-    assert len(await messages(redis_client)) == 2
+    assert len(await raw_messages(redis_client)) == 2
 
 
 async def test_a_dry_run_says_what_would_be_and_does_nothing(redis_client: Redis, run: Run) -> None:
     ids = await buried(redis_client, letter(), OUTSIDE)
     result = await run("replay", "--all", "--dry-run")
     assert result.stdout == "1 would be replayed, 1 cannot be: their payload was not kept\n"
-    assert (await kept_ids(redis_client), await messages(redis_client)) == (ids, [])
+    assert (await kept_ids(redis_client), await raw_messages(redis_client)) == (ids, [])
 
 
-async def test_many_letters_are_replayed_over_all_partitions(redis_client: Redis, run: Run) -> None:
-    await buried(redis_client, *[letter()] * 250)
-    assert "250 replayed" in (await run("replay", "--all", partitions=3)).stdout
-    lengths = [await redis_client.xlen(streams.raw(partition)) for partition in range(3)]
-    assert sum(lengths) == 250
-    assert all(lengths)
+async def test_many_letters_are_replayed_each_in_its_partition(redis_client: Redis, run: Run) -> None:
+    kept = DeadLetters(redis_client, partitions=3)
+    for partition, count in enumerate((120, 7, 1)):
+        await kept.bury([letter()] * count, 1000, partition=partition)
+    assert "128 replayed" in (await run("replay", "--all", partitions=3)).stdout
+    assert [len(await raw_messages(redis_client, partition, 3)) for partition in range(3)] == [120, 7, 1]
+    assert (await read_status(redis_client, 3)).dead_letters == 0
+
+
+async def test_letters_of_all_partitions_are_one_list_the_newest_first_and_their_ids_say_where_they_are(
+    redis_client: Redis, run: Run
+) -> None:
+    keys = [keys_of(partition, 3).dead for partition in range(3)]
+    for number, key in enumerate((keys[2], keys[0], keys[1], "dead:{campus}", keys[2])):
+        await redis_client.xadd(key, cast("Any", letter(at=NOON + number).encode()), id=f"{1000 + number}-0")
+    listed = (await run("list", "--json", partitions=3)).stdout.splitlines()
+    ids = [json.loads(line)["id"] for line in listed]
+    assert ids == ["1004-0@2", "1003-0@campus", "1002-0@1", "1001-0", "1000-0@2"]
+    assert "1002-0@1" in (await run("show", "1002-0@1", partitions=3)).stdout
+    assert (await run("show", "1002-0@2", partitions=3)).exit_code == 1
+    assert (await run("drop", "1004-0@2", "1001-0@0", "--yes", partitions=3)).stdout == "2 dropped\n"
+    assert (await run("replay", "1002-0@1", partitions=3)).stdout.startswith("1 replayed")
+    listed = (await run("list", "--json", partitions=3)).stdout.splitlines()
+    assert [json.loads(line)["id"] for line in listed] == ["1003-0@campus", "1000-0@2"]
+
+
+async def test_a_partition_keeps_its_share_of_the_letters(redis_client: Redis) -> None:
+    assert [share(1000, partitions) for partitions in (1, 3, 16)] == [1000, 334, 63]
+    kept = DeadLetters(redis_client, partitions=3)
+    await kept.bury([letter()] * 5, share(10, 3), partition=1)
+    assert (await kept.kept()).kept == 4
+    assert (await kept.kept()).capped == 1
 
 
 async def test_two_who_replay_the_same_letter_send_it_once(redis_client: Redis) -> None:
     await buried(redis_client, letter())
-    found: list[Found] = [each async for each in dead_letters.newest(redis_client, Which())]
-    assert [await dead_letters.replay(redis_client, found, 1) for _ in range(2)] == [1, 0]
-    assert len(await messages(redis_client)) == 1
+    found: list[Found] = [each async for each in DeadLetters(redis_client, partitions=1).newest(Which())]
+    assert [await DeadLetters(redis_client, partitions=1).replay(found) for _ in range(2)] == [1, 0]
+    assert len(await raw_messages(redis_client)) == 1
 
 
 async def test_where_redis_takes_no_more_a_letter_stays(redis_client: Redis, run: Run) -> None:
@@ -244,7 +267,7 @@ async def test_where_redis_takes_no_more_a_letter_stays(redis_client: Redis, run
         await redis_client.config_set("maxmemory", "0")
     assert result.exit_code == 1
     assert "Redis takes nothing at present" in result.stderr
-    assert (await kept_ids(redis_client), await messages(redis_client)) == (ids, [])
+    assert (await kept_ids(redis_client), await raw_messages(redis_client)) == (ids, [])
 
 
 async def test_what_is_still_bad_is_a_dead_letter_again_and_what_is_good_now_counts(
@@ -258,16 +281,16 @@ async def test_what_is_still_bad_is_a_dead_letter_again_and_what_is_good_now_cou
     good = base64.b64encode(json.dumps(feature).encode())
     await buried(redis_client, letter(), DeadLetter(Reason.NO_DEVICE, "then", "car-iotp", NOON, good))
     await run("replay", "--all")
-    group = Group(client=redis_client, stream=streams.raw(0), group="observe", consumer="a", claim_after_ms=0)
+    group = Group(client=redis_client, stream=RAW, group="observe", consumer="a", claim_after_ms=0)
     await group.create()
     read = await group.read(10)
-    batch = decoder.decode([RawMessage.decode(fields) for _, fields in read])
+    batch = decoder.decode([message for _, fields in read for message in decode_entry(fields)])
     await finish(redis_client, effects, batch, [entry_id for entry_id, _ in read])
-    (again,) = [each async for _, each in dead_letters.newest(redis_client, Which())]
+    (again,) = [each async for _, each in DeadLetters(redis_client, partitions=1).newest(Which())]
     assert (again.reason, again.payload, again.received_at) == (Reason.NOT_JSON, None, NOON)
     assert (again.size, again.shape) == (12, "base64 of broken JSON with type")
     assert await redis_client.scard(streams.window(f"1m:{NOON}:campus:car")) == 1
-    totals = await redis_client.hgetall(streams.TOTALS)
+    totals = await redis_client.hgetall(TOTALS)
     assert (totals[b"replayed"], totals[b"dead:not_json"]) == (b"2", b"2")
 
 
@@ -282,7 +305,7 @@ async def test_letters_are_dropped_after_a_question(redis_client: Redis, run: Ru
     assert await kept_ids(redis_client) == ids[1:]
     assert (await run("drop", "--all", "--yes")).stdout == "2 dropped\n"
     assert not await kept_ids(redis_client)
-    assert await redis_client.hget(streams.TOTALS, "dropped") == b"3"
+    assert await redis_client.hget(TOTALS, "dropped") == b"3"
 
 
 @pytest.mark.parametrize("command", ["show", "replay", "drop"])
@@ -328,7 +351,7 @@ async def test_an_entry_that_this_version_cannot_read_is_listed_and_can_be_dropp
     redis_client: Redis, run: Run, changed: dict[str, Any], entry_id: str
 ) -> None:
     fields: dict[Any, Any] = {**letter().encode(), **changed}
-    await redis_client.xadd(streams.DEAD, fields, id=entry_id)
+    await redis_client.xadd(DEAD, fields, id=entry_id)
     (entry_id,) = await kept_ids(redis_client)
     assert "malformed_entry" in (await run("list")).stdout
     assert json.loads((await run("list", "--json")).stdout)["reason"] == "malformed_entry"

@@ -11,10 +11,10 @@ from core.errors import Reason
 from core.messages import DeadLetter, Kind, Position, decode_positions
 from decoder.batch import Batch
 from decoder.effects import Effects
-from decoder.group import Group
 from state import streams
+from state.group import Group
 from state.presence import presence_now, zones_of_newest
-from tests.conftest import NOON, entries
+from tests.conftest import NOON, POSITIONS, RAW, TOTALS, entries
 from tests.decoder.conftest import TTL, Apply, dead_letters, finish, position
 from timeseries import Width, Window, window_start
 
@@ -151,16 +151,16 @@ async def test_a_batch_is_acknowledged_with_its_effects(
 ) -> None:
     group = group_of("a")
     await group.create()
-    entry_id = cast("bytes", await redis_client.xadd(streams.raw(0), {"n": 1}))
+    entry_id = cast("bytes", await redis_client.xadd(RAW, {"n": 1}))
     await group.read(1)
     letter = DeadLetter(Reason.NOT_JSON, "detail", "car-iotp", NOON, b"payload")
     batch = Batch(positions=[position("a", NOON)], dead=[letter], totals=Counter(messages=2, positions=1))
     await finish(redis_client, effects, batch, [entry_id])
     assert not await group.own(1)
-    ((fields),) = await entries(redis_client, streams.positions(0))
+    ((fields),) = await entries(redis_client, POSITIONS)
     assert decode_positions(fields) == batch.positions
     assert await dead_letters(redis_client) == [letter]
-    assert await redis_client.hgetall(streams.TOTALS) == {
+    assert await redis_client.hgetall(TOTALS) == {
         b"messages": b"2",
         b"positions": b"1",
         b"dead:not_json": b"1",
@@ -172,28 +172,26 @@ async def test_a_batch_that_is_acknowledged_already_has_no_second_effect(
 ) -> None:
     group = group_of("a")
     await group.create()
-    await redis_client.xadd(streams.raw(0), {"n": 1})
+    await redis_client.xadd(RAW, {"n": 1})
     entry_ids = [entry_id for entry_id, _ in await group.read(1)]
     letter = DeadLetter(Reason.NOT_JSON, "detail", "car-iotp", NOON, b"payload")
     for _ in range(2):
         batch = Batch(positions=[position("a", NOON)], dead=[letter], totals=Counter(messages=1))
         await finish(redis_client, effects, batch, entry_ids)
     assert len(await dead_letters(redis_client)) == 1
-    assert len(await entries(redis_client, streams.positions(0))) == 1
-    assert await redis_client.hget(streams.TOTALS, "messages") == b"1"
+    assert len(await entries(redis_client, POSITIONS)) == 1
+    assert await redis_client.hget(TOTALS, "messages") == b"1"
 
 
 async def test_dead_letters_are_capped_and_counted_all_the_same(redis_client: Redis, apply: Apply) -> None:
     letters = [DeadLetter(Reason.NOT_JSON, "", "car-iotp", number, None) for number in range(150)]
     await apply(Batch(dead=letters))
     assert [letter.received_at for letter in await dead_letters(redis_client)] == list(range(50, 150))
-    assert await redis_client.hget(streams.TOTALS, "dead:not_json") == b"150"
+    assert await redis_client.hget(TOTALS, "dead:not_json") == b"150"
 
 
 async def marked(client: Redis) -> list[bool]:
-    return [
-        each.implausible for fields in await entries(client, streams.positions(0)) for each in decode_positions(fields)
-    ]
+    return [each.implausible for fields in await entries(client, POSITIONS) for each in decode_positions(fields)]
 
 
 NEAR, FAR = (-8.5734, 52.6733), (-8.5634, 52.6733)

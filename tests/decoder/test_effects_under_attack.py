@@ -10,18 +10,17 @@ from redis.asyncio import Redis
 from core.errors import Reason, Unavailable
 from core.messages import DeadLetter
 from decoder.batch import Batch
-from decoder.group import Group
-from state import streams
-from tests.conftest import NOON, entries, eventually
+from state.group import Group
+from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP
+from tests.conftest import NOON, POSITIONS, RAW, entries, eventually
 from tests.decoder.conftest import dead_letters, effects_of, finish, position
 from tests.state.test_codes import connected, real
 
 __all__ = ["real"]  # a fixture
-RAW = streams.raw(0)
 LETTER = DeadLetter(Reason.POISON, "detail", "", NOON, payload=None)
 
 
-def group_of(client: Redis, stream: str = RAW, name: str = streams.OBSERVE_GROUP) -> Group:
+def group_of(client: Redis, stream: str = RAW, name: str = OBSERVE_GROUP) -> Group:
     return Group(client=client, stream=stream, group=name, consumer="a", claim_after_ms=0)
 
 
@@ -50,14 +49,14 @@ async def test_at_maxmemory_a_decoder_still_works_off_what_there_is(real: Callab
         await finish(client, effects_of(client), batch, entry_ids)
         assert await client.xlen(RAW) == 0
         assert await client.zcard("presence:main:car") == 6000
-        archive = group_of(client, streams.positions(0), streams.ARCHIVE_GROUP)
+        archive = group_of(client, POSITIONS, ARCHIVE_GROUP)
         await client.config_set("maxmemory", 0)
         await archive.create()
         found = await archive.read(10)
         await client.config_set("maxmemory", 1)
         assert await archive.bury(found[0][0], LETTER, 10)
         await archive.acknowledge([entry_id for entry_id, _ in found])
-        assert await client.xlen(streams.positions(0)) == 0
+        assert await client.xlen(POSITIONS) == 0
 
 
 @pytest.mark.parametrize(
@@ -67,8 +66,8 @@ async def test_at_maxmemory_a_decoder_still_works_off_what_there_is(real: Callab
         "window:1m:1772366400000:main:car",
         "windows:dirty",
         "positions:{0}",
-        "dead",
-        "totals",
+        "dead:{0}",
+        "totals:{0}",
         f"device:{0:032x}",
         "campus",
     ],
@@ -93,8 +92,8 @@ async def test_a_key_of_another_type_costs_nothing_of_a_batch(real: Callable[...
         assert await client.zcard("presence:main:car") == 1
         assert await client.zscore("windows:dirty", "1m:1772366400000:main:car") == NOON
         assert await client.scard("window:1m:1772366400000:main:car") == 1
-        assert len(await entries(client, streams.positions(0))) == 1
-        totals = await cast("Any", client.hgetall("totals"))
+        assert len(await entries(client, POSITIONS)) == 1
+        totals = await cast("Any", client.hgetall("totals:{0}"))
         assert (totals[b"messages"], totals[b"dead:poison"]) == (b"1", b"1")
         letters = await dead_letters(client)
         assert len([letter for letter in letters if letter.reason is Reason.POISON]) == 1
@@ -103,7 +102,7 @@ async def test_a_key_of_another_type_costs_nothing_of_a_batch(real: Callable[...
 async def test_a_total_that_is_no_number_begins_anew(real: Callable[..., str]) -> None:
     async with connected(real()) as client:
         entry_ids = await in_hand(client)
-        await cast("Any", client.hset("totals", "messages", "many"))
+        await cast("Any", client.hset("totals:{0}", "messages", "many"))
         await finish(client, effects_of(client), a_batch(), entry_ids)
-        assert (await cast("Any", client.hgetall("totals")))[b"messages"] == b"1"
+        assert (await cast("Any", client.hgetall("totals:{0}")))[b"messages"] == b"1"
         assert await client.xlen(RAW) == 0

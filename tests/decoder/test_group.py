@@ -5,23 +5,22 @@ from redis.asyncio import Redis
 
 from core.errors import Reason, Unavailable
 from core.messages import DeadLetter
-from decoder.group import Entry, Group, Leftover
-from state import streams
-from tests.conftest import NOON, entries
+from state.group import Entry, Group, Leftover
+from state.raw import OBSERVE_GROUP
+from tests.conftest import NOON, RAW, TOTALS, entries
 from tests.decoder.conftest import dead_letters
 
-RAW = streams.raw(0)
 GroupOf = Callable[[str], Group]
 
 
 def claiming(client: Redis, consumer: str, *, after_ms: int) -> Group:
-    return Group(client=client, stream=RAW, group=streams.OBSERVE_GROUP, consumer=consumer, claim_after_ms=after_ms)
+    return Group(client=client, stream=RAW, group=OBSERVE_GROUP, consumer=consumer, claim_after_ms=after_ms)
 
 
 async def long_ago(client: Redis, consumer: str, entries: list[Entry]) -> None:
     """Let Redis believe that entries were delivered two minutes ago."""
     ids = [entry_id for entry_id, _ in entries]
-    await client.xclaim(RAW, streams.OBSERVE_GROUP, consumer, 0, ids, idle=120_000, justid=True)  # type: ignore[arg-type]
+    await client.xclaim(RAW, OBSERVE_GROUP, consumer, 0, ids, idle=120_000, justid=True)  # type: ignore[arg-type]
 
 
 async def filled(client: Redis, group: Group, count: int) -> None:
@@ -132,7 +131,7 @@ async def test_an_entry_is_buried_once(redis_client: Redis, group_of: GroupOf) -
     assert await group.bury(entry_id, letter, 10)
     assert not await group.bury(entry_id, letter, 10)
     assert await dead_letters(redis_client) == [letter]
-    assert await redis_client.hgetall(streams.TOTALS) == {b"dead:poison": b"1"}
+    assert await redis_client.hgetall(TOTALS) == {b"dead:poison": b"1"}
     assert not await group.own(5)
     assert not await entries(redis_client, RAW)
 
@@ -142,11 +141,11 @@ async def test_consumers_are_removed_when_they_are_gone_and_nothing_is_pending_f
 ) -> None:
     await filled(redis_client, group_of("holder"), 1)
     await group_of("holder").read(1)
-    await redis_client.xgroup_createconsumer(RAW, streams.OBSERVE_GROUP, "gone")
+    await redis_client.xgroup_createconsumer(RAW, OBSERVE_GROUP, "gone")
     assert await group_of("alive").dismiss() == []
-    monkeypatch.setattr("decoder.group.GONE_AFTER_MS", -1)
+    monkeypatch.setattr("state.group.GONE_AFTER_MS", -1)
     assert await group_of("alive").dismiss() == ["gone"]
-    consumers = await redis_client.xinfo_consumers(RAW, streams.OBSERVE_GROUP)
+    consumers = await redis_client.xinfo_consumers(RAW, OBSERVE_GROUP)
     assert [consumer["name"] for consumer in consumers] == [b"holder"]
     assert len(await group_of("holder").own(5)) == 1
 

@@ -11,13 +11,12 @@ from redis.asyncio import Redis
 from core.errors import Reason, Unavailable
 from core.messages import DeadLetter
 from core.runtime import Stop
-from decoder.group import Group, Leftover
-from state import streams
-from tests.conftest import NOON, entries, eventually
+from state.group import Group, Leftover
+from state.raw import OBSERVE_GROUP
+from tests.conftest import NOON, RAW, entries, eventually
 from tests.decoder.conftest import raw
 from tests.decoder.test_consumer import Deadly, consumer
 
-RAW = streams.raw(0)
 ID = b"1-0"
 GroupOf = Callable[[str], Group]
 LETTER = DeadLetter(Reason.POISON, "detail", "", NOON, payload=None)
@@ -47,7 +46,7 @@ async def test_without_its_group_or_its_stream_every_call_is_tried_again_and_the
         await redis_client.flushall()
         await redis_client.script_flush()
     else:
-        await redis_client.xgroup_destroy(RAW, streams.OBSERVE_GROUP)
+        await redis_client.xgroup_destroy(RAW, OBSERVE_GROUP)
     with suppress(Unavailable):
         await call(group)
     await call(group)

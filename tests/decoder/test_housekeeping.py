@@ -8,11 +8,12 @@ from redis.exceptions import NoPermissionError, ResponseError
 from core.errors import Reason
 from core.messages import DeadLetter, Kind
 from core.runtime import Stop
-from decoder.dead_letters import bury, expire, kept
 from decoder.housekeeping import Housekeeping
 from state import streams
-from tests.conftest import NOON, eventually
+from state.dead_letters import DeadLetters
+from tests.conftest import DEAD, NOON, TOTALS, eventually
 from tests.decoder.conftest import TTL, HandClock
+from tests.raw_streams import bury
 
 
 class Unwilling:
@@ -34,8 +35,8 @@ class Unwilling:
         if self._refusals:
             raise self._refusals.pop(0)
 
-    async def hget(self, key: str, field: str) -> object:
-        return await self._client.hget(key, field)
+    def pipeline(self, **options: Any) -> object:
+        return self._client.pipeline(**options)
 
 
 @pytest.mark.parametrize(
@@ -49,13 +50,14 @@ async def test_a_rewrite_that_was_refused_is_asked_for_again_although_no_message
     unwilling = Unwilling(redis_client, [refusal])
     housekeeping = Housekeeping(
         client=cast("Redis", unwilling),
+        partitions=1,
         zones=list,
         presence_ttl=TTL,
         forget_after=60,
         dead_letters_keep=1000,
         clock=HandClock(),
     )
-    await redis_client.hincrby(streams.TOTALS, "messages", 1)
+    await redis_client.hincrby(TOTALS, "messages", 1)
     for asked in (1, 2, 2):
         await housekeeping.forget()
         assert unwilling.asked == asked
@@ -65,26 +67,31 @@ async def test_dead_letters_go_after_their_time_although_nothing_arrives(redis_c
     """All of them in steps, and they are counted: none of them was pushed out."""
     keep = 7 * 86_400_000
     clock = HandClock()
-    async with redis_client.pipeline(transaction=False) as pipeline:
-        for _ in range(1200):
-            bury(pipeline, [DeadLetter(Reason.NOT_JSON, "", "car-iotp", NOON, b"personal")], 10_000)
-        await pipeline.execute()
-    ((newest, _),) = cast("Any", await redis_client.xrevrange(streams.DEAD, count=1))
+    letters = [DeadLetter(Reason.NOT_JSON, "", "car-iotp", NOON, b"personal")] * 1200
+    await bury(redis_client, *letters, maximum=10_000)
+    ((newest, _),) = cast("Any", await redis_client.xrevrange(DEAD, count=1))
     clock.now = int(newest.split(b"-")[0]) + keep
-    assert await expire(redis_client, clock.now - keep - 3_600_000) == 0
+    dead_letters = DeadLetters(redis_client, partitions=1)
+    assert await dead_letters.expire(clock.now - keep - 3_600_000) == 0
     stop = Stop()
     housekeeping = Housekeeping(
-        client=redis_client, zones=list, presence_ttl=TTL, forget_after=60, dead_letters_keep=keep - 1, clock=clock
+        client=redis_client,
+        partitions=1,
+        zones=list,
+        presence_ttl=TTL,
+        forget_after=60,
+        dead_letters_keep=keep - 1,
+        clock=clock,
     )
 
     async def gone() -> bool:
-        return await redis_client.xlen(streams.DEAD) == 0
+        return await redis_client.xlen(DEAD) == 0
 
     async with asyncio.TaskGroup() as group:
         group.create_task(housekeeping.run(stop))
         await eventually(gone)
         stop.set()
-    numbers = await kept(redis_client)
+    numbers = await dead_letters.kept()
     assert (numbers.expired, numbers.capped, numbers.ever) == (1200, 0, {"not_json": 1200})
 
 
@@ -98,6 +105,7 @@ async def test_presence_that_has_lapsed_is_removed_in_steps_and_nothing_else(red
     await redis_client.config_resetstat()
     housekeeping = Housekeeping(
         client=redis_client,
+        partitions=1,
         zones=lambda: ["main", "schuman"],
         presence_ttl=TTL,
         forget_after=60,
@@ -114,6 +122,7 @@ async def test_a_disk_with_little_room_has_the_file_rewritten_at_once_and_again(
     unwilling = Unwilling(redis_client, [])
     housekeeping = Housekeeping(
         client=cast("Redis", unwilling),
+        partitions=1,
         zones=list,
         presence_ttl=TTL,
         dead_letters_keep=1000,
@@ -121,7 +130,7 @@ async def test_a_disk_with_little_room_has_the_file_rewritten_at_once_and_again(
         clock=clock,
         disk_problem=lambda: problem[0],
     )
-    await redis_client.hincrby(streams.TOTALS, "messages", 1)
+    await redis_client.hincrby(TOTALS, "messages", 1)
     stop = Stop()
 
     async def asked(count: int) -> bool:

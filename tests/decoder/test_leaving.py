@@ -107,6 +107,7 @@ async def test_a_time_outside_is_removed_once_it_does_not_matter(redis_client: R
     clock = HandClock(NOON - 1000 + TTL * 1000 + 20)
     housekeeping = Housekeeping(
         client=redis_client,
+        partitions=1,
         zones=list,
         presence_ttl=TTL,
         forget_after=60,
@@ -197,7 +198,7 @@ async def test_a_newest_position_that_cannot_be_read_is_a_dead_letter_once_and_t
     await apply(Batch(positions=old))
     (letter,) = await dead_letters(redis_client)
     assert (letter.reason, letter.payload, letter.topic) == (Reason.MALFORMED_ENTRY, None, "")
-    assert await redis_client.hget(streams.TOTALS, "dead:malformed_entry") == b"1"
+    assert await redis_client.hget("totals:{campus}", "dead:malformed_entry") == b"1"
     assert await counted(redis_client) == {"campus": 1}
 
 

@@ -15,13 +15,13 @@ from core.runtime import Stop
 from decoder import retrying
 from decoder.archive import Archiver
 from decoder.batch import Batch
-from decoder.group import Group
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings
 from decoder.stages import Assembly
 from documents import DocumentStore, RejectedDocument
-from state import streams
-from tests.conftest import NOON
+from state.dead_letters import DeadLetters
+from state.group import Group
+from tests.conftest import NOON, POSITIONS
 from tests.decoder.conftest import HandClock, position
 from timeseries import OccupancyStore
 
@@ -91,11 +91,11 @@ class Documents:
 async def test_what_a_document_store_did_not_serve_and_what_it_refused_is_counted_apart(
     redis_client: Redis, metrics: DecoderMetrics
 ) -> None:
-    stream = streams.positions(0)
+    stream = POSITIONS
     group = Group(client=redis_client, stream=stream, group="archive", consumer="a", claim_after_ms=0)
     await group.create()
     archiver = Archiver(
-        client=redis_client,
+        dead_letters=DeadLetters(redis_client, partitions=1),
         group=group,
         store=cast("DocumentStore", Documents()),
         clock=HandClock(),

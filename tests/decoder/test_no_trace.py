@@ -16,12 +16,12 @@ from core.messages import RawMessage, Role
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.effects import Effects
-from decoder.group import Group
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
-from state import streams
-from tests.conftest import NOON
-from tests.decoder.conftest import HandClock, raw_of
+from state.group import Group
+from tests.conftest import DEAD, NOON, TOTALS
+from tests.decoder.conftest import HandClock, finisher_of
+from tests.raw_streams import append
 
 LONGITUDE, LATITUDE = -8.470613, 51.897913
 """In Cork."""
@@ -144,7 +144,7 @@ async def test_no_unusable_payload_leaves_a_place_outside_the_campus(
         decoder=decoder,
         campus=follower,
         effects=effects,
-        raw=raw_of(redis_client),
+        finisher=finisher_of(redis_client),
         clock=clock,
         metrics=metrics,
     )
@@ -152,11 +152,11 @@ async def test_no_unusable_payload_leaves_a_place_outside_the_campus(
     await group.create()
     topic = random.choice(["car-iotp", f"mobile-iotp/{DEVICE}", f"{LATITUDE},{LONGITUDE}/x"])
     message = RawMessage(topic, DEVICE, random.choice([Role.CAR, Role.SERVICE]), NOON, sent)
-    await redis_client.xadd(streams.raw(0), cast("Any", message.encode()))
+    await append(redis_client, message)
     await observer(await group.read(1))
-    assert await redis_client.hget(streams.TOTALS, "messages") == b"1"
+    assert await redis_client.hget(TOTALS, "messages") == b"1"
     kept = await everything(redis_client)
-    letters = [fields.get(b"payload", b"") for _, fields in cast("Any", await redis_client.xrange(streams.DEAD))]
+    letters = [fields.get(b"payload", b"") for _, fields in cast("Any", await redis_client.xrange(DEAD))]
     for seen in [kept, *(layer for each in letters for layer in layers(each))]:
         assert not [trace for trace in TRACES if trace in seen], seen
     # A feature on the campus beside one that is not may be kept, and then names its device.

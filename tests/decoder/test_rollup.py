@@ -17,7 +17,7 @@ from decoder.rollup import LEASE_MS, Rollup
 from decoder.spans import WINDOW_LIFE_MS
 from state import streams
 from state.dirty_windows import waiting
-from tests.conftest import NOON, eventually
+from tests.conftest import NOON, TOTALS, eventually
 from tests.decoder.conftest import Apply, HandClock, dead_letters, position
 from tests.timeseries.live import everything
 from timeseries import (
@@ -297,7 +297,7 @@ async def test_what_the_store_will_never_take_is_a_dead_letter_once_and_the_rest
     assert letter.payload is None
     assert len(store.written) == 3
     assert await waiting(redis_client, 1) == 0
-    assert await redis_client.hget(streams.TOTALS, "dead:rejected_window") == b"1"
+    assert await redis_client.hget(TOTALS, "dead:rejected_window") == b"1"
     assert metrics.registry.get_sample_value("decoder_dead_letters_total", {"reason": "rejected_window"}) == 1
     assert metrics.registry.get_sample_value("decoder_refused_points_total") == 1
     assert metrics.registry.get_sample_value("decoder_rolled_up_windows_total") == 3
@@ -375,7 +375,7 @@ async def test_names_alone_that_are_no_windows_do_not_stop_the_roll_up(
     assert [await rollup.step() for _ in range(3)] == [100, 50, 0]
     assert await waiting(redis_client, 1) == 0
     assert len(await dead_letters(redis_client)) == 100  # as many as are kept
-    assert await redis_client.hget(streams.TOTALS, "dead:malformed_window") == b"150"
+    assert await redis_client.hget(TOTALS, "dead:malformed_window") == b"150"
 
 
 async def test_what_becomes_of_windows_and_points_is_counted(

@@ -17,7 +17,6 @@ from core.runtime import Stop, work_until_stopped
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.effects import Effects
-from decoder.group import Group
 from decoder.housekeeping import Housekeeping
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
@@ -28,9 +27,12 @@ from documents import DocumentStore
 from geofence import load_campus
 from state import streams
 from state.dirty_windows import waiting
-from state.raw import Raw
-from tests.conftest import NOON, eventually
-from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, dead_letters, raw, raw_of
+from state.group import Group
+from state.raw import Finisher
+from state.status import read_status
+from tests.conftest import NOON, POSITIONS, RAW, TOTALS, eventually
+from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, dead_letters, finisher_of, raw
+from tests.raw_streams import append_each
 from timeseries import Width
 
 GroupOf = Callable[[str], Group]
@@ -47,7 +49,7 @@ def payload(device: str, at: int) -> bytes:
 
 async def accepted(client: Redis, *payloads: bytes) -> None:
     for each in payloads:
-        await client.xadd(streams.raw(0), raw(each).encode())  # type: ignore[arg-type]
+        await append_each(client, raw(each))
 
 
 class Running:
@@ -81,9 +83,7 @@ async def stores(settings: DecoderSettings) -> AsyncIterator[tuple[DocumentStore
 
 
 async def idle(client: Redis) -> bool:
-    return not (
-        await client.xlen(streams.raw(0)) or await client.xlen(streams.positions(0)) or await waiting(client, 1)
-    )
+    return not (await client.xlen(RAW) or await client.xlen(POSITIONS) or await waiting(client, 1))
 
 
 def assembled(
@@ -118,7 +118,8 @@ async def test_messages_become_documents_and_points_whatever_dies_in_between(
             zone="glucksman-library", kind=Kind.CAR, width=width, start=NOON - 86_400_000, end=NOON + 1
         )
         assert [point.devices for point in found] == [20] * windows
-    assert await redis_client.hgetall(streams.TOTALS) == {b"messages": b"450", b"positions": b"450"}
+    totals = (await read_status(redis_client, 1)).totals
+    assert totals == {"accepted": 450, "finished": 450, "messages": 450, "positions": 450}
 
 
 async def test_a_stage_that_meets_a_defect_does_not_keep_the_others_from_their_work(
@@ -173,8 +174,8 @@ async def test_a_lost_answer_is_not_counted_twice(
     class Forgetful:
         lost = False
 
-        async def finish(self, *args: Any, **options: Any) -> int:
-            finished: int = await raw_of(redis_client).finish(*args, **options)
+        async def finish(self, *args: Any, **options: Any) -> dict[bytes, int | None] | None:
+            finished = await finisher_of(redis_client).finish(*args, **options)
             if not self.lost:
                 self.lost = True
                 raise Unavailable("the line is dead", retry_after=0.001)
@@ -188,13 +189,13 @@ async def test_a_lost_answer_is_not_counted_twice(
         decoder=decoder,
         campus=follower,
         effects=effects,
-        raw=cast("Raw", Forgetful()),
+        finisher=cast("Finisher", Forgetful()),
         clock=HandClock(),
         metrics=metrics,
     )
     await observer(await group.read(10))
     assert len(await dead_letters(redis_client)) == 1
-    assert await redis_client.hget(streams.TOTALS, "messages") == b"2"
+    assert await redis_client.hget(TOTALS, "messages") == b"2"
 
 
 async def test_an_entry_that_no_broker_wrote_is_a_dead_letter_and_stops_nothing(
@@ -207,20 +208,20 @@ async def test_an_entry_that_no_broker_wrote_is_a_dead_letter_and_stops_nothing(
 ) -> None:
     group = group_of("a")
     await group.create()
-    await redis_client.xadd(streams.raw(0), {"hello": "world"})
+    await redis_client.xadd(RAW, {"hello": "world"})
     await accepted(redis_client, payload("a", NOON))
     observer = Observer(
         partition=0,
         decoder=decoder,
         campus=follower,
         effects=effects,
-        raw=raw_of(redis_client),
+        finisher=finisher_of(redis_client),
         clock=HandClock(),
         metrics=metrics,
     )
     await observer(await group.read(10))
     assert [letter.reason for letter in await dead_letters(redis_client)] == [Reason.MALFORMED_ENTRY]
-    assert await redis_client.hget(streams.TOTALS, "positions") == b"1"
+    assert await redis_client.hget(TOTALS, "positions") == b"1"
 
 
 async def test_presence_that_has_lapsed_is_removed(redis_client: Redis, clock: HandClock) -> None:
@@ -228,6 +229,7 @@ async def test_presence_that_has_lapsed_is_removed(redis_client: Redis, clock: H
     await redis_client.zadd(key, {"old": NOON - TTL * 1000, "new": NOON - TTL * 1000 + 1})
     housekeeping = Housekeeping(
         client=redis_client,
+        partitions=1,
         zones=lambda: ["main"],
         presence_ttl=TTL,
         forget_after=60,
@@ -253,10 +255,16 @@ async def test_the_append_only_file_is_rewritten_after_messages_and_only_then(
     try:
         await eventually(calm)
         housekeeping = Housekeeping(
-            client=redis_client, zones=list, presence_ttl=TTL, forget_after=60, dead_letters_keep=1000, clock=clock
+            client=redis_client,
+            partitions=1,
+            zones=list,
+            presence_ttl=TTL,
+            forget_after=60,
+            dead_letters_keep=1000,
+            clock=clock,
         )
         before = await rewrites()
-        await redis_client.hincrby(streams.TOTALS, "messages", 1)
+        await redis_client.hincrby(TOTALS, "messages", 1)
         for expected in (1, 1):
             await housekeeping.forget()
             await eventually(calm)

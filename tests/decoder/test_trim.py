@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from decoder.group import Group
+from state.group import Group
 
 STREAM = "trimmed"
 GROUPS = ("observe", "statistics", "late")

@@ -6,12 +6,11 @@ from redis.asyncio import Redis
 from core.errors import Reason
 from core.messages import DeadLetter
 from core.runtime import Stop
-from decoder import dead_letters
-from decoder.dead_letters import Which
 from decoder.metrics import DecoderMetrics
 from decoder.watch import Watch
-from state import streams
-from tests.conftest import NOON, eventually
+from state.dead_letters import DeadLetters, Which
+from state.raw import OBSERVE_GROUP
+from tests.conftest import NOON, RAW, eventually
 
 GROUP = {"stream": "raw:{0}", "group": "observe"}
 
@@ -22,10 +21,10 @@ def value(metrics: DecoderMetrics, name: str, **labels: str) -> float | None:
 
 async def test_what_waits_in_redis_is_shown_by_stream_and_group(redis_client: Redis, metrics: DecoderMetrics) -> None:
     seconds, _ = await redis_client.time()
-    await redis_client.xadd(streams.raw(0), {"n": 1}, id=f"{(seconds - 90) * 1000}-0")
-    await redis_client.xadd(streams.raw(0), {"n": 2})
-    await redis_client.xgroup_create(streams.raw(0), streams.OBSERVE_GROUP, id="0")
-    await redis_client.xreadgroup(streams.OBSERVE_GROUP, "a", {streams.raw(0): ">"}, count=1)
+    await redis_client.xadd(RAW, {"n": 1}, id=f"{(seconds - 90) * 1000}-0")
+    await redis_client.xadd(RAW, {"n": 2})
+    await redis_client.xgroup_create(RAW, OBSERVE_GROUP, id="0")
+    await redis_client.xreadgroup(OBSERVE_GROUP, "a", {RAW: ">"}, count=1)
     await redis_client.zadd("dirty:{0}", {"1m:0:campus:car": 1})
     await Watch(client=redis_client, partitions=1, metrics=metrics).look()
     assert value(metrics, "decoder_backlog_entries", **GROUP, state="undelivered") == 1
@@ -41,12 +40,11 @@ async def test_dead_letters_are_kept_replayed_dropped_or_pushed_out(
 ) -> None:
     watch = Watch(client=redis_client, partitions=1, metrics=metrics)
     letter = DeadLetter(Reason.NOT_JSON, "broken", "car-iotp", NOON, b"e30=")
-    async with redis_client.pipeline(transaction=True) as pipeline:
-        dead_letters.bury(pipeline, [letter] * 8, 5)
-        await pipeline.execute()
-    first, second, *_ = [found async for found in dead_letters.newest(redis_client, Which())]
-    await dead_letters.replay(redis_client, [first], 1)
-    await dead_letters.drop(redis_client, [second[0]])
+    dead_letters = DeadLetters(redis_client, partitions=1)
+    await dead_letters.bury([letter] * 8, 5, partition=0)
+    first, second, *_ = [found async for found in dead_letters.newest(Which())]
+    await dead_letters.replay([first])
+    await dead_letters.drop([second[0]])
     await watch.look()
     assert value(metrics, "decoder_dead_letters_kept") == 3
     assert value(metrics, "decoder_dead_letters_capped_total") == 3

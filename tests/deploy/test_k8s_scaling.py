@@ -8,7 +8,7 @@ import pytest
 
 from autoscaler.settings import AutoscalerSettings
 from broker.settings import BrokerSettings
-from state import streams
+from state.raw import keys_of
 from tests.deploy.k8s_manifests import (
     OVERLAYS,
     Document,
@@ -150,8 +150,9 @@ def test_decoders_follow_the_lag_of_every_partition(name: str) -> None:
     scaled = of_kind(found, "ScaledObject")["decoder"]["spec"]
     assert scaled["minReplicaCount"] >= 1
     settings = next(each["data"] for each in of_kind(found, "ConfigMap").values() if "PARTITIONS" in each["data"])
+    count = int(settings["PARTITIONS"])
     watched = [trigger["metadata"]["stream"] for trigger in scaled["triggers"]]
-    assert watched == [streams.raw(partition) for partition in range(int(settings["PARTITIONS"]))]
+    assert watched == [keys_of(partition, count).raw for partition in range(count)]
     for trigger in scaled["triggers"]:
         assert int(trigger["metadata"]["streamLength"]) == AutoscalerSettings.model_fields["decoder_lag"].default
         assert trigger["authenticationRef"]["name"] in of_kind(found, "TriggerAuthentication")

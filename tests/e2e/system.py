@@ -64,7 +64,7 @@ class System:
 
     def total(self, name: str) -> int:
         with self.redis() as client:
-            return int(cast("bytes | None", client.hget("totals", name)) or 0)
+            return int(cast("bytes | None", client.hget("totals:{0}", name)) or 0)
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """One of the commands, with the settings of this system."""

@@ -90,7 +90,7 @@ class Hostile:
     def total(self, name: str) -> int:
         """A lifetime count."""
         with self.redis() as client:
-            return int(client.hget("totals", name) or 0)
+            return int(client.hget("totals:{0}", name) or 0)
 
     def until_worked_off(self) -> None:
         """Wait until every stage has done all that it has."""

@@ -141,7 +141,7 @@ def test_a_newest_position_that_nobody_can_read_stops_nothing(system: Hostile) -
 def reasons(system: Hostile) -> list[str]:
     """Of which there are dead letters."""
     with system.redis() as client:
-        return [name.decode()[5:] for name in client.hkeys("totals") if name.startswith(b"dead:")]
+        return [name.decode()[5:] for name in client.hkeys("totals:{0}") if name.startswith(b"dead:")]
 
 
 def check_no_trace(system: Hostile) -> None:

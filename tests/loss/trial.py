@@ -9,9 +9,10 @@ from pathlib import Path
 from random import Random
 from typing import cast
 
-from state import streams
+from state.entries import decode_entry
 from tests.loss.publishers import Publishers
 from tests.loss.system import PARTITIONS, System, running_system
+from tests.raw_streams import raw_key
 from tests.redis_servers.clients import client_of
 
 CLIENTS = 8
@@ -138,8 +139,8 @@ async def stored_numbers(url: str) -> Counter[int]:
             start = "-"
             while page := cast(
                 "list[tuple[bytes, dict[bytes, bytes]]]",
-                await client.xrange(streams.raw(partition), min=start, count=_PAGE),
+                await client.xrange(raw_key(partition, PARTITIONS), min=start, count=_PAGE),
             ):
-                numbers.update(int(fields[b"p"]) for _, fields in page)
+                numbers.update(int(message.payload) for _, fields in page for message in decode_entry(fields))
                 start = "(" + page[-1][0].decode()
     return numbers

@@ -4,17 +4,17 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from state import dirty_windows, streams
+from state import dirty_windows
+from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP, keys_of
 
 BACKLOG = 500
 """Messages that may wait for a decoder before more arrive, so that there is always work and never all of it."""
 
 
 async def waiting(client: Redis, partitions: int) -> int:
-    """Messages that nobody has read yet; beyond BACKLOG in a partition it does not count on."""
-    return sum(
-        [await _undelivered(client, streams.raw(partition), streams.OBSERVE_GROUP) for partition in range(partitions)]
-    )
+    """Entries that nobody has read yet; beyond BACKLOG in a partition it does not count on."""
+    keys = [keys_of(partition, partitions) for partition in range(partitions)]
+    return sum([await _undelivered(client, each.raw, OBSERVE_GROUP) for each in keys])
 
 
 async def is_observed(client: Redis, partitions: int) -> bool:
@@ -40,8 +40,8 @@ async def remains(client: Redis, partitions: int) -> list[str]:
 
 def stages(partitions: int) -> list[tuple[str, str]]:
     """Stream and group: first of the messages, then of the positions that come of them."""
-    stages = (streams.raw, streams.OBSERVE_GROUP), (streams.positions, streams.ARCHIVE_GROUP)
-    return [(stream(partition), group) for stream, group in stages for partition in range(partitions)]
+    keys = [keys_of(partition, partitions) for partition in range(partitions)]
+    return [(each.raw, OBSERVE_GROUP) for each in keys] + [(each.positions, ARCHIVE_GROUP) for each in keys]
 
 
 async def _undelivered(client: Redis, stream: str, group: str) -> int:

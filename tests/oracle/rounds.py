@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 from decoder.settings import DecoderSettings
-from state import streams
+from tests.conftest import TOTALS
 from tests.oracle.backlog import remains
 from tests.oracle.clock import RunningClock
 from tests.oracle.comparison import PRESENCE_TTL, compare
@@ -102,7 +102,7 @@ class Round:
         async with client_of(redis.url) as client:
 
             async def wait() -> None:
-                progressed(int(await client.hget(streams.TOTALS, "messages") or 0), len(messages))
+                progressed(int(await client.hget(TOTALS, "messages") or 0), len(messages))
 
             try:
                 return await compare(

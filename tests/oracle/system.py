@@ -19,10 +19,10 @@ import timeseries
 from core.messages import DeadLetter, Kind, RawMessage
 from decoder.settings import DecoderSettings
 from documents import Document
-from state import streams
 from state.slots import partition_of
 from state.status import read_status
-from tests.conftest import eventually
+from tests import raw_streams
+from tests.conftest import DEAD, eventually
 from tests.oracle.backlog import BACKLOG, holders, is_observed, stages, waiting
 from tests.oracle.naive import Content, Truth, Window, load_shapes
 from tests.redis_servers.clients import client_of
@@ -165,12 +165,13 @@ async def append(client: Redis, messages: Sequence[RawMessage], partitions: int)
 
 
 async def _append(client: Redis, messages: Sequence[RawMessage], partitions: int) -> None:
-    async with client.pipeline(transaction=False) as pipeline:
-        for message in messages:
-            # Who has no name may come through any broker's connection the next time.
-            sender = message.user or str(zlib.crc32(message.payload))
-            pipeline.xadd(streams.raw(partition_of(sender, partitions)), cast("Any", message.encode()))
-        await pipeline.execute()
+    parts: dict[int, list[RawMessage]] = {}
+    for message in messages:
+        # Who has no name may come through any broker's connection the next time.
+        sender = message.user or str(zlib.crc32(message.payload))
+        parts.setdefault(partition_of(sender, partitions), []).append(message)
+    for partition, part in parts.items():
+        await raw_streams.append(client, *part, partition=partition, partitions=partitions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +199,7 @@ async def read(client: Redis, settings: DecoderSettings) -> Found:
             if point.devices
         }
     letters = Counter[str]()
-    for _, fields in cast("Any", await client.xrange(streams.DEAD)):
+    for _, fields in cast("Any", await client.xrange(DEAD)):
         letters[f"dead:{DeadLetter.decode(fields).reason}"] += 1
     return Found(found, windows, (await read_status(client, settings.partitions)).totals, dict(letters))
 

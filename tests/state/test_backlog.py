@@ -5,11 +5,10 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from core.errors import Unavailable
-from state import streams
 from state.backlog import Backlog, read_backlogs
+from tests.conftest import RAW
 
-RAW = streams.raw(0)
-ARCHIVE = Backlog("positions:{0}", "archive", 0, 0, None)
+ARCHIVE = Backlog("positions:{0}", "archive", 0, 0, 0, None)
 
 
 async def publish(client: Redis, count: int) -> None:
@@ -23,7 +22,7 @@ async def numbers(client: Redis) -> list[tuple[str, int, int]]:
 
 
 async def test_before_anything_was_published_every_stage_has_nothing_to_do(redis_client: Redis) -> None:
-    assert await read_backlogs(redis_client, 1) == [Backlog("raw:{0}", "observe", 0, 0, None), ARCHIVE]
+    assert await read_backlogs(redis_client, 1) == [Backlog("raw:{0}", "observe", 0, 0, 0, None), ARCHIVE]
 
 
 async def test_what_was_published_before_the_first_decoder_waits_for_it(redis_client: Redis) -> None:

@@ -13,7 +13,6 @@ import state
 from core.errors import Reason, Unavailable
 from core.messages import DeadLetter
 from core.settings import CommonSettings
-from state import streams
 from state.client import open_redis
 from state.key_types import TYPES, type_of
 from tests.conftest import entries
@@ -55,14 +54,14 @@ async def test_a_key_of_another_type_is_set_aside_with_a_letter_and_the_next_att
     await client.xadd("raw:{0}", {"a": 1})
     assert await client.get("aside:raw:{0}") == b"not a stream"
     assert 0 < await client.pttl("aside:raw:{0}") <= 86_400_000
-    (letter,) = [DeadLetter.decode(fields) for fields in await entries(client, streams.DEAD)]
+    (letter,) = [DeadLetter.decode(fields) for fields in await entries(client, "dead:{0}")]
     assert letter.reason is Reason.MALFORMED_ENTRY
     assert letter.detail == "a key raw of the type string, which should be stream; it is set aside for a day"
     assert letter.payload is None
-    assert await cast("Any", client.hgetall("totals")) == {b"dead:malformed_entry": b"1"}
+    assert await cast("Any", client.hgetall("totals:{0}")) == {b"dead:malformed_entry": b"1"}
 
 
-@pytest.mark.parametrize("key", ["dead", "totals"])
+@pytest.mark.parametrize("key", ["dead:{campus}", "totals:{campus}"])
 async def test_also_where_it_is_what_is_counted_in(client: Redis, key: str) -> None:
     await client.set(key, "x")
     await client.set("raw:{0}", "x")
@@ -73,29 +72,31 @@ async def test_also_where_it_is_what_is_counted_in(client: Redis, key: str) -> N
 
 async def test_in_a_pipeline_a_script_and_among_answers_likewise(client: Redis) -> None:
     for way in ("raise", "answers", "script"):
-        await client.delete("totals", "aside:totals")
-        await client.set("totals", "x")
+        await client.delete("totals:{campus}", "aside:totals:{campus}")
+        await client.set("totals:{campus}", "x")
         if way == "script":
             with pytest.raises(Unavailable):
-                await client.register_script("return redis.call('HGET', 'totals', 'a')")()
+                await client.register_script("return redis.call('HGET', 'totals:{campus}', 'a')")()
             continue
         async with client.pipeline(transaction=False) as pipeline:
             pipeline.ping()
-            pipeline.hgetall("totals")
+            pipeline.hgetall("totals:{campus}")
             if way == "answers":
                 answers = await pipeline.execute(raise_on_error=False)
                 assert isinstance(answers[1], Unavailable)
             else:
                 with pytest.raises(Unavailable):
                     await pipeline.execute()
-        assert await client.type("totals") == b"hash"
+        assert await client.type("totals:{campus}") == b"hash"
 
 
 async def test_many_that_meet_it_at_once_make_one_letter(client: Redis) -> None:
-    await client.set("totals", "x")
-    answers = await asyncio.gather(*(cast("Any", client.hgetall("totals")) for _ in range(50)), return_exceptions=True)
+    await client.set("totals:{campus}", "x")
+    answers = await asyncio.gather(
+        *(cast("Any", client.hgetall("totals:{campus}")) for _ in range(50)), return_exceptions=True
+    )
     assert all(answer == {b"dead:malformed_entry": b"1"} or isinstance(answer, Unavailable) for answer in answers)
-    assert len(await entries(client, streams.DEAD)) == 1
+    assert len(await entries(client, "dead:{campus}")) == 1
 
 
 async def test_a_command_that_is_wrong_for_a_key_of_the_right_type_is_a_defect(client: Redis) -> None:

@@ -4,23 +4,24 @@ import sys
 
 from redis.asyncio import Redis
 
-from state import streams
 from state.dirty_windows import keys_of
 from state.status import Status, read_status
+from tests.conftest import DEAD, TOTALS
+from tests.raw_streams import raw_key
 
 
 async def test_the_status_tells_what_waits_and_what_was(redis_client: Redis) -> None:
     seconds, _ = await redis_client.time()
-    await redis_client.xadd(streams.raw(1), {"n": 1}, id=f"{(seconds - 90) * 1000}-0")
+    await redis_client.xadd(raw_key(1, 2), {"n": 1}, id=f"{(seconds - 90) * 1000}-0")
     await redis_client.zadd(keys_of(0, 2).dirty, {"1m:0:campus:car": 1})
     await redis_client.zadd(keys_of(1, 2).claimed, {"1m:0:library:car": 1})
-    await redis_client.xadd(streams.DEAD, {"n": 1})
-    await redis_client.hset(streams.TOTALS, mapping={"outside": 2064, "messages": 2144})
+    await redis_client.xadd(DEAD, {"n": 1})
+    await redis_client.hset(TOTALS, mapping={"outside": 2064, "messages": 2144})
     status = await read_status(redis_client, 2)
     later, _ = await redis_client.time()
-    assert 90 <= status.oldest_seconds.pop("raw:{1}") <= 91 + later - seconds
+    assert 90 <= status.oldest_seconds.pop("raw:{0}") <= 91 + later - seconds
     assert status == Status(
-        backlogs={"raw:{0}": 0, "raw:{1}": 1, "positions:{0}": 0, "positions:{1}": 0, "windows": 2},
+        backlogs={"raw:{2}": 0, "raw:{0}": 1, "positions:{2}": 0, "positions:{0}": 0, "windows": 2},
         oldest_seconds={},
         totals={"messages": 2144, "outside": 2064},
         dead_letters=1,
@@ -35,7 +36,7 @@ def status(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
 
 
 async def test_the_command_shows_it_to_people_and_to_tools(redis_client: Redis, redis_server: str) -> None:
-    await redis_client.hset(streams.TOTALS, "outside", "2064")
+    await redis_client.hset(TOTALS, "outside", "2064")
     assert "outside, ever" in status(REDIS_URL=redis_server).stdout
     assert json.loads(status("--json", REDIS_URL=redis_server).stdout)["totals"] == {"outside": 2064}
 

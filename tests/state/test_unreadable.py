@@ -28,7 +28,7 @@ async def test_it_is_removed_with_a_letter_that_keeps_nothing_of_it(client: Redi
     await client.sadd(TOPICS, b"\xff", "v1/zones")
     await bury_unreadable(client, "mirror:topics", "SREM", TOPICS, b"\xff")
     assert await client.smembers(TOPICS) == {b"v1/zones"}
-    (letter,) = [DeadLetter.decode(fields) for fields in await entries(client, streams.DEAD)]
+    (letter,) = [DeadLetter.decode(fields) for fields in await entries(client, "dead:{campus}")]
     assert letter.reason is Reason.MALFORMED_ENTRY
     assert letter.detail == "what is in mirror:topics cannot be read: no service of this version wrote it"
     assert letter.payload is None

@@ -17,10 +17,10 @@ from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings
 from decoder.stages import Assembly
 from geofence import load_campus
-from state import streams
 from state.dirty_windows import waiting
-from tests.conftest import eventually
+from tests.conftest import POSITIONS, RAW, eventually
 from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock
+from tests.raw_streams import append
 from timeseries import OccupancyStore, Width, Window, window_start
 
 TOPICS = {Kind.CAR: "car-iotp", Kind.MOBILE: "mobile-iotp"}
@@ -99,13 +99,13 @@ class Live:
         }
         payload = base64.b64encode(json.dumps(feature).encode())
         message = RawMessage(TOPICS[kind], "", Role.ANONYMOUS, self._clock(), payload)
-        await self._client.xadd(streams.raw(0), message.encode())  # type: ignore[arg-type]
+        await append(self._client, message)
 
     async def observed(self) -> None:
         """Wait until every position that was accepted is counted in its windows, and archived."""
 
         async def idle() -> bool:
-            return not (await self._client.xlen(streams.raw(0)) or await self._client.xlen(streams.positions(0)))
+            return not (await self._client.xlen(RAW) or await self._client.xlen(POSITIONS))
 
         await eventually(idle)
 

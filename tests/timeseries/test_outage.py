@@ -17,8 +17,7 @@ from core.errors import Unavailable
 from core.messages import Kind, Position
 from decoder import retrying, rollup
 from documents import DocumentSettings, DocumentStore, from_document
-from state import streams
-from tests.conftest import eventually
+from tests.conftest import POSITIONS, eventually
 from tests.decoder.conftest import LIBRARY, HandClock
 from tests.timeseries.conftest import ORG, TOKEN, FakeInflux
 from tests.timeseries.live import Live, counted, everything
@@ -229,7 +228,7 @@ async def test_documents_that_cannot_be_stored_for_ten_minutes_delay_no_count_an
                 await live.accept(f"device-{number}", Kind.CAR, LIBRARY, clock.now)
             # The figure of this minute is there before the next begins.
             await eventually(lambda: stored(store, clock.now))
-        assert await redis_client.xlen(streams.positions(0)) > 0
+        assert await redis_client.xlen(POSITIONS) > 0
         await eventually(lambda: waits(live, "archive"))
         assert await archive.count() == 0
         switched.away = False

@@ -10,10 +10,11 @@ from redis.exceptions import ResponseError
 
 from core.errors import Unavailable
 from core.messages import DeadLetter
-from state import streams
 from state.client import Redis, redis_errors
 from state.codes import code_of
 from state.lua import lua
+from state.slots import guard
+from state.totals import DEAD_TOTAL, dead_key, totals_key
 
 Entry = tuple[bytes, dict[bytes, bytes]]
 BLOCK_MS = 500
@@ -48,7 +49,10 @@ class Group:
         self._group = group
         self._consumer = consumer
         self._claim_after_ms = claim_after_ms
-        self._trim = client.register_script(lua("trim") + "return trim(KEYS[1])")
+        own = stream.partition(":")[2]
+        self._keys = [guard(own), stream]
+        self._bury_keys = [*self._keys, dead_key(own), totals_key(own)]
+        self._trim = client.register_script(lua("trim") + "return trim(KEYS[2])")
         self._acknowledge = client.register_script(lua("trim", "acknowledge"))
         self._bury = client.register_script(lua("trim", "totals", "bury"))
         self._dismiss = client.register_script(lua("dismiss"))
@@ -120,20 +124,33 @@ class Group:
 
         False where the entry is not pending any more: somebody else has finished or buried it.
         """
+        return await self._put_letter(entry_id, letter, maximum)
+
+    async def _put_letter(self, entry_id: bytes, letter: DeadLetter, maximum: int, *, counted: int = 0) -> bool:
+        """`counted` is for how many messages the entry was counted when it was appended."""
         texts = [text for pair in letter.encode().items() for text in pair]
         async with self._asking():
             buried = await self._bury(
-                keys=[self._stream, streams.DEAD, streams.TOTALS],
-                args=[self._group, entry_id, maximum, f"dead:{letter.reason}", *texts],
+                keys=self._bury_keys,
+                args=[self._group, entry_id, maximum, f"{DEAD_TOTAL}{letter.reason}", counted, *texts],
             )
         return bool(buried)
+
+    async def split(self, leftover: Leftover) -> bool:
+        """Put several entries in the place of one that holds several things; False where it cannot be split."""
+        del leftover
+        return False
+
+    def size(self, entries: Sequence[Entry]) -> int:
+        """How many things entries hold, as `count` of `read` means them."""
+        return len(entries)
 
     async def acknowledge(self, entry_ids: Sequence[bytes]) -> None:
         """Tell the group that entries are done, some thousands at the most, and cut them off as `trim` does."""
         async with self._asking():
-            left = await self._acknowledge(keys=[self._stream], args=[self._group, *entry_ids])
+            left = await self._acknowledge(keys=self._keys, args=[self._group, *entry_ids])
             while left:  # more had piled up than one script cuts off
-                left = await self._trim(keys=[self._stream])
+                left = await self._trim(keys=self._keys)
 
     async def trim(self) -> None:
         """Cut off all entries that every group of the stream has acknowledged; never one that is still pending.
@@ -141,7 +158,7 @@ class Group:
         Acknowledging and burying do that by themselves: this is for what other groups have acknowledged since.
         """
         async with self._asking():
-            while await self._trim(keys=[self._stream]):
+            while await self._trim(keys=self._keys):
                 pass  # there is more than one script does
 
     async def dismiss(self) -> list[str]:
@@ -154,9 +171,7 @@ class Group:
                 if not consumer["pending"] and consumer["idle"] > GONE_AFTER_MS
             ]
             # A script looks again: to remove a consumer is to forget what is pending for it.
-            return [
-                name.decode() for name in gone if await self._dismiss(keys=[self._stream], args=[self._group, name])
-            ]
+            return [name.decode() for name in gone if await self._dismiss(keys=self._keys, args=[self._group, name])]
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:

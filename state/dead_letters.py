@@ -1,0 +1,276 @@
+"""What could not be used, and why, as Redis keeps it: buried by the stages; read, replayed and dropped by people.
+
+    dead:{p}       stream  the dead letters (`core.messages.DeadLetter`) of a partition: its share of the newest
+                           DEAD_LETTERS_MAX, for DEAD_LETTERS_KEEP
+    dead:{mqtt}    stream  those of a key of the brokers that was set aside (`state.key_types`)
+    dead:{campus}  stream  those of all else that lies in no partition
+
+Counted in `totals` beside them (`state.totals`). A letter's id is that of its entry, with `@` and the partition behind
+it unless that is the first: `1772366400000-0`, `1772366400000-0@2`, `1772366400000-0@campus`.
+"""
+
+import heapq
+import math
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+from core.clock import EARLIEST_MS, LATEST_MS
+from core.errors import Reason
+from core.messages import DeadLetter, RawMessage
+from state.client import Redis, redis_errors
+from state.entries import encode_entry, group_of
+from state.lua import lua
+from state.raw import keys_of
+from state.slots import CAMPUS, MQTT, guard, tag
+from state.totals import DEAD_TOTAL, DROPPED, EXPIRED, REPLAYED, added_up, dead_key, totals_key
+
+BATCH = 100
+"""Letters to a round trip: with payloads of the largest size they are 9 MB."""
+FIRST, LAST = "-", "+"
+_ID = re.compile(r"(\d{1,20}-\d{1,20})(?:@(campus|mqtt|\d{1,4}))?", re.ASCII)
+
+Found = tuple[str, DeadLetter]
+"""A dead letter with its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which letters are meant; what is None does not matter."""
+
+    reason: Reason | None = None
+    since: int | None = None
+    """Received at this time or later, in milliseconds since the epoch."""
+    before: int | None = None
+    """Received before this time, in milliseconds since the epoch."""
+
+    def matches(self, letter: DeadLetter) -> bool:
+        """Whether a letter is meant."""
+        return (
+            (self.reason is None or letter.reason is self.reason)
+            and (self.since is None or letter.received_at >= self.since)
+            and (self.before is None or letter.received_at < self.before)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How many dead letters there are and were."""
+
+    ever: dict[str, int]
+    """Buried, by reason, in alphabetical order."""
+    kept: int
+    replayed: int
+    dropped: int
+    """By hand."""
+    expired: int
+    """Older than DEAD_LETTERS_KEEP."""
+
+    @property
+    def capped(self) -> int:
+        """Pushed out by newer ones, once there were DEAD_LETTERS_MAX."""
+        return max(0, sum(self.ever.values()) - self.kept - self.replayed - self.dropped - self.expired)
+
+
+class _Place(NamedTuple):
+    """A stream of dead letters."""
+
+    name: str
+    """What follows the ids of its letters."""
+    guard: str
+    dead: str
+    totals: str
+
+
+def share(dead_letters_max: int, partitions: int) -> int:
+    """How many letters one partition keeps, where all of them keep so many."""
+    return math.ceil(dead_letters_max / partitions)
+
+
+def is_letter_id(text: str) -> bool:
+    """Whether a text looks like the id of a letter."""
+    return _ID.fullmatch(text) is not None
+
+
+class DeadLetters:
+    """The dead letters of all partitions, as one. Whatever it is asked raises Unavailable if Redis does not answer."""
+
+    def __init__(self, client: Redis, *, partitions: int) -> None:
+        self._client = client
+        self._partitions = partitions
+        tags = {"" if number == 0 else f"@{number}": tag(number, partitions) for number in range(partitions)}
+        tags |= {"@mqtt": MQTT, "@campus": CAMPUS}
+        self._places = [_Place(name, guard(own), dead_key(own), totals_key(own)) for name, own in tags.items()]
+        self._by_name = {place.name: place for place in self._places}
+        self._bury = client.register_script(lua("totals", "letters"))
+        self._take = client.register_script(lua("totals", "take_letter"))
+        self._expire = client.register_script(lua("expire_letters"))
+
+    async def bury(self, letters: Iterable[DeadLetter], maximum: int, *, partition: int | None = None) -> None:
+        """Keep letters of a partition, or of what lies in none, and count them; all or none.
+
+        `maximum` of its letters are kept at the most.
+        """
+        place = self._places[-1 if partition is None else partition]
+        with redis_errors():
+            await self._bury(
+                keys=[place.guard, place.dead, place.totals],
+                args=[maximum, *(text for letter in letters for text in letter_arguments(letter))],
+            )
+
+    async def kept(self) -> Kept:
+        """How many there are and were."""
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for place in self._places:
+                pipeline.xlen(place.dead)
+                pipeline.hgetall(place.totals)
+            with redis_errors():
+                answers = await pipeline.execute()
+        counted = Counter(added_up(answers[1::2]))
+        return Kept(
+            ever={
+                name.removeprefix(DEAD_TOTAL): count
+                for name, count in sorted(counted.items())
+                if name.startswith(DEAD_TOTAL)
+            },
+            kept=sum(answers[::2]),
+            replayed=counted[REPLAYED],
+            dropped=counted[DROPPED],
+            expired=counted[EXPIRED],
+        )
+
+    async def expire(self, before: int) -> int:
+        """Remove what was buried before a time (milliseconds since the epoch), for ever; how many."""
+        expired = 0
+        for place in self._places:
+            left = 1
+            while left:
+                with redis_errors():
+                    answer = await self._expire(keys=[place.guard, place.dead, place.totals], args=[before, EXPIRED])
+                some, left = cast("tuple[int, int]", answer)
+                expired += some
+        return expired
+
+    async def newest(self, which: Which) -> AsyncIterator[Found]:
+        """The letters that are meant, the newest first, wherever they lie."""
+        sources = [self._backwards(place) for place in self._places]
+        waiting: list[tuple[tuple[int, int], int, Found]] = []
+        for number, source in enumerate(sources):
+            await _push(waiting, number, source)
+        while waiting:
+            _, number, found = heapq.heappop(waiting)
+            if which.matches(found[1]):
+                yield found
+            await _push(waiting, number, sources[number])
+
+    async def batches(self, which: Which) -> AsyncIterator[list[Found]]:
+        """The letters that are meant, the oldest of each partition first; none that is buried after this began."""
+        async for page in self._pages():
+            found = [letter for letter in (_decoded(place, entry) for place, entry in page) if which.matches(letter[1])]
+            yield found
+
+    async def named(self, letter_ids: Sequence[str]) -> list[Found]:
+        """The letters with these ids, as far as they are there."""
+        meant = [found for found in map(self._place_of, letter_ids) if found]
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for place, entry_id in meant:
+                pipeline.xrange(place.dead, entry_id, entry_id)
+            with redis_errors():
+                answers = await pipeline.execute()
+        return [_decoded(place, entry) for (place, _), answer in zip(meant, answers, strict=True) for entry in answer]
+
+    async def replay(self, letters: Iterable[Found]) -> int:
+        """Put the messages of letters back into `raw`, each in place of its letter; how many.
+
+        A letter whose payload was not kept stays, and so does nothing of one that somebody else has taken meanwhile. It
+        is safe to do this again after a failure: a letter is gone if and only if its message is in a stream. A message
+        goes into the partition of its letter.
+        """
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for letter_id, letter in letters:
+                found = self._place_of(letter_id)
+                if letter.payload is None or found is None or found[0].name in {"@campus", "@mqtt"}:
+                    continue
+                place, entry_id = found
+                partition = self._places.index(place)
+                message = RawMessage(letter.topic, letter.user, letter.role, letter.received_at, letter.payload)
+                await self._take(
+                    keys=[place.guard, place.dead, place.totals, keys_of(partition, self._partitions).raw],
+                    args=[entry_id, REPLAYED, encode_entry([group_of(message)]).batch],
+                    client=pipeline,
+                )
+            with redis_errors():
+                return sum(await pipeline.execute())
+
+    async def drop(self, letter_ids: Iterable[str]) -> int:
+        """Remove letters for ever; how many."""
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for place, entry_id in filter(None, map(self._place_of, letter_ids)):
+                await self._take(
+                    keys=[place.guard, place.dead, place.totals], args=[entry_id, DROPPED], client=pipeline
+                )
+            with redis_errors():
+                return sum(await pipeline.execute())
+
+    async def raw_fields(self) -> AsyncIterator[list[tuple[str, Mapping[bytes, bytes]]]]:
+        """Ids and fields of all letters, in pages, as they are: whoever erases looks at what nobody can decode, too."""
+        async for page in self._pages():
+            yield [(entry_id.decode() + place.name, fields) for place, (entry_id, fields) in page]
+
+    async def _pages(self) -> AsyncIterator[list[tuple[_Place, Any]]]:
+        for place in self._places:
+            with redis_errors():
+                end = cast("list[Any]", await self._client.xrevrange(place.dead, count=1))
+            first = FIRST
+            while end:
+                with redis_errors():
+                    page = cast("list[Any]", await self._client.xrange(place.dead, first, end[0][0], count=BATCH))
+                if not page:
+                    break
+                yield [(place, entry) for entry in page]
+                first = f"({page[-1][0].decode()}"
+
+    async def _backwards(self, place: _Place) -> AsyncIterator[Found]:
+        last = LAST
+        while True:
+            with redis_errors():
+                page = cast("list[Any]", await self._client.xrevrange(place.dead, last, FIRST, count=BATCH))
+            if not page:
+                return
+            for entry in page:
+                yield _decoded(place, entry)
+            last = f"({page[-1][0].decode()}"
+
+    def _place_of(self, letter_id: str) -> tuple[_Place, str] | None:
+        entry_id, at, name = letter_id.partition("@")
+        number = "" if name == "0" else at + name
+        return (self._by_name[number], entry_id) if number in self._by_name else None
+
+
+async def _push(waiting: list[Any], number: int, source: AsyncIterator[Found]) -> None:
+    async for found in source:
+        milliseconds, _, sequence = found[0].partition("@")[0].partition("-")
+        heapq.heappush(waiting, ((-int(milliseconds), -int(sequence)), number, found))
+        return
+
+
+def letter_arguments(letter: DeadLetter) -> list[Any]:
+    """A letter as the script `letters` takes it."""
+    texts = [text for pair in letter.encode().items() for text in pair]
+    return [f"{DEAD_TOTAL}{letter.reason}", len(texts), *texts]
+
+
+def _decoded(place: _Place, entry: tuple[bytes, dict[bytes, bytes]]) -> Found:
+    entry_id, fields = entry
+    letter = None
+    with suppress(KeyError, ValueError):
+        letter = DeadLetter.decode(fields)
+    if letter is None or not EARLIEST_MS <= letter.received_at <= LATEST_MS:
+        # A newer version's, say: it can be seen, and dropped.
+        at = min(int(entry_id.partition(b"-")[0]), LATEST_MS)
+        detail = "an entry of the stream dead that no decoder of this version wrote"
+        letter = DeadLetter(Reason.MALFORMED_ENTRY, detail, "", at, payload=None)
+    return entry_id.decode() + place.name, letter

@@ -1,0 +1,77 @@
+"""A consumer of a raw stream: it reads about as many messages as it wants, and takes apart what decoders die of."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from core.messages import DeadLetter
+from state.client import Redis
+from state.entries import counted, decode_entry, encode_entry, group_of
+from state.group import Entry, Group, Leftover
+from state.lua import lua
+from state.raw import OBSERVE_GROUP, keys_of
+
+READ_BYTES = 4 * 1024 * 1024
+"""A read ends at so many, too."""
+
+
+class RawGroup(Group):
+    """A consumer of the group `observe`."""
+
+    def __init__(self, *, client: Redis, partition: int, partitions: int, consumer: str, claim_after_ms: int) -> None:
+        keys = keys_of(partition, partitions)
+        super().__init__(
+            client=client, stream=keys.raw, group=OBSERVE_GROUP, consumer=consumer, claim_after_ms=claim_after_ms
+        )
+        self._bury_keys.append(keys.progress)
+        self._split_keys = [*self._keys, keys.progress, keys.totals]
+        self._progress = keys.progress
+        self._read = client.register_script(lua("read"))
+        self._split = client.register_script(lua("totals", "split"))
+
+    async def read(self, count: int) -> list[Entry]:
+        """New entries of about `count` messages, one at least; none if nothing arrived within `BLOCK_MS`."""
+        async with self._asking():
+            found = await self._read(keys=self._keys, args=[self._group, self._consumer, count, READ_BYTES])
+        if not found:
+            # A script cannot wait.
+            return await super().read(1)
+        return [(entry_id, _fields(texts)) for entry_id, texts in cast("list[Any]", found)]
+
+    def size(self, entries: Sequence[Entry]) -> int:
+        """How many messages entries hold."""
+        return sum(max(1, counted(fields)) for _, fields in entries)
+
+    async def bury(self, entry_id: bytes, letter: DeadLetter, maximum: int) -> bool:
+        """As of any stream; its messages do not wait any more."""
+        _, fields = await self.look(Leftover(entry_id, 0, 0))
+        return await self._put_letter(entry_id, letter, maximum, counted=counted(fields))
+
+    async def split(self, leftover: Leftover) -> bool:
+        """Put an entry of one message each in the place of one with several.
+
+        False where it has one, or nobody can read it: then it is to be buried as a whole.
+        """
+        _, fields = await self.look(leftover)
+        try:
+            messages = decode_entry(fields)
+        except ValueError:
+            return False
+        if len(messages) < 2:  # noqa: PLR2004 - that is what "several" means
+            return False
+        async with self._asking():
+            done = int(cast("Any", await self._client.hget(self._progress, leftover.entry_id.decode())) or 0)
+            await self._split(
+                keys=self._split_keys,
+                args=[
+                    self._group,
+                    leftover.entry_id,
+                    done,
+                    *(encode_entry([group_of(message)]).batch for message in messages[done:]),
+                ],
+            )
+        # Nothing was done where somebody else had it meanwhile: it is not abandoned then.
+        return True
+
+
+def _fields(texts: list[bytes] | None) -> dict[bytes, bytes]:
+    return dict(zip(texts[::2], texts[1::2], strict=True)) if texts else {}
