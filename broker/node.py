@@ -108,10 +108,12 @@ class Node:
             writes=Writes(client, durability=settings.durability, replicas=settings.replicas),
         )
         self._newest_input = NewestInput(client=client, newest=lambda: self.ingest.newest)
+        self._writes = Writes(client, durability=settings.durability, replicas=settings.replicas)
         self.cluster = Cluster(
             client=client,
             name=settings.broker_node,
             local=self,
+            writes=self._writes,
             clock=clock,
             limits=Limits(
                 session_expiry_ms=settings.session_expiry * 1000,
@@ -167,7 +169,7 @@ class Node:
     @property
     def problem(self) -> str | None:
         """Why it is not ready; None when it is."""
-        return self.ingest.problem or self.redis.problem or self.cluster.problem
+        return self._writes.problem or self.ingest.problem or self.redis.problem or self.cluster.problem
 
     @property
     def has_too_much_qos_0(self) -> bool:

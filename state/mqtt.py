@@ -18,6 +18,7 @@ from redis.exceptions import NoScriptError
 from core.errors import Unavailable
 from state.client import Redis
 from state.codes import unavailable
+from state.durability import Writes
 from state.lua import lua
 from state.slots import MQTT, guard
 
@@ -66,8 +67,9 @@ def script_text(name: str) -> str:
 class Scripts:
     """The scripts of the brokers, each of which Redis learns when it first says that it does not know it."""
 
-    def __init__(self, client: Redis) -> None:
-        self._client = client
+    def __init__(self, client: Redis, writes: Writes | None = None) -> None:
+        """`writes` says when what they change counts; unless given, once Redis has answered."""
+        self._writes = writes or Writes(client)
         self._texts = {name: script_text(name) for name in _PARTS}
         self._digests = {
             name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in self._texts.items()
@@ -113,7 +115,7 @@ class Scripts:
 
     async def _pipeline(self, commands: Sequence[Command]) -> list[Answer]:
         # The one place where what brokers change leaves for Redis: whoever waits for replicas does so here.
-        async with self._client.pipeline(transaction=False) as pipeline:
+        async with self._writes.pipeline() as pipeline:
             for command in commands:
                 pipeline.execute_command(*command)
             return await pipeline.execute(raise_on_error=False)

@@ -21,6 +21,7 @@ from core.errors import Unavailable
 from core.failures import Failures
 from core.runtime import Stop, work_until_stopped
 from state.client import Redis
+from state.durability import Writes
 from state.mqtt import Scripts, Turns
 from state.nodes import Nodes
 from state.retained import RetainedStore
@@ -52,18 +53,21 @@ class Cluster:
         monotonic: Callable[[], float] = time.monotonic,
         failures: Failures | None = None,
         no_room: Callable[[], str | None] = lambda: None,
+        writes: Writes | None = None,
     ) -> None:
+        """`writes` says when what clients are acknowledged counts; unless given, once Redis has answered."""
         self._failures = failures
         self._identity = Identity(name)
         self.dropped = Dropped()
-        scripts = Scripts(client)
-        nodes, store = Nodes(client, scripts), SessionStore(client, Turns(scripts))
+        # A node says that it lives, whether there are replicas or not.
+        scripts, acknowledged = Scripts(client), Scripts(client, writes)
+        nodes, store = Nodes(client, scripts), SessionStore(client, Turns(acknowledged))
         self.routes = Routes(store=RouteStore(client), identity=self._identity)
         self.sessions = Sessions(store=store, identity=self._identity, limits=limits, dropped=self.dropped, clock=clock)
         self.retained = Retained(RetainedStore(client))
         self.publisher = Publisher(
             nodes=nodes,
-            scripts=scripts,
+            scripts=acknowledged,
             identity=self._identity,
             routes=self.routes,
             limits=limits,
