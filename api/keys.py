@@ -14,13 +14,12 @@ import msgspec
 
 from core.clock import Clock
 from core.errors import Unavailable
+from core.names import name_problem
 from state.api_keys import API_KEYS, KeyStore
 from state.client import Redis
 
-__all__ = ["MAX_NAME", "Key", "Keys", "NewKey", "Scope", "make_key", "name_problem"]
+__all__ = ["Key", "Keys", "NewKey", "Scope", "make_key"]
 
-MAX_NAME = 128
-"""Characters of a key's name."""
 SECRET_BYTES = 32
 """256 random bits."""
 CACHE_MS = 1_000
@@ -77,16 +76,6 @@ class NewKey:
 
     def __repr__(self) -> str:
         return f"NewKey({self.key!r})"
-
-
-def name_problem(name: str) -> str | None:
-    """What is wrong with the name of a key; None if nothing is."""
-    if not 1 <= len(name) <= MAX_NAME:
-        return f"a name has 1 to {MAX_NAME} characters"
-    # Neither controls, nor lone surrogates, nor marks that change the direction of what is printed.
-    if not name.isprintable() or name != name.strip():
-        return "a name has printable characters alone, and no space at its ends"
-    return None
 
 
 def make_key(name: str, scopes: Iterable[Scope], *, now: int) -> NewKey:

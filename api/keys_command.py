@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from api.keys import Keys, Scope, key_from, make_key, name_problem
+from api.keys import Keys, Scope, key_from, make_key
 from core.clock import format_rfc3339, system_clock
 from core.command import fail
+from core.names import name_problem
 from state.command import ask_redis
 
 app = typer.Typer(

@@ -8,25 +8,14 @@ import msgspec
 from broker.passwords import Busy, Passwords, hash_problem
 from core.addresses import network_of
 from core.messages import Role
+from core.names import name_problem
 from state.client import Redis
 from state.users import USERS, UserStore
 
-__all__ = ["MAX_NAME", "ROLES", "Authenticator", "Busy", "User", "Users", "name_problem"]
+__all__ = ["ROLES", "Authenticator", "Busy", "User", "Users"]
 
-MAX_NAME = 128
-"""Characters of a user's name."""
 ROLES = tuple(role for role in Role if role is not Role.ANONYMOUS)
 """The roles that a user can have."""
-
-
-def name_problem(name: str) -> str | None:
-    """What is wrong with the name of a user; None if nothing is."""
-    if not 1 <= len(name) <= MAX_NAME:
-        return f"a name has 1 to {MAX_NAME} characters"
-    # Neither controls, nor lone surrogates, nor marks that change the direction of what is printed.
-    if not name.isprintable() or name != name.strip():
-        return "a name has printable characters alone, and no space at its ends"
-    return None
 
 
 class User(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,10 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from broker.passwords import generate_password, hash_password
-from broker.users import ROLES, User, Users, name_problem
+from broker.users import ROLES, User, Users
 from broker.users_file import BadFile, Row, hashed, read_rows
 from core.command import fail
 from core.messages import Role
+from core.names import name_problem
 from state.command import ask_redis
 
 users_app = typer.Typer(

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
 from broker.passwords import HASH_PREFIX, MAX_PASSWORD_BYTES, hash_password, hash_problem, matches
-from broker.users import ROLES, User, name_problem
+from broker.users import ROLES, User
 from core.messages import Role
+from core.names import name_problem
 
 HEADER = ["name", "role", "password"]
 MAX_USERS = 100_000

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from api.keys import CACHE_MS, MAX_NAME, USED_EVERY_MS, Keys, NewKey, Scope, make_key
+from api.keys import CACHE_MS, USED_EVERY_MS, Keys, NewKey, Scope, make_key
 from core.errors import Unavailable
 from core.settings import CommonSettings
 from state.api_keys import API_KEYS, USED
@@ -151,7 +151,7 @@ async def test_a_key_under_the_id_of_another_lets_nobody_in(keys: Keys, redis_cl
     assert await keys.verify(f"ck_{'0' * 16}_{made.text.split('_', 2)[2]}") is None
 
 
-@pytest.mark.parametrize("name", ["", " a", "a\n", "a" * (MAX_NAME + 1), "\x1b[31m", "\u202eadmin", "\ud800"])
+@pytest.mark.parametrize("name", ["", " a", "a\n", "a" * 129, "\x1b[31m", "\u202eadmin", "\ud800"])
 def test_a_name_that_could_speak_to_a_terminal_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="a name"):
         make_key(name, [Scope.ADMIN], now=NOON)
