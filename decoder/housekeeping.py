@@ -14,6 +14,7 @@ from state.client import Redis, redis_errors
 from state.codes import RedisUnavailable
 from state.dead_letters import DeadLetters
 from state.raw import work_done
+from state.server import rewrite_append_only
 
 EVERY_SECONDS = 5.0
 LOOK_SECONDS = 0.5
@@ -109,14 +110,12 @@ class Housekeeping:
             messages = await work_done(self._client, self._partitions)
             if messages == self._rewritten_messages and not self._disk_problem():
                 return
-            persistence = await self._client.info("persistence")
-            if persistence.get("aof_enabled"):
-                try:
-                    await self._client.bgrewriteaof()
-                except (RedisUnavailable, ResponseError) as error:
-                    if isinstance(error, RedisUnavailable) and error.code != "NOPERM":
-                        raise
-                    # One that is under way began before the last of these messages were done: it is asked for again.
-                    _log.info("Redis does not rewrite its append-only file now", reason=str(error))
-                    return
+            try:
+                await rewrite_append_only(self._client)
+            except (RedisUnavailable, ResponseError) as error:
+                if isinstance(error, RedisUnavailable) and error.code != "NOPERM":
+                    raise
+                # One that is under way began before the last of these messages were done: it is asked for again.
+                _log.info("Redis does not rewrite its append-only file now", reason=str(error))
+                return
             self._rewritten_messages = messages

@@ -1,7 +1,10 @@
 """Writes that count once replicas have them: WAIT, or WAITAOF, over the connection that wrote.
 
+    confirmed:{p}     string  nothing: it is written after what was appended to a partition, for what is said below
+    confirmed:{mqtt}  string  the same, after what brokers have changed for clients
+
 WAIT speaks of what its own connection has written, and from Redis 7.2 on of commands alone that have changed something.
-So a write of one key, `confirmed:{tag}`, goes before it: also where a script finds that all of it was done already, by
+So a write of that key goes before it: also where a script finds that all of it was done already, by
 an attempt that nobody heard the end of, the answer means that replicas have all of it. What is not confirmed in time is
 asked for again, not written again.
 """

@@ -16,6 +16,8 @@ from state.slots import CAMPUS, MQTT, guard
 from state.totals import DEAD_TOTAL, dead_key, totals_key
 
 TYPES = {
+    "confirmed:{p}": "string",
+    "confirmed:{mqtt}": "string",
     "raw:{p}": "stream",
     "progress:{p}": "hash",
     "positions:{p}": "stream",

@@ -113,6 +113,14 @@ async def _state_of(master: Redis) -> RedisState:
     )
 
 
+async def rewrite_append_only(client: Redis) -> None:
+    """Have each master rewrite its append-only file, if it has one. Raises ResponseError where one is at it already."""
+    for master in await masters(client):
+        persistence = await master.info("persistence")
+        if persistence.get("aof_enabled"):
+            await master.bgrewriteaof()
+
+
 async def check_redis(client: Redis) -> None:
     """Raises BadSettings for a Redis that must not be used, Unavailable where it does not answer."""
     state = await redis_state(client)
@@ -144,6 +152,7 @@ class RedisWatch:
         if registry is not None:
             _gauge(registry, "redis_memory_used_bytes", "Memory that Redis uses.", lambda: self._shown("used_memory"))
             _gauge(registry, "redis_memory_max_bytes", "Its maxmemory; 0: none.", lambda: self._shown("maxmemory"))
+            _gauge(registry, "redis_memory_share", "Used of maxmemory, of the fullest master.", self._share)
             if reserve is not None:
                 _gauge(registry, "redis_disk_free_bytes", "Free on its disk.", lambda: _free(reserve.parent))
 
@@ -212,6 +221,9 @@ class RedisWatch:
         if words not in self._said:
             self._said.add(words)
             _log.warning(words)
+
+    def _share(self) -> float:
+        return float("nan") if self.state is None else self.state.share
 
     def _shown(self, name: str) -> float:
         return float("nan") if self.state is None else float(getattr(self.state, name))

@@ -250,3 +250,13 @@ async def test_a_redis_that_is_no_cluster_is_said(tmp_path: Path) -> None:
                 await client.get("a")
     finally:
         alone.kill()
+
+
+async def test_a_key_of_another_type_is_set_aside_on_its_master_with_a_letter_beside_it(client: Redis) -> None:
+    for each in (TAGS[1], TAGS[4]):
+        await client.set(f"raw:{each}", "no stream")
+        with pytest.raises(Unavailable, match="set aside"):
+            await client.xadd(f"raw:{each}", {"a": 1})
+        await client.xadd(f"raw:{each}", {"a": 1})
+        assert await client.get(f"aside:raw:{each}") == b"no stream"
+        assert await client.xlen(f"dead:{each}") == 1

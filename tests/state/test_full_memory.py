@@ -1,0 +1,81 @@
+"""At `maxmemory` nothing new is taken, and what there is can be worked off, also on each master of a cluster."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+from structlog.testing import capture_logs
+
+from core.errors import Unavailable
+from core.messages import RawMessage, Role
+from core.settings import CommonSettings
+from state.client import open_redis
+from state.entries import encode_entries, group_of
+from state.raw import Finisher, Part, Raw, keys_of
+from state.server import RedisWatch, masters
+from tests.conftest import NOON
+from tests.redis_servers.cluster import RedisCluster
+
+PARTITIONS = 3
+"""One on each master of the cluster."""
+MESSAGE = RawMessage("car-iotp", "user", Role.CAR, NOON, b"payload")
+
+
+@pytest.fixture(params=["single", "cluster"])
+async def client(request: pytest.FixtureRequest) -> AsyncIterator[Redis]:
+    if request.param == "cluster":
+        cluster = cast("RedisCluster", request.getfixturevalue("cluster"))
+        url = cluster.url
+    else:
+        url = cast("str", request.getfixturevalue("redis_server"))
+    async with open_redis(CommonSettings(redis_url=url)) as client:
+        await client.flushall()
+        yield client
+        await limit(client, 0)
+
+
+async def limit(client: Redis, maxmemory: int) -> None:
+    for master in await masters(client):
+        await master.config_set("maxmemory", maxmemory)
+
+
+async def test_what_was_taken_is_worked_off_and_with_room_it_all_goes_on(client: Redis) -> None:
+    raw = Raw(client=client, partitions=PARTITIONS)
+    finisher = Finisher(client=client, partitions=PARTITIONS, dead_letters_max=10)
+    entries = encode_entries([group_of(MESSAGE)])
+    for partition in range(PARTITIONS):
+        assert (await raw.append(partition, entries, most=10)).taken
+        await client.xgroup_create(keys_of(partition, PARTITIONS).raw, "observe", "0")
+    await limit(client, 1)
+    for partition in range(PARTITIONS):
+        with pytest.raises(Unavailable, match="OOM"):
+            await raw.append(partition, entries, most=10)
+        stream = keys_of(partition, PARTITIONS).raw
+        ((_, ((entry_id, _),)),) = cast("Any", await client.xreadgroup("observe", "one", {stream: ">"}))
+        assert await finisher.finish(partition, [Part(entry_id, 0, None, 1)], totals=Counter(messages=1)) is None
+        assert await client.xlen(stream) == 0
+    await limit(client, 0)
+    for partition in range(PARTITIONS):
+        assert await raw.append(partition, entries, most=10) == (1, True)
+
+
+async def test_one_master_that_is_nearly_full_is_enough_to_warn_and_to_take_nothing_new(client: Redis) -> None:
+    watch = RedisWatch(client=client, registry=(registry := CollectorRegistry()), limit_share=0.9)
+    *_, last = await masters(client)
+    used = (await last.info("memory"))["used_memory"]
+    await last.config_set("maxmemory", int(used / 0.85))
+    with capture_logs() as logs:
+        await watch.look()
+        await watch.look()
+    assert [line["event"] for line in logs if line["log_level"] == "warning" and "full" in line["event"]] == [
+        "Redis is nearly full"
+    ]
+    assert watch.problem is None
+    assert registry.get_sample_value("redis_memory_max_bytes") == int(used / 0.85)
+    assert 0.8 < (registry.get_sample_value("redis_memory_share") or 0) < 0.9
+    await last.config_set("maxmemory", int(used / 0.93))
+    await watch.look()
+    assert "of its maxmemory" in (watch.problem or "")
