@@ -9,7 +9,8 @@
                                           began with; of a persistent session the `next` sequence number of its queue,
                                           the highest `sent`, the highest sent `before` the connection, and one
                                           (`floor`) not above any unfinished one; the `bytes` that it costs, and how far
-                                          it has come in `states`
+                                          it has come in `states`. With `ending` it is none, and the rest of its
+                                          subscriptions is yet to be deleted
     subscriptions:{mqtt}:{c}  hash        filter -> QoS, and 4 if for positions, too. Of persistent sessions only, like
                                           what follows
     queue:{mqtt}:{c}          stream      messages of QoS 1 and 2 until the client has them: `b`, or QoS and topic of
@@ -173,18 +174,13 @@ class SessionStore:
         session of this owner, or of anybody: then nothing has changed. Raises Unavailable, too, where the node is not
         one of the cluster.
         """
-        answer = await self._turns.run(
-            "open",
-            [session(client), subscriptions(client), received(client), released(client)],
-            node,
-            connection,
-            client,
-            owner,
-            int(clean),
-            now,
-            b"" if will is None else _encoder.encode((client, will)),
-            *most,
-        )
+        about = [session(client), subscriptions(client), received(client), released(client)]
+        encoded = b"" if will is None else _encoder.encode((client, will))
+        answer: Answer = b"again"
+        while answer == b"again":
+            answer = await self._turns.run(
+                "open", about, node, connection, client, owner, int(clean), now, encoded, *most
+            )
         if answer is None:
             raise Unavailable(NOT_THERE)
         if isinstance(answer, bytes):

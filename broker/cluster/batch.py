@@ -11,13 +11,14 @@ from core.messages import ingest_kind
 
 MAX_ENTRY_BYTES = 256 * 1024
 """Payload of one entry of an inbox, unless a single message has more."""
-MAX_TARGETS = 2000
+MAX_TARGETS = 500
 """Messages that one script puts into queues: it keeps Redis from everything else meanwhile."""
-MAX_WORK = 10_000
+MAX_WORK = 6000
 """What the messages of one script may be worth, for the same reason: so many that nobody retains or guards."""
 RETAINED_WORK = 10
 GUARDED_WORK = 5
-BYTES_OF_ONE_TARGET = 4096
+"""And as much again for each node that gets it, for it is an entry of its own there."""
+BYTES_OF_ONE_TARGET = 16_384
 """A message of so many bytes more counts as one more, for it is copied into each queue."""
 UNGUARDED = 0
 
@@ -81,7 +82,8 @@ def split(messages: Sequence[Routed]) -> Iterator[list[Routed]]:
     some: list[Routed] = []
     work = 0
     for routed in messages:
-        own = 1 + RETAINED_WORK * routed.retain + GUARDED_WORK * (routed.guard is not None)
+        guarded = GUARDED_WORK * (1 + len(routed.plan.nodes_qos_0)) if routed.guard is not None else 0
+        own = 1 + RETAINED_WORK * routed.retain + guarded
         if some and work + own > MAX_WORK:
             yield some
             some, work = [], 0

@@ -15,7 +15,7 @@ from state.sessions import SessionStore
 EVERY_SECONDS = 1.0
 AT_ONCE = 200
 """Clients, or filters, that one script deals with: it keeps Redis from everything else meanwhile."""
-SESSIONS_AT_ONCE = 500
+SESSIONS_AT_ONCE = 300
 POSITIONS_AT_ONCE = 500
 
 _log = structlog.stdlib.get_logger("cluster")

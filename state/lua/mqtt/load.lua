@@ -21,6 +21,9 @@ if not session then
     return nil
 end
 local from, found, aged, wanted = tonumber(after) + 1, {}, 0, count
+-- Entries that one script looks at, be it that they are too old.
+local LOOKS = 1000
+local looked, seen_all = 0, false
 
 local function give(sequence, field, reference, message)
     found[#found + 1] = sequence
@@ -56,8 +59,9 @@ local function next_entries()
     return merged
 end
 
-while wanted > 0 do
+while wanted > 0 and looked < LOOKS do
     local entries = next_entries()
+    looked = looked + #entries
     for _, entry in ipairs(entries) do
         local sequence = string.match(entry[1], '^%d+')
         local field, value = entry[2][1], entry[2][2]
@@ -77,6 +81,7 @@ while wanted > 0 do
         end
     end
     if #entries < wanted then
+        seen_all = true
         break
     end
     wanted = count - #found / 4
@@ -102,10 +107,10 @@ local function matches(filter, topic)
     return #filter == #topic
 end
 
-local more = wanted == 0
+local more = not seen_all
 local version = number(redis.call('GET', key('states:version')))
 local states = number(redis.call('HGET', own, 'states'))
-if filters ~= '' and wanted > 0 and states < version then
+if filters ~= '' and seen_all and states < version then
     local split_filters = {}
     for _, each in ipairs(cmsgpack.unpack(filters)) do
         split_filters[#split_filters + 1] = {split(each[1]), each[2]}
@@ -142,7 +147,7 @@ end
 
 local before = redis.call('HGET', own, 'before')
 local sent = math.max(session.sent, from - 1)
-if wanted > 0 then
+if seen_all and wanted > 0 then
     -- All of them: what comes next wakes the client.
     sent = session.next - 1
 end

@@ -3,21 +3,35 @@
 -- ARGV: node, connection, client, owner, clean (1 or 0), now (ms), will (MessagePack of {client, message}; empty for none),
 -- sessions_user_max, sessions_max.
 -- Answers nil if the node is gone, 'other' if the client id is another owner's, 'user' or 'all' if there is no room for
--- another persistent session of this owner or of anybody, else {present (1 or 0), previous (MessagePack of {node,
--- connection}, or empty), {filter, flags, ...}, {packet id, ...}, {sequence, ...}}.
+-- another persistent session of this owner or of anybody, 'again' if a part of an old session is still to be deleted, by
+-- another call, else {present (1 or 0), previous (MessagePack of {node, connection}, or empty), {filter, flags, ...},
+-- {packet id, ...}, {sequence, ...}}.
 local node, connection, client, owner, clean, now, will, user_max, max = unpack(ARGV)
 if not alive(node) then
     return nil
 end
 local own = key('session', client)
-local was = redis.call('HMGET', own, 'node', 'connection', 'clean', 'present', 'previous', 'owner', 'user')
+local was = redis.call('HMGET', own, 'node', 'connection', 'clean', 'present', 'previous', 'owner', 'user', 'ending')
+-- The connection that an old session had, which is deleted in several steps.
+local displaced = was[8] or ''
+if was[8] then
+    if not forget(client) then
+        redis.call('HSET', own, 'ending', displaced)
+        log_changes()
+        return 'again'
+    end
+    was = {}
+end
 if was[3] then
     -- What no script of ours has written is nobody's session.
     local told = redis.call('HMGET', own, 'next', 'sent', 'floor')
     local whole = was[3] == '1' or (was[3] == '0' and tonumber(told[1] or '') and tonumber(told[2] or '') and tonumber(told[3] or ''))
     local kind = string.sub(was[6] or 'u:', 1, 2)
     if not whole or (kind ~= 'u:' and kind ~= 'a:') then
-        forget(client)
+        if not forget(client) then
+            log_changes()
+            return 'again'
+        end
         was = {}
     end
 end
@@ -41,7 +55,7 @@ if was[1] == node and was[2] == connection then
     -- It was done, and the answer was lost.
     present, previous = was[4], was[5]
 else
-    present, previous = '0', ''
+    present, previous = '0', displaced
     if was[1] then
         local other = number(was[2])
         previous = cmsgpack.pack({was[1], other})
@@ -54,8 +68,10 @@ else
         present = '1'
         redis.call('HSET', own, 'before', redis.call('HGET', own, 'sent'))
     else
-        if was[3] then
-            forget(client)
+        if was[3] and not forget(client) then
+            redis.call('HSET', own, 'ending', previous)
+            log_changes()
+            return 'again'
         end
         if clean == '0' then
             -- Beyond all numbers of an earlier session of this client: a late acknowledgement of one of them does no harm.
@@ -66,9 +82,11 @@ else
     end
     if was[3] and not was[6] then
         redis.call('HSET', own, 'owner', owner)
+        local bytes = 0
         for _, filter in ipairs(redis.call('HKEYS', key('subscriptions', client))) do
-            charge(client, subscription_cost(client, filter))
+            bytes = bytes + subscription_cost(client, filter)
         end
+        charge(client, bytes)
     end
     redis.call('HSET', own, 'node', node, 'connection', connection, 'owner', owner, 'clean', clean, 'present', present,
         'previous', previous)

@@ -3,7 +3,7 @@
 -- has not finished with may be this far apart.
 local WINDOW = 65000
 -- How many messages at the front of a full queue are looked at, whether they are too old.
-local LOOK = 10
+local LOOK = 4
 -- What stands for "since when" in an entry that has no age: it refers to what is retained, and that is the newest.
 local AGELESS = '9007199254740991'
 

@@ -1,4 +1,8 @@
--- Delete all that there is of a client's session.
+-- Routes of one session that are removed by one script.
+local ROUTES = 1000
+
+-- Delete all that there is of a client's session; false where some of its routes are left, for there are very many. It
+-- is no session any more then, waits to expire at once, and whoever opens one of this client goes on with it.
 local function forget(client)
     local session = redis.call('HMGET', key('session', client), 'owner', 'bytes')
     if session[1] then
@@ -6,13 +10,22 @@ local function forget(client)
         charge_owner(session[1], -number(session[2]))
     end
     redis.call('SREM', key('sessions'), client)
-    for _, filter in ipairs(redis.call('HKEYS', key('subscriptions', client))) do
-        route('s:' .. client .. NUL .. filter, false)
-    end
-    redis.call('UNLINK', key('session', client), key('subscriptions', client), key('queue', client), key('brief', client),
-        key('released', client), key('received', client))
-    redis.call('ZREM', key('sessions:expiry'), client)
     redis.call('ZREM', key('brief'), client)
+    redis.call('UNLINK', key('session', client), key('queue', client), key('brief', client), key('released', client),
+        key('received', client))
+    local filters = redis.call('HKEYS', key('subscriptions', client))
+    for index = 1, math.min(#filters, ROUTES) do
+        route('s:' .. client .. NUL .. filters[index], false)
+    end
+    if #filters <= ROUTES then
+        redis.call('UNLINK', key('subscriptions', client))
+        redis.call('ZREM', key('sessions:expiry'), client)
+        return true
+    end
+    redis.call('HDEL', key('subscriptions', client), unpack(filters, 1, ROUTES))
+    redis.call('HSET', key('session', client), 'ending', '')
+    redis.call('ZADD', key('sessions:expiry'), 0, client)
+    return false
 end
 
 local function has(client, node, connection)
