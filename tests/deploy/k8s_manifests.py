@@ -18,7 +18,7 @@ from tests.conftest import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 K8S = ROOT / "deploy" / "k8s"
-OVERLAYS = ("local", "ibm-cloud", "staging")
+OVERLAYS = ("local", "local-cluster", "ibm-cloud", "staging")
 Document = dict[str, Any]
 UNITS = {"m": 0.001, "Ki": 1024, "Mi": 1024**2, "Gi": 1024**3}
 

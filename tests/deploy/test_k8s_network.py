@@ -17,8 +17,10 @@ INSIDE: set[Arrow] = {
 REDIS: set[Arrow] = {(name, "redis", 6379) for name in ("broker", "decoder", "api", "users", "api-key")}
 COUCHDB: set[Arrow] = {(name, "couchdb", 5984) for name in ("decoder", "api")}
 INFLUXDB: set[Arrow] = {(name, "influxdb", 8086) for name in ("decoder", "api")}
+CLUSTER: set[Arrow] = {("redis-cluster", "redis", 6379), ("redis", "redis", 6379), ("redis", "redis", 16379)}
 ARROWS = {
     "local": INSIDE | REDIS | COUCHDB | INFLUXDB,
+    "local-cluster": INSIDE | REDIS | CLUSTER | COUCHDB | INFLUXDB,
     "ibm-cloud": INSIDE | INFLUXDB,
     "staging": INSIDE | INFLUXDB,
 }

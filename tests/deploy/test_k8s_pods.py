@@ -33,6 +33,7 @@ IMAGES = {
     "ibm-cloud": re.compile(rf"de\.icr\.io/campus-occupancy/{OURS}:dev|influxdb:2\.7"),
 }
 IMAGES["staging"] = IMAGES["ibm-cloud"]
+IMAGES["local-cluster"] = IMAGES["local"]
 every_overlay = pytest.mark.parametrize("name", OVERLAYS)
 
 

@@ -109,7 +109,8 @@ def test_a_field_that_keda_does_not_know_is_noticed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "namespace"), [("local", "campus"), ("ibm-cloud", "campus"), ("staging", "campus-staging")]
+    ("name", "namespace"),
+    [("local", "campus"), ("local-cluster", "campus"), ("ibm-cloud", "campus"), ("staging", "campus-staging")],
 )
 def test_everything_of_an_overlay_is_in_its_namespace(name: str, namespace: str) -> None:
     for document in overlay(name):
