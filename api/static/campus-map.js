@@ -88,7 +88,8 @@ export function campusMap(element, onPick) {
       map.setMaxBounds(bounds.getCenter().toBounds(2 * MARGIN_M + bounds.getNorthEast().distanceTo(bounds.getSouthWest())));
       fit();
       // Large zones first, so that what lies within another is on top of it.
-      [...features].sort((a, b) => size(b) - size(a)).forEach(add);
+      const sized = [...features].map((feature) => ({ feature, size: size(feature) }));
+      sized.sort((a, b) => b.size - a.size).forEach(({ feature }) => add(feature));
     },
 
     /**

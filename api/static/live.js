@@ -39,10 +39,20 @@ export function follow({ onZones, onCounts, onStatus }) {
   let newest = { at: /** @type {string | null} */ (null), seen: 0, ttl: 1 };
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let telling;
 
   function tell() {
     const stale = old || (newest.at !== null && performance.now() - newest.seen > Math.max(STALE_MS, 5000 * newest.ttl));
     onStatus({ link: streaming ? "streaming" : "asking", failure, stale, doubt, at: newest.at, lag });
+  }
+
+  /** Once for many events that come together. */
+  function tellSoon() {
+    telling ??= setTimeout(() => {
+      telling = undefined;
+      tell();
+    });
   }
 
   /** @param {{ last_updated: string, ttl: number, lag_seconds?: number | null, stale?: string | null }} body */
@@ -100,7 +110,7 @@ export function follow({ onZones, onCounts, onStatus }) {
       const zone = JSON.parse(event.data);
       note(zone);
       onCounts([zone]);
-      tell();
+      tellSoon();
     });
     for (const state of ["stale", "fresh"]) {
       source.addEventListener(state, () => {

@@ -13,6 +13,8 @@ import { zoneList } from "./zone-list.js";
 
 /** The mark of performance.mark() at which the zones and their counts are drawn for the first time. */
 const FIRST_VIEW = "first-view";
+/** What of a zone is drawn. @type {(keyof Occupancy)[]} */
+const SHOWN = ["car", "mobile", "total", "capacity", "percentage", "suppressed"];
 
 /** The newest counts of each zone, in the order of the campus. @type {Map<string, Occupancy>} */
 const zones = new Map();
@@ -24,6 +26,8 @@ let shown = "total";
 let opened = null;
 let campusId = "";
 let willDraw = false;
+/** Zones that are to be drawn again; with thousands of them, most are as they were. @type {Set<string>} */
+const changed = new Set();
 
 const map = campusMap(byId("map"), pick);
 const list = zoneList(byId("rows"), byId("spoken"), { onPick: pick, onPoint: (id) => map.mark("pointed", id) });
@@ -60,8 +64,10 @@ function drawSoon() {
 function draw() {
   if (names.size === 0) return;
   const known = [...zones.values()].filter((zone) => names.has(zone.zone));
-  for (const zone of known) map.show(zone, shown);
-  list.show(known, shown);
+  const fresh = known.filter((zone) => changed.has(zone.zone));
+  changed.clear();
+  for (const zone of fresh) map.show(zone, shown);
+  list.show(fresh, known, shown);
   list.speak(known);
   drawLegend(known.filter((zone) => zone.zone !== campusId), shown);
   const campus = zones.get(campusId);
@@ -86,6 +92,7 @@ function takeZones(collection) {
   }
   map.draw(collection);
   list.draw(collection);
+  for (const id of names.keys()) changed.add(id);
   if (opened !== null && names.has(opened)) {
     map.mark("selected", opened);
     list.mark("selected", opened);
@@ -93,12 +100,14 @@ function takeZones(collection) {
   drawSoon();
 }
 
-/** @param {Occupancy[]} changed */
-function takeCounts(changed) {
-  for (const zone of changed) {
+/** @param {Occupancy[]} counts */
+function takeCounts(counts) {
+  for (const zone of counts) {
     const known = zones.get(zone.zone);
     // What was asked for may arrive after what the stream said since.
-    if (!known || Date.parse(zone.last_updated) >= Date.parse(known.last_updated)) zones.set(zone.zone, zone);
+    if (known && Date.parse(zone.last_updated) < Date.parse(known.last_updated)) continue;
+    zones.set(zone.zone, zone);
+    if (!known || SHOWN.some((member) => zone[member] !== known[member])) changed.add(zone.zone);
   }
   drawSoon();
 }
@@ -108,6 +117,7 @@ document.addEventListener("keydown", (event) => {
 });
 byId("kinds").addEventListener("change", (event) => {
   shown = /** @type {any} */ (event.target).value;
+  for (const id of names.keys()) changed.add(id);
   drawSoon();
 });
 

@@ -50,9 +50,13 @@ export function zoneList(body, spoken, { onPick, onPoint }) {
     const rank = (zone) => (isCampus(zone.zone) ? Infinity : (zone[shown] ?? zone.car ?? 0));
     const sorted = [...zones].sort((a, b) => rank(b) - rank(a)).flatMap((zone) => rows.get(zone.zone)?.row ?? []);
     const focused = /** @type {HTMLElement | null} */ (document.activeElement);
-    sorted.forEach((row, index) => {
-      if (body.children[index] !== row) body.insertBefore(row, body.children[index] ?? null);
-    });
+    let place = body.firstElementChild;
+    for (const row of sorted) {
+      // The one that is here goes further down, where its turn comes: the others stay.
+      if (row !== place && place && row === place.nextElementSibling) place = row;
+      if (row === place) place = place.nextElementSibling;
+      else body.insertBefore(row, place);
+    }
     // A row that is moved loses the focus.
     if (focused !== document.activeElement && body.contains(focused)) focused?.focus({ preventScroll: true });
   }
@@ -65,11 +69,12 @@ export function zoneList(body, spoken, { onPick, onPoint }) {
     },
 
     /**
+     * @param {Occupancy[]} changed those whose rows say something else now
      * @param {Occupancy[]} zones all of them
      * @param {import("./numbers.js").Shown} shown
      */
-    show(zones, shown) {
-      for (const zone of zones) {
+    show(changed, zones, shown) {
+      for (const zone of changed) {
         const view = rows.get(zone.zone);
         if (!view) continue;
         const texts = [short(zone.car), short(zone.mobile), shortTotal(zone), percent(zone.percentage)];
