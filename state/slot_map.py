@@ -58,6 +58,8 @@ class SlotMap:
 
     async def masters(self) -> list[Master]:
         """All masters that have slots, in the order of their slots. Raises Unavailable where no server answers."""
+        # Who asks a server and not a key is told by nobody that another one is the master now.
+        self.doubt()
         await self._look()
         return [self.at(host) for host in dict.fromkeys(host for host in self._slots if host is not None)]
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -15,7 +17,9 @@ import httpx
 import redis
 
 from state.dirty_windows import waiting_keys
+from state.slots import tag
 from tests.conftest import free_port
+from tests.redis_servers.clients import blocking_client_of
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 120.0
@@ -59,8 +63,17 @@ class System:
     def get(self, path: str, **query: str) -> httpx.Response:
         return httpx.get(f"{self.url}{path}", params=query)
 
-    def redis(self) -> redis.Redis:
-        return redis.Redis(unix_socket_path=str(self.data_dir / "redis.sock"))
+    @property
+    def partitions(self) -> int:
+        return int(self.environment.get("PARTITIONS", "1"))
+
+    @contextmanager
+    def redis(self) -> Iterator[redis.Redis]:
+        """A client of its Redis; answers are bytes."""
+        with blocking_client_of(
+            self.environment.get("REDIS_URL") or f"unix://{self.data_dir / 'redis.sock'}"
+        ) as client:
+            yield client
 
     def total(self, name: str) -> int:
         with self.redis() as client:
@@ -83,8 +96,9 @@ class System:
 
         def idle() -> bool:
             with self.redis() as client:
-                unfinished = client.xlen("raw:{0}") or client.xlen("positions:{0}")
-                return not unfinished and not any(client.zcard(key) for key in waiting_keys(1))
+                tags = [tag(partition, self.partitions) for partition in range(self.partitions)]
+                unfinished = any(client.xlen(f"raw:{each}") or client.xlen(f"positions:{each}") for each in tags)
+                return not unfinished and not any(client.zcard(key) for key in waiting_keys(self.partitions))
 
         wait_for(idle, "the stages have worked off their backlogs", limit)
 
@@ -96,10 +110,25 @@ class System:
         return code
 
 
+CHOSEN_URL = "CAMPUS_E2E_REDIS_URL"
+"""The Redis, of another kind than that of `make run`, that tests/e2e/conftest.py has started for all."""
+
+
+def _chosen_redis(data_dir: Path) -> dict[str, str]:
+    if not (url := os.environ.get(CHOSEN_URL)):
+        return {}
+    if not data_dir.exists() or not any(data_dir.iterdir()):
+        # A new system, and one that was there before is gone.
+        with blocking_client_of(url) as client:
+            client.flushall()
+    return {"REDIS_URL": url, "PARTITIONS": os.environ.get("CAMPUS_TEST_PARTITIONS", "3")}
+
+
 def start(data_dir: Path, *, path: str | None = None, until: str = "ready: MQTT", **settings: str) -> System:
     """Start a system and return once its log says that it is ready, or `until`. `path` replaces PATH."""
     environment = {
         **os.environ,
+        **_chosen_redis(data_dir),
         "DATA_DIR": str(data_dir),
         "MQTT_PORT": str(free_port()),
         "HTTP_PORT": str(free_port()),

@@ -44,12 +44,12 @@ class DisturbedCluster:
         await asyncio.to_thread(self._fail_over, random.randrange(3))
 
     def _fail_over(self, number: int) -> None:
+        # Else it might be the only one that has it all.
+        self._cluster.until_well()
         gone = self._cluster.masters[number]
         gone.kill()
         self._cluster.until_taken_over(gone)
         gone.start()
-        # Else the next one might be the only one that has it all.
-        self._cluster.until_well()
 
 
 class DisturbedSentinels:
@@ -67,9 +67,10 @@ class DisturbedSentinels:
         await asyncio.to_thread(self._fail_over)
 
     def _fail_over(self) -> None:
+        self._servers.heal()
         gone = self._servers.kill_primary()
         self._servers.until_taken_over(gone)
-        self._servers.heal()
+        gone.start()
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import cast
+from typing import Any, cast
 
 import redis
 import redis.asyncio
@@ -21,8 +21,15 @@ async def client_of(url: str) -> AsyncIterator[redis.asyncio.Redis]:
     if url.startswith(_CLUSTER):
         from redis.asyncio.cluster import ClusterNode, RedisCluster  # noqa: PLC0415 - two of the same name
 
+        class Cluster(RedisCluster):
+            async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as redis-py has it
+                if args[0] in {"CLIENT PAUSE", "KEYS"}:
+                    # redis-py would ask one of them.
+                    options.setdefault("target_nodes", RedisCluster.PRIMARIES)
+                return await super().execute_command(*args, **options)
+
         nodes = [ClusterNode(host, port) for host, port in _addresses(url, _CLUSTER)]
-        async with RedisCluster(startup_nodes=nodes) as cluster:
+        async with Cluster(startup_nodes=nodes) as cluster:
             yield cast("redis.asyncio.Redis", cluster)
     elif url.startswith(_SENTINEL):
         from redis.asyncio.sentinel import Sentinel  # noqa: PLC0415 - the same

@@ -21,8 +21,15 @@ _KEYS_AT_ONCE = 100
 class RedisCluster:
     """Six servers. Who is a master changes when one is killed; `masters` says who is now."""
 
-    def __init__(self, executable: str, folder: Path, *settings: str, node_timeout_ms: int = NODE_TIMEOUT_MS) -> None:
-        """`settings` are further arguments of each server."""
+    def __init__(
+        self,
+        executable: str,
+        folder: Path,
+        *settings: str,
+        node_timeout_ms: int = NODE_TIMEOUT_MS,
+        replicas: bool = True,
+    ) -> None:
+        """`settings` are further arguments of each server. Without `replicas` there are three servers."""
         arguments = [
             *("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"),
             *("--cluster-node-timeout", str(node_timeout_ms), "--cluster-replica-validity-factor", "0"),
@@ -32,7 +39,7 @@ class RedisCluster:
         ]
         self.members = [
             RedisProcess(executable, folder / str(number), port, *arguments)
-            for number, port in enumerate(free_ports(2 * MASTERS))
+            for number, port in enumerate(free_ports(2 * MASTERS if replicas else MASTERS))
         ]
 
     @property
@@ -64,7 +71,7 @@ class RedisCluster:
         for member in self.members[1:]:
             self.members[0].command("CLUSTER", "MEET", HOST, member.port)
         until(lambda: all(len(_nodes(member)) == len(self.members) for member in self.members), "all members have met")
-        for master, replica in zip(masters, replicas, strict=True):
+        for master, replica in zip(masters, replicas, strict=False):
             replica.command("CLUSTER", "REPLICATE", _id(master))
         self.until_well()
 
@@ -88,7 +95,7 @@ class RedisCluster:
             all(view == views[0] for view in views)
             and all(each["cluster_state"] == "ok" and each["cluster_slots_ok"] == str(SLOTS) for each in info)
             and len(masters) == MASTERS
-            and all(role["connected_slaves"] == "1" for role in masters)
+            and all(role["connected_slaves"] == str(len(self.members) // MASTERS - 1) for role in masters)
             and all(role["master_link_status"] == "up" for role in roles if role["role"] == "slave")
         )
 
@@ -231,10 +238,12 @@ def _view(member: RedisProcess) -> dict[str, Any]:
 
 
 @contextmanager
-def redis_cluster(executable: str, *settings: str, node_timeout_ms: int = NODE_TIMEOUT_MS) -> Iterator[RedisCluster]:
+def redis_cluster(
+    executable: str, *settings: str, node_timeout_ms: int = NODE_TIMEOUT_MS, replicas: bool = True
+) -> Iterator[RedisCluster]:
     """A running cluster; it ends with the context."""
     with TemporaryDirectory(prefix="campus-cluster-") as folder:
-        cluster = RedisCluster(executable, Path(folder), *settings, node_timeout_ms=node_timeout_ms)
+        cluster = RedisCluster(executable, Path(folder), *settings, node_timeout_ms=node_timeout_ms, replicas=replicas)
         try:
             cluster.start()
             yield cluster

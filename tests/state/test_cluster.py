@@ -186,6 +186,25 @@ async def test_a_master_that_stands_still_is_left_behind(
         assert await asyncio.to_thread(cluster.master_of, key) is not frozen
 
 
+async def test_a_master_that_came_back_as_a_replica_is_none_of_the_masters_any_more(
+    client: Redis, cluster: RedisCluster
+) -> None:
+    assert len(await masters(client)) == 3
+    gone = cluster.kill_master_of(f"any:{TAGS[0]}")
+    cluster.until_taken_over(gone)
+    gone.start()
+    cluster.until_well()
+
+    async def roles() -> set[str]:
+        # It answers, and to no command that names a key would it say that it is a replica.
+        return {(await master.info("replication"))["role"] for master in await masters(client)}
+
+    async def all_are_masters() -> bool:
+        return await roles() == {"master"}
+
+    await eventually(all_are_masters)
+
+
 async def test_a_slot_that_is_moved_is_followed(client: Redis, cluster: RedisCluster) -> None:
     key = f"n:{TAGS[0]}"
     slot = slot_of(key)
