@@ -4,6 +4,7 @@ import pytest
 
 from api.change_log import ChangeLog
 from api.snapshot import Snapshot, ZonePart
+from tests.conftest import WAIT_SECONDS
 
 PARTS: dict[bytes, ZonePart] = {}
 """What is said of a zone, by itself: while that is the same, it is the same object."""
@@ -157,7 +158,7 @@ async def test_whatever_happens_wakes_all_who_wait(happens: str) -> None:
         case _:
             change_log.close()
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(WAIT_SECONDS):
         await asyncio.gather(*waiting)
 
 
@@ -165,5 +166,5 @@ async def test_nobody_waits_for_a_log_that_is_closed() -> None:
     change_log = a_log()
     change_log.close()
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(WAIT_SECONDS):
         await change_log.wait()

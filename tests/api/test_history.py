@@ -14,7 +14,7 @@ from api.state import State
 from core.clock import format_rfc3339, parse_rfc3339
 from core.messages import Kind
 from tests.api.conftest import assert_problem, client_over, record
-from tests.conftest import NOON
+from tests.conftest import NOON, WAIT_SECONDS
 from timeseries import TimeseriesStore, Width, open_store
 
 KEMMY = "/v1/zones/kemmy/occupancy/history"
@@ -241,7 +241,7 @@ async def test_a_store_that_is_silent_is_not_waited_for_long(state: State, monke
 
     monkeypatch.setattr("api.history.STORE_SECONDS", 0.05)
     silent = dataclasses.replace(state, store=Silent())  # type: ignore[arg-type] # it has what is asked of it
-    async with client_over(silent) as client, asyncio.timeout(5):
+    async with client_over(silent) as client, asyncio.timeout(WAIT_SECONDS):
         assert_problem(await client.get(KEMMY, params={"kind": "car"}), 503)
 
 

@@ -17,6 +17,7 @@ from api.state import State
 from core.errors import BadSettings
 from core.settings import load
 from tests.api.conftest import assert_problem, client_of, key_for
+from tests.conftest import WAIT_SECONDS
 
 
 def with_settings(state: State, **changes: Any) -> State:
@@ -121,7 +122,7 @@ async def test_a_body_that_never_comes_is_408(app: FastAPI, monkeypatch: pytest.
         "headers": [(b"content-length", b"10")],
         "client": ("192.0.2.7", 1),
     }
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_SECONDS):
         await app(scope, never, send)
 
     assert sent[0]["status"] == 408

@@ -25,7 +25,7 @@ from state.mirror import CLIENT, HOLDER
 from state.retained import RETAINED
 from tests.api.conftest import arrive, client_over
 from tests.api.mirror_broker import PASSWORD, USER, Broker, a_broker
-from tests.conftest import NOON, eventually, free_port
+from tests.conftest import NOON, WAIT_SECONDS, eventually, free_port
 
 
 @pytest.fixture(scope="module")
@@ -105,14 +105,14 @@ async def mirroring(state: State, turns: Turns) -> AsyncIterator[Mirror]:
     finally:
         stop.set()
         turns._go.release()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS):
             await task
 
 
 async def messages(client: aiomqtt.Client, number: int) -> dict[str, Any]:
     """So many messages, by topic; empty ones are None."""
     got: dict[str, Any] = {}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS):
         for _ in range(number):
             message = await anext(client.messages)
             topic = message.topic.value
@@ -124,7 +124,7 @@ async def messages(client: aiomqtt.Client, number: int) -> dict[str, Any]:
 async def nothing_comes(client: aiomqtt.Client, turns: Turns) -> None:
     """After what a turn has sent comes the answer to this, and nothing was before it."""
     await turns.next()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS):
         await client.publish("nothing/else", b"?", qos=1)
         assert (await anext(client.messages)).topic.value == "nothing/else"
 
@@ -141,7 +141,7 @@ async def test_every_resource_is_retained_under_its_path_as_get_answers_it(
         topics += [f"v1/zones/{zone}{what}" for zone in zones for what in ("", "/occupancy")]
         assert await broker.retained() == set(topics)
         await subscriber.subscribe("v1/#", qos=1)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS):
             for _ in topics:
                 message = await anext(subscriber.messages)
                 assert message.retain

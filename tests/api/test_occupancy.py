@@ -18,7 +18,7 @@ from geofence import Campus
 from state.client import MAX_CONNECTIONS, open_redis
 from state.presence import Presence
 from tests.api.conftest import arrive, assert_problem, client_over
-from tests.conftest import NOON, POSITIONS, RAW, free_port
+from tests.conftest import NOON, POSITIONS, RAW, WAIT_SECONDS, free_port
 
 NOBODY = Presence(devices=0, observed_at=None)
 
@@ -132,7 +132,7 @@ async def test_a_redis_that_is_silent_is_not_waited_for_long(
     state: State, silent_redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.snapshots.REDIS_SECONDS", 0.05)
-    async with client_over(dataclasses.replace(state, redis=silent_redis)) as client, asyncio.timeout(5):
+    async with client_over(dataclasses.replace(state, redis=silent_redis)) as client, asyncio.timeout(WAIT_SECONDS):
         assert_problem(await client.get("/v1/occupancy"), 503)
 
 

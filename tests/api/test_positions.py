@@ -28,7 +28,7 @@ from core.messages import Position
 from documents import BeingBuilt, DocumentStore, Page, PositionQuery, document_id, to_document
 from geofence import cell
 from tests.api.conftest import assert_problem, client_over, key_for
-from tests.conftest import NOON
+from tests.conftest import NOON, WAIT_SECONDS
 from tests.documents.positions import position
 
 POSITIONS = "/v1/positions"
@@ -446,7 +446,7 @@ async def test_a_sequence_of_nothing_is_empty(reader: httpx.AsyncClient, documen
 
 async def test_head_of_a_sequence_reads_no_documents(state: State, redis_client: Redis) -> None:
     never = dataclasses.replace(state, documents=Endless())  # type: ignore[arg-type] # it has what is asked of it
-    async with client_over(never) as client, asyncio.timeout(5):
+    async with client_over(never) as client, asyncio.timeout(WAIT_SECONDS):
         answer = await client.head(POSITIONS, headers={**SEQUENCE, **await key_for(redis_client, "positions:read")})
 
     assert (answer.status_code, answer.content) == (200, b"")
@@ -551,7 +551,7 @@ async def test_no_more_pages_are_read_than_the_reader_takes_and_one_that_stops_i
         "http_version": "1.1",
         "asgi": {"version": "3.0"},
     }
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_SECONDS):
         with pytest.raises((TimeoutError, ExceptionGroup)):
             await app(scope, receive, send)
 

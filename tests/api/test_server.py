@@ -15,7 +15,7 @@ from api.state import State
 from bench.presence import leave
 from core.messages import Kind
 from tests.api.conftest import arrive
-from tests.conftest import NOON, eventually
+from tests.conftest import NOON, WAIT_SECONDS, eventually
 
 REQUEST = b"GET /v1/events HTTP/1.1\r\nHost: campus\r\n\r\n"
 
@@ -30,7 +30,7 @@ async def serving(state: State) -> AsyncIterator[tuple[Server, int]]:
         yield server, listener.getsockname()[1]
         state.change_log.close()
         server.should_exit = True
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS):
             await task
 
 

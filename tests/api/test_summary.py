@@ -18,7 +18,7 @@ from api.summary import WEEKDAYS, popular_times
 from core.clock import format_rfc3339, parse_rfc3339
 from core.messages import Kind
 from tests.api.conftest import assert_problem, client_over, record, watched
-from tests.conftest import NOON
+from tests.conftest import NOON, WAIT_SECONDS
 from timeseries import Coverage, TimeseriesStore, Width, open_store
 
 KEMMY = "/v1/zones/kemmy/occupancy/summary"
@@ -257,7 +257,7 @@ async def test_a_store_that_is_away_or_silent_is_a_503(
     async with open_store(ApiSettings(data_dir=tmp_path / "a-file")) as away:
         for store in (away, Silent()):
             changed = dataclasses.replace(state, store=store)  # type: ignore[arg-type] # it has what is asked of it
-            async with client_over(changed) as client, asyncio.timeout(5):
+            async with client_over(changed) as client, asyncio.timeout(WAIT_SECONDS):
                 answer = await client.get(KEMMY, params={"kind": "car"})
                 assert_problem(answer, 503)
                 assert answer.headers["retry-after"] == "1"

@@ -82,13 +82,13 @@ async def test_a_change_is_effective_in_another_process_within_two_seconds(
     async def there() -> bool:
         return (await elsewhere.get("/v1/zones/new-park")).status_code == 200
 
-    await eventually(there, limit=2)
+    await eventually(there)
     await admin.delete("/v1/zones/kemmy", headers=await etag(admin, "kemmy"))
 
     async def gone() -> bool:
         return (await elsewhere.get("/v1/zones/kemmy/occupancy")).status_code == 404
 
-    await eventually(gone, limit=2)
+    await eventually(gone)
     after = await elsewhere.get("/v1/zones", headers={"If-None-Match": before.headers["etag"]})
     assert after.status_code == 200
     assert after.content == (await admin.get("/v1/zones")).content

@@ -14,7 +14,7 @@ from autoscaler.gate import serve_gate
 from autoscaler.settings import GateSettings
 from core.runtime import Stop
 from tests.autoscaler.fake_docker import FakeDocker, serve_docker
-from tests.conftest import eventually, free_port
+from tests.conftest import WAIT_SECONDS, eventually, free_port
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ class RunningGate:
         """Bytes as they are to the gate; the status and body of the answer."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(request)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS):
             answer = await reader.read()
         writer.close()
         head, _, body = answer.partition(b"\r\n\r\n")

@@ -9,7 +9,7 @@ from broker import proxy_protocol
 from broker.proxy_protocol import SIGNATURE, V1_BYTES, V2_BYTES, BadHeader, Header, ProxyProtocol, parse_header
 from tests.broker.fake_transport import FakeTransport, Recorder
 from tests.broker.frames import frame, request
-from tests.conftest import eventually
+from tests.conftest import WAIT_SECONDS, eventually
 from tests.mqtt.servers import Address, OneNode, one_node
 from tests.mqtt.wire import PINGREQ, connect
 
@@ -179,7 +179,7 @@ async def exchange(address: Address, sent: bytes, until: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(*address)
     try:
         writer.write(sent)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_SECONDS):
             return await reader.readuntil(until)
     except asyncio.IncompleteReadError as error:
         return error.partial

@@ -12,7 +12,7 @@ from broker.connection import Connection as NodeConnection
 from broker.outgoing import Outgoing
 from tests.broker.conftest import RunningNode, StartNode, has
 from tests.broker.frames import request
-from tests.conftest import eventually, free_port
+from tests.conftest import WAIT_SECONDS, eventually, free_port
 from tests.mqtt.client import Connection
 from tests.mqtt.wire import PINGREQ, Connack, connect, publish, subscribe
 
@@ -169,7 +169,7 @@ async def test_who_is_slow_over_a_websocket_has_no_more_time_for_its_connect(
     for part in parts():
         writer.write(part)
     await eventually(lambda: has(lambda: node.refused("connect_timeout") == 1))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS):
         with suppress(ConnectionError):
             await reader.read()
     writer.close()

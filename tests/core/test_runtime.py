@@ -15,7 +15,7 @@ from core.failures import Failures
 from core.ops import serve_ops
 from core.runtime import Bell, Stop, pause, work_until_stopped
 from core.settings import OpsSettings
-from tests.conftest import free_port
+from tests.conftest import WAIT_SECONDS, free_port
 
 
 async def test_stages_finish_what_is_in_hand_when_they_are_told_to_stop() -> None:
@@ -26,7 +26,7 @@ async def test_stages_finish_what_is_in_hand_when_they_are_told_to_stop() -> Non
         await asyncio.sleep(0)
         finished.append("in hand")
 
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(WAIT_SECONDS), asyncio.TaskGroup() as group:
         group.create_task(work_until_stopped({"one": stage, "two": stage}, stop))
         await asyncio.sleep(0)
         stop.set()
@@ -65,7 +65,7 @@ async def test_a_stage_that_fails_is_started_again_and_ends_no_other(error: Base
         lives.append("one")
         await stop.wait()
 
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(WAIT_SECONDS), asyncio.TaskGroup() as group:
         group.create_task(work_until_stopped({"works": works, "fails": fails}, stop))
         await fails.works.wait()
         stop.set()
@@ -76,7 +76,7 @@ async def test_a_stage_that_fails_is_started_again_and_ends_no_other(error: Base
 async def test_a_failure_is_seen_by_whoever_asks_and_logged_once_with_its_traceback() -> None:
     stop, fails, noted = Stop(), Failing(ValueError("broken"), 2), Failures()
     with structlog.testing.capture_logs() as logs:
-        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(WAIT_SECONDS), asyncio.TaskGroup() as group:
             group.create_task(work_until_stopped({"works": healthy, "fails": fails}, stop, noted))
             await fails.works.wait()
             stop.set()
@@ -96,7 +96,7 @@ async def test_a_stage_that_ends_by_itself_is_a_defect_and_not_a_success() -> No
         if len(lives) == 3:
             stop.set()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS):
         await work_until_stopped({"quitter": quits_twice}, stop, noted)
     assert noted.problem == "stage quitter fails, and is started again: RuntimeError (the log has its words)"
 
@@ -107,7 +107,7 @@ async def test_a_setting_that_cannot_work_ends_all_stages_while_the_process_star
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(0.01)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_SECONDS):
         with pytest.raises(BadSettings, match="CLOUDANT_URL"):
             await work_until_stopped({"swallows": swallows, "fails": Failing(BadSettings("CLOUDANT_URL: no"))}, Stop())
 
@@ -117,7 +117,7 @@ async def test_a_setting_that_turns_out_wrong_later_ends_its_stage_alone() -> No
     seconds = iter([0.0])
     noted = Failures(monotonic=lambda: next(seconds, 61.0))
     stop, fails = Stop(), Failing(BadSettings("CLOUDANT_URL: no"))
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(WAIT_SECONDS), asyncio.TaskGroup() as group:
         group.create_task(work_until_stopped({"works": healthy, "fails": fails}, stop, noted))
         await fails.works.wait()
         stop.set()
@@ -136,7 +136,7 @@ async def test_a_stage_that_fails_while_it_is_to_stop_does_not_keep_the_others_f
         await asyncio.sleep(0.01)
         finished.append("in hand")
 
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(WAIT_SECONDS), asyncio.TaskGroup() as group:
         group.create_task(work_until_stopped({"fails": fails, "finishes": finishes}, stop))
         await asyncio.sleep(0)
         stop.set()
@@ -151,14 +151,14 @@ async def test_a_stage_that_waits_for_ever_is_cancelled_after_the_grace(monkeypa
     async def waits(_: Stop) -> None:
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_SECONDS):
         await work_until_stopped({"waits": waits}, stop)
 
 
 async def test_a_pause_ends_with_the_stop() -> None:
     stop = Stop()
     stop.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_SECONDS):
         await pause(3600, stop)
 
 

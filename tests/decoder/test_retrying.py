@@ -16,7 +16,7 @@ from decoder.settings import DecoderSettings
 from decoder.stages import Assembly
 from documents import DocumentStore
 from geofence import load_campus
-from tests.conftest import eventually
+from tests.conftest import WAIT_SECONDS, eventually
 from tests.decoder.conftest import HASHER, HandClock
 
 
@@ -154,4 +154,4 @@ async def test_a_wait_ends_at_once_where_it_is_cancelled(metrics: DecoderMetrics
     await said(metrics, "rollup waits: in an hour")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 1)
+        await asyncio.wait_for(task, WAIT_SECONDS)

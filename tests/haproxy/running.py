@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import eventually, free_port, missing
+from tests.conftest import WAIT_SECONDS, eventually, free_port, missing
 from tests.haproxy.nodes import FakeNode, NodePorts
 from tests.mqtt.wire import connect
 
@@ -66,7 +66,7 @@ class Proxy:
             reader, writer = await self.open(port, tls=tls, source=source)
             try:
                 writer.write(first)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(WAIT_SECONDS):
                     return await reader.read(65_536)
             finally:
                 writer.transport.abort()
@@ -77,7 +77,7 @@ class Proxy:
         """A client that stays: CONNECT was answered."""
         reader, writer = await self.open(**options)
         writer.write(connect(client_id))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS):
             await reader.readexactly(4)
         return reader, writer
 

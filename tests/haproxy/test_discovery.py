@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.conftest import eventually
+from tests.conftest import WAIT_SECONDS, eventually
 from tests.haproxy.conftest import StartProxy
 from tests.haproxy.dns import FakeDns, fake_dns
 from tests.haproxy.nodes import CONNACK, FakeNode, NodePorts
@@ -63,7 +63,7 @@ async def echoes(client: Streams) -> bool:
     """Whether the node at the other end is still there."""
     reader, writer = client
     writer.write(b"still there?")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_SECONDS):
         return await reader.read(100) == b"still there?"
 
 
@@ -72,7 +72,7 @@ async def test_a_new_node_is_in_rotation_within_seconds(
 ) -> None:
     held = await discovering.proxy.mqtt("first")
     discovering.dns.addresses = [SECOND, FIRST]
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(WAIT_SECONDS):
         await discovering.until(FIRST, SECOND)
     await discovering.proxy.mqtt("second")
     assert [len(node.connects) for node in nodes] == [1, 1]

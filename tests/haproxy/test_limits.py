@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.broker.frames import request
-from tests.conftest import eventually
+from tests.conftest import WAIT_SECONDS, eventually
 from tests.haproxy import http2
 from tests.haproxy.conftest import Certificates, StartProxy
 from tests.haproxy.nodes import CONNACK, FakeNode
@@ -87,7 +87,7 @@ async def test_one_address_has_so_many_requests_under_way_in_however_few_connect
     context.set_alpn_protocols(["h2"])
     reader, writer = await proxy.open("HTTPS_PORT", tls=context)
     writer.write(http2.opening() + b"".join(http2.get("/v1/zones", stream) for stream in (1, 3, 5, 7)))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS):
         await reader.readuntil(b"as many requests under way as one may")
     statistics = await proxy.statistics()
     assert statistics["api", "BACKEND"]["scur"] == "3"
@@ -124,7 +124,7 @@ async def test_where_all_connections_are_taken_operators_are_still_answered(
     assert b" 200 " in await proxy.ask(b"GET /readyz HTTP/1.0\r\n\r\n", "HAPROXY_OPS_PORT")
     proxy.opened[-3].transport.abort()
     # It was not refused, it waited.
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_SECONDS):
         assert await reader.read(4)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.broker.frames import frame, request
-from tests.conftest import eventually
+from tests.conftest import WAIT_SECONDS, eventually
 from tests.haproxy.conftest import StartProxy
 from tests.haproxy.nodes import CONNACK, FakeNode
 from tests.haproxy.running import Proxy
@@ -108,7 +108,7 @@ async def test_nodes_are_told_the_address_of_the_client_over_tcp_and_websocket(
     forbidden = b"\xf0\0"
     reader, writer = await proxy.mqtt("car", source="127.0.0.8")
     writer.write(forbidden)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS):
         assert await reader.read() == b""
         reader, writer = await proxy.open("HTTP_PORT", source="127.0.0.9")
         writer.write(request() + frame(connect("phone")))

@@ -5,6 +5,7 @@ import ssl
 import pytest
 
 from tests.broker.frames import request
+from tests.conftest import WAIT_SECONDS
 from tests.haproxy.conftest import Certificates, StartProxy
 from tests.haproxy.nodes import CONNACK
 from tests.haproxy.running import Proxy
@@ -139,7 +140,7 @@ async def test_mqtt_over_websocket_goes_to_a_node_and_what_it_says_comes_back(
     tls = certificates.context() if port == "HTTPS_PORT" else None
     reader, writer = await proxy.open(port, tls=tls)
     writer.write(request())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS):
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
         writer.write(b"\x82\x80 frames \x00\xff")
         assert await reader.readexactly(12) == b"\x82\x80 frames \x00\xff"
