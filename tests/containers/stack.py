@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ ARTEFACTS = ROOT / "artefacts" / "containers"
 """Where the logs are kept when something fails; git ignores it."""
 FILES = ("docker-compose.yml", "tests/containers/compose.e2e.yml")
 PORTS = ("MQTT_PORT", "MQTTS_PORT", "HTTP_PORT", "HTTPS_PORT", "HAPROXY_OPS_PORT")
-ONCE = ("setup", "users", "api-key", "welcome")
+ONCE = ("setup", "users", "api-key", "welcome", "redis-cluster")
 """Services that do something at each start, and end."""
 RUNNING = ("redis", "couchdb", "broker", "decoder", "api", "haproxy", "engine", "autoscaler")
 BUILT = ("setup", "broker", "decoder", "api", "haproxy", "autoscaler", "simulator")
@@ -106,8 +106,10 @@ class Container:
 class Stack:
     """A compose project."""
 
-    def __init__(self, name: str, settings: Mapping[str, str]) -> None:
+    def __init__(self, name: str, settings: Mapping[str, str], more: Sequence[str] = ()) -> None:
+        """`more` are compose files, over those of every project here."""
         self.name = name
+        self._files = (*FILES, *more)
         self.up_seconds = 0.0
         self.starts = 0
         self.first_up_seconds = 0.0
@@ -139,7 +141,7 @@ class Stack:
         self, *arguments: str, seconds: float = COMMAND_SECONDS, settings: Mapping[str, str] | None = None
     ) -> str:
         """`docker compose` for this project, with `settings` over those that it has."""
-        files = [argument for file in FILES for argument in ("--file", str(ROOT / file))]
+        files = [argument for file in self._files for argument in ("--file", str(ROOT / file))]
         # Not the .env of whoever runs this.
         project = ("--project-name", self.name, "--project-directory", str(ROOT), "--env-file", os.devnull)
         return compose(
@@ -175,7 +177,7 @@ class Stack:
             for container in self.containers()
             if not (container.healthy or (container.service in ONCE and container.ended_well))
         ]
-        lacking = {*RUNNING, *ONCE} - {container.service for container in self.containers()}
+        lacking = {*RUNNING, *ONCE} - {"redis-cluster"} - {container.service for container in self.containers()}
         return wrong + [f"{service}: not there" for service in sorted(lacking)]
 
     def down(self, *arguments: str) -> None:
@@ -243,9 +245,9 @@ def _container(about: dict[str, Any]) -> Container:
 
 
 @contextmanager
-def project(settings: Mapping[str, str]) -> Iterator[Stack]:
+def project(settings: Mapping[str, str], more: Sequence[str] = ()) -> Iterator[Stack]:
     """A project whose containers, networks, volumes and images' names are its own, and gone afterwards."""
-    stack = Stack(f"campus-e2e-{secrets.token_hex(3)}", settings)
+    stack = Stack(f"campus-e2e-{secrets.token_hex(3)}", settings, more)
     try:
         yield stack
     finally:

@@ -30,6 +30,8 @@ from tests.redis_servers.sentinel import SentinelSet, sentinel_set
 PARTITIONS = 6
 AT_ONCE = 20
 """Numbers in one write, as a broker has many messages in one."""
+PAUSE_SECONDS = 0.01
+"""Between two writes of a writer."""
 BETWEEN_SECONDS = 0.5
 """How long all is well before the next failover."""
 LAG_SECONDS = (0.0, 0.4)
@@ -108,6 +110,7 @@ class _Writer:
                 except Unavailable:
                     await asyncio.sleep(0.02)
             self.counted += numbers
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 def stream_of(partition: int) -> str:
