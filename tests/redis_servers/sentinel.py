@@ -89,7 +89,8 @@ class SentinelSet:
         except redis.RedisError:
             return False
         return all(
-            each["master_port"] == str(primaries[0].port) and each["master_link_status"] == "up" for each in replicas
+            each.get("master_port") == str(primaries[0].port) and each.get("master_link_status") == "up"
+            for each in replicas
         )
 
     def until_well(self) -> None:
