@@ -13,7 +13,7 @@ import documents
 import timeseries
 from api import keys_command, poller
 from api.application import create_app
-from api.campus import FollowedCampus
+from api.campus import EVERY_SECONDS, FollowedCampus
 from api.lease import Lease
 from api.metrics import ApiMetrics
 from api.mirror import Mirror
@@ -97,7 +97,7 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
         collect_less()
         stages: dict[str, Callable[[Stop], Awaitable[None]]] = {
             "answer": answer,
-            "campus": state.followed.run,
+            "campus": partial(state.followed.run, every=EVERY_SECONDS),
             "poller": partial(poller.run, state),
             "redis": state.redis_watch.run,
         }

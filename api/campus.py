@@ -1,6 +1,5 @@
 """The campus as it is now: followed in Redis, as decoders do, with the answers about it written beforehand."""
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
@@ -8,21 +7,15 @@ from functools import cached_property
 from types import MappingProxyType
 
 import shapely
-import structlog
 
-from core.errors import Unavailable
-from core.runtime import Stop, pause
-from geofence import Campus, InvalidCampus, Zone, parse_campus
-from state.campus import stored_campus, stored_version
+from geofence import Campus, Zone, parse_campus
+from state.campus import StoredCampus
+from state.campus_follower import CampusFollower
 from state.client import Redis
 
 EVERY_SECONDS = 0.5
 """How often a process looks for a change: with what it takes to read one, well under two seconds."""
-LOOK_SECONDS = 2.0
-"""How long one look may take; the connection itself would wait for much longer."""
 _ETAG_CHARACTERS = 16
-
-_log = structlog.stdlib.get_logger("campus")
 
 
 class CampusView:
@@ -69,58 +62,19 @@ class CampusView:
         return shapely.STRtree([zone.geometry for zone in self.campus.everything])
 
 
-class FollowedCampus:
-    """The campus of one process. It is the file until somebody puts another one into Redis."""
+class FollowedCampus(CampusFollower[CampusView]):
+    """The campus of an API process. It is the file until somebody puts another one into Redis."""
 
     def __init__(self, *, client: Redis, file: Campus) -> None:
-        self._client = client
-        self._file = CampusView(file)
-        self._taken = 0
-        self.view = self._file
-        """The present state. Take it once for an answer: it is replaced while others are awaited."""
+        super().__init__(client, file=CampusView(file), version=file.version, make=_view_of)
 
-    async def run(self, stop: Stop) -> None:
-        """Follow until `stop`. While Redis is away, or holds what is no campus, the last good state stays."""
-        away = False
-        while not stop.is_set():
-            try:
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self.look()
-            except (Unavailable, TimeoutError) as error:
-                if not away:
-                    _log.warning("the campus cannot be followed", error=str(error))
-                away = True
-            else:
-                away = False
-            await pause(EVERY_SECONDS, stop)
+    def replace(self, view: CampusView) -> None:
+        """This process has put this campus into Redis: answer from it from now on."""
+        self.take(view, view.version)
 
-    async def look(self) -> CampusView:
-        """Take up the campus that is in Redis now. Raises Unavailable, also where that one cannot be used."""
-        taken = self._taken
-        if (await stored_version(self._client) or self._file.version) != self.view.version:
-            view = await self._stored_view()
-            # Where another was taken meanwhile, this one may be older.
-            if taken == self._taken:
-                self.take(view)
-        return self.view
 
-    async def _stored_view(self) -> CampusView:
-        stored = await stored_campus(self._client)
-        if stored is None:
-            return self._file
-        try:
-            # In a thread: thousands of outlines are checked.
-            campus = await asyncio.to_thread(parse_campus, stored.geojson, "the campus in Redis")
-        except InvalidCampus as error:
-            raise Unavailable(str(error)) from error
-        return CampusView(campus, version=stored.version)
-
-    def take(self, view: CampusView) -> None:
-        """Answer from this state from now on."""
-        if view is not self.view:
-            self._taken += 1
-            self.view = view
-            _log.info("campus", version=view.version, zones=len(view.campus.zones))
+def _view_of(stored: StoredCampus) -> CampusView:
+    return CampusView(parse_campus(stored.geojson, "the campus in Redis"), version=stored.version)
 
 
 def feature_json(zone: Zone) -> bytes:

@@ -62,7 +62,7 @@ async def change_zone(
         if stored:
             changed = CampusView(campus)
             # At once: who asks this process next sees his own change.
-            state.followed.take(changed)
+            state.followed.replace(changed)
             return changed, new
     raise Unavailable(f"others changed zones {ATTEMPTS} times meanwhile")
 

@@ -5,6 +5,8 @@ is replayed from the past, or comes late from devices that were offline, is reco
 minute (`state.coverage`); the hours that changed become points of all zones that the campus has.
 """
 
+from collections.abc import Sequence
+
 import structlog
 
 from core.clock import Clock
@@ -13,8 +15,9 @@ from core.messages import DeadLetter, Kind
 from core.runtime import Stop, pause
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
-from geofence import Campus, InvalidCampus, parse_campus
-from state.campus import stored_campus, stored_version
+from geofence import Campus, parse_campus
+from state.campus import StoredCampus
+from state.campus_follower import CampusFollower, UnusableCampus
 from state.client import Redis
 from state.coverage import LIFE_MS, RecordedMinutes, parse_mark
 from state.dead_letters import DeadLetters
@@ -52,8 +55,9 @@ class CoverageRecorder:
         self._metrics = metrics
         self._dead_letters_max = dead_letters_max
         self._silence = Silence(clock)
-        self._campus = file
-        self._version: str | None = None
+        self._zone_ids: CampusFollower[Sequence[str]] = CampusFollower(
+            client, file=[zone.id for zone in file.everything], version=file.version, make=_zone_ids_of
+        )
         self._minutes = RecordedMinutes(client)
 
     async def run(self, stop: Stop) -> None:
@@ -118,7 +122,7 @@ class CoverageRecorder:
         await self._dead_letters.bury([letter], self._dead_letters_max)
         self._metrics.dead.labels(letter.reason.value).inc()
 
-    async def _write(self, hour: int, kind: Kind, zones: list[str], now: int) -> None:
+    async def _write(self, hour: int, kind: Kind, zones: Sequence[str], now: int) -> None:
         bits = await self._minutes.read(hour, kind)
         stored: dict[str, int] = {}
         if hour + LIFE_MS <= now + HOUR_MS:
@@ -132,16 +136,14 @@ class CoverageRecorder:
             )
         await self._minutes.settle(hour, kind, bits)
 
-    async def _zones(self) -> list[str]:
-        version = await stored_version(self._client)
-        if version is None:
-            self._campus = self._file
-        elif version != self._version:
-            stored = await stored_campus(self._client)
-            if stored is not None:
-                try:
-                    self._campus, self._version = parse_campus(stored.geojson, "the campus in Redis"), stored.version
-                except InvalidCampus as error:
-                    # The stage observe waits for it, and says so; coverage goes on with the zones that it knows.
-                    _log.warning("the campus in Redis cannot be used", reason=str(error))
-        return [zone.id for zone in self._campus.everything]
+    async def _zones(self) -> Sequence[str]:
+        try:
+            return await self._zone_ids.look()
+        except UnusableCampus as error:
+            # The stage observe waits for it, and says so; coverage goes on with the zones that it knows.
+            _log.warning("the campus in Redis cannot be used", reason=str(error))
+            return self._zone_ids.view
+
+
+def _zone_ids_of(stored: StoredCampus) -> Sequence[str]:
+    return [zone.id for zone in parse_campus(stored.geojson, "the campus in Redis").everything]

@@ -202,7 +202,7 @@ async def test_a_zone_that_is_gone_leaves_no_topic_behind(
     async with mirroring(state, turns):
         await subscriber.subscribe("v1/#", qos=1)
         await messages(subscriber, 2 * len(campus.everything) + 2)
-        state.followed.take(kept)
+        state.followed.replace(kept)
         # Until the zones are looked at again, the two do not fit, and nothing is said.
         await turns.next()
         assert f"v1/zones/{gone}" in await broker.retained()
@@ -223,7 +223,7 @@ async def test_who_mirrors_next_clears_what_the_one_before_has_left(
     await poll_once(state)
     async with mirroring(state, turns):
         assert f"v1/zones/{gone}/occupancy" in await broker.retained()
-    state.followed.take(CampusView(Campus(boundary=campus.boundary, zones=campus.zones[1:])))
+    state.followed.replace(CampusView(Campus(boundary=campus.boundary, zones=campus.zones[1:])))
     await poll_once(state)
 
     async with mirroring(state, turns):

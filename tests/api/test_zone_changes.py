@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from api import zone_edits
-from api.campus import CampusView, FollowedCampus
+from api.campus import EVERY_SECONDS, CampusView, FollowedCampus
 from api.settings import ApiSettings
 from api.state import State
 from api.zone_edits import merged
@@ -48,7 +48,7 @@ async def elsewhere(state: State, campus: Campus) -> AsyncIterator[httpx.AsyncCl
     followed = FollowedCampus(client=state.redis, file=campus)
     stop = Stop()
     async with asyncio.TaskGroup() as tasks, client_over(dataclasses.replace(state, followed=followed)) as client:
-        tasks.create_task(followed.run(stop))
+        tasks.create_task(followed.run(stop, every=EVERY_SECONDS))
         yield client
         stop.set()
 
@@ -101,11 +101,11 @@ async def test_a_look_that_began_before_a_change_does_not_undo_it(
 
     async def old_answer(_: Redis) -> StoredCampus:
         # While Redis's answer is on its way, this process changes a zone itself.
-        state.followed.take(newer)
+        state.followed.replace(newer)
         return StoredCampus("older", json.dumps(campus.as_feature_collection()).encode())
 
     await replace_campus(state.redis, StoredCampus("older", b""), replaces="", changed=[])
-    monkeypatch.setattr("api.campus.stored_campus", old_answer)
+    monkeypatch.setattr("state.campus_follower.stored_campus", old_answer)
 
     assert await state.followed.look() is newer
 
