@@ -154,6 +154,7 @@ class Roller:
             dead_letters_max=10,
         )
         self._task: asyncio.Task[int] | None = None
+        self._began = world.now
 
     async def write(self, points: Sequence[OccupancyPoint]) -> Written:
         self._points = points
@@ -173,6 +174,7 @@ class Roller:
     async def go_on(self) -> bool:
         """Make one call; False where an attempt has found nothing to do."""
         if self._task is None:
+            self._began = self._world.now
             self._task = asyncio.ensure_future(self._rollup._attempt())
         await self._at_gate()
         if not self._task.done():
@@ -205,7 +207,8 @@ class Roller:
 
     async def die(self, *, after_writing: bool) -> None:
         """Its process ends at the call that it is about to make; the store may have got what was on its way."""
-        if after_writing and self._gate.next == "write":
+        # A store takes less than a minute: what comes later is not written any more.
+        if after_writing and self._gate.next == "write" and self._world.now < self._began + LEASE:
             self._world.write(self._points)
         if self._task is not None:
             self._task.cancel()
