@@ -100,7 +100,7 @@ class Rollup:
             points = await self._not_lowered(counted, now)
             # Before the claim ends: what dies in between marks them once more.
             await self._recorded.mark(_minutes(points))
-            written = await self._write(points)
+            written = await self._write(points, claim.until)
         except Unavailable:
             # Counts that are old by the time the store is back must not be written: they are claimed anew.
             now = self._clock()
@@ -133,7 +133,10 @@ class Rollup:
             claim.members = readable
         return points, counts.count(0)
 
-    async def _write(self, points: list[OccupancyPoint]) -> Written:
+    async def _write(self, points: list[OccupancyPoint], until: int) -> Written:
+        if self._clock() > until - LEASE_MS // 2:
+            # The claim could lapse while they are written.
+            raise Unavailable("to read what was counted took half a minute")
         with self._metrics.asking("timeseries", "write"):
             written = await self._store.write(points)
         undone = sum(len(each.windows) for each in written.undone)
