@@ -1,0 +1,56 @@
+"""Presence read from a real Redis Cluster, while slots move and masters end."""
+
+import pytest
+from redis.crc import key_slot
+
+from bench.presence import leave, see
+from core.errors import Unavailable
+from core.messages import Kind
+from core.settings import CommonSettings
+from state.client import open_redis
+from state.presence import presence_key, presence_now
+from state.presence_reader import PresenceReader
+from state.slots import tag
+from tests.conftest import NOON, eventually
+from tests.redis_servers.cluster import RedisCluster
+
+ZONES = ("campus", "main", "library")
+PARTITIONS, TTL = 6, 300
+
+
+@pytest.fixture(autouse=True)
+def partitioned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("state.presence.PARTITIONED", True)
+
+
+async def test_it_is_what_reading_everything_would_say_whoever_has_the_slots(cluster: RedisCluster) -> None:
+    async with open_redis(CommonSettings(redis_url=cluster.url)) as redis:
+        reader = PresenceReader(redis, partitions=PARTITIONS, ttl=TTL)
+
+        async def exact() -> bool:
+            try:
+                await reader.read(ZONES, now=NOON)
+                return reader.present == await presence_now(redis, ZONES, now=NOON, ttl=TTL, partitions=PARTITIONS)
+            except Unavailable:
+                return False  # until another master serves it
+
+        for partition in range(PARTITIONS):
+            await see(redis, "main", Kind.CAR, {f"{partition}": NOON}, partition=partition, partitions=PARTITIONS)
+        assert await exact()
+        assert reader.present["main"][Kind.CAR].devices == 6
+
+        # The first of the partitions moves to the master of the last one.
+        key = presence_key(tag(0, PARTITIONS), "main", Kind.CAR)
+        target = cluster.master_of(presence_key(tag(PARTITIONS - 1, PARTITIONS), "main", Kind.CAR))
+        cluster.move_slot(key_slot(tag(0, PARTITIONS).strip("{}").encode()), target)
+        await see(redis, "main", Kind.CAR, {"more": NOON}, partition=0, partitions=PARTITIONS)
+        await eventually(exact)
+        assert reader.present["main"][Kind.CAR].devices == 7
+
+        gone = cluster.kill_master_of(key)
+        cluster.until_taken_over(gone)
+        await eventually(exact)
+        await leave(redis, "main", Kind.CAR, "0", partition=0, partitions=PARTITIONS)
+        await eventually(exact)
+        # The failover may have lost the newest write, or not: either way it is what Redis says.
+        assert reader.present["main"][Kind.CAR].devices in {5, 6}
