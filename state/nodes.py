@@ -27,7 +27,8 @@ from state.mqtt import Scripts, key
 from state.queued import Message
 from state.routes import LOG
 from state.sessions import EXPIRY
-from state.unreadable import bury_unreadable
+from state.slots import MQTT
+from state.unreadable import bury_unreadable, letter_for_unreadable
 
 NODES = key("nodes")
 Entry = tuple[bytes, dict[bytes, bytes]]
@@ -160,7 +161,7 @@ class Nodes:
                 except (msgspec.DecodeError, ValueError):
                     unreadable += 1
         for _ in range(unreadable):
-            await bury_unreadable(self._client, "inbox")
+            await letter_for_unreadable(self._client, "inbox", MQTT)
         return news
 
 

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -32,6 +33,13 @@ async def test_it_is_removed_with_a_letter_that_keeps_nothing_of_it(client: Redi
     assert letter.reason is Reason.MALFORMED_ENTRY
     assert letter.detail == "what is in mirror:topics cannot be read: no service of this version wrote it"
     assert letter.payload is None
+    assert (await read_status(client, 1)).totals == {"dead:malformed_entry": 1}
+
+
+async def test_of_several_who_meet_it_at_once_one_leaves_a_letter(client: Redis) -> None:
+    await client.sadd(TOPICS, b"\xff")
+    await asyncio.gather(*(bury_unreadable(client, "mirror:topics", "SREM", TOPICS, b"\xff") for _ in range(20)))
+    assert len(await entries(client, "dead:{campus}")) == 1
     assert (await read_status(client, 1)).totals == {"dead:malformed_entry": 1}
 
 
