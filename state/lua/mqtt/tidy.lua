@@ -3,6 +3,10 @@
 -- publish to are theirs. Sizes are counted anew.
 local known = redis.call('EXISTS', key('retained:bytes')) == 1
 local bytes = {all = 0, anonymous = 0}
+local anonymous = {}
+for _, topic in ipairs(redis.call('SMEMBERS', key('retained:anonymous'))) do
+    anonymous[topic] = true
+end
 for _, topic in ipairs(redis.call('HKEYS', key('retained'))) do
     local first = string.match(topic, '^[^/]*')
     local closed = false
@@ -15,10 +19,11 @@ for _, topic in ipairs(redis.call('HKEYS', key('retained'))) do
     else
         if not known and first ~= 'v1' then
             redis.call('SADD', key('retained:anonymous'), topic)
+            anonymous[topic] = true
         end
         local size = retained_size(topic)
         bytes.all = bytes.all + size
-        if redis.call('SISMEMBER', key('retained:anonymous'), topic) == 1 then
+        if anonymous[topic] then
             bytes.anonymous = bytes.anonymous + size
         end
     end

@@ -15,8 +15,8 @@ from state.mqtt import Answer, Command
 from state.sessions import subscriptions
 from tests.broker.cluster.conftest import EXPIRY_MS, MAX_AGE_MS, Running, Start, Time, keys_of_sessions
 
-COMMANDS = 12_000
-"""Of one script at the most: some 10 ms of a Redis that does nothing else meanwhile."""
+COMMANDS = 5000
+"""Of one script at the most: some 5 ms of a Redis that does nothing else meanwhile."""
 MANY = 3000
 
 
