@@ -103,7 +103,7 @@ async def test_it_serves_what_is_in_redis_over_http(redis_server: str, tmp_path:
         assert int(head.headers["content-length"]) > 5000
 
 
-async def test_two_processes_have_the_same_zones_and_keys_within_two_seconds(
+async def test_two_processes_come_to_have_the_same_zones_and_keys(
     redis_server: str, redis_client: Redis, tmp_path: Path
 ) -> None:
     ports = free_port(), free_port()
