@@ -73,9 +73,7 @@ async def test_an_administrator_makes_a_zone_and_it_is_there_at_once(admin: http
     assert (occupancy["capacity"], occupancy["percentage"]) == (120, 0.0)
 
 
-async def test_a_change_is_effective_in_another_process_within_two_seconds(
-    admin: httpx.AsyncClient, elsewhere: httpx.AsyncClient
-) -> None:
+async def test_a_change_is_effective_in_another_process(admin: httpx.AsyncClient, elsewhere: httpx.AsyncClient) -> None:
     before = await elsewhere.get("/v1/zones")
     await admin.put("/v1/zones/new-park", json=NEW, headers=MAKE)
 
