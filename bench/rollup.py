@@ -26,8 +26,10 @@ from core.settings import CommonSettings
 from decoder.metrics import DecoderMetrics
 from decoder.rollup import Rollup
 from decoder.settings import DecoderSettings
-from state import streams
 from state.client import Redis, open_redis
+from state.dirty_windows import keys_of
+from state.slots import tag
+from state.windows import counter, day_shift_ms
 from timeseries import OccupancyPoint, TimeseriesSettings, Width, Window, nominal_ms, open_store
 
 TARGET = 10_000
@@ -117,8 +119,9 @@ async def mark(client: Redis, windows: list[Window]) -> None:
     for first in range(0, len(windows), 1000):
         async with client.pipeline(transaction=False) as pipeline:
             for window in windows[first : first + 1000]:
-                pipeline.sadd(streams.window(window.member), *(f"{device:032x}" for device in range(DEVICES)))
-                pipeline.zadd(streams.DIRTY_WINDOWS, {window.member: 1})
+                place = counter(window, tag(0, 1), day_shift_ms(TIMEZONE))
+                pipeline.hset(place.key, place.field, DEVICES)
+                pipeline.zadd(keys_of(0, 1).dirty, {window.member: 1})
             await pipeline.execute()
 
 

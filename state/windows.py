@@ -18,6 +18,8 @@ from functools import lru_cache
 from typing import NamedTuple, cast
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from core.windows import Width, Window
 from state import streams
 from state.client import Redis, redis_errors
@@ -94,9 +96,7 @@ class WindowCounts:
         for index, window in enumerate(windows):
             end, field = _place(window, self._shift_ms)
             hashes.setdefault(end, []).append((field, index))
-        fields: list[str | int] = []
-        for found in hashes.values():
-            fields += [len(found), *(field for field, _ in found)]
+        fields = msgspec.msgpack.encode([[field for field, _ in found] for found in hashes.values()])
         order = [index for found in hashes.values() for _, index in found]
         counts = [0] * len(windows)
         for answer in await asyncio.gather(*(self._ask(hash_tag, list(hashes), fields) for hash_tag in self._tags)):
@@ -104,10 +104,10 @@ class WindowCounts:
                 counts[index] = counts[index] + count if count >= 0 <= counts[index] else -1
         return await self._with_sets(windows, counts)
 
-    async def _ask(self, hash_tag: str, ends: list[str], fields: list[str | int]) -> list[int]:
+    async def _ask(self, hash_tag: str, ends: list[str], fields: bytes) -> list[int]:
         keys = [guard(hash_tag), *(f"count:{hash_tag}:{end}" for end in ends)]
         with redis_errors():
-            return cast("list[int]", await self._script(keys=keys, args=fields))
+            return cast("list[int]", await self._script(keys=keys, args=[fields]))
 
     async def _with_sets(self, windows: Sequence[Window], counts: list[int]) -> list[int]:
         """Of windows without a counter, the sets of the version before."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 from core.errors import Unanswered, Unavailable
@@ -14,6 +15,7 @@ MAX_POINTS = 100_000
 """The most points that one `history` gives: ten weeks of 1m windows."""
 MAX_SERIES = 10_000
 """The most series that `series` gives: five thousand zones."""
+CACHED_ZONES = 8192
 _ZONE = re.compile(ZONE_ID, re.ASCII)
 
 
@@ -103,6 +105,7 @@ class TimeseriesStore(OccupancyStore, CoverageStore, Protocol):
         """
 
 
+@lru_cache(maxsize=CACHED_ZONES)
 def checked_zone(zone: str) -> str:
     """The id of a zone, unchanged. Raises ValueError for what cannot be one: it ends up in keys, tags and queries."""
     if not _ZONE.fullmatch(zone):

@@ -1,10 +1,9 @@
--- Counters of a partition. KEYS: guard, hashes. ARGV: of each hash, how many fields, and these.
+-- Counters of a partition. KEYS: guard, hashes. ARGV: MessagePack of the fields of each hash.
 -- Answers their values in this order: 0 for what is not there, -1 for what no decoder wrote.
-local found, at = {}, 1
-for index = 2, #KEYS do
-    local fields = tonumber(ARGV[at])
-    local values = redis.pcall('HMGET', KEYS[index], unpack(ARGV, at + 1, at + fields))
-    for field = 1, fields do
+local found = {}
+for index, fields in ipairs(cmsgpack.unpack(ARGV[1])) do
+    local values = redis.pcall('HMGET', KEYS[index + 1], unpack(fields))
+    for field = 1, #fields do
         local value = 0
         if values.err then
             value = -1
@@ -13,6 +12,5 @@ for index = 2, #KEYS do
         end
         found[#found + 1] = value
     end
-    at = at + 1 + fields
 end
 return found
