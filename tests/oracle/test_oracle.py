@@ -115,7 +115,4 @@ async def test_processes_that_are_killed_with_sigkill_change_no_document_window_
         return ProcessDecoder(settings.model_copy(update={"decoder_name": name}), clock)
 
     async with connected(redis_server) as client:
-        # Entries may be claimed while their decoder is slow: totals are then at least right (state/streams.py).
-        assert not await compare(
-            run, messages, start, client=client, settings=settings, clock=clock, exact_totals=False
-        )
+        assert not await compare(run, messages, start, client=client, settings=settings, clock=clock, exact_totals=True)
