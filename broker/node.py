@@ -53,6 +53,7 @@ from core.position_rates import parse_rates
 from core.runtime import Stop, pause, work_until_stopped
 from state.client import Redis
 from state.durability import Writes
+from state.raw_redis import raw_redis
 from state.server import RedisWatch
 from state.slots import partition_of
 
@@ -105,7 +106,7 @@ class Node:
             partitions=settings.partitions,
             max_length=settings.raw_max_length,
             no_room=lambda: self.redis.problem,
-            writes=Writes(client, durability=settings.durability, replicas=settings.replicas),
+            writes=Writes(raw_redis(client), durability=settings.durability, replicas=settings.replicas),
         )
         self._newest_input = NewestInput(client=client, newest=lambda: self.ingest.newest)
         self._writes = Writes(client, durability=settings.durability, replicas=settings.replicas)

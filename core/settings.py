@@ -36,6 +36,11 @@ class CommonSettings(Settings):
         description="redis://, rediss:// or unix:// address, redis+sentinel://host:port,.../service, or"
         " redis+cluster://host:port,...; by default the socket in DATA_DIR.",
     )
+    raw_redis_url: str = Field(
+        default="",
+        description="A Redis of its own for messages that wait to be decoded, as REDIS_URL; unset: that one. Its file"
+        " is small, so it is rewritten without finished messages at little cost.",
+    )
     redis_ca: Path | None = Field(
         default=None,
         description="File of the authorities whose certificates Redis may have, where REDIS_URL is rediss; unset: the"

@@ -13,7 +13,9 @@ from state import streams
 from state.client import Redis, redis_errors
 from state.codes import RedisUnavailable
 from state.dead_letters import DeadLetters
+from state.publishing import positions_carried
 from state.raw import work_done
+from state.raw_redis import all_redis
 from state.server import rewrite_append_only
 
 EVERY_SECONDS = 5.0
@@ -65,7 +67,7 @@ class Housekeeping:
         self._forget_after_ms = int(forget_after * 1000)
         self._clock = clock
         self._rewritten_at = clock()
-        self._rewritten_messages: int | None = None
+        self._rewritten: dict[Redis, object] = {}
 
     async def run(self, stop: Stop) -> None:
         """Tidy until `stop`."""
@@ -103,19 +105,27 @@ class Housekeeping:
         """Have Redis rewrite its append-only file, if messages were processed since the last time.
 
         A message that was cut off its stream is still in that file, a position outside the campus with it, until the
-        file is rewritten. Does nothing where there is no such file, or where the command is not allowed.
+        file is rewritten. Where `raw` has a Redis of its own, the other one is only asked to if positions have gone
+        through its queues. Does nothing where there is no such file, or where the command is not allowed.
         """
+        self._rewritten_at = self._clock()
+        done, carried = await work_done(self._client, self._partitions), await positions_carried(self._client)
+        raw, *others = all_redis(self._client)[::-1]
+        await self._rewrite(raw, done if others else (done, carried))
+        for other in others:
+            await self._rewrite(other, carried)
+
+    async def _rewrite(self, client: Redis, mark: object) -> None:
+        """Unless nothing has happened since: then `mark` is the same."""
+        if mark == self._rewritten.get(client) and not self._disk_problem():
+            return
         with redis_errors():
-            self._rewritten_at = self._clock()
-            messages = await work_done(self._client, self._partitions)
-            if messages == self._rewritten_messages and not self._disk_problem():
-                return
             try:
-                await rewrite_append_only(self._client)
+                await rewrite_append_only(client)
             except (RedisUnavailable, ResponseError) as error:
                 if isinstance(error, RedisUnavailable) and error.code != "NOPERM":
                     raise
                 # One that is under way began before the last of these messages were done: it is asked for again.
                 _log.info("Redis does not rewrite its append-only file now", reason=str(error))
                 return
-            self._rewritten_messages = messages
+        self._rewritten[client] = mark

@@ -28,6 +28,7 @@ from state.dead_letters import DeadLetters, share
 from state.group import Group
 from state.raw import ARCHIVE_GROUP, Finisher, keys_of
 from state.raw_group import RawGroup
+from state.raw_redis import raw_redis
 from state.server import RedisWatch
 from timeseries import OccupancyRetention, OccupancyStore, TimeseriesStore
 
@@ -104,7 +105,7 @@ class Assembly:
         samples = Samples()
         for partition in range(self._settings.partitions):
             group = Group(
-                client=self._client,
+                client=raw_redis(self._client),
                 stream=keys_of(partition, self._settings.partitions).positions,
                 group=ARCHIVE_GROUP,
                 consumer=self._settings.decoder_name,

@@ -8,6 +8,7 @@ from redis.exceptions import ResponseError
 
 from state.client import Redis, redis_errors
 from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP, keys_of
+from state.raw_redis import raw_redis
 from state.totals import ACCEPTED, FINISHED, lifetime_counts
 
 
@@ -35,6 +36,7 @@ async def read_backlogs(client: Redis, partitions: int) -> list[Backlog]:
     since streams are cut off behind the groups. Messages of `raw` are exact. Raises Unavailable if Redis does not
     answer.
     """
+    client = raw_redis(client)
     keys = [keys_of(partition, partitions) for partition in range(partitions)]
     meant = [(each.raw, OBSERVE_GROUP) for each in keys] + [(each.positions, ARCHIVE_GROUP) for each in keys]
     found = await _groups(client, meant)

@@ -25,13 +25,14 @@ from state.client import Redis, redis_errors
 from state.entries import encode_entry, group_of
 from state.lua import lua
 from state.raw import keys_of
+from state.raw_redis import all_redis
 from state.slots import CAMPUS, MQTT, guard, tag
 from state.totals import DEAD_TOTAL, DROPPED, EXPIRED, REPLAYED, added_up, dead_key, totals_key
 
 BATCH = 100
 """Letters to a round trip: with payloads of the largest size they are 9 MB."""
 FIRST, LAST = "-", "+"
-_ID = re.compile(r"(\d{1,20}-\d{1,20})(?:@(campus|mqtt|\d{1,4}))?", re.ASCII)
+_ID = re.compile(r"(\d{1,20}-\d{1,20})(?:@(campus|mqtt|\d{1,4}s?))?", re.ASCII)
 
 Found = tuple[str, DeadLetter]
 """A dead letter with its id."""
@@ -75,9 +76,20 @@ class Kept:
         return max(0, sum(self.ever.values()) - self.kept - self.replayed - self.dropped - self.expired)
 
 
+class _Home:
+    """A Redis that has dead letters."""
+
+    def __init__(self, client: Redis) -> None:
+        self.client = client
+        self.bury = client.register_script(lua("totals", "letters"))
+        self.take = client.register_script(lua("totals", "take_letter"))
+        self.expire = client.register_script(lua("expire_letters"))
+
+
 class _Place(NamedTuple):
     """A stream of dead letters."""
 
+    home: _Home
     name: str
     """What follows the ids of its letters."""
     guard: str
@@ -99,15 +111,16 @@ class DeadLetters:
     """The dead letters of all partitions, as one. Whatever it is asked raises Unavailable if Redis does not answer."""
 
     def __init__(self, client: Redis, *, partitions: int) -> None:
-        self._client = client
         self._partitions = partitions
         tags = {"" if number == 0 else f"@{number}": tag(number, partitions) for number in range(partitions)}
-        tags |= {"@mqtt": MQTT, "@campus": CAMPUS}
-        self._places = [_Place(name, guard(own), dead_key(own), totals_key(own)) for name, own in tags.items()]
+        self._homes = [_Home(each) for each in all_redis(client)]
+        first, last = self._homes[-1], self._homes[0]
+        self._places = [_place(first, name, own) for name, own in tags.items()]
+        if first is not last:
+            # What could not be read, or was set aside, beside what is known of devices.
+            self._places += [_place(last, f"{name or '@0'}s", own) for name, own in tags.items()]
+        self._places += [_place(last, name, own) for name, own in (("@mqtt", MQTT), ("@campus", CAMPUS))]
         self._by_name = {place.name: place for place in self._places}
-        self._bury = client.register_script(lua("totals", "letters"))
-        self._take = client.register_script(lua("totals", "take_letter"))
-        self._expire = client.register_script(lua("expire_letters"))
 
     async def bury(self, letters: Iterable[DeadLetter], maximum: int, *, partition: int | None = None) -> None:
         """Keep letters of a partition, or of what lies in none, and count them; all or none.
@@ -116,27 +129,32 @@ class DeadLetters:
         """
         place = self._places[-1 if partition is None else partition]
         with redis_errors():
-            await self._bury(
+            await place.home.bury(
                 keys=[place.guard, place.dead, place.totals],
                 args=[maximum, *(text for letter in letters for text in letter_arguments(letter))],
             )
 
     async def kept(self) -> Kept:
         """How many there are and were."""
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for place in self._places:
-                pipeline.xlen(place.dead)
-                pipeline.hgetall(place.totals)
-            with redis_errors():
-                answers = await pipeline.execute()
-        counted = Counter(added_up(answers[1::2]))
+        lengths, totals = 0, []
+        for home in self._homes:
+            async with home.client.pipeline(transaction=False) as pipeline:
+                for place in self._places:
+                    if place.home is home:
+                        pipeline.xlen(place.dead)
+                        pipeline.hgetall(place.totals)
+                with redis_errors():
+                    answers = await pipeline.execute()
+            lengths += sum(answers[::2])
+            totals += answers[1::2]
+        counted = Counter(added_up(totals))
         return Kept(
             ever={
                 name.removeprefix(DEAD_TOTAL): count
                 for name, count in sorted(counted.items())
                 if name.startswith(DEAD_TOTAL)
             },
-            kept=sum(answers[::2]),
+            kept=lengths,
             replayed=counted[REPLAYED],
             dropped=counted[DROPPED],
             expired=counted[EXPIRED],
@@ -149,7 +167,9 @@ class DeadLetters:
             left = 1
             while left:
                 with redis_errors():
-                    answer = await self._expire(keys=[place.guard, place.dead, place.totals], args=[before, EXPIRED])
+                    answer = await place.home.expire(
+                        keys=[place.guard, place.dead, place.totals], args=[before, EXPIRED]
+                    )
                 some, left = cast("tuple[int, int]", answer)
                 expired += some
         return expired
@@ -174,13 +194,12 @@ class DeadLetters:
 
     async def named(self, letter_ids: Sequence[str]) -> list[Found]:
         """The letters with these ids, as far as they are there."""
-        meant = [found for found in map(self._place_of, letter_ids) if found]
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for place, entry_id in meant:
-                pipeline.xrange(place.dead, entry_id, entry_id)
+        found: list[Found] = []
+        for place, entry_id in filter(None, map(self._place_of, letter_ids)):
             with redis_errors():
-                answers = await pipeline.execute()
-        return [_decoded(place, entry) for (place, _), answer in zip(meant, answers, strict=True) for entry in answer]
+                answer = cast("list[Any]", await place.home.client.xrange(place.dead, entry_id, entry_id))
+            found += [_decoded(place, entry) for entry in answer]
+        return found
 
     async def replay(self, letters: Iterable[Found]) -> int:
         """Put the messages of letters back into `raw`, each in place of its letter; how many.
@@ -189,31 +208,32 @@ class DeadLetters:
         is safe to do this again after a failure: a letter is gone if and only if its message is in a stream. A message
         goes into the partition of its letter.
         """
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for letter_id, letter in letters:
-                found = self._place_of(letter_id)
-                if letter.payload is None or found is None or found[0].name in {"@campus", "@mqtt"}:
-                    continue
-                place, entry_id = found
-                partition = self._places.index(place)
-                message = RawMessage(letter.topic, letter.user, letter.role, letter.received_at, letter.payload)
-                await self._take(
-                    keys=[place.guard, place.dead, place.totals, keys_of(partition, self._partitions).raw],
-                    args=[entry_id, REPLAYED, encode_entry([group_of(message)]).batch],
-                    client=pipeline,
-                )
-            with redis_errors():
-                return sum(await pipeline.execute())
+        calls = []
+        for letter_id, letter in letters:
+            found = self._place_of(letter_id)
+            if letter.payload is None or found is None or found[0] not in self._places[: self._partitions]:
+                continue
+            place, entry_id = found
+            message = RawMessage(letter.topic, letter.user, letter.role, letter.received_at, letter.payload)
+            raw = keys_of(self._places.index(place), self._partitions).raw
+            calls.append((place, [raw], [entry_id, REPLAYED, encode_entry([group_of(message)]).batch]))
+        return await self._take(calls)
 
     async def drop(self, letter_ids: Iterable[str]) -> int:
         """Remove letters for ever; how many."""
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for place, entry_id in filter(None, map(self._place_of, letter_ids)):
-                await self._take(
-                    keys=[place.guard, place.dead, place.totals], args=[entry_id, DROPPED], client=pipeline
-                )
-            with redis_errors():
-                return sum(await pipeline.execute())
+        found = filter(None, map(self._place_of, letter_ids))
+        return await self._take([(place, [], [entry_id, DROPPED]) for place, entry_id in found])
+
+    async def _take(self, calls: Sequence[tuple[_Place, list[str], list[Any]]]) -> int:
+        taken = 0
+        for home in self._homes:
+            async with home.client.pipeline(transaction=False) as pipeline:
+                for place, raw, args in calls:
+                    if place.home is home:
+                        await home.take(keys=[place.guard, place.dead, place.totals, *raw], args=args, client=pipeline)
+                with redis_errors():
+                    taken += sum(await pipeline.execute())
+        return taken
 
     async def raw_fields(self) -> AsyncIterator[list[tuple[str, Mapping[bytes, bytes]]]]:
         """Ids and fields of all letters, in pages, as they are: whoever erases looks at what nobody can decode, too."""
@@ -223,11 +243,11 @@ class DeadLetters:
     async def _pages(self) -> AsyncIterator[list[tuple[_Place, Any]]]:
         for place in self._places:
             with redis_errors():
-                end = cast("list[Any]", await self._client.xrevrange(place.dead, count=1))
+                end = cast("list[Any]", await place.home.client.xrevrange(place.dead, count=1))
             first = FIRST
             while end:
                 with redis_errors():
-                    page = cast("list[Any]", await self._client.xrange(place.dead, first, end[0][0], count=BATCH))
+                    page = cast("list[Any]", await place.home.client.xrange(place.dead, first, end[0][0], count=BATCH))
                 if not page:
                     break
                 yield [(place, entry) for entry in page]
@@ -237,7 +257,7 @@ class DeadLetters:
         last = LAST
         while True:
             with redis_errors():
-                page = cast("list[Any]", await self._client.xrevrange(place.dead, last, FIRST, count=BATCH))
+                page = cast("list[Any]", await place.home.client.xrevrange(place.dead, last, FIRST, count=BATCH))
             if not page:
                 return
             for entry in page:
@@ -248,6 +268,10 @@ class DeadLetters:
         entry_id, at, name = letter_id.partition("@")
         number = "" if name == "0" else at + name
         return (self._by_name[number], entry_id) if number in self._by_name else None
+
+
+def _place(home: _Home, name: str, own: str) -> _Place:
+    return _Place(home, name, guard(own), dead_key(own), totals_key(own))
 
 
 async def _push(waiting: list[Any], number: int, source: AsyncIterator[Found]) -> None:

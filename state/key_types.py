@@ -68,6 +68,7 @@ TYPES = {
     "retained:bytes:{mqtt}": "hash",
     "coverage:{campus}:": "string",
     "coverage:dirty:{campus}": "set",
+    "carried:{mqtt}": "string",
     "newest-input:{campus}": "zset",
     "users:{mqtt}": "hash",
     "users:version:{mqtt}": "string",

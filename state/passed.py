@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from state.client import Redis, redis_errors
 from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP, keys_of
+from state.raw_redis import raw_redis
 from state.totals import SPLIT
 
 LOOK_SECONDS = 0.05
@@ -18,6 +19,7 @@ async def until_passed(client: Redis, partitions: int, until: float) -> bool:
 
     False where that takes longer than `until`, by the event loop's clock. Raises Unavailable.
     """
+    client = raw_redis(client)
     keys = [keys_of(partition, partitions) for partition in range(partitions)]
     for each in keys:
         # What decoders died of is taken apart, and comes again, behind what was the newest.

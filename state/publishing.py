@@ -1,16 +1,28 @@
 """What one node publishes to others, to persistent sessions, and to be retained: one script a batch (publish.lua).
 
-It has no keys of its own: see `state.nodes`, `state.routes`, `state.sessions` and `state.retained`.
+Its keys are told in `state.nodes`, `state.routes`, `state.sessions` and `state.retained`, but for
+
+    carried:{mqtt}  integer  goes up with each batch that has positions for other nodes or for queues: Redis's file
+                             holds them until it is rewritten
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 
-from state.mqtt import Scripts
+from state.client import Redis, redis_errors
+from state.mqtt import Scripts, key
 from state.nodes import NODES, node_key
 from state.sessions import Losses
+
+CARRIED = key("carried")
+
+
+async def positions_carried(client: Redis) -> bytes | None:
+    """Another one once positions have gone through inboxes or queues since the last time. Raises Unavailable."""
+    with redis_errors():
+        return cast("bytes | None", await client.get(CARRIED))
 
 
 class Published(NamedTuple):
@@ -53,6 +65,8 @@ class Batch(NamedTuple):
     """Guard, topic, blob, whether it is an anonymous client's, its QoS if it is a state, else 0."""
     states: Sequence[tuple[str, Sequence[tuple[int, str]]]]
     """Of each node the states that it is told of: guard and topic."""
+    positions: bool = False
+    """Whether there are positions of devices among what goes into inboxes and queues."""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -27,6 +27,7 @@ from state.client import Redis, redis_errors
 from state.durability import Writes
 from state.entries import Entry
 from state.lua import lua
+from state.raw_redis import raw_redis
 from state.slots import guard, tag
 from state.totals import DEAD_TOTAL, FINISHED, dead_key, lifetime_counts, totals_key
 
@@ -56,7 +57,7 @@ def keys_of(partition: int, partitions: int) -> PartitionKeys:
 
 async def work_done(client: Redis, partitions: int) -> int:
     """A number that goes up with each message that decoders finish, in any partition. Raises Unavailable."""
-    async with client.pipeline(transaction=False) as pipeline:
+    async with raw_redis(client).pipeline(transaction=False) as pipeline:
         for partition in range(partitions):
             # Those of the version before were not counted when they were appended.
             pipeline.hmget(keys_of(partition, partitions).totals, FINISHED, "messages")
@@ -79,8 +80,9 @@ class Raw:
     """The raw streams of all partitions, for those who append to them."""
 
     def __init__(self, *, client: Redis, partitions: int, writes: Writes | None = None) -> None:
-        """`writes` says when something that was appended counts; unless given, once Redis has answered."""
+        """`writes`, of the Redis of `raw`, says when what was appended counts; unless given, once it has answered."""
         self._partitions = partitions
+        client = raw_redis(client)
         self._writes = writes or Writes(client)
         self._append = client.register_script(lua("totals", "append"))
 
@@ -118,6 +120,7 @@ class Finisher:
 
     def __init__(self, *, client: Redis, partitions: int, dead_letters_max: int) -> None:
         """`dead_letters_max` is of one partition."""
+        client = raw_redis(client)
         self._partitions = partitions
         self._dead_letters_max = dead_letters_max
         self._finish = client.register_script(lua("trim", "totals", "finish"))

@@ -9,6 +9,7 @@ from state.entries import counted, decode_entry, encode_entry, group_of
 from state.group import Entry, Group, Leftover
 from state.lua import lua
 from state.raw import OBSERVE_GROUP, keys_of
+from state.raw_redis import raw_redis
 
 READ_BYTES = 4 * 1024 * 1024
 """A read ends at so many, too."""
@@ -19,6 +20,7 @@ class RawGroup(Group):
 
     def __init__(self, *, client: Redis, partition: int, partitions: int, consumer: str, claim_after_ms: int) -> None:
         keys = keys_of(partition, partitions)
+        client = raw_redis(client)
         super().__init__(
             client=client, stream=keys.raw, group=OBSERVE_GROUP, consumer=consumer, claim_after_ms=claim_after_ms
         )

@@ -16,6 +16,7 @@ from core.errors import BadSettings, Unavailable
 from core.runtime import Stop, pause
 from state.client import Redis, redis_errors
 from state.cluster import ClusterClient
+from state.raw_redis import all_redis
 
 EVERY_SECONDS = 1.0
 OLDEST = (6, 2)
@@ -75,8 +76,9 @@ async def masters(client: Redis) -> list[Redis]:
 
 
 async def redis_state(client: Redis) -> RedisState:
-    """Look once, in one round trip; at a cluster as if it were its weakest masters. Raises Unavailable."""
-    states = await asyncio.gather(*(_state_of(master) for master in await masters(client)))
+    """Look once; at several, a cluster or a Redis of `raw`, as if it were the weakest of them. Raises Unavailable."""
+    servers = [master for each in all_redis(client) for master in await masters(each)]
+    states = await asyncio.gather(*(_state_of(server) for server in servers))
     if len(states) == 1:
         return states[0]
     fullest = max(states, key=lambda state: state.share)

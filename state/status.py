@@ -1,11 +1,13 @@
 """What Redis holds at present: the backlog of each stage, and the lifetime counts."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from state.backlog import read_backlogs
 from state.client import Redis, redis_errors
 from state.dirty_windows import waiting
 from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP
+from state.raw_redis import all_redis
 from state.slots import CAMPUS, MQTT, tag
 from state.totals import added_up, dead_key, totals_key
 
@@ -33,12 +35,14 @@ async def read_status(client: Redis, partitions: int) -> Status:
         if backlog.group in (OBSERVE_GROUP, ARCHIVE_GROUP)
     ]
     windows = await waiting(client, partitions)
-    async with client.pipeline(transaction=False) as pipeline:
-        for own in (*(tag(partition, partitions) for partition in range(partitions)), MQTT, CAMPUS):
-            pipeline.hgetall(totals_key(own))
-            pipeline.xlen(dead_key(own))
-        with redis_errors():
-            answers = await pipeline.execute()
+    answers: list[Any] = []
+    for each in all_redis(client):
+        async with each.pipeline(transaction=False) as pipeline:
+            for own in (*(tag(partition, partitions) for partition in range(partitions)), MQTT, CAMPUS):
+                pipeline.hgetall(totals_key(own))
+                pipeline.xlen(dead_key(own))
+            with redis_errors():
+                answers += await pipeline.execute()
     return Status(
         backlogs={stage.stream: stage.waiting for stage in stages} | {"windows": windows},
         oldest_seconds={stage.stream: stage.oldest_seconds for stage in stages if stage.oldest_seconds is not None},

@@ -19,6 +19,7 @@ from core.clock import format_rfc3339
 from core.errors import Unavailable
 from core.position_rates import cost_of
 from state.durability import Writes
+from state.raw_redis import raw_redis
 
 _EXAMPLE = {
     "type": "Feature",
@@ -100,7 +101,7 @@ async def ingest_positions(
         partitions=state.settings.partitions,
         max_length=state.settings.raw_max_length,
         clock=state.clock,
-        writes=Writes(state.redis, durability=state.settings.durability, replicas=state.settings.replicas),
+        writes=Writes(raw_redis(state.redis), durability=state.settings.durability, replicas=state.settings.replicas),
     )
     body = Accepted(kind=query.kind, received_at=format_rfc3339(received_at))
     return Json(body, status_code=202, headers={"Cache-Control": "no-store"})

@@ -59,6 +59,8 @@ class Part:
         self.retained: list[tuple[int, str, int, bool, int]] = []
         self.states: dict[str, list[tuple[int, str]]] = {}
         self.targets = 0
+        self.positions = False
+        """Whether there are positions of devices among them."""
 
     def blob(self, value: Message | Sequence[Message]) -> int:
         """The number of an encoded message, or of several."""
@@ -69,6 +71,7 @@ class Part:
         """What a later part does, once it is known which guards have refused."""
         part = Part()
         part.blobs = self.blobs
+        part.positions = self.positions
         part.queues = [
             (UNGUARDED, blob, filters, clients, position)
             for guard, blob, filters, clients, position in self.queues
@@ -144,6 +147,7 @@ class _Entry:
         if self._messages:
             entry = (guard, part.blob(self._messages), len(self._messages))
             part.inboxes.setdefault(self._node, []).append(entry)
+            part.positions |= any(ingest_kind(message.topic) for message in self._messages)
         self._messages = []
         self._size = 0
 
@@ -167,4 +171,5 @@ def _queue(message: Message, guard: int, plan: Plan, parts: list[Part]) -> None:
                 parts.append(Part())
             part = parts[-1]
             part.queues.append((guard, part.blob(queued), filters, some, position))
+            part.positions |= position
             part.targets += len(some) * each

@@ -249,6 +249,7 @@ class Publisher:
                 queues=part.queues,
                 retained=part.retained,
                 states=list(part.states.items()),
+                positions=part.positions,
             )
             try:
                 answer = await publish(self._scripts, batch, part.blobs)

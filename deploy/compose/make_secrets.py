@@ -23,6 +23,7 @@ HAPROXY, REDIS, COUCHDB, INFLUXDB = 99, 999, 5984, 1000
 VALUES = "values.json"
 DEMO_ROLES = ("car", "mobile", "gateway", "service")
 MIRROR_USER = "mirror"
+RAW_REDIS_URL = "RAW_REDIS_URL"
 REDIS_AT = "redis://redis:6379/0"
 """REDIS_URL without its user, where the variable REDIS_AT says nothing else."""
 _CERTIFICATE = Path(__file__).resolve().parents[2] / "haproxy" / "certificate"
@@ -62,13 +63,18 @@ def values(folder: Path) -> dict[str, str]:
     return complete
 
 
-def files(value: Mapping[str, str], *, demo: bool, redis_at: str = REDIS_AT) -> dict[str, dict[str, str]]:
+def files(
+    value: Mapping[str, str], *, demo: bool, redis_at: str = REDIS_AT, raw_redis_at: str = ""
+) -> dict[str, dict[str, str]]:
     """What each service is given: contents by file name, by service. A name in capitals is a variable there.
 
-    `redis_at` is REDIS_URL without its user.
+    `redis_at` is REDIS_URL without its user, `raw_redis_at` RAW_REDIS_URL, empty where there is none.
     """
-    form, _, where = redis_at.partition("://")
-    redis_url = {"REDIS_URL": f"{form}://campus:{value['redis_password']}@{where}"}
+    redis_url = {
+        name: at.replace("://", f"://campus:{value['redis_password']}@", 1)
+        for name, at in (("REDIS_URL", redis_at), (RAW_REDIS_URL, raw_redis_at))
+        if at
+    }
     device_key = {"DEVICE_KEY": value["device_key"]}
     stores = {"CLOUDANT_PASSWORD": value["couchdb_password"], "INFLUXDB_V2_TOKEN": value["influxdb_token"]}
     demo_users = (
@@ -110,7 +116,7 @@ def _redis_users(value: Mapping[str, str]) -> str:
     )
 
 
-def make(folder: Path, names: list[str], *, demo: bool, redis_at: str = REDIS_AT) -> None:
+def make(folder: Path, names: list[str], *, demo: bool, redis_at: str = REDIS_AT, raw_redis_at: str = "") -> None:
     """Make what is missing in FOLDER; `names` are further host names of the certificate.
 
     Needs root, to give files away. Raises OSError, and CalledProcessError where the certificate could not be made.
@@ -120,11 +126,13 @@ def make(folder: Path, names: list[str], *, demo: bool, redis_at: str = REDIS_AT
     # Who may list the folder sees which services there are; what is in them is for each alone.
     folder.chmod(0o755)
     owners = {"redis": REDIS, "couchdb": COUCHDB, "influxdb": INFLUXDB}
-    for service, contents in files(values(folder), demo=demo, redis_at=redis_at).items():
+    for service, contents in files(values(folder), demo=demo, redis_at=redis_at, raw_redis_at=raw_redis_at).items():
         owner = person if service == "people" else (owners.get(service, OURS),) * 2
         own = _folder(folder / service, owner)
         for name, content in contents.items():
             _write(own / name, content, owner=owner)
+        if RAW_REDIS_URL not in contents:  # as it was once
+            (own / RAW_REDIS_URL).unlink(missing_ok=True)
     if first:
         _write(folder / "people" / FIRST_START, "", owner=person)
     certificates = _folder(folder / "haproxy", (HAPROXY, HAPROXY))
@@ -169,6 +177,7 @@ def main(arguments: list[str]) -> int:
             arguments[1:],
             demo=os.environ.get("DEMO_USERS", "true") == "true",
             redis_at=os.environ.get("REDIS_AT") or REDIS_AT,
+            raw_redis_at=os.environ.get("RAW_REDIS_AT", ""),
         )
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
         sys.stderr.write(f"the secrets could not be made in {folder}: {error}\n")

@@ -11,6 +11,7 @@ from core.runtime import Stop
 from decoder.housekeeping import Housekeeping
 from state import streams
 from state.dead_letters import DeadLetters
+from state.raw_redis import keep_raw_in
 from tests.conftest import DEAD, NOON, TOTALS, eventually
 from tests.decoder.conftest import TTL, HandClock
 from tests.raw_streams import bury
@@ -37,6 +38,9 @@ class Unwilling:
 
     def pipeline(self, **options: Any) -> object:
         return self._client.pipeline(**options)
+
+    async def get(self, name: str) -> object:
+        return await self._client.get(name)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +97,30 @@ async def test_dead_letters_go_after_their_time_although_nothing_arrives(redis_c
         stop.set()
     numbers = await dead_letters.kept()
     assert (numbers.expired, numbers.capped, numbers.ever) == (1200, 0, {"not_json": 1200})
+
+
+async def test_where_raw_has_a_redis_of_its_own_the_other_is_rewritten_only_for_positions_in_queues(
+    redis_client: Redis,
+) -> None:
+    """So what that costs does not grow with the state."""
+    state, raw = Unwilling(redis_client, []), Unwilling(redis_client, [])
+    keep_raw_in(cast("Redis", state), cast("Redis", raw))
+    housekeeping = Housekeeping(
+        client=cast("Redis", state),
+        partitions=1,
+        zones=list,
+        presence_ttl=TTL,
+        forget_after=60,
+        dead_letters_keep=1000,
+        clock=HandClock(),
+    )
+    asked = []
+    for done, carried in ((0, 0), (1, 0), (0, 0), (1, 1), (0, 1), (0, 0), (7, 0)):
+        await redis_client.hincrby(TOTALS, "finished", done)
+        await redis_client.incrby("carried:{mqtt}", carried)
+        await housekeeping.forget()
+        asked.append((raw.asked, state.asked))
+    assert asked == [(1, 1), (2, 1), (2, 1), (3, 2), (3, 3), (3, 3), (4, 3)]
 
 
 async def test_presence_that_has_lapsed_is_removed_in_steps_and_nothing_else(redis_client: Redis) -> None:

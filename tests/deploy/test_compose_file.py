@@ -30,7 +30,7 @@ SETTLED = {
     # Nobody there sees the disk of Redis, and it speaks no TLS.
     *("REDIS_RESERVE", "REDIS_CA"),
     # Secrets are files.
-    *("REDIS_URL", "DEVICE_KEY", "INFLUXDB_V2_TOKEN", "MIRROR_PASSWORD"),
+    *("REDIS_URL", "RAW_REDIS_URL", "DEVICE_KEY", "INFLUXDB_V2_TOKEN", "MIRROR_PASSWORD"),
 }
 """Settings that nobody chooses in a compose run."""
 OURS = {"setup", "users", "api-key", "welcome", "broker", "decoder", "api", "haproxy", "autoscaler", "engine", "demo"}

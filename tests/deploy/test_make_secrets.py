@@ -60,6 +60,16 @@ def test_a_value_that_is_taken_out_is_made_anew_and_the_others_stay(tmp_path: Pa
     assert given
 
 
+def test_a_redis_for_raw_is_named_as_long_as_there_is_one(tmp_path: Path, given: GIVEN) -> None:
+    where = tmp_path / "decoder" / "RAW_REDIS_URL"
+    make_secrets.make(tmp_path, [], demo=True, raw_redis_at="redis://redis-raw:6379/0")
+    password = json.loads((tmp_path / "values.json").read_text())["redis_password"]
+    assert where.read_text() == f"redis://campus:{password}@redis-raw:6379/0"
+    make_secrets.make(tmp_path, [], demo=True)
+    assert not where.exists()
+    assert given
+
+
 def test_each_file_is_for_one_user_alone(tmp_path: Path, given: GIVEN) -> None:
     make_secrets.make(tmp_path, [], demo=True)
     for path in tmp_path.rglob("*"):

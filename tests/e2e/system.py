@@ -68,6 +68,16 @@ class System:
         return int(self.environment.get("PARTITIONS", "1"))
 
     @contextmanager
+    def raw_redis(self) -> Iterator[redis.Redis]:
+        """A client of the Redis of `raw`."""
+        if url := self.environment.get("RAW_REDIS_URL"):
+            with blocking_client_of(url) as client:
+                yield client
+        else:
+            with self.redis() as client:
+                yield client
+
+    @contextmanager
     def redis(self) -> Iterator[redis.Redis]:
         """A client of its Redis; answers are bytes."""
         with blocking_client_of(
@@ -76,8 +86,9 @@ class System:
             yield client
 
     def total(self, name: str) -> int:
-        with self.redis() as client:
-            return int(cast("bytes | None", client.hget("totals:{0}", name)) or 0)
+        with self.raw_redis() as client:
+            tags = [tag(partition, self.partitions) for partition in range(self.partitions)]
+            return sum(int(cast("bytes | None", client.hget(f"totals:{each}", name)) or 0) for each in tags)
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """One of the commands, with the settings of this system."""
@@ -95,9 +106,9 @@ class System:
         """Wait until every stage has worked off its backlog, for `limit` seconds at the most."""
 
         def idle() -> bool:
-            with self.redis() as client:
+            with self.redis() as client, self.raw_redis() as raw:
                 tags = [tag(partition, self.partitions) for partition in range(self.partitions)]
-                unfinished = any(client.xlen(f"raw:{each}") or client.xlen(f"positions:{each}") for each in tags)
+                unfinished = any(raw.xlen(f"raw:{each}") or raw.xlen(f"positions:{each}") for each in tags)
                 return not unfinished and not any(client.zcard(key) for key in waiting_keys(self.partitions))
 
         wait_for(idle, "the stages have worked off their backlogs", limit)

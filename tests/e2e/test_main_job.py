@@ -9,18 +9,19 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gpxpy
 import httpx
 import paho.mqtt.client as mqtt
 import pytest
+import redis
 import shapely
 from paho.mqtt import subscribe
 from paho.mqtt.enums import CallbackAPIVersion
 
 from core.clock import format_rfc3339, parse_rfc3339, system_clock
-from tests.conftest import missing
+from tests.conftest import missing, redis_executable
 from tests.e2e.system import BUS, ROOT, System, start, wait_for
 from tests.influxd.server import InfluxServer
 
@@ -29,14 +30,18 @@ PRESENCE_TTL = 4
 MAIN_BUILDING = [-8.5722, 52.6738]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "influxdb"])
+@pytest.fixture(scope="module", params=["sqlite", "influxdb", "a Redis for raw"])
 def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A system in which the bus has been replayed once."""
     settings = {"PRESENCE_TTL": str(PRESENCE_TTL), "FORGET_AFTER": "1"}
     if request.param == "influxdb":
         server: InfluxServer = request.getfixturevalue("influxd")
         settings |= {**server.environment, "INFLUXDB_BUCKET_PREFIX": "main-job"}
-    running = start(tmp_path_factory.mktemp("main"), **settings)
+    folder = tmp_path_factory.mktemp("main")
+    raw = _redis(folder / "raw") if request.param == "a Redis for raw" else None
+    if raw is not None:
+        settings["RAW_REDIS_URL"] = f"unix://{folder}/raw/redis.sock"
+    running = start(folder, **settings)
     try:
         replayed = running.run("simulator", "replay", str(BUS), "--kind", "car", "--speed", "max")
         assert replayed.returncode == 0, replayed.stderr
@@ -46,6 +51,16 @@ def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     finally:
         if running.process.poll() is None:
             running.stop()
+        if raw is not None:
+            raw.terminate()
+            raw.wait()
+
+
+def _redis(folder: Path) -> subprocess.Popen[bytes]:
+    """A Redis beside that of the system, which keeps its file in `folder`."""
+    folder.mkdir()
+    options = ["--port", "0", "--unixsocket", str(folder / "redis.sock"), "--appendonly", "yes", "--save", ""]
+    return subprocess.Popen([redis_executable(), *options, "--dir", str(folder)], stdout=subprocess.DEVNULL)
 
 
 def history(system: System, zone: str, window: str) -> dict[str, int]:
@@ -135,6 +150,21 @@ def test_no_coordinate_from_outside_is_kept_anywhere(system: System) -> None:
     wait_for(lambda: not kept(), "no file, key, log or metric holds a coordinate from outside")
 
 
+def test_with_a_redis_for_raw_only_its_file_is_rewritten(system: System) -> None:
+    if "RAW_REDIS_URL" not in system.environment:
+        pytest.skip("raw has no Redis of its own")
+    with system.redis() as state, system.raw_redis() as raw:
+        wait_for(lambda: _rewrites(raw) > 1, "the file of raw is rewritten again and again")
+        # Once, since nobody knows what was before; then only for positions in queues.
+        assert _rewrites(state) <= 1
+        assert not state.keys("raw:*") + state.keys("positions:*")
+        assert not raw.keys("presence:*") + raw.keys("window:*") + raw.keys("device:*") + raw.keys("count:*")
+
+
+def _rewrites(client: redis.Redis) -> int:
+    return int(cast("Any", client.info("commandstats")).get("cmdstat_bgrewriteaof", {}).get("calls", 0))
+
+
 def _forms(number: float) -> list[bytes]:
     """How a coordinate might be written: as text, in binary, and inside base64 at each of three alignments."""
     text = repr(number).encode()
@@ -152,9 +182,10 @@ def _contents(system: System) -> Iterator[tuple[str, bytes]]:
         # The room that is kept for Redis is all zeros, and much to look through.
         if path.is_file() and (content := path.read_bytes()).strip(b"\0"):
             yield str(path), content
-    with system.redis() as client:
-        for key in client.scan_iter():
-            yield repr(key), client.dump(key) or b""
+    with system.redis() as client, system.raw_redis() as raw:
+        for each in (client, raw):
+            for key in each.scan_iter():
+                yield repr(key), each.dump(key) or b""
     yield "log", system.text.encode()
     ports = re.findall(r"_ops_port (\d+)", system.text, re.IGNORECASE)
     assert len(ports) >= 3

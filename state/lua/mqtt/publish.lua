@@ -40,6 +40,10 @@ for index, guard in ipairs(batch.guards) do
     marks[index] = new[index] and '1' or '0'
 end
 
+if batch.positions then
+    redis.call('INCR', key('carried'))
+end
+
 local inbox_dropped = 0
 for _, inbox in ipairs(batch.inboxes) do
     for _, entry in ipairs(inbox[2]) do

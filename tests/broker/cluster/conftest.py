@@ -174,7 +174,13 @@ async def delivered(running: Running, count: int) -> list[bytes]:
 
 async def keys_of_sessions(client: Redis) -> set[bytes]:
     """All keys but those that are there without any client, too."""
-    always = {b"nodes:{mqtt}", b"routes:log:{mqtt}", b"routes:version:{mqtt}", b"retained:bytes:{mqtt}"}
+    always = {
+        b"nodes:{mqtt}",
+        b"routes:log:{mqtt}",
+        b"routes:version:{mqtt}",
+        b"retained:bytes:{mqtt}",
+        b"carried:{mqtt}",
+    }
     return {
         key
         async for key in client.scan_iter()
