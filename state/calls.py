@@ -73,6 +73,11 @@ class Pool(BlockingConnectionPool):
     _asked_at = _found_at = float("-inf")
     _unexplained = 0
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a call is under way."""
+        return bool(self._in_use_connections)
+
     async def mend(self) -> bool:
         """Set aside keys of the wrong type; False where that does not explain what was met. Raises Unavailable.
 
@@ -164,11 +169,19 @@ class Pipeline(ConfirmedPipeline):
 
 
 class Script(AsyncScript):
-    """A script that Redis forgets again while it is sent is tried again, like all that means "not now"."""
+    """A script that a server does not know is sent to it with its text: one server, and one more round trip."""
 
-    async def __call__(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as redis-py has it
+    async def __call__(self, keys: Any = None, args: Any = None, client: Any = None) -> Any:  # noqa: ANN401 - as redis-py has it
         """The answer of the script. Raises as a command does."""
+        if client is not None:
+            return await super().__call__(keys, args, client)
+        words = (*(keys or ()), *(args or ()))
+        count = len(keys or ())
         try:
-            return await super().__call__(*args, **options)
+            return await self.registered_client.evalsha(self.sha, count, *words)
+        except NoScriptError:
+            pass
+        try:
+            return await self.registered_client.eval(cast("str", self.script), count, *words)
         except NoScriptError as error:
             raise RedisUnavailable(f"Redis has forgotten its scripts: {error}", code="NOSCRIPT") from error

@@ -45,6 +45,16 @@ class ClusterClient(redis.asyncio.Redis):
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as redis-py has it
         """The answer to a command. Raises Unavailable, or what redis-py raises for a defect."""
+        slot = slot_of_command(args)
+        if slot is not None:
+            # Nearly always it is this master, and it answers.
+            master = await self.slot_map.master(slot)
+            try:
+                return await redis.asyncio.Redis.execute_command(master.client, *args, **options)  # type: ignore[no-untyped-call]  # redis-py's own
+            except ERRORS as error:
+                answer = await _understood(self.slot_map, master, error)
+            if not isinstance(answer, _Moved | _Asked):
+                raise answer
         (answer,) = await run(self.slot_map, [(args, options)])
         if isinstance(answer, Exception):
             raise answer

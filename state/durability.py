@@ -79,19 +79,18 @@ class Writes:
         """
         if self._confirmation is None:
             return await script(keys=keys, args=args)
-        words = [*keys, *args]
-        answer = await self._run(script, len(keys), words)
+        words = [len(keys), *keys, *args]
+        answer = await self._send("EVALSHA", script.sha, *words)
         if isinstance(answer, NoScriptError):
-            await self._client.script_load(cast("str", script.script))
-            answer = await self._run(script, len(keys), words)
+            answer = await self._send("EVAL", script.script, *words)
         if isinstance(answer, Exception):
             with redis_errors():
                 raise answer
         return answer
 
-    async def _run(self, script: AsyncScript, keys: int, words: list[Any]) -> Any:  # noqa: ANN401
+    async def _send(self, *command: Any) -> Any:  # noqa: ANN401
         async with self.pipeline() as pipeline:
-            pipeline.execute_command("EVALSHA", script.sha, keys, *words)
+            pipeline.execute_command(*command)
             (answer,) = await pipeline.execute(raise_on_error=False)
         return answer
 

@@ -1,9 +1,12 @@
-"""One Redis that Sentinel watches: each new connection goes to whichever server Sentinel calls the primary now.
+"""One Redis that Sentinel watches: each new connection goes to whichever server the Sentinels call the primary now.
 
 redis-py's own parts do that (`redis.asyncio.sentinel`); here they stand on a pool whose connections wait for their
-turn, and each Sentinel is asked for a short while only: of three, one may be frozen.
+turn. Most Sentinels are asked, each for a short while only, and the newest configuration counts: of three, one may be
+frozen, and one may not have heard of a failover yet. They are asked again each second while calls are made: a primary
+that was given up and lives takes writes for ten seconds more, until a Sentinel tells it; and all of them are lost.
 """
 
+import asyncio
 from typing import Any, cast
 
 from redis.asyncio.retry import Retry
@@ -18,37 +21,77 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from state.address import Address, Host
-from state.calls import Pool
+from state.calls import Pool, Redis
 
 ASK_SECONDS = 1.0
 """How long one Sentinel may take to answer."""
+AGAIN_SECONDS = 1.0
+"""How often they are asked, at the most, who the primary is, although it answers."""
 
 
 class _Sentinels(Sentinel):
-    """Asks one after another who the primary is; one that answered is asked first the next time.
-
-    redis-py's own way loses Sentinels from its list when several connections ask at once.
-    """
+    """Asks most of them, and takes the newest answer. redis-py's own way takes the first."""
 
     async def discover_master(self, service_name: str) -> Host:
-        problems = []
-        for sentinel in list(self.sentinels):
-            try:
-                told = cast("dict[str, Any]", await sentinel.sentinel_masters()).get(service_name)
-            except (RedisError, OSError) as error:
-                problems.append(str(error))
-                continue
-            if told and self.check_master_state(told, service_name):
-                self.sentinels.sort(key=lambda each: each is not sentinel)
-                return str(told["ip"]), int(told["port"])
-            problems.append(f"{service_name!r} is down" if told else f"{service_name!r} is not known")
-        raise MasterNotFoundError(f"Sentinel names no primary: {', '.join(dict.fromkeys(problems))}")
+        asking = [asyncio.create_task(self._ask(sentinel, service_name)) for sentinel in self.sentinels]
+        told: list[tuple[int, Host]] = []
+        problems: list[str] = []
+        answered = 0
+        try:
+            for answer in asyncio.as_completed(asking):
+                try:
+                    told.append(await answer)
+                    answered += 1
+                except MasterNotFoundError as error:
+                    problems.append(str(error))
+                    answered += 1
+                except (RedisError, OSError) as error:
+                    problems.append(str(error))
+                if told and 2 * answered > len(asking):
+                    break
+        finally:
+            for task in asking:
+                task.cancel()
+        if not told:
+            raise MasterNotFoundError(f"Sentinel names no primary: {', '.join(dict.fromkeys(problems))}")
+        return max(told)[1]
+
+    async def _ask(self, sentinel: Redis, service: str) -> tuple[int, Host]:
+        """What one of them says, and how new it is."""
+        found = cast("dict[str, Any]", await sentinel.sentinel_masters()).get(service)
+        if not found:
+            raise MasterNotFoundError(f"{service!r} is not known")
+        if not self.check_master_state(found, service):
+            raise MasterNotFoundError(f"{service!r} is down")
+        return int(found["config-epoch"]), (str(found["ip"]), int(found["port"]))
 
 
 class _Pool(Pool, SentinelConnectionPool):
     """Connections to the primary. Those to another server are closed as soon as it is known that it is another."""
 
+    _asked_again_at = float("-inf")
+    _asking_again: "asyncio.Task[None] | None" = None
+
+    async def get_connection(self, *_: Any, **__: Any) -> Any:  # noqa: ANN401 - as redis-py has it
+        now = asyncio.get_running_loop().time()
+        if self.master_address and now - self._asked_again_at > AGAIN_SECONDS and self._asking_again is None:
+            self._asked_again_at = now
+            self._asking_again = asyncio.create_task(self._ask_again())
+        return await super().get_connection()  # type: ignore[no-untyped-call]  # redis-py's own
+
+    async def _ask_again(self) -> None:
+        before = self.master_address
+        try:
+            if await self.get_master_address() != before:  # type: ignore[no-untyped-call]  # redis-py's own
+                await self.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]  # the same
+        except (RedisError, OSError):
+            pass  # whoever makes a connection hears of it
+        finally:
+            self._asking_again = None
+
     async def aclose(self) -> None:
+        if self._asking_again is not None:
+            self._asking_again.cancel()
         await super().aclose()
         await self.sentinel_manager.aclose()
 

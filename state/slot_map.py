@@ -44,6 +44,8 @@ class SlotMap:
         self._slots: list[Host | None] = [None] * SLOTS
         self._servers: list[Host] = []
         """All of them, replicas too, as of the last map."""
+        self._left: list[Pool] = []
+        """Connections to servers that are masters no more, as long as one of them is in use."""
         self._stale = True
         self._read_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
@@ -83,8 +85,8 @@ class SlotMap:
         if self._reading is not None:
             self._reading.cancel()
         masters, self._masters = list(self._masters.values()), {}
-        for master in masters:
-            await master.pool.disconnect()
+        for pool in [*self._left, *(master.pool for master in masters)]:
+            await pool.disconnect()
 
     async def _look(self) -> None:
         if not self._stale:
@@ -138,8 +140,10 @@ class SlotMap:
         self._stale = False
         self._read_at = asyncio.get_running_loop().time()
         # A slot that is on its way may be asked for where the map does not have it: such a master stays a while.
-        for host in [host for host in self._masters if host not in servers]:
-            await self._masters.pop(host).pool.disconnect(inuse_connections=False)
+        self._left += [self._masters.pop(host).pool for host in list(self._masters) if host not in servers]
+        for pool in self._left:
+            await pool.disconnect(inuse_connections=False)
+        self._left = [pool for pool in self._left if pool.is_in_use]
 
 
 def _host(server: list[Any], asked: Host) -> Host:
