@@ -55,3 +55,12 @@ def test_a_picture_needs_nothing_from_elsewhere_and_knows_light_and_dark(source:
 def test_a_picture_is_shown_on_the_pages_that_need_it(source: Path) -> None:
     pages = {path.name for path in texts(".md") if f"pictures/{source.stem}.svg)" in path.read_text()}
     assert {"README.md", "architecture.md"} <= pages
+
+
+def test_the_keys_in_the_picture_are_those_that_the_hot_state_has() -> None:
+    drawn = set(re.findall(r"\b(\w+):\{p\}", (ROOT / "docs/pictures/whole.dot").read_text()))
+    state = "".join(path.read_text() for path in (ROOT / "state").glob("*.py"))
+    assert {"raw", "positions", "dead", "totals", "dirty", "claimed"} == drawn
+    assert not [name for name in drawn if f"{name}:{{p}}" not in state]
+    for tag in ("{mqtt}", "{campus}"):
+        assert tag in state
