@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any, cast
 
+import structlog
 from pydantic import Field
 from redis.commands.core import AsyncScript
 from redis.exceptions import NoScriptError, ResponseError
@@ -32,6 +33,7 @@ class Durability(StrEnum):
     """The primary and REPLICAS replicas have synced it to their disks (WAITAOF: Redis 7.2, Valkey)."""
 
 
+_log = structlog.stdlib.get_logger("redis")
 _REPLICATED = {Durability.REPLICATED, Durability.REPLICATED_FSYNCED}
 
 
@@ -122,6 +124,12 @@ async def _check_replicas(master: Redis, durability: Durability, replicas: int) 
         raise RedisUnavailable(
             f"DURABILITY={durability} with REPLICAS={replicas} waits for replicas:{where} has {online} that follow it",
             code="NOREPLICAS",
+        )
+    if online > replicas:
+        _log.warning(
+            "a replica that lacks what was acknowledged could take over: let REPLICAS be as many as follow",
+            REPLICAS=replicas,
+            follow=online,
         )
     version = str(server.get("redis_version", ""))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())

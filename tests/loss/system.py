@@ -80,6 +80,7 @@ async def running_system(folder: Path, **settings_of_nodes: str) -> AsyncIterato
         environment = {
             "REDIS_URL": redis.url,
             "DURABILITY": redis.durability,
+            "REPLICAS": str(redis.replicas),
             "PARTITIONS": str(PARTITIONS),
             "LOG_LEVEL": "warning",
         }

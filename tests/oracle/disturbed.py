@@ -24,6 +24,8 @@ class Disturbed(Protocol):
     url: str
     durability: str
     """The DURABILITY that loses nothing by what happens to it."""
+    replicas: int
+    """And how many replicas that takes: all that may take over."""
 
     async def outage(self, random: Random) -> None:
         """Take it away, mostly without a warning, and return when it is back with all that it had promised."""
@@ -33,6 +35,7 @@ class DisturbedCluster:
     """A cluster of which masters are killed."""
 
     durability = "replicated"
+    replicas = 1
 
     def __init__(self, cluster: RedisCluster) -> None:
         self.url = cluster.url
@@ -56,6 +59,7 @@ class DisturbedSentinels:
     """A primary that is killed, with replicas and sentinels."""
 
     durability = "replicated"
+    replicas = 2
 
     def __init__(self, servers: SentinelSet) -> None:
         self.url = servers.url

@@ -22,6 +22,7 @@ class DurableRedis:
     """One on a socket in `folder`, whose path must be short: a socket's has 107 bytes at the most."""
 
     durability = "fsynced"
+    replicas = 1
 
     def __init__(self, folder: Path) -> None:
         self.url = f"unix://{folder / 'redis.sock'}"
