@@ -52,16 +52,14 @@ def _client(address: Address) -> Redis:
         **address.options,
     }
     tcp = SSLConnection if address.encrypted else Connection
+
+    def server(host: str, port: int) -> Pool:
+        return Pool(connection_class=tcp, host=host, port=port, **options)
+
     if address.form is Form.CLUSTER:
-        return ClusterClient(
-            SlotMap(
-                seeds=address.hosts,
-                pool=lambda host, port: Pool(connection_class=tcp, host=host, port=port, **options),
-            )
-        )
+        return ClusterClient(SlotMap(seeds=address.hosts, pool=server))
     if address.form is Form.SENTINEL:
-        return Client.from_pool(sentinel_pool(address, options))
+        return Client.from_pool(sentinel_pool(address, options, server=server))
     if not address.hosts:
         return Client.from_pool(Pool(connection_class=UnixDomainSocketConnection, **options))
-    ((host, port),) = address.hosts
-    return Client.from_pool(Pool(connection_class=tcp, host=host, port=port, **options))
+    return Client.from_pool(server(*address.hosts[0]))

@@ -66,7 +66,10 @@ class Writes:
 
     def pipeline(self) -> Pipeline | ClusterPipeline:
         """A pipeline without a transaction, whose answers come once what it has written counts."""
-        pipeline = self._client.pipeline(transaction=False)
+        return self._pipeline_of(self._client)
+
+    def _pipeline_of(self, client: Redis) -> Pipeline | ClusterPipeline:
+        pipeline = client.pipeline(transaction=False)
         if self._confirmation is not None:
             if not isinstance(pipeline, Pipeline | ClusterPipeline):
                 raise TypeError("only a client of open_redis confirms what it writes")
@@ -82,16 +85,18 @@ class Writes:
         if self._confirmation is None:
             return await script(keys=keys, args=args)
         words = [len(keys), *keys, *args]
-        answer = await self._send("EVALSHA", script.sha, *words)
+        # Not always where everything else is: `raw` may lie on a Redis of its own.
+        client = cast("Redis", script.registered_client)
+        answer = await self._send(client, "EVALSHA", script.sha, *words)
         if isinstance(answer, NoScriptError):
-            answer = await self._send("EVAL", script.script, *words)
+            answer = await self._send(client, "EVAL", script.script, *words)
         if isinstance(answer, Exception):
             with redis_errors():
                 raise answer
         return answer
 
-    async def _send(self, *command: Any) -> Any:  # noqa: ANN401
-        async with self.pipeline() as pipeline:
+    async def _send(self, client: Redis, *command: Any) -> Any:  # noqa: ANN401
+        async with self._pipeline_of(client) as pipeline:
             pipeline.execute_command(*command)
             (answer,) = await pipeline.execute(raise_on_error=False)
         return answer

@@ -7,6 +7,7 @@ that was given up and lives takes writes for ten seconds more, until a Sentinel 
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 from redis.asyncio.retry import Retry
@@ -21,7 +22,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from state.address import Address, Host
-from state.calls import Pool, Redis
+from state.calls import Client, Pool, Redis
 
 ASK_SECONDS = 1.0
 """How long one Sentinel may take to answer."""
@@ -69,6 +70,12 @@ class _Sentinels(Sentinel):
 class _Pool(Pool, SentinelConnectionPool):
     """Connections to the primary. Those to another server are closed as soon as it is known that it is another."""
 
+    def __init__(self, *, server: Callable[[str, int], Pool], **options: Any) -> None:
+        """`server` makes the connections to one that is not the primary."""
+        super().__init__(**options)
+        self._server = server
+        self._replicas: dict[Host, Redis] = {}
+
     _asked_again_at = float("-inf")
     _asking_again: "asyncio.Task[None] | None" = None
 
@@ -89,15 +96,32 @@ class _Pool(Pool, SentinelConnectionPool):
         finally:
             self._asking_again = None
 
+    async def replicas(self) -> list[Redis]:
+        """A client of each replica that is not down."""
+        told = await self.sentinel_manager.discover_slaves(self.service_name)
+        hosts = [(str(host), int(port)) for host, port in told]
+        for host in hosts:
+            if host not in self._replicas:
+                self._replicas[host] = Client.from_pool(self._server(*host))
+        return [self._replicas[host] for host in hosts]
+
     async def aclose(self) -> None:
         if self._asking_again is not None:
             self._asking_again.cancel()
+        for replica in self._replicas.values():
+            await replica.aclose()
         await super().aclose()
         await self.sentinel_manager.aclose()
 
 
-def sentinel_pool(address: Address, options: dict[str, Any]) -> Pool:
-    """The connections to the service of `address`, each made with `options`."""
+async def replicas_of(client: Redis) -> list[Redis]:
+    """A client of each replica that Sentinel tells of; none where `client` does not ask Sentinel."""
+    pool = client.connection_pool if isinstance(client, Client) else None
+    return await pool.replicas() if isinstance(pool, _Pool) else []
+
+
+def sentinel_pool(address: Address, options: dict[str, Any], *, server: Callable[[str, int], Pool]) -> Pool:
+    """The connections to the service of `address`, each made with `options`; `server` makes those to its replicas."""
     asking: dict[str, Any] = {
         "socket_timeout": ASK_SECONDS,
         "socket_connect_timeout": ASK_SECONDS,
@@ -107,6 +131,7 @@ def sentinel_pool(address: Address, options: dict[str, Any]) -> Pool:
     }
     sentinels = _Sentinels(address.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]  # redis-py's own
     return _Pool(
+        server=server,
         service_name=address.service,
         sentinel_manager=sentinels,
         connection_class=SentinelManagedSSLConnection if address.encrypted else SentinelManagedConnection,

@@ -17,6 +17,7 @@ from core.runtime import Stop, pause
 from state.client import Redis, redis_errors
 from state.cluster import ClusterClient
 from state.raw_redis import all_redis
+from state.sentinel import replicas_of
 
 EVERY_SECONDS = 1.0
 OLDEST = (6, 2)
@@ -115,12 +116,29 @@ async def _state_of(master: Redis) -> RedisState:
     )
 
 
+async def replicas(client: Redis) -> list[Redis]:
+    """A client of each replica that a cluster or Sentinel tells of; of one Redis nobody tells. Raises Unavailable."""
+    if isinstance(client, ClusterClient):
+        return [replica.client for replica in await client.slot_map.replicas()]
+    with redis_errors():
+        return await replicas_of(client)
+
+
 async def rewrite_append_only(client: Redis) -> None:
-    """Have each master rewrite its append-only file, if it has one. Raises ResponseError where one is at it already."""
-    for master in await masters(client):
-        persistence = await master.info("persistence")
-        if persistence.get("aof_enabled"):
-            await master.bgrewriteaof()
+    """Have each server rewrite its append-only file, if it has one: masters, and the replicas that are known.
+
+    All of them are asked. Raises Unavailable where one does not answer, ResponseError where one is at it already.
+    """
+    refusal: Exception | None = None
+    for server in [*await masters(client), *await replicas(client)]:
+        try:
+            persistence = await server.info("persistence")
+            if persistence.get("aof_enabled"):
+                await server.bgrewriteaof()
+        except (Unavailable, ResponseError) as error:
+            refusal = refusal or error
+    if refusal is not None:
+        raise refusal
 
 
 async def check_redis(client: Redis) -> None:

@@ -65,8 +65,13 @@ class SlotMap:
         await self._look()
         return [self.at(host) for host in dict.fromkeys(host for host in self._slots if host is not None)]
 
+    async def replicas(self) -> list[Master]:
+        """The other servers of the cluster. Raises Unavailable where no server answers."""
+        await self._look()
+        return [self.at(host) for host in self._servers if host not in set(self._slots)]
+
     def at(self, host: Host) -> Master:
-        """The master at an address."""
+        """The server at an address, a master mostly."""
         if host not in self._masters:
             self._masters[host] = Master(host, self._pool(*host))
         return self._masters[host]

@@ -103,6 +103,15 @@ async def test_a_pipeline_is_confirmed_as_a_whole_and_keeps_its_errors(client: R
     assert [server.command("GET", "a:{mqtt}") for server in replicas_of(sentinels)] == ["1", "1"]
 
 
+async def test_a_script_of_another_redis_is_confirmed_there(
+    client: Redis, sentinels: SentinelSet, redis_server: str
+) -> None:
+    async with open_redis(CommonSettings(redis_url=redis_server)) as elsewhere:
+        writes = Writes(elsewhere, durability=Durability.REPLICATED, replicas=2)
+        assert await writes.run(client.register_script(COUNT), keys=["never:{0}", "n:{0}"]) == 1
+    assert [server.command("GET", "n:{0}") for server in replicas_of(sentinels)] == ["1", "1"]
+
+
 async def test_where_nothing_was_written_nothing_is_waited_for(client: Redis, sentinels: SentinelSet) -> None:
     writes = Writes(client, durability=Durability.REPLICATED, replicas=2)
     for replica in replicas_of(sentinels):

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,8 +14,9 @@ from core.errors import BadSettings, Unavailable
 from core.runtime import Stop
 from core.settings import CommonSettings
 from state.client import open_redis
-from state.server import RedisState, RedisWatch, check_redis, redis_state
+from state.server import RedisState, RedisWatch, check_redis, masters, redis_state, replicas, rewrite_append_only
 from tests.conftest import eventually
+from tests.redis_servers.process import RedisProcess
 from tests.state.test_codes import connected, real
 
 __all__ = ["real"]  # a fixture
@@ -143,3 +145,32 @@ async def test_without_its_reserve_on_the_disk_nothing_new_is_taken(redis_client
     assert "the disk of Redis is nearly full" in (watch.problem or "")
     reserve.touch()
     assert watch.problem is None
+
+
+@pytest.mark.parametrize("which", ["cluster", "sentinels"])
+async def test_every_server_rewrites_its_append_only_file_replicas_too(
+    which: str, request: pytest.FixtureRequest
+) -> None:
+    servers = request.getfixturevalue(which)
+    members = servers.members if which == "cluster" else servers.servers
+    for member in members:
+        member.command("CONFIG SET", "appendonly", "yes")
+        await eventually(partial(_is_idle, member))
+    before = [_rewrites(member) for member in members]
+    try:
+        async with open_redis(CommonSettings(redis_url=servers.url)) as client:
+            assert len(await replicas(client)) == len(members) - len(await masters(client))
+            await rewrite_append_only(client)
+        assert [_rewrites(member) - was for member, was in zip(members, before, strict=True)] == [1] * len(members)
+    finally:
+        for member in members:
+            member.command("CONFIG SET", "appendonly", "no")
+
+
+def _rewrites(member: RedisProcess) -> int:
+    found = cast("dict[str, Any]", member.command("INFO", "commandstats"))
+    return int(found.get("cmdstat_bgrewriteaof", {"calls": 0})["calls"])
+
+
+async def _is_idle(member: RedisProcess) -> bool:
+    return member.info("persistence")["aof_rewrite_in_progress"] == "0"
