@@ -2,9 +2,9 @@
 
 What stays, and why:
 
-- Counts. Windows and presence are counted from sets of hashes: the series have no devices in them, and the sets
-  (`window:...`) live for 48 hours beyond their window. To take a hash out of a set would change a count that was right,
-  so it stays there until the set is gone. A later backfill of a window counts without the device.
+- Counts. They were right, and there is no device in them, neither in the series nor in Redis: what a device was seen
+  in is a key of its own, and goes. So a device that goes on sending is a new one, and is counted once more in windows
+  that it was counted in, and that get positions yet: one too many in each of those, for each erasure.
 - A stream cannot be rewritten while others read it. So what is in `raw` and in `positions` is waited for, until it has
   become documents, and then erased; where it does not go on, the answer says so, and the erasure is to be repeated.
   So it is with what brokers are about to hand to connected subscribers of positions. What waits for those who are away
@@ -20,7 +20,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated
 
 import msgspec
 from pydantic import Field
@@ -28,13 +28,13 @@ from pydantic import Field
 from core.errors import Unavailable
 from core.messages import Kind, Role, ingest_kind
 from documents import DocumentStore
-from state import streams
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.dead_letters import DeadLetters
+from state.devices import forget_device
 from state.passed import until_passed
-from state.presence import zones_of_newest
 from state.queued import Message
 from state.queued_positions import drop_queued, until_delivered
+from state.slots import partition_of, tag
 
 PASS_SECONDS = 5.0
 """How long is waited for what was on its way when the erasure began."""
@@ -92,7 +92,16 @@ async def erase(
         left = None
     except Unfinished as error:
         left = error
-    present = sum([await _leave(client, device, zones) for device in devices])
+    present = 0
+    for device in devices:
+        present += await forget_device(
+            client,
+            tag(partition_of(device.id, partitions), partitions),
+            device=device.hash,
+            away=device.away,
+            kind=device.kind,
+            zones=zones,
+        )
     letters = await _drop_letters(DeadLetters(client, partitions=partitions), devices)
     queued = await drop_queued(client, lambda message: any(_is_position_of(message, device) for device in devices))
     documents = sum([await _erase_documents(store, device.hash) for device in devices])
@@ -109,24 +118,6 @@ async def _passed(client: Redis, partitions: int) -> None:
         raise Unfinished("messages that came before wait to be decoded or stored", retry_after=PASS_SECONDS)
     if not await until_delivered(client, until):
         raise Unfinished("messages that came before wait to be handed to subscribers", retry_after=PASS_SECONDS)
-
-
-async def _leave(client: Redis, device: Device, zones: Sequence[str]) -> int:
-    """Forget where a device is; in how many zones it was."""
-    key = streams.device(device.hash)
-    with redis_errors():
-        newest = cast("bytes | None", await client.get(key))
-        # Its own zones, too: of a campus that this process does not know yet.
-        own: list[str] = []
-        with suppress(msgspec.DecodeError):  # of another version of the decoder: it lives for as long as presence does
-            own = zones_of_newest(newest) if newest else []
-        async with client.pipeline(transaction=True) as pipeline:
-            for zone in dict.fromkeys((*zones, *own)):
-                pipeline.zrem(streams.presence(zone, device.kind), device.hash)
-            pipeline.delete(key)
-            pipeline.zrem(streams.away(device.away), device.away)
-            *left, _, _ = await pipeline.execute()
-    return sum(left)
 
 
 async def _erase_documents(store: DocumentStore, device: str) -> int:

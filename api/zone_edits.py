@@ -57,6 +57,7 @@ async def change_zone(
             StoredCampus(campus.version, geojson),
             replaces=view.version,
             changed=changed_zones(view.campus, campus),
+            partitions=state.settings.partitions,
             change=ZoneChange(zone=zone, at=state.clock(), by=key.id, before=view.features.get(zone)),
         )
         if stored:

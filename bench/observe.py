@@ -97,12 +97,14 @@ async def _stage(
         observer = Observer(
             partition=0,
             decoder=decoder,
-            campus=CampusFollower(client=client, decoder=decoder, file=campus, metrics=metrics),
+            campus=CampusFollower(client=client, decoder=decoder, file=campus, metrics=metrics, partitions=1),
             effects=Effects(
                 client=client,
+                partitions=1,
                 zone=ZoneInfo(settings.campus_timezone),
                 away=hasher.away,
                 presence_ttl=settings.presence_ttl,
+                rollup_every=settings.rollup_every,
                 dead_letters_max=settings.dead_letters_max,
                 implausible_speed=settings.implausible_speed,
             ),

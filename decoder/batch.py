@@ -13,7 +13,6 @@ from decoder.devices import DeviceHasher
 from decoder.diagnosis import refuse_document, refuse_member
 from decoder.feature import Fix, fix_of
 from decoder.letters import Refused, dead_letters
-from decoder.parts import Outside
 from decoder.payload import (
     DECODE_ERRORS,
     Collection,
@@ -26,6 +25,8 @@ from decoder.payload import (
 )
 from decoder.rules import Rules
 from geofence import Geofence, cell
+from state.effect_parts import Outside
+from state.slots import partition_of
 
 FEATURES_AT_ONCE = 1000
 LETTER_BYTES_AT_ONCE = 1_000_000
@@ -43,7 +44,11 @@ class Batch:
     """How many of the messages it is of: the first ones."""
     fence: str = ""
     """Version of the campus that all of it was fenced with."""
+    number: int = 0
+    """The number of that campus (`state.campus`)."""
     positions: list[Position] = field(default_factory=list)
+    partitions: list[int] | None = None
+    """Of each position, the partition of its device; None where there is one partition."""
     outside: list[Outside] = field(default_factory=list)
     """Devices that were outside the campus, each once: they leave the zones they were in."""
     dead: list[DeadLetter] = field(default_factory=list)
@@ -57,9 +62,14 @@ Found = tuple[RawMessage, Kind, Fix]
 class BatchDecoder:
     """Decodes batches with one key, each with the geometry of the moment at which it began."""
 
-    def __init__(self, *, fence: Geofence, hasher: DeviceHasher, rules: Rules | None = None) -> None:
+    def __init__(
+        self, *, fence: Geofence, hasher: DeviceHasher, rules: Rules | None = None, partitions: int = 1
+    ) -> None:
         """`rules` are those of the settings' defaults unless given."""
         self.fence = fence
+        self.number = 0
+        """The number of the campus that `fence` is of."""
+        self._partitions = partitions
         self._rules = rules or Rules()
         self._role: Role | None = None
         self._max_age: int | None = None
@@ -71,7 +81,7 @@ class BatchDecoder:
         Never raises for what they hold.
         """
         fence = self.fence
-        batch = Batch(fence=fence.version, dead=list(malformed))
+        batch = Batch(fence=fence.version, number=self.number, dead=list(malformed))
         fixes: list[Found] = []
         refused: list[Refused] = []
         letter_bytes = 0
@@ -112,7 +122,9 @@ class BatchDecoder:
     def _locate(self, fence: Geofence, fixes: list[Found], batch: Batch) -> None:
         places = np.array([(fix.longitude, fix.latitude) for _, _, fix in fixes], dtype=np.float64).reshape(-1, 2)
         positions, hasher, version = batch.positions, self._hasher.hash, fence.version
-        rules, outside = self._rules, dict[str, Outside]()
+        rules, outside, partitions = self._rules, dict[str, Outside](), self._partitions
+        of_positions = None if partitions == 1 else list[int]()
+        batch.partitions = of_positions
         for (message, kind, fix), zones in zip(fixes, fence.locate(places[:, 0], places[:, 1]), strict=True):
             metres = fix.accuracy or 0
             inaccurate, nowhere = metres > rules.max_accuracy, metres > rules.max_accuracy_campus
@@ -123,8 +135,11 @@ class BatchDecoder:
                 device = hasher(kind, fix.device_id)
                 known = outside.get(device)
                 if known is None or known.observed_at < fix.observed_at:
-                    outside[device] = Outside(kind, device, fix.observed_at)
+                    partition = 0 if of_positions is None else partition_of(fix.device_id, partitions)
+                    outside[device] = Outside(kind, device, fix.observed_at, partition)
             else:
+                if of_positions is not None:
+                    of_positions.append(partition_of(fix.device_id, partitions))
                 positions.append(
                     Position(
                         kind,

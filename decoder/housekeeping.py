@@ -7,9 +7,7 @@ from redis.exceptions import ResponseError
 
 from core.clock import Clock
 from core.errors import Unavailable
-from core.messages import Kind
 from core.runtime import Stop, pause
-from state import streams
 from state.client import Redis, redis_errors
 from state.codes import RedisUnavailable
 from state.dead_letters import DeadLetters
@@ -17,23 +15,13 @@ from state.publishing import positions_carried
 from state.raw import work_done
 from state.raw_redis import all_redis
 from state.server import rewrite_append_only
+from state.slots import tag
+from state.tidying import tidy
 
 EVERY_SECONDS = 5.0
 LOOK_SECONDS = 0.5
 SPARE_AFTER_MS = 5000
 """Between two rewrites of the append-only file while the disk has little room: most of that file is what is done."""
-TIDIED_AT_ONCE = 5000
-"""Devices that one script removes from one zone: it takes 2 ms."""
-# What has lapsed has the lowest ranks, and within a script nothing comes between. KEYS: presence of a zone. ARGV: what
-# has lapsed (ms), how many devices at the most.
-_TIDY = """
-local lapsed = redis.call('ZCOUNT', KEYS[1], '-inf', ARGV[1])
-if lapsed > 0 then
-    redis.call('ZREMRANGEBYRANK', KEYS[1], 0, math.min(lapsed, tonumber(ARGV[2])) - 1)
-end
-return lapsed
-"""
-
 _log = structlog.stdlib.get_logger("housekeeping")
 
 
@@ -88,18 +76,8 @@ class Housekeeping:
     async def tidy(self) -> None:
         """Remove presence that has lapsed, and times outside; readers leave them out all the same."""
         lapsed = self._clock() - self._ttl_ms
-        remove = self._client.register_script(_TIDY)
-        keys = [*streams.AWAY, *(streams.presence(zone, kind) for zone in self._zones() for kind in Kind)]
-        while keys:
-            async with self._client.pipeline(transaction=False) as pipeline:
-                for key in keys:
-                    pipeline.zcount(key, "-inf", lapsed)
-                with redis_errors():
-                    counts = await pipeline.execute()
-            keys = [key for key, count in zip(keys, counts, strict=True) if count]
-            for key in keys:
-                with redis_errors():
-                    await remove(keys=[key], args=[lapsed, TIDIED_AT_ONCE])
+        for partition in range(self._partitions):
+            await tidy(self._client, tag(partition, self._partitions), self._zones(), lapsed)
 
     async def forget(self) -> None:
         """Have Redis rewrite its append-only file, if messages were processed since the last time.

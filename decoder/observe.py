@@ -66,8 +66,8 @@ class Observer:
             batch = self._decoder.decode(messages, malformed)
             try:
                 applied = await self._until_available(partial(self._effects.apply, batch, now=self._clock()))
-            except StaleFence:
-                await self._until_available(self._campus.refresh)
+            except StaleFence as error:
+                await self._until_available(partial(self._campus.refresh, at_least=error.number))
             else:
                 break
         taken = cut(work, batch.taken)

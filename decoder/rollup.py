@@ -15,10 +15,10 @@ from core.runtime import Stop, pause
 from decoder.held import HeldWindows
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
-from decoder.spans import WINDOW_LIFE_MS
 from state.client import Redis
 from state.coverage import RecordedMinutes
 from state.dirty_windows import Claim, DirtyWindows
+from state.seen import KEEP_MS
 from state.windows import WindowCounts
 from timeseries import OccupancyPoint, OccupancyStore, Width, Window, Written, nominal_ms, stored_devices
 
@@ -235,4 +235,4 @@ def _raise_first(written: Written) -> None:
 
 def _may_have_lapsed(window: Window, now: int) -> bool:
     """Whether counting can have begun anew: what was counted first may have gone."""
-    return window.start + nominal_ms[window.width] + WINDOW_LIFE_MS - CLOCKS_APART_MS <= now
+    return window.start + nominal_ms[window.width] + KEEP_MS - CLOCKS_APART_MS <= now

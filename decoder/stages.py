@@ -56,17 +56,27 @@ class Assembly:
     def observe(self, campus: Campus, hasher: DeviceHasher) -> Stages:
         """From raw to presence, windows and positions: a consumer a partition, and what tidies up."""
         settings = self._settings
-        decoder = BatchDecoder(fence=Geofence(campus), hasher=hasher, rules=settings.rules)
+        decoder = BatchDecoder(
+            fence=Geofence(campus), hasher=hasher, rules=settings.rules, partitions=settings.partitions
+        )
         effects = Effects(
             client=self._client,
+            partitions=settings.partitions,
             zone=ZoneInfo(settings.campus_timezone),
             away=hasher.away,
             presence_ttl=settings.presence_ttl,
-            dead_letters_max=settings.dead_letters_max,
+            rollup_every=settings.rollup_every,
+            dead_letters_max=self._letters_each,
             implausible_speed=settings.implausible_speed,
         )
         finisher = Finisher(client=self._client, partitions=settings.partitions, dead_letters_max=self._letters_each)
-        follower = CampusFollower(client=self._client, decoder=decoder, file=campus, metrics=self._metrics)
+        follower = CampusFollower(
+            client=self._client,
+            decoder=decoder,
+            file=campus,
+            metrics=self._metrics,
+            partitions=settings.partitions,
+        )
         stages: Stages = {"campus": follower.run}
         for partition in range(settings.partitions):
             group = RawGroup(

@@ -1,31 +1,76 @@
-"""The campus in Redis: there once somebody has changed a zone, and then the same for every process."""
+"""The campus in Redis: there once somebody has changed a zone, and then the same for every process.
+
+    campus:{campus}          hash    once somebody has changed a zone: `version`, `geojson`. From then on they hold, and
+                                     not the file. `number` is one higher with each change
+    campus:{campus}:changes  stream  the newest 100 changes: `number`, `zones` (those whose presence is forgotten), and
+                                     of a change of one zone `zone`, `at` (ms), `by` (id of a key), and the GeoJSON
+                                     Feature of `before`, empty for a new zone
+    fence:{p}                hash    `number` of the campus that a partition is at. It refuses what was fenced with an
+                                     older one; of a newer one it hears first
+
+Somebody may delete `campus:{campus}`, so that the file holds again, and a failover may lose a change: then the number
+goes on above what partitions know (`raise_number`).
+"""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
+from core.errors import Unavailable
 from core.messages import Kind
-from state import streams
 from state.client import Redis, redis_errors
+from state.lua import lua
+from state.presence import presence_key, touched_at_key, touched_key
+from state.slots import CAMPUS as CAMPUS_TAG
+from state.slots import guard, tag
 
+CAMPUS = f"campus:{CAMPUS_TAG}"
+CHANGES = f"{CAMPUS}:changes"
 CHANGES_KEPT = 100
 """Changes of which the earlier version is kept; older ones are forgotten."""
 
-# KEYS: the campus, the changes, then the presence of what has changed. ARGV: the version that is to be replaced, the
-# new version, its GeoJSON, how many changes are kept, and the fields of one. Where there is no campus yet, that of the
-# file is replaced, whichever it is.
+# KEYS: guard, the campus, the changes. ARGV: the version that is to be replaced, the new version, its GeoJSON, how many
+# changes are kept, the zones that have changed, and the fields of a change. Where there is no campus yet, that of the
+# file is replaced, whichever it is. Answers the number of the new one, 0 where it is none.
 _REPLACE = """
-local current = redis.call('HGET', KEYS[1], 'version')
+local current = redis.call('HGET', KEYS[2], 'version')
 if current and current ~= ARGV[1] then
     return 0
 end
-redis.call('HSET', KEYS[1], 'version', ARGV[2], 'geojson', ARGV[3])
-if #ARGV > 4 then
-    redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[4], '*', unpack(ARGV, 5))
+local number = (tonumber(redis.call('HGET', KEYS[2], 'number') or '') or 0) + 1
+redis.call('HSET', KEYS[2], 'number', number, 'version', ARGV[2], 'geojson', ARGV[3])
+redis.call('XADD', KEYS[3], 'MAXLEN', ARGV[4], '*', 'number', number, 'zones', ARGV[5], unpack(ARGV, 6))
+return number
+"""
+# KEYS: guard, the campus. ARGV: a number that it must have at least. Answers its number.
+_RAISE = """
+local number = tonumber(redis.call('HGET', KEYS[2], 'number') or '') or 0
+if number < tonumber(ARGV[1]) then
+    number = tonumber(ARGV[1])
+    redis.call('HSET', KEYS[2], 'number', number)
 end
-for index = 3, #KEYS do
+return number
+"""
+# KEYS: guard, the fence, touched, touched:at, presence sets. ARGV: the number that the fence has, the new one, and the
+# names of the sets, `zone:kind`. Answers 0 where the fence has another number.
+_ADVANCE = """
+if (tonumber(redis.call('HGET', KEYS[2], 'number') or '') or 0) ~= tonumber(ARGV[1]) then
+    return 0
+end
+-- The first write needs no memory: after it Redis lets the others through at its maxmemory, too.
+redis.call('HDEL', KEYS[2], '')
+local names = {}
+for index = 5, #KEYS do
+    names[index - 4] = ARGV[index - 2]
+end
+if #names > 0 then
+    touch(KEYS[3], KEYS[4], names)
+end
+for index = 5, #KEYS do
     redis.call('UNLINK', KEYS[index])
 end
+redis.call('HSET', KEYS[2], 'number', ARGV[2])
 return 1
 """
 
@@ -51,22 +96,62 @@ class ZoneChange:
     """The GeoJSON Feature; None where the zone was new."""
 
 
+@dataclass(frozen=True, slots=True)
+class PresentCampus:
+    """What is in Redis. With each change the number is one higher; 0 where nobody has changed a zone."""
+
+    number: int
+    stored: StoredCampus | None
+    """None where the file holds."""
+
+
+def fence_key(hash_tag: str) -> str:
+    """Which campus a partition is at."""
+    return f"fence:{hash_tag}"
+
+
 async def stored_version(client: Redis) -> str | None:
     """The version of the campus in Redis; None where the file holds. Raises Unavailable."""
+    _, version = await present_version(client)
+    return version
+
+
+async def present_version(client: Redis) -> tuple[int, str | None]:
+    """Number and version of the campus in Redis; no version where the file holds. Raises Unavailable."""
     with redis_errors():
-        version = cast("bytes | None", await client.hget(streams.CAMPUS, "version"))
-    return version.decode() if version else None
+        number, version = cast("Any", await client.hmget(CAMPUS, "number", "version"))
+    return _number(number), version.decode() if version else None
 
 
 async def stored_campus(client: Redis) -> StoredCampus | None:
     """The campus in Redis; None where the file holds. Raises Unavailable."""
+    return (await present_campus(client)).stored
+
+
+async def present_campus(client: Redis) -> PresentCampus:
+    """The campus in Redis, with its number. Raises Unavailable."""
     with redis_errors():
-        version, geojson = cast("Any", await client.hmget(streams.CAMPUS, "version", "geojson"))
-    return StoredCampus(version.decode(), geojson) if version else None
+        number, version, geojson = cast("Any", await client.hmget(CAMPUS, "number", "version", "geojson"))
+    return PresentCampus(_number(number), StoredCampus(version.decode(), geojson) if version else None)
+
+
+async def raise_number(client: Redis, at_least: int) -> None:
+    """Have the campus a number that a partition knows: where Redis has lost a change, or somebody has deleted it.
+
+    Raises Unavailable.
+    """
+    with redis_errors():
+        await client.register_script(_RAISE)(keys=[guard(CAMPUS_TAG), CAMPUS], args=[at_least])
 
 
 async def replace_campus(
-    client: Redis, campus: StoredCampus, *, replaces: str, changed: Iterable[str], change: ZoneChange | None = None
+    client: Redis,
+    campus: StoredCampus,
+    *,
+    replaces: str,
+    changed: Iterable[str],
+    partitions: int,
+    change: ZoneChange | None = None,
 ) -> bool:
     """Put a campus in the place of the one with the version `replaces`; False if that is not the present one.
 
@@ -74,23 +159,83 @@ async def replace_campus(
     the next position says where they are. From now on decoders refuse to apply what was fenced with another version.
     `change` is kept among the newest CHANGES_KEPT. Raises Unavailable.
     """
-    keys = [
-        streams.CAMPUS,
-        streams.CAMPUS_CHANGES,
-        *(streams.presence(zone, kind) for zone in changed for kind in Kind),
-    ]
-    args: list[str | bytes | int] = [replaces, campus.version, campus.geojson, CHANGES_KEPT]
+    args: list[str | bytes | int] = [replaces, campus.version, campus.geojson, CHANGES_KEPT, ",".join(changed)]
     if change is not None:
         args += ["zone", change.zone, "at", change.at, "by", change.by, "before", change.before or b""]
     with redis_errors():
-        answer = await client.register_script(_REPLACE)(keys=keys, args=args)
-    return bool(answer)
+        replaced = await client.register_script(_REPLACE)(keys=[guard(CAMPUS_TAG), CAMPUS, CHANGES], args=args)
+    if replaced:
+        with suppress(Unavailable):  # it is changed: whoever follows it does the rest
+            await advance_partitions(client, partitions)
+    return bool(replaced)
+
+
+async def advance_partitions(client: Redis, partitions: int) -> None:
+    """Have all partitions hear of the present campus: of those that have, nothing changes. Raises Unavailable.
+
+    Whoever changes the campus does so, and whoever takes it up, for the former may have died.
+    """
+    number, _ = await present_version(client)
+    async with client.pipeline(transaction=False) as pipeline:
+        for partition in range(partitions):
+            pipeline.hget(fence_key(tag(partition, partitions)), "number")
+        with redis_errors():
+            fences = await pipeline.execute()
+    for partition, fence in enumerate(fences):
+        if _number(fence) < number:
+            await advance_partition(client, partition, partitions)
+
+
+async def advance_partition(client: Redis, partition: int, partitions: int) -> int:
+    """Have a partition hear of the present campus, and forget who was present in what has changed since its own.
+
+    Answers the number of the campus that it is at then. From then on it refuses what was fenced with an older one.
+    Raises Unavailable.
+    """
+    hash_tag = tag(partition, partitions)
+    advance = client.register_script(lua("touch") + _ADVANCE)
+    fixed = [guard(hash_tag), fence_key(hash_tag), touched_key(hash_tag), touched_at_key(hash_tag)]
+    while True:
+        with redis_errors():
+            fence = _number(await cast("Any", client.hget(fence_key(hash_tag), "number")))
+        number, zones = await _changed_since(client, fence)
+        if number <= fence:
+            return fence
+        if zones is None:
+            with redis_errors():
+                touched = cast("list[bytes]", await client.zrange(touched_key(hash_tag), 0, -1))
+            names = [name.decode(errors="replace") for name in touched]
+        else:
+            names = [f"{zone}:{kind}" for zone in zones for kind in Kind]
+        sets = [presence_key(hash_tag, *name.rpartition(":")[::2]) for name in names]
+        with redis_errors():
+            if await advance(keys=[*fixed, *sets], args=[fence, number, *names]):
+                return number
+
+
+async def _changed_since(client: Redis, fence: int) -> tuple[int, set[str] | None]:
+    """The present number, and which zones have changed since another; None where nobody knows that any more."""
+    async with client.pipeline(transaction=True) as pipeline:
+        pipeline.hget(CAMPUS, "number")
+        pipeline.xrevrange(CHANGES, count=CHANGES_KEPT)
+        with redis_errors():
+            present, changes = await pipeline.execute()
+    number = _number(present)
+    known = {_number(fields.get(b"number")): fields.get(b"zones", b"") for _, fields in changes}
+    since = range(fence + 1, number + 1)
+    if len(since) > CHANGES_KEPT or not known.keys() >= set(since):
+        return number, None
+    return number, {zone for each in since for zone in known[each].decode().split(",") if zone}
+
+
+def _number(text: bytes | None) -> int:
+    return int(text) if text and text.isdigit() else 0
 
 
 async def zone_changes(client: Redis, zone: str) -> list[ZoneChange]:
     """The changes of a zone that are kept, the newest first. Raises Unavailable."""
     with redis_errors():
-        found = cast("Any", await client.xrevrange(streams.CAMPUS_CHANGES, count=CHANGES_KEPT))
+        found = cast("Any", await client.xrevrange(CHANGES, count=CHANGES_KEPT))
     changes = (_change(fields) for _, fields in found)
     return [change for change in changes if change is not None and change.zone == zone]
 

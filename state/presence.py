@@ -16,16 +16,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
-import msgspec
-
 from core.clock import AHEAD_MS
 from core.messages import Kind
 from state.client import Redis, redis_errors
 from state.lua import lua
 from state.slots import guard, tag
 
-PARTITIONED = False
-"""Whether decoders keep presence by partition, and note what they touch. Until they do, there is one set for all."""
 SETS_AT_ONCE = 500
 """Presence sets that one script reads, in some milliseconds of Redis."""
 
@@ -57,7 +53,7 @@ class PresenceOfPartition(NamedTuple):
 
 def presence_key(hash_tag: str, zone: str, kind: str) -> str:
     """The devices of one kind in a zone, of the partition with this tag (`state.slots`)."""
-    return f"presence:{hash_tag}:{zone}:{kind}" if PARTITIONED else f"presence:{zone}:{kind}"
+    return f"presence:{hash_tag}:{zone}:{kind}"
 
 
 def touched_key(hash_tag: str) -> str:
@@ -77,7 +73,7 @@ def life_key(hash_tag: str) -> str:
 
 def presence_tags(partitions: int) -> list[str]:
     """The tags of the partitions that have presence sets."""
-    return [tag(partition, partitions) for partition in range(partitions if PARTITIONED else 1)]
+    return [tag(partition, partitions) for partition in range(partitions)]
 
 
 async def read_partition(
@@ -129,9 +125,3 @@ async def presence_now(
     for (zone, kind), of_pair in parts.items():
         result.setdefault(zone, {})[kind] = added_up(of_pair)
     return result
-
-
-def zones_of_newest(newest: bytes) -> list[str]:
-    """The ids of the zones in a value of `device:{d}` (`state.streams`). Raises msgspec.DecodeError for other bytes."""
-    _, _, _, zones = msgspec.msgpack.decode(newest, type=tuple[int, float, float, str])
-    return zones.split(",")

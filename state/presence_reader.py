@@ -80,13 +80,10 @@ class PresenceReader:
             partition.to_read.update((zone, kind) for zone in new for kind in Kind if partition.seen != _EVERYTHING)
 
     async def _read_partition(self, partition: "_Partition", now: int) -> None:
-        if presence.PARTITIONED:
-            for touched in await self._touched(partition, now):
-                # Others are of zones that are not there any more.
-                if (pair := self._pairs.get(touched)) is not None:
-                    partition.to_read.add(pair)
-        else:
-            partition.to_read.update(self._pairs.values())
+        for touched in await self._touched(partition, now):
+            # Others are of zones that are not there any more.
+            if (pair := self._pairs.get(touched)) is not None:
+                partition.to_read.add(pair)
         partition.take_due(now)
         while partition.to_read:
             some = [pair for pair, _ in zip(partition.to_read, range(SETS_AT_ONCE), strict=False)]

@@ -21,20 +21,26 @@ from api.settings import ApiSettings
 from api.state import State
 from core.errors import Reason, Unavailable
 from core.messages import DeadLetter, Kind, Position, Role
+from decoder.batch import Batch
 from documents import DocumentStore
-from state import streams
+from state.devices import away_key, away_keys, newest_key, newest_value
 from state.nodes import node_key
+from state.presence import presence_key
 from state.queued import Message
 from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP
 from state.sessions import BRIEF, brief
 from tests.api.conftest import assert_problem, client_over, key_for, record
 from tests.conftest import DEAD, NOON, POSITIONS, RAW, TOTALS, entries, eventually
+from tests.decoder.conftest import effects_of
+from tests.decoder.conftest import position as sighting
+from tests.decoder.counters import counted_windows
 from tests.documents.positions import position
 from tests.raw_streams import raw_key
 from timeseries import TimeseriesStore, Width
 
 DEVICE = "bus-304"
-MONTH = 31 * 86_400_000
+DAY_MS = 86_400_000
+MONTH = 31 * DAY_MS
 NOTHING = {"documents": 0, "present": 0, "dead_letters": 0, "queued": 0}
 
 
@@ -126,17 +132,17 @@ async def test_it_is_not_present_any_more_and_others_are(
     mine, other = state.hasher.hash(Kind.CAR, DEVICE), state.hasher.hash(Kind.CAR, "bus-305")
     # `cellar` is a zone that this process does not know of yet.
     for zone in ("campus", "kemmy", "cellar"):
-        await redis_client.zadd(streams.presence(zone, Kind.CAR), {mine: NOON, other: NOON})
+        await redis_client.zadd(presence_key("{0}", zone, Kind.CAR), {mine: NOON, other: NOON})
     for device in (mine, other):
-        newest = msgspec.msgpack.encode((NOON, -8.57, 52.67, "campus,kemmy,cellar"))
-        await redis_client.set(streams.device(device), newest)
+        newest = newest_value(NOON, -8.57, 52.67, "campus,kemmy,cellar")
+        await redis_client.set(newest_key("{0}", device), newest)
 
     assert await erased(admin, kind="car") == {**NOTHING, "present": 3}
 
     for zone in ("campus", "kemmy", "cellar"):
-        assert await redis_client.zrange(streams.presence(zone, Kind.CAR), 0, -1) == [other.encode()]
-    assert not await redis_client.exists(streams.device(mine))
-    assert await redis_client.exists(streams.device(other))
+        assert await redis_client.zrange(presence_key("{0}", zone, Kind.CAR), 0, -1) == [other.encode()]
+    assert not await redis_client.exists(newest_key("{0}", mine))
+    assert await redis_client.exists(newest_key("{0}", other))
     assert (await admin.get("/v1/zones/kemmy/occupancy")).json()["car"] == 1
 
 
@@ -146,9 +152,9 @@ async def test_when_it_was_outside_is_forgotten_too(
     mine = state.hasher.away(state.hasher.hash(Kind.CAR, DEVICE))
     other = state.hasher.away(state.hasher.hash(Kind.CAR, "bus-305"))
     for device in (mine, other):
-        await redis_client.zadd(streams.away(device), {device: NOON})
+        await redis_client.zadd(away_key("{0}", device), {device: NOON})
     await erased(admin)
-    left = [await redis_client.zrange(key, 0, -1) for key in streams.AWAY]
+    left = [await redis_client.zrange(key, 0, -1) for key in away_keys("{0}")]
     assert [name for names in left for name in names] == [other.encode()]
 
 
@@ -156,28 +162,44 @@ async def test_a_newest_position_that_another_version_wrote_is_forgotten_too(
     admin: httpx.AsyncClient, state: State, redis_client: Redis
 ) -> None:
     mine = state.hasher.hash(Kind.CAR, DEVICE)
-    await redis_client.set(streams.device(mine), f"{NOON},-8.57,52.67,campus")
-    await redis_client.zadd(streams.presence("kemmy", Kind.CAR), {mine: NOON})
+    await redis_client.set(newest_key("{0}", mine), f"{NOON},-8.57,52.67,campus")
+    await redis_client.zadd(presence_key("{0}", "kemmy", Kind.CAR), {mine: NOON})
 
     assert (await erased(admin))["present"] == 1
-    assert not await redis_client.exists(streams.device(mine))
+    assert not await redis_client.exists(newest_key("{0}", mine))
 
 
-async def test_the_counts_stay(
+async def test_what_it_was_seen_in_goes_and_the_counts_stay(
     admin: httpx.AsyncClient, state: State, redis_client: Redis, store: TimeseriesStore
 ) -> None:
-    mine = state.hasher.hash(Kind.CAR, DEVICE)
-    window = streams.window(f"1m:{NOON - 60_000}:kemmy:car")
-    await redis_client.sadd(window, mine, "another")
+    mine, other = (state.hasher.hash(Kind.CAR, name) for name in (DEVICE, "bus-305"))
+    effects = effects_of(redis_client)
+    batch = Batch(positions=[sighting(each, at, "kemmy") for each in (mine, other) for at in (NOON, NOON - DAY_MS)])
+    await effects.apply(batch, now=NOON)
+    counts = await counted_windows(redis_client)
     await record(store, "kemmy", Kind.CAR, Width.MINUTE, {NOON - 60_000: 2})
 
     await erased(admin)
 
-    assert await redis_client.scard(window) == 2
+    assert await counted_windows(redis_client) == counts
+    assert not [key for key in cast("list[bytes]", await redis_client.keys("*")) if mine.encode() in key]
+    assert len(await redis_client.keys("seen:*")) == 2
     assert [
         point.devices
         for point in await store.history(zone="kemmy", kind=Kind.CAR, width=Width.MINUTE, start=0, end=NOON)
     ] == [2]
+
+
+async def test_a_device_that_goes_on_sending_is_counted_as_a_new_one_once(
+    admin: httpx.AsyncClient, state: State, redis_client: Redis
+) -> None:
+    batch = Batch(positions=[sighting(state.hasher.hash(Kind.CAR, DEVICE), NOON)])
+    effects = effects_of(redis_client)
+    await effects.apply(batch, now=NOON)
+    await erased(admin)
+    for _ in range(2):
+        await effects.apply(batch, now=NOON)
+    assert set((await counted_windows(redis_client)).values()) == {2}
 
 
 async def test_dead_letters_that_hold_something_of_it_are_dropped_and_counted_as_dropped(

@@ -85,7 +85,7 @@ async def test_get_subscribe_apply_get_again_equal(
             await arrive(redis_client, "campus", Kind.MOBILE, *[system_clock()] * 5)
             smaller = CampusView(Campus(boundary=campus.boundary, zones=campus.zones[:-1]))
             stored = StoredCampus(smaller.version, smaller.collection)
-            assert await replace_campus(redis_client, stored, replaces=campus.version, changed=[gone])
+            assert await replace_campus(redis_client, stored, replaces=campus.version, changed=[gone], partitions=1)
 
             async def changed() -> bool:
                 try:

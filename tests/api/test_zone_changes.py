@@ -20,8 +20,7 @@ from core.errors import Unavailable
 from core.messages import Kind
 from core.runtime import Stop
 from geofence import Campus, parse_campus
-from state import streams
-from state.campus import CHANGES_KEPT, StoredCampus, replace_campus, stored_campus, zone_changes
+from state.campus import CAMPUS, CHANGES, CHANGES_KEPT, StoredCampus, replace_campus, stored_campus, zone_changes
 from state.client import open_redis
 from tests.api.conftest import arrive, assert_problem, client_over, key_for
 from tests.conftest import NOON, eventually, free_port
@@ -102,7 +101,7 @@ async def test_a_look_that_began_before_a_change_does_not_undo_it(
         state.followed.replace(newer)
         return StoredCampus("older", json.dumps(campus.as_feature_collection()).encode())
 
-    await replace_campus(state.redis, StoredCampus("older", b""), replaces="", changed=[])
+    await replace_campus(state.redis, StoredCampus("older", b""), replaces="", changed=[], partitions=1)
     monkeypatch.setattr("state.campus_follower.stored_campus", old_answer)
 
     assert await state.followed.look() is newer
@@ -244,10 +243,10 @@ async def test_earlier_versions_are_kept_and_can_be_put_back(admin: httpx.AsyncC
 
 async def test_earlier_versions_are_bounded(redis_client: Redis, admin: httpx.AsyncClient) -> None:
     for number in range(CHANGES_KEPT + 20):
-        await redis_client.xadd(streams.CAMPUS_CHANGES, {"zone": "a", "at": number, "by": "x", "before": b"{}"})
+        await redis_client.xadd(CHANGES, {"zone": "a", "at": number, "by": "x", "before": b"{}"})
     await admin.patch("/v1/zones/kemmy", json={"properties": {"name": "K"}}, headers={"If-Match": "*"})
 
-    assert await redis_client.xlen(streams.CAMPUS_CHANGES) == CHANGES_KEPT
+    assert await redis_client.xlen(CHANGES) == CHANGES_KEPT
     assert len(await zone_changes(redis_client, "kemmy")) == 1
 
 
@@ -375,14 +374,14 @@ async def test_without_redis_nothing_is_changed_and_the_client_is_told(state: St
 
 async def test_a_campus_in_redis_that_is_none_is_not_taken_up(state: State, admin: httpx.AsyncClient) -> None:
     broken = StoredCampus("broken", b'{"type":"FeatureCollection","features":[]}')
-    assert await replace_campus(state.redis, broken, replaces="", changed=[])
+    assert await replace_campus(state.redis, broken, replaces="", changed=[], partitions=1)
 
     with pytest.raises(Unavailable, match="boundary"):
         await state.followed.look()
     assert len((await admin.get("/v1/zones")).json()["features"]) == 23
     assert_problem(await admin.put("/v1/zones/new", json=NEW, headers=MAKE), 503)
     # When somebody has removed it, the file holds again.
-    await state.redis.delete(streams.CAMPUS)
+    await state.redis.delete(CAMPUS)
     assert (await admin.put("/v1/zones/new", json=NEW, headers=MAKE)).status_code == 201
 
 

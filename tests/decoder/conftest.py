@@ -56,12 +56,14 @@ def decoder(fence: Geofence) -> BatchDecoder:
     return BatchDecoder(fence=fence, hasher=HASHER)
 
 
-def effects_of(client: Redis) -> Effects:
+def effects_of(client: Redis, *, partitions: int = 1, zone: str = "Europe/Dublin", rollup_every: float = 0) -> Effects:
     return Effects(
         client=client,
-        zone=ZoneInfo("Europe/Dublin"),
+        partitions=partitions,
+        zone=ZoneInfo(zone),
         away=HASHER.away,
         presence_ttl=TTL,
+        rollup_every=rollup_every,
         dead_letters_max=100,
         implausible_speed=70,
     )
@@ -78,7 +80,7 @@ def effects(redis_client: Redis) -> Effects:
 
 @pytest.fixture
 def follower(redis_client: Redis, decoder: BatchDecoder, metrics: DecoderMetrics) -> CampusFollower:
-    return CampusFollower(client=redis_client, decoder=decoder, file=load_campus(None), metrics=metrics)
+    return CampusFollower(client=redis_client, decoder=decoder, file=load_campus(None), metrics=metrics, partitions=1)
 
 
 async def finish(client: Redis, effects: Effects, batch: Batch, entry_ids: Sequence[bytes]) -> None:

@@ -31,10 +31,10 @@ from documents.cloudant import CloudantStore
 from documents.document import Key
 from documents.sqlite import SQLiteStore
 from geofence import load_campus
-from state import streams
 from state.dead_letters import DeadLetters
 from state.dirty_windows import waiting
 from state.group import Group
+from state.presence import presence_key
 from state.raw import ARCHIVE_GROUP
 from tests.conftest import NOON, POSITIONS, RAW, TOTALS, entries, eventually
 from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, dead_letters, position, raw
@@ -471,7 +471,13 @@ async def test_a_store_that_is_away_delays_no_counts_and_has_every_document_when
 
     async with couch_server(couch) as url:
         settings = DecoderSettings.model_validate(
-            {"data_dir": tmp_path, "presence_ttl": TTL, "document_store": store_name, "cloudant_url": url}
+            {
+                "data_dir": tmp_path,
+                "presence_ttl": TTL,
+                "document_store": store_name,
+                "cloudant_url": url,
+                "rollup_every": 0,
+            }
         )
         outage = Outage(settings, couch)
         async with (
@@ -503,7 +509,7 @@ async def test_a_store_that_is_away_delays_no_counts_and_has_every_document_when
 
                 # The counts go on, each minute of it, and so does presence.
                 await eventually(all_windows)
-            assert await redis_client.zcard(streams.presence("glucksman-library", "car")) == 10
+            assert await redis_client.zcard(presence_key("{0}", "glucksman-library", "car")) == 10
 
             async def waits() -> bool:
                 return bool(metrics.waiting and "archive" in metrics.waiting)
@@ -529,7 +535,7 @@ def _first(name: str) -> bool:
 @pytest.mark.parametrize("archive", list(Archive))
 async def test_counts_do_not_depend_on_what_is_archived(archive: Archive, redis_client: Redis, tmp_path: Path) -> None:
     stop = Stop()
-    settings = DecoderSettings(data_dir=tmp_path, presence_ttl=TTL, archive=archive)
+    settings = DecoderSettings(data_dir=tmp_path, presence_ttl=TTL, archive=archive, rollup_every=0)
     async with documents.open_store(settings) as store, timeseries.open_store(settings) as series:
         assembly = Assembly(settings=settings, client=redis_client, clock=HandClock(), metrics=DecoderMetrics())
         stages = assembly.observe(load_campus(None), HASHER) | assembly.archive(store) | assembly.rollup(series)
@@ -547,7 +553,7 @@ async def test_counts_do_not_depend_on_what_is_archived(archive: Archive, redis_
             zone="glucksman-library", kind=Kind.CAR, width=Width.MINUTE, start=NOON - 3_600_000, end=NOON + 1
         )
         assert [point.devices for point in points] == [3, 3, 3]
-        assert await redis_client.zcard(streams.presence("glucksman-library", "car")) == 3
+        assert await redis_client.zcard(presence_key("{0}", "glucksman-library", "car")) == 3
         stop.set()
         await asyncio.wait_for(asyncio.gather(*running), 10)
         if archive is Archive.OFF:

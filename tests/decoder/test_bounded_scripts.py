@@ -17,7 +17,7 @@ from decoder.campus import CampusFollower
 from decoder.effects import Effects, StaleFence
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
-from state import streams
+from state.campus import fence_key
 from state.group import Group
 from state.raw import OBSERVE_GROUP
 from state.status import read_status
@@ -204,7 +204,7 @@ async def test_a_campus_that_changes_between_two_scripts_ends_the_batch_without_
         answer = await cast("Any", run(*args, **options))
         done += 1
         if done == 1:
-            await redis_client.hset(streams.CAMPUS, "version", "another")
+            await redis_client.hset(fence_key("{0}"), "number", "1")
         return answer
 
     group = group_of("a")
@@ -213,7 +213,7 @@ async def test_a_campus_that_changes_between_two_scripts_ends_the_batch_without_
     await append(redis_client, sent)
     await group.read(1)
     with (
-        patch("decoder.parts.MAX_WORK", 100),
+        patch("state.effect_parts.MAX_WORK", 100),
         patch.object(redis_client, "evalsha", changing),
         pytest.raises(StaleFence),
     ):

@@ -16,8 +16,7 @@ from decoder.effects import Effects, StaleFence
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from geofence import Campus, changed_zones, load_campus, parse_campus
-from state import streams
-from state.campus import StoredCampus, replace_campus, stored_campus, stored_version
+from state.campus import CAMPUS, StoredCampus, replace_campus, stored_campus, stored_version
 from state.group import Group
 from state.presence import presence_now
 from tests.conftest import NOON, POSITIONS, RAW, entries
@@ -39,7 +38,9 @@ def without(zone: str) -> tuple[Campus, StoredCampus]:
 
 async def replaced(client: Redis, zone: str) -> StoredCampus:
     campus, stored = without(zone)
-    assert await replace_campus(client, stored, replaces=FILE.version, changed=changed_zones(FILE, campus))
+    assert await replace_campus(
+        client, stored, replaces=FILE.version, changed=changed_zones(FILE, campus), partitions=1
+    )
     return stored
 
 
@@ -103,9 +104,11 @@ async def test_a_deleted_zone_takes_its_counts_with_it(redis_client: Redis, appl
 
 async def test_of_two_changes_at_once_one_is_refused(redis_client: Redis) -> None:
     stored = await replaced(redis_client, "main")
-    assert not await replace_campus(redis_client, stored, replaces=FILE.version, changed=[])
+    assert not await replace_campus(redis_client, stored, replaces=FILE.version, changed=[], partitions=1)
     assert await stored_version(redis_client) == stored.version
-    assert await replace_campus(redis_client, StoredCampus("next", b"{}"), replaces=stored.version, changed=[])
+    assert await replace_campus(
+        redis_client, StoredCampus("next", b"{}"), replaces=stored.version, changed=[], partitions=1
+    )
 
 
 async def test_without_a_campus_in_redis_the_file_holds(
@@ -115,7 +118,7 @@ async def test_without_a_campus_in_redis_the_file_holds(
     stored = await replaced(redis_client, "main")
     await follower.refresh()
     assert decoder.fence.version == stored.version
-    await redis_client.delete(streams.CAMPUS)
+    await redis_client.delete(CAMPUS)
     await follower.refresh()
     assert decoder.fence.version == FILE.version
 
@@ -123,7 +126,7 @@ async def test_without_a_campus_in_redis_the_file_holds(
 async def test_a_campus_in_redis_that_cannot_be_used_is_waited_for(
     redis_client: Redis, follower: CampusFollower
 ) -> None:
-    await redis_client.hset(streams.CAMPUS, mapping={"version": "1", "geojson": "{}"})
+    await redis_client.hset(CAMPUS, mapping={"version": "1", "geojson": "{}"})
     with pytest.raises(Unavailable, match="the campus in Redis"):
         await follower.refresh()
 

@@ -162,7 +162,8 @@ async def test_the_zones_are_those_that_the_campus_has_at_the_time(
     await recording.step()
     fewer = Campus(boundary=file.boundary, zones=file.zones[1:])
     geojson = msgspec.json.encode(fewer.as_feature_collection())
-    assert await replace_campus(redis_client, StoredCampus("2", geojson), replaces=file.version, changed=[])
+    stored = StoredCampus("2", geojson)
+    assert await replace_campus(redis_client, stored, replaces=file.version, changed=[], partitions=1)
     await RecordedMinutes(redis_client).mark([(Kind.CAR, NOON + HOUR)])
     await recording.step()
 

@@ -22,7 +22,6 @@ from decoder.batch import BatchDecoder
 from decoder.dead_letters_command import app
 from decoder.dead_letters_output import as_json, described, escaped, row, show_table
 from decoder.effects import Effects
-from state import streams
 from state.dead_letters import DeadLetters, Found, Kept, Which, share
 from state.entries import decode_entry
 from state.group import Group
@@ -30,6 +29,7 @@ from state.raw import keys_of
 from state.status import read_status
 from tests.conftest import DEAD, NOON, RAW, TOTALS
 from tests.decoder.conftest import LIBRARY, finish
+from tests.decoder.counters import counted_windows
 from tests.raw_streams import bury, raw_messages
 
 BROKEN = base64.b64encode(b'{"type":')
@@ -289,7 +289,7 @@ async def test_what_is_still_bad_is_a_dead_letter_again_and_what_is_good_now_cou
     (again,) = [each async for _, each in DeadLetters(redis_client, partitions=1).newest(Which())]
     assert (again.reason, again.payload, again.received_at) == (Reason.NOT_JSON, None, NOON)
     assert (again.size, again.shape) == (12, "base64 of broken JSON with type")
-    assert await redis_client.scard(streams.window(f"1m:{NOON}:campus:car")) == 1
+    assert (await counted_windows(redis_client))[f"1m:{NOON}:campus:car"] == 1
     totals = await redis_client.hgetall(TOTALS)
     assert (totals[b"replayed"], totals[b"dead:not_json"]) == (b"2", b"2")
 

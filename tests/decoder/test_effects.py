@@ -11,14 +11,17 @@ from core.errors import Reason
 from core.messages import DeadLetter, Kind, Position, decode_positions
 from decoder.batch import Batch
 from decoder.effects import Effects
-from state import streams
+from state.devices import newest_key, zones_of_newest
+from state.dirty_windows import keys_of
 from state.group import Group
-from state.presence import presence_now, zones_of_newest
+from state.presence import presence_now
 from tests.conftest import NOON, POSITIONS, RAW, TOTALS, entries
 from tests.decoder.conftest import TTL, Apply, dead_letters, finish, position
+from tests.decoder.counters import counted_windows
 from timeseries import Width, Window, window_start
 
 ZONES = ["main", "schuman", "car-park-west"]
+DIRTY = keys_of(0, 1).dirty
 DUBLIN = ZoneInfo("Europe/Dublin")
 GroupOf = Callable[[str], Group]
 sightings = st.lists(
@@ -41,22 +44,14 @@ def expected_presence(positions: list[Position]) -> dict[str, int]:
     return Counter(zone for _, _, each in newest.values() for zone in each.zones)
 
 
-def expected_windows(positions: list[Position]) -> dict[str, set[str]]:
+def expected_windows(positions: list[Position]) -> dict[str, int]:
     windows: dict[str, set[str]] = {}
     for each in positions:
         for width in Width:
             for zone in each.zones:
                 window = Window(width, window_start(width, each.observed_at, DUBLIN), zone, each.kind)
                 windows.setdefault(window.member, set()).add(each.device)
-    return windows
-
-
-async def actual_windows(client: Redis) -> dict[str, set[str]]:
-    windows = {}
-    async for key in client.scan_iter("window:*"):
-        members = cast("set[bytes]", await client.smembers(key))
-        windows[key.decode().removeprefix("window:")] = {member.decode() for member in members}
-    return windows
+    return {member: len(devices) for member, devices in windows.items()}
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -81,7 +76,7 @@ async def test_in_any_order_any_pieces_and_any_repetition_the_result_is_the_same
     assert {zone: kinds[Kind.CAR].devices for zone, kinds in present.items() if kinds[Kind.CAR].devices} == dict(
         expected_presence(positions)
     )
-    assert await actual_windows(redis_client) == expected_windows(positions)
+    assert await counted_windows(redis_client) == expected_windows(positions)
 
 
 async def test_a_device_that_moves_leaves_the_zone_it_was_in(redis_client: Redis, apply: Apply) -> None:
@@ -94,7 +89,7 @@ async def test_a_device_that_moves_leaves_the_zone_it_was_in(redis_client: Redis
 async def test_the_zones_of_a_device_are_those_of_its_newest_position(redis_client: Redis, apply: Apply) -> None:
     """Also at a place of which the degrees are whole numbers."""
     await apply(Batch(positions=[position("a", NOON, "main", place=(-8.0, 52.0)), position("a", NOON - 1, "schuman")]))
-    newest = cast("bytes", await redis_client.get(streams.device("a")))
+    newest = cast("bytes", await redis_client.get(newest_key("{0}", "a")))
     assert zones_of_newest(newest) == ["campus", "main"]
 
 
@@ -118,19 +113,19 @@ async def test_more_devices_than_one_command_takes_are_all_there(redis_client: R
     present = await presence_now(redis_client, ["campus", "main", "schuman"], now=NOON, ttl=TTL)
     assert [kinds[Kind.CAR].devices for kinds in present.values()] == [count, 0, count]
     start = window_start(Width.HOUR, NOON, DUBLIN)
-    assert await redis_client.scard(streams.window(Window(Width.HOUR, start, "schuman", Kind.CAR).member)) == count
+    assert (await counted_windows(redis_client))[Window(Width.HOUR, start, "schuman", Kind.CAR).member] == count
 
 
 async def test_an_old_position_fills_history_and_does_not_touch_presence(redis_client: Redis, apply: Apply) -> None:
     await apply(Batch(positions=[position("a", 1_550_480_285_000, "main")]))
     assert not await redis_client.keys("presence:*")
-    assert not await redis_client.keys("device:*")
-    assert "1m:1550480280000:main:car" in await actual_windows(redis_client)
+    assert not await redis_client.keys("newest:*")
+    assert "1m:1550480280000:main:car" in await counted_windows(redis_client)
 
 
 async def test_everything_that_a_device_leaves_behind_has_an_end(redis_client: Redis, apply: Apply) -> None:
     await apply(Batch(positions=[position("a", NOON, "main")]))
-    for pattern in ("device:*", "presence:*", "window:*"):
+    for pattern in ("newest:*", "presence:*", "seen:*", "count:*", "life:*"):
         keys = cast("list[bytes]", await redis_client.keys(pattern))
         assert keys
         assert all([await redis_client.pttl(key) > 0 for key in keys])
@@ -140,10 +135,10 @@ async def test_a_window_is_marked_dirty_when_it_changed_and_not_when_it_did_not(
     redis_client: Redis, apply: Apply
 ) -> None:
     await apply(Batch(positions=[position("a", NOON)]))
-    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == len(Width)
-    await redis_client.delete(streams.DIRTY_WINDOWS)
+    assert await redis_client.zcard(DIRTY) == len(Width)
+    await redis_client.delete(DIRTY)
     await apply(Batch(positions=[position("a", NOON)]))
-    assert await redis_client.zcard(streams.DIRTY_WINDOWS) == 0
+    assert await redis_client.zcard(DIRTY) == 0
 
 
 async def test_a_batch_is_acknowledged_with_its_effects(

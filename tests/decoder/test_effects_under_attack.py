@@ -14,6 +14,7 @@ from state.group import Group
 from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP
 from tests.conftest import NOON, POSITIONS, RAW, entries, eventually
 from tests.decoder.conftest import dead_letters, effects_of, finish, position
+from tests.decoder.counters import counted_windows
 from tests.state.test_codes import connected, real
 
 __all__ = ["real"]  # a fixture
@@ -48,7 +49,7 @@ async def test_at_maxmemory_a_decoder_still_works_off_what_there_is(real: Callab
             await client.set("a", 1)
         await finish(client, effects_of(client), batch, entry_ids)
         assert await client.xlen(RAW) == 0
-        assert await client.zcard("presence:main:car") == 6000
+        assert await client.zcard("presence:{0}:main:car") == 6000
         archive = group_of(client, POSITIONS, ARCHIVE_GROUP)
         await client.config_set("maxmemory", 0)
         await archive.create()
@@ -62,20 +63,28 @@ async def test_at_maxmemory_a_decoder_still_works_off_what_there_is(real: Callab
 @pytest.mark.parametrize(
     "key",
     [
-        "presence:main:car",
-        "window:1m:1772366400000:main:car",
-        "windows:dirty",
+        "presence:{0}:main:car",
+        "touched:{0}",
+        "touched:{0}:at",
+        "count:{0}:m82054:main:car",
+        "count:{0}:d20513:main:car",
+        f"seen:{{0}}:20513:{0:032x}",
+        "life:{0}:20513",
+        "lives:{0}",
+        "dirty:{0}",
+        "fence:{0}",
+        "away:{0}:0",
         "positions:{0}",
         "dead:{0}",
         "totals:{0}",
-        f"device:{0:032x}",
-        "campus",
+        f"newest:{{0}}:{0:032x}",
+        "campus:{campus}",
     ],
 )
 async def test_a_key_of_another_type_costs_nothing_of_a_batch(real: Callable[..., str], key: str) -> None:
     async with connected(real()) as client:
         entry_ids = await in_hand(client)
-        if key.startswith("device:"):
+        if key.startswith(("newest:", "life:", "touched:{0}:at")):
             await cast("Any", client.hset(key, "a", "b"))
         else:
             await client.set(key, "x")
@@ -89,9 +98,10 @@ async def test_a_key_of_another_type_costs_nothing_of_a_batch(real: Callable[...
 
         await eventually(applied)
         assert await client.xlen(RAW) == 0
-        assert await client.zcard("presence:main:car") == 1
-        assert await client.zscore("windows:dirty", "1m:1772366400000:main:car") == NOON
-        assert await client.scard("window:1m:1772366400000:main:car") == 1
+        assert await client.zcard("presence:{0}:main:car") == 1
+        assert await client.zscore("dirty:{0}", "1m:1772366400000:main:car") == NOON
+        assert set((await counted_windows(client)).values()) == {1}
+        assert len(await counted_windows(client)) == 8
         assert len(await entries(client, POSITIONS)) == 1
         totals = await cast("Any", client.hgetall("totals:{0}"))
         assert (totals[b"messages"], totals[b"dead:poison"]) == (b"1", b"1")

@@ -9,8 +9,8 @@ from core.errors import Reason
 from core.messages import DeadLetter, Kind
 from core.runtime import Stop
 from decoder.housekeeping import Housekeeping
-from state import streams
 from state.dead_letters import DeadLetters
+from state.presence import presence_key
 from state.raw_redis import keep_raw_in
 from tests.conftest import DEAD, NOON, TOTALS, eventually
 from tests.decoder.conftest import TTL, HandClock
@@ -126,7 +126,7 @@ async def test_where_raw_has_a_redis_of_its_own_the_other_is_rewritten_only_for_
 async def test_presence_that_has_lapsed_is_removed_in_steps_and_nothing_else(redis_client: Redis) -> None:
     clock = HandClock()
     lapsed = clock.now - TTL * 1000
-    key = streams.presence("main", Kind.CAR)
+    key = presence_key("{0}", "main", Kind.CAR)
     for first in range(0, 12_000, 1000):
         await redis_client.zadd(key, {f"car-{number}": lapsed for number in range(first, first + 1000)})
     await redis_client.zadd(key, {"here": lapsed + 1})

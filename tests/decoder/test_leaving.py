@@ -16,14 +16,15 @@ from core.messages import Kind, Position
 from decoder.batch import Batch, BatchDecoder
 from decoder.effects import Effects
 from decoder.housekeeping import Housekeeping
-from decoder.parts import Outside
-from state import streams
-from state.presence import presence_now
+from state.devices import away_key, away_keys, newest_key, newest_value
+from state.effect_parts import Outside
+from state.presence import presence_key, presence_now
 from tests.conftest import NOON
 from tests.decoder.conftest import HASHER, TTL, Apply, HandClock, dead_letters, position, raw
 
 AWAY = (-8.66, 52.63)
 HOUR_MS = 3_600_000
+TAG = "{0}"
 Seen = Position | Outside
 
 
@@ -84,8 +85,8 @@ async def test_who_leaves_is_gone_with_the_place_where_it_was(redis_client: Redi
     await apply(Batch(positions=[position("a", NOON - 1000, "main"), position("b", NOON - 1000, "main")]))
     await apply(Batch(outside=[outside("a", NOON)]))
     assert await counted(redis_client, "main") == {"campus": 1, "main": 1}
-    assert await redis_client.zscore(streams.presence("main", Kind.CAR), "a") is None
-    assert not await redis_client.exists(streams.device("a"))
+    assert await redis_client.zscore(presence_key(TAG, "main", Kind.CAR), "a") is None
+    assert not await redis_client.exists(newest_key(TAG, "a"))
 
 
 async def test_of_who_is_outside_stays_a_time_that_lapses_under_a_name_of_its_own(
@@ -96,9 +97,9 @@ async def test_of_who_is_outside_stays_a_time_that_lapses_under_a_name_of_its_ow
     await apply(Batch(outside=[outside(device, NOON - 1000)]))
     away = HASHER.away(device)
     keys = {key.decode() for key in cast("list[bytes]", await redis_client.keys("*"))}
-    assert keys == {"raw:{0}", f"away:{away[0]}"}
-    assert await redis_client.zrange(streams.away(away), 0, -1, withscores=True) == [(away.encode(), NOON - 1000)]
-    assert 0 < await redis_client.pttl(streams.away(away)) <= (TTL + 300) * 1000
+    assert keys == {"raw:{0}", f"away:{{0}}:{away[0]}"}
+    assert await redis_client.zrange(away_key(TAG, away), 0, -1, withscores=True) == [(away.encode(), NOON - 1000)]
+    assert 0 < await redis_client.pttl(away_key(TAG, away)) <= (TTL + 300) * 1000
     assert (len(away), away in device) == (16, False)
 
 
@@ -115,7 +116,7 @@ async def test_a_time_outside_is_removed_once_it_does_not_matter(redis_client: R
         clock=clock,
     )
     await housekeeping.tidy()
-    assert sum([await redis_client.zcard(key) for key in streams.AWAY]) == 19
+    assert sum([await redis_client.zcard(key) for key in away_keys(TAG)]) == 19
 
 
 async def test_who_comes_back_leaves_no_word_of_having_been_outside(redis_client: Redis, apply: Apply) -> None:
@@ -146,24 +147,24 @@ def test_a_batch_names_each_device_outside_once_and_no_place(decoder: BatchDecod
 
 async def test_a_time_an_hour_ahead_is_unknown_once_the_clock_is_right(redis_client: Redis, apply: Apply) -> None:
     """The device moves at its next position, and is not counted where it was."""
-    ahead = msgspec.msgpack.encode((NOON + HOUR_MS, -8.57, 52.67, "campus,main"))
-    await redis_client.set(streams.device("a"), ahead)
+    ahead = newest_value(NOON + HOUR_MS, -8.57, 52.67, "campus,main")
+    await redis_client.set(newest_key(TAG, "a"), ahead)
     for zone in ("campus", "main"):
-        await redis_client.zadd(streams.presence(zone, Kind.CAR), {"a": NOON + HOUR_MS})
+        await redis_client.zadd(presence_key(TAG, zone, Kind.CAR), {"a": NOON + HOUR_MS})
     assert await counted(redis_client, "main", "schuman") == {}
     await apply(Batch(positions=[position("a", NOON, "schuman")]))
     assert await counted(redis_client, "main", "schuman") == {"campus": 1, "schuman": 1}
-    assert await redis_client.zscore(streams.presence("main", Kind.CAR), "a") is None
+    assert await redis_client.zscore(presence_key(TAG, "main", Kind.CAR), "a") is None
 
 
 async def test_a_time_outside_an_hour_ahead_is_unknown_once_the_clock_is_right(
     redis_client: Redis, apply: Apply
 ) -> None:
     away = HASHER.away("a")
-    await redis_client.zadd(streams.away(away), {away: NOON + HOUR_MS})
+    await redis_client.zadd(away_key(TAG, away), {away: NOON + HOUR_MS})
     await apply(Batch(outside=[outside("a", NOON - 1000)]))
-    assert await redis_client.zscore(streams.away(away), away) == NOON - 1000
-    await redis_client.zadd(streams.away(away), {away: NOON + HOUR_MS})
+    assert await redis_client.zscore(away_key(TAG, away), away) == NOON - 1000
+    await redis_client.zadd(away_key(TAG, away), {away: NOON + HOUR_MS})
     await apply(Batch(positions=[position("a", NOON, "main")]))
     assert await counted(redis_client, "main") == {"campus": 1, "main": 1}
 
@@ -174,34 +175,41 @@ async def test_five_minutes_ahead_a_clock_may_be(
 ) -> None:
     await apply(Batch(positions=[position("a", NOON + ahead)]))
     assert await counted(redis_client) == present
-    assert len(await redis_client.keys("device:*")) == len(present)
+    assert len(await redis_client.keys("newest:*")) == len(present)
 
 
 async def test_who_was_there_by_a_clock_ahead_can_leave(redis_client: Redis, apply: Apply) -> None:
-    ahead = msgspec.msgpack.encode((NOON + HOUR_MS, -8.57, 52.67, "campus"))
-    await redis_client.set(streams.device("a"), ahead)
-    await redis_client.zadd(streams.presence("campus", Kind.CAR), {"a": NOON + HOUR_MS})
+    ahead = newest_value(NOON + HOUR_MS, -8.57, 52.67, "campus")
+    await redis_client.set(newest_key(TAG, "a"), ahead)
+    await redis_client.zadd(presence_key(TAG, "campus", Kind.CAR), {"a": NOON + HOUR_MS})
     await apply(Batch(outside=[outside("a", NOON)]))
     assert not await redis_client.keys("presence:*")
 
 
 @pytest.mark.parametrize(
     "value",
-    [b"", b"\x94", b"garbage", b"\x94\xa1a\xa1b\xa1c\x01", msgspec.msgpack.encode({"at": 1}), b"\xc1", b"\xdd\xff\xff"],
+    [
+        b"",
+        b"\x01",
+        b"garbage",
+        b"\x01" + bytes(24),
+        msgspec.msgpack.encode((NOON, -8.57, 52.67, "campus")),
+        b"\xff" * 40,
+    ],
 )
 async def test_a_newest_position_that_cannot_be_read_is_a_dead_letter_once_and_the_rest_goes_on(
     redis_client: Redis, apply: Apply, value: bytes
 ) -> None:
-    await redis_client.set(streams.device("a"), value)
+    await redis_client.set(newest_key(TAG, "a"), value)
     old = [position("a", NOON - TTL * 2000), position("b", NOON)]
     await apply(Batch(positions=old))
     await apply(Batch(positions=old))
     (letter,) = await dead_letters(redis_client)
     assert (letter.reason, letter.payload, letter.topic) == (Reason.MALFORMED_ENTRY, None, "")
-    assert await redis_client.hget("totals:{campus}", "dead:malformed_entry") == b"1"
+    assert await redis_client.hget("totals:{0}", "dead:malformed_entry") == b"1"
     assert await counted(redis_client) == {"campus": 1}
 
 
 async def test_who_is_told_of_what_cannot_be_read(redis_client: Redis, effects: Effects) -> None:
-    await redis_client.set(streams.device("a"), "garbage")
+    await redis_client.set(newest_key(TAG, "a"), "garbage")
     assert await effects.apply(Batch(positions=[position("a", NOON)]), now=NOON) == (1, [])

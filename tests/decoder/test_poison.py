@@ -10,11 +10,11 @@ import pytest
 from redis.asyncio import Redis
 
 from core.errors import Reason
-from state import streams
 from state.dead_letters import DeadLetters, Which
 from state.status import read_status
 from tests.conftest import NOON, eventually
 from tests.decoder.conftest import LIBRARY, raw
+from tests.decoder.counters import counted_windows
 from tests.raw_streams import append, append_each, raw_key
 
 ROOT = Path(__file__).parents[2]
@@ -97,4 +97,4 @@ async def test_a_payload_that_kills_decoders_is_buried_and_everything_else_count
         "positions": count,
         "dead:poison": 1,
     }
-    assert await redis_client.scard(streams.window(f"1m:{NOON}:campus:car")) == count
+    assert (await counted_windows(redis_client))[f"1m:{NOON}:campus:car"] == count

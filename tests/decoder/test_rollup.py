@@ -14,9 +14,9 @@ from decoder import retrying
 from decoder.batch import Batch
 from decoder.metrics import DecoderMetrics
 from decoder.rollup import LEASE_MS, Rollup
-from decoder.spans import WINDOW_LIFE_MS
-from state import streams
 from state.dirty_windows import waiting
+from state.seen import KEEP_MS
+from state.windows import counter
 from tests.conftest import NOON, TOTALS, eventually
 from tests.decoder.conftest import Apply, HandClock, dead_letters, position
 from tests.timeseries.live import everything
@@ -39,6 +39,7 @@ DUBLIN = ZoneInfo("Europe/Dublin")
 HOUR = 3_600_000
 DAY = 24 * HOUR
 MINUTE = f"1m:{NOON}:campus:car"
+MINUTE_COUNTER = counter(Window.parse(MINUTE), "{0}", 0)
 
 
 class StubStore:
@@ -354,11 +355,11 @@ async def test_a_name_that_is_no_window_is_a_dead_letter_once_and_the_rest_is_wr
     assert await redis_client.scard(b"window:" + raw) == 2
 
 
-async def test_a_window_whose_set_is_none_is_a_dead_letter_and_the_rest_is_written(
+async def test_a_window_whose_count_is_none_is_a_dead_letter_and_the_rest_is_written(
     redis_client: Redis, apply: Apply, store: StubStore, clock: HandClock, metrics: DecoderMetrics
 ) -> None:
     await observed(apply, "a")
-    await redis_client.set(streams.window(MINUTE), "text")
+    await redis_client.hset(*MINUTE_COUNTER, "text")
     rollup = roller(redis_client, store, clock, metrics)
     assert await rollup.step() == len(Width)
     [letter] = await dead_letters(redis_client)
@@ -382,7 +383,7 @@ async def test_what_becomes_of_windows_and_points_is_counted(
     redis_client: Redis, apply: Apply, store: StubStore, clock: HandClock, metrics: DecoderMetrics
 ) -> None:
     await observed(apply, "a")
-    await redis_client.delete(streams.window(MINUTE))
+    await redis_client.hdel(*MINUTE_COUNTER)
 
     async def away() -> None:
         raise Unavailable("out for lunch", retry_after=0.001)
@@ -432,11 +433,11 @@ async def test_a_store_that_is_away_delays_a_window_and_the_newest_count_is_writ
     assert await waiting(redis_client, 1) == 0
 
 
-async def test_a_window_whose_set_has_lapsed_is_not_written_as_zero(
+async def test_a_window_whose_count_has_lapsed_is_not_written_as_zero(
     redis_client: Redis, apply: Apply, store: StubStore, clock: HandClock, metrics: DecoderMetrics
 ) -> None:
     await observed(apply, "a")
-    await redis_client.delete(streams.window(MINUTE))
+    await redis_client.hdel(*MINUTE_COUNTER)
     await roller(redis_client, store, clock, metrics).step()
     assert MINUTE not in store.written
     assert await waiting(redis_client, 1) == 0
@@ -469,7 +470,7 @@ async def test_what_is_stored_is_asked_for_from_before_the_first_moment_at_which
 ) -> None:
     start = window_start(width, NOON, DUBLIN)
     # A clock that is five minutes ahead sends the first position of a window before the window begins.
-    lapse = start - 5 * 60_000 + nominal_ms[width] + WINDOW_LIFE_MS
+    lapse = start - 5 * 60_000 + nominal_ms[width] + KEEP_MS
     for now, asked in ((lapse, True), (lapse - 2 * HOUR, False)):
         store.reads.clear()
         clock.now = now
@@ -532,9 +533,9 @@ async def test_an_old_track_that_is_replayed_after_its_sets_lapsed_leaves_the_fi
             pass
         first = await everything(store)
         assert max(first.values()) == 4
-        lapsed = [key async for key in redis_client.scan_iter("window:*")]
-        assert len(lapsed) == len(first)
-        await redis_client.delete(*lapsed)
+        for pattern in ("count:*", "seen:*", "life:*"):
+            lapsed = [key async for key in redis_client.scan_iter(pattern)]
+            await redis_client.delete(*lapsed)
         # One position at a time: each set begins with fewer devices than are stored.
         for each in reversed(track):
             await apply(Batch(positions=[each]))

@@ -9,9 +9,10 @@ from decoder.batch import BatchDecoder
 from decoder.devices import DeviceHasher
 from documents.document import document_id
 from geofence import Geofence
-from state import streams
+from state.presence import presence_key
 from tests.conftest import NOON
 from tests.decoder.conftest import LIBRARY, Apply, raw
+from tests.decoder.counters import counted_windows
 
 MINUTE = 60_000
 
@@ -44,10 +45,10 @@ async def test_a_window_that_spans_a_rotation_counts_a_device_twice_and_presence
         await apply(decoder.decode([raw(base64.b64encode(json.dumps(feature).encode()), received_at=at)]))
 
     async def devices(width: str, start: int) -> int:
-        return int(await redis_client.scard(streams.window(f"{width}:{start}:campus:car")))
+        return (await counted_windows(redis_client))[f"{width}:{start}:campus:car"]
 
     assert [await devices("1m", NOON), await devices("1m", NOON + MINUTE)] == [1, 1]
     assert [await devices("5m", NOON), await devices("1h", NOON), await devices("1d", NOON - 12 * 60 * MINUTE)] == [
         2
     ] * 3
-    assert await redis_client.zcard(streams.presence("campus", "car")) == 2
+    assert await redis_client.zcard(presence_key("{0}", "campus", "car")) == 2

@@ -25,9 +25,9 @@ from decoder.settings import DecoderSettings
 from decoder.stages import Assembly, Stages
 from documents import DocumentStore
 from geofence import load_campus
-from state import streams
 from state.dirty_windows import waiting
 from state.group import Group
+from state.presence import presence_key
 from state.raw import Finisher
 from state.status import read_status
 from tests.conftest import NOON, POSITIONS, RAW, TOTALS, eventually
@@ -73,7 +73,7 @@ class Running:
 
 @pytest.fixture
 def settings(data_dir: Path) -> DecoderSettings:
-    return DecoderSettings(data_dir=data_dir, presence_ttl=TTL, observe_batch=50, claim_after=0.001)
+    return DecoderSettings(data_dir=data_dir, presence_ttl=TTL, observe_batch=50, claim_after=0.001, rollup_every=0)
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ async def test_an_entry_that_no_broker_wrote_is_a_dead_letter_and_stops_nothing(
 
 
 async def test_presence_that_has_lapsed_is_removed(redis_client: Redis, clock: HandClock) -> None:
-    key = streams.presence("main", "car")
+    key = presence_key("{0}", "main", "car")
     await redis_client.zadd(key, {"old": NOON - TTL * 1000, "new": NOON - TTL * 1000 + 1})
     housekeeping = Housekeeping(
         client=redis_client,

@@ -43,11 +43,11 @@ async def compare(
         await work(run, client, messages, start, wait=wait, outage=outage)
     await _roll_up_the_rest(client, settings, clock)
     wrong = differences(await read(client, settings), truth, exact_totals=exact_totals)
-    return wrong + await _presence(client, truth, clock()) + await remains(client, run.partitions)
+    return wrong + await _presence(client, truth, clock(), run.partitions) + await remains(client, run.partitions)
 
 
-async def _presence(client: Redis, truth: Truth, now: int) -> list[str]:
-    found = await presence_now(client, load_shapes(), now=now, ttl=PRESENCE_TTL)
+async def _presence(client: Redis, truth: Truth, now: int, partitions: int) -> list[str]:
+    found = await presence_now(client, load_shapes(), now=now, ttl=PRESENCE_TTL, partitions=partitions)
     present = {(zone, kind.value): one.devices for zone in found for kind, one in found[zone].items()}
     expected = truth.presence(now, PRESENCE_TTL)
     return [

@@ -95,7 +95,7 @@ def test_it_is_the_same_where_each_batch_takes_several_scripts_and_decoders_die_
     run = Run(2, 1, **killed)
     with (
         tempfile.TemporaryDirectory() as folder,
-        patch("decoder.parts.MAX_WORK", 60),
+        patch("state.effect_parts.MAX_WORK", 60),
         patch("decoder.batch.FEATURES_AT_ONCE", 5),
     ):
         assert not asyncio.run(compare_tasks(run, traffic.messages(), redis_server, Path(folder)))

@@ -24,7 +24,7 @@ def follower(client: Redis) -> CampusFollower[str]:
 
 
 async def put(client: Redis, version: str, text: bytes, *, replaces: str) -> None:
-    assert await replace_campus(client, StoredCampus(version, text), replaces=replaces, changed=[])
+    assert await replace_campus(client, StoredCampus(version, text), replaces=replaces, changed=[], partitions=1)
 
 
 async def test_the_file_holds_until_there_is_a_campus_in_redis(redis_client: Redis) -> None:

@@ -3,15 +3,14 @@ from redis.asyncio import Redis
 
 from core.errors import Unavailable
 from core.messages import Kind
-from state import streams
-from state.presence import Presence, presence_now
+from state.presence import Presence, presence_key, presence_now
 from tests.conftest import NOON
 
 NOBODY = Presence(devices=0, observed_at=None)
 
 
 async def test_a_device_is_present_for_the_ttl_after_its_newest_position(redis_client: Redis) -> None:
-    await redis_client.zadd(streams.presence("main", "car"), {"a": NOON - 300_000, "b": NOON - 299_999, "c": NOON})
+    await redis_client.zadd(presence_key("{0}", "main", "car"), {"a": NOON - 300_000, "b": NOON - 299_999, "c": NOON})
     now = await presence_now(redis_client, ["main", "campus"], now=NOON, ttl=300)
     assert now == {
         "main": {Kind.CAR: Presence(devices=2, observed_at=NOON), Kind.MOBILE: NOBODY},

@@ -24,11 +24,6 @@ ZONES = ("campus", "main", "library")
 PARTITIONS = 3
 
 
-@pytest.fixture(autouse=True)
-def partitioned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("state.presence.PARTITIONED", True)
-
-
 @pytest.fixture
 def reader(redis_client: Redis) -> PresenceReader:
     return PresenceReader(redis_client, partitions=1, ttl=TTL)

@@ -8,8 +8,7 @@ from redis.asyncio import Redis
 from core.errors import Reason
 from core.messages import DeadLetter
 from core.settings import CommonSettings
-from state import streams
-from state.campus import ZoneChange, zone_changes
+from state.campus import CHANGES, ZoneChange, zone_changes
 from state.client import open_redis
 from state.mirror import TOPICS
 from state.status import read_status
@@ -50,8 +49,8 @@ def test_what_is_no_count_is_left_out_of_the_counts() -> None:
 
 async def test_changes_of_zones_that_nobody_of_ours_wrote_are_left_out(client: Redis) -> None:
     fields: dict[Any, Any] = {"zone": "main", "at": 1, "by": "key", "before": ""}
-    await client.xadd(streams.CAMPUS_CHANGES, fields)
-    await client.xadd(streams.CAMPUS_CHANGES, {"zone": "main"})
-    await client.xadd(streams.CAMPUS_CHANGES, {**fields, "at": "noon"})
-    await client.xadd(streams.CAMPUS_CHANGES, cast("Any", {**fields, "zone": b"\xff"}))
+    await client.xadd(CHANGES, fields)
+    await client.xadd(CHANGES, {"zone": "main"})
+    await client.xadd(CHANGES, {**fields, "at": "noon"})
+    await client.xadd(CHANGES, cast("Any", {**fields, "zone": b"\xff"}))
     assert await zone_changes(client, "main") == [ZoneChange("main", 1, "key", None)]

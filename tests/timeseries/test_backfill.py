@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 import documents
 from core.clock import parse_rfc3339
 from core.messages import Kind
-from decoder.spans import WINDOW_LIFE_MS
 from documents import DocumentSettings, DocumentStore
+from state.seen import KEEP_MS
 from tests.decoder.conftest import LIBRARY, HandClock
 from tests.influxd.server import InfluxServer
 from tests.timeseries.live import DUBLIN, Live, counted, everything, position
@@ -272,7 +272,7 @@ async def test_a_range_that_cannot_be_is_refused(
 
 
 def test_the_live_path_is_left_alone_for_as_long_as_its_sets_live() -> None:
-    assert LIVE_MS == WINDOW_LIFE_MS
+    assert LIVE_MS == KEEP_MS
 
 
 async def test_a_backfill_knows_which_minutes_were_recorded_and_takes_none_away(

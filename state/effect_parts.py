@@ -1,0 +1,249 @@
+"""What a batch does to a partition, in parts: none of them is more work for Redis than `MAX_WORK`.
+
+It comes to the same how it is cut, and whether a part is done once more.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from core.messages import Kind, Position
+from core.windows import Width, Window, window_end, window_start
+from state.devices import newest_key
+from state.dirty_windows import due_ms, owner_of
+from state.seen import BLOCK_MS, GROUP_MS, KEEP_MS, life_key, seen_key
+from state.slots import tag
+from state.windows import DAY_MS, MINUTE_MS, counter, day_of, day_of_window, day_shift_ms
+
+MAX_WORK = 4000
+"""Commands of one script, where four devices in a list count as one: 5 to 15 ms of Redis (decision 21)."""
+_LISTED = 4
+_PRESENT = 1
+"""Commands to a device that moves: its newest position."""
+_OUTSIDE = 3
+"""Commands to a device that is outside now: its newest position goes, and it leaves the campus and a zone."""
+_SIGHTING = 3
+"""What is known of the device, what is then, and how long that lives."""
+_WINDOW = 2
+_SET = 3
+
+
+class Outside(msgspec.Struct, frozen=True):
+    """A device that was outside the campus: not where."""
+
+    kind: Kind
+    device: str
+    """Its hash."""
+    observed_at: int
+    """Newest event time, milliseconds since the epoch."""
+    partition: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Where and how a partition counts."""
+
+    partition: int
+    partitions: int
+    zone: ZoneInfo
+    """Whose days the 1d windows are."""
+    away: Callable[[str], str]
+    """Makes the second hash of a device (`core.devices`)."""
+    rollup_every_ms: int
+    """How often an open window is written at the most."""
+
+    @property
+    def tag(self) -> str:
+        """The hash tag of the partition."""
+        return tag(self.partition, self.partitions)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of the positions of a batch, and some of its devices outside."""
+
+    positions: int
+    keys: tuple[list[str], list[str]]
+    """Those before the presence sets, and those after them."""
+    names: list[str]
+    """The presence sets: `zone:kind`."""
+    fields: dict[str, Any]
+    """What the script `effects` takes of them."""
+    work: int
+
+
+def parts(positions: Sequence[Position], outside: Sequence[Outside], room: Room, *, now: int) -> list[Part]:
+    """Positions and devices outside, in the order in which they come; one part at least.
+
+    A single position is never cut: it is as much work as the zones that hold it are many. `now` is in milliseconds
+    since the epoch.
+    """
+    whole = _part(positions, outside, room, now)
+    if whole.work <= MAX_WORK or len(positions) + len(outside) <= 1:
+        return [whole]
+    if positions and outside:
+        return parts(positions, (), room, now=now) + parts((), outside, room, now=now)
+    count = len(positions) + len(outside)
+    pieces = min(math.ceil(whole.work / MAX_WORK), count)
+    cuts = [(count * number // pieces, count * (number + 1) // pieces) for number in range(pieces)]
+    return [part for first, end in cuts for part in parts(positions[first:end], outside[first:end], room, now=now)]
+
+
+class _Moment(NamedTuple):
+    """A minute, in terms of what devices are seen in."""
+
+    day: int
+    date: int
+    """The day that has the noon of its 1d window."""
+    block: str
+    five: int
+    bit: int
+
+
+@lru_cache(maxsize=10_000)
+def _moment(minute: int, zone: ZoneInfo) -> _Moment:
+    at, shift = minute * MINUTE_MS, day_shift_ms(zone)
+    start = window_start(Width.DAY, at, zone)
+    date = day_of(start + DAY_MS // 2, shift)
+    within = (at + shift) % DAY_MS
+    return _Moment(
+        day_of(at, shift),
+        date,
+        f":{within // BLOCK_MS}",
+        within % BLOCK_MS // GROUP_MS,
+        1 << within % GROUP_MS // MINUTE_MS,
+    )
+
+
+class _Counted(NamedTuple):
+    """A window, and where its counter is."""
+
+    member: str
+    end: int
+    day: int
+    key: str
+    field: str
+
+
+@lru_cache(maxsize=20_000)
+def _windows_of(minute: int, name: str, kind: Kind, hash_tag: str, zone: ZoneInfo) -> list[_Counted]:
+    """The windows of a minute in a zone, the shortest first."""
+    at, shift = minute * MINUTE_MS, day_shift_ms(zone)
+    found = []
+    for width in Width:
+        window = Window(width, window_start(width, at, zone), name, kind)
+        where = counter(window, hash_tag, shift)
+        end = window_end(width, window.start, zone)
+        found.append(_Counted(window.member, end, day_of_window(window, shift), where.key, where.field))
+    return found
+
+
+class _Numbers(dict[Any, int]):
+    """Each name, with a number from 1, in the order in which they first come."""
+
+    def __missing__(self, name: Any) -> int:  # noqa: ANN401 - any name
+        number = self[name] = len(self) + 1
+        return number
+
+
+class _Windows:
+    """Windows that a part may raise, as the script takes them: each once."""
+
+    def __init__(self, room: Room, days: _Numbers, now: int) -> None:
+        self._room = room
+        self._tag = room.tag
+        self._days = days
+        self._now = now
+        self._numbers: dict[str, int] = {}
+        self.counters = _Numbers()
+        self.columns: tuple[list[int], list[str], list[str], list[int], list[int]] = ([], [], [], [], [])
+
+    def of_minute(self, minute: int, zones: Iterable[str], kind: Kind) -> list[int]:
+        """Their numbers, four to a zone."""
+        room, numbers, found = self._room, self._numbers, []
+        counters, fields, members, dues, days = self.columns
+        for zone in zones:
+            owned = room.partitions == 1 or owner_of(f"{zone}:{kind}", room.partitions) == room.partition
+            for each in _windows_of(minute, zone, kind, self._tag, room.zone):
+                number = numbers.get(each.member)
+                if number is None:
+                    number = numbers[each.member] = len(numbers) + 1
+                    counters.append(self.counters[each.key])
+                    fields.append(each.field)
+                    members.append(each.member)
+                    dues.append(due_ms(end=each.end, now=self._now, every=room.rollup_every_ms, owned=owned))
+                    days.append(self._days[each.day])
+                found.append(number)
+        return found
+
+
+def _part(positions: Sequence[Position], outside: Sequence[Outside], room: Room, now: int) -> Part:
+    hash_tag = room.tag
+    devices, days, places, names, sights = _Numbers(), _Numbers(), _Numbers(), _Numbers(), _Numbers()
+    kinds: list[Kind] = []
+    number_of, place_of = [], []
+    sightings: dict[tuple[int, int, int], None] = {}
+    for position in positions:
+        number = devices[position.device]
+        if number > len(kinds):
+            kinds.append(position.kind)
+        place = places[position.zones, position.kind]
+        number_of.append(number)
+        place_of.append(place)
+        if position.zones:
+            sightings[number, position.observed_at // MINUTE_MS, place] = None
+    present = len(devices)
+    for each in outside:
+        if devices[each.device] > len(kinds):
+            kinds.append(each.kind)
+    windows, listed_places = _Windows(room, days, now), list(places)
+    sites: dict[tuple[int, int], int] = {}
+    site_fields: list[Any] = []
+    columns: tuple[list[int], list[int], list[int], list[int]] = ([], [], [], [])
+    for number, minute, place in sightings:
+        moment = _moment(minute, room.zone)
+        site = sites.get((minute, place))
+        if site is None:
+            site = sites[minute, place] = len(sites) + 1
+            zones, kind = listed_places[place - 1]
+            of_zones = windows.of_minute(minute, zones, kind)
+            same = int(moment.day == moment.date)
+            site_fields.append((place, minute, moment.block, moment.five, moment.bit, same, of_zones))
+        seen = sights[number, moment.day]
+        columns[0].append(number)
+        columns[1].append(seen)
+        columns[2].append(seen if moment.day == moment.date else sights[number, moment.date])
+        columns[3].append(site)
+    hashes = list(devices)
+    seen_keys = [seen_key(hash_tag, day, hashes[number - 1]) for number, day in sights]
+    seen_days = [days[day] for _, day in sights]
+    fields = {
+        "devices": hashes,
+        "present": present,
+        "away": [room.away(device) for device in hashes],
+        "kinds": kinds,
+        "lives": [max((day + 1) * DAY_MS - day_shift_ms(room.zone) - now, 0) + KEEP_MS for day in days],
+        "seen": seen_days,
+        "places": [(",".join(zones), [names[f"{zone}:{kind}"] for zone in zones], zones) for zones, kind in places],
+        "device": number_of,
+        "place": place_of,
+        "at": (at := [position.observed_at for position in positions]),
+        "score": list(map(str, at)),
+        "longitude": [position.longitude for position in positions],
+        "latitude": [position.latitude for position in positions],
+        "outside": [(devices[each.device], each.observed_at) for each in outside],
+        "windows": windows.columns,
+        "sites": site_fields,
+        "sightings": columns,
+    }
+    before = [life_key(hash_tag, day) for day in days]
+    before += [newest_key(hash_tag, device) for device in hashes]
+    before += seen_keys
+    work = _PRESENT * present + _OUTSIDE * len(outside) + _SIGHTING * len(sightings)
+    work += _WINDOW * len(windows.columns[0]) + _SET * len(names) + len(positions) * 2 // _LISTED
+    return Part(len(positions), (before, list(windows.counters)), list(names), fields, work)

@@ -1,0 +1,124 @@
+"""What batches do to a partition: presence, newest positions, and in which windows devices were counted.
+
+It is a script on keys of one partition (`state/lua/effects.lua`), which are told where they belong: `state.devices`,
+`state.presence`, `state.seen`, `state.windows`, `state.dirty_windows`, and `fence:{p}` in `state.campus`.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple, cast
+
+import msgspec
+
+from core.clock import AHEAD_MS
+from core.errors import Reason
+from core.messages import DeadLetter
+from state.campus import advance_partition, fence_key
+from state.client import Redis, redis_errors
+from state.devices import away_keys
+from state.dirty_windows import keys_of
+from state.effect_parts import Part, Room
+from state.lua import lua
+from state.presence import presence_key, touched_at_key, touched_key
+from state.seen import lives_key
+from state.slots import guard
+from state.totals import DEAD_TOTAL, dead_key, totals_key
+
+PRESENCE_KEEP_MS = 3600 * 1000
+"""How long a zone's presence is kept without a new position, beyond PRESENCE_TTL: decoders tidy it long before."""
+SETS_REMEMBERED = 1000
+"""Presence sets that each script of a partition names besides its own, for devices may leave them."""
+_UNREADABLE = "the newest position of a device, as no decoder of this version writes it"
+
+
+class StaleFence(Exception):  # noqa: N818 - it names what is wrong
+    """The campus has changed since the batch was fenced: it must be decoded again."""
+
+    def __init__(self, number: int) -> None:
+        """`number` is that of the campus which the partition knows."""
+        super().__init__(f"the campus has the number {number} by now")
+        self.number = number
+
+
+class Applied(NamedTuple):
+    """What the scripts answer."""
+
+    unreadable: int
+    """Values of Redis that could not be read: each has become a dead letter."""
+    implausible: list[int]
+    """Indices of the positions that are to be marked."""
+
+
+class PartitionEffects:
+    """Applies parts of batches to one partition."""
+
+    def __init__(
+        self, *, client: Redis, room: Room, presence_ttl_ms: int, dead_letters_max: int, implausible_speed: float
+    ) -> None:
+        """`implausible_speed` is in m/s."""
+        self.room = room
+        self._client = client
+        self._script = client.register_script(lua("totals", "touch", "effects"))
+        tag = room.tag
+        self._keys = [
+            guard(tag),
+            fence_key(tag),
+            keys_of(room.partition, room.partitions).dirty,
+            touched_key(tag),
+            touched_at_key(tag),
+            lives_key(tag),
+            dead_key(tag),
+            totals_key(tag),
+            *away_keys(tag),
+        ]
+        self._fields = {
+            "ttl": presence_ttl_ms,
+            "keep": presence_ttl_ms + PRESENCE_KEEP_MS,
+            "ahead": AHEAD_MS,
+            "speed": implausible_speed,
+            "letters_max": dead_letters_max,
+        }
+        self._sets: dict[str, None] = {}
+
+    async def apply(self, part: Part, *, number: int, now: int) -> Applied:
+        """What the batch `part` is of was fenced with the campus of that number; `now` is in ms since the epoch.
+
+        Raises StaleFence where the partition knows a newer one. Raises Unavailable if Redis does not answer: it may be
+        done or not, and is to be tried again.
+        """
+        letter = DeadLetter(Reason.MALFORMED_ENTRY, _UNREADABLE, "", now, payload=None)
+        fields = self._fields | part.fields
+        fields |= {
+            "number": number,
+            "now": now,
+            "unreadable": (
+                [str(text) for pair in letter.encode().items() for text in pair],
+                f"{DEAD_TOTAL}{letter.reason}",
+            ),
+        }
+        own, more = set(part.names), dict.fromkeys(self._sets)
+        while True:
+            names = [*part.names, *(name for name in more if name not in own)]
+            sets = [presence_key(self.room.tag, *name.rsplit(":", 1)) for name in names]
+            packed = msgspec.msgpack.encode(fields | {"names": names})
+            with redis_errors():
+                answer = await self._script(keys=[*self._keys, *part.keys[0], *sets, *part.keys[1]], args=[packed])
+            match cast("list[Any]", answer):
+                case [0, unreadable, implausible]:
+                    self._remember(part.names)
+                    return Applied(unreadable, implausible)
+                case [1, newer]:
+                    raise StaleFence(newer)
+                case [2, _]:
+                    known = await advance_partition(self._client, self.room.partition, self.room.partitions)
+                    if known < number:
+                        raise StaleFence(known)
+                case [_, needed]:
+                    more |= dict.fromkeys(name.decode() for name in needed)
+                    self._remember(more)
+
+    def _remember(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._sets.pop(name, None)
+            self._sets[name] = None
+        while len(self._sets) > SETS_REMEMBERED:
+            del self._sets[next(iter(self._sets))]
