@@ -2,17 +2,22 @@
 
 python -m bench.rollup                        five rounds of 20,000 windows: a table, and bench/results/rollup.json
 python -m bench.rollup --age-hours 1000       windows of long ago, so that the stage also reads what is stored
+python -m bench.rollup --zones 5000           each window of another zone, as on a large campus
+python -m bench.rollup --partitions 3         marks lie anywhere, and are handed to their owners
+python -m bench.rollup --rounds 1             a look, of a few seconds
 python -m bench.rollup --profile rollup.prof  one round of the stage alone, under cProfile
 
 Each round marks the same windows as dirty in a Redis of its own, lets the stage roll them up into an empty SQLite file,
-and then gives the same points, in batches of the same size, to the `write` of another empty file.
+and then gives the same points, in batches of the same size, to the `write` of another empty file. It also tells what
+processor time a window costs, which is the same on a machine that does other things, too.
 """
 
 import cProfile
+import statistics
 import tempfile
 from pathlib import Path
-from time import perf_counter
-from typing import Annotated
+from time import perf_counter, process_time
+from typing import Annotated, cast
 from zoneinfo import ZoneInfo
 
 import typer
@@ -27,7 +32,7 @@ from decoder.metrics import DecoderMetrics
 from decoder.rollup import Rollup
 from decoder.settings import DecoderSettings
 from state.client import Redis, open_redis
-from state.dirty_windows import keys_of
+from state.dirty_windows import keys_of, waiting
 from state.slots import tag
 from state.windows import counter, day_shift_ms
 from timeseries import OccupancyPoint, TimeseriesSettings, Width, Window, nominal_ms, open_store
@@ -46,25 +51,31 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds.")] = 5,
     batch: Annotated[int | None, typer.Option(min=1, help="Windows to a batch; unset: the decoder's default.")] = None,
     age_hours: Annotated[int, typer.Option(min=0, help="How long ago the newest window was.")] = 0,
+    zones: Annotated[int, typer.Option(min=1, max=8000, help="Zones that the windows are of.")] = ZONES,
+    partitions: Annotated[int, typer.Option(min=1, max=256, help="Partitions.")] = 1,
     profile: Annotated[Path | None, typer.Option(help="Write a profile of one round of the stage here.")] = None,
 ) -> None:
     """Measure the stage rollup against the store's own write. Needs redis-server."""
     batch = batch or DecoderSettings().rollup_batch
     with tempfile.TemporaryDirectory(prefix="bench-rollup-") as folder, redis_server(Path(folder)) as address:
-        bench = Bench(Path(folder), address, windows_of(windows, system_clock() - age_hours * HOUR_MS), batch)
+        dirty = windows_of(windows, system_clock() - age_hours * HOUR_MS, zones)
+        bench = Bench(Path(folder), address, dirty, batch, partitions)
         if profile:
             profiler = cProfile.Profile()
             uvloop.run(bench.stage(0, profiler))
             profiler.dump_stats(profile)
             return
         pairs = [(uvloop.run(bench.stage(number)), uvloop.run(bench.write(number))) for number in range(rounds)]
-    _report(windows, batch, pairs)
+    _report(windows, batch, pairs, bench.costs)
 
 
 class Bench:
     """The two sides, over the same windows."""
 
-    def __init__(self, folder: Path, address: str, windows: list[Window], batch: int) -> None:
+    def __init__(self, folder: Path, address: str, windows: list[Window], batch: int, partitions: int = 1) -> None:
+        self._partitions = partitions
+        self.costs: list[tuple[float, float]] = []
+        """Of each round of the stage: microseconds of processor time a window, of Python and of Redis."""
         self._folder = folder
         self._address = address
         self._windows = windows
@@ -77,13 +88,13 @@ class Bench:
             open_store(TimeseriesSettings(data_dir=self._folder / f"stage-{number}")) as store,
         ):
             await store.setup()
-            await mark(client, self._windows)
+            await mark(client, self._windows, self._partitions)
             rollup = Rollup(
                 client=client,
                 store=store,
                 clock=system_clock,
                 metrics=DecoderMetrics(),
-                partitions=1,
+                partitions=self._partitions,
                 timezone=TIMEZONE,
                 every_ms=0,
                 batch_size=self._batch,
@@ -91,16 +102,19 @@ class Bench:
             )
             if profiler:
                 profiler.enable()
+            before = process_time(), await _redis_seconds(client)
             started = perf_counter()
-            written = 0
-            while count := await rollup.step():
-                written += count
+            while await rollup.step():
+                pass
             seconds = perf_counter() - started
             if profiler:
                 profiler.disable()
-        if written != len(self._windows):
-            raise AssertionError(f"{written} windows were rolled up, of {len(self._windows)}")
-        return written / seconds
+            after = process_time(), await _redis_seconds(client)
+            if left := await waiting(client, self._partitions):
+                raise AssertionError(f"{left} windows are left, of {len(self._windows)}")
+        python, redis = (1e6 * (end - begin) / len(self._windows) for begin, end in zip(before, after, strict=True))
+        self.costs.append((python, redis))
+        return len(self._windows) / seconds
 
     async def write(self, number: int) -> float:
         """Windows a second of the store alone."""
@@ -113,31 +127,40 @@ class Bench:
             return len(points) / (perf_counter() - started)
 
 
-async def mark(client: Redis, windows: list[Window]) -> None:
-    """Mark windows as dirty, with `DEVICES` devices each, in a Redis that has nothing else."""
+async def _redis_seconds(client: Redis) -> float:
+    """Processor time of Redis."""
+    used = cast("dict[str, float]", await client.info("cpu"))
+    return used["used_cpu_user"] + used["used_cpu_sys"]
+
+
+async def mark(client: Redis, windows: list[Window], partitions: int = 1) -> None:
+    """Mark windows as dirty, with `DEVICES` devices each, in partitions by turns of a Redis that has nothing else."""
     await client.flushall()
+    shift = day_shift_ms(TIMEZONE)
     for first in range(0, len(windows), 1000):
         async with client.pipeline(transaction=False) as pipeline:
-            for window in windows[first : first + 1000]:
-                place = counter(window, tag(0, 1), day_shift_ms(TIMEZONE))
+            for number, window in enumerate(windows[first : first + 1000]):
+                partition = number % partitions
+                place = counter(window, tag(partition, partitions), shift)
                 pipeline.hset(place.key, place.field, DEVICES)
-                pipeline.zadd(keys_of(0, 1).dirty, {window.member: 1})
+                pipeline.zadd(keys_of(partition, partitions).dirty, {window.member: 1})
             await pipeline.execute()
 
 
-def windows_of(count: int, newest: int) -> list[Window]:
+def windows_of(count: int, newest: int, zones: int = ZONES) -> list[Window]:
     """As traffic dirties them: in each minute, back from `newest`, all zones and kinds, in all widths."""
     found: dict[Window, None] = {}
     minute = newest - newest % nominal_ms[Width.MINUTE]
     while len(found) < count:
         for width in Width:
             start = minute - minute % nominal_ms[width]
-            found |= {Window(width, start, f"zone-{zone}", kind): None for zone in range(ZONES) for kind in Kind}
+            found |= {Window(width, start, f"zone-{zone}", kind): None for zone in range(zones) for kind in Kind}
         minute -= nominal_ms[Width.MINUTE]
     return list(found)[:count]
 
 
-def _report(windows: int, batch: int, pairs: list[tuple[float, float]]) -> None:
+def _report(windows: int, batch: int, pairs: list[tuple[float, float]], costs: list[tuple[float, float]]) -> None:
+    python, redis = (statistics.median(each) for each in zip(*costs, strict=True))
     Report(
         name="rollup",
         title=f"{windows:,} dirty windows, {batch:,} to a batch",
@@ -147,6 +170,7 @@ def _report(windows: int, batch: int, pairs: list[tuple[float, float]]) -> None:
         peer="the store's own write",
         peer_rates=[pair[1] for pair in pairs],
         target=TARGET,
+        others={"processor time of Python, µs a window": python, "processor time of Redis, µs a window": redis},
     ).show()
 
 
