@@ -30,6 +30,7 @@ MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 BLOCK_MS = 6 * HOUR_MS
+CACHED_MOMENTS = 8192
 
 
 class Counter(NamedTuple):
@@ -64,17 +65,20 @@ def counter(window: Window, hash_tag: str, shift_ms: int) -> Counter:
 
 def _place(window: Window, shift_ms: int) -> tuple[str, str]:
     """How the name of the hash ends, which is the same in every partition, and the field."""
-    at = window.start + shift_ms
-    series = f"{window.zone}:{window.kind}"
-    if window.width is Width.MINUTE:
-        return f"m{at // BLOCK_MS}:{series}", str(at % BLOCK_MS // MINUTE_MS)
-    within = at % DAY_MS
-    field = {
-        Width.FIVE_MINUTES: f"f{within // (5 * MINUTE_MS)}",
-        Width.HOUR: f"h{within // HOUR_MS}",
-        Width.DAY: "d",
-    }[window.width]
-    return f"d{day_of_window(window, shift_ms)}:{series}", field
+    begin, field = _moment(window.width, window.start, shift_ms)
+    return f"{begin}:{window.zone}:{window.kind}", field
+
+
+@lru_cache(maxsize=CACHED_MOMENTS)
+def _moment(width: Width, start: int, shift_ms: int) -> tuple[str, str]:
+    """The part of that which windows of all zones share."""
+    at = start + shift_ms
+    if width is Width.MINUTE:
+        return f"m{at // BLOCK_MS}", str(at % BLOCK_MS // MINUTE_MS)
+    if width is Width.DAY:
+        return f"d{day_of(start + DAY_MS // 2, shift_ms)}", "d"
+    within, day = at % DAY_MS, f"d{at // DAY_MS}"
+    return (day, f"h{within // HOUR_MS}") if width is Width.HOUR else (day, f"f{within // (5 * MINUTE_MS)}")
 
 
 class WindowCounts:
