@@ -8,7 +8,7 @@ import structlog
 
 from core.errors import Unavailable
 from core.runtime import Stop, pause
-from state.campus import StoredCampus, stored_campus, stored_version
+from state.campus import StoredCampus, present_campus, present_version
 from state.client import Redis
 
 LOOK_SECONDS = 2.0
@@ -35,8 +35,8 @@ class CampusFollower(Generic[View]):
         self._file, self._file_version = file, version
         self._make = make
         self._taken = 0
-        self.version = version
-        """Of the present state."""
+        self.number, self.version = 0, version
+        """Of the present state: as Redis counts its changes, and as the geofence names it."""
         self.view = file
         """The present state. Take it once for an answer: it is replaced while others are awaited."""
 
@@ -59,16 +59,20 @@ class CampusFollower(Generic[View]):
 
     async def look(self) -> View:
         """Take up the campus that is in Redis now. Raises Unavailable, and UnusableCampus."""
-        if (await _in_time(stored_version(self._client)) or self._file_version) != self.version:
+        number, version = await _in_time(present_version(self._client))
+        if (number, version or self._file_version) != (self.number, self.version):
             await self.refresh()
         return self.view
 
     async def refresh(self) -> None:
         """Read the campus that is in Redis now, and take it up. Raises as `look`."""
         taken = self._taken
-        stored = await _in_time(stored_campus(self._client))
+        present = await _in_time(present_campus(self._client))
+        stored = present.stored
         view, version = self._file, self._file_version
-        if stored is not None:
+        if stored is not None and stored.version == self.version:
+            view, version = self.view, self.version
+        elif stored is not None:
             try:
                 # In a thread: thousands of outlines are checked.
                 view, version = await asyncio.to_thread(self._make, stored), stored.version
@@ -77,6 +81,7 @@ class CampusFollower(Generic[View]):
         # Where another was taken meanwhile, this one may be older.
         if taken == self._taken:
             self.take(view, version)
+            self.number = present.number
 
     def take(self, view: View, version: str) -> None:
         """Answer from this state from now on."""

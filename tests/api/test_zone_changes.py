@@ -20,7 +20,16 @@ from core.errors import Unavailable
 from core.messages import Kind
 from core.runtime import Stop
 from geofence import Campus, parse_campus
-from state.campus import CAMPUS, CHANGES, CHANGES_KEPT, StoredCampus, replace_campus, stored_campus, zone_changes
+from state.campus import (
+    CAMPUS,
+    CHANGES,
+    CHANGES_KEPT,
+    PresentCampus,
+    StoredCampus,
+    replace_campus,
+    stored_campus,
+    zone_changes,
+)
 from state.client import open_redis
 from tests.api.conftest import arrive, assert_problem, client_over, key_for
 from tests.conftest import NOON, eventually, free_port
@@ -96,13 +105,13 @@ async def test_a_look_that_began_before_a_change_does_not_undo_it(
 ) -> None:
     newer = CampusView(dataclasses.replace(campus, zones=campus.zones[:1]))
 
-    async def old_answer(_: Redis) -> StoredCampus:
+    async def old_answer(_: Redis) -> PresentCampus:
         # While Redis's answer is on its way, this process changes a zone itself.
         state.followed.replace(newer)
-        return StoredCampus("older", json.dumps(campus.as_feature_collection()).encode())
+        return PresentCampus(1, StoredCampus("older", json.dumps(campus.as_feature_collection()).encode()))
 
     await replace_campus(state.redis, StoredCampus("older", b""), replaces="", changed=[], partitions=1)
-    monkeypatch.setattr("state.campus_follower.stored_campus", old_answer)
+    monkeypatch.setattr("state.campus_follower.present_campus", old_answer)
 
     assert await state.followed.look() is newer
 

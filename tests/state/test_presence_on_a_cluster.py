@@ -1,6 +1,5 @@
 """Presence read from a real Redis Cluster, while slots move and masters end."""
 
-import pytest
 from redis.crc import key_slot
 
 from bench.presence import leave, see
@@ -16,11 +15,6 @@ from tests.redis_servers.cluster import RedisCluster
 
 ZONES = ("campus", "main", "library")
 PARTITIONS, TTL = 6, 300
-
-
-@pytest.fixture(autouse=True)
-def partitioned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("state.presence.PARTITIONED", True, raising=False)
 
 
 async def test_it_is_what_reading_everything_would_say_whoever_has_the_slots(cluster: RedisCluster) -> None:
