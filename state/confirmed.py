@@ -21,6 +21,8 @@ from state.commands import tag_of_command
 
 WAIT_MS = 1000
 """How long one WAIT lasts; then it is said, and asked again."""
+WAITAOF_MS = 3000
+"""The same of WAITAOF. Replicas tell what is on their disks once a second, whatever `appendfsync` is."""
 CONFIRMED = "confirmed:"
 """How the key begins that is written for this alone; the tag of what was written follows."""
 
@@ -38,7 +40,7 @@ class Needed:
     @property
     def command(self) -> tuple[str | int, ...]:
         """What asks for it."""
-        return ("WAITAOF", 1, self.replicas, WAIT_MS) if self.fsynced else ("WAIT", self.replicas, WAIT_MS)
+        return ("WAITAOF", 1, self.replicas, WAITAOF_MS) if self.fsynced else ("WAIT", self.replicas, WAIT_MS)
 
     def is_met(self, answer: Any) -> bool:  # noqa: ANN401 - a number, or two
         """Whether the answer to that says that it is so."""
