@@ -13,6 +13,7 @@ from decoder.rules import Rules
 from documents.document import from_document, to_document
 from geofence import Geofence
 from state.presence import presence_now
+from state.slots import partition_of
 from tests.conftest import NOON, POSITIONS, entries
 from tests.decoder.conftest import HASHER, LIBRARY, TTL, Apply, position, raw
 
@@ -153,3 +154,16 @@ async def test_a_place_that_counts_nowhere_moves_nobody_and_is_no_jump(redis_cli
     assert [kinds[Kind.CAR].devices for kinds in present.values()] == [1, 1]
     ((fields),) = await entries(redis_client, POSITIONS)
     assert decode_positions(fields)[1] == there
+
+
+def test_a_batch_knows_the_partition_of_each_device(fence: Geofence) -> None:
+    """Of its own id, not of its hash: brokers put it where they know only that."""
+    decoder = BatchDecoder(fence=fence, hasher=HASHER, partitions=3)
+    names = [f"bus-{number}" for number in range(8)]
+    batch = decoder.decode(
+        [raw(payload(fix(device_id=name))) for name in names]
+        + [raw(payload(fix(AWAY, device_id=name))) for name in names]
+    )
+    assert batch.partitions == [partition_of(name, 3) for name in names]
+    assert [each.partition for each in batch.outside] == batch.partitions
+    assert BatchDecoder(fence=fence, hasher=HASHER).decode([raw(payload(fix()))]).partitions is None

@@ -3,19 +3,25 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any, cast
 from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from core.messages import Kind, Position
 from core.windows import Width, Window, window_start
 from decoder.batch import Batch
-from state.slots import partition_of
-from tests.conftest import NOON
-from tests.decoder.conftest import effects_of, position
+from state.devices import newest_key
+from state.presence import presence_now
+from state.seen import seen_key
+from state.slots import partition_of, tag
+from tests.conftest import NOON, eventually
+from tests.decoder.conftest import TTL, effects_of, position
 from tests.decoder.counters import counted_windows
 
 MINUTE_MS = 60_000
@@ -101,3 +107,133 @@ async def test_two_decoders_that_apply_the_same_batches_at_once_count_as_one(
         )
     dublin = ZoneInfo("Europe/Dublin")
     assert await counted_windows(redis_client, dublin) == expected(positions, dublin)
+
+
+async def test_where_a_counter_cannot_be_raised_nothing_is_counted_and_the_next_attempt_counts_once(
+    redis_client: Redis,
+) -> None:
+    """A key of another type is met after other counters were raised."""
+    effects = effects_of(redis_client)
+    batch = Batch(positions=[position(device, NOON, "main", "schuman") for device in "abc"])
+    for key in ("count:{0}:m82054:schuman:car", "count:{0}:d20513:campus:car", "count:{0}:d20513:schuman:car"):
+        await redis_client.set(key, "x")
+        with pytest.raises(ResponseError, match="WRONGTYPE"):
+            await effects.apply(batch, now=NOON)
+        await redis_client.delete(key)
+        assert set((await counted_windows(redis_client)).values()) <= {0}
+        assert not await redis_client.keys("seen:*")
+        assert not await redis_client.keys("newest:*")
+    for _ in range(2):
+        await effects.apply(batch, now=NOON)
+    assert await counted_windows(redis_client) == expected(batch.positions, ZoneInfo("Europe/Dublin"))
+
+
+async def test_a_counter_that_is_no_number_begins_anew(redis_client: Redis) -> None:
+    await redis_client.hset("count:{0}:d20513:campus:car", "h12", "many")
+    await effects_of(redis_client).apply(Batch(positions=[position("a", NOON)]), now=NOON)
+    assert set((await counted_windows(redis_client)).values()) == {1}
+
+
+async def test_what_a_device_was_seen_in_is_not_looked_at_again_within_a_minute_and_its_zones(
+    redis_client: Redis,
+) -> None:
+    effects = effects_of(redis_client)
+
+    async def looks(*positions: Position) -> int:
+        await redis_client.config_resetstat()
+        await effects.apply(Batch(positions=list(positions)), now=NOON)
+        return int((await redis_client.info("commandstats")).get("cmdstat_hmget", {"calls": 0})["calls"])
+
+    assert await looks(position("a", NOON, "main")) == 1
+    assert await looks(position("a", NOON + 30_000, "main")) == 0
+    assert await looks(position("a", NOON + 40_000, "schuman")) == 1
+    assert await looks(position("a", NOON + 60_000, "schuman")) == 1
+    # Two of a minute in one batch, and a device that nobody knows.
+    assert await looks(position("b", NOON, "main"), position("b", NOON + 1, "main")) == 1
+
+
+_LIVES = "local found = {} for index, key in ipairs(KEYS) do found[index] = redis.call('PTTL', key) end return found"
+
+
+async def test_all_that_is_kept_of_a_day_ends_in_one_moment_48_hours_after_it(redis_client: Redis) -> None:
+    effects = effects_of(redis_client)
+    await effects.apply(Batch(positions=[position("a", NOON, "main")]), now=NOON)
+    later = [position("b", NOON + HOUR_MS, "schuman"), position("a", NOON + 6 * HOUR_MS)]
+    await effects.apply(Batch(positions=later), now=NOON + 6 * HOUR_MS)
+    keys = [key for pattern in ("count:*", "seen:*", "life:*") for key in await redis_client.keys(pattern)]
+    lives = cast("list[int]", await redis_client.eval(_LIVES, len(keys), *keys))
+    assert len(keys) == 10
+    assert len(set(lives)) == 1
+    # Noon is twelve hours before the end of the day.
+    assert 59 * HOUR_MS < lives[0] <= 60 * HOUR_MS
+    assert await redis_client.zrange("lives:{0}", 0, -1) == [b"20513"]
+
+
+async def test_a_day_that_is_over_lives_for_48_hours_from_when_it_was_first_counted_in(redis_client: Redis) -> None:
+    await effects_of(redis_client).apply(Batch(positions=[position("a", NOON - 100 * DAY_MS)]), now=NOON)
+    (life,) = await redis_client.keys("life:*")
+    assert 47 * HOUR_MS < await redis_client.pttl(life) <= 48 * HOUR_MS
+
+
+async def test_where_a_life_has_ended_counting_begins_anew_and_so_does_what_devices_were_seen_in(
+    redis_client: Redis,
+) -> None:
+    """The day is given a life that is short enough to wait for."""
+    effects = effects_of(redis_client)
+    batch = Batch(positions=[position(device, NOON - 5 * DAY_MS) for device in "ab"])
+    for _ in range(3):
+        with patch("state.effect_parts.KEEP_MS", 300):
+            await effects.apply(batch, now=NOON)
+            await effects.apply(batch, now=NOON)
+
+        async def ended() -> bool:
+            return not any([await redis_client.keys(pattern) for pattern in ("count:*", "seen:*", "life:*")])
+
+        await eventually(ended)
+    await effects.apply(Batch(positions=batch.positions[:1]), now=NOON)
+    assert set((await counted_windows(redis_client)).values()) == {1}
+
+
+async def test_an_open_window_is_due_after_rollup_every_and_one_that_has_ended_at_once(redis_client: Redis) -> None:
+    effects = effects_of(redis_client, rollup_every=10)
+    await effects.apply(Batch(positions=[position("a", NOON - 55_000), position("a", NOON + 5000)]), now=NOON + 5000)
+    due = dict(cast("Any", await redis_client.zrange("dirty:{0}", 0, -1, withscores=True)))
+    assert due[f"1m:{NOON - MINUTE_MS}:campus:car".encode()] == NOON + 5000
+    assert due[f"1m:{NOON}:campus:car".encode()] == NOON + 15_000
+    # A mark that is there stays as it is.
+    await effects.apply(Batch(positions=[position("b", NOON + 9000)]), now=NOON + 9000)
+    assert dict(cast("Any", await redis_client.zrange("dirty:{0}", 0, -1, withscores=True))) == due
+
+
+@pytest.mark.parametrize("partitions", [1, 3, 16])
+async def test_devices_are_counted_in_their_partitions_and_all_lies_there(redis_client: Redis, partitions: int) -> None:
+    devices = [f"device-{number}" for number in range(40)]
+    batch = batch_of([position(device, NOON, "main") for device in devices], partitions)
+    batch.positions[7] = position(devices[7], NOON - HOUR_MS, "main", place=(-8.1, 52.0))
+    again = batch_of([position(devices[7], NOON, "main"), position(devices[8], NOON + 1, "main")], partitions)
+    effects = effects_of(redis_client, partitions=partitions)
+    await effects.apply(batch, now=NOON)
+    applied = await effects.apply(again, now=NOON)
+    assert applied.implausible == []
+    jump = batch_of([position(each, NOON + 5, "main", place=(-8.1, 52.0)) for each in devices[8:11]], partitions)
+    assert (await effects.apply(jump, now=NOON)).implausible == [0, 1, 2]
+    present = await presence_now(redis_client, ["main"], now=NOON, ttl=TTL, partitions=partitions)
+    assert present["main"][Kind.CAR].devices == 40
+    for device in devices:
+        hash_tag = tag(partition_of(device, partitions), partitions)
+        assert await redis_client.exists(newest_key(hash_tag, device), seen_key(hash_tag, 20513, device)) == 2
+    assert len(await redis_client.keys("lives:*")) == len({partition_of(device, partitions) for device in devices})
+
+
+async def test_a_zone_that_devices_leave_is_asked_for_where_the_batch_does_not_name_it(redis_client: Redis) -> None:
+    """More sets than are remembered: each device comes from a zone of its own."""
+    count = 60
+    with patch("state.effects.SETS_REMEMBERED", 10):
+        effects = effects_of(redis_client)
+        there = [position(f"device-{number}", NOON - 1000, f"zone-{number}") for number in range(count)]
+        await effects.apply(Batch(positions=there), now=NOON)
+        here = [position(f"device-{number}", NOON, "main") for number in range(count)]
+        await effects.apply(Batch(positions=here), now=NOON)
+    assert sorted(await redis_client.keys("presence:*")) == [b"presence:{0}:campus:car", b"presence:{0}:main:car"]
+    touched = cast("Any", await redis_client.zrange("touched:{0}", 0, -1, withscores=True))
+    assert (len(touched), {number for _, number in touched}) == (count + 2, {2})

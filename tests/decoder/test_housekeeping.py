@@ -12,6 +12,7 @@ from decoder.housekeeping import Housekeeping
 from state.dead_letters import DeadLetters
 from state.presence import presence_key
 from state.raw_redis import keep_raw_in
+from state.slots import tag
 from tests.conftest import DEAD, NOON, TOTALS, eventually
 from tests.decoder.conftest import TTL, HandClock
 from tests.raw_streams import bury
@@ -178,3 +179,29 @@ async def test_a_disk_with_little_room_has_the_file_rewritten_at_once_and_again(
     await eventually(lambda: asked(2))
     stop.set()
     await running
+
+
+async def test_each_partition_is_tidied_and_says_what_has_changed(redis_client: Redis) -> None:
+    clock = HandClock()
+    tags = [tag(partition, 3) for partition in range(3)]
+    for hash_tag in tags:
+        await redis_client.zadd(
+            presence_key(hash_tag, "main", Kind.CAR), {"gone": clock.now - TTL * 1000, "b": clock.now}
+        )
+        await redis_client.zadd(presence_key(hash_tag, "schuman", Kind.CAR), {"here": clock.now})
+        await redis_client.zadd(f"lives:{hash_tag}", {"1": 1, "20513": 2**45})
+    housekeeping = Housekeeping(
+        client=redis_client,
+        partitions=3,
+        zones=lambda: ["main", "schuman"],
+        presence_ttl=TTL,
+        forget_after=60,
+        dead_letters_keep=1000,
+        clock=clock,
+    )
+    await housekeeping.tidy()
+    for hash_tag in tags:
+        assert await redis_client.zrange(presence_key(hash_tag, "main", Kind.CAR), 0, -1) == [b"b"]
+        assert await redis_client.zrange(f"touched:{hash_tag}", 0, -1) == [b"main:car"]
+        assert await redis_client.get(f"touched:{hash_tag}:at") == b"1"
+        assert await redis_client.zrange(f"lives:{hash_tag}", 0, -1) == [b"20513"]
