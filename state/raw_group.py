@@ -1,5 +1,6 @@
 """A consumer of a raw stream: it reads about as many messages as it wants, and takes apart what decoders die of."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -12,7 +13,9 @@ from state.raw import OBSERVE_GROUP, keys_of
 from state.raw_redis import raw_redis
 
 READ_BYTES = 4 * 1024 * 1024
-"""A read ends at so many, too."""
+"""A read ends at so many, too, or a few entries later."""
+MOST_AT_ONCE = 16
+"""Entries that one command reads: 8 MB, were each as large as it may be."""
 
 
 class RawGroup(Group):
@@ -27,17 +30,26 @@ class RawGroup(Group):
         self._bury_keys.append(keys.progress)
         self._split_keys = [*self._keys, keys.progress, keys.totals]
         self._progress = keys.progress
+        self._usual = 1.0
+        """Messages of an entry, as it was the last time: so one command mostly reads as much as is wanted."""
         self._read = client.register_script(lua("read"))
         self._split = client.register_script(lua("totals", "split"))
 
     async def read(self, count: int) -> list[Entry]:
         """New entries of about `count` messages, one at least; none if nothing arrived within `BLOCK_MS`."""
-        async with self._asking():
-            found = await self._read(keys=self._keys, args=[self._group, self._consumer, count, READ_BYTES])
-        if not found:
-            # A script cannot wait.
-            return await super().read(1)
-        return [(entry_id, _fields(texts)) for entry_id, texts in cast("list[Any]", found)]
+        at_once = max(1, min(MOST_AT_ONCE, math.ceil(count / self._usual)))
+        found = await super().read(at_once)
+        messages = self.size(found)
+        if found:
+            self._usual = messages / len(found)
+        if len(found) == at_once and messages < count:
+            # There is more: a script takes it entry by entry, for nobody knows how many messages they have.
+            async with self._asking():
+                more = await self._read(
+                    keys=self._keys, args=[self._group, self._consumer, count - messages, READ_BYTES]
+                )
+            found += [(entry_id, _fields(texts)) for entry_id, texts in cast("list[Any]", more)]
+        return found
 
     def size(self, entries: Sequence[Entry]) -> int:
         """How many messages entries hold."""

@@ -19,11 +19,12 @@ from bench.broker.peers import ROOT, Peer, Place
 from bench.servers import redis_server
 from core.settings import REDIS_SOCKET
 from state.raw import keys_of
+from state.totals import ACCEPTED, FINISHED
 
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 TRIM_SECONDS = 0.1
-KEPT_MESSAGES = 10_000
+KEPT_ENTRIES = 100
 """In the stream `raw`, the rest of which is cut off as by a decoder that keeps up. Nothing reads it."""
 HAPROXY_CONFIG = """\
 global
@@ -149,7 +150,10 @@ def _trimming(client: redis.Redis) -> Iterator[None]:
     def trim() -> None:
         while not stop.wait(TRIM_SECONDS):
             with suppress(redis.RedisError):
-                client.xtrim(keys_of(0, 1).raw, maxlen=KEPT_MESSAGES, approximate=True)
+                # As decoders do: what is cut off is said to be finished, or the node would wait for them.
+                accepted = client.hget(keys_of(0, 1).totals, ACCEPTED)
+                client.xtrim(keys_of(0, 1).raw, maxlen=KEPT_ENTRIES, approximate=True)
+                client.hset(keys_of(0, 1).totals, FINISHED, accepted or 0)
 
     thread = threading.Thread(target=trim, name="trimming")
     thread.start()

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from bench.broker.peers import OURS
 from bench.broker.results import TARGETS, Figure, Results
-from bench.broker.running import KEPT_MESSAGES
+from bench.broker.running import KEPT_ENTRIES
 from bench.broker.scenarios import GENERATOR, LOST, ORDERED, Scenario, Sizes
 from bench.report import machine
 
@@ -95,7 +95,7 @@ def circumstances() -> list[str]:
     return [
         "every round starts its broker and its Redis afresh",
         "every Redis has appendonly yes and appendfsync everysec; that of fsynced has appendfsync always",
-        f"the stream raw is cut to {KEPT_MESSAGES:,} messages ten times a second, as by a decoder; nothing reads it",
+        f"the stream raw is cut to {KEPT_ENTRIES:,} entries ten times a second, as by a decoder; nothing reads it",
         f"brokers, their Redis and the load share the machine: {machine()}; load average {os.getloadavg()[0]:.1f}",
     ]
 

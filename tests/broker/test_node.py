@@ -31,6 +31,23 @@ async def logged_in(node: RunningNode, user: str, client_id: str | None = None, 
     return await node.service.connect(client_id, user=user, password=PASSWORD, **fields)
 
 
+async def test_positions_of_a_device_lie_in_its_partition_and_those_of_others_in_that_of_their_client(
+    start_node: StartNode, redis_client: Redis
+) -> None:
+    node = await start_node(partitions=16)
+    for name, role in (("car-7", Role.CAR), ("gate", Role.GATEWAY)):
+        await put_user(redis_client, name, role)
+    # Of 16 partitions, car-7 is in the ninth, car-1 in the fourteenth.
+    await (await logged_in(node, "car-7", "radio")).publish("car-iotp", b"device", qos=1)
+    await (await logged_in(node, "gate", "car-1")).publish("car-iotp", b"gateway", qos=1)
+    await (await node.service.connect("car-7")).publish("car-iotp", b"anonymous", qos=1)
+    found = {partition: await raw_messages(redis_client, partition, 16) for partition in range(16)}
+    assert {partition: [each.payload for each in some] for partition, some in found.items() if some} == {
+        8: [b"device", b"anonymous"],
+        13: [b"gateway"],
+    }
+
+
 async def code_for(node: RunningNode, packet: bytes) -> int:
     """The return code of the CONNACK; a refused connection is closed after it."""
     client = await node.service.dial()
