@@ -2,14 +2,10 @@
 
 from collections.abc import Callable, Iterable
 
-import structlog
-from redis.exceptions import ResponseError
-
 from core.clock import Clock
 from core.errors import Unavailable
 from core.runtime import Stop, pause
-from state.client import Redis, redis_errors
-from state.codes import RedisUnavailable
+from state.client import Redis
 from state.dead_letters import DeadLetters
 from state.publishing import positions_carried
 from state.raw import work_done
@@ -22,7 +18,6 @@ EVERY_SECONDS = 5.0
 LOOK_SECONDS = 0.5
 SPARE_AFTER_MS = 5000
 """Between two rewrites of the append-only file while the disk has little room: most of that file is what is done."""
-_log = structlog.stdlib.get_logger("housekeeping")
 
 
 class Housekeeping:
@@ -97,13 +92,6 @@ class Housekeeping:
         """Unless nothing has happened since: then `mark` is the same."""
         if mark == self._rewritten.get(client) and not self._disk_problem():
             return
-        with redis_errors():
-            try:
-                await rewrite_append_only(client)
-            except (RedisUnavailable, ResponseError) as error:
-                if isinstance(error, RedisUnavailable) and error.code != "NOPERM":
-                    raise
-                # One that is under way began before the last of these messages were done: it is asked for again.
-                _log.info("Redis does not rewrite its append-only file now", reason=str(error))
-                return
-        self._rewritten[client] = mark
+        # One that is under way began before the last of these messages were done: it is asked for again.
+        if await rewrite_append_only(client):
+            self._rewritten[client] = mark

@@ -16,6 +16,7 @@ from core.errors import BadSettings, Unavailable
 from core.runtime import Stop, pause
 from state.client import Redis, redis_errors
 from state.cluster import ClusterClient
+from state.codes import RedisUnavailable
 from state.raw_redis import all_redis
 from state.sentinel import replicas_of
 
@@ -124,21 +125,25 @@ async def replicas(client: Redis) -> list[Redis]:
         return await replicas_of(client)
 
 
-async def rewrite_append_only(client: Redis) -> None:
+async def rewrite_append_only(client: Redis) -> bool:
     """Have each server rewrite its append-only file, if it has one: masters, and the replicas that are known.
 
-    All of them are asked. Raises Unavailable where one does not answer, ResponseError where one is at it already.
+    False where one of them does not now, for it is at it already, or for its user may not have it done; all of them are
+    asked nevertheless. Raises Unavailable where one does not answer.
     """
-    refusal: Exception | None = None
+    refusal: RedisUnavailable | ResponseError | None = None
     for server in [*await masters(client), *await replicas(client)]:
         try:
             persistence = await server.info("persistence")
             if persistence.get("aof_enabled"):
                 await server.bgrewriteaof()
-        except (Unavailable, ResponseError) as error:
+        except (RedisUnavailable, ResponseError) as error:
             refusal = refusal or error
-    if refusal is not None:
+    if isinstance(refusal, RedisUnavailable) and refusal.code != "NOPERM":
         raise refusal
+    if refusal is not None:
+        _log.info("Redis does not rewrite its append-only file now", reason=str(refusal))
+    return refusal is None
 
 
 async def check_redis(client: Redis) -> None:
