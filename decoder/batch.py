@@ -53,7 +53,7 @@ class Batch:
     """Devices that were outside the campus, each once: they leave the zones they were in."""
     dead: list[DeadLetter] = field(default_factory=list)
     totals: Counter[str] = field(default_factory=Counter)
-    """Increments of the hash `totals` (state/streams.py); dead letters are counted where they are buried."""
+    """Increments of the hash `totals` (`state.totals`); dead letters are counted where they are buried."""
 
 
 Found = tuple[RawMessage, Kind, Fix]

@@ -19,7 +19,6 @@ from zoneinfo import ZoneInfo
 
 from core.messages import DeadLetter
 from core.windows import Window, window_end
-from state import streams
 from state.client import Redis, redis_errors
 from state.lua import lua
 from state.slots import guard, tag
@@ -27,15 +26,6 @@ from state.totals import DEAD_TOTAL, dead_key, totals_key
 
 HAND_OVER_MS = 1000
 """How long changes of a window are gathered in a partition that does not own it, and so can only hand it over."""
-
-# Marks of the version before, which has no partitions. KEYS: they, dirty. ARGV: now (ms), how many.
-_ADOPT = """
-local marks = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
-for _, member in ipairs(marks) do
-    redis.call('ZADD', KEYS[2], 'NX', ARGV[1], member)
-    redis.call('ZREM', KEYS[1], member)
-end
-"""
 
 
 class Keys(NamedTuple):
@@ -68,7 +58,7 @@ def due_ms(*, end: int, now: int, every: int, owned: bool) -> int:
 
 def waiting_keys(partitions: int) -> list[str]:
     """The sorted sets that have all windows which have changed and are not written."""
-    return [key for number in range(partitions) for key in keys_of(number, partitions)[1:]] + [streams.DIRTY_WINDOWS]
+    return [key for number in range(partitions) for key in keys_of(number, partitions)[1:]]
 
 
 async def waiting(client: Redis, partitions: int) -> int:
@@ -112,13 +102,10 @@ class DirtyWindows:
         self._first = 0
         self._claim = client.register_script(lua("claim_windows"))
         self._end = client.register_script(lua("end_claims"))
-        self._adopt = client.register_script(_ADOPT)
 
     async def claim(self, *, now: int, until: int, limit: int) -> Claim:
         """Claim windows that are due, at most `limit` of them, in all partitions by turns."""
         claim = Claim(now, until)
-        with redis_errors():
-            await self._adopt(keys=[streams.DIRTY_WINDOWS, self._keys[0].dirty], args=[now, limit])
         first, self._first = self._first, (self._first + 1) % self._partitions
         for number in range(first, first + self._partitions):
             if (left := limit - len(claim)) > 0:

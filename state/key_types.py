@@ -38,8 +38,6 @@ TYPES = {
     "seen:{p}:": "hash",
     "life:{p}:": "string",
     "lives:{p}": "zset",
-    "window:": "set",
-    "windows:dirty": "zset",
     "dirty:{p}": "zset",
     "claimed:{p}": "zset",
     "count:{p}:": "hash",

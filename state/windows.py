@@ -21,7 +21,6 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from core.windows import Width, Window
-from state import streams
 from state.client import Redis, redis_errors
 from state.lua import lua
 from state.slots import guard, tag
@@ -106,23 +105,9 @@ class WindowCounts:
         for answer in await asyncio.gather(*(self._ask(hash_tag, list(hashes), fields) for hash_tag in self._tags)):
             for index, count in zip(order, answer, strict=True):
                 counts[index] = counts[index] + count if count >= 0 <= counts[index] else -1
-        return await self._with_sets(windows, counts)
+        return counts
 
     async def _ask(self, hash_tag: str, ends: list[str], fields: bytes) -> list[int]:
         keys = [guard(hash_tag), *(f"count:{hash_tag}:{end}" for end in ends)]
         with redis_errors():
             return cast("list[int]", await self._script(keys=keys, args=[fields]))
-
-    async def _with_sets(self, windows: Sequence[Window], counts: list[int]) -> list[int]:
-        """Of windows without a counter, the sets of the version before."""
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for window, count in zip(windows, counts, strict=True):
-                if count == 0:
-                    pipeline.scard(streams.window(window.member))
-            with redis_errors():
-                sets = iter(await pipeline.execute(raise_on_error=False))
-        for index, count in enumerate(counts):
-            if count == 0:
-                devices = next(sets)
-                counts[index] = devices if isinstance(devices, int) else -1
-        return counts

@@ -106,7 +106,7 @@ async def test_messages_become_documents_and_points_whatever_dies_in_between(
     for start in range(0, len(sent), 100):
         await accepted(redis_client, *sent[start : start + 100])
         await running.kill()
-        # What the dead one had claimed is free again: after LEASE_MS, and 1 ms for each change since (state/streams).
+        # What the dead one had claimed is free again.
         clock.now += 2 * LEASE_MS
         running = Running(assembled(redis_client, settings, stores, clock))
     await accepted(redis_client, *sent[:50])  # delivered twice
