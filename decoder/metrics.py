@@ -49,7 +49,7 @@ class DecoderMetrics:
         self.rolled_up = Counter("decoder_rolled_up_windows", "Windows written.", registry=self.registry)
         # Points that the time-series store will never take, most of them since they are older than it keeps any.
         self.refused = Counter("decoder_refused_points", "Points refused for good.", registry=self.registry)
-        # Windows whose sets lapsed before they were written: a backfill recomputes them.
+        # Windows whose counters lapsed before they were written: a backfill recomputes them.
         self.lapsed = Counter("decoder_lapsed_windows", "Windows lost until a backfill.", registry=self.registry)
 
         # One attempt of a stage to use a store: `documents` or `timeseries`; waits between attempts are not part of it.
