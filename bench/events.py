@@ -82,6 +82,7 @@ async def _api(redis_url: str, folder: Path, streams: int) -> AsyncIterator[tupl
         "DATA_DIR": str(folder),
         "API_RATE_LIMIT": "0",
         "EVENTS_MAX_STREAMS": str(streams),
+        "EVENTS_ADDRESS_SHARE": "1",
         "LOG_LEVEL": "warning",
     }
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "api", env={**os.environ, **settings})
