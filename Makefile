@@ -26,7 +26,7 @@ VENDOR := api/static/vendor
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run replay test e2e soak fuzz lint check format lock clean distclean embedded-redis redis-versions kubectl influxd bench-decoder bench-broker bench-api track-named vendor notices pictures
+.PHONY: help run replay test test-cluster e2e soak fuzz lint check format lock clean distclean embedded-redis redis-versions kubectl influxd bench-decoder bench-state bench-broker bench-api track-named vendor notices pictures
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,19 @@ test: $(DEV) $(REDIS) $(NODE) ## run all tests
 
 e2e: $(DEV) ## build the images and run the compose file, with a real Docker engine (root, or a running engine; debootstrap)
 	$(BIN)/python -m pytest tests/containers -m containers -s
+
+# What shows that one code does for all of them; the rest of the tests runs on one Redis of this machine.
+ON_A_CLUSTER := tests/mqtt tests/oracle tests/loss tests/state/test_migrate.py tests/state/test_upgrade_windows.py \
+  tests/decoder/test_counting.py tests/broker/cluster tests/e2e/test_main_job.py tests/e2e/test_cluster_job.py
+ON_SENTINEL := tests/mqtt/test_sessions.py tests/mqtt/test_qos_out.py tests/oracle/test_oracle.py tests/loss/test_loss.py
+ON_EACH_VERSION := tests/state tests/decoder/test_counting.py tests/decoder/test_effects.py tests/broker/cluster
+PYTEST := $(BIN)/python -m pytest -q -n $(or $(JOBS),2) --dist loadfile
+
+test-cluster: $(DEV) $(VENV)/.redis-versions ## chosen tests on a Redis Cluster, on Sentinel, and on Redis 6.2, 8 and Valkey 8: [JOBS=2]
+	CAMPUS_TEST_REDIS=cluster $(PYTEST) $(ON_A_CLUSTER)
+	CAMPUS_TEST_REDIS=sentinel $(PYTEST) $(ON_SENTINEL)
+	set -e; for version in 6.2 8 valkey-8; do \
+	  CAMPUS_TEST_REDIS_EXECUTABLE=$$version $(PYTEST) $(ON_EACH_VERSION); done
 
 soak: $(DEV) $(REDIS) ## kill brokers, decoders and Redis at random; nothing may be lost: [MINUTES=10] [MESSAGES=100000] [KILLS=200] [SEED=...]
 	$(BIN)/python -m tests.loss.soak --messages "$(MESSAGES)" $(if $(SEED),--seed "$(SEED)")
@@ -71,6 +84,9 @@ bench-decoder: $(DEV) $(NODE) ## measure the decoder: observe, archive, rollup, 
 	$(BIN)/python -m bench.rollup
 	$(BIN)/python -m bench.influxdb write
 	$(BIN)/python -m bench.end_to_end
+
+bench-state: $(DEV) ## measure the hot state: memory, Redis for each message, look, roll-up: [BEFORE=commit] [QUICK=1] (needs redis-server)
+	$(BIN)/python -m bench.state $(if $(BEFORE),--before "$(BEFORE)") $(if $(QUICK),--quick)
 
 bench-broker: $(DEV) $(PEERS) ## measure a broker node beside Aedes, Mosca and Mosquitto (needs redis-server; some 20 minutes)
 	$(BIN)/python -m bench.broker

@@ -32,6 +32,7 @@ from core.runtime import Stop, run, work_until_stopped
 from core.settings import load_or_exit
 from geofence import Campus, InvalidCampus, load_campus
 from state.client import open_redis
+from state.layout import once_agreed
 
 DRAIN_SECONDS = 2
 """How long answers in hand may take after SIGTERM; less than the runtime's own limit."""
@@ -103,6 +104,11 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
         }
         if mirror:
             stages["mirror"] = mirror.run
+        stages |= {
+            name: once_agreed(client, settings.partitions, stages[name])
+            for name in ("campus", "watch", "mirror")
+            if name in stages
+        }
 
         async def remark() -> str | None:
             found = (await documents_remark(state), mirror.shortage if mirror else None)

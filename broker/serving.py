@@ -24,6 +24,7 @@ from core.runtime import Stop, run, work_until_stopped
 from core.settings import load_or_exit
 from state.client import Redis, open_redis
 from state.durability import check_durability
+from state.layout import agree_on_layout
 from state.raw_redis import all_redis
 from state.server import check_redis
 
@@ -94,6 +95,7 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
 async def _check(client: Redis, settings: BrokerSettings) -> None:
     """Raises BadSettings for a Redis that cannot keep what it is given, Unavailable for one that cannot yet."""
     await check_redis(client)
+    await agree_on_layout(client, settings.partitions)
     for each in all_redis(client):
         await check_durability(each, settings.durability, replicas=settings.replicas)
 

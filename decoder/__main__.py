@@ -21,6 +21,7 @@ from decoder.settings import DecoderSettings, Stage
 from decoder.stages import Assembly, Stages
 from geofence import Campus, InvalidCampus, load_campus
 from state.client import open_redis
+from state.layout import once_agreed
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(dead_letters_command.app, name="dead-letters")
@@ -53,7 +54,8 @@ async def serve(settings: DecoderSettings, stop: Stop) -> None:
             )
         )
         _log.info("decoding", name=settings.decoder_name, stages=settings.stages, partitions=settings.partitions)
-        await work_until_stopped(stages, stop, failures)
+        agreed = {name: once_agreed(client, settings.partitions, stage) for name, stage in stages.items()}
+        await work_until_stopped(agreed, stop, failures)
     _log.info("stopped", name=settings.decoder_name)
 
 

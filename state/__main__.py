@@ -1,4 +1,4 @@
-"""`python -m state status`: what Redis holds at present, for operators."""
+"""`python -m state`: what Redis holds at present, and the way from one layout of it to another, for operators."""
 
 import json
 import sys
@@ -11,6 +11,7 @@ from rich.table import Table
 
 from core import command
 from state.command import ask_redis
+from state.migrate_command import migrate
 from state.status import Status, read_status
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -18,7 +19,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.callback()
 def state() -> None:
-    """The hot state: what Redis holds at present."""
+    """The hot state: what Redis holds at present, and the way from one layout of it to another."""
+
+
+app.command()(migrate)
 
 
 @app.command()

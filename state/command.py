@@ -4,11 +4,24 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from core import command
-from core.errors import Unavailable
+from core.errors import BadSettings, Unavailable
 from core.settings import CommonSettings, load_or_exit
 from state.client import Redis, open_redis
+from state.layout import BEFORE, is_of_the_version_before, read_layout
 
 Answer = TypeVar("Answer")
+
+
+async def _partitions(client: Redis, settings: CommonSettings) -> int:
+    """As many as Redis is laid out for; where it is empty, as many as PARTITIONS says. Raises BadSettings."""
+    if await is_of_the_version_before(client):
+        raise BadSettings(BEFORE)
+    layout = await read_layout(client)
+    if layout is None:
+        return settings.partitions
+    if fault := layout.fault(layout.partitions):
+        raise BadSettings(fault)
+    return layout.partitions
 
 
 def ask_redis(work: Callable[[Redis, CommonSettings], Awaitable[Answer]]) -> Answer:
@@ -18,7 +31,9 @@ def ask_redis(work: Callable[[Redis, CommonSettings], Awaitable[Answer]]) -> Ans
     async def asking() -> Answer:
         async with open_redis(settings) as client:
             try:
-                return await work(client, settings)
+                return await work(
+                    client, settings.model_copy(update={"partitions": await _partitions(client, settings)})
+                )
             except Unavailable as error:
                 hint = "Is the system running? REDIS_URL or DATA_DIR say where Redis is."
                 raise Unavailable(f"{error}. {hint}") from error

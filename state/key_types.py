@@ -30,6 +30,7 @@ TYPES = {
     "totals:{mqtt}": "hash",
     "dead:{campus}": "stream",
     "totals:{campus}": "hash",
+    "layout:{campus}": "hash",
     "campus:{campus}": "hash",
     "campus:{campus}:": "stream",
     "fence:{p}": "hash",

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from core.settings import CommonSettings
 from decoder.settings import DecoderSettings
+from state.client import open_redis
 from tests.conftest import TOTALS
 from tests.oracle.backlog import remains
 from tests.oracle.clock import RunningClock
@@ -15,7 +17,6 @@ from tests.oracle.in_process import TaskDecoder
 from tests.oracle.processes import ProcessDecoder
 from tests.oracle.system import KEY, Decoder, Run
 from tests.oracle.traffic import PRESENT, Traffic
-from tests.redis_servers.clients import client_of
 
 RATES = [0.0, 0.1, 0.5]
 
@@ -99,7 +100,7 @@ class Round:
             named = settings.model_copy(update={"decoder_name": name})
             return TaskDecoder(named) if self.in_tasks else ProcessDecoder(named, clock)
 
-        async with client_of(redis.url) as client:
+        async with open_redis(CommonSettings(redis_url=redis.url)) as client:
 
             async def wait() -> None:
                 progressed(int(await client.hget(TOTALS, "messages") or 0), len(messages))

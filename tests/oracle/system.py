@@ -10,23 +10,23 @@ from random import Random
 from typing import Protocol
 
 from redis.asyncio import Redis
-from redis.exceptions import BusyLoadingError
-from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import TimeoutError as NoAnswer
 
 import documents
 import timeseries
+from core.errors import Unavailable
 from core.messages import Kind, RawMessage
+from core.settings import CommonSettings
 from decoder.settings import DecoderSettings
 from documents import Document
+from state.client import open_redis
 from state.dead_letters import DeadLetters, Which
+from state.server import masters
 from state.slots import partition_of
 from state.status import read_status
 from tests import raw_streams
 from tests.conftest import eventually
 from tests.oracle.backlog import BACKLOG, holders, is_observed, stages, waiting
 from tests.oracle.naive import Content, Truth, Window, load_shapes
-from tests.redis_servers.clients import client_of
 from timeseries import Width
 
 KEY = b"o" * 32
@@ -159,7 +159,7 @@ async def append(client: Redis, messages: Sequence[RawMessage], partitions: int)
         while True:
             try:
                 await _append(client, messages, partitions)
-            except (Disconnected, NoAnswer, BusyLoadingError):
+            except Unavailable:
                 await asyncio.sleep(0.02)
             else:
                 return
@@ -252,6 +252,7 @@ def differences(found: Found, truth: Truth, *, exact_totals: bool) -> list[str]:
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Redis]:
     """A client of a Redis, or of a cluster, that is emptied."""
-    async with client_of(url) as client:
-        await client.flushall()
+    async with open_redis(CommonSettings(redis_url=url)) as client:
+        for master in await masters(client):
+            await master.flushall()
         yield client

@@ -1,0 +1,220 @@
+"""Measures one size: so many devices and zones, on so many masters, with the code of one version."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.state.campus import Grid
+from bench.state.processes import Appender, Service, service
+from bench.state.servers import Measured, servers
+from tests.conftest import free_port
+
+BATCH = 200
+"""Messages of a partition that a broker appends at once, under load."""
+EVERY_SECONDS = 30
+"""How often a device sends its position."""
+GROUP_MINUTES = 5
+"""What a device was seen in has a byte for so many minutes, however many of them it was there."""
+DAY_HOURS = 8
+DRAIN_SECONDS = 1200.0
+LOOKS_A_SECOND = 2
+SETTINGS = ("--hash-max-listpack-entries", "512")
+"""What Redis is run with, as in compose and `make run`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What is measured."""
+
+    devices: int
+    zones: int
+    masters: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is measured."""
+
+    messages: int
+    """Of one size, at least a position of each device."""
+    device_minutes: int
+    """For memory: most of those of which each sets something; fewer hours of more devices."""
+    look_seconds: float
+
+
+class Bench:
+    """The code of one version in `checkout`; `before` where that is the version before."""
+
+    def __init__(self, checkout: Path, *, before: bool = False) -> None:
+        self._checkout = checkout
+        self._before = before
+
+    def costs(self, size: Size, effort: Effort) -> dict[str, float]:
+        """What messages, looks and windows cost at a size, by name with unit."""
+        with _room() as folder, servers(size.masters, folder, *SETTINGS) as measured:
+            run = _Run(measured, self._checkout, folder, size, before=self._before)
+            try:
+                return run.costs(effort)
+            finally:
+                run.close()
+
+    def memory(self, size: Size, effort: Effort) -> dict[str, float]:
+        """What a device and minute costs in memory over a day, by name with unit."""
+        with _room() as folder, servers(size.masters, folder, *SETTINGS) as measured:
+            run = _Run(measured, self._checkout, folder, size, before=self._before)
+            try:
+                return run.memory(effort)
+            finally:
+                run.close()
+
+
+class _Run:
+    def __init__(self, measured: Measured, checkout: Path, folder: Path, size: Size, *, before: bool) -> None:
+        self._measured = measured
+        self._checkout = checkout
+        self._folder = folder
+        self._size = size
+        self._before = before
+        campus = folder / "campus.geojson"
+        Grid(size.zones).write(campus)
+        self._settings = {
+            "REDIS_URL": measured.url,
+            "PARTITIONS": str(measured.partitions),
+            "DATA_DIR": str(folder),
+            "DEVICE_KEY": "6f" * 32,
+            "CAMPUS_FILE": str(campus),
+            "MIRROR": "false",
+            "API_PORT": str(free_port()),
+            "POSITION_MAX_AGE": "",
+        }
+        self._log = folder / "services.log"
+        self._appender = Appender(checkout, self._settings, zones=size.zones, devices=size.devices, batch=BATCH)
+
+    def close(self) -> None:
+        """End what was started."""
+        self._appender.close()
+
+    def costs(self, effort: Effort) -> dict[str, float]:
+        """See Bench.costs."""
+        size, measured = self._size, self._measured
+        count = max(effort.messages, size.devices)
+        found: dict[str, float] = {}
+        with self._service("decoder", STAGES="observe", DECODER_NAME="bench") as decoder:
+            self._appender.append(0, size.devices, _now() - 60_000)
+            self._drain()
+            decoder.pause()
+            first = self._cpu()
+            self._appender.append(0, count, _now())
+            appended, busy = self._cpu(), decoder.cpu_seconds
+            decoder.resume()
+            self._drain()
+            observed = self._cpu()
+            found["append, Redis us/message"] = sum(_less(appended, first)) / count * 1e6
+            found["observe, Redis us/message"] = sum(_less(observed, appended)) / count * 1e6
+            shares = _less(observed, first)
+            found["busiest master, Redis us/message"] = max(shares) / count * 1e6
+            found["decoder us/message"] = (decoder.cpu_seconds - busy) / count * 1e6
+            measured.on_all("positions:*", "XTRIM", "MAXLEN", "0")
+            found |= self._look(effort.look_seconds)
+        found["memory now, bytes/device"] = measured.memory_bytes / size.devices
+        return found | self._rollup()
+
+    def _look(self, seconds: float) -> dict[str, float]:
+        """What the API takes to know where devices are, while they send as ever."""
+        size = self._size
+        rate = size.devices / EVERY_SECONDS
+        with self._service("api", OCCUPANCY_TTL="1") as api:
+            sent, begun, used, redis = 0, time.monotonic(), api.cpu_seconds, self._cpu()
+            while (elapsed := time.monotonic() - begun) < seconds:
+                due = int(min(rate, 4000) * elapsed) - sent
+                if due > 0:
+                    self._appender.append(sent, due, _now())
+                    sent += due
+                time.sleep(0.05)
+            looks = elapsed * LOOKS_A_SECOND
+            return {
+                "look, API ms": (api.cpu_seconds - used) / looks * 1e3,
+                "messages while looking, 1/s": sent / elapsed,
+                "Redis ms/s while looking, all masters": sum(_less(self._cpu(), redis)) / elapsed * 1e3,
+            }
+
+    def _rollup(self) -> dict[str, float]:
+        windows = self._windows()
+        if not windows:
+            return {}
+        with self._service("decoder", STAGES="rollup", DECODER_NAME="bench-rollup") as rollup:
+            used, redis = rollup.cpu_seconds, self._cpu()
+            _until(lambda: not self._windows())
+            return {
+                "windows": windows,
+                "roll-up, decoder us/window": (rollup.cpu_seconds - used) / windows * 1e6,
+                "roll-up, Redis us/window": sum(_less(self._cpu(), redis)) / windows * 1e6,
+            }
+
+    def memory(self, effort: Effort) -> dict[str, float]:
+        """See Bench.memory."""
+        size, measured = self._size, self._measured
+        step = 1 if self._before else GROUP_MINUTES
+        minutes = min(DAY_HOURS * 60, max(15, effort.device_minutes // size.devices * step // step * step))
+        start = _now() - minutes * 60_000
+        with self._service("decoder", STAGES="observe", DECODER_NAME="bench"):
+            empty = measured.memory_bytes
+            for minute in range(0, minutes, step):
+                for part in range(step):
+                    first, end = (size.devices * number // step for number in (part, part + 1))
+                    self._appender.append(first, end - first, start + (minute + part) * 60_000)
+                    self._drain(below=20_000)
+            self._drain()
+        measured.on_all("positions:*", "XTRIM", "MAXLEN", "0")
+        used = measured.memory_bytes - empty
+        return {
+            "minutes of each device": minutes,
+            "bytes/device-minute": used / size.devices / minutes,
+        }
+
+    def _service(self, module: str, **settings: str) -> AbstractContextManager[Service]:
+        return service(module, self._checkout, self._settings | settings, self._log)
+
+    def _cpu(self) -> list[float]:
+        return self._measured.cpu_seconds
+
+    def _drain(self, *, below: int = 1) -> None:
+        _until(lambda: self._waiting() < below)
+
+    def _waiting(self) -> int:
+        return self._measured.count("raw:*", "XLEN") * (1 if self._before else BATCH)
+
+    def _windows(self) -> int:
+        if self._before:
+            return self._measured.count("windows:dirty", "ZCARD")
+        return self._measured.count("dirty:*", "ZCARD") + self._measured.count("claimed:*", "ZCARD")
+
+
+@contextmanager
+def _room() -> Iterator[Path]:
+    """A folder of its own; a socket's path may have 107 bytes at the most."""
+    path = Path(tempfile.mkdtemp(prefix="bench-state-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _until(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + DRAIN_SECONDS
+    while not done():
+        if time.monotonic() > end:
+            raise SystemExit("it does not come to an end")
+        time.sleep(0.05)
+
+
+def _less(after: list[float], before: list[float]) -> list[float]:
+    return [one - other for one, other in zip(after, before, strict=True)]
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

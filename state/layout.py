@@ -1,0 +1,115 @@
+"""Which layout the keys of Redis have, and how many partitions: what all services must agree on.
+
+    layout:{campus}  hash  `version` of the layout, and `partitions`; `migrating` while `python -m state migrate` has
+                           not come to its end, with what it has done (`state.upgrade`)
+
+Whoever starts first on an empty Redis writes it. Who finds another one refuses to start.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from core.errors import BadSettings, Unavailable
+from core.runtime import Stop, pause
+from state.client import Redis, redis_errors
+from state.slots import CAMPUS, guard
+from state.upgrade.names import TELLING
+
+LAYOUT = f"layout:{CAMPUS}"
+VERSION = 2
+"""Version 1 has no such key: its keys are named in `state.upgrade.names`."""
+BEFORE = "Redis has the data of the version before: stop all services, and run `python -m state migrate`"
+AGAIN_SECONDS = 0.5
+Stage = Callable[[Stop], Awaitable[None]]
+
+# KEYS: guard, layout. ARGV: version, partitions. Answers version, partitions, migrating.
+_AGREE = """
+if redis.call('EXISTS', KEYS[2]) == 0 then
+    redis.call('HSET', KEYS[2], 'version', ARGV[1], 'partitions', ARGV[2])
+end
+return redis.call('HMGET', KEYS[2], 'version', 'partitions', 'migrating')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What Redis is laid out for."""
+
+    version: int
+    partitions: int
+    migrating: int | None = None
+    """Where a migration was begun, and has not come to its end: the number of partitions that there were, 0 for the
+    version before. Else None."""
+
+    @classmethod
+    def of(cls, answer: list[bytes | None]) -> "Layout | None":
+        """From the fields `version`, `partitions` and `migrating`; None where they are none."""
+        version, partitions, migrating = answer
+        try:
+            return cls(int(version or b""), int(partitions or b""), None if migrating is None else int(migrating))
+        except ValueError:
+            return None
+
+    def fault(self, partitions: int) -> str | None:
+        """Why a service with that many partitions must not work on it; None where it may."""
+        if self.version > VERSION:
+            return f"Redis has the data of a later version (layout {self.version}): run that one"
+        if self.migrating is not None:
+            return "a migration of Redis was begun and has not come to its end: run `python -m state migrate` again"
+        if self.partitions != partitions:
+            return (
+                f"PARTITIONS is {partitions}, and Redis is laid out for {self.partitions}: set PARTITIONS="
+                f"{self.partitions}, or stop all services and run `python -m state migrate` with the new one"
+            )
+        return None
+
+
+async def read_layout(client: Redis) -> Layout | None:
+    """The layout that Redis has; None before there is one. Raises Unavailable."""
+    with redis_errors():
+        return Layout.of(await cast("Any", client.hmget(LAYOUT, "version", "partitions", "migrating")))
+
+
+async def is_of_the_version_before(client: Redis) -> bool:
+    """Whether Redis has data of the version before, and no layout. Raises Unavailable."""
+    async with client.pipeline(transaction=False) as pipeline:
+        for key in (LAYOUT, *TELLING):
+            pipeline.exists(key)
+        with redis_errors():
+            layout, *old = await pipeline.execute()
+    return not layout and any(old)
+
+
+async def agree_on_layout(client: Redis, partitions: int) -> None:
+    """Write the layout where there is none. Raises BadSettings where Redis has another, Unavailable."""
+    if await is_of_the_version_before(client):
+        raise BadSettings(BEFORE)
+    with redis_errors():
+        answer = await client.register_script(_AGREE)(keys=[guard(CAMPUS), LAYOUT], args=[VERSION, partitions])
+    found = Layout.of(answer)
+    if found is None:
+        raise BadSettings(f"{LAYOUT} in Redis is none that a service of ours wrote")
+    if fault := found.fault(partitions):
+        raise BadSettings(fault)
+
+
+def once_agreed(client: Redis, partitions: int, stage: Stage) -> Stage:
+    """A stage of a service that touches nothing in Redis before the layout is agreed on."""
+
+    async def run(stop: Stop) -> None:
+        await until_agreed(client, partitions, stop)
+        if not stop.is_set():
+            await stage(stop)
+
+    return run
+
+
+async def until_agreed(client: Redis, partitions: int, stop: Stop) -> None:
+    """The same, and wait for Redis while it does not answer, or until `stop`."""
+    while not stop.is_set():
+        try:
+            return await agree_on_layout(client, partitions)
+        except Unavailable:
+            await pause(AGAIN_SECONDS, stop)
+    return None

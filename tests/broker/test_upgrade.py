@@ -1,0 +1,29 @@
+"""A session that the version before has kept."""
+
+import asyncio
+import subprocess
+import sys
+
+from redis.asyncio import Redis
+
+from tests.broker.conftest import StartNode
+from tests.state.version_1 import load, restore
+
+
+async def test_a_session_has_its_messages_after_the_upgrade(
+    redis_client: Redis, redis_server: str, start_node: StartNode
+) -> None:
+    await restore(redis_client, load(1))
+    command = [sys.executable, "-m", "state", "migrate"]
+    await asyncio.to_thread(
+        subprocess.run,
+        command,
+        env={"PATH": "", "REDIS_URL": redis_server},
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    node = await start_node()
+    client = await node.service.connect("board-1", clean=False, user="board", password=b"secret of board")
+    assert client.session_present
+    assert [(await client.take()).topic for _ in range(3)] == ["note/door", "loss/one", "loss/two"]
