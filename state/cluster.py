@@ -223,7 +223,7 @@ async def _understood(slot_map: SlotMap, master: Master, answer: Any) -> Any:  #
             return _Moved(error)
         return _Asked(error, slot_map.at(host))
     if code_of(answer) in _DOUBTFUL or then(answer) is Then.FAIL_OVER:
-        slot_map.doubt()
+        slot_map.doubt(master.host)
     if isinstance(answer, NoScriptError):
         return answer  # whoever runs a script looks for it, and sends the script
     if (unavailable := await instead(master.pool, answer)) is None:

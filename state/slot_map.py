@@ -47,12 +47,19 @@ class SlotMap:
         self._left: list[Pool] = []
         """Connections to servers that are masters no more, as long as one of them is in use."""
         self._stale = True
+        self._doubted: set[Host] = set()
         self._read_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
 
     async def master(self, slot: int) -> Master:
-        """Who has a slot. Raises Unavailable where nobody is known to."""
-        await self._look()
+        """Who has a slot. Raises Unavailable where nobody is known to.
+
+        Only whoever asks for a master that is doubted waits for the map: the others have nothing to do with it.
+        """
+        if self._stale and (reading := self._begin()) is not None:
+            host = self._slots[slot]
+            if host is None or host in self._doubted:
+                await asyncio.shield(reading)
         if (host := self._slots[slot]) is None:
             self.doubt()
             raise RedisUnavailable(f"no master of the Redis Cluster has slot {slot}", code="CLUSTERDOWN")
@@ -81,9 +88,11 @@ class SlotMap:
         self._slots[slot] = host
         self.doubt()
 
-    def doubt(self) -> None:
-        """The map may not be right: look before the next call."""
+    def doubt(self, host: Host | None = None) -> None:
+        """The map may not be right, and above all not about `host`: look before the next call."""
         self._stale = True
+        if host is not None:
+            self._doubted.add(host)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -94,13 +103,17 @@ class SlotMap:
             await pool.disconnect()
 
     async def _look(self) -> None:
-        if not self._stale:
-            return
+        if self._stale and (reading := self._begin()) is not None:
+            await asyncio.shield(reading)
+
+    def _begin(self) -> "asyncio.Task[None] | None":
+        """Read the map; None where that has just been done."""
         if self._reading is None:
             if asyncio.get_running_loop().time() - self._read_at < NOT_OFTENER_SECONDS:
-                return
+                return None
             self._reading = asyncio.create_task(self._read())
-        await asyncio.shield(self._reading)
+            self._reading.add_done_callback(_heard)
+        return self._reading
 
     async def _read(self) -> None:
         try:
@@ -120,6 +133,7 @@ class SlotMap:
             raise _no_answer(error)
         finally:
             self._reading = None
+            self._read_at = asyncio.get_running_loop().time()
 
     async def _ask(self, host: Host) -> list[Any]:
         """CLUSTER SLOTS, over a connection of its own: those to a master may all be waiting for it."""
@@ -143,12 +157,18 @@ class SlotMap:
             slots[int(first) : int(last) + 1] = [hosts[0]] * (int(last) + 1 - int(first))
         self._slots, self._servers = slots, list(servers)
         self._stale = False
-        self._read_at = asyncio.get_running_loop().time()
+        self._doubted.clear()
         # A slot that is on its way may be asked for where the map does not have it: such a master stays a while.
         self._left += [self._masters.pop(host).pool for host in list(self._masters) if host not in servers]
         for pool in self._left:
             await pool.disconnect(inuse_connections=False)
         self._left = [pool for pool in self._left if pool.is_in_use]
+
+
+def _heard(reading: "asyncio.Task[None]") -> None:
+    """Whoever waited has its error; nobody may have."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 def _host(server: list[Any], asked: Host) -> Host:

@@ -175,6 +175,8 @@ async def test_a_master_that_stands_still_is_left_behind(
         frozen.pause()
         with pytest.raises(Unavailable):
             await client.incr(key)
+        # What lies elsewhere goes on meanwhile.
+        assert await client.incr(f"n:{TAGS[5]}") == 1
 
         async def counted() -> bool:
             try:
