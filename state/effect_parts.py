@@ -103,21 +103,30 @@ class _Moment(NamedTuple):
     block: str
     five: int
     bit: int
+    same: int
+    """0 where the date is in another day; 2 where all of the block has this date; else 1."""
 
 
 @lru_cache(maxsize=10_000)
 def _moment(minute: int, zone: ZoneInfo) -> _Moment:
     at, shift = minute * MINUTE_MS, day_shift_ms(zone)
-    start = window_start(Width.DAY, at, zone)
-    date = day_of(start + DAY_MS // 2, shift)
+    day, date = day_of(at, shift), _date(at, zone)
     within = (at + shift) % DAY_MS
+    block = at - within % BLOCK_MS
+    pure = _date(block, zone) == day == _date(block + BLOCK_MS - 1, zone)
     return _Moment(
-        day_of(at, shift),
+        day,
         date,
         f":{within // BLOCK_MS}",
         within % BLOCK_MS // GROUP_MS,
         1 << within % GROUP_MS // MINUTE_MS,
+        0 if day != date else 2 if pure else 1,
     )
+
+
+def _date(at: int, zone: ZoneInfo) -> int:
+    """The day that has the noon of the 1d window of a time."""
+    return day_of(window_start(Width.DAY, at, zone) + DAY_MS // 2, day_shift_ms(zone))
 
 
 class _Counted(NamedTuple):
@@ -212,21 +221,21 @@ def _part(positions: Sequence[Position], outside: Sequence[Outside], room: Room,
             site = sites[minute, place] = len(sites) + 1
             zones, kind = listed_places[place - 1]
             of_zones = windows.of_minute(minute, zones, kind)
-            same = int(moment.day == moment.date)
-            site_fields.append((place, minute, moment.block, moment.five, moment.bit, same, of_zones))
+            site_fields.append((place, minute, moment.block, moment.five, moment.bit, moment.same, of_zones))
         seen = sights[number, moment.day]
         columns[0].append(number)
         columns[1].append(seen)
         columns[2].append(seen if moment.day == moment.date else sights[number, moment.date])
         columns[3].append(site)
-    hashes = list(devices)
+    hashes, kind_numbers = list(devices), {kind: number for number, kind in enumerate(Kind, 1)}
     seen_keys = [seen_key(hash_tag, day, hashes[number - 1]) for number, day in sights]
     seen_days = [days[day] for _, day in sights]
     fields = {
         "devices": hashes,
         "present": present,
-        "away": [room.away(device) for device in hashes],
-        "kinds": kinds,
+        "away": "".join(map(room.away, hashes)),
+        "kinds": [kind_numbers[kind] for kind in kinds],
+        "kind_names": list(kind_numbers),
         "lives": [max((day + 1) * DAY_MS - day_shift_ms(room.zone) - now, 0) + KEEP_MS for day in days],
         "seen": seen_days,
         "places": [(",".join(zones), [names[f"{zone}:{kind}"] for zone in zones], zones) for zones, kind in places],

@@ -3,14 +3,15 @@
 --   `life` of each day, `newest` of each device, `seen` of each device and day, presence sets, hashes of counters.
 -- ARGV[1]: MessagePack of {number = of the campus that it was fenced with, now, ttl, keep, ahead, speed,
 --   lives = {how long each of these days is to live},
---   devices, first those with positions (how many: present), their second hashes (away), their kinds,
+--   devices, first those with positions (how many: present), their second hashes (away: sixteen digits each, one after
+--   the other), their kinds, as numbers of kind_names,
 --   seen = {the day of each of these KEYS}, names = {of each presence set, `zone:kind`},
 --   places = {{zones joined by commas, {numbers of presence sets}, {zones}}},
 --   and of each position: device, place, at, at in digits (score), longitude, latitude,
 --   outside = {{device, at}},
 --   windows = {{counters}, {field}, {name}, {due}, {day}},
---   sites = {{place, minute since 1970, end of the field of `seen`, five minutes, bit of the minute, 1 if its date is
---     in the same day, {for each zone its windows of 1m, 5m, 1h, 1d}}},
+--   sites = {{place, minute since 1970, end of the field of `seen`, five minutes, bit of the minute, 0 if its date is in
+--     another day, 2 if all that the field holds has this date, else 1, {for each zone its windows of 1m, 5m, 1h, 1d}}},
 --   sightings = {{device}, {number of `seen`}, {the same of its date}, {site}}, each once;
 --   letters_max, unreadable = {fields and values of the dead letter for what cannot be read, its total}}.
 --   What is a number of something else counts from 1. Times are in milliseconds, places in degrees, metres a second.
@@ -74,11 +75,15 @@ do
     end
 end
 
+local function away_of(number)
+    return sub(batch.away, 16 * number - 15, 16 * number)
+end
+
 -- Calls with each of the sets of times outside, and those devices whose times it has.
 local function by_digit(numbers, call)
     local digits = {}
     for _, number in ipairs(numbers) do
-        local digit = tonumber(sub(batch.away[number], 1, 1), 16)
+        local digit = tonumber(sub(batch.away, 16 * number - 15, 16 * number - 15), 16)
         local some = digits[digit] or {}
         digits[digit] = some
         some[#some + 1] = number
@@ -98,7 +103,7 @@ end
 by_digit(unknown, function(key, numbers)
     local names = {}
     for index, number in ipairs(numbers) do
-        names[index] = batch.away[number]
+        names[index] = away_of(number)
     end
     local index = 0
     in_chunks(names, function(...)
@@ -113,8 +118,13 @@ by_digit(unknown, function(key, numbers)
     end)
 end)
 
--- Metres between two places less than a few hundred kilometres apart (equirectangular; mean radius of the earth).
-local rad, cos, sqrt, abs = math.rad, math.cos, math.sqrt, math.abs
+-- Metres between two places less than a few hundred kilometres apart (equirectangular; mean radius of the earth), and
+-- what is never less than that: a degree is at most 111,200 metres.
+local rad, cos, sqrt = math.rad, math.cos, math.sqrt
+local function at_most(lon1, lat1, lon2, lat2)
+    local x, y = lon2 - lon1, lat2 - lat1
+    return 111200 * ((x < 0 and -x or x) + (y < 0 and -y or y))
+end
 local function distance(lon1, lat1, lon2, lat2)
     local x = rad(lon2 - lon1) * cos(rad((lat1 + lat2) / 2))
     local y = rad(lat2 - lat1)
@@ -130,8 +140,12 @@ do
         local before = newest_at[number]
         -- A place that is too inaccurate to count anywhere says nothing of where the device is.
         if zones ~= '' then
-            if before >= 0 and distance(newest_lon[number], newest_lat[number], lon, lat) > speed * abs(at - before) then
-                implausible[#implausible + 1] = index - 1
+            if before >= 0 then
+                local lon1, lat1, allowed = newest_lon[number], newest_lat[number], speed * (at - before)
+                allowed = allowed < 0 and -allowed or allowed
+                if at_most(lon1, lat1, lon, lat) > allowed and distance(lon1, lat1, lon, lat) > allowed then
+                    implausible[#implausible + 1] = index - 1
+                end
             end
             -- Of two positions of the same instant the one with the greater zones counts, whichever came first.
             if at <= latest and (at > before or (at == before and zones > newest_zones[number])) then
@@ -166,7 +180,7 @@ local function leavers(kind, zones)
         of_kind[zones] = found
         local sets = {}
         for zone in string.gmatch(zones, '[^,]+') do
-            local name = zone .. ':' .. kind
+            local name = zone .. ':' .. batch.kind_names[kind]
             if set_of[name] then
                 sets[#sets + 1] = set_of[name]
             elseif not is_needed[name] then
@@ -228,6 +242,12 @@ local function raise(window)
     end
 end
 
+-- By number: a byte is soon looked up.
+local bytes = {}
+for number = 0, 31 do
+    bytes[number] = char(number)
+end
+
 -- With a minute added to the minutes of a sixth of a day: what they are then, whether it is the first in its five
 -- minutes, and in its hour; nothing where it is there already.
 local function with_minute(minutes, five, bit)
@@ -242,7 +262,8 @@ local function with_minute(minutes, five, bit)
             if floor(known / bit) % 2 == 1 then
                 return nil
             end
-            return sub(minutes, 1, at + 1) .. char(known + bit) .. sub(minutes, at + 3), false, false
+            local now = sub(minutes, 1, at + 1) .. char(known + bit)
+            return at == count - 1 and now or now .. sub(minutes, at + 3), false, false
         end
     end
     local hour = five - five % 12 - first
@@ -251,7 +272,7 @@ local function with_minute(minutes, five, bit)
     if at < 0 then
         return char(five, bit) .. rep('\0', -at - 1) .. sub(minutes, 2), true, is_first
     elseif at >= count then
-        return minutes .. rep('\0', at - count) .. char(bit), true, is_first
+        return (at > count and minutes .. rep('\0', at - count) or minutes) .. bytes[bit], true, is_first
     end
     return sub(minutes, 1, at + 1) .. char(bit) .. sub(minutes, at + 3), true, is_first
 end
@@ -301,8 +322,17 @@ local function see(site, seen, seen_of_date)
     local just, just_of_date = map_of(seen), map_of(seen_of_date)
     local known = redis.call('HMGET', KEYS[SEEN + seen], unpack(fields))
     local dates, first_date = known, #zones
-    if site[6] ~= 1 then
+    if site[6] == 0 then
         dates, first_date = redis.call('HMGET', KEYS[SEEN + seen_of_date], unpack(zones)), 0
+    elseif site[6] == 2 then
+        -- Whoever has minutes of this date is counted in its day.
+        first_date = 0
+        for index = 1, #zones do
+            if not known[index] then
+                dates = redis.call('HMGET', KEYS[SEEN + seen], unpack(zones))
+                break
+            end
+        end
     end
     for index = 1, #zones do
         local field, window = fields[index], 4 * index - 3
@@ -470,7 +500,7 @@ for _, number in ipairs(inside) do
 end
 by_digit(back, function(key, numbers)
     for _, number in ipairs(numbers) do
-        redis.call('ZREM', key, batch.away[number])
+        redis.call('ZREM', key, away_of(number))
     end
 end)
 -- Of where they were nothing stays, of where they are nothing comes. When that was is kept under another name, so that an
@@ -488,7 +518,7 @@ by_digit(recently, function(key, numbers)
     local arguments = {}
     for _, number in ipairs(numbers) do
         arguments[#arguments + 1] = away_at[number]
-        arguments[#arguments + 1] = batch.away[number]
+        arguments[#arguments + 1] = away_of(number)
     end
     -- A time that is further ahead than clocks may be must not be the greater one.
     redis.call('ZREMRANGEBYSCORE', key, string.format('(%.0f', latest), '+inf')
