@@ -143,6 +143,7 @@ def start(data_dir: Path, *, path: str | None = None, until: str = "ready: MQTT"
         "DATA_DIR": str(data_dir),
         "MQTT_PORT": str(free_port()),
         "HTTP_PORT": str(free_port()),
+        "ROLLUP_EVERY": "0.5",  # most windows of a test are open, and it waits for them
         **settings,
     }
     if path is not None:
