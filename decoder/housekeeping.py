@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 from core.clock import Clock
 from core.errors import Unavailable
+from core.messages import Kind
 from core.runtime import Stop, pause
 from state.client import Redis
 from state.dead_letters import DeadLetters
@@ -15,6 +16,8 @@ from state.slots import tag
 from state.tidying import tidy
 
 EVERY_SECONDS = 5.0
+SETS_A_SECOND = 1000
+"""Of zones, kinds and partitions that are looked through, 5 µs each: where there are many, each comes less often."""
 LOOK_SECONDS = 0.5
 SPARE_AFTER_MS = 5000
 """Between two rewrites of the append-only file while the disk has little room: most of that file is what is done."""
@@ -49,6 +52,7 @@ class Housekeeping:
         self._dead_letters_keep_ms = dead_letters_keep
         self._forget_after_ms = int(forget_after * 1000)
         self._clock = clock
+        self._zones_due_at = clock()
         self._rewritten_at = clock()
         self._rewritten: dict[Redis, object] = {}
 
@@ -58,7 +62,7 @@ class Housekeeping:
         while not stop.is_set():
             try:
                 if tidied_at is None or self._clock() - tidied_at >= EVERY_SECONDS * 1000:
-                    await self.tidy()
+                    await self._tidy_what_is_due()
                     await self._dead_letters.expire(self._clock() - self._dead_letters_keep_ms)
                     tidied_at = self._clock()
                 since = self._clock() - self._rewritten_at
@@ -68,11 +72,24 @@ class Housekeeping:
                 pass  # the stages say so, and wait; there is nothing here that must not be missed
             await pause(LOOK_SECONDS, stop)
 
-    async def tidy(self) -> None:
-        """Remove presence that has lapsed, and times outside; readers leave them out all the same."""
+    async def _tidy_what_is_due(self) -> None:
+        zones = [*self._zones()]
+        if self._clock() < self._zones_due_at:
+            await self.tidy(())
+            return
+        await self.tidy(zones)
+        sets = len(zones) * len(Kind) * self._partitions
+        self._zones_due_at = self._clock() + sets * 1000 // SETS_A_SECOND
+
+    async def tidy(self, zones: Iterable[str] | None = None) -> None:
+        """Remove presence in zones that has lapsed, in all of them for None, and times outside.
+
+        Readers leave them out all the same.
+        """
+        wanted = [*(self._zones() if zones is None else zones)]
         lapsed = self._clock() - self._ttl_ms
         for partition in range(self._partitions):
-            await tidy(self._client, tag(partition, self._partitions), self._zones(), lapsed)
+            await tidy(self._client, tag(partition, self._partitions), wanted, lapsed)
 
     async def forget(self) -> None:
         """Have Redis rewrite its append-only file, if messages were processed since the last time.

@@ -165,10 +165,10 @@ async def test_a_disk_with_little_room_has_the_file_rewritten_at_once_and_again(
     async def asked(count: int) -> bool:
         return unwilling.asked >= count
 
-    async def tidied() -> None:
+    async def tidied(_: object = None) -> None:
         pass
 
-    housekeeping.tidy = tidied  # type: ignore[method-assign]
+    housekeeping.tidy = tidied  # type: ignore[method-assign, assignment]
     running = asyncio.create_task(housekeeping.run(stop))
     clock.now += 6000
     await asyncio.sleep(0)
@@ -205,3 +205,27 @@ async def test_each_partition_is_tidied_and_says_what_has_changed(redis_client: 
         assert await redis_client.zrange(f"touched:{hash_tag}", 0, -1) == [b"main:car"]
         assert await redis_client.get(f"touched:{hash_tag}:at") == b"1"
         assert await redis_client.zrange(f"lives:{hash_tag}", 0, -1) == [b"20513"]
+
+
+async def test_times_outside_are_tidied_each_time_and_many_zones_seldom(redis_client: Redis) -> None:
+    clock = HandClock()
+    zones = [f"zone-{number}" for number in range(5000)]
+    housekeeping = Housekeeping(
+        client=redis_client,
+        partitions=1,
+        zones=lambda: zones,
+        presence_ttl=TTL,
+        forget_after=60,
+        dead_letters_keep=1000,
+        clock=clock,
+    )
+    asked: list[int] = []
+
+    async def tidied(zones: list[str]) -> None:
+        asked.append(len(zones))
+
+    housekeeping.tidy = tidied  # type: ignore[method-assign, assignment]
+    for _ in range(4):
+        await housekeeping._tidy_what_is_due()
+        clock.now += 5000
+    assert asked == [5000, 0, 5000, 0]
