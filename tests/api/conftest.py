@@ -49,12 +49,12 @@ async def documents(settings: ApiSettings) -> AsyncIterator[DocumentStore]:
 
 @pytest.fixture
 def state(
-    settings: ApiSettings, campus: Campus, redis_client: Redis, store: TimeseriesStore, documents: DocumentStore
+    settings: ApiSettings, campus: Campus, service_redis: Redis, store: TimeseriesStore, documents: DocumentStore
 ) -> State:
     return State(
         settings=settings,
-        followed=FollowedCampus(client=redis_client, file=campus),
-        redis=redis_client,
+        followed=FollowedCampus(client=service_redis, file=campus),
+        redis=service_redis,
         store=store,
         documents=documents,
         hasher=DeviceHasher(b"k" * 32),

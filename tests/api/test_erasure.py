@@ -36,6 +36,7 @@ from tests.decoder.conftest import position as sighting
 from tests.decoder.counters import counted_windows
 from tests.documents.positions import position
 from tests.raw_streams import raw_key
+from tests.redis_servers.clients import calls
 from timeseries import TimeseriesStore, Width
 
 DEVICE = "bus-304"
@@ -260,7 +261,7 @@ async def enter(redis: Redis, stream: str, group: str) -> bytes:
 
 async def somebody_waits(redis: Redis) -> bool:
     """Whether somebody has looked at the groups of a stream since the statistics were reset."""
-    return any(name.startswith("cmdstat_xinfo") for name in await redis.info("commandstats"))
+    return any(name.startswith("xinfo") for name in await calls(redis))
 
 
 @pytest.mark.parametrize(("stream", "group"), [(RAW, OBSERVE_GROUP), (POSITIONS, ARCHIVE_GROUP)])

@@ -16,6 +16,7 @@ from core.settings import CommonSettings
 from state.api_keys import API_KEYS, USED
 from state.client import open_redis
 from tests.conftest import NOON, free_port
+from tests.redis_servers.clients import calls
 
 
 class HandClock:
@@ -176,8 +177,7 @@ async def test_without_redis_a_key_is_neither_right_nor_wrong() -> None:
 
 
 async def commands(redis: Redis, name: str) -> int:
-    told = await redis.info("commandstats")
-    return int(told.get(f"cmdstat_{name}", {"calls": 0})["calls"])
+    return (await calls(redis))[name]
 
 
 # The command.

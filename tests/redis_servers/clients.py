@@ -1,5 +1,6 @@
 """A client for tests that talk to Redis themselves, whatever form the address of it has: redis-py's own."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
@@ -23,7 +24,7 @@ async def client_of(url: str) -> AsyncIterator[redis.asyncio.Redis]:
 
         class Cluster(RedisCluster):
             async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as redis-py has it
-                if args[0] in {"CLIENT PAUSE", "KEYS"}:
+                if args[0] in {"CLIENT PAUSE", "CONFIG SET", "KEYS"}:
                     # redis-py would ask one of them.
                     options.setdefault("target_nodes", RedisCluster.PRIMARIES)
                 return await super().execute_command(*args, **options)
@@ -45,6 +46,18 @@ async def client_of(url: str) -> AsyncIterator[redis.asyncio.Redis]:
     else:
         async with redis.asyncio.Redis.from_url(url) as client:
             yield client
+
+
+async def calls(client: Any) -> Counter[str]:  # noqa: ANN401 - one of two classes
+    """How often each command was called, by its name in small letters; in a cluster, at all masters together."""
+    found: Counter[str] = Counter()
+    if isinstance(client, redis.asyncio.Redis):
+        told = [await client.info("commandstats")]
+    else:
+        told = list((await client.info("commandstats", target_nodes=client.PRIMARIES)).values())
+    for each in told:
+        found.update({name.removeprefix("cmdstat_"): int(about["calls"]) for name, about in cast("Any", each).items()})
+    return found
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -14,6 +13,7 @@ from state import mqtt
 from state.mqtt import Answer, Command
 from state.sessions import subscriptions
 from tests.broker.cluster.conftest import EXPIRY_MS, MAX_AGE_MS, Running, Start, Time, keys_of_sessions
+from tests.redis_servers.clients import calls
 
 COMMANDS = 5000
 """Of one script at the most: some 5 ms of a Redis that does nothing else meanwhile."""
@@ -57,7 +57,7 @@ async def counted(redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> Async
 
 
 async def commands_of(client: Redis) -> int:
-    return sum(each["calls"] for each in cast("Any", await client.info("commandstats")).values())
+    return (await calls(client)).total()
 
 
 async def with_many_filters(start: Start) -> Running:

@@ -7,6 +7,7 @@ from broker.cluster.publisher import Publish
 from broker.cluster.routes import Plan
 from broker.message import Message
 from tests.broker.cluster.conftest import MAX_AGE_MS, Running, Start, Time
+from tests.redis_servers.clients import calls
 
 
 def routed(
@@ -50,8 +51,7 @@ async def test_messages_of_one_call_are_new_or_not_whatever_they_are_split_into(
 
 
 async def looks(client: Redis) -> int:
-    stats = await client.info("commandstats")
-    return int(stats.get("cmdstat_xrange", {}).get("calls", 0))
+    return (await calls(client))["xrange"]
 
 
 async def full(start: Start, messages: int) -> Running:
