@@ -24,7 +24,7 @@ async def client_of(url: str) -> AsyncIterator[redis.asyncio.Redis]:
 
         class Cluster(RedisCluster):
             async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as redis-py has it
-                if args[0] in {"CLIENT PAUSE", "CONFIG SET", "KEYS"}:
+                if args[0] in {"CLIENT PAUSE", "CONFIG RESETSTAT", "CONFIG SET", "KEYS"}:
                     # redis-py would ask one of them.
                     options.setdefault("target_nodes", RedisCluster.PRIMARIES)
                 return await super().execute_command(*args, **options)
