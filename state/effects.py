@@ -4,6 +4,7 @@ It is a script on keys of one partition (`state/lua/effects.lua`), which are tol
 `state.presence`, `state.seen`, `state.windows`, `state.dirty_windows`, and `fence:{p}` in `state.campus`.
 """
 
+import itertools
 from collections.abc import Iterable
 from typing import Any, NamedTuple, cast
 
@@ -101,7 +102,7 @@ class PartitionEffects:
             sets = [presence_key(self.room.tag, *name.rsplit(":", 1)) for name in names]
             packed = msgspec.msgpack.encode(fields | {"names": names})
             with redis_errors():
-                answer = await self._script(keys=[*self._keys, *part.keys[0], *sets, *part.keys[1]], args=[packed])
+                answer = await self._script(keys=_encoded(self._keys, part.keys[0], sets, part.keys[1]), args=[packed])
             match cast("list[Any]", answer):
                 case [0, unreadable, implausible]:
                     self._remember(part.names)
@@ -122,3 +123,8 @@ class PartitionEffects:
             self._sets[name] = None
         while len(self._sets) > SETS_REMEMBERED:
             del self._sets[next(iter(self._sets))]
+
+
+def _encoded(*keys: list[str]) -> list[bytes]:
+    """All of them at once, which is several times faster than one by one; no line feed is in any."""
+    return "\n".join(itertools.chain.from_iterable(keys)).encode().split(b"\n")
