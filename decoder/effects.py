@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from core.messages import Position
 from decoder.batch import Batch
 from state.client import Redis
+from state.durability import Writes
 from state.effect_parts import Outside, Room, parts
 from state.effects import Applied, PartitionEffects, StaleFence
 
@@ -27,10 +28,12 @@ class Effects:
         rollup_every: float,
         dead_letters_max: int,
         implausible_speed: float,
+        writes: Writes | None = None,
     ) -> None:
         """`zone` is whose days the 1d windows are; `presence_ttl` and `rollup_every` are in seconds.
 
         `away` makes the second hash of a device (`core.devices`); `implausible_speed` is in m/s.
+        `writes` is as `state.effects` has it.
         """
         self._partitions = [
             PartitionEffects(
@@ -39,6 +42,7 @@ class Effects:
                 presence_ttl_ms=presence_ttl * 1000,
                 dead_letters_max=dead_letters_max,
                 implausible_speed=implausible_speed,
+                writes=writes,
             )
             for partition in range(partitions)
         ]

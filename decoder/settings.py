@@ -9,6 +9,7 @@ from core.durations import parse_duration
 from core.settings import CampusSettings, DeviceSettings, OpsSettings, PositionSettings, ReserveSettings
 from decoder.rules import Rules
 from documents import DocumentSettings
+from state.durability import DurabilitySettings
 from timeseries import TimeseriesSettings
 
 
@@ -29,7 +30,14 @@ class Archive(StrEnum):
 
 
 class DecoderSettings(
-    DocumentSettings, TimeseriesSettings, CampusSettings, PositionSettings, OpsSettings, DeviceSettings, ReserveSettings
+    DocumentSettings,
+    TimeseriesSettings,
+    CampusSettings,
+    PositionSettings,
+    OpsSettings,
+    DeviceSettings,
+    ReserveSettings,
+    DurabilitySettings,
 ):
     """One decoder process."""
 

@@ -25,6 +25,7 @@ from documents import Building, DocumentStore, Retention
 from geofence import Campus, Geofence
 from state.client import Redis
 from state.dead_letters import DeadLetters, share
+from state.durability import Writes
 from state.group import Group
 from state.raw import ARCHIVE_GROUP, Finisher, keys_of
 from state.raw_group import RawGroup
@@ -68,6 +69,7 @@ class Assembly:
             rollup_every=settings.rollup_every,
             dead_letters_max=self._letters_each,
             implausible_speed=settings.implausible_speed,
+            writes=Writes(self._client, durability=settings.durability, replicas=settings.replicas),
         )
         finisher = Finisher(client=self._client, partitions=settings.partitions, dead_letters_max=self._letters_each)
         follower = CampusFollower(

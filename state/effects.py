@@ -17,6 +17,7 @@ from state.campus import advance_partition, fence_key
 from state.client import Redis, redis_errors
 from state.devices import away_keys
 from state.dirty_windows import keys_of
+from state.durability import Writes
 from state.effect_parts import Part, Room
 from state.lua import lua
 from state.presence import presence_key, touched_at_key, touched_key
@@ -53,9 +54,21 @@ class PartitionEffects:
     """Applies parts of batches to one partition."""
 
     def __init__(
-        self, *, client: Redis, room: Room, presence_ttl_ms: int, dead_letters_max: int, implausible_speed: float
+        self,
+        *,
+        client: Redis,
+        room: Room,
+        presence_ttl_ms: int,
+        dead_letters_max: int,
+        implausible_speed: float,
+        writes: Writes | None = None,
     ) -> None:
-        """`implausible_speed` is in m/s."""
+        """`implausible_speed` is in m/s.
+
+        `writes` says when effects count, before the end of a batch is written where its messages lie: with
+        DURABILITY=replicated a failover of this partition's master alone must not take them back.
+        """
+        self._writes = writes or Writes(client)
         self.room = room
         self._client = client
         self._script = client.register_script(lua("totals", "touch", "effects"))
@@ -102,7 +115,8 @@ class PartitionEffects:
             sets = [presence_key(self.room.tag, *name.rsplit(":", 1)) for name in names]
             packed = msgspec.msgpack.encode(fields | {"names": names})
             with redis_errors():
-                answer = await self._script(keys=_encoded(self._keys, part.keys[0], sets, part.keys[1]), args=[packed])
+                keys = _encoded(self._keys, part.keys[0], sets, part.keys[1])
+                answer = await self._writes.run(self._script, keys=keys, args=[packed])
             match cast("list[Any]", answer):
                 case [0, unreadable, implausible]:
                     self._remember(part.names)

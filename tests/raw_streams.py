@@ -6,6 +6,7 @@ from redis.asyncio import Redis
 
 from core.messages import DeadLetter, RawMessage
 from state.dead_letters import DeadLetters
+from state.durability import Writes
 from state.entries import decode_entry, encode_entries, group_of
 from state.raw import Raw, keys_of
 
@@ -15,9 +16,11 @@ def raw_key(partition: int, partitions: int) -> str:
     return keys_of(partition, partitions).raw
 
 
-async def append(client: Redis, *messages: RawMessage, partition: int = 0, partitions: int = 1) -> None:
+async def append(
+    client: Redis, *messages: RawMessage, partition: int = 0, partitions: int = 1, writes: Writes | None = None
+) -> None:
     """As a broker does with what comes in together: in as few entries as it takes."""
-    raw = Raw(client=client, partitions=partitions)
+    raw = Raw(client=client, partitions=partitions, writes=writes)
     await raw.append(partition, encode_entries(map(group_of, messages)), most=2**53)
 
 

@@ -29,7 +29,10 @@ def main(
     check: Annotated[bool, typer.Option(help="Hold the model against two sizes that are measured.")] = False,
 ) -> None:
     """Say what a campus of that size needs. Needs nothing but the file of unit costs; --check needs redis-server."""
-    units = load_units()
+    try:
+        units = load_units()
+    except FileNotFoundError as error:
+        raise SystemExit(f"{error.filename} is missing: python -m bench.state --write-units measures it") from error
     if check:
         wrong = _check(units)
         raise SystemExit(1 if wrong else 0)

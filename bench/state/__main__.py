@@ -22,6 +22,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bench.capacity.node import measure_node
 from bench.report import RESULTS, machine
 from bench.state.measure import Bench, Effort, Size
 from bench.state.plot import Chart, svg
@@ -31,8 +32,10 @@ DEVICES = (2_000, 20_000, 200_000)
 ZONES = (22, 500, 5_000)
 MASTERS = 3
 UNITS = ROOT / "bench" / "capacity" / "units.json"
-FULL = Effort(messages=60_000, device_minutes=4_000_000, look_seconds=10.0)
+FULL = Effort(messages=40_000, device_minutes=1_000_000, look_seconds=8.0)
 QUICK = Effort(messages=4_000, device_minutes=30_000, look_seconds=2.0)
+BATCHES = (1, 10, 50, 200)
+BY_BATCH = ("append, Redis us/message", "observe, Redis us/message", "decoder us/message")
 BEFORE_MINUTES = 300_000
 """Device-minutes that the version before is given: it takes 240 bytes for each."""
 
@@ -64,9 +67,10 @@ def main(
         for size in sizes:
             found.append(_measure(size, now, old, QUICK if quick else FULL))
             _show(found[-1])
+        more = _units(now) if write_units else {}
     _table(found)
     _console.print(f"{machine()}, load {os.getloadavg()[0]:.1f}")
-    _write(found, before, units=write_units)
+    _write(found, before, more)
 
 
 def _sizes(*, quick: bool, most: int) -> list[Size]:
@@ -79,6 +83,19 @@ def _sizes(*, quick: bool, most: int) -> list[Size]:
         + [Size(count, ZONES[0], MASTERS) for count in devices[1:]]
         + [Size(devices[min(1, len(devices) - 1)], ZONES[-1], MASTERS)]
     )
+
+
+def _units(now: Bench) -> dict[str, object]:
+    """What `bench.capacity` takes besides: costs by the messages of an entry, and those of a node."""
+    batches = []
+    for batch in BATCHES:
+        costs = now.costs(Size(2_000, ZONES[0], batch=batch), Effort(20_000, 0, 1.0))
+        batches.append({"batch": batch, **_rounded({name: costs[name] for name in BY_BATCH})})
+        archive = costs["archive, decoder us/message"]
+        _console.print(f"{batch} messages to an entry: {batches[-1]}")
+    node = measure_node(10.0)
+    _console.print(f"a node: {node}")
+    return {"batches": batches, "archive, decoder us/message": round(archive, 3), "node": node}
 
 
 def _measure(size: Size, now: Bench, old: Bench | None, effort: Effort) -> Measured:
@@ -122,7 +139,7 @@ def _figure(found: Measured, name: str) -> str:
     return f"{now:,.1f}" if before is None else f"{now:,.1f} ({before:,.1f})"
 
 
-def _write(found: list[Measured], before: str | None, *, units: bool) -> None:
+def _write(found: list[Measured], before: str | None, units: dict[str, object]) -> None:
     RESULTS.mkdir(exist_ok=True)
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - found on the PATH
@@ -136,6 +153,7 @@ def _write(found: list[Measured], before: str | None, *, units: bool) -> None:
         "before": before,
         "machine": machine(),
         "load": round(os.getloadavg()[0], 1),
+        **units,
         "sizes": [{**asdict(each.size), "now": _rounded(each.now), "before": _rounded(each.before)} for each in found],
     }
     text = json.dumps(results, indent=1) + "\n"

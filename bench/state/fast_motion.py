@@ -50,7 +50,7 @@ def main(
     maxmemory: Annotated[str, typer.Option(help="Of Redis.")] = "150mb",
 ) -> None:
     """Let days pass, and say what Redis has of them. Ends with 1 where it gets full, or has lost count."""
-    settings = ("--maxmemory", maxmemory, "--maxmemory-policy", "noeviction", "--hash-max-listpack-entries", "512")
+    settings = ("--maxmemory", maxmemory, "--maxmemory-policy", "noeviction")
     with tempfile.TemporaryDirectory(prefix="fast-motion-") as folder, redis_server(Path(folder), *settings) as url:
         day = Days(devices=devices, hours=hours, every=every, zones=zones)
         asyncio.run(_pass(url, day, days))

@@ -22,8 +22,6 @@ GROUP_MINUTES = 5
 DAY_HOURS = 8
 DRAIN_SECONDS = 1200.0
 LOOKS_A_SECOND = 2
-SETTINGS = ("--hash-max-listpack-entries", "512")
-"""What Redis is run with, as in compose and `make run`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +31,8 @@ class Size:
     devices: int
     zones: int
     masters: int = 1
+    batch: int = BATCH
+    """Messages of a partition that are appended at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Bench:
 
     def costs(self, size: Size, effort: Effort) -> dict[str, float]:
         """What messages, looks and windows cost at a size, by name with unit."""
-        with _room() as folder, servers(size.masters, folder, *SETTINGS) as measured:
+        with _room() as folder, servers(size.masters, folder) as measured:
             run = _Run(measured, self._checkout, folder, size, before=self._before)
             try:
                 return run.costs(effort)
@@ -64,7 +64,7 @@ class Bench:
 
     def memory(self, size: Size, effort: Effort) -> dict[str, float]:
         """What a device and minute costs in memory over a day, by name with unit."""
-        with _room() as folder, servers(size.masters, folder, *SETTINGS) as measured:
+        with _room() as folder, servers(size.masters, folder) as measured:
             run = _Run(measured, self._checkout, folder, size, before=self._before)
             try:
                 return run.memory(effort)
@@ -91,8 +91,9 @@ class _Run:
             "API_PORT": str(free_port()),
             "POSITION_MAX_AGE": "",
         }
+        self._effort_messages = 0
         self._log = folder / "services.log"
-        self._appender = Appender(checkout, self._settings, zones=size.zones, devices=size.devices, batch=BATCH)
+        self._appender = Appender(checkout, self._settings, zones=size.zones, devices=size.devices, batch=size.batch)
 
     def close(self) -> None:
         """End what was started."""
@@ -102,6 +103,7 @@ class _Run:
         """See Bench.costs."""
         size, measured = self._size, self._measured
         count = max(effort.messages, size.devices)
+        self._effort_messages = count
         found: dict[str, float] = {}
         with self._service("decoder", STAGES="observe", DECODER_NAME="bench") as decoder:
             self._appender.append(0, size.devices, _now() - 60_000)
@@ -118,10 +120,21 @@ class _Run:
             shares = _less(observed, first)
             found["busiest master, Redis us/message"] = max(shares) / count * 1e6
             found["decoder us/message"] = (decoder.cpu_seconds - busy) / count * 1e6
-            measured.on_all("positions:*", "XTRIM", "MAXLEN", "0")
+            found |= self._archive()
             found |= self._look(effort.look_seconds)
         found["memory now, bytes/device"] = measured.memory_bytes / size.devices
         return found | self._rollup()
+
+    def _archive(self) -> dict[str, float]:
+        """What it takes to make documents of the positions, in SQLite; then they are gone."""
+        count = self._measured.count("positions:*", "XLEN")
+        if not count:
+            return {}
+        positions = max(self._size.devices, self._effort_messages) + self._size.devices
+        with self._service("decoder", STAGES="archive", DECODER_NAME="bench-archive") as archive:
+            used = archive.cpu_seconds
+            _until(lambda: not self._measured.count("positions:*", "XLEN"))
+            return {"archive, decoder us/message": (archive.cpu_seconds - used) / positions * 1e6}
 
     def _look(self, seconds: float) -> dict[str, float]:
         """What the API takes to know where devices are, while they send as ever."""
@@ -186,7 +199,7 @@ class _Run:
         _until(lambda: self._waiting() < below)
 
     def _waiting(self) -> int:
-        return self._measured.count("raw:*", "XLEN") * (1 if self._before else BATCH)
+        return self._measured.count("raw:*", "XLEN") * (1 if self._before else self._size.batch)
 
     def _windows(self) -> int:
         if self._before:

@@ -21,9 +21,10 @@ from deploy.laptop.first_start import once_redis_answers, redis_answers
 from deploy.laptop.ports import PUBLIC, choose_ports, shown
 from deploy.laptop.processes import REDIS, Programs, describe, service_environment
 from deploy.laptop.readiness import announce, anonymous_note, door, services, welcome
-from deploy.laptop.redis_server import REDIS_FOLDER, redis_executable
+from deploy.laptop.redis_server import REDIS_FOLDER, redis_command, redis_executable
 from deploy.laptop.runner import Runner
 from deploy.laptop.settings import LaptopSettings
+from deploy.laptop.upgrade import bring_up_to_date
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -63,6 +64,14 @@ def _run() -> int:
         if programs.redis_server:
             refuse_a_second_redis(folder)
             (folder / REDIS_FOLDER).mkdir(mode=0o700, exist_ok=True)
+            if bring_up_to_date(
+                settings,
+                folder,
+                redis_command(programs.redis_server, folder, settings.log_level),
+                service_environment(settings, folder=folder, environment=os.environ),
+                folder / REDIS_FOLDER,
+            ):
+                typer.echo("the data of the version before was brought to the layout of this one")
         ports = choose_ports(settings, haproxy=programs.haproxy is not None)
         runner = Runner(
             describe(settings, folder=folder, ports=ports, programs=programs, environment=os.environ), last=REDIS

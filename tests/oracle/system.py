@@ -19,7 +19,9 @@ from core.settings import CommonSettings
 from decoder.settings import DecoderSettings
 from documents import Document
 from state.client import open_redis
+from state.cluster import ClusterClient
 from state.dead_letters import DeadLetters, Which
+from state.durability import Durability, Writes
 from state.server import masters
 from state.slots import partition_of
 from state.status import read_status
@@ -166,13 +168,16 @@ async def append(client: Redis, messages: Sequence[RawMessage], partitions: int)
 
 
 async def _append(client: Redis, messages: Sequence[RawMessage], partitions: int) -> None:
+    # Of a cluster masters may be killed: what was accepted has to be where the next one has it.
+    replicated = isinstance(client, ClusterClient)
+    writes = Writes(client, durability=Durability.REPLICATED if replicated else Durability.ACCEPTED)
     parts: dict[int, list[RawMessage]] = {}
     for message in messages:
         # Who has no name may come through any broker's connection the next time.
         sender = message.user or str(zlib.crc32(message.payload))
         parts.setdefault(partition_of(sender, partitions), []).append(message)
     for partition, part in parts.items():
-        await raw_streams.append(client, *part, partition=partition, partitions=partitions)
+        await raw_streams.append(client, *part, partition=partition, partitions=partitions, writes=writes)
 
 
 @dataclass(frozen=True, slots=True)
