@@ -92,6 +92,35 @@ async def test_counters_are_those_of_sets_in_any_order_and_pieces_and_with_repet
     assert await counted_windows(redis_client, ZoneInfo(zone)) == expected(positions, ZoneInfo(zone))
 
 
+async def test_any_two_minutes_near_borders_count_right_whichever_comes_first(redis_client: Redis) -> None:
+    """A device for each pair: of the first and last of five minutes, of hours, and of sixths of a day."""
+    minutes = [0, 1, 4, 5, 9, 54, 55, 59, 60, 64, 115, 119, 120, 235, 239, 240, 244]
+    pairs = [(f"{first}-{second}", first, second) for first in minutes for second in minutes]
+    effects = effects_of(redis_client)
+    firsts = [position(device, NOON + first * MINUTE_MS) for device, first, _ in pairs]
+    seconds = [position(device, NOON + second * MINUTE_MS) for device, _, second in pairs]
+    for some in (firsts, seconds):
+        await effects.apply(Batch(positions=some), now=NOON)
+    assert await counted_windows(redis_client) == expected(firsts + seconds, ZoneInfo("Europe/Dublin"))
+
+
+@pytest.mark.parametrize("zone", [*ZONES, "Australia/Sydney"])
+async def test_around_midnight_of_any_zone_days_count_right_in_winter_and_in_summer(
+    redis_client: Redis, zone: str
+) -> None:
+    """Where clocks are an hour or half an hour off, the day of the keys has minutes of two dates."""
+    starts = [window_start(Width.DAY, NOON + days * DAY_MS, ZoneInfo(zone)) for days in (-60, 0, 120, 237)]
+    steps = [(first, second) for first in range(-125, 126, 25) for second in (-95, -35, -5, 5, 35, 65)]
+    effects = effects_of(redis_client, zone=zone)
+    firsts, seconds = (
+        [position(f"{start}-{pair}", start + pair[index] * MINUTE_MS) for start in starts for pair in steps]
+        for index in (0, 1)
+    )
+    for some in (firsts, seconds):
+        await effects.apply(Batch(positions=some), now=NOON)
+    assert await counted_windows(redis_client, ZoneInfo(zone)) == expected(firsts + seconds, ZoneInfo(zone))
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=EVERYTHING)
 @given(positions=sightings, partitions=st.sampled_from([1, 3]))
 async def test_two_decoders_that_apply_the_same_batches_at_once_count_as_one(
