@@ -99,9 +99,11 @@ async def test_any_two_minutes_near_borders_count_right_whichever_comes_first(re
     effects = effects_of(redis_client)
     firsts = [position(device, NOON + first * MINUTE_MS) for device, first, _ in pairs]
     seconds = [position(device, NOON + second * MINUTE_MS) for device, _, second in pairs]
-    for some in (firsts, seconds):
+    # Beside one that is there, with others after it; and nothing of these is lost.
+    thirds = [position(device, NOON + (first + 1) * MINUTE_MS) for device, first, _ in pairs]
+    for some in (firsts, seconds, thirds, seconds, firsts):
         await effects.apply(Batch(positions=some), now=NOON)
-    assert await counted_windows(redis_client) == expected(firsts + seconds, ZoneInfo("Europe/Dublin"))
+    assert await counted_windows(redis_client) == expected(firsts + seconds + thirds, ZoneInfo("Europe/Dublin"))
 
 
 @pytest.mark.parametrize("zone", [*ZONES, "Australia/Sydney"])
