@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -19,6 +19,7 @@ import redis
 from state.dirty_windows import waiting_keys
 from state.slots import tag
 from tests.conftest import free_port
+from tests.redis_servers.chosen import chosen, chosen_redis
 from tests.redis_servers.clients import blocking_client_of
 
 ROOT = Path(__file__).parents[2]
@@ -121,18 +122,18 @@ class System:
         return code
 
 
-CHOSEN_URL = "CAMPUS_E2E_REDIS_URL"
-"""The Redis, of another kind than that of `make run`, that tests/e2e/conftest.py has started for all."""
+CHOSEN = ExitStack()
+"""What CAMPUS_TEST_REDIS names and systems have: tests/e2e/conftest.py ends it."""
+_urls: dict[Path, str] = {}
 
 
 def _chosen_redis(data_dir: Path) -> dict[str, str]:
-    if not (url := os.environ.get(CHOSEN_URL)):
+    """A Redis for each DATA_DIR, so that systems that run at the same time have nothing in common."""
+    if chosen() == "single":
         return {}
-    if not data_dir.exists() or not any(data_dir.iterdir()):
-        # A new system, and one that was there before is gone.
-        with blocking_client_of(url) as client:
-            client.flushall()
-    return {"REDIS_URL": url, "PARTITIONS": os.environ.get("CAMPUS_TEST_PARTITIONS", "3")}
+    if data_dir not in _urls:
+        _urls[data_dir] = CHOSEN.enter_context(chosen_redis())
+    return {"REDIS_URL": _urls[data_dir], "PARTITIONS": os.environ.get("CAMPUS_TEST_PARTITIONS", "3")}
 
 
 def start(data_dir: Path, *, path: str | None = None, until: str = "ready: MQTT", **settings: str) -> System:
