@@ -154,7 +154,7 @@ def test_every_target_of_make_and_every_part_of_ci_is_there(path: Path) -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"\bmake ([a-z-]+)", "\n".join(scripts(path))):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    parts = re.findall(r"^    (\w+)\)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    parts = re.findall(r"^    ([\w-]+)\)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
     for job in jobs(path).values():
         assert set(job.get("strategy", {}).get("matrix", {}).get("part", [])) in (set(), set(parts))
 

@@ -128,8 +128,8 @@ def test_a_newest_position_that_nobody_can_read_stops_nothing(system: Hostile) -
     before = system.total("dead:malformed_entry")
     with publisher(system, "demo-car") as client, system.redis() as redis:
         publish(client, encoded({**feature(point(HERE)), "properties": {}}))
-        system.wait(lambda: redis.keys("device:*"), "the car is there")
-        for key in redis.keys("device:*"):
+        system.wait(lambda: redis.keys("newest:*"), "the car is there")
+        for key in redis.keys("newest:*"):
             redis.set(key, b"\xc1 garbage", px=300_000)
         publish(client, encoded({**feature(point(HERE)), "properties": {}}))
         system.wait(lambda: system.total("dead:malformed_entry") == before + 1, "it is a dead letter")

@@ -159,7 +159,11 @@ async def test_every_server_rewrites_its_append_only_file_replicas_too(
     before = [_rewrites(member) for member in members]
     try:
         async with open_redis(CommonSettings(redis_url=servers.url)) as client:
-            assert len(await replicas(client)) == len(members) - len(await masters(client))
+
+            async def all_are_known() -> bool:
+                return len(await replicas(client)) == len(members) - len(await masters(client))
+
+            await eventually(all_are_known)
             await rewrite_append_only(client)
         assert [_rewrites(member) - was for member, was in zip(members, before, strict=True)] == [1] * len(members)
     finally:

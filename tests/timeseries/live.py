@@ -70,7 +70,7 @@ class Live:
     ) -> None:
         self._client = client
         self._clock = clock
-        self._settings = DecoderSettings(data_dir=folder, presence_ttl=TTL, observe_batch=50)
+        self._settings = DecoderSettings(data_dir=folder, presence_ttl=TTL, observe_batch=50, rollup_every=0)
         self.metrics = DecoderMetrics()
         self.store = store
         self.archive = archive
