@@ -111,7 +111,7 @@ def _redis_users(value: Mapping[str, str]) -> str:
         "user default off resetpass ~* &* +@all\n"
         "user health on nopass resetkeys resetchannels -@all +ping\n"
         f"user replica on #{replica} resetkeys resetchannels -@all +ping +psync +replconf\n"
-        f"user cluster on #{cluster} resetkeys resetchannels -@all +ping +cluster\n"
+        f"user cluster on #{cluster} resetkeys resetchannels -@all +ping +cluster +info\n"
         f"user campus on #{services} ~* &* +@all -@admin -@dangerous +info +bgrewriteaof +config|get +keys\n"
     )
 

@@ -63,7 +63,11 @@ def test_what_was_acknowledged_is_kept_although_a_master_is_killed(
 
 def test_it_starts_again_with_other_addresses(clustered: Stack) -> None:
     clustered.down()
-    clustered.up()
+    try:
+        clustered.up()
+    except BaseException:
+        clustered.keep_logs()
+        raise
     assert clustered.unwell() == []
 
 
