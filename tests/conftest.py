@@ -69,6 +69,15 @@ def _loggers_are_not_kept() -> Iterator[None]:
         yield
 
 
+def holds(probe: Callable[[], object]) -> Callable[[], Awaitable[bool]]:
+    """A probe for `eventually` of one that does not wait."""
+
+    async def found() -> bool:
+        return bool(probe())
+
+    return found
+
+
 async def eventually(probe: Callable[[], Awaitable[Answer]], *, limit: float = WAIT_SECONDS) -> Answer:
     """The first true answer of `probe`, asked again and again; fails after `limit` seconds."""
     async with asyncio.timeout(limit):

@@ -44,6 +44,18 @@ class Unwilling:
         return await self._client.get(name)
 
 
+def housekeeping_of(client: object, clock: HandClock, **changed: Any) -> Housekeeping:
+    """Of one partition, with nothing to tidy, unless `changed` says otherwise."""
+    usual: dict[str, Any] = {
+        "partitions": 1,
+        "zones": list,
+        "presence_ttl": TTL,
+        "forget_after": 60,
+        "dead_letters_keep": 1000,
+    }
+    return Housekeeping(client=cast("Redis", client), clock=clock, **(usual | changed))
+
+
 @pytest.mark.parametrize(
     "refusal",
     [ResponseError("Background append only file rewriting already in progress"), NoPermissionError("no")],
@@ -53,15 +65,7 @@ async def test_a_rewrite_that_was_refused_is_asked_for_again_although_no_message
 ) -> None:
     """A rewrite that is under way began before the last message was cut off: it holds that message still."""
     unwilling = Unwilling(redis_client, [refusal])
-    housekeeping = Housekeeping(
-        client=cast("Redis", unwilling),
-        partitions=1,
-        zones=list,
-        presence_ttl=TTL,
-        forget_after=60,
-        dead_letters_keep=1000,
-        clock=HandClock(),
-    )
+    housekeeping = housekeeping_of(unwilling, HandClock())
     await redis_client.hincrby(TOTALS, "messages", 1)
     for asked in (1, 2, 2):
         await housekeeping.forget()
@@ -79,15 +83,7 @@ async def test_dead_letters_go_after_their_time_although_nothing_arrives(redis_c
     dead_letters = DeadLetters(redis_client, partitions=1)
     assert await dead_letters.expire(clock.now - keep - 3_600_000) == 0
     stop = Stop()
-    housekeeping = Housekeeping(
-        client=redis_client,
-        partitions=1,
-        zones=list,
-        presence_ttl=TTL,
-        forget_after=60,
-        dead_letters_keep=keep - 1,
-        clock=clock,
-    )
+    housekeeping = housekeeping_of(redis_client, clock, dead_letters_keep=keep - 1)
 
     async def gone() -> bool:
         return await redis_client.xlen(DEAD) == 0
@@ -106,15 +102,7 @@ async def test_where_raw_has_a_redis_of_its_own_the_other_is_rewritten_only_for_
     """So what that costs does not grow with the state."""
     state, raw = Unwilling(redis_client, []), Unwilling(redis_client, [])
     keep_raw_in(cast("Redis", state), cast("Redis", raw))
-    housekeeping = Housekeeping(
-        client=cast("Redis", state),
-        partitions=1,
-        zones=list,
-        presence_ttl=TTL,
-        forget_after=60,
-        dead_letters_keep=1000,
-        clock=HandClock(),
-    )
+    housekeeping = housekeeping_of(state, HandClock())
     asked = []
     for done, carried in ((0, 0), (1, 0), (0, 0), (1, 1), (0, 1), (0, 0), (7, 0)):
         await redis_client.hincrby(TOTALS, "finished", done)
@@ -132,15 +120,7 @@ async def test_presence_that_has_lapsed_is_removed_in_steps_and_nothing_else(red
         await redis_client.zadd(key, {f"car-{number}": lapsed for number in range(first, first + 1000)})
     await redis_client.zadd(key, {"here": lapsed + 1})
     await redis_client.config_resetstat()
-    housekeeping = Housekeeping(
-        client=redis_client,
-        partitions=1,
-        zones=lambda: ["main", "schuman"],
-        presence_ttl=TTL,
-        forget_after=60,
-        dead_letters_keep=1000,
-        clock=clock,
-    )
+    housekeeping = housekeeping_of(redis_client, clock, zones=lambda: ["main", "schuman"])
     await housekeeping.tidy()
     assert await redis_client.zrange(key, 0, -1) == [b"here"]
     assert (await redis_client.info("commandstats"))["cmdstat_zremrangebyrank"]["calls"] == 3
@@ -149,16 +129,7 @@ async def test_presence_that_has_lapsed_is_removed_in_steps_and_nothing_else(red
 async def test_a_disk_with_little_room_has_the_file_rewritten_at_once_and_again(redis_client: Redis) -> None:
     clock, problem = HandClock(), [None, "the disk is nearly full"]
     unwilling = Unwilling(redis_client, [])
-    housekeeping = Housekeeping(
-        client=cast("Redis", unwilling),
-        partitions=1,
-        zones=list,
-        presence_ttl=TTL,
-        dead_letters_keep=1000,
-        forget_after=100_000,
-        clock=clock,
-        disk_problem=lambda: problem[0],
-    )
+    housekeeping = housekeeping_of(unwilling, clock, forget_after=100_000, disk_problem=lambda: problem[0])
     await redis_client.hincrby(TOTALS, "messages", 1)
     stop = Stop()
 
@@ -190,15 +161,7 @@ async def test_each_partition_is_tidied_and_says_what_has_changed(redis_client: 
         )
         await redis_client.zadd(presence_key(hash_tag, "schuman", Kind.CAR), {"here": clock.now})
         await redis_client.zadd(f"lives:{hash_tag}", {"1": 1, "20513": 2**45})
-    housekeeping = Housekeeping(
-        client=redis_client,
-        partitions=3,
-        zones=lambda: ["main", "schuman"],
-        presence_ttl=TTL,
-        forget_after=60,
-        dead_letters_keep=1000,
-        clock=clock,
-    )
+    housekeeping = housekeeping_of(redis_client, clock, partitions=3, zones=lambda: ["main", "schuman"])
     await housekeeping.tidy()
     for hash_tag in tags:
         assert await redis_client.zrange(presence_key(hash_tag, "main", Kind.CAR), 0, -1) == [b"b"]
@@ -210,15 +173,7 @@ async def test_each_partition_is_tidied_and_says_what_has_changed(redis_client: 
 async def test_times_outside_are_tidied_each_time_and_many_zones_seldom(redis_client: Redis) -> None:
     clock = HandClock()
     zones = [f"zone-{number}" for number in range(5000)]
-    housekeeping = Housekeeping(
-        client=redis_client,
-        partitions=1,
-        zones=lambda: zones,
-        presence_ttl=TTL,
-        forget_after=60,
-        dead_letters_keep=1000,
-        clock=clock,
-    )
+    housekeeping = housekeeping_of(redis_client, clock, zones=lambda: zones)
     asked: list[int] = []
 
     async def tidied(zones: list[str]) -> None:

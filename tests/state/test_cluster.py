@@ -1,7 +1,7 @@
 """A real Redis Cluster behind the methods of one Redis: masters that are killed, slots that move."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,22 +16,13 @@ from state.codes import RedisUnavailable
 from state.commands import slot_of
 from state.server import check_redis, masters, redis_state
 from state.slots import tag
-from tests.conftest import eventually
+from tests.conftest import eventually, holds
 from tests.redis_servers.cluster import RedisCluster
 from tests.redis_servers.executables import redis_executable
 from tests.redis_servers.process import RedisProcess, free_ports
 
 TAGS = [tag(partition, 6) for partition in range(6)]
 """Two on each of three masters."""
-
-
-def holds(probe: Callable[[], object]) -> Callable[[], Awaitable[bool]]:
-    """A probe for `eventually` of one that does not wait."""
-
-    async def found() -> bool:
-        return bool(probe())
-
-    return found
 
 
 @pytest.fixture

@@ -16,12 +16,11 @@ from core.settings import CommonSettings
 from state.client import open_redis
 from state.durability import Durability, Writes, check_durability
 from state.slots import tag
-from tests.conftest import eventually
+from tests.conftest import eventually, holds
 from tests.redis_servers.cluster import RedisCluster
 from tests.redis_servers.executables import VERSIONS, executable_of
 from tests.redis_servers.process import RedisProcess, free_ports
 from tests.redis_servers.sentinel import SentinelSet
-from tests.state.test_sentinel import holds
 
 COUNT = "return redis.call('INCR', KEYS[2])"
 NOTHING = "return redis.call('GET', KEYS[2]) or 'nothing'"

@@ -1,7 +1,7 @@
 """A real primary with replicas and sentinels: killed, standing still, and sentinels that are away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
@@ -12,18 +12,9 @@ from core.settings import CommonSettings
 from state.client import MAX_CONNECTIONS, open_redis
 from state.codes import RedisUnavailable
 from state.server import masters, redis_state
-from tests.conftest import eventually
+from tests.conftest import eventually, holds
 from tests.redis_servers.process import RedisProcess
 from tests.redis_servers.sentinel import SentinelSet
-
-
-def holds(probe: Callable[[], object]) -> Callable[[], Awaitable[bool]]:
-    """A probe for `eventually` of one that does not wait."""
-
-    async def found() -> bool:
-        return bool(probe())
-
-    return found
 
 
 @pytest.fixture
