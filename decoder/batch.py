@@ -63,9 +63,18 @@ class BatchDecoder:
     """Decodes batches with one key, each with the geometry of the moment at which it began."""
 
     def __init__(
-        self, *, fence: Geofence, hasher: DeviceHasher, rules: Rules | None = None, partitions: int = 1
+        self,
+        *,
+        fence: Geofence,
+        hasher: DeviceHasher,
+        rules: Rules | None = None,
+        partitions: int = 1,
+        features_at_once: int = FEATURES_AT_ONCE,
     ) -> None:
-        """`rules` are those of the settings' defaults unless given."""
+        """`rules` are those of the settings' defaults unless given.
+
+        A batch ends with the message that brings it to `features_at_once`, usable or not.
+        """
         self.fence = fence
         self.number = 0
         """The number of the campus that `fence` is of."""
@@ -74,6 +83,7 @@ class BatchDecoder:
         self._role: Role | None = None
         self._max_age: int | None = None
         self._hasher = hasher
+        self._features_at_once = features_at_once
 
     def decode(self, messages: Sequence[RawMessage], malformed: Sequence[DeadLetter] = ()) -> Batch:
         """The effects of the first of `messages`, as many as one script can acknowledge, and of `malformed` entries.
@@ -87,7 +97,7 @@ class BatchDecoder:
         letter_bytes = 0
         for message in messages:
             bad = len(refused)
-            if len(fixes) + bad >= FEATURES_AT_ONCE or letter_bytes >= LETTER_BYTES_AT_ONCE:
+            if len(fixes) + bad >= self._features_at_once or letter_bytes >= LETTER_BYTES_AT_ONCE:
                 break
             batch.taken += 1
             self._read(message, fixes, refused)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,9 @@ NOON = 1_772_366_400_000
 RAW, POSITIONS, DEAD, TOTALS = "raw:{0}", "positions:{0}", "dead:{0}", "totals:{0}"
 """Keys of the first partition, as `state.raw` names them."""
 WAIT_SECONDS = 15.0
+PRODUCT = set(
+    "api autoscaler broker core decoder deploy documents geofence simulator state timeseries".split()  # noqa: SIM905
+)
 Answer = TypeVar("Answer")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -67,6 +71,28 @@ def _loggers_are_not_kept() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(structlog, "configure", without_cache)
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _constants_are_as_they_were() -> Iterator[None]:
+    """A test that replaces a constant of the product puts it back, or all that follow on this worker test another one.
+
+    Two `patch` at the same time do not: the one that ends last puts back what the other had put in.
+    """
+    before = _constants()
+    yield
+    after = _constants()
+    assert {name: after[name] for name in before} == before
+
+
+def _constants() -> dict[str, object]:
+    return {
+        f"{name}.{member}": value
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] in PRODUCT
+        for member, value in vars(module).items()
+        if member.isupper() and isinstance(value, (int, float, str, bytes, tuple))
+    }
 
 
 def holds(probe: Callable[[], object]) -> Callable[[], Awaitable[bool]]:

@@ -81,11 +81,7 @@ def by_topic(taken: list[Any]) -> dict[str, list[int]]:
 
 
 async def other_master(cluster: RedisCluster) -> RedisProcess:
-    def find() -> RedisProcess:
-        source = cluster.master_of("{mqtt}")
-        return next(master for master in cluster.masters if master is not source)
-
-    return await asyncio.to_thread(find)
+    return await asyncio.to_thread(cluster.other_master, "{mqtt}")
 
 
 def is_so(probe: Callable[[], object]) -> Callable[[], Any]:

@@ -5,7 +5,6 @@ import base64
 import json
 from collections.abc import Callable
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -20,11 +19,12 @@ from decoder.effects import Effects
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from decoder.rounds import InHand, as_they_are, cut, left
-from state.group import Entry, Group
+from geofence import Geofence
+from state.group import Group
 from state.raw import Finisher
 from state.status import read_status
 from tests.conftest import NOON, POSITIONS, RAW, entries
-from tests.decoder.conftest import LIBRARY, HandClock, dead_letters, finisher_of, raw
+from tests.decoder.conftest import HASHER, LIBRARY, HandClock, dead_letters, finisher_of, raw
 from tests.raw_streams import append, append_each
 
 GroupOf = Callable[[str], Group]
@@ -66,12 +66,12 @@ MakeObserver = Callable[..., Observer]
 
 @pytest.fixture
 def observer(
-    redis_client: Redis, decoder: BatchDecoder, follower: CampusFollower, effects: Effects, metrics: DecoderMetrics
+    redis_client: Redis, fence: Geofence, follower: CampusFollower, effects: Effects, metrics: DecoderMetrics
 ) -> MakeObserver:
-    def make(finisher: object = None) -> Observer:
+    def make(at_once: int, finisher: object = None) -> Observer:
         return Observer(
             partition=0,
-            decoder=decoder,
+            decoder=BatchDecoder(fence=fence, hasher=HASHER, features_at_once=at_once),
             campus=follower,
             effects=effects,
             finisher=finisher or finisher_of(redis_client),  # type: ignore[arg-type]
@@ -100,8 +100,7 @@ async def test_an_entry_that_is_more_than_a_batch_takes_is_done_in_rounds(
     await group.create()
     await append(redis_client, *SENT)
     await redis_client.xadd(RAW, {"hello": "world"})
-    with patch("decoder.batch.FEATURES_AT_ONCE", at_once):
-        await observer()(await group.read(100))
+    await observer(at_once)(await group.read(100))
     await nothing_is_left(redis_client, group)
     assert (await read_status(redis_client, 1)).totals == {**RIGHT, "dead:malformed_entry": 1}
     assert len(await dead_letters(redis_client)) == 2
@@ -119,14 +118,13 @@ async def test_whoever_dies_between_two_rounds_leaves_the_rest_to_another_and_no
     await append_each(redis_client, *SENT[6:8])
     await append(redis_client, *SENT[8:])
     read = await group.read(100)
-    with patch("decoder.batch.FEATURES_AT_ONCE", 2), pytest.raises(Dies):
-        await observer(DyingFinisher(finisher_of(redis_client), at, done=done))(read)
+    with pytest.raises(Dies):
+        await observer(2, DyingFinisher(finisher_of(redis_client), at, done=done))(read)
     # The next one takes them one by one, in rounds of another size.
-    with patch("decoder.batch.FEATURES_AT_ONCE", 3):
-        for leftover in await group.own(100):
-            entry = await group.claim(leftover)
-            assert entry is not None
-            await observer()([entry])
+    for leftover in await group.own(100):
+        entry = await group.claim(leftover)
+        assert entry is not None
+        await observer(3)([entry])
     await nothing_is_left(redis_client, group)
     assert (await read_status(redis_client, 1)).totals == RIGHT
     assert len(await dead_letters(redis_client)) == 1
@@ -142,12 +140,9 @@ async def test_two_decoders_that_have_the_same_entries_count_each_message_once(
         await append(redis_client, *SENT)
     read = await group.read(10_000)
 
-    async def work(some: list[Entry], at_once: int) -> None:
-        # What is patched is looked up while it works, so each has its own turn; the other finishes some in between.
-        with patch("decoder.batch.FEATURES_AT_ONCE", at_once):
-            await observer()(some)
-
-    await asyncio.gather(work(read, 7), work(read[5:], 4), work(read[::-1], 3), work(read[::2], 11))
+    await asyncio.gather(
+        *(observer(at_once)(some) for at_once, some in ((7, read), (4, read[5:]), (3, read[::-1]), (11, read[::2])))
+    )
     await nothing_is_left(redis_client, group)
     assert (await read_status(redis_client, 1)).totals == {name: 20 * count for name, count in RIGHT.items()}
 
@@ -170,8 +165,7 @@ async def test_an_answer_that_is_lost_in_a_round_is_not_counted_twice(
     group = group_of("a")
     await group.create()
     await append(redis_client, *SENT)
-    with patch("decoder.batch.FEATURES_AT_ONCE", 4):
-        await observer(Forgetful())(await group.read(100))
+    await observer(4, Forgetful())(await group.read(100))
     assert len(lost) > 4
     await nothing_is_left(redis_client, group)
     assert (await read_status(redis_client, 1)).totals == RIGHT

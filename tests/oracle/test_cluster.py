@@ -39,8 +39,7 @@ async def test_documents_windows_and_presence_are_those_of_a_run_in_which_nothin
 
     def move() -> None:
         key = f"raw:{tag(random.randrange(PARTITIONS), PARTITIONS)}"
-        source = cluster.master_of(key)
-        cluster.move_slot(slot_of(key), next(master for master in cluster.masters if master is not source))
+        cluster.move_slot(slot_of(key), cluster.other_master(key))
 
     async def outage() -> None:
         if moves:

@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -12,6 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from core.messages import RawMessage
+from decoder.batch import BatchDecoder
 from decoder.settings import DecoderSettings
 from tests.oracle.clock import RunningClock
 from tests.oracle.comparison import PRESENCE_TTL, compare
@@ -95,7 +97,7 @@ def test_it_is_the_same_where_each_batch_takes_several_scripts_and_decoders_die_
     with (
         tempfile.TemporaryDirectory() as folder,
         patch("state.effect_parts.MAX_WORK", 60),
-        patch("decoder.batch.FEATURES_AT_ONCE", 5),
+        patch("decoder.stages.BatchDecoder", partial(BatchDecoder, features_at_once=5)),
     ):
         assert not asyncio.run(compare_tasks(run, traffic.messages(), redis_server, Path(folder)))
 

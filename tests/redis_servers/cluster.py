@@ -140,6 +140,11 @@ class RedisCluster:
 
         return cast("RedisProcess", until(found, f"somebody serves slot {slot}"))
 
+    def other_master(self, key: str) -> RedisProcess:
+        """A master that does not serve the slot of a key: where it can be moved to, whatever was moved before."""
+        source = self.master_of(key)
+        return next(master for master in self.masters if master is not source)
+
     def kill_master_of(self, key: str) -> RedisProcess:
         """End the master of a key with SIGKILL; who it was, for `start`."""
         master = self.master_of(key)

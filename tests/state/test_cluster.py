@@ -203,7 +203,7 @@ async def test_a_slot_that_is_moved_is_followed(client: Redis, cluster: RedisClu
     slot = slot_of(key)
     await client.set(key, 1)
     await client.set(f"other:{TAGS[0]}", 1)
-    target = cluster.masters[2]
+    target = cluster.other_master(key)
     source = cluster.begin_move(slot, target)
     # What is there is answered, what is not is asked for where it will be.
     assert await client.get(key) == b"1"
@@ -231,7 +231,7 @@ async def test_a_transaction_waits_until_its_slot_has_been_moved(client: Redis, 
     key = f"n:{TAGS[1]}"
     slot = slot_of(key)
     await client.set(key, 1)
-    target = cluster.masters[2]
+    target = cluster.other_master(key)
     source = cluster.begin_move(slot, target)
     cluster.move_keys(slot, source, target)
 
