@@ -21,7 +21,7 @@ REDIS := $(if $(REDIS_URL)$(shell command -v redis-server 2>/dev/null),,$(VENV)/
 NODE := tests/node/node_modules/.package-lock.json
 PEERS := bench/node/node_modules/.package-lock.json
 
-VENDOR := api/static/vendor
+VENDOR := api/web/static/vendor
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -111,7 +111,7 @@ format: $(DEV) ## format the code, and mend what the linter can mend
 	$(BIN)/python -m ruff format .
 	$(BIN)/python -m ruff check --fix .
 
-vendor: ## copy what the live map loads that is not ours from npm, as api/static/vendor/package-lock.json has it (needs npm)
+vendor: ## copy what the live map loads that is not ours from npm, as api/web/static/vendor/package-lock.json has it (needs npm)
 	@set -e; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; \
 	cp $(VENDOR)/package.json $(VENDOR)/package-lock.json $(VENDOR)/.npmrc "$$copy"; npm ci --silent --prefix "$$copy"; \
 	leaflet="$$copy/node_modules/leaflet"; mkdir -p $(VENDOR)/leaflet; \

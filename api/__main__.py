@@ -11,26 +11,27 @@ import uvicorn
 
 import documents
 import timeseries
-from api import keys_command, poller
 from api.application import create_app
-from api.campus import EVERY_SECONDS, FollowedCampus
-from api.lease import Lease
-from api.metrics import ApiMetrics
-from api.mirror import Mirror
+from api.auth import keys_command
+from api.http.metrics import ApiMetrics
+from api.http.server import Http, Server, collect_less
+from api.live import poller
+from api.live.lease import Lease
+from api.live.mirror import Mirror
 from api.readiness import documents_remark, readiness_problem
-from api.server import Http, Server, collect_less
 from api.settings import ApiSettings
 from api.state import State
-from core import command
+from api.zones.campus import EVERY_SECONDS, FollowedCampus
 from core.clock import system_clock
-from core.devices import device_hasher
 from core.errors import BadSettings
-from core.failures import Failures
-from core.listening import listening_socket
-from core.ops import serve_ops
-from core.runtime import Stop, run, work_until_stopped
-from core.settings import load_or_exit
 from geofence import Campus, InvalidCampus, load_campus
+from runtime import command
+from runtime.devices import device_hasher
+from runtime.failures import Failures
+from runtime.listening import listening_socket
+from runtime.ops import serve_ops
+from runtime.service import Stop, run, work_until_stopped
+from runtime.settings import load_or_exit
 from state.client import open_redis
 from state.layout import once_agreed
 

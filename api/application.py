@@ -7,15 +7,23 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from api import openapi, problems
-from api.head import HeadAsGet
-from api.limits import BodyLimited, RateLimited
-from api.metrics import Measured
-from api.pages import MapOptions, pages
-from api.routes import devices, events, history, ingest, occupancy, operations, positions, zone_changes, zones
+from api.history import routes as history
+from api.http import openapi, problems
+from api.http import routes as operations
+from api.http.head_middleware import HeadAsGet
+from api.http.limits import BodyLimited, RateLimited
+from api.http.metrics import Measured
+from api.live import routes as events
+from api.occupancy import routes as occupancy
+from api.positions import device_routes as devices
+from api.positions import ingest_routes as ingest
+from api.positions import routes as positions
 from api.settings import ApiSettings
 from api.state import State
-from core.buckets import Buckets
+from api.web.pages import MapOptions, pages
+from api.zones import change_routes as zone_changes
+from api.zones import routes as zones
+from runtime.buckets import Buckets
 
 VERSION = "1"
 """Of the interface: what /v1 stands for."""

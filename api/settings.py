@@ -4,9 +4,10 @@ import re
 
 from pydantic import Field, SecretStr, field_validator
 
-from api.tiles import tile_template
-from core.position_rates import RateSettings
-from core.settings import (
+from api.web.tiles import tile_template
+from documents import DocumentSettings
+from runtime.position_rates import RateSettings
+from runtime.settings import (
     CampusSettings,
     DeviceSettings,
     OpsSettings,
@@ -15,7 +16,6 @@ from core.settings import (
     RetainedSettings,
     RoomSettings,
 )
-from documents import DocumentSettings
 from state.durability import DurabilitySettings
 from timeseries import MAX_POINTS, TimeseriesSettings
 

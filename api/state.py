@@ -9,23 +9,23 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import Request
 
-from api.campus import FollowedCampus
-from api.change_log import ChangeLog
-from api.input import InputWatch
-from api.keys import Keys
-from api.lag import DecoderLag
-from api.metrics import ApiMetrics
-from api.problems import unknown_zone
+from api.auth.keys import Keys
+from api.http.metrics import ApiMetrics
+from api.http.problems import unknown_zone
+from api.live.change_log import ChangeLog
+from api.occupancy.decoder_lag import DecoderLag
+from api.occupancy.newest_input import InputWatch
+from api.occupancy.snapshots import Snapshots
 from api.settings import ApiSettings
-from api.snapshots import Snapshots
-from core.buckets import Buckets
+from api.zones.campus import FollowedCampus
 from core.clock import Clock
-from core.devices import DeviceHasher
-from core.failures import Failures
 from core.messages import Role
-from core.position_rates import parse_rates
 from documents import DocumentStore
 from geofence import Campus, Zone
+from runtime.buckets import Buckets
+from runtime.devices import DeviceHasher
+from runtime.failures import Failures
+from runtime.position_rates import parse_rates
 from state.client import Redis
 from state.server import RedisWatch
 from timeseries import TimeseriesStore
@@ -46,9 +46,9 @@ class State:
     elapsed: Callable[[], float] = time.monotonic
     """Seconds since any moment; never goes back."""
     failures: Failures = field(default_factory=Failures)
-    """Of what runs beside the answers: `api.poller`, the mirror, and what follows the campus."""
+    """Of what runs beside the answers: `api.live.poller`, the mirror, and what follows the campus."""
     change_log: ChangeLog = field(default_factory=ChangeLog)
-    """The newest snapshot of all zones, where `api.poller` takes them, and the changes; `latest` is None at first."""
+    """The newest snapshot of all zones, where `api.live.poller` takes them, and the changes."""
 
     @property
     def campus(self) -> Campus:

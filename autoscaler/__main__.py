@@ -21,14 +21,14 @@ from autoscaler.nodes import HttpNodes
 from autoscaler.policy import Load
 from autoscaler.reading import Reader, decoder_lag
 from autoscaler.settings import AutoscalerSettings, GateSettings
-from core import command
 from core.clock import system_clock
 from core.errors import BadSettings
-from core.failures import Failures
-from core.logs import configure_logs
-from core.ops import serve_ops
-from core.runtime import Stop, run, work_until_stopped
-from core.settings import load_or_exit
+from runtime import command
+from runtime.failures import Failures
+from runtime.logs import configure_logs
+from runtime.ops import serve_ops
+from runtime.service import Stop, run, work_until_stopped
+from runtime.settings import load_or_exit
 from state.client import open_redis
 
 ONCE_SECONDS = 1.0

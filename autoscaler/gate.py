@@ -31,8 +31,8 @@ from autoscaler.gate_engine import Answer, EngineSocket, open_engine
 from autoscaler.gate_rules import MAX_BODY_BYTES, Call, NotAllowed, parse_call
 from autoscaler.settings import GateSettings
 from core.errors import Unavailable
-from core.listening import listening_socket
-from core.runtime import Stop
+from runtime.listening import listening_socket
+from runtime.service import Stop
 
 MAX_REASON = 200
 _QUIET = ("ping", "version", "list", "inspect")

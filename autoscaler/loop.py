@@ -6,7 +6,7 @@ from autoscaler.fleet import Fleet, Wish
 from autoscaler.metrics import AutoscalerMetrics
 from autoscaler.reading import Reader, Reading
 from core.errors import Unavailable
-from core.runtime import Stop, pause
+from runtime.service import Stop, pause
 
 _log = structlog.stdlib.get_logger("autoscaler")
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from core.settings import CommonSettings, OpsSettings, Port
+from runtime.settings import CommonSettings, OpsSettings, Port
 
 Replicas = Annotated[int, Field(ge=1, le=100)]
 

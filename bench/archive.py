@@ -36,13 +36,13 @@ from bench.report import Report
 from bench.servers import couchdb_double, redis_server
 from core.clock import system_clock
 from core.messages import Kind, Position, encode_positions
-from core.settings import CommonSettings
 from decoder.archive import Archiver
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings
 from documents import to_document
 from documents.cloudant import BATCH_DOCUMENTS, PUTS, CloudantStore
 from documents.months import month_of
+from runtime.settings import CommonSettings
 from state.client import Redis, open_redis
 from state.dead_letters import DeadLetters
 from state.group import Group

@@ -25,16 +25,16 @@ import aiohttp
 import typer
 import uvloop
 
-from api.history import HistoryQuery, histories, range_of
+from api.history.body import HistoryQuery, histories, range_of
 from bench.report import Report
 from bench.rollup import DEVICES, TIMEZONE, mark, windows_of
 from bench.servers import redis_server
 from core.clock import format_rfc3339, system_clock
 from core.messages import Kind
-from core.settings import CommonSettings
 from decoder.metrics import DecoderMetrics
 from decoder.rollup import WRITERS, Rollup
 from decoder.settings import DecoderSettings
+from runtime.settings import CommonSettings
 from state.client import open_redis
 from tests.influxd.server import InfluxServer, influxd_executable
 from timeseries import OccupancyPoint, Width, Window

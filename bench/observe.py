@@ -25,7 +25,6 @@ from bench.servers import redis_server
 from bench.traffic import raw_messages
 from core.clock import system_clock
 from core.messages import RawMessage
-from core.settings import CommonSettings
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.devices import KEY_BYTES, DeviceHasher
@@ -34,6 +33,7 @@ from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from decoder.settings import DecoderSettings
 from geofence import Geofence, load_campus
+from runtime.settings import CommonSettings
 from state.client import Redis, open_redis
 from state.entries import encode_entries, group_of
 from state.raw import Finisher, Raw, keys_of

@@ -27,10 +27,10 @@ from bench.report import Report
 from bench.servers import redis_server
 from core.clock import system_clock
 from core.messages import Kind
-from core.settings import CommonSettings
 from decoder.metrics import DecoderMetrics
 from decoder.rollup import Rollup
 from decoder.settings import DecoderSettings
+from runtime.settings import CommonSettings
 from state.client import Redis, open_redis
 from state.dirty_windows import keys_of, waiting
 from state.slots import tag

@@ -18,19 +18,19 @@ from redis.asyncio import Redis
 from rich.console import Console
 from rich.table import Table
 
-from api.campus import FollowedCampus
-from api.metrics import ApiMetrics
-from api.poller import poll_once
+from api.http.metrics import ApiMetrics
+from api.live.poller import poll_once
 from api.settings import ApiSettings
 from api.state import State
+from api.zones.campus import FollowedCampus
 from bench.campus import made_campus
 from bench.presence import see
 from bench.report import RESULTS, machine
 from bench.servers import redis_server
 from core.clock import system_clock
-from core.devices import DeviceHasher
 from core.messages import Kind
 from geofence import parse_campus
+from runtime.devices import DeviceHasher
 from state.client import open_redis
 
 ZONES = (22, 500, 5_000)

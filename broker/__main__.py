@@ -23,7 +23,7 @@ def main() -> None:
 
 def _command() -> NoReturn:
     from broker.command import app  # noqa: PLC0415 - see above
-    from core import command  # noqa: PLC0415 - see above
+    from runtime import command  # noqa: PLC0415 - see above
 
     command.run(app, name="broker")
 

@@ -3,7 +3,7 @@
 import typer
 
 from broker import serving
-from broker.users_command import users_app
+from broker.auth.users_command import users_app
 
 app = typer.Typer(
     add_completion=False,

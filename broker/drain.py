@@ -11,7 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from broker.node import Node
-from core.runtime import Stop, pause
+from runtime.service import Stop, pause
 
 TICK_SECONDS = 0.1
 FINISH_SECONDS = 3.0

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import structlog
 
-from broker.patience import until_available
 from core.errors import Unavailable
 from core.messages import Kind, ingest_kind
-from core.runtime import Bell, Stop, pause
+from runtime.retry import until_available
+from runtime.service import Bell, Stop, pause
 from state.client import Redis
 from state.durability import Writes
 from state.entries import Entry, Group, encode_entries

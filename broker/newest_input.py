@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from core.errors import Unavailable
 from core.messages import Kind
-from core.runtime import Stop, pause
+from runtime.service import Stop, pause
 from state.client import Redis
 from state.newest_input import note_newest_input
 

@@ -11,22 +11,20 @@ from uuid import uuid4
 import structlog
 from amqtt.errors import AMQTTError
 
-from broker import packets
-from broker.access import may_publish, may_receive, must_be_named
-from broker.amqtt_broker import AmqttBroker
+from broker.auth.access import may_publish, may_receive, must_be_named
+from broker.auth.amqtt_broker import AmqttBroker
+from broker.auth.owner import owner_of
+from broker.auth.users import Authenticator, Busy
 from broker.cluster import Cluster, Limits
 from broker.cluster.publisher import Publish
 from broker.cluster.retained import state_filters
 from broker.cluster.sessions import NoRoom, OfAnother, Opened
-from broker.connection import Connection, State, Topic
 from broker.ingest import Ingest
-from broker.interest import Interest
-from broker.message import Message
 from broker.metrics import BrokerMetrics
 from broker.newest_input import NewestInput
-from broker.outbox import Outbox
-from broker.owner import owner_of
-from broker.packets import (
+from broker.protocol import packets
+from broker.protocol.message import Message
+from broker.protocol.packets import (
     FAILURE,
     Connect,
     ConnectCode,
@@ -35,22 +33,24 @@ from broker.packets import (
     Subscribe,
     Unsubscribe,
 )
-from broker.patience import until_available
+from broker.routing.route_advertiser import Interest
+from broker.routing.subscriptions import Subscriptions
+from broker.routing.sys_topics import SysTopics
+from broker.session.connection import Connection, State, Topic
+from broker.session.outbox import Outbox
+from broker.session.stored_outbox import StoredOutbox
+from broker.session.unfinished import Unfinished
+from broker.session.user_rate import UserRates
 from broker.settings import BrokerSettings
 from broker.shares import Shares
-from broker.stored_outbox import StoredOutbox
-from broker.subscriptions import Subscriptions
-from broker.sys_topics import SysTopics
-from broker.unfinished import Unfinished
-from broker.user_rate import UserRates
-from broker.users import Authenticator, Busy
-from core.buckets import Buckets
 from core.clock import Clock
 from core.errors import Reason
-from core.failures import Failures
 from core.messages import DEVICE_ROLES, Role, ingest_kind
-from core.position_rates import parse_rates
-from core.runtime import Stop, pause, work_until_stopped
+from runtime.buckets import Buckets
+from runtime.failures import Failures
+from runtime.position_rates import parse_rates
+from runtime.retry import until_available
+from runtime.service import Stop, pause, work_until_stopped
 from state.client import Redis
 from state.durability import Writes
 from state.raw_redis import raw_redis

@@ -8,20 +8,20 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from broker.auth.passwords import Passwords
+from broker.auth.users import Authenticator, Users
 from broker.drain import Drain
-from broker.listeners import listening
 from broker.metrics import BrokerMetrics
 from broker.node import Node
 from broker.node_metrics import describe
-from broker.passwords import Passwords
-from broker.patience import until_available
 from broker.settings import BrokerSettings
-from broker.users import Authenticator, Users
+from broker.transport.listeners import listening
 from core.clock import system_clock
 from core.errors import Unavailable
-from core.ops import serve_ops
-from core.runtime import Stop, run, work_until_stopped
-from core.settings import load_or_exit
+from runtime.ops import serve_ops
+from runtime.retry import until_available
+from runtime.service import Stop, run, work_until_stopped
+from runtime.settings import load_or_exit
 from state.client import Redis, open_redis
 from state.durability import check_durability
 from state.layout import agree_on_layout

@@ -4,8 +4,8 @@ import socket
 
 from pydantic import Field
 
-from core.position_rates import RateSettings
-from core.settings import CommonSettings, OpsSettings, Port, RetainedSettings, RoomSettings
+from runtime.position_rates import RateSettings
+from runtime.settings import CommonSettings, OpsSettings, Port, RetainedSettings, RoomSettings
 from state.durability import DurabilitySettings
 
 

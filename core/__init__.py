@@ -1,1 +1,1 @@
-"""The vocabulary that every service shares: messages, Redis keys, settings, errors, clock, runtime."""
+"""The vocabulary that every service shares: messages, windows, names, errors, the clock."""

@@ -7,19 +7,19 @@ import typer
 
 import documents
 import timeseries
-from core import command
 from core.clock import system_clock
-from core.devices import device_hasher
 from core.errors import BadSettings
-from core.failures import Failures
-from core.ops import serve_ops
-from core.runtime import Stop, run, work_until_stopped
-from core.settings import load_or_exit
 from decoder import dead_letters_command
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings, Stage
 from decoder.stages import Assembly, Stages
 from geofence import Campus, InvalidCampus, load_campus
+from runtime import command
+from runtime.devices import device_hasher
+from runtime.failures import Failures
+from runtime.ops import serve_ops
+from runtime.service import Stop, run, work_until_stopped
+from runtime.settings import load_or_exit
 from state.client import open_redis
 from state.layout import once_agreed
 

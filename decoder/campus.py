@@ -1,10 +1,10 @@
 """Following the campus: zones may change while decoders run."""
 
-from core.runtime import Stop, pause
 from decoder.batch import BatchDecoder
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
 from geofence import Campus, Geofence, parse_campus
+from runtime.service import Stop, pause
 from state import campus_follower
 from state.campus import StoredCampus, advance_partitions, present_version, raise_number
 from state.client import Redis

@@ -14,10 +14,10 @@ import structlog
 
 from core.clock import Clock
 from core.errors import Unavailable
-from core.runtime import Stop, pause
 from decoder.metrics import DecoderMetrics
 from decoder.poison import poison_letter
 from decoder.retrying import until_available
+from runtime.service import Stop, pause
 from state.group import Entry, Group, Leftover
 
 SPLIT_AFTER = 2

@@ -12,10 +12,10 @@ import structlog
 from core.clock import Clock
 from core.errors import Reason
 from core.messages import DeadLetter, Kind
-from core.runtime import Stop, pause
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
 from geofence import Campus, parse_campus
+from runtime.service import Stop, pause
 from state.campus import StoredCampus
 from state.campus_follower import CampusFollower, UnusableCampus
 from state.client import Redis

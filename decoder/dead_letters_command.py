@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from core.clock import parse_rfc3339
-from core.command import fail
 from core.errors import Reason
-from core.settings import CommonSettings
 from decoder.dead_letters_output import as_json, described, row, show_table
+from runtime.command import fail
+from runtime.settings import CommonSettings
 from state.client import Redis
 from state.command import ask_redis
 from state.dead_letters import BATCH, DeadLetters, Found, Which, is_letter_id

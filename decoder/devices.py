@@ -1,5 +1,5 @@
-"""Device ids become keyed hashes: as in `core.devices`, where this is, since the API erases what a device left."""
+"""Device ids become keyed hashes: as in `runtime.devices`, where this is, since the API erases what a device left."""
 
-from core.devices import HASH_BYTES, KEY_BYTES, DeviceHasher, device_key
+from runtime.devices import HASH_BYTES, KEY_BYTES, DeviceHasher, device_key
 
 __all__ = ["HASH_BYTES", "KEY_BYTES", "DeviceHasher", "device_key"]

@@ -32,7 +32,7 @@ class Effects:
     ) -> None:
         """`zone` is whose days the 1d windows are; `presence_ttl` and `rollup_every` are in seconds.
 
-        `away` makes the second hash of a device (`core.devices`); `implausible_speed` is in m/s.
+        `away` makes the second hash of a device (`runtime.devices`); `implausible_speed` is in m/s.
         `writes` is as `state.effects` has it.
         """
         self._partitions = [

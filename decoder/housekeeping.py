@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from core.clock import Clock
 from core.errors import Unavailable
 from core.messages import Kind
-from core.runtime import Stop, pause
+from runtime.service import Stop, pause
 from state.client import Redis
 from state.dead_letters import DeadLetters
 from state.publishing import positions_carried

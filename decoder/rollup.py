@@ -11,10 +11,10 @@ import structlog
 from core.clock import Clock
 from core.errors import Reason, Unanswered, Unavailable
 from core.messages import DeadLetter, Kind
-from core.runtime import Stop, pause
 from decoder.held import HeldWindows
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
+from runtime.service import Stop, pause
 from state.client import Redis
 from state.coverage import RecordedMinutes
 from state.dirty_windows import Claim, DirtyWindows

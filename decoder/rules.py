@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from core.ages import DEFAULT_AGES, parse_ages
 from core.messages import Role
+from runtime.ages import DEFAULT_AGES, parse_ages
 
 
 @dataclass(frozen=True, slots=True)

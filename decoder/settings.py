@@ -5,10 +5,10 @@ from enum import StrEnum
 
 from pydantic import Field, field_validator
 
-from core.durations import parse_duration
-from core.settings import CampusSettings, DeviceSettings, OpsSettings, PositionSettings, ReserveSettings
 from decoder.rules import Rules
 from documents import DocumentSettings
+from runtime.durations import parse_duration
+from runtime.settings import CampusSettings, DeviceSettings, OpsSettings, PositionSettings, ReserveSettings
 from state.durability import DurabilitySettings
 from timeseries import TimeseriesSettings
 

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from zoneinfo import ZoneInfo
 
 from core.clock import Clock
-from core.runtime import Stop
 from decoder.archive import Archiver, part_positions
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
@@ -23,6 +22,7 @@ from decoder.settings import Archive, DecoderSettings
 from decoder.watch import Watch
 from documents import Building, DocumentStore, Retention
 from geofence import Campus, Geofence
+from runtime.service import Stop
 from state.client import Redis
 from state.dead_letters import DeadLetters, share
 from state.durability import Writes

@@ -1,8 +1,8 @@
 """Beside the stages: what Redis holds, as metrics. Asked for every few seconds, so that scrapes cost Redis nothing."""
 
 from core.errors import Unavailable
-from core.runtime import Stop, pause
 from decoder.metrics import DecoderMetrics
+from runtime.service import Stop, pause
 from state.backlog import read_backlogs
 from state.client import Redis
 from state.dead_letters import DeadLetters

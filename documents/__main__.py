@@ -11,8 +11,6 @@ import msgspec
 import typer
 
 from core.clock import parse_rfc3339, system_clock
-from core.command import ask, fail, run
-from core.settings import load_or_exit
 from documents.document import Document
 from documents.opening import open_store
 from documents.query import LIMIT_MAX, PositionQuery
@@ -20,6 +18,8 @@ from documents.retention import parse_keep
 from documents.settings import DocumentSettings
 from documents.store import DocumentStore
 from documents.tiles import BBox
+from runtime.command import ask, fail, run
+from runtime.settings import load_or_exit
 
 app = typer.Typer(
     add_completion=False,

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import structlog
 
 from core.errors import Unavailable
-from core.runtime import Stop, pause
 from documents.store import DocumentStore
+from runtime.service import Stop, pause
 
 EVERY_SECONDS = 5.0
 BUSY_SECONDS = 1.0

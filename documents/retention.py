@@ -6,9 +6,9 @@ import structlog
 
 from core.clock import Clock
 from core.errors import Unavailable
-from core.runtime import Stop, pause
 from documents.months import DAY_MS
 from documents.store import DocumentStore, Dropped
+from runtime.service import Stop, pause
 
 DAY_SECONDS = 86_400.0
 AGAIN_SECONDS = 600.0

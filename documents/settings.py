@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from core.settings import CommonSettings
 from documents.retention import parse_keep
+from runtime.settings import CommonSettings
 
 
 class DocumentSettings(CommonSettings):

@@ -10,12 +10,12 @@ import msgspec
 from core.clock import LATEST_MS
 from core.errors import Unavailable
 from core.messages import Position
-from core.sqlite import SqliteFile
 from documents.document import Document, Key, document_id, from_document, to_document
 from documents.merging import Field, Source, candidates, fetched, read_page
 from documents.months import month_of, month_start
 from documents.query import Mark, Page, PositionQuery, checked_count, checked_device, checked_limit, first_mark
 from documents.store import PAGE, Dropped
+from runtime.sqlite import SqliteFile
 
 # Times are milliseconds since the epoch. WITHOUT ROWID: the ids are the table, and end every index.
 _SCHEMA = """

@@ -8,9 +8,9 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from core import command
 from core.messages import Kind
-from core.settings import load_or_exit
+from runtime import command
+from runtime.settings import load_or_exit
 from simulator.fix import BadTrack, Fix
 from simulator.login import Login, logins_without_a_user
 from simulator.message import DEVICE_ID_MAX

@@ -4,8 +4,8 @@ import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.demo_users import kept_demo_users
 from core.messages import Role
+from runtime.demo_users import kept_demo_users
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from core.settings import Port, Settings
+from runtime.settings import Port, Settings
 
 
 class SimulatorSettings(Settings):

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from core import command
+from runtime import command
 from state.command import ask_redis
 from state.migrate_command import migrate
 from state.status import Status, read_status

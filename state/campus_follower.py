@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from core.errors import Unavailable
-from core.runtime import Stop, pause
+from runtime.service import Stop, pause
 from state.campus import StoredCampus, present_campus, present_version
 from state.client import Redis
 

@@ -11,7 +11,7 @@ from typing import Any
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
 from core.errors import BadSettings
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state.address import Address, Form, parse_address
 from state.calls import MAX_CONNECTIONS, READ_TIMEOUT_SECONDS, Client, Pool, Redis, connection_options, redis_errors
 from state.cluster import ClusterClient

@@ -1,11 +1,11 @@
-"""A command that needs Redis alone: it ends as every command does (`core.command`)."""
+"""A command that needs Redis alone: it ends as every command does (`runtime.command`)."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from core import command
 from core.errors import BadSettings, Unavailable
-from core.settings import CommonSettings, load_or_exit
+from runtime import command
+from runtime.settings import CommonSettings, load_or_exit
 from state.client import Redis, open_redis
 from state.layout import BEFORE, is_of_the_version_before, read_layout
 

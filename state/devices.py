@@ -10,7 +10,7 @@ Of a partition, which is that of the device's own id (`state.slots`):
                                 back. Sixteen, by the first digit of that hash, which is in no other key, document or
                                 log. What is older than PRESENCE_TTL is removed
 
-{d} is the keyed hash of a device (`core.devices`).
+{d} is the keyed hash of a device (`runtime.devices`).
 """
 
 import struct

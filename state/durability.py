@@ -11,7 +11,7 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import NoScriptError, ResponseError
 
 from core.errors import BadSettings
-from core.settings import Settings
+from runtime.settings import Settings
 from state.calls import Pipeline
 from state.client import Redis, redis_errors
 from state.cluster import ClusterPipeline

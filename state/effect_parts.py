@@ -53,7 +53,7 @@ class Room:
     zone: ZoneInfo
     """Whose days the 1d windows are."""
     away: Callable[[str], str]
-    """Makes the second hash of a device (`core.devices`)."""
+    """Makes the second hash of a device (`runtime.devices`)."""
     rollup_every_ms: int
     """How often an open window is written at the most."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from core.errors import BadSettings, Unavailable
-from core.runtime import Stop, pause
+from runtime.service import Stop, pause
 from state.client import Redis, redis_errors
 from state.slots import CAMPUS, guard
 from state.upgrade.names import TELLING

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from core import command
 from core.clock import system_clock
 from core.errors import BadSettings
-from core.settings import CampusSettings, CommonSettings, load_or_exit
+from runtime import command
+from runtime.settings import CampusSettings, CommonSettings, load_or_exit
 from state.client import open_redis
 from state.layout import is_of_the_version_before, read_layout
 from state.upgrade.partitions import Repartition

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from redis.exceptions import ResponseError
 
 from core.errors import BadSettings, Unavailable
-from core.runtime import Stop, pause
+from runtime.service import Stop, pause
 from state.client import Redis, redis_errors
 from state.cluster import ClusterClient
 from state.codes import RedisUnavailable

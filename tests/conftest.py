@@ -46,7 +46,7 @@ RAW, POSITIONS, DEAD, TOTALS = "raw:{0}", "positions:{0}", "dead:{0}", "totals:{
 """Keys of the first partition, as `state.raw` names them."""
 WAIT_SECONDS = 15.0
 PRODUCT = set(
-    "api autoscaler broker core decoder deploy documents geofence simulator state timeseries".split()  # noqa: SIM905
+    "api autoscaler broker core decoder deploy documents geofence runtime simulator state timeseries".split()  # noqa: SIM905
 )
 Answer = TypeVar("Answer")
 

@@ -5,11 +5,11 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from core import command
 from core.clock import format_rfc3339, parse_rfc3339
 from core.messages import Kind
-from core.settings import load_or_exit
 from core.windows import Width
+from runtime import command
+from runtime.settings import load_or_exit
 from timeseries.drop_command import found_in
 from timeseries.opening import open_store
 from timeseries.settings import TimeseriesSettings

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from core.clock import format_rfc3339, system_clock
 from core.errors import Unavailable
-from core.settings import CampusSettings
+from runtime.settings import CampusSettings
 from timeseries.backfill import Backfill, DocumentSettings, Outcome, open_documents
 from timeseries.settings import TimeseriesSettings
 from timeseries.store import TimeseriesStore

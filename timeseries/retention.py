@@ -3,7 +3,7 @@
 import structlog
 
 from core.errors import Unavailable
-from core.runtime import Stop, pause
+from runtime.service import Stop, pause
 from timeseries.store import OccupancyStore
 
 EVERY_SECONDS = 3600.0

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from timeseries.keep import Keep, parse_keep
 
 _NEEDED = {

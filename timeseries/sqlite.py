@@ -9,8 +9,8 @@ from typing import Self
 from core.clock import Clock, system_clock
 from core.errors import Unavailable
 from core.messages import Kind
-from core.sqlite import SqliteFile
 from core.windows import Width, Window
+from runtime.sqlite import SqliteFile
 from timeseries.coverage import Coverage
 from timeseries.keep import ALL, Keep
 from timeseries.store import (

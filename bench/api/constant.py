@@ -14,17 +14,17 @@ from redis.asyncio import Redis
 from starlette.middleware import Middleware
 from starlette.responses import Response
 
-from api.head import HeadAsGet
-from api.keys import Keys
-from api.limits import BodyLimited, RateLimited
-from api.metrics import ApiMetrics, Measured
-from api.problems import Defects
-from api.server import Http, Server, collect_less
-from core.buckets import Buckets
+from api.auth.keys import Keys
+from api.http.head_middleware import HeadAsGet
+from api.http.limits import BodyLimited, RateLimited
+from api.http.metrics import ApiMetrics, Measured
+from api.http.problems import Defects
+from api.http.server import Http, Server, collect_less
 from core.clock import system_clock
-from core.listening import listening_socket
-from core.runtime import Stop, run, work_until_stopped
-from core.settings import CommonSettings
+from runtime.buckets import Buckets
+from runtime.listening import listening_socket
+from runtime.service import Stop, run, work_until_stopped
+from runtime.settings import CommonSettings
 
 PATH = "/constant"
 MAX_BODY = 1024 * 1024

@@ -17,7 +17,7 @@ import redis
 from bench.broker.connection import HOST, Broken, connected
 from bench.broker.peers import ROOT, Peer, Place
 from bench.servers import redis_server
-from core.settings import REDIS_SOCKET
+from runtime.settings import REDIS_SOCKET
 from state.raw import keys_of
 from state.totals import ACCEPTED, FINISHED
 

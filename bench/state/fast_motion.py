@@ -23,12 +23,12 @@ from rich.console import Console
 from bench.report import machine
 from bench.servers import redis_server
 from bench.state.campus import Grid
-from core.devices import KEY_BYTES, DeviceHasher
 from core.messages import Kind, Position
-from core.settings import CommonSettings
 from core.windows import Width, Window, window_start
 from decoder.batch import Batch
 from decoder.effects import Effects
+from runtime.devices import KEY_BYTES, DeviceHasher
+from runtime.settings import CommonSettings
 from state.client import open_redis
 from state.windows import WindowCounts
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from broker.cluster.routes import Plan, Wanted
-from broker.message import Message
+from broker.protocol.message import Message
 from core.messages import ingest_kind
 
 MAX_ENTRY_BYTES = 256 * 1024

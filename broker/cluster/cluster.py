@@ -18,8 +18,8 @@ from broker.cluster.routes import Routes
 from broker.cluster.sessions import Sessions
 from core.clock import Clock
 from core.errors import Unavailable
-from core.failures import Failures
-from core.runtime import Stop, work_until_stopped
+from runtime.failures import Failures
+from runtime.service import Stop, work_until_stopped
 from state.client import Redis
 from state.durability import Writes
 from state.mqtt import Scripts, Turns

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from broker.topics import TopicTree
+from broker.protocol.topics import TopicTree
 
 FEW = 8
 """Filters with the same beginning that are compared one by one; more of them are a tree."""

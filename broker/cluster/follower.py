@@ -6,7 +6,7 @@ from broker.cluster.identity import Identity
 from broker.cluster.local import Local
 from broker.cluster.routes import Routes
 from core.errors import Unavailable
-from core.runtime import Stop, pause
+from runtime.service import Stop, pause
 from state.nodes import Entry, Nodes
 
 BLOCK_MS = 500

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from broker.seldom import Seldom
+from runtime.seldom import Seldom
 from state.sessions import Losses
 
 INBOX_MAX_BYTES = 8 * 1024 * 1024

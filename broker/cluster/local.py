@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from broker.message import Message
+from broker.protocol.message import Message
 
 
 class Local(Protocol):

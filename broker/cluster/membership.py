@@ -12,7 +12,7 @@ from broker.cluster.reaper import Reaper
 from broker.cluster.routes import Routes
 from core.errors import Unavailable
 from core.messages import INGEST_TOPICS
-from core.runtime import Stop, pause
+from runtime.service import Stop, pause
 from state.mqtt import Scripts
 from state.nodes import Nodes
 from state.retained import tidy_retained

@@ -19,12 +19,12 @@ from broker.cluster.identity import Identity
 from broker.cluster.limits import Dropped, Limits
 from broker.cluster.retained import is_state, may_be_retained
 from broker.cluster.routes import Plan, Routes
-from broker.message import Message
-from broker.patience import until_available
-from broker.seldom import Seldom
+from broker.protocol.message import Message
 from core.clock import Clock
 from core.errors import Unavailable
-from core.runtime import Bell, Stop
+from runtime.retry import until_available
+from runtime.seldom import Seldom
+from runtime.service import Bell, Stop
 from state.mqtt import Scripts
 from state.nodes import Nodes
 from state.publishing import Batch, Published, publish

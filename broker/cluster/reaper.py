@@ -5,10 +5,10 @@ import structlog
 from broker.cluster.limits import Dropped, Limits
 from broker.cluster.local import Local
 from broker.cluster.publisher import Publisher
-from broker.patience import until_available
 from core.clock import Clock
 from core.errors import Unavailable
-from core.runtime import Stop, pause
+from runtime.retry import until_available
+from runtime.service import Stop, pause
 from state.nodes import Nodes
 from state.sessions import SessionStore
 

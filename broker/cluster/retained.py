@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
-from broker.access import must_be_named
-from broker.message import Message
-from broker.topics import TopicTree
+from broker.auth.access import must_be_named
+from broker.protocol.message import Message
+from broker.protocol.topics import TopicTree
 from core.messages import Role, ingest_kind
 from state.retained import RetainedStore
 

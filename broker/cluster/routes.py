@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from broker.access import must_be_named
+from broker.auth.access import must_be_named
 from broker.cluster.filters import FilterTable, Match
 from broker.cluster.identity import Identity
 from core.messages import ingest_kind

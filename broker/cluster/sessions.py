@@ -12,10 +12,10 @@ from typing import Any
 
 from broker.cluster.identity import Identity
 from broker.cluster.limits import Dropped, Limits
-from broker.message import Message
-from broker.patience import until_available
-from broker.seldom import Seldom
+from broker.protocol.message import Message
 from core.clock import Clock
+from runtime.retry import until_available
+from runtime.seldom import Seldom
 from state.sessions import AT_ONCE, Change, Losses, Opened, Queued, SessionStore
 
 INGEST = 4
@@ -68,8 +68,8 @@ class Sessions:
     ) -> Opened:
         """Begin a connection: from now on it is the only one of this client, and only its calls have an effect.
 
-        `owner` is as `broker.owner` has it. The `will` is published by whoever ends the connection, be it this node or
-        another that finds this one dead. Raises OfAnother or NoRoom, and nothing has changed then.
+        `owner` is as `broker.auth.owner` has it. The `will` is published by whoever ends the connection, be it this
+        node or another that finds this one dead. Raises OfAnother or NoRoom, and nothing has changed then.
         """
         opened = await self._store.open(
             self._identity.node,

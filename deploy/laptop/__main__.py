@@ -10,9 +10,7 @@ from threading import Event
 
 import typer
 
-from core import command
 from core.errors import BadSettings
-from core.settings import load
 from deploy.laptop.data_dir import data_dir, refuse_a_second_redis
 from deploy.laptop.demo_key import demo_key
 from deploy.laptop.demo_users import demo_users
@@ -25,6 +23,8 @@ from deploy.laptop.redis_server import REDIS_FOLDER, redis_command, redis_execut
 from deploy.laptop.runner import Runner
 from deploy.laptop.settings import LaptopSettings
 from deploy.laptop.upgrade import bring_up_to_date
+from runtime import command
+from runtime.settings import load
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 

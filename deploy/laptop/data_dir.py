@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from core.errors import BadSettings
-from core.settings import REDIS_SOCKET
 from deploy.laptop.lock import held
+from runtime.settings import REDIS_SOCKET
 
 MAX_SOCKET_PATH = 100
 """Bytes. A Unix socket's path may have 107 on Linux and 103 on macOS."""

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.demo_users import DEMO_USERS, DemoUser, demo_name, keep_demo_users, kept_demo_users, to_csv
 from core.errors import Unavailable
 from core.messages import Role
-from core.settings import CommonSettings
+from runtime.demo_users import DEMO_USERS, DemoUser, demo_name, keep_demo_users, kept_demo_users, to_csv
+from runtime.settings import CommonSettings
 from state.client import open_redis
 from state.users import users_version
 

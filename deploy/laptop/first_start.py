@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from threading import Event
 
 from core.errors import Unavailable
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state.client import open_redis, redis_errors
 
 _PAUSE_SECONDS = 0.2

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.demo_users import demo_name
 from core.messages import Role
 from deploy.laptop.disk_reserve import reserve_path
 from deploy.laptop.ports import LOOPBACK, reachable, shown
 from deploy.laptop.redis_server import redis_command
 from deploy.laptop.settings import LaptopSettings
+from runtime.demo_users import demo_name
 
 HAPROXY_CONFIG = Path(__file__).resolve().parents[2] / "haproxy" / "haproxy.cfg"
 HAPROXY_SOCKET = "haproxy.sock"

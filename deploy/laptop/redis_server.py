@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from core.errors import BadSettings
-from core.settings import REDIS_SOCKET
+from runtime.settings import REDIS_SOCKET
 
 REDIS_FOLDER = "redis"
 LOG_LEVELS = {"debug": "notice", "info": "warning", "warning": "warning", "error": "warning"}

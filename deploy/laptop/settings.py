@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from pydantic import Field
 
-from core.settings import CommonSettings, Port
+from runtime.settings import CommonSettings, Port
 
 
 class LaptopSettings(CommonSettings):

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from core.errors import BadSettings
-from core.settings import CommonSettings
 from deploy.laptop.first_start import redis_answers
+from runtime.settings import CommonSettings
 
 MARK = ".layout-2"
 """The file in DATA_DIR that says that its Redis needs no look any more."""

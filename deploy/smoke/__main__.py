@@ -6,15 +6,15 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from core import command
 from core.messages import Kind
-from core.settings import load_or_exit
 from deploy.smoke.addresses import Address, api_address, mqtt_address
 from deploy.smoke.api import Api
 from deploy.smoke.check import Check
 from deploy.smoke.device import Device, Login
 from deploy.smoke.failed import Failed
 from deploy.smoke.settings import SmokeSettings
+from runtime import command
+from runtime.settings import load_or_exit
 
 NOBODY = "smoke-test"
 """The device id of an anonymous client."""

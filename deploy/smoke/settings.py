@@ -2,7 +2,7 @@
 
 from pydantic import Field, SecretStr
 
-from core.settings import Settings
+from runtime.settings import Settings
 
 
 class SmokeSettings(Settings):

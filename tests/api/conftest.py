@@ -10,17 +10,17 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 
 from api.application import create_app
-from api.campus import FollowedCampus
-from api.keys import Keys, Scope, make_key
-from api.metrics import ApiMetrics
+from api.auth.keys import Keys, Scope, make_key
+from api.http.metrics import ApiMetrics
 from api.settings import ApiSettings
 from api.state import State
+from api.zones.campus import FollowedCampus
 from bench.presence import see
-from core.devices import DeviceHasher
 from core.messages import Kind
 from documents import DocumentStore
 from documents import open_store as open_documents
 from geofence import Campus, load_campus
+from runtime.devices import DeviceHasher
 from tests.conftest import NOON
 from timeseries import Coverage, OccupancyPoint, TimeseriesStore, Width, Window, hour_of, open_store
 

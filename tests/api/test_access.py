@@ -6,10 +6,10 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from redis.asyncio import Redis
 
-from api.access import public_occupancy, requires
 from api.application import create_app
-from api.keys import Key
-from api.poller import poll_once
+from api.auth.access import public_occupancy, requires
+from api.auth.keys import Key
+from api.live.poller import poll_once
 from api.settings import ApiSettings
 from api.state import State
 from state.client import open_redis

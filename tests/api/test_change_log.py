@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from api.change_log import ChangeLog
-from api.snapshot import Snapshot, ZonePart
+from api.live.change_log import ChangeLog
+from api.occupancy.snapshot import Snapshot, ZonePart
 from tests.conftest import WAIT_SECONDS
 
 PARTS: dict[bytes, ZonePart] = {}

@@ -15,8 +15,8 @@ import pytest
 from pydantic import TypeAdapter
 from redis.asyncio import Redis
 
-from api import problems
-from api.erasure import Erased
+from api.http import problems
+from api.positions.erasure import Erased
 from api.settings import ApiSettings
 from api.state import State
 from core.errors import Reason, Unavailable
@@ -292,7 +292,7 @@ async def test_what_is_not_decoded_in_time_is_a_503_after_all_else_is_gone(
     *,
     delivered: bool,
 ) -> None:
-    monkeypatch.setattr("api.erasure.PASS_SECONDS", 0.2)
+    monkeypatch.setattr("api.positions.erasure.PASS_SECONDS", 0.2)
     await documents.put(track(state.hasher.hash(Kind.CAR, DEVICE), months=1))
     if delivered:
         entry_id = await enter(redis_client, RAW, OBSERVE_GROUP)
@@ -330,8 +330,8 @@ async def test_what_comes_later_is_not_waited_for(admin: httpx.AsyncClient, redi
 async def test_many_documents_take_several_requests(
     admin: httpx.AsyncClient, state: State, documents: DocumentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.erasure.ERASE_DOCUMENTS", 10)
-    monkeypatch.setattr("api.erasure.ERASE_SECONDS", 0)
+    monkeypatch.setattr("api.positions.erasure.ERASE_DOCUMENTS", 10)
+    monkeypatch.setattr("api.positions.erasure.ERASE_SECONDS", 0)
     await documents.put(track(state.hasher.hash(Kind.CAR, DEVICE), months=5, each=5))
 
     answers = [await admin.delete(address(), params={"kind": "car"}) for _ in range(4)]
@@ -396,7 +396,7 @@ async def test_every_partition_is_waited_for(
     state: State, redis_client: Redis, documents: DocumentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await documents.setup()
-    monkeypatch.setattr("api.erasure.PASS_SECONDS", 0.2)
+    monkeypatch.setattr("api.positions.erasure.PASS_SECONDS", 0.2)
     await redis_client.xadd(raw_key(0, 3), {"p": "x"})
     headers = await key_for(redis_client, "admin")
     for partitions, status in ((2, 200), (3, 503)):
@@ -452,7 +452,7 @@ async def test_what_waits_for_subscribers_who_are_away_is_erased(admin: httpx.As
 async def test_what_brokers_have_for_each_other_is_waited_for(
     admin: httpx.AsyncClient, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.erasure.PASS_SECONDS", 0.2)
+    monkeypatch.setattr("api.positions.erasure.PASS_SECONDS", 0.2)
     await redis_client.hset("nodes:{mqtt}", mapping={"node:1": "7", "node:2": "7"})
     waiting: dict[Any, Any] = {"sent": "900", "taken": "800"}
     await redis_client.hset(node_key("node:1"), mapping=waiting)

@@ -7,17 +7,17 @@ import pytest
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
-from api import poller
 from api.application import create_app
-from api.change_log import ChangeLog
-from api.keys import Keys
-from api.poller import STALE_SECONDS, poll_once
+from api.auth.keys import Keys
+from api.live import poller
+from api.live.change_log import ChangeLog
+from api.live.poller import STALE_SECONDS, poll_once
 from api.settings import ApiSettings
 from api.state import State
 from bench.presence import leave
 from core.errors import Unavailable
 from core.messages import Kind
-from core.runtime import Stop
+from runtime.service import Stop
 from state.client import open_redis
 from tests.api.conftest import arrive, assert_problem, client_over, key_for
 from tests.api.streams import streaming
@@ -156,7 +156,7 @@ def waiting(change_log: ChangeLog) -> Callable[[], Awaitable[bool]]:
 async def test_a_reader_that_does_not_read_is_cut_off(
     state: State, app: FastAPI, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.events.SEND_SECONDS", 0.05)
+    monkeypatch.setattr("api.live.events.SEND_SECONDS", 0.05)
     await poll_once(state)
 
     async with streaming(app) as stuck, streaming(app) as other:
@@ -334,7 +334,7 @@ async def test_watching_goes_on_where_redis_is_away_and_says_that_counts_are_old
         if looks == 4:
             stop.set()
 
-    monkeypatch.setattr("api.poller.pause", paused)
+    monkeypatch.setattr("api.live.poller.pause", paused)
     await poll_once(state)
     async with open_redis(ApiSettings(redis_url=f"redis://127.0.0.1:{free_port()}")) as away:
         await poller.run(dataclasses.replace(state, redis=away), stop)

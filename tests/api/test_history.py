@@ -8,7 +8,7 @@ import httpx
 import msgspec
 import pytest
 
-from api.history import HistoryQuery, histories, range_of
+from api.history.body import HistoryQuery, histories, range_of
 from api.settings import ApiSettings
 from api.state import State
 from core.clock import format_rfc3339, parse_rfc3339
@@ -239,7 +239,7 @@ async def test_a_store_that_is_silent_is_not_waited_for_long(state: State, monke
         async def kept_since(self, _: Width) -> None:
             return None
 
-    monkeypatch.setattr("api.history.STORE_SECONDS", 0.05)
+    monkeypatch.setattr("api.history.body.STORE_SECONDS", 0.05)
     silent = dataclasses.replace(state, store=Silent())  # type: ignore[arg-type] # it has what is asked of it
     async with client_over(silent) as client, asyncio.timeout(WAIT_SECONDS):
         assert_problem(await client.get(KEMMY, params={"kind": "car"}), 503)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.instants import EARLIEST, LATEST, time_zone, writer, written
+from api.http.instants import EARLIEST, LATEST, time_zone, writer, written
 from api.settings import ApiSettings
 from api.state import State
 from core.clock import format_rfc3339, parse_rfc3339
@@ -99,7 +99,7 @@ async def test_ten_years_at_a_minute_are_refused_with_a_hint(client: httpx.Async
 async def test_more_zones_than_an_answer_may_have_are_refused_with_a_hint(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.history.ZONES_MAX", 22)
+    monkeypatch.setattr("api.history.body.ZONES_MAX", 22)
 
     problem = assert_problem(await client.get(SEVERAL, params=LAST_TWO), 422)
 

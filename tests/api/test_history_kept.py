@@ -142,7 +142,7 @@ async def test_a_store_that_does_not_say_what_it_keeps_is_a_503(state: State, mo
         async def kept_since(self, _: Width) -> None:
             await asyncio.Event().wait()
 
-    monkeypatch.setattr("api.history.STORE_SECONDS", 0.05)
+    monkeypatch.setattr("api.history.body.STORE_SECONDS", 0.05)
     silent = dataclasses.replace(state, store=Silent())  # type: ignore[arg-type] # it has what is asked of it
     async with client_over(silent) as client, asyncio.timeout(15):
         for path in ("history", "summary"):

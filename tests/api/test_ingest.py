@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from redis.asyncio import Redis
 
-from api.ingest import MAX_PAYLOAD, MAX_PLAIN, Accepted
+from api.positions.ingest import MAX_PAYLOAD, MAX_PLAIN, Accepted
 from api.settings import ApiSettings
 from api.state import State
-from core.devices import DeviceHasher
 from core.errors import Reason
 from core.messages import Kind, Role
 from decoder.batch import BatchDecoder
 from geofence import Campus, Geofence
+from runtime.devices import DeviceHasher
 from tests.api.conftest import assert_problem, client_over, key_for
 from tests.conftest import NOON, RAW, entries
 from tests.raw_streams import raw_messages
@@ -189,7 +189,7 @@ async def test_when_too_many_messages_wait_it_is_a_503_that_says_when_to_come_ba
 async def test_redis_that_is_away_or_silent_is_a_503_and_never_a_202(
     state: State, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.ingest.APPEND_SECONDS", 0.1)
+    monkeypatch.setattr("api.positions.ingest.APPEND_SECONDS", 0.1)
     headers = await key_for(redis_client, "positions:write")
     # The key is still known from the request before, though the state has another Redis: what fails is the append.
     async with client_over(state) as client:

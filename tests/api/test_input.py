@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from api.input import Input, InputWatch
-from api.poller import poll_once
+from api.live.poller import poll_once
+from api.occupancy.newest_input import Input, InputWatch
 from api.readiness import readiness_problem
 from api.settings import ApiSettings
 from api.state import State

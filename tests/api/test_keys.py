@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from api.keys import CACHE_MS, USED_EVERY_MS, Keys, NewKey, Scope, make_key
+from api.auth.keys import CACHE_MS, USED_EVERY_MS, Keys, NewKey, Scope, make_key
 from core.errors import Unavailable
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state.api_keys import API_KEYS, USED
 from state.client import open_redis
 from tests.conftest import NOON, free_port

@@ -10,12 +10,12 @@ from redis.asyncio import Redis
 from starlette.requests import Request
 from starlette.types import Message
 
-from api import limits
 from api.application import create_app
+from api.http import limits
 from api.settings import ApiSettings
 from api.state import State
 from core.errors import BadSettings
-from core.settings import load
+from runtime.settings import load
 from tests.api.conftest import assert_problem, client_of, key_for
 from tests.conftest import WAIT_SECONDS
 

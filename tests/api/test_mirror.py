@@ -10,17 +10,17 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from api.campus import CampusView
-from api.lease import LEASE_SECONDS, Lease
-from api.mirror import EVERY_SECONDS, Mirror
-from api.poller import poll_once
+from api.live.lease import LEASE_SECONDS, Lease
+from api.live.mirror import EVERY_SECONDS, Mirror
+from api.live.poller import poll_once
 from api.settings import ApiSettings
 from api.state import State
-from core.demo_users import DemoUser, keep_demo_users
+from api.zones.campus import CampusView
 from core.errors import BadSettings
 from core.messages import Kind, Role
-from core.runtime import Stop
 from geofence import Campus
+from runtime.demo_users import DemoUser, keep_demo_users
+from runtime.service import Stop
 from state.mirror import CLIENT, HOLDER
 from state.retained import RETAINED
 from tests.api.conftest import arrive, client_over
@@ -88,7 +88,7 @@ class Turns:
 @pytest.fixture
 def turns(monkeypatch: pytest.MonkeyPatch) -> Turns:
     turns = Turns()
-    monkeypatch.setattr("api.mirror.pause", turns.pause)
+    monkeypatch.setattr("api.live.mirror.pause", turns.pause)
     return turns
 
 
@@ -272,7 +272,7 @@ async def test_only_one_of_two_mirrors_and_the_other_one_when_it_has_ended(
         return which.metrics.registry.get_sample_value("api_mirroring")
 
     async with mirroring(state, turns):
-        monkeypatch.setattr("api.mirror.pause", others.pause)
+        monkeypatch.setattr("api.live.mirror.pause", others.pause)
         async with mirroring(other, others):
             await others.next()
             assert (mirrors(state), mirrors(other)) == (1, 0)
@@ -282,7 +282,7 @@ async def test_only_one_of_two_mirrors_and_the_other_one_when_it_has_ended(
             await others.next()
             assert mirrors(other) == 1
             # The first one has been told by the broker, or is told by the lease.
-            monkeypatch.setattr("api.mirror.pause", turns.pause)
+            monkeypatch.setattr("api.live.mirror.pause", turns.pause)
             await turns.next()
             assert mirrors(state) == 0
 

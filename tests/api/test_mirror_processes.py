@@ -13,8 +13,8 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from api.campus import CampusView
-from api.lease import LEASE_SECONDS, Lease
+from api.live.lease import LEASE_SECONDS, Lease
+from api.zones.campus import CampusView
 from core.clock import system_clock
 from core.messages import Kind
 from geofence import Campus

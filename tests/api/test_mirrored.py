@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from api.campus import CampusView
-from api.mirrored import Mirrored
-from api.snapshot import Snapshot, ZonePart
+from api.live.mirrored import Mirrored
+from api.occupancy.snapshot import Snapshot, ZonePart
+from api.zones.campus import CampusView
 from bench.campus import made_campus
 from geofence import Campus, parse_campus
 

@@ -6,13 +6,13 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from api.campus import FollowedCampus
-from api.lag import CACHE_MS, DecoderLag
-from api.occupancy import ZoneCounts, zone_counts
-from api.poller import poll_once
-from api.routes.occupancy import FRESH_MS
+from api.live.poller import poll_once
+from api.occupancy.body import ZoneCounts, zone_counts
+from api.occupancy.decoder_lag import CACHE_MS, DecoderLag
+from api.occupancy.routes import FRESH_MS
 from api.settings import ApiSettings
 from api.state import State
+from api.zones.campus import FollowedCampus
 from core.messages import Kind
 from geofence import Campus
 from state.client import MAX_CONNECTIONS, open_redis
@@ -131,7 +131,7 @@ async def test_without_redis_occupancy_is_unavailable_and_says_when_to_come_back
 async def test_a_redis_that_is_silent_is_not_waited_for_long(
     state: State, silent_redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.snapshots.REDIS_SECONDS", 0.05)
+    monkeypatch.setattr("api.occupancy.snapshots.REDIS_SECONDS", 0.05)
     async with client_over(dataclasses.replace(state, redis=silent_redis)) as client, asyncio.timeout(WAIT_SECONDS):
         assert_problem(await client.get("/v1/occupancy"), 503)
 

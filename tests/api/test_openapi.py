@@ -6,11 +6,11 @@ import pytest
 from fastapi import FastAPI
 from pydantic import TypeAdapter
 
-from api.history import History, HistoryOfSeveral
-from api.occupancy import OccupancyOfAll
-from api.problems import ProblemDetails
-from api.routes.zones import ZoneCollection, ZoneFeature
-from api.summary import Summary
+from api.history.body import History, HistoryOfSeveral
+from api.history.summary import Summary
+from api.http.problems import ProblemDetails
+from api.occupancy.body import OccupancyOfAll
+from api.zones.routes import ZoneCollection, ZoneFeature
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from api.pages import STATIC, TYPES, MapOptions, pages
+from api.web.pages import STATIC, TYPES, MapOptions, pages
 from tests.api.conftest import client_of
 
 VENDOR = STATIC / "vendor"

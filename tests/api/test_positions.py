@@ -16,11 +16,11 @@ from pydantic import TypeAdapter
 from redis.asyncio import Redis
 from starlette.types import Message
 
-from api.answers import GeoJson
 from api.application import create_app
-from api.positions import EARTH_RADIUS, circle, metres
+from api.http.answers import GeoJson
+from api.positions.query import EARTH_RADIUS, circle, metres
+from api.positions.routes import PositionCollection
 from api.readiness import documents_remark, readiness_problem
-from api.routes.positions import PositionCollection
 from api.state import State
 from core.clock import format_rfc3339
 from core.errors import BadSettings, Unavailable
@@ -413,7 +413,7 @@ def test_a_minute_of_latitude_is_a_nautical_mile() -> None:
 async def test_a_sequence_has_every_record_once_however_many_pages_that_takes(
     reader: httpx.AsyncClient, kept: list[Position], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.sequences.PAGE", 37)
+    monkeypatch.setattr("api.positions.geojson_seq.PAGE", 37)
 
     answer = await reader.get(POSITIONS, headers=SEQUENCE)
 
@@ -428,7 +428,7 @@ async def test_a_sequence_has_every_record_once_however_many_pages_that_takes(
 async def test_a_sequence_takes_the_same_conditions_and_a_limit(
     reader: httpx.AsyncClient, kept: list[Position], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.sequences.PAGE", 10)
+    monkeypatch.setattr("api.positions.geojson_seq.PAGE", 10)
     in_kemmy = [each for each in kept if "kemmy" in each.zones]
 
     some = await reader.get(POSITIONS, params={"zone": "kemmy", "limit": 25}, headers=SEQUENCE)
@@ -521,7 +521,7 @@ class Endless:
 async def test_no_more_pages_are_read_than_the_reader_takes_and_one_that_stops_is_cut_off(
     state: State, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.sequences.STALLED_SECONDS", 0.2)
+    monkeypatch.setattr("api.positions.geojson_seq.STALLED_SECONDS", 0.2)
     endless = Endless()
     app = create_app(dataclasses.replace(state, documents=endless))  # type: ignore[arg-type] # it has what is asked of it
     key = await key_for(redis_client, "positions:read")

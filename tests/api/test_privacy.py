@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from api.occupancy import zone_counts
+from api.occupancy.body import zone_counts
 from api.privacy import shown_count, shown_counts
 from api.state import State
 from core.messages import Kind

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from api import problems
+from api.http import problems
 from core.errors import Unavailable
 from tests.api.conftest import assert_problem
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from api.keys import Keys
+from api.auth.keys import Keys
 from core.clock import system_clock
 from tests.api.conftest import key_for
 from tests.conftest import WAIT_SECONDS, eventually, free_port

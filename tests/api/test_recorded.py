@@ -6,7 +6,7 @@ import httpx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.recorded import unrecorded
+from api.history.recorded import unrecorded
 from core.messages import Kind
 from tests.api.conftest import record
 from tests.conftest import NOON

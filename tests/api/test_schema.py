@@ -21,17 +21,17 @@ from schemathesis.core.result import Ok
 from schemathesis.schemas import BaseSchema
 
 from api.application import create_app
-from api.campus import FollowedCampus
-from api.keys import Scope, make_key
-from api.metrics import ApiMetrics
-from api.poller import poll_once
-from api.server import Http, Server
+from api.auth.keys import Scope, make_key
+from api.http.metrics import ApiMetrics
+from api.http.server import Http, Server
+from api.live.poller import poll_once
 from api.settings import ApiSettings
 from api.state import State
-from core.devices import DeviceHasher
+from api.zones.campus import FollowedCampus
 from core.messages import Kind
 from documents import open_store as open_documents
 from geofence import load_campus
+from runtime.devices import DeviceHasher
 from tests.api.conftest import arrive, record
 from tests.conftest import NOON
 from tests.raw_streams import raw_key

@@ -9,8 +9,8 @@ import pytest
 import uvicorn
 
 from api.application import create_app
-from api.poller import poll_once
-from api.server import Http, Server
+from api.http.server import Http, Server
+from api.live.poller import poll_once
 from api.state import State
 from bench.presence import leave
 from core.messages import Kind
@@ -56,7 +56,7 @@ async def all_change(state: State, look_number: int) -> None:
 async def test_a_client_that_does_not_read_is_cut_off_and_holds_up_nobody(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.events.SEND_SECONDS", 0.2)
+    monkeypatch.setattr("api.live.events.SEND_SECONDS", 0.2)
     await poll_once(state)
     received = bytearray()
 
@@ -133,7 +133,7 @@ async def test_a_client_that_is_refused_while_it_sends_gets_the_whole_answer(
 
 
 async def test_a_refused_client_that_sends_on_and_on_is_cut_off(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.server.LINGER_SECONDS", 0.2)
+    monkeypatch.setattr("api.http.server.LINGER_SECONDS", 0.2)
     async with serving(state) as (_, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"nothing that is HTTP\r\n\r\n")

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.history.summary import WEEKDAYS, popular_times
 from api.settings import ApiSettings
 from api.state import State
-from api.summary import WEEKDAYS, popular_times
 from core.clock import format_rfc3339, parse_rfc3339
 from core.messages import Kind
 from tests.api.conftest import assert_problem, client_over, record, watched
@@ -252,7 +252,7 @@ async def test_a_store_that_is_away_or_silent_is_a_503(
         async def kept_since(self, _: Width) -> None:
             return None
 
-    monkeypatch.setattr("api.summary.STORE_SECONDS", 0.05)
+    monkeypatch.setattr("api.history.summary.STORE_SECONDS", 0.05)
     (tmp_path / "a-file").write_text("no folder")
     async with open_store(ApiSettings(data_dir=tmp_path / "a-file")) as away:
         for store in (away, Silent()):

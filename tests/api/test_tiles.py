@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.tiles import tile_origin, tile_template
+from api.web.tiles import tile_origin, tile_template
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from api import zone_edits
-from api.campus import EVERY_SECONDS, CampusView, FollowedCampus
 from api.settings import ApiSettings
 from api.state import State
-from api.zone_edits import merged
+from api.zones import edits as zone_edits
+from api.zones.campus import EVERY_SECONDS, CampusView, FollowedCampus
+from api.zones.edits import merged
 from core.errors import Unavailable
 from core.messages import Kind
-from core.runtime import Stop
 from geofence import Campus, parse_campus
+from runtime.service import Stop
 from state.campus import (
     CAMPUS,
     CHANGES,

@@ -5,8 +5,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.campus import FollowedCampus
 from api.state import State
+from api.zones.campus import FollowedCampus
 from geofence import load_campus
 from tests.api.conftest import assert_problem, client_over
 

@@ -12,7 +12,7 @@ import pytest
 from autoscaler.engine import DockerEngine
 from autoscaler.gate import serve_gate
 from autoscaler.settings import GateSettings
-from core.runtime import Stop
+from runtime.service import Stop
 from tests.autoscaler.fake_docker import FakeDocker, serve_docker
 from tests.conftest import WAIT_SECONDS, eventually, free_port
 

@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from broker.auth.passwords import Passwords, hash_password
+from broker.auth.users import Authenticator, User, Users
 from broker.cluster import follower
-from broker.connection import Connection as NodeConnection
-from broker.listeners import listening
 from broker.metrics import BrokerMetrics
 from broker.node import Node
 from broker.node_metrics import describe
-from broker.passwords import Passwords, hash_password
+from broker.session.connection import Connection as NodeConnection
 from broker.settings import BrokerSettings
-from broker.users import Authenticator, User, Users
+from broker.transport.listeners import listening
 from core.clock import system_clock
 from core.messages import Role
-from core.runtime import Stop, work_until_stopped
+from runtime.service import Stop, work_until_stopped
 from state.client import open_redis
 from tests.conftest import eventually, free_port
 from tests.mqtt.client import Connection, Service

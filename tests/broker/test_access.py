@@ -7,9 +7,9 @@ from amqtt.plugins.manager import PluginManager
 from amqtt.session import Session
 from redis.asyncio import Redis
 
-from broker.access import RULES, may_publish, may_receive, may_subscribe
-from broker.passwords import hash_password
-from broker.users import Authenticator, User, Users
+from broker.auth.access import RULES, may_publish, may_receive, may_subscribe
+from broker.auth.passwords import hash_password
+from broker.auth.users import Authenticator, User, Users
 from core.messages import Role
 
 Plugins = PluginManager[BaseContext]
@@ -108,8 +108,8 @@ class TestPlugins:
         context = BaseContext()
         context.config = {
             "plugins": {
-                "broker.access.Authentication": {"authenticator": authenticator},
-                "broker.access.Topics": {"no_subscribe": ["test/nosubscribe"]},
+                "broker.auth.access.Authentication": {"authenticator": authenticator},
+                "broker.auth.access.Topics": {"no_subscribe": ["test/nosubscribe"]},
             }
         }
         yield PluginManager("test", context, asyncio.get_running_loop())

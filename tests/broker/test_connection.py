@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from redis.asyncio import Redis
 
-from broker.connection import READ_AHEAD_BYTES, Connection, State
+from broker.session.connection import READ_AHEAD_BYTES, Connection, State
 from core.messages import Role
 from tests.broker.conftest import RunningNode, TwoNodes, has, put_user
 from tests.conftest import eventually

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from broker import connection as connections
+from broker.session import connection as connections
 from core.messages import Role
 from state.sessions import queue
 from tests.broker.conftest import PASSWORD, RunningNode, StartNode, has, put_user

@@ -8,7 +8,7 @@ from prometheus_client import generate_latest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from broker.users import Users
+from broker.auth.users import Users
 from core.messages import Role
 from tests.broker.conftest import (
     PASSWORD,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.message import Message
-from broker.outbox import Outbox
+from broker.protocol.message import Message
+from broker.session.outbox import Outbox
 from tests.mqtt.wire import Ack, Kind, Publish, Received, parse
 
 WINDOW = 3

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from broker.owner import owner_of
-from broker.users import Users
+from broker.auth.owner import owner_of
+from broker.auth.users import Users
 from core.messages import Role
 from tests.broker.conftest import PASSWORD, RunningNode, StartNode, TwoNodes, has, put_user
 from tests.conftest import eventually

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.packets import (
+from broker.protocol.packets import (
     FAILURE,
     Connect,
     ConnectCode,

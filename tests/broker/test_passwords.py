@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker import passwords
-from broker.passwords import (
+from broker.auth import passwords
+from broker.auth.passwords import (
     MAX_PASSWORD_BYTES,
     MAX_REMEMBERED,
     REFUSED_SECONDS,

@@ -5,8 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from broker import proxy_protocol
-from broker.proxy_protocol import SIGNATURE, V1_BYTES, V2_BYTES, BadHeader, Header, ProxyProtocol, parse_header
+from broker.transport import proxy_protocol
+from broker.transport.proxy_protocol import (
+    SIGNATURE,
+    V1_BYTES,
+    V2_BYTES,
+    BadHeader,
+    Header,
+    ProxyProtocol,
+    parse_header,
+)
 from tests.broker.fake_transport import FakeTransport, Recorder
 from tests.broker.frames import frame, request
 from tests.conftest import WAIT_SECONDS, eventually

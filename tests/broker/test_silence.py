@@ -8,8 +8,8 @@ from contextlib import suppress
 import pytest
 from redis.asyncio import Redis
 
-from broker.connection import Connection as NodeConnection
-from broker.outgoing import Outgoing
+from broker.session.connection import Connection as NodeConnection
+from broker.session.outgoing import Outgoing
 from tests.broker.conftest import RunningNode, StartNode, has
 from tests.broker.frames import request
 from tests.conftest import WAIT_SECONDS, eventually, free_port

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from core import failures
+from runtime import failures
 from tests.broker.conftest import RunningNode, StartNode, TwoNodes, has
 from tests.conftest import eventually
 from tests.mqtt.wire import publish, subscribe

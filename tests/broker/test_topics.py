@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.topics import TopicTree, filter_problem
+from broker.protocol.topics import TopicTree, filter_problem
 
 # An empty level is a level, and `$` counts at the beginning alone.
 levels = st.sampled_from(["a", "b", "", "$a", "a b", "\u00e9"])

@@ -3,8 +3,8 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.incoming import Incoming
-from broker.unfinished import Unfinished
+from broker.session.incoming import Incoming
+from broker.session.unfinished import Unfinished
 from tests.mqtt.wire import PINGREQ, publish
 
 

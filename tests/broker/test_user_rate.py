@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 from redis.asyncio import Redis
 
-from broker.user_rate import UserRate, UserRates
+from broker.session.user_rate import UserRate, UserRates
 from core.messages import Role
-from core.position_rates import Rate
+from runtime.position_rates import Rate
 from tests.broker.conftest import PASSWORD, RunningNode, StartNode, put_user
 from tests.mqtt.client import Connection
 from tests.mqtt.wire import Ack, Kind, publish
@@ -58,7 +58,7 @@ async def test_those_who_wait_take_turns() -> None:
 def test_users_of_a_role_without_a_rate_have_none_and_those_who_were_silent_are_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("broker.user_rate.MAX_USERS", 3)
+    monkeypatch.setattr("broker.session.user_rate.MAX_USERS", 3)
     rates = UserRates({Role.CAR: Rate(1, 10)}, Seconds())
     assert rates.of(Role.GATEWAY, "g") is None
     busy = rates.of(Role.CAR, "busy")

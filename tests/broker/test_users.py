@@ -5,13 +5,13 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from broker import passwords
-from broker.passwords import hash_password
-from broker.users import Authenticator, User, Users
+from broker.auth import passwords
+from broker.auth.passwords import hash_password
+from broker.auth.users import Authenticator, User, Users
 from core.errors import Unavailable
 from core.messages import Role
 from core.names import name_problem
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state.client import open_redis
 from state.users import USERS
 from tests.conftest import free_port

@@ -7,10 +7,10 @@ import pytest
 from redis.asyncio import Redis
 from typer.testing import CliRunner, Result
 
-from broker.passwords import matches
-from broker.users import User, Users
-from broker.users_command import users_app
-from broker.users_file import MAX_PROBLEMS, MAX_USERS, BadFile, read_rows
+from broker.auth.passwords import matches
+from broker.auth.users import User, Users
+from broker.auth.users_command import users_app
+from broker.auth.users_file import MAX_PROBLEMS, MAX_USERS, BadFile, read_rows
 from core.messages import Role
 from state.users import USERS
 from tests.conftest import free_port

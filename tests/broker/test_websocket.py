@@ -4,10 +4,10 @@ import hashlib
 
 import pytest
 
-from broker import websocket
-from broker.websocket import WebSocketProtocol
-from broker.websocket_frames import FrameReader
-from broker.websocket_handshake import HANDSHAKE_BYTES
+from broker.transport import websocket
+from broker.transport.websocket import WebSocketProtocol
+from broker.transport.websocket_frames import FrameReader
+from broker.transport.websocket_handshake import HANDSHAKE_BYTES
 from tests.broker.fake_transport import FakeTransport, Recorder
 from tests.broker.frames import BINARY, CLOSE, KEY, PING, PONG, TEXT, close, frame, request
 from tests.conftest import eventually

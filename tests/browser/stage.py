@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from api.pages import MapOptions, pages
+from api.web.pages import MapOptions, pages
 from core.clock import format_rfc3339, system_clock
 from geofence import load_campus
 from tests.conftest import WAIT_SECONDS

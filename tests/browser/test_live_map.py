@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver import ActionChains, Keys
 
-from api.pages import MapOptions
+from api.web.pages import MapOptions
 from tests.browser.page import PHONE, Page
 from tests.browser.stage import Stage, opened_stage
 from tests.conftest import missing

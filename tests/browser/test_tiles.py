@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from api.pages import MapOptions
+from api.web.pages import MapOptions
 from tests.browser.page import Page
 from tests.browser.stage import Stage, opened_stage
 

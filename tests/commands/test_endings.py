@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from broker.passwords import hash_password
-from broker.users import User, Users
+from broker.auth.passwords import hash_password
+from broker.auth.users import User, Users
 from core.messages import Role
 from tests.commands.conftest import answering
 

@@ -20,7 +20,6 @@ import documents
 import timeseries
 from core.errors import Reason, Unavailable
 from core.messages import Kind, Position, decode_positions, encode_positions
-from core.runtime import Stop
 from decoder.archive import Archiver, part_positions
 from decoder.metrics import DecoderMetrics
 from decoder.samples import Samples
@@ -31,6 +30,7 @@ from documents.cloudant import CloudantStore
 from documents.document import Key
 from documents.sqlite import SQLiteStore
 from geofence import load_campus
+from runtime.service import Stop
 from state.dead_letters import DeadLetters
 from state.dirty_windows import waiting
 from state.group import Group

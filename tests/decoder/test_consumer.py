@@ -9,9 +9,9 @@ from redis.asyncio import Redis
 
 from core.errors import Reason
 from core.messages import encode_positions
-from core.runtime import Stop
 from decoder.consumer import CLAIM_EVERY_MS, Consumer, Work
 from decoder.metrics import DecoderMetrics
+from runtime.service import Stop
 from state.group import Entry, Group
 from state.raw import ARCHIVE_GROUP
 from tests.conftest import NOON, POSITIONS, RAW, TOTALS, eventually

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from core.errors import Reason, Unavailable
 from core.messages import DeadLetter
-from core.runtime import Stop
+from runtime.service import Stop
 from state.group import Group, Leftover
 from state.raw import OBSERVE_GROUP
 from tests.conftest import NOON, RAW, entries, eventually

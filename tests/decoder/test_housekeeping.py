@@ -7,8 +7,8 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from core.errors import Reason
 from core.messages import DeadLetter, Kind
-from core.runtime import Stop
 from decoder.housekeeping import Housekeeping
+from runtime.service import Stop
 from state.dead_letters import DeadLetters
 from state.presence import presence_key
 from state.raw_redis import keep_raw_in

@@ -9,9 +9,7 @@ from prometheus_client.exposition import generate_latest
 from redis.asyncio import Redis
 
 from core.errors import Reason, Unavailable
-from core.failures import Failures
 from core.messages import Position, encode_positions
-from core.runtime import Stop
 from decoder import retrying
 from decoder.archive import Archiver
 from decoder.batch import Batch
@@ -19,6 +17,8 @@ from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings
 from decoder.stages import Assembly
 from documents import DocumentStore, RejectedDocument
+from runtime.failures import Failures
+from runtime.service import Stop
 from state.dead_letters import DeadLetters
 from state.group import Group
 from tests.conftest import NOON, POSITIONS

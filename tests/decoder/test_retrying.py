@@ -8,7 +8,6 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from core.errors import Unavailable
-from core.runtime import Stop
 from decoder import retrying
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
@@ -16,6 +15,7 @@ from decoder.settings import DecoderSettings
 from decoder.stages import Assembly
 from documents import DocumentStore
 from geofence import load_campus
+from runtime.service import Stop
 from tests.conftest import WAIT_SECONDS, eventually
 from tests.decoder.conftest import HASHER, HandClock
 

@@ -9,11 +9,11 @@ from redis.asyncio import Redis
 from core.clock import Clock
 from core.errors import Reason, Unanswered, Unavailable
 from core.messages import Kind
-from core.runtime import Stop
 from decoder import retrying
 from decoder.batch import Batch
 from decoder.metrics import DecoderMetrics
 from decoder.rollup import LEASE_MS, Rollup
+from runtime.service import Stop
 from state.dirty_windows import waiting
 from state.seen import KEEP_MS
 from state.windows import counter

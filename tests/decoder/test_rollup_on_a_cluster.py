@@ -2,10 +2,10 @@
 
 from core.errors import Reason
 from core.messages import Kind
-from core.settings import CommonSettings
 from core.windows import Width, Window
 from decoder.metrics import DecoderMetrics
 from decoder.rollup import Rollup
+from runtime.settings import CommonSettings
 from state.client import open_redis
 from state.coverage import RecordedMinutes
 from state.dead_letters import DeadLetters, Which

@@ -10,10 +10,8 @@ from redis.asyncio import Redis
 
 import documents
 import timeseries
-from core import failures
 from core.errors import Reason, Unavailable
 from core.messages import Kind
-from core.runtime import Stop, work_until_stopped
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.effects import Effects
@@ -25,6 +23,8 @@ from decoder.settings import DecoderSettings
 from decoder.stages import Assembly, Stages
 from documents import DocumentStore
 from geofence import load_campus
+from runtime import failures
+from runtime.service import Stop, work_until_stopped
 from state.dirty_windows import waiting
 from state.group import Group
 from state.presence import presence_key
@@ -65,7 +65,7 @@ class Running:
 
     async def kill(self) -> None:
         alive = set(self._tasks)
-        while alive:  # more than once: see core.runtime
+        while alive:  # more than once: see runtime.service
             for task in alive:
                 task.cancel()
             _, alive = await asyncio.wait(alive, timeout=0.05)

@@ -5,9 +5,9 @@ from redis.asyncio import Redis
 
 from core.errors import Reason
 from core.messages import DeadLetter
-from core.runtime import Stop
 from decoder.metrics import DecoderMetrics
 from decoder.watch import Watch
+from runtime.service import Stop
 from state.dead_letters import DeadLetters, Which
 from state.raw import OBSERVE_GROUP
 from tests.conftest import NOON, RAW, eventually

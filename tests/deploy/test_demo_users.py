@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from core.demo_users import DEMO_USERS, kept_demo_users
 from core.messages import Role
 from deploy.laptop.demo_users import demo_users
 from deploy.laptop.settings import LaptopSettings
+from runtime.demo_users import DEMO_USERS, kept_demo_users
 from state.users import USERS, VERSION
 
 Start = Callable[[], list[str]]

@@ -1,7 +1,7 @@
 from threading import Event
 
-from core.settings import CommonSettings
 from deploy.laptop.first_start import once_redis_answers, redis_answers
+from runtime.settings import CommonSettings
 from tests.conftest import free_port
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from api.settings import ApiSettings
 from broker.settings import BrokerSettings
-from core.settings import Settings
 from decoder.settings import DecoderSettings
+from runtime.settings import Settings
 from tests.deploy.k8s_manifests import (
     K8S,
     OVERLAYS,

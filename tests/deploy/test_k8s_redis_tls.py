@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from core.errors import Unavailable
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state.client import open_redis, redis_errors
 from tests.conftest import free_port, missing
 from tests.deploy.conftest import wait_until

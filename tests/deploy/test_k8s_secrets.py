@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from api.keys import Scope, key_from
+from api.auth.keys import Scope, key_from
 from broker.settings import BrokerSettings
-from core.settings import load
 from deploy.k8s.make_secrets import COUCHDB_USER, main
+from runtime.settings import load
 from tests.deploy.k8s_manifests import K8S, OVERLAYS, Document, documents, kubectl, of_kind, overlay, workloads
 
 CREDENTIALS = K8S / "credentials"

@@ -10,8 +10,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
-from core.settings import CommonSettings
 from deploy.compose.make_secrets import MADE, files
+from runtime.settings import CommonSettings
 from state.client import open_redis
 from state.durability import Durability, check_durability
 from state.server import check_redis, masters

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api.keys import Scope, key_from
+from api.auth.keys import Scope, key_from
 from core.messages import Role
 from deploy.compose import make_secrets, welcome
 from tests.conftest import NOON, missing

@@ -72,10 +72,10 @@ def test_every_package_of_an_image_brings_the_text_of_its_licence() -> None:
 
 def test_what_was_copied_into_the_repository_brings_its_licence_and_is_named() -> None:
     text = NOTICES.read_text()
-    vendored = [path for path in (ROOT / "api/static/vendor").iterdir() if path.is_dir()]
+    vendored = [path for path in (ROOT / "api/web/static/vendor").iterdir() if path.is_dir()]
     assert [path.name for path in vendored] == ["leaflet"]
     assert (vendored[0] / "LICENSE.txt").read_text().startswith("BSD 2-Clause License")
-    lock = (ROOT / "api/static/vendor/package-lock.json").read_text()
+    lock = (ROOT / "api/web/static/vendor/package-lock.json").read_text()
     [version] = re.findall(r'"node_modules/leaflet": \{\s*"version": "([^"]+)"', lock)
     assert f"Leaflet {version}," in text
     recordings = [path.name for path in (ROOT / "simulator/recordings").iterdir() if path.suffix != ".md"]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from core.errors import BadSettings
-from core.settings import load
 from deploy.laptop.ports import BEHIND_HAPROXY, INTERNAL, PUBLIC, choose_ports, shown
 from deploy.laptop.settings import LaptopSettings
+from runtime.settings import load
 from tests.conftest import free_port
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - that is what these tests are about

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import BadSettings
-from core.settings import load
 from documents import DocumentSettings, open_store
 from documents.sqlite import SQLiteStore
+from runtime.settings import load
 
 
 async def test_without_settings_the_documents_are_in_a_file_of_the_data_directory(

@@ -4,10 +4,10 @@ import pytest
 
 import documents.retention
 from core.errors import Unavailable
-from core.runtime import Stop
 from documents import DocumentStore, Dropped, Retention
 from documents.months import month_after, month_end, month_of, month_start
 from documents.retention import parse_keep
+from runtime.service import Stop
 from tests.conftest import NOON
 
 DAY = 86_400_000

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from random import Random
 
-from broker.proxy_protocol import SIGNATURE
+from broker.transport.proxy_protocol import SIGNATURE
 from tests.broker.frames import CLOSE, PING, PONG, TEXT, close, frame, request
 from tests.mqtt.wire import DISCONNECT, PINGREQ, Kind, Will, ack, connect, publish, subscribe, unsubscribe
 

@@ -9,11 +9,11 @@ from functools import cache
 
 import numpy as np
 
-from broker import packets
-from broker.packets import Packet, PacketType, ProtocolViolation, check_flags, split_packets
-from broker.proxy_protocol import V1_BYTES, V2_BYTES, BadHeader, Header, parse_header
-from broker.websocket_frames import FrameReader
-from broker.websocket_handshake import HANDSHAKE_BYTES, HandshakeRefused, accept, split_request
+from broker.protocol import packets
+from broker.protocol.packets import Packet, PacketType, ProtocolViolation, check_flags, split_packets
+from broker.transport.proxy_protocol import V1_BYTES, V2_BYTES, BadHeader, Header, parse_header
+from broker.transport.websocket_frames import FrameReader
+from broker.transport.websocket_handshake import HANDSHAKE_BYTES, HandshakeRefused, accept, split_request
 from core.messages import DeadLetter, RawMessage, Role, encode_positions
 from decoder.batch import BatchDecoder
 from decoder.contents import contents

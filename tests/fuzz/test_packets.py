@@ -18,8 +18,8 @@ from amqtt.mqtt.unsubscribe import UnsubscribePacket
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from broker import packets
-from broker.packets import (
+from broker.protocol import packets
+from broker.protocol.packets import (
     Connect,
     Packet,
     PacketType,

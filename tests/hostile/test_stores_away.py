@@ -8,7 +8,7 @@ from paho.mqtt import subscribe
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from core.demo_users import kept_demo_users
+from runtime.demo_users import kept_demo_users
 from tests.conftest import free_port
 from tests.hostile.running import Hostile, device
 

@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from core.errors import Unavailable
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state.client import Redis, open_redis
 from state.durability import Durability, Writes
 from state.slots import guard, tag

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-from broker.passwords import hash_password
-from broker.users import User, Users
+from broker.auth.passwords import hash_password
+from broker.auth.users import User, Users
 from core.messages import Role
 from tests.loss.clients import Account, Client, Sender, Subscriber
 from tests.loss.system import System, running_system

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from core.runtime import Stop
 from decoder.__main__ import serve
 from decoder.settings import DecoderSettings
+from runtime.service import Stop
 
 
 class TaskDecoder:
@@ -20,7 +20,7 @@ class TaskDecoder:
             raise AssertionError("a decoder ended although nobody asked it to")
 
     async def kill(self) -> None:
-        while not self._task.done():  # more than once: see core.runtime
+        while not self._task.done():  # more than once: see runtime.service
             self._task.cancel()
             await asyncio.wait([self._task], timeout=0.05)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from core.settings import CommonSettings
 from decoder.settings import DecoderSettings
+from runtime.settings import CommonSettings
 from state.client import open_redis
 from tests.conftest import TOTALS
 from tests.oracle.backlog import remains

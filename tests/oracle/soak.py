@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from core.logs import configure_logs
-from core.settings import CommonSettings
+from runtime.logs import configure_logs
+from runtime.settings import CommonSettings
 from tests.oracle.disturbed import disturbed_redis
 from tests.oracle.rounds import Round
 

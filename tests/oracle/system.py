@@ -15,9 +15,9 @@ import documents
 import timeseries
 from core.errors import Unavailable
 from core.messages import Kind, RawMessage
-from core.settings import CommonSettings
 from decoder.settings import DecoderSettings
 from documents import Document
+from runtime.settings import CommonSettings
 from state.client import open_redis
 from state.cluster import ClusterClient
 from state.dead_letters import DeadLetters, Which

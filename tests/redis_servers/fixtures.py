@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from redis.asyncio import Redis
 
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state.client import open_redis
 from tests.redis_servers.chosen import chosen
 from tests.redis_servers.clients import client_of

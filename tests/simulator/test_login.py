@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from core.demo_users import DemoUser, keep_demo_users
 from core.messages import Role
+from runtime.demo_users import DemoUser, keep_demo_users
 from simulator.login import Login, logins_without_a_user
 from tests.simulator.mqtt_server import MqttServer, mqtt_server
 from tests.simulator.recordings import gpx, recorded, walk

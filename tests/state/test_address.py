@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.errors import BadSettings
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state.address import Form, parse_address
 from state.client import open_redis
 from tests.deploy.k8s_manifests import ROOT

@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from core.errors import Unavailable
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state.campus import StoredCampus, replace_campus
 from state.campus_follower import CampusFollower, UnusableCampus
 from state.client import open_redis

@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from core.errors import BadSettings, Unavailable
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state.client import MAX_CONNECTIONS, open_redis, redis_errors
 
 

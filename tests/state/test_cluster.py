@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import CrossSlotTransactionError, DataError, ResponseError
 
 from core.errors import Unavailable
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state.client import MAX_CONNECTIONS, open_redis
 from state.codes import RedisUnavailable
 from state.commands import slot_of

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from core.errors import Unavailable
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state.client import open_redis, redis_errors
 from state.codes import CODES, RedisUnavailable, code_of
 from state.mqtt import Scripts

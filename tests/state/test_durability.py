@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 from structlog.testing import capture_logs
 
 from core.errors import BadSettings, Unavailable
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state.client import open_redis
 from state.durability import Durability, Writes, check_durability
 from state.slots import tag

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from core.errors import Unavailable
 from core.messages import RawMessage, Role
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state.client import open_redis
 from state.entries import encode_entries, group_of
 from state.raw import Finisher, Part, Raw, keys_of

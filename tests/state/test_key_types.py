@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 import state
 from core.errors import Reason, Unavailable
 from core.messages import DeadLetter
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state.client import open_redis
 from state.key_types import TYPES, type_of
 from tests.conftest import entries

@@ -19,8 +19,8 @@ import documents
 from core.clock import format_rfc3339, system_clock
 from core.errors import BadSettings, Unavailable
 from core.messages import Kind, RawMessage, Role
-from core.settings import CommonSettings
 from decoder.settings import DecoderSettings
+from runtime.settings import CommonSettings
 from state.client import open_redis
 from state.layout import Layout, agree_on_layout, read_layout
 from state.slots import tag

@@ -5,7 +5,7 @@ from redis.crc import key_slot
 from bench.presence import leave, see
 from core.errors import Unavailable
 from core.messages import Kind
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state.client import open_redis
 from state.presence import presence_key, presence_now
 from state.presence_reader import PresenceReader

@@ -11,7 +11,7 @@ from bench.presence import leave, see
 from core.clock import AHEAD_MS
 from core.errors import Unavailable
 from core.messages import Kind
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state import presence
 from state.client import open_redis
 from state.presence import NOBODY, Presence, life_key, presence_now, touched_at_key

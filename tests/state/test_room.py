@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ["core", "geofence", "documents", "timeseries", "broker", "decoder", "api", "autoscaler", "simulator", "deploy"]
+ROOMS = [
+    "core",
+    "runtime",
+    "geofence",
+    "documents",
+    "timeseries",
+    "broker",
+    "decoder",
+    "api",
+    "autoscaler",
+    "simulator",
+    "deploy",
+]
 COMMANDS = frozenset(
     [
         "bgrewriteaof",

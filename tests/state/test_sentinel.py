@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from core.errors import Unavailable
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state.client import MAX_CONNECTIONS, open_redis
 from state.codes import RedisUnavailable
 from state.server import masters, redis_state

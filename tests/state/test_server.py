@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from core.errors import BadSettings, Unavailable
-from core.runtime import Stop
-from core.settings import CommonSettings
+from runtime.service import Stop
+from runtime.settings import CommonSettings
 from state.client import open_redis
 from state.server import RedisState, RedisWatch, check_redis, masters, redis_state, replicas, rewrite_append_only
 from tests.conftest import eventually

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from core.errors import Reason
 from core.messages import DeadLetter
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state.campus import CHANGES, ZoneChange, zone_changes
 from state.client import open_redis
 from state.mirror import TOPICS

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from core.clock import system_clock
 from core.messages import Position
-from core.settings import CommonSettings
+from runtime.settings import CommonSettings
 from state.client import open_redis
 from state.layout import agree_on_layout
 from state.slots import tag

@@ -12,11 +12,11 @@ from redis.asyncio import Redis
 
 import documents
 from core.messages import Kind, Position, RawMessage, Role
-from core.runtime import Stop
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings
 from decoder.stages import Assembly
 from geofence import load_campus
+from runtime.service import Stop
 from state.dirty_windows import waiting
 from tests.conftest import POSITIONS, RAW, eventually
 from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock

@@ -9,10 +9,10 @@ from structlog.testing import capture_logs
 from core.clock import system_clock
 from core.errors import Unavailable
 from core.messages import Kind
-from core.runtime import Stop
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings
 from decoder.stages import Assembly
+from runtime.service import Stop
 from timeseries import OccupancyPoint, OccupancyRetention, TimeseriesSettings, Width, Window, open_store, retention
 
 DAY = 86_400_000

@@ -12,11 +12,11 @@ from aiohttp import web
 from redis.asyncio import Redis
 
 import documents
-from core import sqlite
 from core.errors import Unavailable
 from core.messages import Kind, Position
 from decoder import retrying, rollup
 from documents import DocumentSettings, DocumentStore, from_document
+from runtime import sqlite
 from tests.conftest import POSITIONS, eventually
 from tests.decoder.conftest import LIBRARY, HandClock
 from tests.timeseries.conftest import ORG, TOKEN, FakeInflux

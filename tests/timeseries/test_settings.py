@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import BadSettings
-from core.settings import load
+from runtime.settings import load
 from timeseries import TimeseriesSettings, Width, open_store
 from timeseries.influx import InfluxOccupancyStore
 from timeseries.sqlite import SqliteOccupancyStore

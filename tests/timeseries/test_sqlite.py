@@ -1,4 +1,4 @@
-"""What is particular to the SQLite store; how it treats its file is tested with core.sqlite."""
+"""What is particular to the SQLite store; how it treats its file is tested with runtime.sqlite."""
 
 import sqlite3
 from collections.abc import AsyncIterator

@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 
 from broker.cluster import Cluster, Limits, follower
 from broker.cluster.publisher import Publish
-from broker.message import Message
-from core.runtime import Stop
+from broker.protocol.message import Message
+from runtime.service import Stop
 from tests.conftest import NOON, eventually
 
 EXPIRY_MS = 60_000

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from broker.cluster.publisher import Publish
-from broker.message import Message
+from broker.protocol.message import Message
 from state import mqtt
 from state.mqtt import Answer, Command
 from state.sessions import subscriptions

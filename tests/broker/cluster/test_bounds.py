@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 from broker.cluster.batch import Guard, Part, Routed, build, split
 from broker.cluster.publisher import Publish
 from broker.cluster.routes import Plan
-from broker.message import Message
+from broker.protocol.message import Message
 from tests.broker.cluster.conftest import MAX_AGE_MS, Running, Start, Time
 from tests.redis_servers.clients import calls
 

@@ -5,7 +5,7 @@ import pytest
 from redis.asyncio import Redis
 
 from broker.cluster.membership import Membership
-from broker.message import Message
+from broker.protocol.message import Message
 from tests.broker.cluster.conftest import EXPIRY_MS, Running, Start, Time, delivered, is_well, keys_of_sessions
 from tests.conftest import eventually
 

@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 import pytest
 from redis.asyncio import Redis
 
-from broker.message import Message
-from broker.patience import until_available
+from broker.protocol.message import Message
 from core.errors import Unavailable
-from core.settings import CommonSettings
+from runtime.retry import until_available
+from runtime.settings import CommonSettings
 from state.client import open_redis
 from tests.broker.cluster.conftest import Start, delivered, is_well
 from tests.conftest import WAIT_SECONDS, eventually, redis_executable

@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 
 from broker.cluster.publisher import Publish
 from broker.cluster.sessions import Queued
-from broker.message import Message
+from broker.protocol.message import Message
 from tests.broker.cluster.conftest import MAX_AGE_MS, Running, Start, Time, keys_of_sessions
 from tests.conftest import entries, eventually
 

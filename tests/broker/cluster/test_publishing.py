@@ -5,7 +5,7 @@ import pytest
 from redis.asyncio import Redis
 
 from broker.cluster.publisher import Publish
-from broker.message import Message
+from broker.protocol.message import Message
 from core.errors import Unavailable
 from state.mqtt import Answer, Scripts
 from tests.broker.cluster.conftest import Running, Start, delivered, keys_of_sessions

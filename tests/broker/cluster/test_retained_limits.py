@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from broker.cluster.publisher import Publish
-from broker.message import Message
+from broker.protocol.message import Message
 from tests.broker.cluster.conftest import Running, Start, delivered
 
 

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from broker.cluster.publisher import Publish
 from broker.cluster.sessions import NoRoom
-from broker.message import Message
+from broker.protocol.message import Message
 from tests.broker.cluster.conftest import EXPIRY_MS, MAX_AGE_MS, Running, Start, Time
 from tests.conftest import eventually
 

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from broker.cluster.identity import Identity
 from broker.cluster.publisher import Publish
 from broker.cluster.routes import Routes
-from broker.message import Message
+from broker.protocol.message import Message
 from state.lua import lua
 from state.mqtt import GUARD
 from state.nodes import node_key

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from broker.auth.users import Users
 from broker.cluster.publisher import Publish
 from broker.cluster.sessions import OfAnother, Opened, Superseded
-from broker.message import Message
-from broker.users import Users
+from broker.protocol.message import Message
 from core.errors import Unavailable
 from tests.broker.cluster.conftest import EXPIRY_MS, Running, Start, Time, keys_of_sessions
 from tests.conftest import eventually

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from broker.cluster.publisher import Publish
 from broker.cluster.retained import is_state, state_filters
 from broker.cluster.sessions import Queued
-from broker.message import Message
+from broker.protocol.message import Message
 from core.messages import Role
 from tests.broker.cluster.conftest import MAX_AGE_MS, Running, Start, Time
 from tests.conftest import eventually

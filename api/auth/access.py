@@ -1,0 +1,108 @@
+"""Who may do what: the dependencies through which a route asks for a key.
+
+@router.delete("/v1/zones/{zone}", dependencies=[requires("admin")], responses=problems(401, 403))
+async def ingest(key: Annotated[Key, requires("positions:write")]) -> Response: ...
+router = APIRouter(dependencies=[public_occupancy])
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import Depends
+from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBearer, SecurityBase
+from fastapi.security.base import SecurityBase as Security
+from starlette.datastructures import Headers
+from starlette.requests import Request
+
+from api.auth.keys import Key, Scope
+from api.http.problems import Problem
+from api.state import Resources, State
+
+CHALLENGE = 'Bearer realm="campus occupancy"'
+"""What WWW-Authenticate says (RFC 6750, section 3)."""
+_SCHEME = "bearer "
+
+
+class _Documented(Security):
+    """Names a way to send a key in the OpenAPI document; what was sent is read by `presented`."""
+
+    def __init__(self, name: str, model: SecurityBase) -> None:
+        self.scheme_name = name
+        self.model = model
+
+    async def __call__(self) -> None:
+        pass
+
+
+_BEARER = _Documented("bearer", HTTPBearer(description="An API key, as `python -m api keys add` prints it."))
+# The field's own name is `in`, a word of Python.
+_HEADER = _Documented(
+    "header", APIKey(**{"in": APIKeyIn.header}, name="X-API-Key", description="The same key, in a header of its own.")
+)
+
+_Bearer = Annotated[None, Depends(_BEARER)]
+_Header = Annotated[None, Depends(_HEADER)]
+
+
+def presented(headers: Headers) -> str | None:
+    """The key that a request came with, right or wrong: `Authorization: Bearer`, else `X-API-Key`; None without one."""
+    authorization = headers.get("authorization", "")
+    if authorization[: len(_SCHEME)].lower() == _SCHEME:
+        return authorization[len(_SCHEME) :].strip()
+    return headers.get("x-api-key")
+
+
+async def checked(state: State, request: Request, scope: Scope) -> Key:
+    """The key of a request that may do what needs this scope.
+
+    Raises 401 without a key and with a wrong one, 403 for one without the scope, Unavailable where Redis is away.
+    """
+    text = presented(request.headers)
+    if text is None:
+        raise _unauthorized("This needs an API key: send it as Authorization: Bearer KEY.", CHALLENGE)
+    key = await state.keys.verify(text)
+    if key is None:
+        raise _unauthorized(
+            "The API key is not one, or not any more. python -m api keys makes and lists them.",
+            f'{CHALLENGE}, error="invalid_token"',
+        )
+    if not key.allows(scope):
+        raise Problem(
+            status=403,
+            type_="/docs#scope-needed",
+            title="The key is for something else",
+            detail=f"This needs a key with the scope {scope}; yours has {', '.join(key.scopes)}.",
+            headers={"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope", scope="{scope}"'},
+        )
+    return key
+
+
+def requires(scope: str) -> Any:  # noqa: ANN401 - as fastapi.Depends
+    """The dependency on a key with this scope: `positions:read`, `positions:write` or `admin`; gives the `Key`."""
+    return Depends(_check(Scope(scope)))
+
+
+def _check(scope: Scope) -> Callable[..., Coroutine[Any, Any, Key]]:
+    async def check(state: Resources, request: Request, _bearer: _Bearer, _header: _Header) -> Key:
+        return await checked(state, request, scope)
+
+    return check
+
+
+async def _check_public(state: Resources, request: Request) -> None:
+    if not state.settings.api_public_occupancy:
+        await checked(state, request, Scope.OCCUPANCY_READ)
+
+
+public_occupancy: Any = Depends(_check_public)
+"""The dependency of what is public unless API_PUBLIC_OCCUPANCY is false; any key will do then."""
+
+
+def _unauthorized(detail: str, challenge: str) -> Problem:
+    return Problem(
+        status=401,
+        type_="/docs#key-needed",
+        title="An API key is needed",
+        detail=detail,
+        headers={"WWW-Authenticate": challenge},
+    )

@@ -1,0 +1,151 @@
+"""`python -m api keys`: who may do what is not for everybody."""
+
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from api.auth.keys import Keys, Scope, key_from, make_key
+from core.clock import format_rfc3339, system_clock
+from core.names import name_problem
+from runtime.command import fail
+from state.command import ask_redis
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="""Keys of the API: who may do what is not for everybody.
+
+    - `positions:read` finds positions of devices, `positions:write` sends them
+
+    - `admin` may do all that, and change zones and erase devices
+
+    - `occupancy:read` reads zones and occupancy where API_PUBLIC_OCCUPANCY is false; every other key may, too
+
+    A key is shown once, and kept as a hash. A key that is removed is refused everywhere within a second.
+
+    REDIS_URL or DATA_DIR say where Redis is.
+    """,
+)
+Answer = TypeVar("Answer")
+
+
+def _name(text: str) -> str:
+    if problem := name_problem(text):
+        raise typer.BadParameter(problem)
+    return text
+
+
+@app.command()
+def add(
+    scope: Annotated[list[Scope], typer.Option(help="What it is for; may be given several times.", show_default=False)],
+    name: Annotated[str, typer.Option(parser=_name, metavar="NAME", help="Whose it is, for people.")] = "unnamed",
+) -> None:
+    """Make a key, and print it: this once, on standard output.
+
+    For example:
+
+    - `python -m api keys add --scope positions:read --name "the parking app"`
+
+    - `curl -H "Authorization: Bearer $KEY" http://127.0.0.1:8080/v1/positions`
+    """
+    made = make_key(name, scope, now=system_clock())
+    _with_keys(lambda keys: keys.add(made.key))
+    typer.echo(f"added {made.key.id} with {', '.join(made.key.scopes)}; the key, which is kept nowhere:", err=True)
+    typer.echo(made.text)
+
+
+@app.command("import")
+def import_key(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that holds the key alone.")],
+    scope: Annotated[list[Scope], typer.Option(help="What it is for; may be given several times.", show_default=False)],
+    name: Annotated[str, typer.Option(parser=_name, metavar="NAME", help="Whose it is, for people.")] = "unnamed",
+) -> None:
+    """Let in whoever has the key in a file, where a deployment makes its secrets itself. It prints no key.
+
+    A key is `ck_`, 16 random hexadecimal digits, `_`, and 32 random bytes in base64url. Where it is known already,
+    nothing changes, so this may be part of every start; a key that was removed comes back.
+
+    For example: `python -m api keys import /run/secrets/api-key --scope admin --name "first admin"`
+    """
+    try:
+        key = key_from(file.read_text(encoding="utf-8").strip(), name, scope, now=system_clock())
+    except (OSError, ValueError) as error:
+        fail(f"{file}: {error}", code=2)
+
+    async def work(keys: Keys) -> bool:
+        known = any(found.hash == key.hash for found, _ in await keys.all())
+        if not known:
+            await keys.add(key)
+        return known
+
+    typer.echo(f"{key.id} is {'known already' if _with_keys(work) else 'added'}")
+
+
+@app.command("list")
+def list_keys(
+    *,
+    lines: Annotated[bool, typer.Option("--json", help="One JSON object a line, for tools.")] = False,
+) -> None:
+    """List the keys, and when they were last used; never a hash.
+
+    For example: `python -m api keys list --json | jq -r 'select(.last_used_at == null) | .id'`
+    """
+    found = _with_keys(lambda keys: keys.all())
+    rows = [
+        {
+            "id": key.id,
+            "name": key.name,
+            "scopes": [str(scope) for scope in key.scopes],
+            "created_at": format_rfc3339(key.created_at),
+            "last_used_at": format_rfc3339(used) if used is not None else None,
+        }
+        for key, used in found
+    ]
+    if lines:
+        for row in rows:
+            sys.stdout.write(json.dumps(row) + "\n")
+        return
+    table = Table("id", "name", "scopes", "created", "last used")
+    for row in rows:
+        # As a text: in a string, rich would look for mark-up.
+        table.add_row(
+            str(row["id"]),
+            Text(str(row["name"])),
+            ", ".join(row["scopes"] or []),
+            str(row["created_at"]),
+            str(row["last_used_at"] or "never"),
+        )
+    console = Console()
+    console.print(table)
+    console.print(f"{len(rows)} keys", highlight=False)
+
+
+@app.command()
+def remove(
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Their ids, as `list` shows them.")],
+) -> None:
+    """Remove keys. They are refused everywhere within a second.
+
+    For example: `python -m api keys remove 5f0c3a1be2d94c77`
+    """
+
+    async def work(keys: Keys) -> list[str]:
+        return [key_id for key_id in ids if not await keys.remove(key_id)]
+
+    absent = _with_keys(work)
+    typer.echo(f"{len(ids) - len(absent)} removed")
+    if absent:
+        fail(f"no such key: {', '.join(absent)}")
+
+
+def _with_keys(work: Callable[[Keys], Awaitable[Answer]]) -> Answer:
+    return ask_redis(lambda client, _: work(Keys(client, clock=system_clock)))

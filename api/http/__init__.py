@@ -1,0 +1,1 @@
+"""What every answer has in common: problems, limits, preconditions, forms of answers, the server."""

@@ -1,0 +1,68 @@
+"""Answers that are bytes already: sent as they are, without the machinery that only a request with questions needs."""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope, Send
+
+from api.http.answers import names_etag
+from api.zones.campus import etag_of
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+
+class Prepared:
+    """A body with its headers, ready to be sent to anybody."""
+
+    __slots__ = ("_body", "_etag", "_headers", "_not_modified")
+
+    def __init__(self, body: bytes, *, etag: str, media_type: str, cache_control: str) -> None:
+        """`etag` has its quotes."""
+        self._body = body
+        self._etag = etag
+        self._not_modified = [(b"etag", etag.encode()), (b"cache-control", cache_control.encode())]
+        self._headers = [
+            (b"content-length", str(len(body)).encode()),
+            (b"content-type", media_type.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            *self._not_modified,
+        ]
+
+    async def send(self, scope: Scope, send: Send) -> None:
+        """Answer a request: 304 where its If-None-Match names this body."""
+        known = [value for name, value in scope["headers"] if name == b"if-none-match"]
+        if known and names_etag(b",".join(known).decode("latin-1"), self._etag):
+            status, headers, body = 304, self._not_modified, b""
+        else:
+            status, headers, body = 200, self._headers, self._body
+        # The list is copied: middlewares add headers of their own to it.
+        await send({"type": "http.response.start", "status": status, "headers": [*headers]})
+        await send({"type": "http.response.body", "body": body})
+
+
+def _json(body: bytes, cache_control: str) -> Prepared:
+    return Prepared(body, etag=etag_of(body), media_type="application/json", cache_control=cache_control)
+
+
+# The same bytes are prepared once. Bodies about all zones can be large, those about one cannot.
+prepared_all = lru_cache(maxsize=2)(_json)
+"""The newest JSON body about all zones, prepared; with its Cache-Control."""
+prepared_zone = lru_cache(maxsize=256)(_json)
+"""A JSON body about one zone, prepared; with its Cache-Control."""
+
+
+def route_with(prepare: Callable[[Scope], Prepared | None]) -> type[APIRoute]:
+    """A class of routes that ask `prepare` first, and do what they otherwise do where that has nothing.
+
+    No dependency of the route is asked before: `prepare` gives nothing where one could refuse the request.
+    """
+
+    class PreparedRoute(APIRoute):
+        async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["method"] == "GET" and (prepared := prepare(scope)) is not None:
+                await prepared.send(scope, send)
+            else:
+                await super().handle(scope, receive, send)
+
+    return PreparedRoute

@@ -1,0 +1,44 @@
+"""Takes a snapshot of all zones twice a second, so that nobody else has to: what events and mirror live on."""
+
+import structlog
+
+from api.state import State
+from core.errors import Unavailable
+from runtime.service import Stop, pause
+
+EVERY_SECONDS = 0.5
+"""Between two snapshots; with what one takes and the way to the client, a change arrives within a second."""
+STALE_SECONDS = 5.0
+"""Without a snapshot after which those who follow are told that the counts are old."""
+
+_log = structlog.stdlib.get_logger("api")
+
+
+async def poll_once(state: State) -> None:
+    """Take a snapshot, and give it to the change log. Raises Unavailable if Redis does not answer."""
+    state.change_log.take(await state.snapshots.take())
+
+
+async def run(state: State, stop: Stop) -> None:
+    """Poll again and again until `stop`; then the change log is closed, so that the streams end."""
+    changes = state.change_log
+    seen, away = changes.elapsed(), False
+    try:
+        while not stop.is_set():
+            try:
+                await poll_once(state)
+            except Unavailable as error:
+                if not away:
+                    _log.warning("cannot look at the zones", error=str(error))
+                away = True
+                changes.missed(stale=changes.elapsed() - seen > STALE_SECONDS)
+            except Exception:
+                # A defect: no snapshot follows for a while.
+                changes.missed(stale=True)
+                raise
+            else:
+                seen, away = changes.elapsed(), False
+            await pause(EVERY_SECONDS, stop)
+    finally:
+        if stop.is_set():
+            changes.close()

@@ -1,0 +1,107 @@
+"""/v1/events: occupancy as it changes, as server-sent events."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.auth.access import checked, public_occupancy
+from api.auth.keys import Scope
+from api.http.openapi import problems
+from api.live import sse
+from api.live.events import EventStream
+from api.state import Resources
+from core.errors import Unavailable
+
+MAX_ZONES = 1000
+
+router = APIRouter(tags=["occupancy"], dependencies=[public_occupancy])
+
+_EXAMPLE = """retry: 2000
+
+event: snapshot
+id: 5f0a9c1e-41
+data: {"last_updated":"2026-03-02T10:15:00.250Z","ttl":1,"zones":[...]}
+
+event: occupancy
+id: 5f0a9c1e-42
+data: {"zone":"kemmy","name":"Kemmy Business School","category":"building","car":3,"mobile":118,...}
+
+: heartbeat
+
+"""
+# As OpenAPI 3.2 has it, and FastAPI writes it: each event by itself, for the stream has no end.
+_EVENT = {
+    "type": "object",
+    "description": "One event.",
+    "required": ["event", "id", "data"],
+    "properties": {
+        "event": {
+            "type": "string",
+            "enum": ["snapshot", "occupancy", "zones", "stale", "fresh"],
+            "description": "What it tells of.",
+            "examples": ["occupancy"],
+        },
+        "id": {"type": "string", "description": "What Last-Event-ID resumes from.", "examples": ["5f0a9c1e-42"]},
+        "data": {"type": "string", "description": "JSON, on one line.", "examples": ['{"version":"0f3c9a"}']},
+        "retry": {"type": "integer", "description": "Milliseconds to wait before coming back.", "examples": [2000]},
+    },
+}
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The stream. It has no end.",
+        "content": {sse.MEDIA_TYPE: {"itemSchema": _EVENT, "example": _EXAMPLE}},
+    }
+}
+
+
+class EventsQuery(BaseModel):
+    """What to follow."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    zone: list[str] = Field(
+        default=[],
+        max_length=MAX_ZONES,
+        description="Ids of the zones to follow, one `zone=` each; all of them unless given.",
+        examples=[["kemmy", "car-park-west"]],
+    )
+
+
+@router.get("/v1/events", response_class=Response, responses={**_STREAM, **problems(401, 404, 422, 503)})
+async def events(
+    request: Request,
+    state: Resources,
+    query: Annotated[EventsQuery, Query()],
+    last_event_id: Annotated[
+        str | None,
+        Header(
+            description="The id of the last event that you have seen: what you missed comes first, if it is still "
+            "there, and a snapshot if not. Browsers send it by themselves.",
+            examples=["5f0a9c1e-41"],
+        ),
+    ] = None,
+) -> Response:
+    """Follow the occupancy of all zones, or of some, as server-sent events.
+
+    The first event is a `snapshot`, the same JSON as GET /v1/occupancy has. Then comes an `occupancy` with the JSON of
+    one zone whenever something about it changes but the time, and `zones` when the campus has other zones than before.
+    `stale` says that the counts cannot be read at present and are those of `last_updated`, and `fresh` that they can
+    again. A client that does not read is cut off.
+    """
+    zones = frozenset(state.zone(zone).id for zone in query.zone) or None
+    if state.change_log.latest is None:
+        raise Unavailable("nobody has looked at the zones yet")
+    public = state.settings.api_public_occupancy
+    return EventStream(
+        state.change_log,
+        state.metrics,
+        zones=zones,
+        last_event_id=last_event_id,
+        heartbeat=state.settings.events_heartbeat,
+        most=state.settings.events_max_streams,
+        share=state.settings.events_address_share,
+        allowed=None if public else lambda: checked(state, request, Scope.OCCUPANCY_READ),
+    )

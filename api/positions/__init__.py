@@ -1,0 +1,1 @@
+"""Positions: received over HTTP, found again, and erased with their device."""

@@ -1,0 +1,92 @@
+"""DELETE /v1/devices/{device_id}/positions: forgetting a device."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.convertors import PathConvertor, register_url_convertor
+from starlette.responses import Response
+
+from api.auth.access import requires
+from api.http.answers import Json
+from api.http.openapi import problems
+from api.http.problems import Problem
+from api.positions.erasure import Device, Erased, Unfinished, erase
+from api.state import Resources
+from core.messages import Kind
+
+MAX_DEVICE_ID = 128
+"""Characters; as the decoder has it."""
+
+
+class Anything(PathConvertor):
+    """An id may hold slashes, which arrive as such however they were written, and ends of lines."""
+
+    regex = r"[\s\S]+"
+
+
+register_url_convertor("anything", Anything())
+
+router = APIRouter(tags=["devices"], dependencies=[requires("admin")])
+
+
+class ErasureQuery(BaseModel):
+    """Which device is meant."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Kind | None = Field(
+        default=None,
+        description="What the device is: a car and a phone of the same id are two devices. By default both.",
+        examples=["mobile"],
+    )
+
+
+@router.delete(
+    "/v1/devices/{device_id:anything}/positions",
+    response_model=Erased,
+    response_description="All of it is gone.",
+    responses=problems(401, 403, 404, 422, 503),
+)
+async def erase_device(
+    state: Resources,
+    device_id: Annotated[
+        str,
+        Path(
+            min_length=1,
+            max_length=MAX_DEVICE_ID,
+            description="Id of the device as it calls itself, percent-encoded; not its hash.",
+            examples=["bus-304"],
+        ),
+    ],
+    query: Annotated[ErasureQuery, Query()],
+) -> Response:
+    """Forget a device: its positions of all times, where it is now, and messages of it that could not be used.
+
+    What was counted stays. What is on its way is waited for, for some seconds; where that is not enough, or there are
+    very many positions, the answer is 503: all that could be reached is gone, and the same request goes on with what
+    is left. A device that goes on sending is known again from its next position on.
+    """
+    devices = [
+        Device(kind=kind, id=device_id, hash=hashed, away=state.hasher.away(hashed))
+        for kind in ([query.kind] if query.kind else Kind)
+        for hashed in [state.hasher.hash(kind, device_id)]
+    ]
+    try:
+        erased = await erase(
+            state.redis,
+            state.documents,
+            devices,
+            zones=[zone.id for zone in state.campus.everything],
+            partitions=state.settings.partitions,
+        )
+    except Unfinished as error:
+        seconds = str(max(1, round(error.retry_after or 1)))
+        raise Problem(
+            status=503,
+            type_="/docs#unavailable",
+            title="A store is away",
+            detail=f"Not all of it is gone yet: {error}. Repeat the request in {seconds} s.",
+            headers={"Retry-After": seconds},
+        ) from error
+    return Json(erased, headers={"Cache-Control": "no-store"})

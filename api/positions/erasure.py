@@ -1,0 +1,189 @@
+"""Forgetting a device: its documents, where it is now, and what of it nobody has decoded or could decode.
+
+What stays, and why:
+
+- Counts. They were right, and there is no device in them, neither in the series nor in Redis: what a device was seen
+  in is a key of its own, and goes. So a device that goes on sending is a new one, and is counted once more in windows
+  that it was counted in, and that get positions yet: one too many in each of those, for each erasure.
+- A stream cannot be rewritten while others read it. So what is in `raw` and in `positions` is waited for, until it has
+  become documents, and then erased; where it does not go on, the answer says so, and the erasure is to be repeated.
+  So it is with what brokers are about to hand to connected subscribers of positions. What waits for those who are away
+  is removed.
+- CouchDB keeps the id of a deleted document, hash and time, until the database of its month is dropped; Redis's
+  append-only file holds what was deleted until it is rewritten (FORGET_AFTER). Exports and backups are out of reach.
+"""
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+from pydantic import Field
+
+from core.errors import Unavailable
+from core.messages import Kind, Role, ingest_kind
+from documents import DocumentStore
+from state.client import Redis
+from state.dead_letters import DeadLetters
+from state.devices import forget_device
+from state.passed import until_passed
+from state.queued import Message
+from state.queued_positions import drop_queued, until_delivered
+from state.slots import partition_of, tag
+
+PASS_SECONDS = 5.0
+"""How long is waited for what was on its way when the erasure began."""
+ERASE_SECONDS = 20.0
+"""How long documents are deleted for one request; what is left then takes another one."""
+ERASE_DOCUMENTS = 500
+_DEVICES = {Role.CAR.value.encode(): Kind.CAR, Role.MOBILE.value.encode(): Kind.MOBILE}
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device to be forgotten."""
+
+    kind: Kind
+    id: str
+    """As it calls itself. It is never logged, and part of no answer."""
+    hash: str
+    away: str
+    """Its second hash (`runtime.devices`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What was forgotten of a device; all of it is gone. To ask again changes nothing, and finds nothing."""
+
+    documents: Annotated[int, Field(description="Positions deleted from the document store.", examples=[1284])]
+    present: Annotated[int, Field(description="Zones in which it was present until now.", examples=[2])]
+    dead_letters: Annotated[
+        int, Field(description="Messages of it that could not be used, and were kept until now.", examples=[0])
+    ]
+    queued: Annotated[
+        int, Field(description="Positions of it that waited for MQTT clients who were away.", examples=[0])
+    ]
+
+
+class Unfinished(Unavailable):
+    """Not all of it could be reached in time; what was, is gone. To be repeated."""
+
+
+async def erase(
+    client: Redis,
+    store: DocumentStore,
+    devices: Sequence[Device],
+    *,
+    zones: Sequence[str],
+    partitions: int,
+) -> Erased:
+    """Forget devices; `zones` are the ids of all zones there are. It may be repeated, and done by several at once.
+
+    Raises Unavailable where a store is away, and Unfinished where something is left: all that could be reached is gone
+    then, and the erasure is to be repeated. A device that goes on sending is a new one from then on.
+    """
+    try:
+        await _passed(client, partitions)
+        left = None
+    except Unfinished as error:
+        left = error
+    present = 0
+    for device in devices:
+        present += await forget_device(
+            client,
+            tag(partition_of(device.id, partitions), partitions),
+            device=device.hash,
+            away=device.away,
+            kind=device.kind,
+            zones=zones,
+        )
+    letters = await _drop_letters(DeadLetters(client, partitions=partitions), devices)
+    queued = await drop_queued(client, lambda message: any(_is_position_of(message, device) for device in devices))
+    documents = sum([await _erase_documents(store, device.hash) for device in devices])
+    if left:
+        raise left
+    return Erased(documents=documents, present=present, dead_letters=letters, queued=queued)
+
+
+async def _passed(client: Redis, partitions: int) -> None:
+    """Wait until all that is in `raw` now is decoded, and all that is in `positions` then is stored."""
+    # Looked at between commands, not asyncio.timeout: on Python 3.11 a cancellation within one can be swallowed.
+    until = asyncio.get_running_loop().time() + PASS_SECONDS
+    if not await until_passed(client, partitions, until):
+        raise Unfinished("messages that came before wait to be decoded or stored", retry_after=PASS_SECONDS)
+    if not await until_delivered(client, until):
+        raise Unfinished("messages that came before wait to be handed to subscribers", retry_after=PASS_SECONDS)
+
+
+async def _erase_documents(store: DocumentStore, device: str) -> int:
+    erased = 0
+    loop = asyncio.get_running_loop()
+    until = loop.time() + ERASE_SECONDS
+    while gone := await store.erase(device, limit=ERASE_DOCUMENTS):
+        erased += gone
+        if gone < ERASE_DOCUMENTS:
+            break
+        if loop.time() > until:
+            raise Unfinished(f"{erased} documents are deleted, and there are more", retry_after=1)
+    return erased
+
+
+async def _drop_letters(letters: DeadLetters, devices: Sequence[Device]) -> int:
+    dropped = 0
+    async for page in letters.raw_fields():
+        ids = [letter_id for letter_id, fields in page if any(_is_of(fields, device) for device in devices)]
+        dropped += await letters.drop(ids)
+    return dropped
+
+
+def _is_of(letter: Mapping[bytes, bytes], device: Device) -> bool:
+    """Whether a dead letter holds something of a device: rather one too many, for none of them can be used."""
+    # The key of a document that the store refused.
+    if device.hash.encode() in letter.get(b"detail", b""):
+        return True
+    topic = letter.get(b"topic", b"").decode(errors="replace")
+    if ingest_kind(topic) not in {device.kind, None}:
+        return False
+    if device.id in topic.split("/")[1:]:
+        return True
+    own = _DEVICES.get(letter.get(b"role", b""))
+    if own is device.kind and letter.get(b"user", b"").decode(errors="replace") == device.id:
+        return True
+    return _names(letter.get(b"payload", b""), device.id)
+
+
+def _is_position_of(message: Message, device: Device) -> bool:
+    """Whether a message that waits for a subscriber is a device's: rather one too many."""
+    if ingest_kind(message.topic) is device.kind and message.user == device.id:
+        return True
+    return _is_of({b"topic": message.topic.encode(), b"payload": message.payload}, device)
+
+
+def _names(payload: bytes, device: str) -> bool:
+    """Whether a payload names a device, as far as that can be seen of what could not be decoded."""
+    texts = [payload]
+    with suppress(binascii.Error, ValueError):
+        # Also of base64 that was cut off.
+        texts.append(base64.b64decode(payload[: len(payload) // 4 * 4]))
+    return any(_mentions(text, device) for text in texts)
+
+
+def _mentions(text: bytes, device: str) -> bool:
+    try:
+        rest = [msgspec.json.decode(text)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # Not JSON: the id anywhere, unless it is a part of a longer word.
+        word = re.escape(device.encode(errors="surrogatepass"))
+        return re.search(rb"(?<![\w.-])" + word + rb"(?![\w.-])", text) is not None
+    while rest:
+        each = rest.pop()
+        if each == device:
+            return True
+        if isinstance(each, list | dict):
+            rest += each.values() if isinstance(each, dict) else each
+    return False

@@ -1,0 +1,107 @@
+"""POST /v1/positions: positions from devices that cannot speak MQTT."""
+
+import base64
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.auth.access import requires
+from api.auth.keys import Key
+from api.http.answers import Json
+from api.http.limits import too_many
+from api.http.openapi import problems
+from api.positions.ingest import Accepted, IngestQuery, append, payload_of
+from api.state import Resources
+from core.clock import format_rfc3339
+from core.errors import Unavailable
+from runtime.position_rates import cost_of
+from state.durability import Writes
+from state.raw_redis import raw_redis
+
+_EXAMPLE = {
+    "type": "Feature",
+    "geometry": {"type": "Point", "coordinates": [-8.5701, 52.6741]},
+    "properties": {"device_id": "bus-304", "timestamp": "2019-02-18T08:58:05Z", "accuracy": 8, "speed": 5.5},
+}
+_GEOJSON = {
+    "schema": {
+        "type": "object",
+        "description": "A Feature with a Point, or a FeatureCollection of up to 500 of them. Coordinates are "
+        "longitude, latitude and, if known, altitude in metres. Properties: device_id (1 to 128 characters; needed), "
+        "timestamp (RFC 3339 with an offset, or epoch milliseconds; else when it was received), accuracy (m), speed "
+        "(m/s), heading (degrees); others are ignored.",
+        "required": ["type"],
+        "properties": {
+            "type": {
+                "type": "string",
+                "enum": ["Feature", "FeatureCollection"],
+                "description": "Of which type.",
+            }
+        },
+    },
+    "example": _EXAMPLE,
+}
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "GeoJSON, plain or in standard base64, as devices publish it: 65,536 bytes of base64, which are "
+        "49,152 of GeoJSON, at the most. Which of the two it is, is seen from its first character.",
+        "content": {
+            "application/geo+json": _GEOJSON,
+            "application/json": _GEOJSON,
+            "text/plain": {
+                "schema": {
+                    "type": "string",
+                    "contentEncoding": "base64",
+                    "contentMediaType": "application/geo+json",
+                    "description": "The same in base64.",
+                },
+                "example": base64.b64encode(json.dumps(_EXAMPLE, separators=(",", ":")).encode()).decode(),
+            },
+        },
+    }
+}
+
+router = APIRouter(tags=["positions"])
+
+
+@router.post(
+    "/v1/positions",
+    status_code=202,
+    response_model=Accepted,
+    response_description="It is kept, and will be decoded.",
+    responses=problems(401, 403, 413, 422, 503),
+    openapi_extra=_BODY,
+)
+async def ingest_positions(
+    request: Request,
+    state: Resources,
+    key: Annotated[Key, requires("positions:write")],
+    query: Annotated[IngestQuery, Query()],
+) -> Response:
+    """Take positions of one kind of device, as a gateway that may speak for many; 202 once they are safe.
+
+    The decoder's rules are those for MQTT: what it cannot use becomes a dead letter, and its neighbours are used. To
+    send the same again, after a 503 or a lost answer, changes nothing that is counted. Where gateways may not send
+    positions of any age (POSITION_MAX_AGE), a message with one that is too old is refused as a whole, with 422.
+    """
+    payload = payload_of(await request.body(), now=state.clock(), ages=state.settings.position_max_age_ms)
+    if problem := state.redis_watch.problem:
+        raise Unavailable(problem)
+    if state.positions is not None and (wait := state.positions.take(key.id, cost_of(len(payload)))):
+        raise too_many(wait, "Your key sends more positions than POSITION_RATE allows to a gateway.")
+    received_at = await append(
+        state.redis,
+        payload,
+        kind=query.kind,
+        user=key.name,
+        partitions=state.settings.partitions,
+        max_length=state.settings.raw_max_length,
+        clock=state.clock,
+        writes=Writes(raw_redis(state.redis), durability=state.settings.durability, replicas=state.settings.replicas),
+    )
+    body = Accepted(kind=query.kind, received_at=format_rfc3339(received_at))
+    return Json(body, status_code=202, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,160 @@
+"""The live map at / and the page about the API at /docs, with what they load: files of ours, nothing from afar."""
+
+import gzip
+import hashlib
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import APIRouter
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.http.answers import client_has, not_modified
+from api.web.tiles import tile_origin
+
+STATIC = Path(__file__).parent / "static"
+CACHE_CONTROL = "public, no-cache"
+"""Keep it, but ask each time whether it is still right: so an update shows at once."""
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+}
+"""What is served, by how its name ends; of the other files in the folder nothing is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapOptions:
+    """What the live map is told by who runs it."""
+
+    tile_url: str = ""
+    """As `api.web.tiles.tile_template` checked it; empty for a map without street tiles."""
+    tile_attribution: str = ""
+    """Who made the tiles, as plain text."""
+    min_count: int = 0
+    """Counts of phones below it are kept back (PRIVACY_MIN_COUNT); 0 where none is."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as it is served."""
+
+    content: bytes
+    compressed: bytes
+    media_type: str
+    etag: str
+    """Without its quotes."""
+
+    @classmethod
+    def of(cls, content: bytes, suffix: str) -> "File":
+        """A file with this content, whose name ends in `suffix`, one of `TYPES`."""
+        return cls(
+            content=content,
+            # Once, at the start: no answer waits for it. The time is left out, so that all processes say the same.
+            compressed=gzip.compress(content, mtime=0),
+            media_type=TYPES[suffix],
+            etag=hashlib.sha256(content).hexdigest()[:16],
+        )
+
+    def answer(self, request: Request, security: Mapping[str, str]) -> Response:
+        """The file, compressed where the client reads that; or 304 where the client has it."""
+        packed = _reads_gzip(request)
+        etag = f'"{self.etag}-gzip"' if packed else f'"{self.etag}"'
+        headers = {"Vary": "Accept-Encoding"}
+        if client_has(request, etag):
+            answer = not_modified(etag, CACHE_CONTROL)
+            answer.headers.update(headers)
+            return answer
+        if packed:
+            headers["Content-Encoding"] = "gzip"
+        return Response(
+            self.compressed if packed else self.content,
+            headers={
+                **security,
+                **headers,
+                "Content-Type": self.media_type,
+                "ETag": etag,
+                "Cache-Control": CACHE_CONTROL,
+            },
+        )
+
+
+def pages(options: MapOptions | None = None) -> APIRouter:
+    """The routes of the pages; the files are read now, and kept."""
+    options = options or MapOptions()
+    security = _security(options)
+    files = {path.relative_to(STATIC).as_posix(): _read(path) for path in STATIC.rglob("*") if path.suffix in TYPES}
+    files["index.html"] = _live_map(options)
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    async def live_map(request: Request) -> Response:
+        return files["index.html"].answer(request, security)
+
+    @router.get("/docs")
+    async def documentation(request: Request) -> Response:
+        return files["docs.html"].answer(request, security)
+
+    @router.get("/static/{name:path}")
+    async def static(request: Request, name: str) -> Response:
+        # Looked up, never joined to a path: no name can lead out of the folder.
+        file = files.get(name)
+        if file is None:
+            raise HTTPException(404)
+        return file.answer(request, security)
+
+    return router
+
+
+def _reads_gzip(request: Request) -> bool:
+    # A weight other than 0 makes no difference: there is one compressed form, and it is the shorter one.
+    codings = [coding.split(";") for coding in request.headers.get("accept-encoding", "").lower().split(",")]
+    return any(
+        name.strip() in {"gzip", "*"} and not any(_is_zero(weight) for weight in weights) for name, *weights in codings
+    )
+
+
+def _is_zero(weight: str) -> bool:
+    # RFC 9110 section 12.4.2: q=0 and q=0.000 say that it is not acceptable.
+    name, _, value = weight.partition("=")
+    return name.strip() == "q" and value.strip(" 0.") == ""
+
+
+def _read(path: Path) -> File:
+    return File.of(path.read_bytes(), path.suffix)
+
+
+def _live_map(options: MapOptions) -> File:
+    """The page, with the options as its meta elements: known before its scripts run, and no request of their own."""
+    told = {
+        "tile-url": options.tile_url,
+        "tile-attribution": options.tile_attribution,
+        "min-count": str(options.min_count),
+    }
+    metas = "\n  ".join(f'<meta name="{name}" content="{html.escape(value)}">' for name, value in told.items())
+    page = (STATIC / "index.html").read_text(encoding="utf-8")
+    return File.of(page.replace("<!-- options -->", metas).encode(), ".html")
+
+
+def _security(options: MapOptions) -> dict[str, str]:
+    origin = tile_origin(options.tile_url)
+    policy = {
+        "default-src": "'self'",
+        "img-src": " ".join(["'self'", "data:", *([origin] if origin else [])]),
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+        "object-src": "'none'",
+    }
+    return {
+        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+    }

@@ -1,0 +1,1 @@
+"""The campus and its zones: read, and changed."""

@@ -1,0 +1,197 @@
+"""Changes of zones: validated as a campus file is, one at a time, and in Redis before they are answered."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+
+from api.auth.keys import Key
+from api.http.preconditions import check_preconditions
+from api.http.problems import Problem, WrongParameter, unknown_zone, wrong_parameters
+from api.state import State
+from api.zones.campus import CampusView
+from core.errors import Unavailable
+from geofence import Campus, InvalidCampus, changed_zones, parse_campus
+from state.campus import StoredCampus, ZoneChange, replace_campus
+
+MAX_ZONE_BYTES = 200_000
+"""Of a body that describes a zone: some 5,000 positions. What was there before each change is kept in Redis."""
+MAX_DEPTH = 32
+"""How deeply a body may be nested; a MultiPolygon takes six."""
+ATTEMPTS = 10
+"""How often a change is tried where others change other zones at the same time."""
+MEMBERS = frozenset({"type", "id", "geometry", "properties"})
+"""Of a Feature, those that are kept."""
+_FILE = "the zones"
+
+Feature = dict[str, Any]
+Edit = Callable[[Feature | None], Feature | None]
+"""From a zone's feature to another one; None stands for no zone."""
+
+
+async def change_zone(
+    state: State, request: Request, key: Key, zone: str, edit: Edit, *, creates: bool = False
+) -> tuple[CampusView, bool]:
+    """Change one zone, if the request's preconditions are true of it.
+
+    Gives the campus as it is from now on, and whether the zone is new; without `creates`, one that is not there is a
+    problem.
+
+    Raises problems: 404, 409, 412, 422, 428; and Unavailable.
+    """
+    for _ in range(ATTEMPTS):
+        view = await state.followed.look()
+        new = zone not in view.features
+        if new and not creates:
+            raise unknown_zone(zone)
+        check_preconditions(request, view.etags.get(zone))
+        features = _edited(view.campus, zone, edit)
+        campus = await asyncio.to_thread(_checked, features)
+        if campus.version == view.campus.version:
+            return view, False
+        geojson = json.dumps(campus.as_feature_collection(), ensure_ascii=False).encode()
+        stored = await replace_campus(
+            state.redis,
+            StoredCampus(campus.version, geojson),
+            replaces=view.version,
+            changed=changed_zones(view.campus, campus),
+            partitions=state.settings.partitions,
+            change=ZoneChange(zone=zone, at=state.clock(), by=key.id, before=view.features.get(zone)),
+        )
+        if stored:
+            changed = CampusView(campus)
+            # At once: who asks this process next sees his own change.
+            state.followed.replace(changed)
+            return changed, new
+    raise Unavailable(f"others changed zones {ATTEMPTS} times meanwhile")
+
+
+def _edited(campus: Campus, zone: str, edit: Edit) -> list[Feature]:
+    features: list[Feature] = []
+    found = False
+    for known in campus.everything:
+        if known.id != zone:
+            features.append(known.feature)
+            continue
+        found = True
+        if (after := edit(known.feature)) is not None:
+            features.append(after)
+    if not found and (new := edit(None)) is not None:
+        features.append(new)
+    return features
+
+
+def _checked(features: list[Feature]) -> Campus:
+    try:
+        data = json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False).encode()
+        return parse_campus(data, _FILE)
+    except UnicodeEncodeError as error:
+        raise _wrong("a text in it has half a surrogate pair, which no JSON in UTF-8 can carry") from error
+    except InvalidCampus as error:
+        raise _wrong(str(error).removeprefix(f"{_FILE}: ")) from error
+
+
+def put(zone: str, feature: Feature) -> Edit:
+    """The edit that puts a feature in the place of a zone, or makes a new one."""
+
+    def edit(before: Feature | None) -> Feature | None:
+        # Who draws a zone need not know of roles: there is one boundary, and it is there already.
+        role = before["properties"]["role"] if before else "zone"
+        given = feature.get("properties")
+        given = {} if given is None else given
+        if not isinstance(given, dict):
+            raise _wrong("its properties are not an object")
+        return _with_id(zone, {**feature, "properties": {"role": role, **given}})
+
+    return edit
+
+
+def patch(zone: str, changes: Feature) -> Edit:
+    """The edit that applies a JSON Merge Patch (RFC 7396) to a zone's feature."""
+
+    def edit(before: Feature | None) -> Feature | None:
+        return _with_id(zone, merged(before, changes))
+
+    return edit
+
+
+def delete(before: Feature | None) -> None:
+    """The edit that removes a zone."""
+    if before and before["properties"]["role"] == "boundary":
+        raise Problem(
+            status=409,
+            detail="The outline of the campus cannot be deleted: what is outside it is not counted at all. "
+            "PUT another outline in its place.",
+        )
+
+
+def merged(target: Any, changes: Any) -> Any:  # noqa: ANN401 - any JSON
+    """What a JSON Merge Patch makes of a value (RFC 7396, section 2); neither is changed."""
+    if not isinstance(changes, dict):
+        return changes
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in changes.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merged(result.get(name), value)
+    return result
+
+
+async def feature_in(request: Request, *media_types: str) -> Feature:
+    """The JSON object in a request's body. Raises 413, 415 and 422 problems."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in media_types:
+        raise Problem(
+            status=415,
+            detail=f"Send {' or '.join(media_types)}, and say so in Content-Type.",
+            headers={"Accept-Patch" if request.method == "PATCH" else "Accept": ", ".join(media_types)},
+        )
+    body = await request.body()
+    if len(body) > MAX_ZONE_BYTES:
+        raise Problem(
+            status=413,
+            type_="/docs#too-large",
+            title="The body is too large",
+            detail=f"A zone may have {MAX_ZONE_BYTES:,} bytes at the most: simplify its outline.",
+        )
+    try:
+        # Not by msgspec: integers of a campus's own properties have no limit.
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise _wrong(f"it is not JSON in UTF-8: {error}") from error
+    if not isinstance(content, dict):
+        raise _wrong("it is not a JSON object")
+    if _depth(content) > MAX_DEPTH:
+        raise _wrong(f"it is nested more than {MAX_DEPTH} deep")
+    if unknown := sorted(content.keys() - MEMBERS):
+        raise _wrong(f"it has {unknown[0][:80]!r}, and a zone only has {', '.join(sorted(MEMBERS))}")
+    return content
+
+
+def _with_id(zone: str, feature: Feature) -> Feature:
+    given = feature.get("id", zone)
+    if given != zone:
+        raise _wrong("its id is not the one in the path: leave it out, or make another zone and delete this one")
+    if feature.get("geometry") is None:
+        raise _wrong("it has no geometry: give it a Polygon or a MultiPolygon")
+    return {**feature, "id": zone}
+
+
+def _depth(content: Any) -> int:  # noqa: ANN401 - any JSON
+    deepest, level = 0, [content]
+    while level:
+        deepest += 1
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+    return deepest
+
+
+def _wrong(detail: str) -> Problem:
+    return wrong_parameters([WrongParameter("body", detail)])

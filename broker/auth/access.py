@@ -1,0 +1,145 @@
+"""Who may publish, subscribe to and receive what: a table of rules, and amqtt's plugins over it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from amqtt.contexts import Action
+from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
+from amqtt.session import Session
+
+from broker.auth.users import Authenticator
+from core.messages import INGEST_TOPICS, Kind, Role
+
+ROLE_ATTRIBUTE = "campus.role"
+"""Where amqtt's session holds the role of its user."""
+_CAR = next(topic for topic, kind in INGEST_TOPICS.items() if kind is Kind.CAR)
+_MOBILE = next(topic for topic, kind in INGEST_TOPICS.items() if kind is Kind.MOBILE)
+_MIRROR = "v1"
+_SYS = "$SYS"
+_SHARED = "$share"
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLevels:
+    """Topics or topic filters by their first level: only those named, or all but those named."""
+
+    names: frozenset[str]
+    others: bool
+
+    def has(self, topic: str) -> bool:
+        """Whether a topic or a topic filter is one of them."""
+        return (topic.partition("/")[0] in self.names) is not self.others
+
+
+def only(*names: str) -> FirstLevels:
+    """The topics with these first levels, and no others."""
+    return FirstLevels(frozenset(names), others=False)
+
+
+def all_but(*names: str) -> FirstLevels:
+    """All topics but those with these first levels."""
+    return FirstLevels(frozenset(names), others=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one role may do."""
+
+    publish: FirstLevels
+    subscribe: FirstLevels
+    """Compared with the first level of the filter as it is written: `+/zones` is not below `v1`."""
+    receive: FirstLevels
+    """What reaches a subscriber at all: a subscription to `#` is no way to positions."""
+
+
+# Nobody speaks as $SYS but the nodes themselves. Shared subscriptions are no part of MQTT 3.1.1: whoever asks for one
+# is told so (0x80), since it would deliver nothing.
+RULES = {
+    Role.CAR: Rule(publish=only(_CAR), subscribe=only(_MIRROR), receive=only(_MIRROR)),
+    Role.MOBILE: Rule(publish=only(_MOBILE), subscribe=only(_MIRROR), receive=only(_MIRROR)),
+    Role.GATEWAY: Rule(publish=only(_CAR, _MOBILE), subscribe=only(_MIRROR), receive=only(_MIRROR)),
+    Role.SERVICE: Rule(publish=all_but(_SYS), subscribe=all_but(_SHARED), receive=all_but()),
+    Role.ANONYMOUS: Rule(
+        publish=all_but(_SYS, _MIRROR),
+        subscribe=all_but(_SHARED, *INGEST_TOPICS),
+        receive=all_but(*INGEST_TOPICS),
+    ),
+}
+
+
+def may_publish(role: Role, topic: str) -> bool:
+    """Whether a user with this role may publish to a topic."""
+    return RULES[role].publish.has(topic)
+
+
+def may_subscribe(role: Role, topic_filter: str, closed: Collection[str] = ()) -> bool:
+    """Whether a user with this role may subscribe to a topic filter.
+
+    The filters in `closed`, written exactly so, are for services alone: see MQTT_NO_SUBSCRIBE.
+    """
+    return RULES[role].subscribe.has(topic_filter) and (topic_filter not in closed or role is Role.SERVICE)
+
+
+def may_receive(role: Role, topic: str) -> bool:
+    """Whether what is published to a topic may be delivered to a user with this role, whatever it subscribed to."""
+    return RULES[role].receive.has(topic)
+
+
+def must_be_named(topic: str) -> bool:
+    """Whether a topic reaches services alone by a filter that begins with a wildcard, as topics with `$` reach nobody.
+
+    It is so with the mirror: whoever listens to `#` or `+/+` for what other clients say gets nothing of it.
+    """
+    return topic.partition("/")[0] == _MIRROR
+
+
+class Authentication(BaseAuthPlugin):
+    """Lets users in, and clients without a user where that is allowed."""
+
+    @dataclass
+    class Config:
+        """What the node hands over."""
+
+        authenticator: Authenticator
+
+    async def authenticate(self, *, session: Session) -> bool:
+        """Whether this client may connect; then its role is an attribute of the session.
+
+        Raises Busy and Unavailable as `Authenticator.authenticate` does: both mean server unavailable, not refused.
+        """
+        password = session.password
+        role = await self.config.authenticator.authenticate(
+            session.username,
+            password.encode() if isinstance(password, str) else password,
+            address=session.remote_address or "",
+        )
+        if role is None:
+            return False
+        session.attributes[ROLE_ATTRIBUTE] = role
+        session.is_anonymous = role is Role.ANONYMOUS
+        return True
+
+
+class Topics(BaseTopicPlugin):
+    """Holds clients to the rules of their roles."""
+
+    @dataclass
+    class Config:
+        """What the node hands over."""
+
+        no_subscribe: list[str] = field(default_factory=list)
+
+    async def topic_filtering(
+        self, *, session: Session | None = None, topic: str | None = None, action: Action | None = None
+    ) -> bool:
+        """Whether a client may publish to a topic, subscribe to a filter, or receive from a topic."""
+        if session is None or topic is None or action is None:
+            return False
+        role = session.attributes.get(ROLE_ATTRIBUTE, Role.ANONYMOUS)
+        match action:
+            case Action.PUBLISH:
+                return may_publish(role, topic)
+            case Action.SUBSCRIBE:
+                return may_subscribe(role, topic, self.config.no_subscribe)
+            case Action.RECEIVE:
+                return may_receive(role, topic)

@@ -1,0 +1,136 @@
+"""Who may log in: users in Redis, and whether a client is the user that it says it is."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from broker.auth.passwords import Busy, Passwords, hash_problem
+from core.messages import Role
+from core.names import name_problem
+from runtime.addresses import network_of
+from state.client import Redis
+from state.users import USERS, UserStore
+
+__all__ = ["ROLES", "Authenticator", "Busy", "User", "Users"]
+
+ROLES = tuple(role for role in Role if role is not Role.ANONYMOUS)
+"""The roles that a user can have."""
+
+
+class User(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One user, as Redis holds it. Its repr tells no hash."""
+
+    name: str
+    role: Role
+    password: str
+    """The argon2id hash, in PHC form."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a user that cannot be one."""
+        problem = name_problem(self.name) or hash_problem(self.password)
+        if self.role not in ROLES:
+            problem = f"nobody can be given the role {self.role}"
+        if problem:
+            raise ValueError(problem)
+
+    def __repr__(self) -> str:
+        return f"User(name={self.name!r}, role={self.role.value!r})"
+
+
+class Users(UserStore[User]):
+    """The users in Redis."""
+
+    def __init__(self, client: Redis) -> None:
+        super().__init__(client, key=USERS, kind=User, name_of=lambda user: user.name)
+
+
+class Authenticator:
+    """Decides who a client is, for one node.
+
+    It asks Redis for the user at each login, in one command for all that come in one turn of the event loop, and
+    remembers for a while which passwords were right: so a storm of clients that come back costs little.
+    """
+
+    def __init__(
+        self,
+        *,
+        users: Users,
+        allow_anonymous: bool,
+        clock: Callable[[], float],
+        passwords: Passwords | None = None,
+    ) -> None:
+        """`clock` gives seconds and never goes back; its zero is any."""
+        self._users = users
+        self._allow_anonymous = allow_anonymous
+        self._passwords = passwords or Passwords(clock=clock)
+        self._asked: set[str] = set()
+        self._asking: asyncio.Task[dict[str, User]] | None = None
+        self._changes = 0
+        # What each user was let in as; None where that was several things, of which only the last holds.
+        self._let_in: dict[str, User | None] = {}
+
+    async def authenticate(self, name: str | None, password: bytes | None, *, address: str = "") -> Role | None:
+        """The role of a client with this user name and password; None if it is refused. `address` is its own.
+
+        Without a name it is ANONYMOUS, where that is allowed; with one, it has to be a user, and the password right.
+        An unknown user takes as long as a wrong password. Raises Busy where the client should try again later, and
+        Unavailable where Redis does not answer.
+        """
+        if name is None:
+            return Role.ANONYMOUS if self._allow_anonymous else None
+        if password is None or name_problem(name):
+            return None
+        while True:
+            changes = self._changes
+            user = await self._ask(name)
+            stored = user.password if user else None
+            right = await self._passwords.check(name, password, stored, address=network_of(address))
+            if not right or user is None:
+                return None
+            # Where users have changed meanwhile, this one may be gone, and `changed` could not know of this login.
+            if changes == self._changes:
+                self._let_in[name] = user if self._let_in.get(name, user) == user else None
+                return user.role
+
+    async def changed(self, connected: Mapping[str, Role]) -> set[str]:
+        """The users who must go: they were removed, or have another role or another password.
+
+        To be called after `users:version` moved, with the users of all connections, without the anonymous ones. All
+        connections of the users that it gives have to end, those that were made meanwhile as well; some of the users
+        may have none. Raises Unavailable where Redis does not answer: then it is to be called again.
+        """
+        self._changes += 1
+        roles, let_in = dict(connected), dict(self._let_in)
+        # Who was let in a moment ago need not be among the connected yet.
+        names = roles.keys() | let_in.keys()
+        present = await self._users.get(list(names))
+        gone = {
+            name
+            for name in names
+            if (user := present.get(name)) is None
+            or user != let_in.get(name)
+            or user.role is not roles.get(name, user.role)
+        }
+        for name in names:
+            if name in gone or name not in roles:
+                self._let_in.pop(name, None)
+        return gone
+
+    def close(self) -> None:
+        """Hash nothing more; whoever still waits for that is cancelled."""
+        self._passwords.close()
+
+    async def _ask(self, name: str) -> User | None:
+        self._asked.add(name)
+        if self._asking is None:
+            self._asking = asyncio.get_running_loop().create_task(self._ask_redis(), name="users")
+        # Shielded: others wait for the same answer.
+        return (await asyncio.shield(self._asking)).get(name)
+
+    async def _ask_redis(self) -> dict[str, User]:
+        # Whoever asks from here on asks with the next command.
+        asked = list(self._asked)
+        self._asked.clear()
+        self._asking = None
+        return await self._users.get(asked)

@@ -1,0 +1,1 @@
+"""Who wants what, here and elsewhere."""

@@ -1,0 +1,1 @@
+"""One client: admission, publishing in, acknowledgements, subscribing, outboxes."""

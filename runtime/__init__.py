@@ -1,0 +1,1 @@
+"""How services live, and what they all need for it: settings, start and end, retry, logs, operations port, SQLite."""

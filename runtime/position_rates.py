@@ -1,0 +1,61 @@
+"""How many positions a second a user may send, by role: POSITION_RATE."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from pydantic import Field, field_validator
+
+from core.messages import Role
+from runtime.settings import Settings
+
+BYTES_OF_ONE = 512
+"""A message counts as one position for each that it has begun: what a broker can know without decoding it. A usual
+position has some 450 bytes of base64, and a collection of 500 of them counts as some hundreds."""
+MAX_RATE = 1_000_000
+
+
+class Rate(NamedTuple):
+    """So many positions a second, and so many at once after a while without any."""
+
+    rate: float
+    burst: float
+
+
+def cost_of(size: int) -> int:
+    """How many positions a message of so many bytes counts as."""
+    return -(-size // BYTES_OF_ONE) or 1
+
+
+def parse_rates(text: str) -> Mapping[Role, Rate]:
+    """`role=rate:burst`, joined by commas; roles that are not named have no limit. Raises ValueError."""
+    rates: dict[Role, Rate] = {}
+    for part in filter(None, (each.strip() for each in text.split(","))):
+        name, _, numbers = part.partition("=")
+        rate, _, burst = numbers.partition(":")
+        try:
+            role, found = Role(name.strip()), Rate(float(rate), float(burst or rate))
+        except ValueError as error:
+            roles = ", ".join(role.value for role in Role)
+            raise ValueError(f"{part!r} is not role=rate:burst, where a role is one of {roles}") from error
+        if not (0 < found.rate <= MAX_RATE and 1 <= found.burst <= MAX_RATE):
+            raise ValueError(f"{part!r}: a rate is above 0, a burst 1 or more, and neither above {MAX_RATE:,}")
+        if role in rates:
+            raise ValueError(f"{role.value} is there twice")
+        rates[role] = found
+    return rates
+
+
+class RateSettings(Settings):
+    """What brokers and the API must agree on about how fast positions may come."""
+
+    position_rate: str = Field(
+        default="car=100:1000,mobile=100:1000",
+        description="Positions a second of one user, and at once, by role; roles that are not named have no limit. A"
+        " message counts as one for each 512 bytes begun. Over HTTP, keys are gateways.",
+    )
+
+    @field_validator("position_rate")
+    @classmethod
+    def _rates(cls, text: str) -> str:
+        parse_rates(text)
+        return text

@@ -1,0 +1,203 @@
+"""Settings that several services share. They come from the environment, under the names given here."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import BadSettings
+from core.messages import Role
+from runtime.ages import DEFAULT_AGES, parse_ages
+
+REDIS_SOCKET = "redis.sock"
+SECRETS_DIR = "/run/secrets"
+"""Where containers find their secrets, unless the variable SECRETS_DIR names another folder."""
+MAX_SECRET_BYTES = 65_536
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """The base of every service's settings: field names in capitals are the environment variables."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+
+class CommonSettings(Settings):
+    """What every service needs."""
+
+    data_dir: Path = Field(default=Path("data"), description="Folder of the embedded stores and keys.")
+    redis_url: str = Field(
+        default="",
+        description="redis://, rediss:// or unix:// address, redis+sentinel://host:port,.../service, or"
+        " redis+cluster://host:port,...; by default the socket in DATA_DIR.",
+    )
+    raw_redis_url: str = Field(
+        default="",
+        description="A Redis of its own for messages that wait to be decoded, as REDIS_URL; unset: that one. Its file"
+        " is small, so it is rewritten without finished messages at little cost.",
+    )
+    redis_ca: Path | None = Field(
+        default=None,
+        description="File of the authorities whose certificates Redis may have, where REDIS_URL is rediss; unset: the"
+        " system's.",
+    )
+    partitions: int = Field(default=1, ge=1, le=256, description="Partitions of the streams; the same everywhere.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
+    log_format: Literal["console", "json"] = Field(default="console", description="console for people, json for tools.")
+    log_time: bool = Field(default=True, description="Begin each console line with the time; a runner may do that.")
+
+    @property
+    def redis_address(self) -> str:
+        """Where Redis is: REDIS_URL, or the socket that a laptop run makes in DATA_DIR."""
+        return self.redis_url or f"unix://{quote(str((self.data_dir / REDIS_SOCKET).resolve()))}"
+
+
+class OpsSettings(Settings):
+    """Where a service tells operators how it is."""
+
+    ops_host: str = Field(default="127.0.0.1", description="Address of /healthz, /readyz and /metrics.")
+    ops_port: int | None = Field(default=None, ge=1, le=65535, description="Their port; unset: they are not served.")
+
+
+class ReserveSettings(Settings):
+    """How a service hears that the disk of Redis is nearly full."""
+
+    redis_reserve: Path | None = Field(
+        default=None,
+        description="A file that is there as long as the disk of Redis has room; without it nothing new is taken."
+        " Whoever runs Redis makes and removes it, as `make run` does. Unset: nobody looks.",
+    )
+
+
+class RoomSettings(ReserveSettings):
+    """When whoever takes something new for Redis waits, so that there is room to work off what it has."""
+
+    redis_memory_share: float = Field(
+        default=0.9, gt=0, le=1, description="Part of Redis's maxmemory from which on nothing new is taken."
+    )
+
+
+class DeviceSettings(CommonSettings):
+    """What whoever knows plain device ids needs."""
+
+    device_key: SecretStr | None = Field(
+        default=None, description="Key of the device hashes, 64 hexadecimal digits; unset: one is made in DATA_DIR."
+    )
+
+
+class CampusSettings(Settings):
+    """What the decoder and the API must agree on about the campus."""
+
+    campus_file: Path | None = Field(
+        default=None, description="GeoJSON of the campus; unset: the University of Limerick."
+    )
+    campus_timezone: str = Field(default="Europe/Dublin", description="IANA time zone whose days the 1d windows are.")
+    presence_ttl: int = Field(
+        default=300, ge=1, le=86_400, description="Seconds after its newest position in which a device is present."
+    )
+
+    @field_validator("campus_timezone")
+    @classmethod
+    def _known_time_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, OSError, ValueError) as error:
+            raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Dublin") from error
+        return name
+
+
+class PositionSettings(Settings):
+    """What whoever takes positions must agree on about them."""
+
+    position_max_age: str = Field(
+        default=DEFAULT_AGES,
+        description="How old a position may be when it is received, by the role of who sends it: car=7d,mobile=12h. A"
+        " role that is not named may send any.",
+    )
+
+    @field_validator("position_max_age")
+    @classmethod
+    def _ages(cls, text: str) -> str:
+        parse_ages(text)
+        return text
+
+    @property
+    def position_max_age_ms(self) -> dict[Role, int]:
+        """POSITION_MAX_AGE in milliseconds."""
+        return parse_ages(self.position_max_age)
+
+
+class RetainedSettings(Settings):
+    """How many retained messages brokers keep: the mirror of the API needs some for each zone."""
+
+    retained_max: int = Field(
+        default=25_000,
+        ge=1,
+        le=1_000_000,
+        description="Retained messages of the whole cluster; the mirror needs two a zone, and two more.",
+    )
+    retained_max_bytes: int = Field(
+        default=8 * 1024 * 1024,
+        ge=1024,
+        description="Bytes of all retained messages, with their topics; the mirror needs some 1,000 a zone.",
+    )
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def read_secrets() -> None:
+    """Let each file of SECRETS_DIR be the environment variable of its name, as containers are given their secrets.
+
+    A variable that is set already stays. Files whose names are not in capitals are something else. This reaches
+    libraries that read variables of their own, and nobody who looks at the container from outside.
+    Raises BadSettings for a folder or a file that cannot be read, or a file of more than `MAX_SECRET_BYTES`.
+    """
+    folder = Path(os.environ.get("SECRETS_DIR") or SECRETS_DIR)
+    if not folder.is_dir():
+        return
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise BadSettings(f"{folder}: the secrets cannot be read: {error}") from error
+    for path in paths:
+        if not path.name.replace("_", "").isalnum() or path.name != path.name.upper() or os.environ.get(path.name):
+            continue
+        try:
+            if path.stat().st_size > MAX_SECRET_BYTES:
+                raise BadSettings(f"{path}: a secret has {MAX_SECRET_BYTES:,} bytes at the most")
+            os.environ[path.name] = path.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise BadSettings(f"{path}: the secret cannot be read: {error}") from error
+
+
+def load(settings: type[AnySettings]) -> AnySettings:
+    """The settings of a service, from the environment and the files of SECRETS_DIR.
+
+    Raises BadSettings, which names each variable that is wrong, its value's fault, and what it is for.
+    """
+    read_secrets()
+    try:
+        return settings()
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            name = str(problem["loc"][0]) if problem["loc"] else "settings"
+            field = settings.model_fields.get(name)
+            about = f" ({field.description})" if field and field.description else ""
+            lines.append(f"{name.upper()}: {problem['msg']}{about}")
+        raise BadSettings("\n".join(lines)) from error
+
+
+def load_or_exit(settings: type[AnySettings]) -> AnySettings:
+    """The settings of a service, or a message on standard error and exit code 2."""
+    try:
+        return load(settings)
+    except BadSettings as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(2) from error
