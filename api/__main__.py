@@ -23,8 +23,8 @@ from api.settings import ApiSettings
 from api.state import State
 from api.zones.campus import EVERY_SECONDS, FollowedCampus
 from core.clock import system_clock
-from core.errors import BadSettings
-from geofence import Campus, InvalidCampus, load_campus
+from core.errors import BadSettingsError
+from geofence import Campus, InvalidCampusError, load_campus
 from runtime import command
 from runtime.devices import device_hasher
 from runtime.failures import Failures
@@ -123,8 +123,8 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
 def _campus(settings: ApiSettings) -> Campus:
     try:
         return load_campus(settings.campus_file)
-    except InvalidCampus as error:
-        raise BadSettings(f"CAMPUS_FILE: {error}") from error
+    except InvalidCampusError as error:
+        raise BadSettingsError(f"CAMPUS_FILE: {error}") from error
 
 
 @app.callback(invoke_without_command=True)

@@ -3,10 +3,10 @@
 import asyncio
 
 from api.state import State
-from core.errors import BadSettings, Unavailable
+from core.errors import BadSettingsError, UnavailableError
 from core.messages import Kind
 from state.client import redis_errors
-from state.codes import RedisUnavailable
+from state.codes import RedisUnavailableError
 from timeseries import Width
 
 PROBE_SECONDS = 2.0
@@ -23,7 +23,7 @@ async def documents_remark(state: State) -> str | None:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             return "; ".join(await state.documents.being_built()) or None
-    except (Unavailable, BadSettings, TimeoutError):
+    except (UnavailableError, BadSettingsError, TimeoutError):
         return None
 
 
@@ -32,9 +32,9 @@ async def _redis_problem(state: State) -> str | None:
         async with asyncio.timeout(PROBE_SECONDS):
             with redis_errors():
                 stale = (await state.input.status()).stale
-    except RedisUnavailable as error:
+    except RedisUnavailableError as error:
         return "Redis does not answer" if error.code is None else f"Redis says {error.code}"
-    except (Unavailable, TimeoutError):
+    except (UnavailableError, TimeoutError):
         return "Redis does not answer"
     return state.redis_watch.problem or stale
 
@@ -43,6 +43,6 @@ async def _store_problem(state: State) -> str | None:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             await state.store.extent(state.campus.boundary.id, Kind.CAR, Width.MINUTE)
-    except (Unavailable, TimeoutError):
+    except (UnavailableError, TimeoutError):
         return "the occupancy store does not answer"
     return None

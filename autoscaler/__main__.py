@@ -22,7 +22,7 @@ from autoscaler.policy import Load
 from autoscaler.reading import Reader, decoder_lag
 from autoscaler.settings import AutoscalerSettings, GateSettings
 from core.clock import system_clock
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from runtime import command
 from runtime.failures import Failures
 from runtime.logs import configure_logs
@@ -135,7 +135,7 @@ def _look_once(settings: AutoscalerSettings) -> int:
 
     try:
         autoscaler, load, wishes = asyncio.run(look())
-    except BadSettings as error:
+    except BadSettingsError as error:
         typer.echo(str(error), err=True)
         return 2
     if load is not None:

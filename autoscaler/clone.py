@@ -12,7 +12,7 @@ _LABELS_OF_ONE_CONTAINER = ("com.docker.compose.replace",)
 _NOT_FOR_HOST = ("ContainerIDFile", "Links", "PortBindings", "VolumesFrom")
 
 
-class NotToBeCloned(Exception):  # noqa: N818 - it says what is the matter
+class CloneRefusedError(Exception):
     """A container of which there must not be two; the message says why."""
 
 
@@ -26,13 +26,13 @@ def clone_body(original: Mapping[str, Any], number: int) -> dict[str, Any]:
     """The body of "create" for one more container like the inspected `original`: image, configuration, limits, mounts.
 
     It is attached to one network, as Engines before version 25 allow no more; `clone_networks` has the others. Raises
-    NotToBeCloned.
+    CloneRefusedError.
     """
     host, labels = original["HostConfig"], dict(labels_of(original))
     if host.get("Privileged"):
-        raise NotToBeCloned("it is privileged")
+        raise CloneRefusedError("it is privileged")
     if any(host.get("PortBindings") or ()):
-        raise NotToBeCloned("it publishes a port of the host, which only one container can have")
+        raise CloneRefusedError("it publishes a port of the host, which only one container can have")
     for name in _LABELS_OF_ONE_CONTAINER:
         labels.pop(name, None)
     labels |= {NUMBER: str(number), CLONE: "true"}

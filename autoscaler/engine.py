@@ -10,9 +10,9 @@ import docker
 import requests
 from docker.errors import APIError, DockerException
 
-from autoscaler.clone import NotToBeCloned, clone_body, clone_name, clone_networks
+from autoscaler.clone import CloneRefusedError, clone_body, clone_name, clone_networks
 from autoscaler.containers import PROJECT, Container, belongs, labels_of, read_container
-from core.errors import Unavailable
+from core.errors import UnavailableError
 
 TIMEOUT_SECONDS = 15
 STOP_SECONDS = 10
@@ -22,7 +22,7 @@ Answer = TypeVar("Answer")
 
 
 class Engine(Protocol):
-    """What the autoscaler needs of it. All raise Unavailable; what is gone already is no error."""
+    """What the autoscaler needs of it. All raise UnavailableError; what is gone already is no error."""
 
     async def containers(self) -> list[Container]:
         """All brokers and decoders of the project, running or not."""
@@ -59,7 +59,7 @@ class DockerEngine:
             await asyncio.to_thread(self._client.close)
 
     async def containers(self) -> list[Container]:
-        """All brokers and decoders of the project, running or not. Raises Unavailable."""
+        """All brokers and decoders of the project, running or not. Raises UnavailableError."""
 
         def ask(client: docker.APIClient) -> list[Container]:
             found = []
@@ -75,7 +75,7 @@ class DockerEngine:
     async def clone(self, original: Container, number: int) -> str:
         """Make and start one more container like `original`; its id. What cannot be started is removed.
 
-        Raises Unavailable.
+        Raises UnavailableError.
         """
 
         def act(client: docker.APIClient) -> str:
@@ -95,19 +95,19 @@ class DockerEngine:
 
         try:
             return await self._do(act)
-        except NotToBeCloned as error:
-            raise Unavailable(f"{original.name} cannot be cloned: {error}") from error
+        except CloneRefusedError as error:
+            raise UnavailableError(f"{original.name} cannot be cloned: {error}") from error
 
     async def signal(self, container: Container, signal: Signal) -> None:
-        """Send a signal to its process. Raises Unavailable."""
+        """Send a signal to its process. Raises UnavailableError."""
         await self._to(container, lambda client: client.kill(container.id, signal))
 
     async def stop(self, container: Container) -> None:
-        """SIGTERM, and SIGKILL after STOP_SECONDS; returns when it has ended. Raises Unavailable."""
+        """SIGTERM, and SIGKILL after STOP_SECONDS; returns when it has ended. Raises UnavailableError."""
         await self._to(container, lambda client: client.stop(container.id, timeout=STOP_SECONDS))
 
     async def remove(self, container: Container) -> None:
-        """Remove it, with its anonymous volumes, once it has ended. Raises Unavailable."""
+        """Remove it, with its anonymous volumes, once it has ended. Raises UnavailableError."""
         await self._to(container, lambda client: client.remove_container(container.id, v=True))
 
     async def _to(self, container: Container, act: Callable[[docker.APIClient], Any]) -> None:
@@ -123,10 +123,10 @@ class DockerEngine:
         await self._do(checked)
 
     def _look(self, client: docker.APIClient, container_id: str) -> Container:
-        """Raises Unavailable for one that is not the project's: nothing is done to it."""
+        """Raises UnavailableError for one that is not the project's: nothing is done to it."""
         inspected = client.inspect_container(container_id)
         if not belongs(labels_of(inspected), self._project):
-            raise Unavailable(f"container {container_id[:12]} is no broker or decoder of {self._project}")
+            raise UnavailableError(f"container {container_id[:12]} is no broker or decoder of {self._project}")
         return read_container(inspected)
 
     async def _do(self, work: Callable[[docker.APIClient], Answer]) -> Answer:
@@ -140,6 +140,6 @@ class DockerEngine:
         try:
             return await asyncio.to_thread(connected)
         except APIError as error:
-            raise Unavailable(f"the Docker Engine refuses: {error.explanation or error}") from error
+            raise UnavailableError(f"the Docker Engine refuses: {error.explanation or error}") from error
         except (DockerException, requests.RequestException, KeyError, ValueError, TypeError) as error:
-            raise Unavailable(f"the Docker Engine does not answer at {self._address}: {error}") from error
+            raise UnavailableError(f"the Docker Engine does not answer at {self._address}: {error}") from error

@@ -16,7 +16,7 @@ from autoscaler.policy import Scaler
 from autoscaler.reading import Reading
 from autoscaler.settings import AutoscalerSettings
 from core.clock import Clock
-from core.errors import Unavailable
+from core.errors import UnavailableError
 
 BACKOFF_FIRST_SECONDS = 10.0
 BACKOFF_MAX_SECONDS = 300.0
@@ -69,7 +69,7 @@ class Fleet:
         self._log = _log.bind(service=service)
 
     async def step(self, seen: Reading) -> Wish:
-        """Do what comes next. Raises Unavailable, after which the next step tries again."""
+        """Do what comes next. Raises UnavailableError, after which the next step tries again."""
         mine = seen.of(self._service)
         self._forget(mine)
         leaving = [container for container in mine if container.runs and self._leaves(container, seen)]
@@ -192,7 +192,7 @@ class Fleet:
         for number in range(next_number(mine), next_number(mine) + count):
             try:
                 made = await self._engine.clone(originals[0], number)
-            except Unavailable as error:
+            except UnavailableError as error:
                 self._failed("create", f"{self._service} {number}", str(error))
                 return
             self._arriving[made] = self._clock()

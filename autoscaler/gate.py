@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from autoscaler.clone import NotToBeCloned, clone_body, clone_name, clone_networks
+from autoscaler.clone import CloneRefusedError, clone_body, clone_name, clone_networks
 from autoscaler.containers import (
     CLONE,
     NUMBER,
@@ -28,9 +28,9 @@ from autoscaler.containers import (
     read_container,
 )
 from autoscaler.gate_engine import Answer, EngineSocket, open_engine
-from autoscaler.gate_rules import MAX_BODY_BYTES, Call, NotAllowed, parse_call
+from autoscaler.gate_rules import MAX_BODY_BYTES, Call, NotAllowedError, parse_call
 from autoscaler.settings import GateSettings
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.listening import listening_socket
 from runtime.service import Stop
 
@@ -58,11 +58,11 @@ class Gate:
             body = await _read(request)
             call = parse_call(method, target, body, version=await self._engine.version())
             answer = await self._answer(call)
-        except NotAllowed as refused:
+        except NotAllowedError as refused:
             reason = str(refused)[:MAX_REASON]
             _log.warning("refused", method=method[:MAX_REASON], target=target[:MAX_REASON], reason=reason)
             return web.json_response({"message": f"the gate refuses: {reason}"}, status=HTTPStatus.FORBIDDEN)
-        except Unavailable as error:
+        except UnavailableError as error:
             _log.warning("failed", method=method, target=target[:MAX_REASON], reason=str(error)[:MAX_REASON])
             return web.json_response({"message": str(error)[:MAX_REASON]}, status=HTTPStatus.BAD_GATEWAY)
         if call.action not in _QUIET:
@@ -101,13 +101,13 @@ class Gate:
         parameters = {"all": "1" if all_ else "0", "filters": json.dumps({"label": [f"{PROJECT}={self._project}"]})}
         found = (await self._engine.call("GET", "/containers/json", parameters=parameters)).json()
         if not isinstance(found, list):
-            raise Unavailable("the Engine answers no list")
+            raise UnavailableError("the Engine answers no list")
         return [each for each in found if belongs(each.get("Labels") or {}, self._project)]
 
     async def _own(self, container_id: str) -> dict[str, Any] | None:
         found = await self._engine.inspect(container_id)
         if found is not None and not belongs(labels_of(found), self._project):
-            raise NotAllowed(f"no broker or decoder of {self._project}")
+            raise NotAllowedError(f"no broker or decoder of {self._project}")
         return found
 
     async def _create(self, call: Call) -> Answer:
@@ -118,21 +118,21 @@ class Gate:
     async def _create_one(self, call: Call) -> Answer:
         service = _label(call.body, SERVICE)
         if service not in SERVICES:
-            raise NotAllowed("a container that is no broker or decoder")
+            raise NotAllowedError("a container that is no broker or decoder")
         there = await self._of(service)
         maximum = self._settings.bounds(service).maximum
         # Clones count also before they are started, or there could be any number of those.
         if sum(container.runs or container.is_clone for container in there) >= maximum:
-            raise NotAllowed(f"there are {maximum} of {service} already, the most that there may be")
+            raise NotAllowedError(f"there are {maximum} of {service} already, the most that there may be")
         number = next_number(there)
         if _label(call.body, NUMBER) != str(number):
-            raise NotAllowed(f"the next of {service} has number {number}")
+            raise NotAllowedError(f"the next of {service} has number {number}")
         for container in there:
             if not container.runs:
                 continue
             try:
                 body = clone_body(container.inspected, number)
-            except NotToBeCloned:
+            except CloneRefusedError:
                 continue
             if _same(body, call.body) and call.name == clone_name(container.inspected, number):
                 return await self._engine.call(
@@ -141,18 +141,18 @@ class Gate:
                     parameters={"name": clone_name(container.inspected, number)},
                     body=body,
                 )
-        raise NotAllowed(f"a container that is not like a running one of {service}")
+        raise NotAllowedError(f"a container that is not like a running one of {service}")
 
     async def _connect(self, call: Call) -> Answer:
         wanted = call.body.get("Container") if isinstance(call.body, dict) else None
         if not isinstance(wanted, str) or len(wanted) != len(call.id):
-            raise NotAllowed("a container without its whole id")
+            raise NotAllowedError("a container without its whole id")
         found = await self._own(wanted)
         if found is None:
-            raise NotAllowed("a container that is not there")
+            raise NotAllowedError("a container that is not there")
         made = read_container(found)
         if made.state != "created" or not made.is_clone:
-            raise NotAllowed("a container that has been started, or was not made here")
+            raise NotAllowedError("a container that has been started, or was not made here")
         for container in await self._of(made.service):
             if not container.runs:
                 continue
@@ -162,7 +162,7 @@ class Gate:
                 return await self._engine.call(
                     "POST", f"/networks/{call.id}/connect", body={"Container": made.id, "EndpointConfig": endpoint}
                 )
-        raise NotAllowed(f"a network, or aliases in it, that no running container of {made.service} has")
+        raise NotAllowedError(f"a network, or aliases in it, that no running container of {made.service} has")
 
     async def _of(self, service: str) -> list[Container]:
         found = []
@@ -193,13 +193,13 @@ async def _read(request: web.BaseRequest) -> bytes:
     async for part in request.content.iter_any():
         size += len(part)
         if size > MAX_BODY_BYTES:
-            raise NotAllowed(f"a body of more than {MAX_BODY_BYTES} bytes")
+            raise NotAllowedError(f"a body of more than {MAX_BODY_BYTES} bytes")
         parts.append(part)
     return b"".join(parts)
 
 
 async def serve_gate(settings: GateSettings, stop: Stop) -> None:
-    """Serve on GATE_HOST:GATE_PORT until `stop`. Raises BadSettings where the port is taken."""
+    """Serve on GATE_HOST:GATE_PORT until `stop`. Raises BadSettingsError where the port is taken."""
     async with open_engine(settings.engine_socket) as engine:
         gate = Gate(engine=engine, settings=settings)
         with listening_socket(settings.gate_host, settings.gate_port, setting="GATE_HOST, GATE_PORT") as listener:

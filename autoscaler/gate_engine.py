@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 
 OLDEST_VERSION = (1, 41)
 """Docker 20.10. What is sent and compared is of this version, or of the oldest that the Engine still speaks."""
@@ -28,11 +28,11 @@ class Answer:
     content_type: str
 
     def json(self) -> Any:  # noqa: ANN401 - the Engine's own structures
-        """The body, parsed. Raises Unavailable where it is no JSON."""
+        """The body, parsed. Raises UnavailableError where it is no JSON."""
         try:
             return json.loads(self.body)
         except ValueError as error:
-            raise Unavailable("the Engine answers something that is no JSON") from error
+            raise UnavailableError("the Engine answers something that is no JSON") from error
 
 
 class EngineSocket:
@@ -43,17 +43,17 @@ class EngineSocket:
         self._version: str | None = None
 
     async def version(self) -> str:
-        """The version of the API that is spoken with it. Raises Unavailable."""
+        """The version of the API that is spoken with it. Raises UnavailableError."""
         if self._version is None:
             told = (await self.call("GET", "/version", versioned=False)).json()
             try:
                 oldest = tuple(int(part) for part in told["MinAPIVersion"].split("."))
                 newest = tuple(int(part) for part in told["ApiVersion"].split("."))
             except (KeyError, ValueError, TypeError, AttributeError) as error:
-                raise Unavailable("the Engine does not tell which versions it speaks") from error
+                raise UnavailableError("the Engine does not tell which versions it speaks") from error
             chosen = max(OLDEST_VERSION, oldest)
             if newest < chosen:
-                raise Unavailable(f"the Engine is too old: API {told['ApiVersion']}, not {chosen[0]}.{chosen[1]}")
+                raise UnavailableError(f"the Engine is too old: API {told['ApiVersion']}, not {chosen[0]}.{chosen[1]}")
             self._version = f"{chosen[0]}.{chosen[1]}"
         return self._version
 
@@ -66,7 +66,7 @@ class EngineSocket:
         body: object = None,
         versioned: bool = True,
     ) -> Answer:
-        """Ask it. Raises Unavailable where it does not answer, or answers more than MAX_ANSWER_BYTES."""
+        """Ask it. Raises UnavailableError where it does not answer, or answers more than MAX_ANSWER_BYTES."""
         prefix = f"/v{await self.version()}" if versioned else ""
         try:
             async with self._session.request(
@@ -81,20 +81,20 @@ class EngineSocket:
                 async for part in answer.content.iter_any():
                     size += len(part)
                     if size > MAX_ANSWER_BYTES:
-                        raise Unavailable(f"the Engine's answer is longer than {MAX_ANSWER_BYTES} bytes")
+                        raise UnavailableError(f"the Engine's answer is longer than {MAX_ANSWER_BYTES} bytes")
                     parts.append(part)
                 return Answer(answer.status, b"".join(parts), answer.content_type)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(f"the Docker Engine does not answer: {error}") from error
+            raise UnavailableError(f"the Docker Engine does not answer: {error}") from error
 
     async def inspect(self, container_id: str) -> dict[str, Any] | None:
-        """What it says of a container; None where there is none with exactly this id. Raises Unavailable."""
+        """What it says of a container; None where there is none with exactly this id. Raises UnavailableError."""
         answer = await self.call("GET", f"/containers/{container_id}/json")
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
         found = answer.json()
         if answer.status != HTTPStatus.OK or not isinstance(found, dict):
-            raise Unavailable(f"the Engine answers {answer.status} when asked for a container")
+            raise UnavailableError(f"the Engine answers {answer.status} when asked for a container")
         # The Engine would also find one by the beginning of its id, or by its name.
         return found if found.get("Id") == container_id else None
 

@@ -16,7 +16,7 @@ STOP_SECONDS_MAX = 60
 SIGNALS = ("SIGUSR1", "SIGTERM")
 
 
-class NotAllowed(Exception):  # noqa: N818 - it is the answer
+class NotAllowedError(Exception):
     """A request that is not let through; the message says why, to the log and to whoever asked."""
 
 
@@ -54,20 +54,20 @@ _WITH_BODY = ("create", "connect")
 def parse_call(method: str, target: str, body: bytes, *, version: str) -> Call:
     """What a request asks for. `target` is its path and query as they came, `version` the only one that is spoken.
 
-    Raises NotAllowed.
+    Raises NotAllowedError.
     """
     if len(target) > MAX_TARGET_BYTES:
-        raise NotAllowed("a target that is too long")
+        raise NotAllowedError("a target that is too long")
     path, _, query = target.partition("?")
     action, found = _route(method, path)
     asked = found.group("version")
     if asked is not None and asked != version:
-        raise NotAllowed(f"version {asked} of the API; it is {version} here")
+        raise NotAllowedError(f"version {asked} of the API; it is {version} here")
     parameters = _parameters(query)
     if action not in _WITH_BODY:
         # Of old versions "start" took a whole host configuration.
         if body.strip() not in (b"", b"{}", b"null"):
-            raise NotAllowed(f"a body for {action}")
+            raise NotAllowedError(f"a body for {action}")
         checked = _CHECKS.get(action, _nothing)(parameters)
         return Call(action, found.groupdict().get("id") or "", checked)
     name = ""
@@ -82,17 +82,17 @@ def _route(method: str, path: str) -> tuple[str, re.Match[str]]:
         found = pattern.fullmatch(path)
         if found is not None and method == allowed:
             return action, found
-    raise NotAllowed("no such request is let through")
+    raise NotAllowedError("no such request is let through")
 
 
 def _parameters(query: str) -> dict[str, str]:
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True, max_num_fields=10) if query else []
     except ValueError as error:
-        raise NotAllowed("a query that cannot be read") from error
+        raise NotAllowedError("a query that cannot be read") from error
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
-        raise NotAllowed("a parameter given twice")
+        raise NotAllowedError("a parameter given twice")
     return parameters
 
 
@@ -100,18 +100,18 @@ def _json(body: bytes) -> Any:  # noqa: ANN401 - whatever it is, it is compared 
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise NotAllowed("a body that is no JSON") from error
+        raise NotAllowedError("a body that is no JSON") from error
 
 
 def _nothing(parameters: dict[str, str]) -> tuple[tuple[str, str], ...]:
     if parameters:
-        raise NotAllowed(f"the parameter {min(parameters)!r}")
+        raise NotAllowedError(f"the parameter {min(parameters)!r}")
     return ()
 
 
 def _list(parameters: dict[str, str]) -> tuple[tuple[str, str], ...]:
     if unknown := parameters.keys() - _LIST_KEYS:
-        raise NotAllowed(f"the parameter {min(unknown)!r}")
+        raise NotAllowedError(f"the parameter {min(unknown)!r}")
     # The filters are the gate's own; what was asked for is no more than that.
     return (("all", "1" if parameters.get("all") in ("1", "true", "True") else "0"),)
 
@@ -120,7 +120,7 @@ def _stop(parameters: dict[str, str]) -> tuple[tuple[str, str], ...]:
     seconds = parameters.pop("t", "10")
     _nothing(parameters)
     if not re.fullmatch(r"[0-9]{1,2}", seconds) or int(seconds) > STOP_SECONDS_MAX:
-        raise NotAllowed(f"t is to be from 0 to {STOP_SECONDS_MAX} seconds")
+        raise NotAllowedError(f"t is to be from 0 to {STOP_SECONDS_MAX} seconds")
     return (("t", str(int(seconds))),)
 
 
@@ -128,14 +128,14 @@ def _kill(parameters: dict[str, str]) -> tuple[tuple[str, str], ...]:
     signal = parameters.pop("signal", "SIGKILL")
     _nothing(parameters)
     if signal not in SIGNALS:
-        raise NotAllowed(f"a signal other than {' and '.join(SIGNALS)}")
+        raise NotAllowedError(f"a signal other than {' and '.join(SIGNALS)}")
     return (("signal", signal),)
 
 
 def _remove(parameters: dict[str, str]) -> tuple[tuple[str, str], ...]:
     volumes = parameters.pop("v", "False")
     if any(parameters.pop(name, "False") not in ("False", "false", "0", "") for name in ("force", "link")):
-        raise NotAllowed("force and link")
+        raise NotAllowedError("force and link")
     _nothing(parameters)
     return (("v", "1" if volumes in ("True", "true", "1") else "0"),)
 

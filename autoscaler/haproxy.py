@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 
 BACKENDS = ("brokers", "websockets")
 TIMEOUT_SECONDS = 3.0
@@ -39,11 +39,11 @@ class Proxy(Protocol):
     """What the autoscaler needs of HAProxy."""
 
     async def servers(self) -> list[Server]:
-        """The slots of both backends. Raises Unavailable."""
+        """The slots of both backends. Raises UnavailableError."""
         ...
 
     async def set_state(self, server: Server, state: Literal["drain", "ready"]) -> None:
-        """Take a slot out of rotation, or back into it. Raises Unavailable."""
+        """Take a slot out of rotation, or back into it. Raises UnavailableError."""
         ...
 
 
@@ -54,7 +54,7 @@ class RuntimeSocket:
         self._path = path
 
     async def servers(self) -> list[Server]:
-        """The slots of both backends. Raises Unavailable."""
+        """The slots of both backends. Raises UnavailableError."""
         sessions: dict[tuple[str, str], tuple[int, bool]] = {}
         for row in csv.DictReader((await self._ask(f"show stat {_SERVERS_ONLY}")).removeprefix("# ").splitlines()):
             up = row.get("status", "").startswith(("UP", "DRAIN", "no check"))
@@ -69,10 +69,10 @@ class RuntimeSocket:
         return servers
 
     async def set_state(self, server: Server, state: Literal["drain", "ready"]) -> None:
-        """Take a slot out of rotation, or back into it. Raises Unavailable."""
+        """Take a slot out of rotation, or back into it. Raises UnavailableError."""
         answer = await self._ask(f"set server {server.backend}/{server.name} state {state}")
         if answer.strip():
-            raise Unavailable(f"HAProxy does not set {server.backend}/{server.name} to {state}: {answer.strip()}")
+            raise UnavailableError(f"HAProxy does not set {server.backend}/{server.name} to {state}: {answer.strip()}")
 
     async def _ask(self, command: str) -> str:
         try:
@@ -85,7 +85,7 @@ class RuntimeSocket:
                 finally:
                     writer.close()
         except (OSError, TimeoutError) as error:
-            raise Unavailable(f"HAProxy does not answer at {self._path}: {error or 'too slow'}") from error
+            raise UnavailableError(f"HAProxy does not answer at {self._path}: {error or 'too slow'}") from error
         return answer
 
     @staticmethod
@@ -94,7 +94,7 @@ class RuntimeSocket:
         while part := await reader.read(65_536):
             size += len(part)
             if size > MAX_ANSWER_BYTES:
-                raise Unavailable(f"HAProxy's answer is longer than {MAX_ANSWER_BYTES} bytes")
+                raise UnavailableError(f"HAProxy's answer is longer than {MAX_ANSWER_BYTES} bytes")
             parts.append(part)
         return b"".join(parts).decode(errors="replace")
 
@@ -103,7 +103,7 @@ def _states(answer: str) -> list[dict[str, str]]:
     lines = answer.splitlines()
     header = next((line for line in lines if line.startswith("# be_id ")), None)
     if header is None:
-        raise Unavailable(f"HAProxy does not tell the state of its servers: {answer[:200]}")
+        raise UnavailableError(f"HAProxy does not tell the state of its servers: {answer[:200]}")
     columns = header.removeprefix("# ").split()[:_ADDRESSED_COLUMNS]
     rows = [line.split()[:_ADDRESSED_COLUMNS] for line in lines[lines.index(header) + 1 :] if line.strip()]
     return [dict(zip(columns, row, strict=True)) for row in rows]

@@ -5,7 +5,7 @@ import structlog
 from autoscaler.fleet import Fleet, Wish
 from autoscaler.metrics import AutoscalerMetrics
 from autoscaler.reading import Reader, Reading
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.service import Stop, pause
 
 _log = structlog.stdlib.get_logger("autoscaler")
@@ -38,14 +38,14 @@ class Autoscaler:
         problems: list[str] = []
         try:
             seen = await self._reader.read()
-        except Unavailable as error:
+        except UnavailableError as error:
             problems.append(str(error))
         if seen is not None:
             problems += seen.problems
             for service, fleet in self._fleets.items():
                 try:
                     wishes[service] = await fleet.step(seen)
-                except Unavailable as error:
+                except UnavailableError as error:
                     problems.append(str(error))
         self._tell("; ".join(problems) or None)
         return seen, wishes

@@ -9,7 +9,7 @@ from autoscaler.haproxy import Proxy, Server
 from autoscaler.nodes import NodeFigures, Nodes
 from autoscaler.policy import Load
 from core.clock import Clock
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from state.backlog import read_backlogs
 from state.client import Redis
 from state.raw import OBSERVE_GROUP
@@ -18,7 +18,7 @@ from state.raw import OBSERVE_GROUP
 async def decoder_lag(client: Redis, partitions: int) -> int:
     """How many messages no decoder has finished, over all partitions.
 
-    Raises Unavailable if Redis does not answer.
+    Raises UnavailableError if Redis does not answer.
     """
     found = await read_backlogs(client, partitions)
     return sum(backlog.waiting for backlog in found if backlog.group == OBSERVE_GROUP)
@@ -56,18 +56,21 @@ class Reader:
         self._before: tuple[int, Mapping[str, NodeFigures]] | None = None
 
     async def read(self) -> Reading:
-        """The present. Raises Unavailable where the Engine does not answer: without it there is nothing to be done."""
+        """The present.
+
+        Raises UnavailableError where the Engine does not answer: without it there is nothing to be done.
+        """
         containers = await self._engine.containers()
         problems = []
         servers: list[Server] | None = None
         try:
             servers = await self._proxy.servers()
-        except Unavailable as error:
+        except UnavailableError as error:
             problems.append(str(error))
         lag: int | None = None
         try:
             lag = await self._lag()
-        except Unavailable as error:
+        except UnavailableError as error:
             problems.append(str(error))
         running = [container for container in containers if container.service == "broker" and container.runs]
         nodes = await self._nodes.read(running)

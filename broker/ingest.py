@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import structlog
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind, ingest_kind
 from runtime.retry import until_available
-from runtime.service import Bell, Stop, pause
+from runtime.service import Stop, Wakeup, pause
 from state.client import Redis
 from state.durability import Writes
 from state.entries import Entry, Group, encode_entries
@@ -113,7 +113,7 @@ class PartitionAppender:
         """The same, as it is sent."""
         self._held: deque[_Append] = deque()
         """What Redis holds, and whoever waits for it has yet to hear that."""
-        self._bell = Bell()
+        self._bell = Wakeup()
         self.size = 0
         self.length = 0
         self.problem: str | None = "Redis has not answered yet"
@@ -201,7 +201,7 @@ class PartitionAppender:
     async def _append(self, entries: list[Entry]) -> bool:
         try:
             self.length, taken = await self._raw.append(self._partition, entries, most=self._max_length)
-        except Unavailable as error:
+        except UnavailableError as error:
             self._tell(str(error))
             raise
         if taken:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind
 from runtime.service import Stop, pause
 from state.client import Redis
@@ -27,7 +27,7 @@ class NewestInput:
             if newest != self._noted:
                 try:
                     await note_newest_input(self._client, newest)
-                except Unavailable:
+                except UnavailableError:
                     pass  # appends wait as well, and say why; the next look notes it
                 else:
                     self._noted = newest

@@ -14,11 +14,11 @@ from amqtt.errors import AMQTTError
 from broker.auth.access import may_publish, may_receive, must_be_named
 from broker.auth.amqtt_broker import AmqttBroker
 from broker.auth.owner import owner_of
-from broker.auth.users import Authenticator, Busy
+from broker.auth.users import Authenticator, BusyError
 from broker.cluster import Cluster, Limits
 from broker.cluster.publisher import Publish
 from broker.cluster.retained import state_filters
-from broker.cluster.sessions import NoRoom, OfAnother, Opened
+from broker.cluster.sessions import ForeignSessionError, NoRoomError, Opened
 from broker.ingest import Ingest
 from broker.metrics import BrokerMetrics
 from broker.newest_input import NewestInput
@@ -29,11 +29,11 @@ from broker.protocol.packets import (
     Connect,
     ConnectCode,
     PacketType,
-    Refused,
+    RefusedConnectError,
     Subscribe,
     Unsubscribe,
 )
-from broker.routing.route_advertiser import Interest
+from broker.routing.route_advertiser import RouteAdvertiser
 from broker.routing.subscriptions import Subscriptions
 from broker.routing.sys_topics import SysTopics
 from broker.session.connection import Connection, State, Topic
@@ -139,7 +139,7 @@ class Node:
             Shares(each=settings.mqtt_user_filter_bytes, most=settings.mqtt_filter_bytes)
         )
         self._wills = Shares(each=settings.mqtt_user_will_bytes, most=settings.mqtt_will_bytes)
-        self.interest = Interest(subscriptions=self.subscriptions, sessions=self.cluster.sessions)
+        self.advertiser = RouteAdvertiser(subscriptions=self.subscriptions, sessions=self.cluster.sessions)
         self.sys = SysTopics(node=self)
         self.unfinished = Unfinished(settings.mqtt_unfinished_bytes)
         self.rates = UserRates(parse_rates(settings.position_rate), self.now)
@@ -196,7 +196,7 @@ class Node:
                     **self.ingest.stages(),
                     "cluster": self.cluster.run,
                     "newest-input": self._newest_input.run,
-                    "interest": self.interest.run,
+                    "interest": self.advertiser.run,
                     "sweep": self._sweep,
                     "sys": self.sys.run,
                     "leave": leave,
@@ -304,7 +304,7 @@ class Node:
         for topic_filter in filters:
             self.subscriptions.remove(connection, topic_filter)
         if filters:
-            self.interest.note(filters)
+            self.advertiser.note(filters)
 
     async def _close_session(self, connection: Connection) -> None:
         if connection.will is not None:
@@ -347,11 +347,13 @@ class Node:
                 self._welcome(connection, opened)
                 welcomed = True
         except TimeoutError as error:
-            raise Refused(ConnectCode.UNAVAILABLE, self.problem or "the session was not opened in time") from error
-        except NoRoom as error:
-            raise Refused(ConnectCode.UNAVAILABLE, str(error), reason="too_many_sessions") from error
-        except OfAnother as error:
-            raise Refused(
+            raise RefusedConnectError(
+                ConnectCode.UNAVAILABLE, self.problem or "the session was not opened in time"
+            ) from error
+        except NoRoomError as error:
+            raise RefusedConnectError(ConnectCode.UNAVAILABLE, str(error), reason="too_many_sessions") from error
+        except ForeignSessionError as error:
+            raise RefusedConnectError(
                 ConnectCode.BAD_CLIENT_ID, "the client id is another user's", reason="foreign_client_id"
             ) from error
         finally:
@@ -366,11 +368,11 @@ class Node:
                     client_id=connection.client_id, user=request.user, password=request.password, peer=connection.peer
                 )
             )
-        except (Busy, AMQTTError) as error:
-            raise Refused(ConnectCode.UNAVAILABLE, str(error)) from error
+        except (BusyError, AMQTTError) as error:
+            raise RefusedConnectError(ConnectCode.UNAVAILABLE, str(error)) from error
         if role is None:
             code = ConnectCode.NOT_AUTHORIZED if request.user is None else ConnectCode.BAD_CREDENTIALS
-            raise Refused(code, "no such user, or a wrong password")
+            raise RefusedConnectError(code, "no such user, or a wrong password")
         return role
 
     def _check(self, connection: Connection, request: Connect, role: Role) -> None:
@@ -379,7 +381,7 @@ class Node:
         # Only now that it is known who that is: else anybody could use up what another one may.
         whose = f"user {user}" if role is not Role.ANONYMOUS else f"address {connection.address}"
         if request.client_id and self._logins.take(f"{whose} {request.client_id}"):
-            raise Refused(
+            raise RefusedConnectError(
                 ConnectCode.UNAVAILABLE,
                 f"more than CLIENT_CONNECT_RATE={settings.client_connect_rate} logins in a minute with its client id",
             )
@@ -387,23 +389,29 @@ class Node:
         # The connection that this one takes the place of is about to end.
         others = self._users[user] - (older is not None and older.user == user)
         if role is not Role.ANONYMOUS and others >= settings.mqtt_user_connections:
-            raise Refused(
+            raise RefusedConnectError(
                 ConnectCode.UNAVAILABLE, f"the user has MQTT_USER_CONNECTIONS={settings.mqtt_user_connections} already"
             )
         if len(request.client_id.encode()) > MAX_CLIENT_ID_BYTES:
-            raise Refused(ConnectCode.BAD_CLIENT_ID, f"a client identifier of more than {MAX_CLIENT_ID_BYTES} bytes")
+            raise RefusedConnectError(
+                ConnectCode.BAD_CLIENT_ID, f"a client identifier of more than {MAX_CLIENT_ID_BYTES} bytes"
+            )
         will = request.will
         if will is not None:
             # A position that was made before the connection began is none: wills go to other topics.
             if not may_publish(role, will.topic) or ingest_kind(will.topic) or self._topic_problem(will.topic):
-                raise Refused(ConnectCode.NOT_AUTHORIZED, "a will for a topic that this client may not have one for")
+                raise RefusedConnectError(
+                    ConnectCode.NOT_AUTHORIZED, "a will for a topic that this client may not have one for"
+                )
             if len(will.payload) > settings.mqtt_max_payload:
                 limit = f"MQTT_MAX_PAYLOAD={settings.mqtt_max_payload}"
-                raise Refused(ConnectCode.NOT_AUTHORIZED, f"a will of {len(will.payload)} bytes is over {limit}")
+                raise RefusedConnectError(
+                    ConnectCode.NOT_AUTHORIZED, f"a will of {len(will.payload)} bytes is over {limit}"
+                )
             owner = owner_of(user, connection.peer)
             own = _will_bytes(will) - (older.will_bytes if older is not None and older.owner == owner else 0)
             if not self._wills.has_room(owner, own):
-                raise Refused(
+                raise RefusedConnectError(
                     ConnectCode.UNAVAILABLE,
                     f"no room for its will: MQTT_USER_WILL_BYTES={settings.mqtt_user_will_bytes}, "
                     f"MQTT_WILL_BYTES={settings.mqtt_will_bytes}",
@@ -450,7 +458,7 @@ class Node:
                     connection.client_id, connection.number, lost, persistent=True, interest={}
                 )
             )
-        await self.interest.update(list(connection.filters or ()))
+        await self.advertiser.update(list(connection.filters or ()))
 
     def _welcome(self, connection: Connection, opened: Opened) -> None:
         """Only now, after it is known who that is, an older connection of the client ends [MQTT-3.1.4-2]."""
@@ -467,7 +475,7 @@ class Node:
     # --- subscriptions ------------------------------------------------------------------------------------------------
 
     async def subscribe(self, connection: Connection, request: Subscribe) -> None:
-        """Subscribe a client, answer it, and send it what is retained. Raises Superseded."""
+        """Subscribe a client, answer it, and send it what is retained. Raises SupersededError."""
         granted = [
             qos if await self._may_subscribe(connection, topic_filter) else FAILURE
             for topic_filter, qos in request.filters
@@ -523,7 +531,7 @@ class Node:
                 del filters[topic_filter]
                 self.subscriptions.remove(connection, topic_filter)
                 self.refuse("session_bytes", "SESSIONS_USER_MAX_BYTES or SESSIONS_MAX_BYTES", connection)
-        await self.interest.update(changed)
+        await self.advertiser.update(changed)
 
     async def _retained(self, filters: list[str]) -> list[list[Message]]:
         if not filters:
@@ -557,7 +565,7 @@ class Node:
         return may_receive(role, topic) and not (by_wildcard and must_be_named(topic))
 
     async def unsubscribe(self, connection: Connection, request: Unsubscribe) -> None:
-        """Unsubscribe a client, and answer it. Raises Superseded."""
+        """Unsubscribe a client, and answer it. Raises SupersededError."""
         for topic_filter in request.filters:
             self.subscriptions.remove(connection, topic_filter)
         if not connection.clean:
@@ -566,7 +574,7 @@ class Node:
                     connection.client_id, connection.number, request.filters, persistent=True, interest={}
                 )
             )
-        await self.interest.update(request.filters)
+        await self.advertiser.update(request.filters)
         connection.answer(packets.acknowledgement(PacketType.UNSUBACK, request.packet_id))
 
     async def _may_subscribe(self, connection: Connection, topic_filter: str) -> bool:
@@ -587,7 +595,7 @@ class Node:
         return self._topics[role]
 
     def topic(self, role: Role, name: bytes) -> Topic:
-        """Find out about a topic name. Raises ProtocolViolation for one that is none."""
+        """Find out about a topic name. Raises ProtocolViolationError for one that is none."""
         topic = packets.topic_name(name)
         refused = ""
         if self._topic_problem(topic):
@@ -662,7 +670,7 @@ class Node:
 
     def expelled(self) -> None:
         """The others took this node for dead: its sessions are theirs, and its clients have to come again."""
-        self.interest.forget()
+        self.advertiser.forget()
         for connection in list(self.connections.values()):
             connection.abort("expelled")
 

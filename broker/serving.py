@@ -17,7 +17,7 @@ from broker.node_metrics import describe
 from broker.settings import BrokerSettings
 from broker.transport.listeners import listening
 from core.clock import system_clock
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.ops import serve_ops
 from runtime.retry import until_available
 from runtime.service import Stop, run, work_until_stopped
@@ -58,7 +58,7 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
             nonlocal waits_for
             try:
                 await _check(client, settings)
-            except Unavailable as error:
+            except UnavailableError as error:
                 if waits_for != str(error):
                     _log.warning("not listening yet", reason=str(error))
                 waits_for = str(error)
@@ -93,7 +93,7 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
 
 
 async def _check(client: Redis, settings: BrokerSettings) -> None:
-    """Raises BadSettings for a Redis that cannot keep what it is given, Unavailable for one that cannot yet."""
+    """Raises BadSettingsError for a Redis that cannot keep what it is given, UnavailableError if it cannot yet."""
     await check_redis(client)
     await agree_on_layout(client, settings.partitions)
     for each in all_redis(client):

@@ -1,7 +1,8 @@
 """Two families of errors, which decide what happens next.
 
-An `InvalidMessage` is never tried again: it goes to the dead letters with its reason. An `Unavailable` dependency is
-tried again, later. Anything else is a defect of ours: it ends the stage that it is in, which is started again.
+An `InvalidMessageError` is never tried again: it goes to the dead letters with its reason. An `UnavailableError`
+dependency is tried again, later. Anything else is a defect of ours: it ends the stage that it is in, which is started
+again.
 """
 
 from enum import StrEnum
@@ -32,7 +33,7 @@ class Reason(StrEnum):
     UNKNOWN_TOPIC = "unknown_topic"  # neither car-iotp nor mobile-iotp
 
 
-class InvalidMessage(Exception):  # noqa: N818 - it names a message, as the dead letters do
+class InvalidMessageError(Exception):
     """A message, or one feature of it, that can never be used."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -42,7 +43,7 @@ class InvalidMessage(Exception):  # noqa: N818 - it names a message, as the dead
         self.detail = detail
 
 
-class Unavailable(Exception):  # noqa: N818 - it names a state of the dependency
+class UnavailableError(Exception):
     """A dependency does not answer, or asks for less: the work is to be tried again."""
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -51,9 +52,9 @@ class Unavailable(Exception):  # noqa: N818 - it names a state of the dependency
         self.retry_after = retry_after
 
 
-class Unanswered(Unavailable):
+class UnansweredError(UnavailableError):
     """A dependency was asked to do something, and nobody knows whether it has done it, or will yet."""
 
 
-class BadSettings(Exception):  # noqa: N818 - it names what is wrong
+class BadSettingsError(Exception):
     """A setting that cannot work; the message names the environment variable and says what to do."""

@@ -8,12 +8,12 @@ import typer
 import documents
 import timeseries
 from core.clock import system_clock
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from decoder import dead_letters_command
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings, Stage
 from decoder.stages import Assembly, Stages
-from geofence import Campus, InvalidCampus, load_campus
+from geofence import Campus, InvalidCampusError, load_campus
 from runtime import command
 from runtime.devices import device_hasher
 from runtime.failures import Failures
@@ -62,8 +62,8 @@ async def serve(settings: DecoderSettings, stop: Stop) -> None:
 def _campus(settings: DecoderSettings) -> Campus:
     try:
         return load_campus(settings.campus_file)
-    except InvalidCampus as error:
-        raise BadSettings(f"CAMPUS_FILE: {error}") from error
+    except InvalidCampusError as error:
+        raise BadSettingsError(f"CAMPUS_FILE: {error}") from error
 
 
 @app.callback(invoke_without_command=True)

@@ -13,7 +13,7 @@ from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
 from decoder.samples import Samples
 from decoder.settings import Archive
-from documents import DocumentStore, RejectedDocument, document_id, sample_id
+from documents import DocumentStore, RejectedDocumentError, document_id, sample_id
 from state.dead_letters import DeadLetters
 from state.group import Entry, Group
 
@@ -111,7 +111,7 @@ class Archiver:
         refused: dict[str, str] = {}
         try:
             await self._until_available(lambda: self._put(positions))
-        except RejectedDocument as error:
+        except RejectedDocumentError as error:
             # The rest is stored; these would be refused for ever.
             refused = error.reasons
             await self._until_available(lambda: self._bury(refused))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from core.errors import InvalidMessage, Reason
+from core.errors import InvalidMessageError, Reason
 from core.messages import DeadLetter, Kind, Position, RawMessage, Role, ingest_kind
 from decoder.devices import DeviceHasher
 from decoder.diagnosis import refuse_document, refuse_member
@@ -122,11 +122,11 @@ class BatchDecoder:
                 for member in checked_size(document).features:
                     try:
                         fixes.append((message, kind, fix_of(_member(member), message, max_age)))
-                    except InvalidMessage as error:
+                    except InvalidMessageError as error:
                         refused.append(Refused(message, error, bytes(member)))
             else:
                 fixes.append((message, kind, fix_of(document, message, max_age)))
-        except InvalidMessage as error:
+        except InvalidMessageError as error:
             refused.append(Refused(message, error, None))
 
     def _locate(self, fence: Geofence, fixes: list[Found], batch: Batch) -> None:
@@ -176,10 +176,10 @@ class BatchDecoder:
 
 def _kind(message: RawMessage) -> Kind:
     if message.refused is not None:
-        raise InvalidMessage(message.refused, "a payload over the broker's limit; nothing of it was kept")
+        raise InvalidMessageError(message.refused, "a payload over the broker's limit; nothing of it was kept")
     kind = ingest_kind(message.topic)
     if kind is None:
-        raise InvalidMessage(Reason.UNKNOWN_TOPIC, "positions go to car-iotp or mobile-iotp")
+        raise InvalidMessageError(Reason.UNKNOWN_TOPIC, "positions go to car-iotp or mobile-iotp")
     return kind
 
 

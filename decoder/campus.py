@@ -44,7 +44,7 @@ class CampusFollower:
         """Take up the present campus, and have all partitions hear of it.
 
         `at_least` is the number of a campus that a partition knows: where Redis has lost that one, the present one
-        takes its place. Raises Unavailable, also where the one in Redis cannot be used.
+        takes its place. Raises UnavailableError, also where the one in Redis cannot be used.
         """
         number, _ = await present_version(self._client)
         if number < at_least:

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 import structlog
 
 from core.clock import Clock
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from decoder.metrics import DecoderMetrics
 from decoder.poison import poison_letter
 from decoder.retrying import until_available
@@ -117,7 +117,7 @@ class Consumer:
             await self._work(entries)
         except asyncio.CancelledError:
             # The process ends in good order: that is not the fault of what is in hand.
-            with suppress(Unavailable, TimeoutError):
+            with suppress(UnavailableError, TimeoutError):
                 async with asyncio.timeout(GIVE_BACK_SECONDS):
                     await self._group.give_back(entry_ids)
             raise
@@ -129,7 +129,7 @@ class Consumer:
         await pause(PATIENCE_SECONDS, finished)
         while not finished.is_set():
             await turn.aclose()
-            with suppress(Unavailable):
+            with suppress(UnavailableError):
                 await self._group.keep(entry_ids)
             await pause(PATIENCE_SECONDS, finished)
 

@@ -17,7 +17,7 @@ from decoder.retrying import until_available
 from geofence import Campus, parse_campus
 from runtime.service import Stop, pause
 from state.campus import StoredCampus
-from state.campus_follower import CampusFollower, UnusableCampus
+from state.campus_follower import CampusFollower, UnusableCampusError
 from state.client import Redis
 from state.coverage import LIFE_MS, RecordedMinutes, parse_mark
 from state.dead_letters import DeadLetters
@@ -94,7 +94,7 @@ class CoverageRecorder:
     async def step(self) -> int:
         """Mark the present minute, if anything can come in, and write hours that changed; how many there were.
 
-        Raises Unavailable.
+        Raises UnavailableError.
         """
         now = self._clock()
         signs = await signs_of_input(self._client)
@@ -139,7 +139,7 @@ class CoverageRecorder:
     async def _zones(self) -> Sequence[str]:
         try:
             return await self._zone_ids.look()
-        except UnusableCampus as error:
+        except UnusableCampusError as error:
             # The stage observe waits for it, and says so; coverage goes on with the zones that it knows.
             _log.warning("the campus in Redis cannot be used", reason=str(error))
             return self._zone_ids.view

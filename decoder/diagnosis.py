@@ -4,7 +4,7 @@ from typing import NoReturn
 
 import msgspec
 
-from core.errors import InvalidMessage, Reason
+from core.errors import InvalidMessageError, Reason
 from decoder.feature import checked_place
 from decoder.payload import DECODE_ERRORS
 
@@ -32,18 +32,18 @@ _decode_coordinates = msgspec.json.Decoder(list[float]).decode
 
 
 def refuse_document(text: bytes, error: Exception) -> NoReturn:
-    """Raise InvalidMessage for a payload's JSON that could not be decoded; `error` is what the decoder said."""
+    """Raise InvalidMessageError for a payload's JSON that could not be decoded; `error` is what the decoder said."""
     head = _head(text)
     match head.type:
         case "Feature":
             _refuse_feature(head, error)
         case "FeatureCollection":
-            raise InvalidMessage(Reason.NOT_GEOJSON, "a FeatureCollection without a list of features")
+            raise InvalidMessageError(Reason.NOT_GEOJSON, "a FeatureCollection without a list of features")
         case "Point":
             _check_place(head.coordinates)
         case other if other in _GEOMETRIES:
-            raise InvalidMessage(Reason.NOT_A_POINT, f"a {other}: send a Point")
-    raise InvalidMessage(Reason.NOT_GEOJSON, "send a Feature, a FeatureCollection or a Point") from error
+            raise InvalidMessageError(Reason.NOT_A_POINT, f"a {other}: send a Point")
+    raise InvalidMessageError(Reason.NOT_GEOJSON, "send a Feature, a FeatureCollection or a Point") from error
 
 
 def refuse_member(text: bytes, error: Exception) -> NoReturn:
@@ -51,39 +51,39 @@ def refuse_member(text: bytes, error: Exception) -> NoReturn:
     head = _head(text)
     if head.type == "Feature":
         _refuse_feature(head, error)
-    raise InvalidMessage(Reason.NOT_GEOJSON, "a member of a FeatureCollection that is not a Feature") from error
+    raise InvalidMessageError(Reason.NOT_GEOJSON, "a member of a FeatureCollection that is not a Feature") from error
 
 
 def _head(text: bytes) -> _Head:
     try:
         return _decode_head(text)
     except msgspec.ValidationError as error:
-        raise InvalidMessage(Reason.NOT_GEOJSON, f"not a GeoJSON object: {error}") from error
+        raise InvalidMessageError(Reason.NOT_GEOJSON, f"not a GeoJSON object: {error}") from error
     except msgspec.DecodeError as error:
-        raise InvalidMessage(Reason.NOT_JSON, f"{error}; NaN and Infinity are not JSON") from error
+        raise InvalidMessageError(Reason.NOT_JSON, f"{error}; NaN and Infinity are not JSON") from error
     except RecursionError as error:
-        raise InvalidMessage(Reason.NOT_JSON, "nested too deeply") from error
+        raise InvalidMessageError(Reason.NOT_JSON, "nested too deeply") from error
 
 
 def _refuse_feature(head: _Head, error: Exception) -> NoReturn:
     try:
         geometry = _decode_geometry(head.geometry)
     except DECODE_ERRORS as reason:
-        raise InvalidMessage(Reason.NOT_GEOJSON, "the geometry is not a GeoJSON object") from reason
+        raise InvalidMessageError(Reason.NOT_GEOJSON, "the geometry is not a GeoJSON object") from reason
     if geometry is None:
-        raise InvalidMessage(Reason.NOT_GEOJSON, "not a Feature with a geometry")
+        raise InvalidMessageError(Reason.NOT_GEOJSON, "not a Feature with a geometry")
     if geometry.type != "Point":
-        raise InvalidMessage(Reason.NOT_A_POINT, "the geometry of a position is a Point")
+        raise InvalidMessageError(Reason.NOT_A_POINT, "the geometry of a position is a Point")
     _check_place(geometry.coordinates)
     # Of a feature only its properties are left. What the decoder says names their types, never their values.
-    raise InvalidMessage(Reason.BAD_PROPERTY, f"properties: {error}")
+    raise InvalidMessageError(Reason.BAD_PROPERTY, f"properties: {error}")
 
 
 def _check_place(coordinates: msgspec.Raw) -> None:
     try:
         numbers = _decode_coordinates(coordinates)
     except DECODE_ERRORS as error:
-        raise InvalidMessage(
+        raise InvalidMessageError(
             Reason.BAD_COORDINATES, "the coordinates are not longitude, latitude and perhaps altitude, as numbers"
         ) from error
     checked_place(numbers)

@@ -9,9 +9,9 @@ from decoder.batch import Batch
 from state.client import Redis
 from state.durability import Writes
 from state.effect_parts import Outside, Room, parts
-from state.effects import Applied, PartitionEffects, StaleFence
+from state.effects import Applied, PartitionEffects, StaleFenceError
 
-__all__ = ["Applied", "Effects", "StaleFence"]
+__all__ = ["Applied", "Effects", "StaleFenceError"]
 
 
 class Effects:
@@ -50,8 +50,8 @@ class Effects:
     async def apply(self, batch: Batch, *, now: int) -> Applied:
         """Add a batch to presence and windows, in scripts of bounded work; what is done once is `state.raw`'s.
 
-        `now` is in milliseconds since the epoch. Raises StaleFence. Raises Unavailable if Redis does not answer: it may
-        be done or not, in some partitions or in all, and is to be tried again.
+        `now` is in milliseconds since the epoch. Raises StaleFenceError. Raises UnavailableError if Redis does not
+        answer: it may be done or not, in some partitions or in all, and is to be tried again.
         """
         if batch.partitions is None:
             return await self._apply(0, batch, batch.positions, batch.outside, now)

@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from core.clock import AHEAD_MS, EARLIEST_MS, LATEST_MS, to_milliseconds
-from core.errors import InvalidMessage, Reason
+from core.errors import InvalidMessageError, Reason
 from core.messages import DEVICE_ROLES, RawMessage
 from decoder.payload import Feature, Point, Properties
 
@@ -38,8 +38,8 @@ class Fix(msgspec.Struct, frozen=True):
 def fix_of(found: Feature | Point, message: RawMessage, max_age: int | None = None) -> Fix:
     """The fix in a feature, or in a bare Point, of `message`; `max_age` is how old it may be (ms), None for any age.
 
-    Raises InvalidMessage with the reason bad_coordinates, bad_property, no_device, wrong_device, future_timestamp or
-    too_old.
+    Raises InvalidMessageError with the reason bad_coordinates, bad_property, no_device, wrong_device, future_timestamp
+    or too_old.
     """
     if isinstance(found, Point):
         point, properties = found, _NOTHING
@@ -59,7 +59,7 @@ def fix_of(found: Feature | Point, message: RawMessage, max_age: int | None = No
 
 
 def checked_place(coordinates: list[float]) -> tuple[float, float, float | None]:
-    """Longitude, latitude and altitude of a Point. Raises InvalidMessage (bad_coordinates)."""
+    """Longitude, latitude and altitude of a Point. Raises InvalidMessageError (bad_coordinates)."""
     count = len(coordinates)
     if count == _TWO:
         longitude, latitude = coordinates
@@ -67,9 +67,9 @@ def checked_place(coordinates: list[float]) -> tuple[float, float, float | None]
     elif count == _THREE:
         longitude, latitude, altitude = coordinates
     else:
-        raise InvalidMessage(Reason.BAD_COORDINATES, f"{count} coordinates: send two, or three with the altitude")
+        raise InvalidMessageError(Reason.BAD_COORDINATES, f"{count} coordinates: send two, or three with the altitude")
     if not -180 <= longitude <= 180 or not -90 <= latitude <= 90:  # noqa: PLR2004 - degrees
-        raise InvalidMessage(
+        raise InvalidMessageError(
             Reason.BAD_COORDINATES, "longitude is from -180 to 180, latitude from -90 to 90; longitude comes first"
         )
     return longitude, latitude, altitude
@@ -81,18 +81,18 @@ def _time(timestamp: datetime | float | None, message: RawMessage, max_age: int 
         return received_at
     if isinstance(timestamp, datetime):
         if timestamp.tzinfo is None:
-            raise InvalidMessage(Reason.BAD_PROPERTY, "timestamp: no offset from UTC; end it with Z or +01:00")
+            raise InvalidMessageError(Reason.BAD_PROPERTY, "timestamp: no offset from UTC; end it with Z or +01:00")
         observed_at = to_milliseconds(timestamp)
     elif 0 <= timestamp < SECONDS_NOT_MS:
-        raise InvalidMessage(Reason.BAD_PROPERTY, "timestamp: a number is in milliseconds, and this is in seconds")
+        raise InvalidMessageError(Reason.BAD_PROPERTY, "timestamp: a number is in milliseconds, and this is in seconds")
     else:
         observed_at = int(timestamp)
     if not EARLIEST_MS <= observed_at <= LATEST_MS:
-        raise InvalidMessage(Reason.BAD_PROPERTY, "timestamp: before 1970 or after 9999")
+        raise InvalidMessageError(Reason.BAD_PROPERTY, "timestamp: before 1970 or after 9999")
     if observed_at > received_at + AHEAD_MS:
-        raise InvalidMessage(Reason.FUTURE_TIMESTAMP, "more than five minutes after it was received")
+        raise InvalidMessageError(Reason.FUTURE_TIMESTAMP, "more than five minutes after it was received")
     if max_age is not None and observed_at < received_at - max_age:
-        raise InvalidMessage(Reason.TOO_OLD, f"older than POSITION_MAX_AGE lets the role {message.role} send")
+        raise InvalidMessageError(Reason.TOO_OLD, f"older than POSITION_MAX_AGE lets the role {message.role} send")
     return observed_at
 
 
@@ -100,12 +100,12 @@ def _device(device_id: str | None, message: RawMessage) -> str:
     own = message.user if message.role in DEVICE_ROLES else None
     if device_id is None:
         if own is None:
-            raise InvalidMessage(Reason.NO_DEVICE, "no device_id, and the MQTT user is not a device")
+            raise InvalidMessageError(Reason.NO_DEVICE, "no device_id, and the MQTT user is not a device")
         return own
     if not 1 <= len(device_id) <= MAX_DEVICE_ID:
-        raise InvalidMessage(Reason.BAD_PROPERTY, f"device_id: 1 to {MAX_DEVICE_ID} characters")
+        raise InvalidMessageError(Reason.BAD_PROPERTY, f"device_id: 1 to {MAX_DEVICE_ID} characters")
     if own is not None and device_id != own:
-        raise InvalidMessage(Reason.WRONG_DEVICE, "a device may not speak for another")
+        raise InvalidMessageError(Reason.WRONG_DEVICE, "a device may not speak for another")
     return device_id
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from core.clock import Clock
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind
 from runtime.service import Stop, pause
 from state.client import Redis
@@ -68,7 +68,7 @@ class Housekeeping:
                 since = self._clock() - self._rewritten_at
                 if since >= self._forget_after_ms or (since >= SPARE_AFTER_MS and self._disk_problem()):
                     await self.forget()
-            except Unavailable:
+            except UnavailableError:
                 pass  # the stages say so, and wait; there is nothing here that must not be missed
             await pause(LOOK_SECONDS, stop)
 

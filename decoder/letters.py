@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.errors import InvalidMessage
+from core.errors import InvalidMessageError
 from core.messages import DeadLetter, RawMessage, ingest_kind
 from decoder.contents import Contents, contents
 from geofence import Geofence
@@ -19,7 +19,7 @@ class Refused(NamedTuple):
     """A message, or one feature of it, that cannot be used."""
 
     message: RawMessage
-    error: InvalidMessage
+    error: InvalidMessageError
     member: bytes | None
     """The feature's JSON; None where it is the whole message."""
 

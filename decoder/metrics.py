@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from core.errors import Reason, Unavailable
+from core.errors import Reason, UnavailableError
 from decoder.batch import Batch
-from decoder.waiting import Waiting
+from decoder.stage_status import StageStatus
 from state.backlog import Backlog
 from state.dead_letters import Kept
 
@@ -107,7 +107,7 @@ class DecoderMetrics:
 
         self.forget()
 
-        self._waiting = Waiting()
+        self._waiting = StageStatus()
         self.building: str | None = None
 
     @property
@@ -146,7 +146,7 @@ class DecoderMetrics:
         started = perf_counter()
         try:
             yield
-        except Unavailable:
+        except UnavailableError:
             self.failed(store, operation)
             raise
         finally:

@@ -10,7 +10,7 @@ from core.errors import Reason
 from core.messages import DeadLetter
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
-from decoder.effects import Effects, StaleFence
+from decoder.effects import Effects, StaleFenceError
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
 from decoder.rounds import InHand, as_they_are, cut, in_hand, left
@@ -66,7 +66,7 @@ class Observer:
             batch = self._decoder.decode(messages, malformed)
             try:
                 applied = await self._until_available(partial(self._effects.apply, batch, now=self._clock()))
-            except StaleFence as error:
+            except StaleFenceError as error:
                 await self._until_available(partial(self._campus.refresh, at_least=error.number))
             else:
                 break

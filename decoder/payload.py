@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from core.errors import InvalidMessage, Reason
+from core.errors import InvalidMessageError, Reason
 
 MAX_FEATURES = 500
 
@@ -50,25 +50,27 @@ DECODE_ERRORS = (msgspec.DecodeError, RecursionError)
 
 
 def text_of(payload: bytes) -> bytes:
-    """The JSON in a payload, as UTF-8. Raises InvalidMessage with the reason not_base64 or not_json."""
+    """The JSON in a payload, as UTF-8. Raises InvalidMessageError with the reason not_base64 or not_json."""
     try:
         text = binascii.a2b_base64(payload, strict_mode=True)
     except binascii.Error as error:
-        raise InvalidMessage(Reason.NOT_BASE64, "the payload is not standard base64 (RFC 4648, section 4)") from error
+        raise InvalidMessageError(
+            Reason.NOT_BASE64, "the payload is not standard base64 (RFC 4648, section 4)"
+        ) from error
     if text.isascii():
         return text
     try:
         text.decode()
     except UnicodeDecodeError as error:
-        raise InvalidMessage(Reason.NOT_JSON, "what the base64 holds is not UTF-8") from error
+        raise InvalidMessageError(Reason.NOT_JSON, "what the base64 holds is not UTF-8") from error
     return text
 
 
 def checked_size(collection: Collection) -> Collection:
-    """The collection, unchanged. Raises InvalidMessage (too_many_features) for more than `MAX_FEATURES`."""
+    """The collection, unchanged. Raises InvalidMessageError (too_many_features) for more than `MAX_FEATURES`."""
     count = len(collection.features)
     if count > MAX_FEATURES:
-        raise InvalidMessage(
+        raise InvalidMessageError(
             Reason.TOO_MANY_FEATURES, f"{count} features: send {MAX_FEATURES} in one message at the most"
         )
     return collection

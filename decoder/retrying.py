@@ -7,7 +7,7 @@ from typing import TypeVar
 import stamina
 import structlog
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from decoder.metrics import DecoderMetrics
 
 WAIT_MAX_SECONDS = 10.0
@@ -19,7 +19,7 @@ _log = structlog.stdlib.get_logger("decoder")
 
 
 def _wait(error: Exception) -> bool | float:
-    if not isinstance(error, Unavailable):
+    if not isinstance(error, UnavailableError):
         return False
     # Whoever was told the same does not come back at the same moment; nor at once, where that is 0.
     return True if error.retry_after is None else error.retry_after + random.uniform(0, JITTER_SECONDS)  # noqa: S311 - no secret
@@ -28,7 +28,7 @@ def _wait(error: Exception) -> bool | float:
 async def until_available(
     stage: str, metrics: DecoderMetrics, work: Callable[[], Awaitable[Result]], *, partition: int | None = None
 ) -> Result:
-    """The result of `work`, tried again whenever it raises Unavailable; cancel it to give up.
+    """The result of `work`, tried again whenever it raises UnavailableError; cancel it to give up.
 
     A wait that the dependency asked for (Retry-After) is honoured. `work` must be safe to do twice. `partition` is the
     one that it is for, None for a stage without: each of them waits, and is said to wait, on its own.
@@ -37,7 +37,7 @@ async def until_available(
         with attempt:
             try:
                 result = await work()
-            except Unavailable as error:
+            except UnavailableError as error:
                 if metrics.waits(stage, partition, str(error)):
                     _log.warning("stage waits", stage=stage, partition=partition, reason=str(error))
                 raise

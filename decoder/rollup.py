@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from core.clock import Clock
-from core.errors import Reason, Unanswered, Unavailable
+from core.errors import Reason, UnansweredError, UnavailableError
 from core.messages import DeadLetter, Kind
 from decoder.held import HeldWindows
 from decoder.metrics import DecoderMetrics
@@ -101,7 +101,7 @@ class Rollup:
             # Before the claim ends: what dies in between marks them once more.
             await self._recorded.mark(_minutes(points))
             written = await self._write(points, claim.until)
-        except Unavailable:
+        except UnavailableError:
             # Counts that are old by the time the store is back must not be written: they are claimed anew.
             now = self._clock()
             await self._dirty.release(claim, claim.members, now=now, due=now)
@@ -136,7 +136,7 @@ class Rollup:
     async def _write(self, points: list[OccupancyPoint], until: int) -> Written:
         if self._clock() > until - LEASE_MS // 2:
             # The claim could lapse while they are written.
-            raise Unavailable("to read what was counted took half a minute")
+            raise UnavailableError("to read what was counted took half a minute")
         with self._metrics.asking("timeseries", "write"):
             written = await self._store.write(points)
         undone = sum(len(each.windows) for each in written.undone)
@@ -156,8 +156,11 @@ class Rollup:
         return [point for point in points if point.devices > stored.get(point.window, -1)]
 
     async def _finish(self, claim: Claim, written: Written, points: int) -> None:
-        """Settle what is done; have the rest wait. Raises Unavailable where the whole stage is to wait a moment."""
-        in_flight = _members(each.windows for each in written.undone if isinstance(each.error, Unanswered))
+        """Settle what is done; have the rest wait.
+
+        Raises UnavailableError where the whole stage is to wait a moment.
+        """
+        in_flight = _members(each.windows for each in written.undone if isinstance(each.error, UnansweredError))
         later = _members(each.windows for each in written.undone) - in_flight
         refused = {window.member.encode(): words for window, words in written.refused.items()}
         now = self._clock()
@@ -214,7 +217,7 @@ class Rollup:
         if members:
             until = self._clock() + LEASE_MS
             await self._dirty.hold(members, until)
-            reason = next(str(each.error) for each in written.undone if isinstance(each.error, Unanswered))
+            reason = next(str(each.error) for each in written.undone if isinstance(each.error, UnansweredError))
             self._held.hold(len(members), until, reason)
 
 
@@ -230,7 +233,7 @@ def _members(groups: Iterable[list[Window]]) -> set[bytes]:
 def _raise_first(written: Written) -> None:
     """Raise what the stage waits for: not for as long as what is in flight, for others can go on."""
     error = written.undone[0].error
-    raise Unavailable(str(error), retry_after=error.retry_after) from error
+    raise UnavailableError(str(error), retry_after=error.retry_after) from error
 
 
 def _may_have_lapsed(window: Window, now: int) -> bool:

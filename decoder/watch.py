@@ -1,6 +1,6 @@
 """Beside the stages: what Redis holds, as metrics. Asked for every few seconds, so that scrapes cost Redis nothing."""
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from decoder.metrics import DecoderMetrics
 from runtime.service import Stop, pause
 from state.backlog import read_backlogs
@@ -24,13 +24,13 @@ class Watch:
         while not stop.is_set():
             try:
                 await self.look()
-            except Unavailable:
+            except UnavailableError:
                 # The stages say so, and wait. What was true before is not shown as if it were true now.
                 self._metrics.forget()
             await pause(EVERY_SECONDS, stop)
 
     async def look(self) -> None:
-        """Ask Redis once. Raises Unavailable if it does not answer."""
+        """Ask Redis once. Raises UnavailableError if it does not answer."""
         backlogs = await read_backlogs(self._client, self._partitions)
         letters = await DeadLetters(self._client, partitions=self._partitions).kept()
         dirty = await waiting(self._client, self._partitions)

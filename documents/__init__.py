@@ -6,19 +6,19 @@ from documents.opening import open_store
 from documents.query import LIMIT_MAX, Page, PositionQuery
 from documents.retention import Retention
 from documents.settings import DocumentSettings
-from documents.store import BeingBuilt, DocumentStore, Dropped, RejectedDocument
+from documents.store import DocumentStore, Dropped, IndexBeingBuiltError, RejectedDocumentError
 
 __all__ = [
     "LIMIT_MAX",
-    "BeingBuilt",
     "Building",
     "Document",
     "DocumentSettings",
     "DocumentStore",
     "Dropped",
+    "IndexBeingBuiltError",
     "Page",
     "PositionQuery",
-    "RejectedDocument",
+    "RejectedDocumentError",
     "Retention",
     "document_id",
     "from_document",

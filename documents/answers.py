@@ -17,7 +17,7 @@ from http import HTTPStatus
 
 from ibm_cloud_sdk_core.api_exception import ApiException
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 
 WORDS_CHARACTERS = 300
 """What is passed on of a server's words."""
@@ -26,11 +26,11 @@ _BY_ONE_DOCUMENT = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 """What a server, or a proxy in front of it, says of a whole request when one document in it, or its size, is wrong."""
 
 
-class Missing(Unavailable):
+class MissingError(UnavailableError):
     """The database, or the index, that was asked is not there."""
 
 
-class RefusedRequest(Unavailable):
+class RefusedRequestError(UnavailableError):
     """Documents were not written, and smaller requests may show which of them is why; `words` are the server's."""
 
     def __init__(self, message: str, words: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import structlog
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from documents.store import DocumentStore
 from runtime.service import Stop, pause
 
@@ -36,7 +36,7 @@ class Building:
         before = self._sentences
         try:
             self._sentences = await self._store.being_built()
-        except Unavailable as error:
+        except UnavailableError as error:
             if not self._away:
                 _log.info("indexes cannot be looked at", reason=str(error))
             self._away = True

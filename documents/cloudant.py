@@ -14,9 +14,9 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 import msgspec
 
 from core.clock import LATEST_MS, Clock, system_clock
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Position
-from documents.answers import Missing
+from documents.answers import MissingError
 from documents.couch import LIST, CouchServer
 from documents.database import Database
 from documents.document import Document, Key, document_id, time_of, to_document
@@ -25,7 +25,7 @@ from documents.merging import chained, merged, read_page
 from documents.months import month_after, month_end, month_of, month_start
 from documents.pace import Pace
 from documents.query import Mark, Page, PositionQuery, checked_count, checked_device, checked_limit, first_mark
-from documents.store import PAGE, Dropped, RejectedDocument
+from documents.store import PAGE, Dropped, RejectedDocumentError
 from documents.writing import Written, write
 
 BATCH_DOCUMENTS = 500
@@ -82,9 +82,9 @@ class CloudantStore:
         for month in sorted(months):
             try:
                 found = await self._keeper.look(self._prefix + month)
-            except Missing:
+            except MissingError:
                 continue
-            except Unavailable:
+            except UnavailableError:
                 self._look_at |= months
                 raise
             if found:
@@ -118,7 +118,7 @@ class CloudantStore:
             for worker in workers:
                 worker.cancel()
         if rejected:
-            raise RejectedDocument(rejected)
+            raise RejectedDocumentError(rejected)
         return new
 
     async def get(self, document_id: str) -> Document | None:
@@ -226,7 +226,7 @@ class CloudantStore:
             self._complete.discard(month)  # somebody has dropped it
             if far:
                 month, far = OTHER, False
-        raise Unavailable(f"{self._of(month).told} was made, and is not there")
+        raise UnavailableError(f"{self._of(month).told} was made, and is not there")
 
     async def _make(self, month: str) -> None:
         """Make the database of a month and its indexes, unless this process has seen all of them there."""

@@ -15,8 +15,8 @@ from ibm_cloud_sdk_core.token_managers.token_manager import TokenManager
 from ibmcloudant.cloudant_v1 import CloudantV1
 from requests import RequestException, Response
 
-from core.errors import BadSettings, Unanswered, Unavailable
-from documents.answers import Meaning, Missing, RefusedRequest, meaning, shown, words_of
+from core.errors import BadSettingsError, UnansweredError, UnavailableError
+from documents.answers import Meaning, MissingError, RefusedRequestError, meaning, shown, words_of
 
 THREADS = 10
 """Requests at a time: the SDK is synchronous, and its pool keeps ten connections."""
@@ -36,9 +36,9 @@ Answer = TypeVar("Answer")
 class CouchServer:
     """One server, asked by at most `THREADS` requests at a time.
 
-    Logs in as the SDK's own variables say (CLOUDANT_AUTH_TYPE and what belongs to it). Raises BadSettings where they
-    cannot work, or where the server refuses them from the first. A login that has worked once and is refused later is
-    Unavailable: the counts need not stop because somebody took a key away.
+    Logs in as the SDK's own variables say (CLOUDANT_AUTH_TYPE and what belongs to it). Raises BadSettingsError where
+    they cannot work, or where the server refuses them from the first. A login that has worked once and is refused later
+    is UnavailableError: the counts need not stop because somebody took a key away.
     """
 
     def __init__(self, url: str) -> None:
@@ -57,8 +57,8 @@ class CouchServer:
         """The answer's JSON; None for an `expected` status.
 
         It is an object; if it `holds` something, a list of that name is in it; `LIST`: it is a list itself. `writes` is
-        said of documents. Raises what `documents.answers` says, each of it Unavailable, or BadSettings; `database` is
-        named in the message.
+        said of documents. Raises what `documents.answers` says, each of it UnavailableError, or BadSettingsError;
+        `database` is named in the message.
         """
         return await self.in_thread(lambda: self._answer(database, call, expected, holds=holds, writes=writes))
 
@@ -92,15 +92,17 @@ class CouchServer:
             raise self._error(error, database, writes=writes) from error
         except RequestException as error:
             _let_log_in(self._client)
-            raise Unanswered(f"{self.name(database)} does not answer: {type(error).__name__}") from error
+            raise UnansweredError(f"{self.name(database)} does not answer: {type(error).__name__}") from error
         if not isinstance(answer, dict | list):
-            raise Unavailable(f"{self.name(database)} answered, but not in JSON")
+            raise UnavailableError(f"{self.name(database)} answered, but not in JSON")
         if not _fits(answer, holds):
-            raise Unavailable(f"{self.name(database)} answered something else than was asked for: is it a CouchDB?")
+            raise UnavailableError(
+                f"{self.name(database)} answered something else than was asked for: is it a CouchDB?"
+            )
         self._let_in = True
         return answer
 
-    def _error(self, error: ApiException, database: str, *, writes: bool) -> BadSettings | Unavailable:
+    def _error(self, error: ApiException, database: str, *, writes: bool) -> BadSettingsError | UnavailableError:
         """What an answer means that is no success."""
         name, status, response = self.name(database), error.status_code or 0, error.http_response
         called, words = words_of(error)
@@ -111,15 +113,15 @@ class CouchServer:
             found = Meaning.LOGIN if status == HTTPStatus.BAD_REQUEST else Meaning.WAIT
         if found is Meaning.LOGIN:
             message = f"{_LOGIN}: {name} refuses it: {words}"
-            return Unavailable(message) if self._let_in else BadSettings(message)
+            return UnavailableError(message) if self._let_in else BadSettingsError(message)
         if status < HTTPStatus.MULTIPLE_CHOICES:
-            return Unavailable(f"{name} broke its answer off")
+            return UnavailableError(f"{name} broke its answer off")
         message = f"{name} answers {status}: {words}"
         if found is Meaning.MISSING:
-            return Missing(f"{message}. python -m documents setup makes what is missing")
+            return MissingError(f"{message}. python -m documents setup makes what is missing")
         if found is Meaning.SPLIT:
-            return RefusedRequest(message, words)
-        return Unavailable(message, retry_after=_retry_after(response))
+            return RefusedRequestError(message, words)
+        return UnavailableError(message, retry_after=_retry_after(response))
 
 
 def _fits(answer: dict[str, Any] | list[Any], holds: str | None) -> bool:
@@ -132,10 +134,12 @@ def _fits(answer: dict[str, Any] | list[Any], holds: str | None) -> bool:
 
 def _checked(url: str) -> str:
     if not url:
-        raise BadSettings("CLOUDANT_URL: not set; DOCUMENT_STORE=cloudant needs the server's address, https://host")
+        raise BadSettingsError(
+            "CLOUDANT_URL: not set; DOCUMENT_STORE=cloudant needs the server's address, https://host"
+        )
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadSettings("CLOUDANT_URL: not an address such as https://host or http://localhost:5984")
+        raise BadSettingsError("CLOUDANT_URL: not an address such as https://host or http://localhost:5984")
     return url
 
 
@@ -144,7 +148,7 @@ def _client(url: str) -> CloudantV1:
         client = CloudantV1.new_instance()
         client.set_service_url(url)
     except ValueError as error:
-        raise BadSettings(f"CLOUDANT_AUTH_TYPE and what belongs to it ({_LOGIN}): {error}") from error
+        raise BadSettingsError(f"CLOUDANT_AUTH_TYPE and what belongs to it ({_LOGIN}): {error}") from error
     client.set_http_config({"timeout": (CONNECT_SECONDS, READ_SECONDS)})
     # Before the SDK's own hook, which fails over an error that is no object.
     client.get_http_client().hooks["response"].insert(0, _as_object)

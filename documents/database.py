@@ -10,7 +10,7 @@ import msgspec
 from ibm_cloud_sdk_core.detailed_response import DetailedResponse
 from ibmcloudant.cloudant_v1 import CloudantV1
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from documents import indexes
 from documents.answers import shown
 from documents.couch import LIST, Call, CouchServer
@@ -49,7 +49,7 @@ class Database:
     async def put(self, documents: dict[str, bytes]) -> list[Row] | None:
         """Write documents, by id as JSON; the rows of the answer, None if the database is not there.
 
-        Raises RefusedRequest where one of them, or how many they are, may be why nothing was written.
+        Raises RefusedRequestError where one of them, or how many they are, may be why nothing was written.
         """
         body = b'{"docs":[' + b",".join(documents.values()) + b"]}"
         async with self._writing(len(documents)):
@@ -64,7 +64,7 @@ class Database:
     async def erase(self, device: str, most: int) -> tuple[int, int]:
         """Delete up to `most` documents of a device: how many were found, and how many of them this deleted.
 
-        The others were somebody else's to delete at the same time. Raises Unavailable where one stays.
+        The others were somebody else's to delete at the same time. Raises UnavailableError where one stays.
         """
         # Keys begin with the device's hash and a hyphen, samples' keys as well; the full stop is what follows a hyphen.
         answer = await self._ask(
@@ -82,7 +82,7 @@ class Database:
             rows = await self._ask(lambda client: client.post_bulk_docs(self.name, io.BytesIO(body)), holds=LIST)
         stays = next((row for row in rows if not row.get("ok") and row.get("error") != CONFLICT), None)
         if stays:
-            raise Unavailable(f"{self.told} did not delete all of a batch: {shown(stays)}")
+            raise UnavailableError(f"{self.told} did not delete all of a batch: {shown(stays)}")
         return len(found), sum(bool(row.get("ok")) for row in rows)
 
     async def get(self, document_id: str) -> Document | None:

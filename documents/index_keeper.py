@@ -16,12 +16,12 @@ from typing import Any
 
 import structlog
 
-from core.errors import Unanswered, Unavailable
+from core.errors import UnansweredError, UnavailableError
 from documents import indexes
-from documents.answers import Missing
+from documents.answers import MissingError
 from documents.couch import Call, CouchServer
 from documents.pace import Pace
-from documents.store import BeingBuilt
+from documents.store import IndexBeingBuiltError
 
 MAKE_ATTEMPTS = 10
 MAKE_AGAIN_SECONDS = 0.5
@@ -68,7 +68,7 @@ class IndexKeeper:
                         await self._make(database, name, old)
                         made.append(name)
                         break
-                    except Unavailable:
+                    except UnavailableError:
                         # CouchDB says 500, error_saving_ddoc, where somebody else makes the same one at the same time.
                         if attempt == MAKE_ATTEMPTS - 1:
                             raise
@@ -78,22 +78,22 @@ class IndexKeeper:
     async def ask(self, database: str, index: str, call: Call, *, holds: str) -> list[Any]:
         """The list that an answer from an index `holds`; empty if there is no such database (any more).
 
-        An index that is missing is made. Raises BeingBuilt, or Unavailable.
+        An index that is missing is made. Raises IndexBeingBuiltError, or UnavailableError.
         """
         if (database, index) in self._behind:
             await self._still_behind(database, index)
         try:
             return await self._asked(database, call, holds)
-        except Missing:
+        except MissingError:
             try:
                 await self.mend(database)
-            except Missing:
+            except MissingError:
                 return []
-        except Unavailable as error:
+        except UnavailableError as error:
             documents, _ = await self._information(database, index)
             if documents > BEHIND_DOCUMENTS:
                 self._behind[database, index] = self._now() + LOOK_SECONDS, documents
-            elif not (documents and isinstance(error, Unanswered)):
+            elif not (documents and isinstance(error, UnansweredError)):
                 raise
             raise _being_built(database, index, documents) from error
         return await self._asked(database, call, holds)
@@ -110,25 +110,25 @@ class IndexKeeper:
         for index in indexes.NAMES:
             try:
                 documents, runs = await self._information(database, index)
-            except Missing:
+            except MissingError:
                 await self.mend(database)
                 documents, runs = await self._information(database, index)
             if documents and not runs:
                 wanted = indexes.build_query(index)
                 # A server that does not answer this for a Mango index builds it by itself, or with the first question.
-                with suppress(Unavailable):
+                with suppress(UnavailableError):
                     await self._server.ask(database, lambda client, wanted=wanted: client.post_view(database, **wanted))  # type: ignore[misc]
             if documents > BEHIND_DOCUMENTS:
                 sentences.append(str(_being_built(database, index, documents)))
         return sentences
 
     async def _still_behind(self, database: str, index: str) -> None:
-        """Raise BeingBuilt without asking an index that was far behind, until a look says that it no longer is."""
+        """Raise IndexBeingBuiltError without asking an index that was far behind, until a look says that it is not."""
         again, documents = self._behind[database, index]
         if self._now() >= again:
             try:
                 documents, _ = await self._information(database, index)
-            except Missing:
+            except MissingError:
                 documents = 0  # who asks it hears that, and makes it
             if documents <= BEHIND_DOCUMENTS:
                 self._behind.pop((database, index), None)
@@ -181,6 +181,6 @@ class IndexKeeper:
         return self._pace.writing(1) if self._pace else nullcontext()
 
 
-def _being_built(database: str, index: str, documents: int) -> BeingBuilt:
+def _being_built(database: str, index: str, documents: int) -> IndexBeingBuiltError:
     sentence = f"index {index} of {database} is being built: {documents} documents to go"
-    return BeingBuilt(sentence, retry_after=AGAIN_SECONDS)
+    return IndexBeingBuiltError(sentence, retry_after=AGAIN_SECONDS)

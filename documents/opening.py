@@ -14,7 +14,7 @@ from documents.store import DocumentStore
 async def open_store(settings: DocumentSettings, *, clock: Clock = system_clock) -> AsyncIterator[DocumentStore]:
     """The store that DOCUMENT_STORE names, closed at the end.
 
-    Opening does not wait for a server, nor make anything: that is `setup`. Raises BadSettings.
+    Opening does not wait for a server, nor make anything: that is `setup`. Raises BadSettingsError.
     """
     if settings.document_store == "sqlite":
         store = SQLiteStore(settings.documents_file)

@@ -5,7 +5,7 @@ import re
 import structlog
 
 from core.clock import Clock
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from documents.months import DAY_MS
 from documents.store import DocumentStore, Dropped
 from runtime.service import Stop, pause
@@ -42,14 +42,14 @@ class Retention:
             seconds = DAY_SECONDS
             try:
                 await self.step()
-            except Unavailable as error:
+            except UnavailableError as error:
                 # The stage itself says what it waits for.
                 _log.info("retention is put off", reason=str(error))
                 seconds = AGAIN_SECONDS
             await pause(seconds, stop)
 
     async def step(self) -> list[Dropped]:
-        """Make what the next month needs, and drop what is over; says what that was. Raises Unavailable."""
+        """Make what the next month needs, and drop what is over; says what that was. Raises UnavailableError."""
         await self._store.setup()
         if self._keep_ms is None:
             return []

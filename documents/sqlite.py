@@ -8,7 +8,7 @@ from typing import cast
 import msgspec
 
 from core.clock import LATEST_MS
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Position
 from documents.document import Document, Key, document_id, from_document, to_document
 from documents.merging import Field, Source, candidates, fetched, read_page
@@ -199,7 +199,7 @@ def _take_over(connection: sqlite3.Connection) -> int:
             _insert(connection, [from_document(_document(body))])
         except ValueError as error:
             told = f"the document {name!r} in its table `documents`, of an earlier version, is no position: {error}"
-            raise Unavailable(f"{_file_of(connection)} cannot be taken over: {told}") from error
+            raise UnavailableError(f"{_file_of(connection)} cannot be taken over: {told}") from error
     connection.executemany("DELETE FROM documents WHERE id = ?", [(name,) for name, _ in rows])
     if not rows:
         connection.execute("DROP TABLE documents")

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Position
 from documents.document import Document, Key, document_id
 from documents.query import Page, PositionQuery
@@ -13,7 +13,7 @@ PAGE = 500
 """How many documents `scan` asks for at a time unless it is told otherwise."""
 
 
-class RejectedDocument(Exception):  # noqa: N818 - it names what was refused
+class RejectedDocumentError(Exception):
     """The store will never take one or more of the documents; all the others of the same `put` are stored."""
 
     def __init__(self, reasons: dict[str, str]) -> None:
@@ -23,7 +23,7 @@ class RejectedDocument(Exception):  # noqa: N818 - it names what was refused
         self.reasons = reasons
 
 
-class BeingBuilt(Unavailable):
+class IndexBeingBuiltError(UnavailableError):
     """What a question is answered from is not complete yet; the message is a sentence that everybody may read."""
 
 
@@ -37,7 +37,10 @@ class Dropped:
 
 
 class DocumentStore(Protocol):
-    """Documents by their id. Every method raises `core.errors.Unavailable` while the store is away or wants a pause."""
+    """Documents by their id.
+
+    Every method raises `core.errors.UnavailableError` while the store is away or wants a pause.
+    """
 
     async def setup(self) -> None:
         """Make what the store needs, where it is not there yet: also for the month that comes next."""
@@ -46,7 +49,7 @@ class DocumentStore(Protocol):
     async def being_built(self) -> list[str]:
         """Have what questions are answered from built ahead; a sentence on each part that is not complete yet.
 
-        Questions that need such a part raise BeingBuilt.
+        Questions that need such a part raise IndexBeingBuiltError.
         """
         ...
 
@@ -54,7 +57,7 @@ class DocumentStore(Protocol):
         """Store positions, and say how many were new.
 
         A document that exists already stays as it is, and that is success. After an error it is unknown which of the
-        positions were stored: put them all again. Raises RejectedDocument where trying again would not help.
+        positions were stored: put them all again. Raises RejectedDocumentError where trying again would not help.
         """
         ...
 

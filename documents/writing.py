@@ -14,9 +14,9 @@ from itertools import islice
 
 import msgspec
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Position
-from documents.answers import RefusedRequest, shown
+from documents.answers import RefusedRequestError, shown
 from documents.database import CONFLICT, Database, Row
 from documents.document import to_document
 
@@ -42,7 +42,7 @@ class Written:
 async def write(database: Database, documents: dict[str, bytes], like: Position) -> Written | None:
     """Write documents, by id as JSON; None if the database is not there. `like` is the position of one of them.
 
-    Raises Unavailable where not all of them are stored or refused for good.
+    Raises UnavailableError where not all of them are stored or refused for good.
     """
     rows = await _in_parts(database, documents, like, probed=False)
     if rows is None:
@@ -67,7 +67,7 @@ async def _in_parts(
     """A row for each document; a request that is refused as a whole is tried in halves, down to single documents."""
     try:
         return await database.put(documents)
-    except RefusedRequest as error:
+    except RefusedRequestError as error:
         # Not before it is known that a smaller request could help: it would be a thousand of them.
         if not probed:
             await _probe(database, like)
@@ -84,7 +84,10 @@ async def _in_parts(
 
 
 async def _probe(database: Database, like: Position) -> None:
-    """Return if the server takes a document that there is nothing wrong with. Raises Unavailable with its words."""
+    """Return if the server takes a document that there is nothing wrong with.
+
+    Raises UnavailableError with its words.
+    """
     made_up = msgspec.structs.replace(
         like, device=PROBE_DEVICE, longitude=0.0, latitude=0.0, altitude=None, zones=(), cell=""
     )
@@ -92,14 +95,16 @@ async def _probe(database: Database, like: Position) -> None:
     body = msgspec.json.encode(to_document(made_up, key=lambda _: name))
     try:
         rows = await database.put({name: body})
-    except RefusedRequest as error:
-        raise Unavailable(f"{database.told} refuses every document: {error.words}") from error
+    except RefusedRequestError as error:
+        raise UnavailableError(f"{database.told} refuses every document: {error.words}") from error
     for row in rows or []:
         if row.get("error") in REFUSED:
-            raise Unavailable(f"{database.told} refuses every document: {_said(row)}")
+            raise UnavailableError(f"{database.told} refuses every document: {_said(row)}")
     if not rows or not rows[0].get("ok"):
-        raise Unavailable(f"{database.told} does not say whether it takes documents: {_said(rows[0]) if rows else ''}")
-    with suppress(Unavailable):
+        raise UnavailableError(
+            f"{database.told} does not say whether it takes documents: {_said(rows[0]) if rows else ''}"
+        )
+    with suppress(UnavailableError):
         await database.erase(PROBE_DEVICE, 100)
 
 
@@ -114,7 +119,7 @@ def _read(database: Database, names: dict[str, bytes] | list[str], rows: list[Ro
         elif row.get("error") in REFUSED:
             written.refused[name] = _said(row)
         elif row.get("error") != CONFLICT:
-            raise Unavailable(f"{database.told} did not store all of a batch: {_said(row)}")
+            raise UnavailableError(f"{database.told} did not store all of a batch: {_said(row)}")
     return written
 
 

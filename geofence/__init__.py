@@ -3,7 +3,7 @@
 Coordinates are degrees of WGS 84, longitude before latitude, as in GeoJSON (RFC 7946).
 """
 
-from geofence.campus import MAX_FEATURES, Campus, InvalidCampus, changed_zones, load_campus, parse_campus
+from geofence.campus import MAX_FEATURES, Campus, InvalidCampusError, changed_zones, load_campus, parse_campus
 from geofence.cells import cell
 from geofence.fence import Geofence
 from geofence.zones import Zone
@@ -12,7 +12,7 @@ __all__ = [
     "MAX_FEATURES",
     "Campus",
     "Geofence",
-    "InvalidCampus",
+    "InvalidCampusError",
     "Zone",
     "cell",
     "changed_zones",

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from geofence.campus import Campus, InvalidCampus, load_campus
+from geofence.campus import Campus, InvalidCampusError, load_campus
 from geofence.fence import Geofence
 from geofence.shapes import MAX_LATITUDE, MAX_LONGITUDE
 
@@ -65,7 +65,7 @@ def locate(
 def _load(file: Path | None) -> Campus:
     try:
         return load_campus(file)
-    except InvalidCampus as error:
+    except InvalidCampusError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
 

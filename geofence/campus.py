@@ -19,7 +19,7 @@ SHARED_AREA = "T********"
 """DE-9IM pattern of two areas whose interiors meet."""
 
 
-class InvalidCampus(ValueError):  # noqa: N818 - it names what is wrong
+class InvalidCampusError(ValueError):
     """A campus file that cannot be used; the message names the file and the feature, and says what to do."""
 
 
@@ -55,28 +55,33 @@ def load_campus(path: Path | None) -> Campus:
     """The campus in a GeoJSON file; None is the University of Limerick, which is part of this package.
 
     The file is a FeatureCollection: one feature with the role `boundary`, the others with the role `zone`, each with an
-    id of its own and a valid Polygon or MultiPolygon, of which some part lies on the campus. Raises InvalidCampus.
+    id of its own and a valid Polygon or MultiPolygon, of which some part lies on the campus. Raises InvalidCampusError.
     """
     file = path or DEFAULT_CAMPUS
     try:
         with file.open("rb") as opened:
             data = opened.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise InvalidCampus(f"{file}: cannot read it: {error.strerror}. Check the path and its permissions") from error
+        raise InvalidCampusError(
+            f"{file}: cannot read it: {error.strerror}. Check the path and its permissions"
+        ) from error
     return parse_campus(data, str(file))
 
 
 def parse_campus(data: bytes, file: str) -> Campus:
-    """The campus in the text of a GeoJSON file; `file` is its name in errors. Raises InvalidCampus as `load_campus`."""
+    """The campus in the text of a GeoJSON file; `file` is its name in errors.
+
+    Raises InvalidCampusError as `load_campus`.
+    """
     features = _features(data, file)
     zones: dict[str, Zone] = {}
     for index, feature in enumerate(features):
         try:
             zone = zone_from(feature)
         except ValueError as error:
-            raise InvalidCampus(f"{file}: {_named(feature, index)}: {error}") from error
+            raise InvalidCampusError(f"{file}: {_named(feature, index)}: {error}") from error
         if zone.id in zones:
-            raise InvalidCampus(
+            raise InvalidCampusError(
                 f"{file}: {_named(feature, index)}: its id is used twice: give each feature an id of its own"
             )
         zones[zone.id] = zone
@@ -97,16 +102,16 @@ def changed_zones(old: Campus, new: Campus) -> set[str]:
 
 def _features(data: bytes, file: str) -> list[object]:
     if len(data) > MAX_FILE_BYTES:
-        raise InvalidCampus(f"{file}: it is larger than {MAX_FILE_BYTES:,} bytes: simplify its outlines")
+        raise InvalidCampusError(f"{file}: it is larger than {MAX_FILE_BYTES:,} bytes: simplify its outlines")
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise InvalidCampus(f"{file}: it is not JSON in UTF-8: {error}") from error
+        raise InvalidCampusError(f"{file}: it is not JSON in UTF-8: {error}") from error
     features = content.get("features") if isinstance(content, dict) else None
     if not isinstance(features, list) or content.get("type") != "FeatureCollection":
-        raise InvalidCampus(f"{file}: it is not a GeoJSON FeatureCollection: export it as one")
+        raise InvalidCampusError(f"{file}: it is not a GeoJSON FeatureCollection: export it as one")
     if len(features) > MAX_FEATURES:
-        raise InvalidCampus(
+        raise InvalidCampusError(
             f"{file}: it has {len(features):,} features, more than {MAX_FEATURES:,}: keep the zones only"
         )
     return features
@@ -124,9 +129,11 @@ def _boundary(file: str, zones: Mapping[str, Zone]) -> Zone:
         case [boundary]:
             return boundary
         case []:
-            raise InvalidCampus(f'{file}: no feature has the role "boundary": give it to the outline of the campus')
+            raise InvalidCampusError(
+                f'{file}: no feature has the role "boundary": give it to the outline of the campus'
+            )
         case [first, second, *_]:
-            raise InvalidCampus(
+            raise InvalidCampusError(
                 f'{file}: feature {second.id!r}: it has the role "boundary", and so has {first.id!r}: '
                 "only one may be the outline of the campus (a MultiPolygon can have several parts)"
             )
@@ -145,4 +152,4 @@ def _check_overlap(file: str, campus: Campus) -> None:
             if shapely.relate_pattern(outline, swapped, SHARED_AREA)
             else "move it, or remove it"
         )
-        raise InvalidCampus(f"{file}: feature {zone.id!r}: it has no area in common with the campus: {hint}")
+        raise InvalidCampusError(f"{file}: feature {zone.id!r}: it has no area in common with the campus: {hint}")

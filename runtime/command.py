@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import stamina
 import typer
 
-from core.errors import BadSettings, Unavailable
+from core.errors import BadSettingsError, UnavailableError
 
 Answer = TypeVar("Answer")
 
@@ -35,7 +35,7 @@ def run(app: typer.Typer, *, name: str) -> NoReturn:
     except Exception as error:  # noqa: BLE001 - this is the end: whoever sits there wants a sentence
         if sys.flags.dev_mode:
             traceback.print_exception(error)
-        code = 2 if isinstance(_first(error), BadSettings) else 1
+        code = 2 if isinstance(_first(error), BadSettingsError) else 1
         sys.stderr.write(f"{sentence(error)}\n")
     sys.exit(_flushed(code))
 
@@ -44,9 +44,9 @@ def ask(work: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
     """The answer of `work`; what is away, or set wrongly, ends the command."""
     try:
         return asyncio.run(work())
-    except BadSettings as error:
+    except BadSettingsError as error:
         fail(str(error), code=2)
-    except Unavailable as error:
+    except UnavailableError as error:
         fail(sentence(error))
 
 
@@ -60,7 +60,7 @@ def sentence(error: BaseException) -> str:
     """An error on one line."""
     first = _first(error)
     text = " ".join(str(first).split())
-    if isinstance(first, BadSettings | Unavailable | OSError) and text:
+    if isinstance(first, BadSettingsError | UnavailableError | OSError) and text:
         return text
     return f"{type(first).__name__}: {text}" if text else type(first).__name__
 

@@ -6,7 +6,7 @@ import secrets
 from functools import lru_cache
 from pathlib import Path
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from core.messages import Kind
 from runtime.settings import DeviceSettings
 
@@ -23,7 +23,7 @@ class DeviceHasher:
 
     def __init__(self, key: bytes) -> None:
         if len(key) != KEY_BYTES:
-            raise BadSettings(f"DEVICE_KEY: {KEY_BYTES} bytes are needed, as {2 * KEY_BYTES} hexadecimal digits")
+            raise BadSettingsError(f"DEVICE_KEY: {KEY_BYTES} bytes are needed, as {2 * KEY_BYTES} hexadecimal digits")
         # Copied for each device: the key is taken in once.
         self._keyed = hashlib.blake2b(digest_size=HASH_BYTES, key=key)
         self._keyed_again = hashlib.blake2b(digest_size=AWAY_BYTES, key=key, person=b"away")
@@ -46,7 +46,7 @@ class DeviceHasher:
 def device_hasher(settings: DeviceSettings) -> DeviceHasher:
     """The hasher with the key of these settings: DEVICE_KEY, or the one in DATA_DIR, made at first use.
 
-    Raises BadSettings as `device_key` does.
+    Raises BadSettingsError as `device_key` does.
     """
     configured = settings.device_key.get_secret_value() if settings.device_key else None
     return DeviceHasher(device_key(configured, settings.data_dir / "device.key"))
@@ -55,19 +55,19 @@ def device_hasher(settings: DeviceSettings) -> DeviceHasher:
 def device_key(configured: str | None, path: Path) -> bytes:
     """The key: DEVICE_KEY in hexadecimal digits or, without that, the one in a file that is made at first use.
 
-    Raises BadSettings where DEVICE_KEY is not hexadecimal, or the file can be neither read nor written.
+    Raises BadSettingsError where DEVICE_KEY is not hexadecimal, or the file can be neither read nor written.
     """
     if configured:
         try:
             return bytes.fromhex(configured)
         except ValueError as error:
-            raise BadSettings(
+            raise BadSettingsError(
                 f"DEVICE_KEY: not hexadecimal digits; make one with: openssl rand -hex {KEY_BYTES}"
             ) from error
     try:
         return _kept_key(path)
     except OSError as error:
-        raise BadSettings(f"DATA_DIR: the key of the device ids cannot be kept in {path}: {error}") from error
+        raise BadSettingsError(f"DATA_DIR: the key of the device ids cannot be kept in {path}: {error}") from error
 
 
 def _kept_key(path: Path) -> bytes:

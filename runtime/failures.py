@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -84,14 +84,14 @@ class Failures:
         text = _sentence(_first(error))
         # Everybody may ask for /readyz, and the words of a defect can hold what came from outside.
         kind = type(_first(error)).__name__
-        shown = text if isinstance(error, BadSettings) else f"{kind} (the log has its words)"
+        shown = text if isinstance(error, BadSettingsError) else f"{kind} (the log has its words)"
         now = _Failing(shown, text, FIRST_PAUSE_SECONDS)
         if before is not None:
             now.pause = min(2 * before.pause, LONGEST_PAUSE_SECONDS)
             now.times = before.times + 1
         self._failing[stage] = now
         self._counter.labels(stage).inc()
-        known = (before is not None and before.error == text) or isinstance(error, BadSettings)
+        known = (before is not None and before.error == text) or isinstance(error, BadSettingsError)
         self._log.error(
             "a stage has failed, and is started again",
             stage=stage,
@@ -126,6 +126,6 @@ def _first(error: Exception) -> Exception:
 
 def _sentence(error: Exception) -> str:
     text = " ".join(str(error).split())
-    if isinstance(error, BadSettings):
+    if isinstance(error, BadSettingsError):
         return text[:SHOWN]
     return f"{type(error).__name__}: {text}"[:SHOWN] if text else type(error).__name__

@@ -20,7 +20,7 @@ async def serve_ops(
     """Serve health and metrics on OPS_HOST:OPS_PORT while the context lasts; nothing where OPS_PORT is unset.
 
     `remark` is what /readyz says beside "ready", where there is something to be said.
-    Raises BadSettings where the port is taken.
+    Raises BadSettingsError where the port is taken.
     """
     if settings.ops_port is None:
         yield

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import structlog
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from runtime.failures import Failures
 from runtime.logs import configure_logs
 from runtime.settings import CommonSettings
@@ -26,7 +26,7 @@ _log = structlog.stdlib.get_logger("runtime")
 def run(service: Callable[[Stop], Awaitable[None]], settings: CommonSettings) -> None:
     """Run a service until it returns; SIGINT and SIGTERM set its `Stop`.
 
-    Leaves with exit code 2 and a message where a setting cannot work (`BadSettings`).
+    Leaves with exit code 2 and a message where a setting cannot work (`BadSettingsError`).
     """
     configure_logs(settings)
 
@@ -40,7 +40,7 @@ def run(service: Callable[[Stop], Awaitable[None]], settings: CommonSettings) ->
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(main())
-    except BadSettings as error:
+    except BadSettingsError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(2) from error
     except Exception as defect:
@@ -64,8 +64,8 @@ async def work_until_stopped(
 
     A stage that fails, or ends although nobody asked it to, is noted in `failures` and started again after a pause that
     grows, for as long as it takes; the others go on meanwhile. So a stage must be such that it can be run again. Raises
-    BadSettings where a stage does while the process is still starting: somebody is there to read it then. Later it is
-    that stage's failure alone.
+    BadSettingsError where a stage does while the process is still starting: somebody is there to read it then. Later it
+    is that stage's failure alone.
 
     After `stop` they have `GRACE_SECONDS` to finish what is in hand; what is still waiting then, for a dependency that
     is away, say, is cancelled. Nothing is lost by that: what was not acknowledged is delivered again.
@@ -100,7 +100,7 @@ async def _lasting(name: str, stage: Callable[[Stop], Awaitable[None]], stop: St
         try:
             await stage(stop)
             error = RuntimeError("it ended although nobody asked it to")
-        except BadSettings as bad:
+        except BadSettingsError as bad:
             if failures.starting:
                 raise
             error = bad
@@ -120,7 +120,7 @@ async def _lasting(name: str, stage: Callable[[Stop], Awaitable[None]], stop: St
             return
 
 
-class Bell:
+class Wakeup:
     """Wakes one worker: there is something to do, or it is to stop. Cheap, for it is rung very often."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from core.messages import Role
 from runtime.ages import DEFAULT_AGES, parse_ages
 
@@ -156,7 +156,7 @@ def read_secrets() -> None:
 
     A variable that is set already stays. Files whose names are not in capitals are something else. This reaches
     libraries that read variables of their own, and nobody who looks at the container from outside.
-    Raises BadSettings for a folder or a file that cannot be read, or a file of more than `MAX_SECRET_BYTES`.
+    Raises BadSettingsError for a folder or a file that cannot be read, or a file of more than `MAX_SECRET_BYTES`.
     """
     folder = Path(os.environ.get("SECRETS_DIR") or SECRETS_DIR)
     if not folder.is_dir():
@@ -164,22 +164,22 @@ def read_secrets() -> None:
     try:
         paths = sorted(folder.iterdir())
     except OSError as error:
-        raise BadSettings(f"{folder}: the secrets cannot be read: {error}") from error
+        raise BadSettingsError(f"{folder}: the secrets cannot be read: {error}") from error
     for path in paths:
         if not path.name.replace("_", "").isalnum() or path.name != path.name.upper() or os.environ.get(path.name):
             continue
         try:
             if path.stat().st_size > MAX_SECRET_BYTES:
-                raise BadSettings(f"{path}: a secret has {MAX_SECRET_BYTES:,} bytes at the most")
+                raise BadSettingsError(f"{path}: a secret has {MAX_SECRET_BYTES:,} bytes at the most")
             os.environ[path.name] = path.read_text(encoding="utf-8").strip()
         except (OSError, ValueError) as error:
-            raise BadSettings(f"{path}: the secret cannot be read: {error}") from error
+            raise BadSettingsError(f"{path}: the secret cannot be read: {error}") from error
 
 
 def load(settings: type[AnySettings]) -> AnySettings:
     """The settings of a service, from the environment and the files of SECRETS_DIR.
 
-    Raises BadSettings, which names each variable that is wrong, its value's fault, and what it is for.
+    Raises BadSettingsError, which names each variable that is wrong, its value's fault, and what it is for.
     """
     read_secrets()
     try:
@@ -191,13 +191,13 @@ def load(settings: type[AnySettings]) -> AnySettings:
             field = settings.model_fields.get(name)
             about = f" ({field.description})" if field and field.description else ""
             lines.append(f"{name.upper()}: {problem['msg']}{about}")
-        raise BadSettings("\n".join(lines)) from error
+        raise BadSettingsError("\n".join(lines)) from error
 
 
 def load_or_exit(settings: type[AnySettings]) -> AnySettings:
     """The settings of a service, or a message on standard error and exit code 2."""
     try:
         return load(settings)
-    except BadSettings as error:
+    except BadSettingsError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(2) from error

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 
 BUSY_SECONDS = 5.0
 """How long one process waits for another that is writing, before the file counts as unavailable."""
@@ -35,7 +35,7 @@ class SqliteFile:
         self._opened: tuple[int, int] | None = None
 
     async def make(self) -> None:
-        """Make the folder and the file, where they are missing. Raises Unavailable."""
+        """Make the folder and the file, where they are missing. Raises UnavailableError."""
 
         def make_folder() -> None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -44,11 +44,11 @@ class SqliteFile:
         await self.read(lambda _: None)
 
     async def read(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        """The answer of `work`, which runs in the thread of the file. Raises Unavailable."""
+        """The answer of `work`, which runs in the thread of the file. Raises UnavailableError."""
         return await self._in_thread(lambda: work(self._connect()))
 
     async def write(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        """The same in a transaction, which is on the disk when this returns. Raises Unavailable."""
+        """The same in a transaction, which is on the disk when this returns. Raises UnavailableError."""
 
         def in_transaction(connection: sqlite3.Connection) -> Answer:
             with connection:
@@ -72,7 +72,7 @@ class SqliteFile:
                 # The other kinds are defects of ours.
                 if isinstance(error, sqlite3.OperationalError | OSError) or type(error) is sqlite3.DatabaseError:
                     self._disconnect()
-                    raise Unavailable(f"{self._path} cannot be used: {error}") from error
+                    raise UnavailableError(f"{self._path} cannot be used: {error}") from error
                 raise
 
         return await asyncio.get_running_loop().run_in_executor(self._executor, guarded)

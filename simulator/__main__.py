@@ -11,13 +11,13 @@ from rich.console import Console
 from core.messages import Kind
 from runtime import command
 from runtime.settings import load_or_exit
-from simulator.fix import BadTrack, Fix
+from simulator.fix import BadTrackError, Fix
 from simulator.login import Login, logins_without_a_user
 from simulator.message import DEVICE_ID_MAX
 from simulator.pacing import MAX_SPEED
 from simulator.plan import Plan
 from simulator.progress import shown_progress
-from simulator.publisher import NotConnected, Publisher, Refused
+from simulator.publisher import LoginRefusedError, NotConnectedError, Publisher
 from simulator.replay import replay, summary
 from simulator.settings import SimulatorSettings
 from simulator.tracks import read_track
@@ -103,7 +103,7 @@ def replay_command(
     try:
         track = read_track(file)
         plan = Plan(speed=speed, shuffle=shuffle, shift_to_now=shift_to_now, limit=limit, loop=loop)
-    except (BadTrack, ValueError) as error:
+    except (BadTrackError, ValueError) as error:
         _fail(str(error))
     host = host or settings.mqtt_host
     username = username or settings.mqtt_username
@@ -115,7 +115,7 @@ def replay_command(
         )
         try:
             code = _run(track, publisher, kind=kind, device=name, plan=plan)
-        except Refused as error:
+        except LoginRefusedError as error:
             problem = str(error)
         else:
             raise typer.Exit(code)
@@ -134,8 +134,8 @@ def _run(track: list[Fix], publisher: Publisher, *, kind: Kind, device: str, pla
                 replay(track, publisher=publisher, kind=kind, device=device, plan=plan, progress=progress)
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except (NotConnected, ValueError) as error:
-        if isinstance(error, Refused) and not publisher.sent:
+    except (NotConnectedError, ValueError) as error:
+        if isinstance(error, LoginRefusedError) and not publisher.sent:
             raise
         code = 1
         problem = str(error)

@@ -39,5 +39,5 @@ class Fix:
                 raise ValueError(f"{name} {value} is not a finite number")
 
 
-class BadTrack(Exception):  # noqa: N818 - it names what is wrong
+class BadTrackError(Exception):
     """A file that is not a track; the message says what is wrong, and where in the file."""

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from core.clock import parse_rfc3339
-from simulator.fix import BadTrack, Fix
+from simulator.fix import BadTrackError, Fix
 
 Time = str | int
 Place = Annotated[list[float], Meta(min_length=2)]
@@ -73,12 +73,12 @@ _decoder = msgspec.json.Decoder(Feature | FeatureCollection)
 def read_geojson(text: str) -> list[Fix]:
     """The fixes of all lines, or of the points where there is no line, as points beside a line are waypoints.
 
-    Raises BadTrack, also for a place without a time.
+    Raises BadTrackError, also for a place without a time.
     """
     try:
         document = _decoder.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise BadTrack(f"not a track in GeoJSON: {error}") from error
+        raise BadTrackError(f"not a track in GeoJSON: {error}") from error
     features = document.features if isinstance(document, FeatureCollection) else [document]
     lines = [feature for feature in features if isinstance(feature.geometry, LineString | MultiLineString)]
     fixes: list[Fix] = []
@@ -86,7 +86,7 @@ def read_geojson(text: str) -> list[Fix]:
         try:
             fixes.extend(_fixes(feature))
         except ValueError as error:
-            raise BadTrack(f"feature {number}: {error}") from error
+            raise BadTrackError(f"feature {number}: {error}") from error
     return fixes
 
 

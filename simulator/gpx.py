@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import gpxpy
 from gpxpy.gpx import GPXException, GPXRoutePoint, GPXTrackPoint
 
-from simulator.fix import BadTrack, Fix
+from simulator.fix import BadTrackError, Fix
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -13,15 +13,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def read_gpx(text: str) -> list[Fix]:
     """The fixes of all tracks, or of the routes where there is no track; waypoints are ignored.
 
-    Raises BadTrack, also for a point without a time: a route that was planned has been nowhere yet.
+    Raises BadTrackError, also for a point without a time: a route that was planned has been nowhere yet.
     """
     # An XML document type can define entities that grow without end when they are read. No GPX needs one.
     if "<!DOCTYPE" in text:
-        raise BadTrack("it has a DOCTYPE, which GPX has no use for")
+        raise BadTrackError("it has a DOCTYPE, which GPX has no use for")
     try:
         gpx = gpxpy.parse(text)
     except (GPXException, ValueError, RecursionError) as error:
-        raise BadTrack(f"not GPX: {error}") from error
+        raise BadTrackError(f"not GPX: {error}") from error
     points: list[GPXTrackPoint | GPXRoutePoint] = [
         point for track in gpx.tracks for segment in track.segments for point in segment.points
     ] or [point for route in gpx.routes for point in route.points]
@@ -30,7 +30,7 @@ def read_gpx(text: str) -> list[Fix]:
 
 def _fix(number: int, point: GPXTrackPoint | GPXRoutePoint) -> Fix:
     if point.time is None:
-        raise BadTrack(f"point {number} has no time that can be read")
+        raise BadTrackError(f"point {number} has no time that can be read")
     # GPX times are in UTC, whether they say so or not.
     time = point.time if point.time.tzinfo else point.time.replace(tzinfo=UTC)
     try:
@@ -43,4 +43,4 @@ def _fix(number: int, point: GPXTrackPoint | GPXRoutePoint) -> Fix:
             heading=getattr(point, "course", None),
         )
     except ValueError as error:
-        raise BadTrack(f"point {number}: {error}") from error
+        raise BadTrackError(f"point {number}: {error}") from error

@@ -23,11 +23,11 @@ REFUSED_FOR_GOOD = {"Bad user name or password", "Not authorized", "Unsupported 
 _LOOK_SECONDS = 0.5
 
 
-class NotConnected(Exception):  # noqa: N818 - it names a state
+class NotConnectedError(Exception):
     """The server does not answer, or refuses; the message is one sentence that says what to check."""
 
 
-class Refused(NotConnected):
+class LoginRefusedError(NotConnectedError):
     """The server answers, and does not let this user in."""
 
 
@@ -75,7 +75,7 @@ class Publisher:
         self._client.connect_async(host, port)
 
     def __enter__(self) -> Self:
-        """Connect. Raises NotConnected."""
+        """Connect. Raises NotConnectedError."""
         self._away_since = self._elapsed()
         self._client.loop_start()
         try:
@@ -93,7 +93,7 @@ class Publisher:
         self._close()
 
     def publish(self, topic: str, payload: bytes) -> None:
-        """Send one message as soon as there is room in the window. Raises NotConnected."""
+        """Send one message as soon as there is room in the window. Raises NotConnectedError."""
         with self._changed:
             self._wait_until(lambda: self.sent - self.acknowledged < self._window, limit=self._reconnect_seconds)
             self.sent += 1
@@ -101,7 +101,7 @@ class Publisher:
         self._client.publish(topic, payload, qos=1)
 
     def wait_for_acknowledgements(self, progress: Callable[[], None]) -> None:
-        """Return when everything sent is acknowledged; call `progress` now and then. Raises NotConnected."""
+        """Return when everything sent is acknowledged; call `progress` now and then. Raises NotConnectedError."""
         while (known := self.acknowledged) < self.sent:
             self._wait_for_more_than(known)
             progress()
@@ -113,9 +113,9 @@ class Publisher:
     def _wait_until(self, true: Callable[[], bool], *, limit: float) -> None:
         while not true():
             if self._refusal is not None:
-                raise Refused(f"MQTT at {self._address} refuses the connection: {self._refusal}")
+                raise LoginRefusedError(f"MQTT at {self._address} refuses the connection: {self._refusal}")
             if not self._connected and self._elapsed() - self._away_since > limit:
-                raise NotConnected(
+                raise NotConnectedError(
                     f"no MQTT connection to {self._address} within {limit:g} s: "
                     "is `make run` up, and is MQTT_PORT the port that it uses?"
                 )

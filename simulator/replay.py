@@ -26,8 +26,8 @@ def replay(
 ) -> None:
     """Publish the fixes of `track` as `plan` says, and return when all of them are acknowledged.
 
-    `progress` is called after each step. Raises NotConnected if the server goes away and stays away, and ValueError if
-    the plan does not fit the track.
+    `progress` is called after each step. Raises NotConnectedError if the server goes away and stays away, and
+    ValueError if the plan does not fit the track.
     """
     topic = topic_of(kind)
     for fixes in plan.rounds(track, clock):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from simulator.fix import BadTrack, Fix
+from simulator.fix import BadTrackError, Fix
 from simulator.geojson import read_geojson
 from simulator.gpx import read_gpx
 
@@ -13,25 +13,25 @@ MAX_BYTES = 50_000_000
 def read_track(path: Path) -> list[Fix]:
     """The fixes of a recorded track, in the order of the file; what the file holds decides how it is read.
 
-    Raises BadTrack, which names the file and what is wrong with it.
+    Raises BadTrackError, which names the file and what is wrong with it.
     """
     try:
         return _parse(_text(path))
-    except BadTrack as error:
-        raise BadTrack(f"{path}: {error}") from error
+    except BadTrackError as error:
+        raise BadTrackError(f"{path}: {error}") from error
     except OSError as error:
-        raise BadTrack(f"{path}: {error.strerror or error}") from error
+        raise BadTrackError(f"{path}: {error.strerror or error}") from error
 
 
 def _text(path: Path) -> str:
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise BadTrack(f"larger than {MAX_BYTES // 1_000_000} MB: split it")
+        raise BadTrackError(f"larger than {MAX_BYTES // 1_000_000} MB: split it")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadTrack(f"not UTF-8 at byte {error.start}") from error
+        raise BadTrackError(f"not UTF-8 at byte {error.start}") from error
 
 
 def _parse(text: str) -> list[Fix]:
@@ -41,7 +41,7 @@ def _parse(text: str) -> list[Fix]:
         case "{":
             fixes = read_geojson(text)
         case _:
-            raise BadTrack("neither GPX nor GeoJSON")
+            raise BadTrackError("neither GPX nor GeoJSON")
     if not fixes:
-        raise BadTrack("no fixes in it")
+        raise BadTrackError("no fixes in it")
     return fixes

@@ -19,7 +19,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection, parse_url
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 
 REDIS_PORT = 6379
 SENTINEL_PORT = 26379
@@ -65,14 +65,14 @@ class _WrongError(ValueError):
 def parse_address(url: str, authority: Path | None = None) -> Address:
     """What REDIS_URL says; `authority` (REDIS_CA) is the file of the authorities that encrypted connections trust.
 
-    Raises BadSettings, in a sentence that has no password in it.
+    Raises BadSettingsError, in a sentence that has no password in it.
     """
     try:
         parts = urlsplit(url)
         parts.username, parts.password  # noqa: B018 - they may not be readable
     except ValueError:
         # Its words may repeat the password.
-        raise BadSettings("REDIS_URL: it cannot be read") from None
+        raise BadSettingsError("REDIS_URL: it cannot be read") from None
     scheme, _, form = parts.scheme.partition("+")
     try:
         if parts.scheme == "unix":
@@ -82,9 +82,9 @@ def parse_address(url: str, authority: Path | None = None) -> Address:
         found = _PARSERS[form](parts, encrypted=scheme == "rediss")
     except ValueError as error:
         words = str(error) if isinstance(error, _WrongError) else "the value of one of its options is wrong"
-        raise BadSettings(f"REDIS_URL: {words}") from None
+        raise BadSettingsError(f"REDIS_URL: {words}") from None
     if authority is not None and not found.encrypted:
-        raise BadSettings("REDIS_CA is for encrypted connections alone: let REDIS_URL begin with rediss")
+        raise BadSettingsError("REDIS_CA is for encrypted connections alone: let REDIS_URL begin with rediss")
     if authority is not None:
         for options in (found.options, found.sentinel_options):
             options.setdefault("ssl_ca_certs", str(authority))
@@ -185,7 +185,7 @@ def _ours(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked(address: Address) -> Address:
-    """Raises BadSettings for options that no connection has, and for files that cannot be used."""
+    """Raises BadSettingsError for options that no connection has, and for files that cannot be used."""
     cls = SSLConnection if address.encrypted else Connection if address.hosts else UnixDomainSocketConnection
     for options in (address.options, address.sentinel_options):
         known = {name: value for name, value in options.items() if name not in {"max_connections", "timeout"}}
@@ -193,9 +193,9 @@ def _checked(address: Address) -> Address:
             cls(**known)
         except TypeError as error:
             name = next((name for name in known if f"'{name}'" in str(error)), "one of its options")
-            raise BadSettings(f"REDIS_URL: {name} is no option of a connection") from error
+            raise BadSettingsError(f"REDIS_URL: {name} is no option of a connection") from error
         except Exception as error:  # redis-py checks each option in a way of its own
-            raise BadSettings("REDIS_URL: the value of one of its options is wrong") from error
+            raise BadSettingsError("REDIS_URL: the value of one of its options is wrong") from error
         _check_files(known)
     return address
 
@@ -205,4 +205,4 @@ def _check_files(options: dict[str, Any]) -> None:
         if authority := options.get("ssl_ca_certs"):
             ssl.create_default_context(cafile=authority)
     except (OSError, ValueError) as error:
-        raise BadSettings(f"REDIS_CA: {authority} is no file of certificates that can be read") from error
+        raise BadSettingsError(f"REDIS_CA: {authority} is no file of certificates that can be read") from error

@@ -26,7 +26,7 @@ end
 
 
 class KeyStore(Credentials[Item]):
-    """The keys. All methods raise Unavailable where Redis does not answer."""
+    """The keys. All methods raise UnavailableError where Redis does not answer."""
 
     async def put(self, key: Item) -> None:
         """Let a key in from now on."""
@@ -52,5 +52,5 @@ class KeyStore(Credentials[Item]):
 
 
 async def is_known(client: Redis, key_id: str) -> bool:
-    """Whether there is a key of this id. Raises Unavailable."""
+    """Whether there is a key of this id. Raises UnavailableError."""
     return bool(await cast("Any", client.hexists(API_KEYS, key_id)))

@@ -33,7 +33,7 @@ async def read_backlogs(client: Redis, partitions: int) -> list[Backlog]:
 
     The groups `observe` and `archive` are there even before a decoder has made them. Exact where Redis knows a group's
     lag (7.0 and later, until it is started again); else by the length of the stream, which is that or a little more,
-    since streams are cut off behind the groups. Messages of `raw` are exact. Raises Unavailable if Redis does not
+    since streams are cut off behind the groups. Messages of `raw` are exact. Raises UnavailableError if Redis does not
     answer.
     """
     client = raw_redis(client)

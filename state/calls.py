@@ -1,7 +1,7 @@
 """Calls of one Redis server: what `open_redis` promises of each of them, kept for commands, pipelines and scripts.
 
-`_Parser` and `Pool` make the connections; `Client`, `Pipeline` and `Script` raise Unavailable by themselves, so that
-no caller can forget to. What errors mean is in `state.codes`.
+`_Parser` and `Pool` make the connections; `Client`, `Pipeline` and `Script` raise UnavailableError by themselves, so
+that no caller can forget to. What errors mean is in `state.codes`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError, NoScriptError, RedisError  # noqa: A004
 
-from state.codes import RedisUnavailable, Then, code_of, then, unavailable
+from state.codes import RedisUnavailableError, Then, code_of, then, unavailable
 from state.confirmed import ConfirmedPipeline
 from state.key_types import set_aside_wrong_types
 
@@ -35,7 +35,7 @@ ERRORS = (RedisError, OSError)
 
 @contextmanager
 def redis_errors() -> Iterator[None]:
-    """What a client of `open_redis` does by itself, for any other: raise `Unavailable` for what means "not now"."""
+    """What a client of `open_redis` does by itself, for any other: `UnavailableError` for what means "not now"."""
     try:
         yield
     except ERRORS as error:
@@ -79,7 +79,7 @@ class Pool(BlockingConnectionPool):
         return bool(self._in_use_connections)
 
     async def mend(self) -> bool:
-        """Set aside keys of the wrong type; False where that does not explain what was met. Raises Unavailable.
+        """Set aside keys of the wrong type; False where that does not explain what was met. Raises UnavailableError.
 
         Another process may have been faster: so finding none explains it a few times.
         """
@@ -103,7 +103,7 @@ class Pool(BlockingConnectionPool):
         return self._unexplained <= UNEXPLAINED
 
 
-async def instead(pool: Pool, error: Exception) -> RedisUnavailable | None:
+async def instead(pool: Pool, error: Exception) -> RedisUnavailableError | None:
     """What to raise in place of an error, None for itself.
 
     Connections to a server that is not the one are closed, and keys that have another type than they should set aside.
@@ -111,17 +111,17 @@ async def instead(pool: Pool, error: Exception) -> RedisUnavailable | None:
     if then(error) is Then.FAIL_OVER:
         await pool.disconnect(inuse_connections=False)
     elif code_of(error) == "WRONGTYPE" and await pool.mend():
-        return RedisUnavailable(
+        return RedisUnavailableError(
             "a key of Redis had another type than it should have: it is set aside", code="WRONGTYPE"
         )
     return unavailable(error)
 
 
 class Client(redis.asyncio.Redis):
-    """Raises Unavailable by itself, so that no caller can forget to; other errors of Redis are defects."""
+    """Raises UnavailableError by itself, so that no caller can forget to; other errors of Redis are defects."""
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as redis-py has it
-        """The answer to a command. Raises Unavailable, or what redis-py raises for a defect."""
+        """The answer to a command. Raises UnavailableError, or what redis-py raises for a defect."""
         try:
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]  # redis-py's own
         except NoScriptError:
@@ -141,7 +141,7 @@ class Client(redis.asyncio.Redis):
 
 
 class Pipeline(ConfirmedPipeline):
-    """The same for pipelines and transactions; without `raise_on_error`, Unavailable is among the answers."""
+    """The same for pipelines and transactions; without `raise_on_error`, UnavailableError is among the answers."""
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - as redis-py has it
         """The answers, in the order of the commands. Raises as a command does."""
@@ -184,4 +184,4 @@ class Script(AsyncScript):
         try:
             return await self.registered_client.eval(cast("str", self.script), count, *words)
         except NoScriptError as error:
-            raise RedisUnavailable(f"Redis has forgotten its scripts: {error}", code="NOSCRIPT") from error
+            raise RedisUnavailableError(f"Redis has forgotten its scripts: {error}", code="NOSCRIPT") from error

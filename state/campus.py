@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind
 from state.client import Redis, redis_errors
 from state.lua import lua
@@ -111,25 +111,25 @@ def fence_key(hash_tag: str) -> str:
 
 
 async def stored_version(client: Redis) -> str | None:
-    """The version of the campus in Redis; None where the file holds. Raises Unavailable."""
+    """The version of the campus in Redis; None where the file holds. Raises UnavailableError."""
     _, version = await present_version(client)
     return version
 
 
 async def present_version(client: Redis) -> tuple[int, str | None]:
-    """Number and version of the campus in Redis; no version where the file holds. Raises Unavailable."""
+    """Number and version of the campus in Redis; no version where the file holds. Raises UnavailableError."""
     with redis_errors():
         number, version = cast("Any", await client.hmget(CAMPUS, "number", "version"))
     return _number(number), version.decode() if version else None
 
 
 async def stored_campus(client: Redis) -> StoredCampus | None:
-    """The campus in Redis; None where the file holds. Raises Unavailable."""
+    """The campus in Redis; None where the file holds. Raises UnavailableError."""
     return (await present_campus(client)).stored
 
 
 async def present_campus(client: Redis) -> PresentCampus:
-    """The campus in Redis, with its number. Raises Unavailable."""
+    """The campus in Redis, with its number. Raises UnavailableError."""
     with redis_errors():
         number, version, geojson = cast("Any", await client.hmget(CAMPUS, "number", "version", "geojson"))
     return PresentCampus(_number(number), StoredCampus(version.decode(), geojson) if version else None)
@@ -138,7 +138,7 @@ async def present_campus(client: Redis) -> PresentCampus:
 async def raise_number(client: Redis, at_least: int) -> None:
     """Have the campus a number that a partition knows: where Redis has lost a change, or somebody has deleted it.
 
-    Raises Unavailable.
+    Raises UnavailableError.
     """
     with redis_errors():
         await client.register_script(_RAISE)(keys=[guard(CAMPUS_TAG), CAMPUS], args=[at_least])
@@ -157,7 +157,7 @@ async def replace_campus(
 
     `changed` are the ids of the zones that are gone, or have another shape: who was present there is forgotten, until
     the next position says where they are. From now on decoders refuse to apply what was fenced with another version.
-    `change` is kept among the newest CHANGES_KEPT. Raises Unavailable.
+    `change` is kept among the newest CHANGES_KEPT. Raises UnavailableError.
     """
     args: list[str | bytes | int] = [replaces, campus.version, campus.geojson, CHANGES_KEPT, ",".join(changed)]
     if change is not None:
@@ -165,13 +165,13 @@ async def replace_campus(
     with redis_errors():
         replaced = await client.register_script(_REPLACE)(keys=[guard(CAMPUS_TAG), CAMPUS, CHANGES], args=args)
     if replaced:
-        with suppress(Unavailable):  # it is changed: whoever follows it does the rest
+        with suppress(UnavailableError):  # it is changed: whoever follows it does the rest
             await advance_partitions(client, partitions)
     return bool(replaced)
 
 
 async def advance_partitions(client: Redis, partitions: int) -> None:
-    """Have all partitions hear of the present campus: of those that have, nothing changes. Raises Unavailable.
+    """Have all partitions hear of the present campus: of those that have, nothing changes. Raises UnavailableError.
 
     Whoever changes the campus does so, and whoever takes it up, for the former may have died.
     """
@@ -190,7 +190,7 @@ async def advance_partition(client: Redis, partition: int, partitions: int) -> i
     """Have a partition hear of the present campus, and forget who was present in what has changed since its own.
 
     Answers the number of the campus that it is at then. From then on it refuses what was fenced with an older one.
-    Raises Unavailable.
+    Raises UnavailableError.
     """
     hash_tag = tag(partition, partitions)
     advance = client.register_script(lua("touch") + _ADVANCE)
@@ -233,7 +233,7 @@ def _number(text: bytes | None) -> int:
 
 
 async def zone_changes(client: Redis, zone: str) -> list[ZoneChange]:
-    """The changes of a zone that are kept, the newest first. Raises Unavailable."""
+    """The changes of a zone that are kept, the newest first. Raises UnavailableError."""
     with redis_errors():
         found = cast("Any", await client.xrevrange(CHANGES, count=CHANGES_KEPT))
     changes = (_change(fields) for _, fields in found)

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.service import Stop, pause
 from state.campus import StoredCampus, present_campus, present_version
 from state.client import Redis
@@ -19,7 +19,7 @@ View = TypeVar("View")
 _log = structlog.stdlib.get_logger("campus")
 
 
-class UnusableCampus(Unavailable):
+class UnusableCampusError(UnavailableError):
     """What is in Redis is no campus; the message says why. It is waited for: somebody has to put another one there."""
 
 
@@ -49,7 +49,7 @@ class CampusFollower(Generic[View]):
         while not stop.is_set():
             try:
                 await self.look()
-            except Unavailable as error:
+            except UnavailableError as error:
                 if not away:
                     _log.warning("the campus cannot be followed", error=str(error))
                 away = True
@@ -58,7 +58,7 @@ class CampusFollower(Generic[View]):
             await pause(every, stop)
 
     async def look(self) -> View:
-        """Take up the campus that is in Redis now. Raises Unavailable, and UnusableCampus."""
+        """Take up the campus that is in Redis now. Raises UnavailableError, and UnusableCampusError."""
         number, version = await _in_time(present_version(self._client))
         if (number, version or self._file_version) != (self.number, self.version):
             await self.refresh()
@@ -77,7 +77,7 @@ class CampusFollower(Generic[View]):
                 # In a thread: thousands of outlines are checked.
                 view, version = await asyncio.to_thread(self._make, stored), stored.version
             except ValueError as error:
-                raise UnusableCampus(str(error)) from error
+                raise UnusableCampusError(str(error)) from error
         # Where another was taken meanwhile, this one may be older.
         if taken == self._taken:
             self.take(view, version)
@@ -96,4 +96,4 @@ async def _in_time(answer: Awaitable[Answer]) -> Answer:
         async with asyncio.timeout(LOOK_SECONDS):
             return await answer
     except TimeoutError as error:
-        raise Unavailable(f"Redis did not answer within {LOOK_SECONDS} s") from error
+        raise UnavailableError(f"Redis did not answer within {LOOK_SECONDS} s") from error

@@ -10,7 +10,7 @@ from typing import Any
 
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from runtime.settings import CommonSettings
 from state.address import Address, Form, parse_address
 from state.calls import MAX_CONNECTIONS, READ_TIMEOUT_SECONDS, Client, Pool, Redis, connection_options, redis_errors
@@ -27,15 +27,15 @@ async def open_redis(settings: CommonSettings) -> AsyncIterator[Redis]:
     """Connections to REDIS_URL, whatever its form; answers are bytes. Opening does not wait for Redis.
 
     With RAW_REDIS_URL also to that (`state.raw_redis`).
-    Every call of it raises Unavailable where Redis does not answer or says "not now" (`state.codes`).
-    Raises BadSettings for an address that is none.
+    Every call of it raises UnavailableError where Redis does not answer or says "not now" (`state.codes`).
+    Raises BadSettingsError for an address that is none.
     """
     clients = [_client(parse_address(settings.redis_address, settings.redis_ca))]
     if settings.raw_redis_url:
         try:
             clients.append(_client(parse_address(settings.raw_redis_url, settings.redis_ca)))
-        except BadSettings as error:
-            raise BadSettings(str(error).replace("REDIS_URL", "RAW_REDIS_URL", 1)) from error
+        except BadSettingsError as error:
+            raise BadSettingsError(str(error).replace("REDIS_URL", "RAW_REDIS_URL", 1)) from error
         keep_raw_in(*clients)
     try:
         yield clients[0]

@@ -1,7 +1,7 @@
 """A Redis Cluster behind the methods of one Redis: each command goes to the master that has its key.
 
 It has what `open_redis` promises (`state.calls`), and these besides: MOVED and ASK are followed; a master that does
-not answer, CLUSTERDOWN and TRYAGAIN raise Unavailable, and the map of slots is read again before the next call.
+not answer, CLUSTERDOWN and TRYAGAIN raise UnavailableError, and the map of slots is read again before the next call.
 
 - A command goes where its first key is; all of its keys have to be in that slot. PING and TIME go to any master.
 - A pipeline without a transaction is split by master, and its answers come in the order of its commands.
@@ -20,7 +20,7 @@ import redis.asyncio.client
 from redis.exceptions import AskError, CrossSlotTransactionError, DataError, MovedError, NoScriptError
 
 from state.calls import ERRORS, Pool, Script, instead, redis_errors
-from state.codes import RedisUnavailable, Then, code_of, then
+from state.codes import RedisUnavailableError, Then, code_of, then
 from state.commands import ALL, name_of, slot_of_command
 from state.confirmed import Confirmation, ConfirmedPipeline
 from state.slot_map import Master, SlotMap
@@ -44,7 +44,7 @@ class ClusterClient(redis.asyncio.Redis):
         self.slot_map = slot_map
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as redis-py has it
-        """The answer to a command. Raises Unavailable, or what redis-py raises for a defect."""
+        """The answer to a command. Raises UnavailableError, or what redis-py raises for a defect."""
         slot = slot_of_command(args)
         if slot is not None:
             # Nearly always it is this master, and it answers.
@@ -117,8 +117,8 @@ async def run(
     """The answers to commands, in their order; for one that failed, what to raise.
 
     Commands for one master keep their order; it is sent those of `scripts` that it does not know first, and the answers
-    come once `confirmation` is met there. Raises DataError for a command that belongs nowhere, Unavailable where nobody
-    knows the masters.
+    come once `confirmation` is met there. Raises DataError for a command that belongs nowhere, UnavailableError where
+    nobody knows the masters.
     """
     slots = [slot_of_command(args) for args, _ in commands]
     answers: list[Any] = [None] * len(commands)
@@ -200,13 +200,13 @@ async def _call(
 class _Moved(NamedTuple):
     """Another master has the slot: `error` is for the caller where that goes on for too long."""
 
-    error: RedisUnavailable
+    error: RedisUnavailableError
 
 
 class _Asked(NamedTuple):
     """The key is at another master already, on its way there."""
 
-    error: RedisUnavailable
+    error: RedisUnavailableError
     master: Master
 
 
@@ -217,7 +217,7 @@ async def _understood(slot_map: SlotMap, master: Master, answer: Any) -> Any:  #
     if isinstance(answer, MovedError | AskError):
         # Without a host it means that of whoever says it.
         host = (answer.host or master.host[0], answer.port)
-        error = RedisUnavailable(f"a slot of the Redis Cluster is on its way: {answer}", code=code_of(answer))
+        error = RedisUnavailableError(f"a slot of the Redis Cluster is on its way: {answer}", code=code_of(answer))
         if isinstance(answer, MovedError):
             slot_map.moved(answer.slot_id, host)
             return _Moved(error)

@@ -11,7 +11,7 @@ from redis.exceptions import (
     TimeoutError,  # noqa: A004
 )
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 
 
 class Then(Enum):
@@ -81,7 +81,7 @@ _OF_A_REPLICA = re.compile(r"(?:ERR )?WAIT(?:AOF)? cannot be used with replica i
 _CODE = re.compile(r"([A-Z][A-Z0-9_]*)(?: |$)")
 
 
-class RedisUnavailable(Unavailable):
+class RedisUnavailableError(UnavailableError):
     """Redis does not answer, or says "not now"."""
 
     def __init__(self, message: str, *, code: str | None) -> None:
@@ -125,14 +125,14 @@ def then(error: Exception) -> Then:
     return Then.DEFECT
 
 
-def unavailable(error: Exception) -> RedisUnavailable | None:
+def unavailable(error: Exception) -> RedisUnavailableError | None:
     """What to raise in its place; None where it is a defect."""
     if then(error) is Then.DEFECT:
         return None
     code = code_of(error)
     if code is None or code == "LOADING":
-        return RedisUnavailable(f"Redis does not answer: {error}", code=code)
-    return RedisUnavailable(f"Redis takes nothing at present ({code}): {error}", code=code)
+        return RedisUnavailableError(f"Redis does not answer: {error}", code=code)
+    return RedisUnavailableError(f"Redis takes nothing at present ({code}): {error}", code=code)
 
 
 def _says_not_now(text: str) -> bool:

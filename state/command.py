@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from core.errors import BadSettings, Unavailable
+from core.errors import BadSettingsError, UnavailableError
 from runtime import command
 from runtime.settings import CommonSettings, load_or_exit
 from state.client import Redis, open_redis
@@ -13,14 +13,14 @@ Answer = TypeVar("Answer")
 
 
 async def _partitions(client: Redis, settings: CommonSettings) -> int:
-    """As many as Redis is laid out for; where it is empty, as many as PARTITIONS says. Raises BadSettings."""
+    """As many as Redis is laid out for; where it is empty, as many as PARTITIONS says. Raises BadSettingsError."""
     if await is_of_the_version_before(client):
-        raise BadSettings(BEFORE)
+        raise BadSettingsError(BEFORE)
     layout = await read_layout(client)
     if layout is None:
         return settings.partitions
     if fault := layout.fault(layout.partitions):
-        raise BadSettings(fault)
+        raise BadSettingsError(fault)
     return layout.partitions
 
 
@@ -34,8 +34,8 @@ def ask_redis(work: Callable[[Redis, CommonSettings], Awaitable[Answer]]) -> Ans
                 return await work(
                     client, settings.model_copy(update={"partitions": await _partitions(client, settings)})
                 )
-            except Unavailable as error:
+            except UnavailableError as error:
                 hint = "Is the system running? REDIS_URL or DATA_DIR say where Redis is."
-                raise Unavailable(f"{error}. {hint}") from error
+                raise UnavailableError(f"{error}. {hint}") from error
 
     return command.ask(asking)

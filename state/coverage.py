@@ -40,7 +40,7 @@ def key_of(hour: int, kind: Kind) -> str:
 
 
 class RecordedMinutes:
-    """Every method raises Unavailable; times are in milliseconds since the epoch."""
+    """Every method raises UnavailableError; times are in milliseconds since the epoch."""
 
     def __init__(self, client: Redis) -> None:
         self._client = client

@@ -21,7 +21,7 @@ _log = structlog.stdlib.get_logger("credentials")
 class Credentials(Generic[Item]):
     """All of one kind. What cannot be read is logged, and lets nobody in.
 
-    All methods raise Unavailable where Redis does not answer.
+    All methods raise UnavailableError where Redis does not answer.
     """
 
     def __init__(self, client: Redis, *, key: str, kind: type[Item], name_of: Callable[[Item], str]) -> None:

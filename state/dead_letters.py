@@ -108,7 +108,10 @@ def is_letter_id(text: str) -> bool:
 
 
 class DeadLetters:
-    """The dead letters of all partitions, as one. Whatever it is asked raises Unavailable if Redis does not answer."""
+    """The dead letters of all partitions, as one.
+
+    Whatever it is asked raises UnavailableError if Redis does not answer.
+    """
 
     def __init__(self, client: Redis, *, partitions: int) -> None:
         self._partitions = partitions

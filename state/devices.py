@@ -79,7 +79,7 @@ async def forget_device(
 ) -> int:
     """Forget a device by its two hashes, in its partition: all keys that it has there; in how many zones it was.
 
-    `zones` are those that there are; its own are looked at besides. Raises Unavailable.
+    `zones` are those that there are; its own are looked at besides. Raises UnavailableError.
     """
     newest = newest_key(hash_tag, device)
     forget = client.register_script(lua("touch") + _FORGET)

@@ -64,7 +64,7 @@ def waiting_keys(partitions: int) -> list[str]:
 async def waiting(client: Redis, partitions: int) -> int:
     """How many windows have changed and are not written; one that changes while it is written counts twice.
 
-    Raises Unavailable.
+    Raises UnavailableError.
     """
     async with client.pipeline(transaction=False) as pipeline:
         for key in waiting_keys(partitions):
@@ -90,7 +90,7 @@ class Claim:
 
 
 class DirtyWindows:
-    """Claims windows, and ends the claims. Every method raises Unavailable; times are in ms since the epoch."""
+    """Claims windows, and ends the claims. Every method raises UnavailableError; times are in ms since the epoch."""
 
     def __init__(self, *, client: Redis, partitions: int, timezone: ZoneInfo, every_ms: int) -> None:
         """`timezone` is whose days the 1d windows are; `every_ms` how often an open window is written at the most."""

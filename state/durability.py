@@ -10,12 +10,12 @@ from pydantic import Field
 from redis.commands.core import AsyncScript
 from redis.exceptions import NoScriptError, ResponseError
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from runtime.settings import Settings
 from state.calls import Pipeline
 from state.client import Redis, redis_errors
 from state.cluster import ClusterPipeline
-from state.codes import RedisUnavailable
+from state.codes import RedisUnavailableError
 from state.confirmed import Confirmation, Needed
 from state.server import masters
 
@@ -79,8 +79,8 @@ class Writes:
     async def run(self, script: AsyncScript, *, keys: Sequence[Any], args: Iterable[Any] = ()) -> Any:  # noqa: ANN401 - whatever the script answers
         """The answer of a script, once what it has written counts.
 
-        Where that is not confirmed in time, it is asked for again, and the script is not run again. Raises Unavailable:
-        it may have run then or not.
+        Where that is not confirmed in time, it is asked for again, and the script is not run again. Raises
+        UnavailableError: it may have run then or not.
         """
         if self._confirmation is None:
             return await script(keys=keys, args=args)
@@ -103,9 +103,10 @@ class Writes:
 
 
 async def check_durability(client: Redis, durability: Durability, *, replicas: int = 1) -> None:
-    """Raises BadSettings if Redis is not set up for it, Unavailable if it does not answer, or has too few replicas.
+    """Refuse a Redis that is not set up for it.
 
-    Replicas may come back: so whoever starts waits for them. The same of every master of a cluster.
+    Raises BadSettingsError then, and UnavailableError if it does not answer, or has too few replicas. Replicas may
+    come back: so whoever starts waits for them. The same of every master of a cluster.
     """
     if durability is Durability.ACCEPTED:
         return
@@ -126,7 +127,7 @@ async def _check_replicas(master: Redis, durability: Durability, replicas: int) 
     )
     if online < replicas:
         where = f" the Redis at port {server.get('tcp_port')}" if "tcp_port" in server else " Redis"
-        raise RedisUnavailable(
+        raise RedisUnavailableError(
             f"DURABILITY={durability} with REPLICAS={replicas} waits for replicas:{where} has {online} that follow it",
             code="NOREPLICAS",
         )
@@ -139,21 +140,23 @@ async def _check_replicas(master: Redis, durability: Durability, replicas: int) 
     version = str(server.get("redis_version", ""))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
     if durability is Durability.REPLICATED_FSYNCED and numbers and numbers < (7, 2):
-        raise BadSettings(f"DURABILITY={durability} needs WAITAOF, which Redis has from 7.2 on; this one is {version}")
+        raise BadSettingsError(
+            f"DURABILITY={durability} needs WAITAOF, which Redis has from 7.2 on; this one is {version}"
+        )
 
 
 async def _check_disk(master: Redis, durability: Durability) -> None:
     with redis_errors():
         try:
             found = cast("dict[str, Any]", await master.config_get("append*"))
-        except (RedisUnavailable, ResponseError) as error:
-            if isinstance(error, RedisUnavailable) and error.code != "NOPERM":
+        except (RedisUnavailableError, ResponseError) as error:
+            if isinstance(error, RedisUnavailableError) and error.code != "NOPERM":
                 raise
-            raise BadSettings(f"DURABILITY={durability}: Redis does not tell how it is set up: {error}") from error
+            raise BadSettingsError(f"DURABILITY={durability}: Redis does not tell how it is set up: {error}") from error
     always = durability is Durability.FSYNCED
     if found.get("appendonly") != "yes" or (always and found.get("appendfsync") != "always"):
         needs = "`appendonly yes` and `appendfsync always`" if always else "`appendonly yes`"
-        raise BadSettings(
+        raise BadSettingsError(
             f"DURABILITY={durability} needs a Redis with {needs}; this one has "
             f"`appendonly {found.get('appendonly')}` and `appendfsync {found.get('appendfsync')}`"
         )

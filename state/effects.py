@@ -32,7 +32,7 @@ SETS_REMEMBERED = 1000
 _UNREADABLE = "the newest position of a device, as no decoder of this version writes it"
 
 
-class StaleFence(Exception):  # noqa: N818 - it names what is wrong
+class StaleFenceError(Exception):
     """The campus has changed since the batch was fenced: it must be decoded again."""
 
     def __init__(self, number: int) -> None:
@@ -96,8 +96,8 @@ class PartitionEffects:
     async def apply(self, part: Part, *, number: int, now: int) -> Applied:
         """What the batch `part` is of was fenced with the campus of that number; `now` is in ms since the epoch.
 
-        Raises StaleFence where the partition knows a newer one. Raises Unavailable if Redis does not answer: it may be
-        done or not, and is to be tried again.
+        Raises StaleFenceError where the partition knows a newer one. Raises UnavailableError if Redis does not answer:
+        it may be done or not, and is to be tried again.
         """
         letter = DeadLetter(Reason.MALFORMED_ENTRY, _UNREADABLE, "", now, payload=None)
         fields = self._fields | part.fields
@@ -122,11 +122,11 @@ class PartitionEffects:
                     self._remember(part.names)
                     return Applied(unreadable, implausible)
                 case [1, newer]:
-                    raise StaleFence(newer)
+                    raise StaleFenceError(newer)
                 case [2, _]:
                     known = await advance_partition(self._client, self.room.partition, self.room.partitions)
                     if known < number:
-                        raise StaleFence(known)
+                        raise StaleFenceError(known)
                 case [_, needed]:
                     more |= dict.fromkeys(name.decode() for name in needed)
                     self._remember(more)

@@ -8,7 +8,7 @@ from typing import Any, cast
 import structlog
 from redis.exceptions import ResponseError
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import DeadLetter
 from state.client import Redis, redis_errors
 from state.codes import code_of
@@ -40,7 +40,7 @@ class Group:
     """A consumer of one group of one stream.
 
     `claim_after_ms` is how long an entry may be with a consumer before another takes it over. Until it has an answer of
-    its own, every method raises Unavailable if Redis does not answer.
+    its own, every method raises UnavailableError if Redis does not answer.
     """
 
     def __init__(self, *, client: Redis, stream: str, group: str, consumer: str, claim_after_ms: int) -> None:
@@ -184,7 +184,7 @@ class Group:
                 raise
             await self.create()
             _log.warning("the group was gone: made again, from the first entry", stream=self._stream, group=self._group)
-            raise Unavailable(f"the group {self._group} of {self._stream} was gone; it is made again") from error
+            raise UnavailableError(f"the group {self._group} of {self._stream} was gone; it is made again") from error
 
     async def _hold(self, entry_ids: Sequence[bytes], *, idle_ms: int) -> None:
         async with self._asking():

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from core.errors import BadSettings, Unavailable
+from core.errors import BadSettingsError, UnavailableError
 from runtime.service import Stop, pause
 from state.client import Redis, redis_errors
 from state.slots import CAMPUS, guard
@@ -66,13 +66,13 @@ class Layout:
 
 
 async def read_layout(client: Redis) -> Layout | None:
-    """The layout that Redis has; None before there is one. Raises Unavailable."""
+    """The layout that Redis has; None before there is one. Raises UnavailableError."""
     with redis_errors():
         return Layout.of(await cast("Any", client.hmget(LAYOUT, "version", "partitions", "migrating")))
 
 
 async def is_of_the_version_before(client: Redis) -> bool:
-    """Whether Redis has data of the version before, and no layout. Raises Unavailable."""
+    """Whether Redis has data of the version before, and no layout. Raises UnavailableError."""
     async with client.pipeline(transaction=False) as pipeline:
         for key in (LAYOUT, *TELLING):
             pipeline.exists(key)
@@ -82,16 +82,16 @@ async def is_of_the_version_before(client: Redis) -> bool:
 
 
 async def agree_on_layout(client: Redis, partitions: int) -> None:
-    """Write the layout where there is none. Raises BadSettings where Redis has another, Unavailable."""
+    """Write the layout where there is none. Raises BadSettingsError where Redis has another, UnavailableError."""
     if await is_of_the_version_before(client):
-        raise BadSettings(BEFORE)
+        raise BadSettingsError(BEFORE)
     with redis_errors():
         answer = await client.register_script(_AGREE)(keys=[guard(CAMPUS), LAYOUT], args=[VERSION, partitions])
     found = Layout.of(answer)
     if found is None:
-        raise BadSettings(f"{LAYOUT} in Redis is none that a service of ours wrote")
+        raise BadSettingsError(f"{LAYOUT} in Redis is none that a service of ours wrote")
     if fault := found.fault(partitions):
-        raise BadSettings(fault)
+        raise BadSettingsError(fault)
 
 
 def once_agreed(client: Redis, partitions: int, stage: Stage) -> Stage:
@@ -110,6 +110,6 @@ async def until_agreed(client: Redis, partitions: int, stop: Stop) -> None:
     while not stop.is_set():
         try:
             return await agree_on_layout(client, partitions)
-        except Unavailable:
+        except UnavailableError:
             await pause(AGAIN_SECONDS, stop)
     return None

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from core.clock import system_clock
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from runtime import command
 from runtime.settings import CampusSettings, CommonSettings, load_or_exit
 from state.client import open_redis
@@ -51,7 +51,7 @@ async def _migrate(settings: CommonSettings, source: str | None, *, shift_ms: in
         layout = await read_layout(target)
         if layout is None or layout.migrating == 0:
             if source is None and layout is None and not await is_of_the_version_before(target):
-                raise BadSettings("Redis is empty: there is nothing to migrate")
+                raise BadSettingsError("Redis is empty: there is nothing to migrate")
             partitions = settings.partitions if layout is None else layout.partitions
             migration = Migration(
                 source=origin, target=target, partitions=partitions, shift_ms=shift_ms, clock=system_clock
@@ -59,11 +59,11 @@ async def _migrate(settings: CommonSettings, source: str | None, *, shift_ms: in
             await _bring(console, migration, dry_run=dry_run)
             return
         if source is not None:
-            raise BadSettings("--from: the Redis at REDIS_URL has data already")
+            raise BadSettingsError("--from: the Redis at REDIS_URL has data already")
         was = layout.partitions if layout.migrating is None else layout.migrating
         partitions = settings.partitions if layout.migrating is None else layout.partitions
         if was == partitions and layout.migrating is None:
-            raise BadSettings("Redis has the data of this version already: there is nothing to migrate")
+            raise BadSettingsError("Redis has the data of this version already: there is nothing to migrate")
         change = Repartition(client=target, was=was, partitions=partitions, shift_ms=shift_ms, clock=system_clock)
         console.print(f"from {was} partitions to {partitions}")
         if dry_run:

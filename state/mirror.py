@@ -8,7 +8,7 @@ Keys:
                                     ends it
     mirror:topics:{campus}  set     topics that may be retained because the mirror has published them
 
-All functions raise Unavailable where Redis does not answer.
+All functions raise UnavailableError where Redis does not answer.
 """
 
 from collections.abc import Iterable

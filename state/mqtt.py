@@ -15,7 +15,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from state.client import Redis
 from state.codes import unavailable
 from state.durability import Writes
@@ -35,7 +35,7 @@ _PARTS = {
     "acknowledge": ("common", "costs"),
     "close": _SESSIONS,
     "complete": ("common", "costs"),
-    "condemn": ("common", "nodes"),
+    "mark_dead": ("common", "nodes"),
     "drop": ("common", "costs"),
     "enqueue": _QUEUES,
     "erase": _SESSIONS,
@@ -81,7 +81,7 @@ class Scripts:
         return ("EVALSHA", self._digests[name], 1 + len(keys), GUARD, *keys, *args)
 
     async def run(self, name: str, keys: Sequence[str], *args: str | bytes | int) -> Answer:
-        """The answer of a script. Raises Unavailable: it may have run or not."""
+        """The answer of a script. Raises UnavailableError: it may have run or not."""
         (answer,) = await self.send([self.command(name, keys, *args)])
         if isinstance(answer, Exception):
             raise answer
@@ -90,7 +90,7 @@ class Scripts:
     async def send(self, commands: Sequence[Command]) -> list[Answer]:
         """The answers to commands, in their order and in one pipeline; an error in the place of a command that failed.
 
-        All keys lie in `{mqtt}`. Raises Unavailable if Redis does not answer: any of them may have run or not.
+        All keys lie in `{mqtt}`. Raises UnavailableError if Redis does not answer: any of them may have run or not.
         """
         answers = await self._pipeline(commands)
         unknown = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
@@ -121,7 +121,7 @@ class Scripts:
             return await pipeline.execute(raise_on_error=False)
 
 
-class Turns:
+class PipelineBatcher:
     """Sends the commands of one turn of the event loop together.
 
     One pipeline is under way at a time, so that what one client asks for is done in its order.
@@ -133,11 +133,11 @@ class Turns:
         self._sending: asyncio.Task[None] | None = None
 
     async def run(self, name: str, keys: Sequence[str], *args: str | bytes | int) -> Answer:
-        """The answer of a script. Raises Unavailable: it may have run or not."""
+        """The answer of a script. Raises UnavailableError: it may have run or not."""
         return await self.send(self._scripts.command(name, keys, *args))
 
     async def send(self, command: Command) -> Answer:
-        """The answer to a command. Raises Unavailable: it may have run or not."""
+        """The answer to a command. Raises UnavailableError: it may have run or not."""
         answer = asyncio.get_running_loop().create_future()
         self._waiting.append((command, answer))
         if self._sending is None:
@@ -151,8 +151,8 @@ class Turns:
                 waiting, self._waiting = self._waiting[:MAX_PIPELINE], self._waiting[MAX_PIPELINE:]
                 try:
                     answers = await self._scripts.send([command for command, _ in waiting])
-                except Unavailable as error:
-                    answers = [Unavailable(str(error)) for _ in waiting]
+                except UnavailableError as error:
+                    answers = [UnavailableError(str(error)) for _ in waiting]
                 except Exception as defect:  # noqa: BLE001 - whoever waits hears of it, and says so
                     answers = [defect for _ in waiting]
                 for (_, future), answer in zip(waiting, answers, strict=True):

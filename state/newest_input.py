@@ -46,7 +46,7 @@ class Silence:
 
 
 async def note_newest_input(client: Redis, newest: Mapping[Kind, int]) -> None:
-    """Note when messages came (ms since the epoch); what is newer stays. Raises Unavailable."""
+    """Note when messages came (ms since the epoch); what is newer stays. Raises UnavailableError."""
     await client.zadd(NEWEST_INPUT, {kind.value: at for kind, at in newest.items()}, gt=True)
 
 
@@ -60,7 +60,7 @@ class Signs(NamedTuple):
 
 
 async def signs_of_input(client: Redis) -> Signs:
-    """In one round trip. Raises Unavailable."""
+    """In one round trip. Raises UnavailableError."""
     async with client.pipeline(transaction=False) as pipeline:
         pipeline.zrange(NEWEST_INPUT, 0, -1, withscores=True)
         pipeline.hgetall(NODES)

@@ -14,7 +14,7 @@ gives. Keys (`state.mqtt`):
     will:{mqtt}:{n}      hash     connection -> client and message. Whoever removes it publishes it, in one script: so
                                   once
 
-All methods raise Unavailable where Redis does not answer: what they do may be done then, and may be done again.
+All methods raise UnavailableError where Redis does not answer: what they do may be done then, and may be done again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -109,10 +109,10 @@ class Nodes:
         """Forget a node whose name is none."""
         await bury_unreadable(self._client, "nodes", "HDEL", NODES, name)
 
-    async def condemn(self, node: str) -> list[int]:
+    async def mark_dead(self, node: str) -> list[int]:
         """From now on a node is gone; the connections whose wills are to be published."""
         # What is no number goes with all that the node had.
-        found = await self._scripts.run("condemn", [NODES, wills(node)], node)
+        found = await self._scripts.run("mark_dead", [NODES, wills(node)], node)
         return [int(each) for each in found if each.isdigit()]
 
     async def reap(self, node: str, *, expires: int, count: int) -> bool:
@@ -166,7 +166,7 @@ class Nodes:
 
 
 async def beats_of(client: Redis) -> Mapping[bytes, bytes]:
-    """How often each node has said that it lives. Raises Unavailable."""
+    """How often each node has said that it lives. Raises UnavailableError."""
     return cast("Mapping[bytes, bytes]", await cast("Any", client.hgetall(NODES)))
 
 

@@ -17,7 +17,7 @@ _ENTRY_ID = re.compile(r"(\d+)-(\d+)", re.ASCII)
 async def until_passed(client: Redis, partitions: int, until: float) -> bool:
     """Wait until all that is in `raw` now is decoded, and all that is in `positions` then is stored.
 
-    False where that takes longer than `until`, by the event loop's clock. Raises Unavailable.
+    False where that takes longer than `until`, by the event loop's clock. Raises UnavailableError.
     """
     client = raw_redis(client)
     keys = [keys_of(partition, partitions) for partition in range(partitions)]

@@ -79,7 +79,7 @@ def presence_tags(partitions: int) -> list[str]:
 async def read_partition(
     client: Redis, hash_tag: str, pairs: Sequence[Pair], *, now: int, ttl: int
 ) -> list[PresenceOfPartition]:
-    """What a partition has of at most `SETS_AT_ONCE` pairs, at `now` (ms since the epoch). Raises Unavailable.
+    """What a partition has of at most `SETS_AT_ONCE` pairs, at `now` (ms since the epoch). Raises UnavailableError.
 
     `ttl` is PRESENCE_TTL, in seconds.
     """
@@ -111,7 +111,7 @@ async def presence_now(
     """Presence by zone and kind at `now` (milliseconds since the epoch), all of it read.
 
     A device counts from its newest position on, for `ttl` seconds. One that is further ahead than clocks may be says
-    nothing: somebody's clock was wrong. Raises Unavailable if Redis does not answer.
+    nothing: somebody's clock was wrong. Raises UnavailableError if Redis does not answer.
     """
     wanted = [(zone, kind) for zone in zones for kind in Kind]
     parts: dict[Pair, list[PresenceOfPartition]] = {pair: [] for pair in wanted}

@@ -49,8 +49,8 @@ class PresenceReader:
     async def read(self, zones: Sequence[str], *, now: int) -> frozenset[str]:
         """Read presence in `zones` as it is at `now` (ms since the epoch): the ids of those that have changed.
 
-        That is, since the last call that did not raise; at first, all of them. Raises Unavailable if Redis does not
-        answer: then what is known may be of several moments, and the next call sets it right.
+        That is, since the last call that did not raise; at first, all of them. Raises UnavailableError if Redis does
+        not answer: then what is known may be of several moments, and the next call sets it right.
         """
         async with self._reading:
             self._follow(zones)

@@ -20,7 +20,7 @@ CARRIED = key("carried")
 
 
 async def positions_carried(client: Redis) -> bytes | None:
-    """Another one once positions have gone through inboxes or queues since the last time. Raises Unavailable."""
+    """Another one once positions have gone through inboxes or queues since the last time. Raises UnavailableError."""
     with redis_errors():
         return cast("bytes | None", await client.get(CARRIED))
 
@@ -74,7 +74,10 @@ _decoder = msgspec.msgpack.Decoder(Published)
 
 
 async def publish(scripts: Scripts, batch: Batch, blobs: Sequence[bytes]) -> Published | None:
-    """Publish a batch; None if the node is gone. Raises Unavailable: it may be done or not, and is to be repeated."""
+    """Publish a batch; None if the node is gone.
+
+    Raises UnavailableError: it may be done or not, and is to be repeated.
+    """
     about = [NODES, node_key(batch.node)]
     answer = await scripts.run("publish", about, _encoder.encode(batch._asdict()), *blobs)
     return None if answer is None else _decoder.decode(answer)

@@ -24,7 +24,10 @@ _decoder = msgspec.msgpack.Decoder(Message)
 
 
 async def until_delivered(client: Redis, until: float) -> bool:
-    """Whether nodes have taken all that is in their inboxes now, by `until` of the loop's clock. Raises Unavailable."""
+    """Whether nodes have taken all that is in their inboxes now, by `until` of the loop's clock.
+
+    Raises UnavailableError.
+    """
     nodes = Nodes(client, Scripts(client))
     names = [name.decode(errors="replace") for name in await beats_of(client)]
     sent = {name: (await nodes.counts(name))[0] for name in names}
@@ -44,7 +47,7 @@ async def until_delivered(client: Redis, until: float) -> bool:
 
 
 async def drop_queued(client: Redis, is_of: Callable[[Message], bool]) -> int:
-    """Remove those of the queued positions that `is_of` says it of; how many. Raises Unavailable.
+    """Remove those of the queued positions that `is_of` says it of; how many. Raises UnavailableError.
 
     Those that cannot be read, of another version, go as well.
     """

@@ -56,7 +56,7 @@ def keys_of(partition: int, partitions: int) -> PartitionKeys:
 
 
 async def work_done(client: Redis, partitions: int) -> int:
-    """A number that goes up with each message that decoders finish, in any partition. Raises Unavailable."""
+    """A number that goes up with each message that decoders finish, in any partition. Raises UnavailableError."""
     async with raw_redis(client).pipeline(transaction=False) as pipeline:
         for partition in range(partitions):
             # Those of the version before were not counted when they were appended.
@@ -89,7 +89,7 @@ class Raw:
     async def append(self, partition: int, entries: Sequence[Entry], *, most: int) -> Appended:
         """Append entries in their order, all of them, unless more than `most` messages wait already.
 
-        They are there when this returns, as durable as DURABILITY asks for. Raises Unavailable if Redis does not
+        They are there when this returns, as durable as DURABILITY asks for. Raises UnavailableError if Redis does not
         answer: they may be there then or not, and it does no harm to append them again.
         """
         keys = keys_of(partition, self._partitions)
@@ -141,7 +141,7 @@ class Finisher:
         `parts` are of several entries in their order; only the last may not come to its end. `implausible` are indices
         of `positions`; dead letters are counted by this. None where it was done. Nothing is done where one of the
         entries is not as `parts` says: then the answer is, of each of them, how many messages are done, None for all.
-        Raises Unavailable if Redis does not answer: it may be done or not, and is to be tried again.
+        Raises UnavailableError if Redis does not answer: it may be done or not, and is to be tried again.
         """
         fields = [letter.encode() for letter in letters]
         counts = totals + Counter(f"{DEAD_TOTAL}{letter.reason}" for letter in letters)

@@ -10,8 +10,8 @@ Keys (`state.mqtt`):
     states:version:{mqtt}      integer     the newest version
     states:gone:{mqtt}         sorted set  those that were cleared, the newest 1,000
 
-Messages are `state.queued.Message`. Only the scripts of `state.mqtt` change them. All methods raise Unavailable where
-Redis does not answer.
+Messages are `state.queued.Message`. Only the scripts of `state.mqtt` change them. All methods raise UnavailableError
+where Redis does not answer.
 """
 
 from collections.abc import Iterable, Sequence
@@ -69,5 +69,5 @@ class RetainedStore:
 
 
 async def tidy_retained(scripts: Scripts, closed: Sequence[str]) -> None:
-    """Count what is retained anew, and remove what is on or below the topics `closed`. Raises Unavailable."""
+    """Count what is retained anew, and remove what is on or below the topics `closed`. Raises UnavailableError."""
     await scripts.run("tidy", [RETAINED, ANONYMOUS, BYTES], *closed)

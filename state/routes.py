@@ -8,7 +8,7 @@
     routes:log:{mqtt}      stream  changes of `routes`, the newest 10,000 or so; ids are `<version>-<microseconds>`
     routes:version:{mqtt}  string  the newest of these ids
 
-Only the scripts of `state.mqtt` change them. All methods raise Unavailable where Redis does not answer.
+Only the scripts of `state.mqtt` change them. All methods raise UnavailableError where Redis does not answer.
 """
 
 import re

@@ -44,7 +44,7 @@ def lives_key(hash_tag: str) -> str:
 
 
 async def forget_seen(client: Redis, hash_tag: str, device: str) -> int:
-    """Forget what a device of a partition was seen in; in how many days it was. Raises Unavailable.
+    """Forget what a device of a partition was seen in; in how many days it was. Raises UnavailableError.
 
     The counters stay, for they were right. A device that goes on sending is a new one: it is counted once more in
     windows that it was counted in.

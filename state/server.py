@@ -12,11 +12,11 @@ import structlog
 from prometheus_client import CollectorRegistry, Gauge
 from redis.exceptions import ResponseError
 
-from core.errors import BadSettings, Unavailable
+from core.errors import BadSettingsError, UnavailableError
 from runtime.service import Stop, pause
 from state.client import Redis, redis_errors
 from state.cluster import ClusterClient
-from state.codes import RedisUnavailable
+from state.codes import RedisUnavailableError
 from state.raw_redis import all_redis
 from state.sentinel import replicas_of
 
@@ -70,7 +70,7 @@ async def masters(client: Redis) -> list[Redis]:
     """A client of each server that holds keys of its own: of one Redis it alone, of a cluster each master.
 
     For what asks a server and not a key: INFO, SCAN, CONFIG, BGREWRITEAOF, WAIT. Ask again each time: masters change.
-    Raises Unavailable.
+    Raises UnavailableError.
     """
     if isinstance(client, ClusterClient):
         return [master.client for master in await client.slot_map.masters()]
@@ -78,7 +78,10 @@ async def masters(client: Redis) -> list[Redis]:
 
 
 async def redis_state(client: Redis) -> RedisState:
-    """Look once; at several, a cluster or a Redis of `raw`, as if it were the weakest of them. Raises Unavailable."""
+    """Look once; at several, a cluster or a Redis of `raw`, as if it were the weakest of them.
+
+    Raises UnavailableError.
+    """
     servers = [master for each in all_redis(client) for master in await masters(each)]
     states = await asyncio.gather(*(_state_of(server) for server in servers))
     if len(states) == 1:
@@ -118,7 +121,10 @@ async def _state_of(master: Redis) -> RedisState:
 
 
 async def replicas(client: Redis) -> list[Redis]:
-    """A client of each replica that a cluster or Sentinel tells of; of one Redis nobody tells. Raises Unavailable."""
+    """A client of each replica that a cluster or Sentinel tells of; of one Redis nobody tells.
+
+    Raises UnavailableError.
+    """
     if isinstance(client, ClusterClient):
         return [replica.client for replica in await client.slot_map.replicas()]
     with redis_errors():
@@ -129,17 +135,17 @@ async def rewrite_append_only(client: Redis) -> bool:
     """Have each server rewrite its append-only file, if it has one: masters, and the replicas that are known.
 
     False where one of them does not now, for it is at it already, or for its user may not have it done; all of them are
-    asked nevertheless. Raises Unavailable where one does not answer.
+    asked nevertheless. Raises UnavailableError where one does not answer.
     """
-    refusal: RedisUnavailable | ResponseError | None = None
+    refusal: RedisUnavailableError | ResponseError | None = None
     for server in [*await masters(client), *await replicas(client)]:
         try:
             persistence = await server.info("persistence")
             if persistence.get("aof_enabled"):
                 await server.bgrewriteaof()
-        except (RedisUnavailable, ResponseError) as error:
+        except (RedisUnavailableError, ResponseError) as error:
             refusal = refusal or error
-    if isinstance(refusal, RedisUnavailable) and refusal.code != "NOPERM":
+    if isinstance(refusal, RedisUnavailableError) and refusal.code != "NOPERM":
         raise refusal
     if refusal is not None:
         _log.info("Redis does not rewrite its append-only file now", reason=str(refusal))
@@ -147,10 +153,10 @@ async def rewrite_append_only(client: Redis) -> bool:
 
 
 async def check_redis(client: Redis) -> None:
-    """Raises BadSettings for a Redis that must not be used, Unavailable where it does not answer."""
+    """Raises BadSettingsError for a Redis that must not be used, UnavailableError where it does not answer."""
     state = await redis_state(client)
     if state.fault:
-        raise BadSettings(state.fault)
+        raise BadSettingsError(state.fault)
 
 
 class RedisWatch:
@@ -207,21 +213,21 @@ class RedisWatch:
         return None
 
     async def run(self, stop: Stop) -> None:
-        """Look until `stop`. Raises BadSettings where the first that answers must not be used."""
+        """Look until `stop`. Raises BadSettingsError where the first that answers must not be used."""
         first = True
         while not stop.is_set():
             try:
                 await self.look()
-            except Unavailable:
+            except UnavailableError:
                 self.state = None  # whoever needs it says so
             else:
                 if first and self.state is not None and self.state.fault:
-                    raise BadSettings(self.state.fault)
+                    raise BadSettingsError(self.state.fault)
                 first = False
             await pause(EVERY_SECONDS, stop)
 
     async def look(self) -> None:
-        """Look once. Raises Unavailable."""
+        """Look once. Raises UnavailableError."""
         state = await redis_state(self._client)
         if self.state is None or state.run_id != self.state.run_id:
             self._said.discard("full")

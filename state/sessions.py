@@ -29,8 +29,8 @@
     sessions:expiry:{mqtt}    sorted set  clients of persistent sessions without a connection -> when they are deleted
                                           (ms)
 
-Only the scripts of `state.mqtt` change them. All methods raise Unavailable where Redis does not answer: they may have
-been done then or not; to call them again does no harm.
+Only the scripts of `state.mqtt` change them. All methods raise UnavailableError where Redis does not answer: they may
+have been done then or not; to call them again does no harm.
 """
 
 from collections.abc import Sequence
@@ -38,9 +38,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from state.client import Redis
-from state.mqtt import Answer, Turns, key
+from state.mqtt import Answer, PipelineBatcher, key
 from state.queued import Message
 from state.unreadable import bury_unreadable
 
@@ -152,7 +152,7 @@ class Change(NamedTuple):
 class SessionStore:
     """The sessions in Redis."""
 
-    def __init__(self, client: Redis, turns: Turns) -> None:
+    def __init__(self, client: Redis, turns: PipelineBatcher) -> None:
         self._client = client
         self._turns = turns
 
@@ -171,8 +171,8 @@ class SessionStore:
         """Begin a connection; `most` is how many persistent sessions its owner may have, and all may.
 
         `other` where the client id is another owner's, `user` or `all` where there is no room for another persistent
-        session of this owner, or of anybody: then nothing has changed. Raises Unavailable, too, where the node is not
-        one of the cluster.
+        session of this owner, or of anybody: then nothing has changed. Raises UnavailableError, too, where the node is
+        not one of the cluster.
         """
         about = [session(client), subscriptions(client), received(client), released(client)]
         encoded = b"" if will is None else _encoder.encode((client, will))
@@ -182,7 +182,7 @@ class SessionStore:
                 "open", about, node, connection, client, owner, int(clean), now, encoded, *most
             )
         if answer is None:
-            raise Unavailable(NOT_THERE)
+            raise UnavailableError(NOT_THERE)
         if isinstance(answer, bytes):
             return answer.decode()
         present, previous, filters, received_ids, released_numbers = answer
@@ -202,12 +202,12 @@ class SessionStore:
     async def subscribe(self, change: Change) -> set[str] | None:
         """The filters for which there was no room; None if another connection has taken over.
 
-        Raises Unavailable, too, where the node is not one of the cluster.
+        Raises UnavailableError, too, where the node is not one of the cluster.
         """
         about = [session(change.client), subscriptions(change.client)] if change.client else [key("nodes")]
         answer = await self._turns.run("subscribe", about, _encoder.encode(change._asdict()))
         if answer is None:
-            raise Unavailable(NOT_THERE)
+            raise UnavailableError(NOT_THERE)
         return None if answer == 0 else set(map(bytes.decode, answer))
 
     async def load(

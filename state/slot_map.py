@@ -14,7 +14,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from state.address import Host
 from state.calls import ERRORS, Client, Pool
-from state.codes import RedisUnavailable, unavailable
+from state.codes import RedisUnavailableError, unavailable
 from state.slots import SLOTS
 
 ASK_SECONDS = 1.0
@@ -30,7 +30,7 @@ class Master:
         self.host = host
         self.pool = pool
         self.client = Client(connection_pool=pool)
-        """Raises Unavailable by itself, as every client of ours does."""
+        """Raises UnavailableError by itself, as every client of ours does."""
 
 
 class SlotMap:
@@ -52,7 +52,7 @@ class SlotMap:
         self._reading: asyncio.Task[None] | None = None
 
     async def master(self, slot: int) -> Master:
-        """Who has a slot. Raises Unavailable where nobody is known to.
+        """Who has a slot. Raises UnavailableError where nobody is known to.
 
         Only whoever asks for a master that is doubted waits for the map: the others have nothing to do with it.
         """
@@ -62,18 +62,18 @@ class SlotMap:
                 await asyncio.shield(reading)
         if (host := self._slots[slot]) is None:
             self.doubt()
-            raise RedisUnavailable(f"no master of the Redis Cluster has slot {slot}", code="CLUSTERDOWN")
+            raise RedisUnavailableError(f"no master of the Redis Cluster has slot {slot}", code="CLUSTERDOWN")
         return self.at(host)
 
     async def masters(self) -> list[Master]:
-        """All masters that have slots, in the order of their slots. Raises Unavailable where no server answers."""
+        """All masters that have slots, in the order of their slots. Raises UnavailableError where no server answers."""
         # Who asks a server and not a key is told by nobody that another one is the master now.
         self.doubt()
         await self._look()
         return [self.at(host) for host in dict.fromkeys(host for host in self._slots if host is not None)]
 
     async def replicas(self) -> list[Master]:
-        """The other servers of the cluster. Raises Unavailable where no server answers."""
+        """The other servers of the cluster. Raises UnavailableError where no server answers."""
         await self._look()
         return [self.at(host) for host in self._servers if host not in set(self._slots)]
 
@@ -129,7 +129,7 @@ class SlotMap:
                 if told:
                     await self._take(told, host)
                     return
-                error = RedisUnavailable(f"{host[0]}:{host[1]} has no slots of a cluster yet", code="CLUSTERDOWN")
+                error = RedisUnavailableError(f"{host[0]}:{host[1]} has no slots of a cluster yet", code="CLUSTERDOWN")
             raise _no_answer(error)
         finally:
             self._reading = None
@@ -179,9 +179,9 @@ def _host(server: list[Any], asked: Host) -> Host:
 
 def _no_answer(error: Exception | None) -> Exception:
     if isinstance(error, ResponseError) and "cluster support disabled" in str(error):
-        return RedisUnavailable(
+        return RedisUnavailableError(
             "REDIS_URL names a Redis that is no cluster: let it begin with redis:// or rediss://", code="ERR"
         )
     if isinstance(error, RedisError | OSError) and (found := unavailable(error)) is not None:
         return found
-    return RedisUnavailable(f"no server of the Redis Cluster answers: {error}", code=None)
+    return RedisUnavailableError(f"no server of the Redis Cluster answers: {error}", code=None)

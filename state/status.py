@@ -27,7 +27,7 @@ class Status:
 
 
 async def read_status(client: Redis, partitions: int) -> Status:
-    """Ask Redis, in a few round trips. Raises Unavailable if it does not answer."""
+    """Ask Redis, in a few round trips. Raises UnavailableError if it does not answer."""
     # Groups that somebody else has added read the same streams; they are no stages.
     stages = [
         backlog

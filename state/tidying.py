@@ -45,7 +45,7 @@ return more
 async def tidy(client: Redis, hash_tag: str, zones: Iterable[str], lapsed: int) -> None:
     """Remove from a partition the presence and the times outside that are not above `lapsed` (ms since the epoch).
 
-    In scripts of bounded work. Raises Unavailable.
+    In scripts of bounded work. Raises UnavailableError.
     """
     script = client.register_script(lua("touch") + _TIDY)
     fixed = [guard(hash_tag), lives_key(hash_tag), touched_key(hash_tag), touched_at_key(hash_tag)]

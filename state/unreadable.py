@@ -21,13 +21,13 @@ async def bury_unreadable(client: Redis, where: str, command: str, key: str, *re
     """Remove it by a command that answers how many were removed, and leave a dead letter, in one script.
 
     `where` names the kind of key; nothing of what is there is kept, for nobody knows what it is. Of several who meet it
-    one leaves a letter, in the slot of the key. Raises Unavailable.
+    one leaves a letter, in the slot of the key. Raises UnavailableError.
     """
     await _bury(client, where, MQTT if MQTT in key else CAMPUS, [key], [command, *rest])
 
 
 async def letter_for_unreadable(client: Redis, where: str, hash_tag: str) -> None:
-    """Leave a dead letter for something that goes anyhow. Raises Unavailable."""
+    """Leave a dead letter for something that goes anyhow. Raises UnavailableError."""
     await _bury(client, where, hash_tag, [], [])
 
 

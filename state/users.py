@@ -23,7 +23,7 @@ REMOVED = key("users:removed")
 class UserStore(Credentials[Item]):
     """The users. `users:version` goes up with each change, so that every node notices.
 
-    All methods raise Unavailable where Redis does not answer.
+    All methods raise UnavailableError where Redis does not answer.
     """
 
     async def version(self) -> int:
@@ -57,5 +57,5 @@ class UserStore(Credentials[Item]):
 
 
 async def users_version(client: Redis) -> int:
-    """How often users have changed; 0 where there never was one. Raises Unavailable."""
+    """How often users have changed; 0 where there never was one. Raises UnavailableError."""
     return int(await client.get(VERSION) or 0)

@@ -91,7 +91,7 @@ class WindowCounts:
         self._script = client.register_script(lua("counts"))
 
     async def read(self, windows: Sequence[Window]) -> list[int]:
-        """How many devices were counted in each of the windows. Raises Unavailable.
+        """How many devices were counted in each of the windows. Raises UnavailableError.
 
         0 where nothing is known of it any more; -1 where what is in its place was written by no decoder.
         """

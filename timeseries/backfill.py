@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from core.messages import Kind, Position
 from core.windows import Width, Window, window_end, window_start
-from documents import BeingBuilt, Document, DocumentSettings, DocumentStore, from_document
+from documents import Document, DocumentSettings, DocumentStore, IndexBeingBuiltError, from_document
 from documents import open_store as open_documents
 from timeseries.backfill_coverage import add_recorded, minutes_with_devices
 from timeseries.backfill_parts import Part, day_of, part_of, whole_windows
@@ -117,10 +117,10 @@ class Backfill:
     async def run(self, progress: Progress) -> Outcome:
         """Count, compare with what is stored, and write what differs, a day at a time, in the order of time.
 
-        A store that goes away is waited for. Raises Unavailable where that lasts, and where one was never there. It can
-        be run again: what is right already is not written, and days that are `done` may be left out.
+        A store that goes away is waited for. Raises UnavailableError where that lasts, and where one was never there.
+        It can be run again: what is right already is not written, and days that are `done` may be left out.
         """
-        self._archive = Patience(progress.waits, works=(BeingBuilt,))
+        self._archive = Patience(progress.waits, works=(IndexBeingBuiltError,))
         self._series = Patience(progress.waits)
         outcome = Outcome()
         await self._ask_for_extents()

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table
 
 from core.clock import format_rfc3339, system_clock
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.settings import CampusSettings
 from timeseries.backfill import Backfill, DocumentSettings, Outcome, open_documents
 from timeseries.settings import TimeseriesSettings
@@ -75,8 +75,8 @@ async def recompute(
         with _Bar() as bar:
             try:
                 return await backfill.run(bar)
-            except Unavailable as error:
-                raise Unavailable(f"{error}; {bar.hint(end)}") from error
+            except UnavailableError as error:
+                raise UnavailableError(f"{error}; {bar.hint(end)}") from error
             except asyncio.CancelledError:
                 # Ctrl-C.
                 typer.echo(bar.hint(end), err=True)

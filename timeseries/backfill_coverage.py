@@ -20,7 +20,7 @@ def minutes_with_devices(windows: Mapping[Kind, Iterable[int]]) -> Recorded:
 
 
 async def add_recorded(store: CoverageStore, kind: Kind, hour: int, minutes: int, zones: Iterable[str]) -> None:
-    """Have minutes of an hour recorded in all zones, beside those that are so already. Raises Unavailable."""
+    """Have minutes of an hour recorded in all zones, beside those that are so already. Raises UnavailableError."""
     stored = {each.zone: each.minutes for each in await store.coverage(kind, start=hour, end=hour + HOUR_MS)}
     changed = [
         Coverage(zone, kind, hour, minutes | stored.get(zone, 0))

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import stamina
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 
 LASTING_SECONDS = 600.0
 """A store that has not answered for so long is away for longer than anybody wants to watch."""
@@ -23,7 +23,7 @@ class Patience:
         self,
         say: Callable[[str | None], None],
         *,
-        works: tuple[type[Unavailable], ...] = (),
+        works: tuple[type[UnavailableError], ...] = (),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`say` hears what is waited for, and None once it is there again; `works` are errors of one that is busy."""
@@ -54,7 +54,7 @@ class Patience:
         raise AssertionError("retries without an end have ended")
 
     def _again(self, error: Exception) -> bool | float:
-        if not isinstance(error, Unavailable):
+        if not isinstance(error, UnavailableError):
             return False
         if isinstance(error, self._works):
             self._answered_at = self._monotonic()

@@ -46,7 +46,10 @@ def recorded_minutes(mask: int) -> int:
 
 
 class CoverageStore(Protocol):
-    """Keeps coverage beside the windows. Every method raises `core.errors.Unavailable` as the store of those does."""
+    """Keeps coverage beside the windows.
+
+    Every method raises `core.errors.UnavailableError` as the store of those does.
+    """
 
     async def write_coverage(self, hours: Sequence[Coverage]) -> None:
         """Write which minutes of hours were recorded, each in the place of what its hour held before.

@@ -21,7 +21,7 @@ class Found:
 
 
 async def found_in(store: TimeseriesStore, zone: str, kind: Kind, *, start: int, end: int) -> list[Found]:
-    """What there is, width by width; those without a window are left out. Raises Unavailable."""
+    """What there is, width by width; those without a window are left out. Raises UnavailableError."""
     found = []
     for width in Width:
         known = await store.extent(zone, kind, width)

@@ -14,7 +14,7 @@ from typing import Self
 import structlog
 
 from core.clock import Clock, system_clock
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind
 from core.windows import Width, Window, nominal_ms
 from timeseries.coverage import Coverage
@@ -107,7 +107,7 @@ class InfluxOccupancyStore:
     async def setup(self) -> None:
         """Make the buckets that are missing, and change what they keep to what the settings say.
 
-        Raises Unavailable, and BadSettings for what InfluxDB refuses.
+        Raises UnavailableError, and BadSettingsError for what InfluxDB refuses.
         """
         await self._buckets.setup()
         self._kept.clear()
@@ -120,7 +120,7 @@ class InfluxOccupancyStore:
             by_width[point.window.width].append(point)
         written = Written()
         self._extents.clear()
-        away: Unavailable | None = None
+        away: UnavailableError | None = None
         for width, of_width in by_width.items():
             for first in range(0, len(of_width), BATCH_POINTS):
                 part = of_width[first : first + BATCH_POINTS]

@@ -3,7 +3,7 @@
 import math
 from enum import StrEnum
 
-from core.errors import Unanswered, Unavailable
+from core.errors import UnansweredError, UnavailableError
 
 LONGEST_WAIT_SECONDS = 3600.0
 LONGEST_MESSAGE = 300
@@ -78,17 +78,17 @@ class AnswerError(Exception):
         hint = " (make room, and restart InfluxDB)" if _is_full(words) else ""
         super().__init__(f"InfluxDB answers {status}: {self.words}{hint}")
 
-    def unavailable(self) -> Unavailable:
+    def unavailable(self) -> UnavailableError:
         """What the others are told: not now, and why. A refusal is told likewise, where nobody can say of what."""
         match self.meaning:
             case Meaning.TOKEN:
-                return Unavailable(f"InfluxDB refuses INFLUXDB_V2_TOKEN: {self.words}")
+                return UnavailableError(f"InfluxDB refuses INFLUXDB_V2_TOKEN: {self.words}")
             case Meaning.LACKS:
                 hint = "python -m timeseries setup makes missing buckets"
-                return Unavailable(f"InfluxDB lacks a bucket or INFLUXDB_V2_ORG: {self.words} ({hint})")
+                return UnavailableError(f"InfluxDB lacks a bucket or INFLUXDB_V2_ORG: {self.words} ({hint})")
             case Meaning.UNKNOWN:
-                return Unanswered(str(self), retry_after=_seconds(self._retry_after))
-        return Unavailable(str(self), retry_after=_seconds(self._retry_after))
+                return UnansweredError(str(self), retry_after=_seconds(self._retry_after))
+        return UnavailableError(str(self), retry_after=_seconds(self._retry_after))
 
 
 def _is_full(words: str) -> bool:

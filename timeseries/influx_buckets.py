@@ -5,7 +5,7 @@ from typing import Any
 
 import structlog
 
-from core.errors import BadSettings, Unavailable
+from core.errors import BadSettingsError, UnavailableError
 from core.windows import Width
 from timeseries.influx_answers import (
     NOT_FOUND,
@@ -49,7 +49,7 @@ class Buckets:
     async def setup(self) -> None:
         """Make the buckets that are missing, and give those that are there the retention of the settings.
 
-        Raises Unavailable, and BadSettings where the organization is unknown or the token is refused.
+        Raises UnavailableError, and BadSettingsError where the organization is unknown or the token is refused.
         """
         try:
             for width in Width:
@@ -60,20 +60,23 @@ class Buckets:
                     await self._change(width, bucket)
         except AnswerError as error:
             if error.meaning is Meaning.TOKEN:
-                raise BadSettings(
+                raise BadSettingsError(
                     f"INFLUXDB_V2_TOKEN: InfluxDB refuses it: {error.words} (it must read and write buckets)"
                 ) from error
             raise error.unavailable() from error
 
     async def kept_ms(self, width: Width) -> int | None:
-        """How long a bucket keeps points, in milliseconds, as it is at present; None for ever. Raises Unavailable."""
+        """How long a bucket keeps points, in milliseconds, as it is at present; None for ever.
+
+        Raises UnavailableError.
+        """
         try:
             bucket = await self._find(width)
         except AnswerError as error:
             raise error.unavailable() from error
         if bucket is None:
             name = bucket_name(self._prefix, width)
-            raise Unavailable(f"InfluxDB lacks the bucket {name} (python -m timeseries setup makes it)")
+            raise UnavailableError(f"InfluxDB lacks the bucket {name} (python -m timeseries setup makes it)")
         seconds = _seconds_kept(bucket)
         return seconds * 1000 if seconds else None
 
@@ -155,7 +158,7 @@ class Buckets:
             answer = {}
         found = [one["id"] for one in answer.get("orgs") or [] if one["name"] == self._org]
         if not found:
-            raise BadSettings(
+            raise BadSettingsError(
                 f"INFLUXDB_V2_ORG: InfluxDB knows no organization {self._org!r}, or INFLUXDB_V2_TOKEN may not look it "
                 "up: then name it by its id"
             )

@@ -13,7 +13,7 @@ from influxdb_client.domain.dialect import Dialect
 from influxdb_client.domain.write_precision import WritePrecision
 from influxdb_client.rest import ApiException
 
-from core.errors import Unanswered, Unavailable
+from core.errors import UnansweredError, UnavailableError
 from timeseries.influx_answers import AnswerError, Call, printable
 
 TIMEOUT_MS = 30_000
@@ -26,8 +26,8 @@ _JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 class InfluxHttp:
     """A client of one server and organization. Use it as a context manager, inside the event loop that it works in.
 
-    Every method raises AnswerError for an answer that is no success, and Unavailable without one: Unanswered where
-    something was to be written, and may be written yet.
+    Every method raises AnswerError for an answer that is no success, and UnavailableError without one: UnansweredError
+    where something was to be written, and may be written yet.
     """
 
     def __init__(self, *, url: str, org: str, token: str) -> None:
@@ -62,7 +62,7 @@ class InfluxHttp:
 
         The first three columns are the annotation, the name of the result and the number of the table. `parameters`
         are bound with their types: nothing is put into the text of a query. An answer that breaks off raises
-        Unavailable.
+        UnavailableError.
         """
         # The client's own parsing makes a record of each row, which takes ten times as long as all else.
         with _answers(Call.QUERY):
@@ -72,7 +72,7 @@ class InfluxHttp:
         return _rows(text)
 
     async def rows(self, flux: str, parameters: Mapping[str, Parameter]) -> list[list[str]]:
-        """As `query`, for whom a refusal is no other than an answer that does not come: raises Unavailable alone."""
+        """As `query`, for whom a refusal is no other than an answer that does not come: an UnavailableError."""
         try:
             return await self.query(flux, parameters)
         except AnswerError as error:
@@ -103,7 +103,7 @@ class InfluxHttp:
 
 @contextmanager
 def _answers(call: Call) -> Iterator[None]:
-    broken_off = Unanswered if call is Call.WRITE else Unavailable
+    broken_off = UnansweredError if call is Call.WRITE else UnavailableError
     try:
         yield
     except ApiException as error:
@@ -111,7 +111,7 @@ def _answers(call: Call) -> Iterator[None]:
         text = body.decode(errors="replace") if isinstance(body, bytes) else str(body or error.reason or "")
         raise AnswerError(call, int(error.status or 0), _words(text), error.retry_after) from error
     except aiohttp.ClientConnectorError as error:
-        raise Unavailable(f"InfluxDB does not answer: {error}") from error
+        raise UnavailableError(f"InfluxDB does not answer: {error}") from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise broken_off(f"InfluxDB does not answer: {error or type(error).__name__}") from error
 
@@ -122,7 +122,7 @@ def _rows(text: str) -> list[list[str]]:
     for row in text.split(_ROW_END):
         columns = row.split(",")
         if failed:
-            raise Unavailable(f"InfluxDB broke off its answer: {printable(','.join(columns).strip(','))}")
+            raise UnavailableError(f"InfluxDB broke off its answer: {printable(','.join(columns).strip(','))}")
         # An answer begins with a row that names columns, and so does what follows an empty row.
         failed = names and "error" in columns[:2]
         if row and not names:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from timeseries.influx_answers import AnswerError, Meaning
 from timeseries.store import MAX_POINTS
 
@@ -28,15 +28,16 @@ class Batch:
 
     expired: int = 0
     refused: dict[int, str] = field(default_factory=dict)
-    undone: list[tuple[Part, Unavailable]] = field(default_factory=list)
-    away: Unavailable | None = None
+    undone: list[tuple[Part, UnavailableError]] = field(default_factory=list)
+    away: UnavailableError | None = None
     """Why other batches need not be tried now: the server itself is away, not just this bucket."""
 
 
 async def write_batch(send: Callable[[str], Awaitable[None]], lines: Sequence[str], *, taken_before: int = 0) -> Batch:
     """Write lines in as few requests as it takes to find those that are refused.
 
-    `send` raises AnswerError and Unavailable. `taken_before` is how many points the bucket has just taken of others.
+    `send` raises AnswerError and UnavailableError. `taken_before` is how many points the bucket has just taken of
+    others.
     """
     batch = Batch()
     undecided: list[tuple[Part, AnswerError]] = []
@@ -47,7 +48,7 @@ async def write_batch(send: Callable[[str], Awaitable[None]], lines: Sequence[st
         requests += 1
         try:
             await send("\n".join(lines[first:after]))
-        except Unavailable as error:
+        except UnavailableError as error:
             _give_up(batch, part, parts, error)
             break
         except AnswerError as error:
@@ -68,16 +69,16 @@ async def write_batch(send: Callable[[str], Awaitable[None]], lines: Sequence[st
     taken = len(lines) - doubtful - sum(after - first for (first, after), _ in batch.undone)
     if batch.refused and taken + taken_before <= doubtful:
         words = next(iter(batch.refused.values()))
-        everything = Unavailable(f"InfluxDB refuses nearly everything: {words}")
+        everything = UnavailableError(f"InfluxDB refuses nearly everything: {words}")
         batch.undone += [((place, place + 1), everything) for place in batch.refused]
         batch.refused = {}
     batch.undone += [(part, error.unavailable()) for part, error in undecided]
     return batch
 
 
-def _give_up(batch: Batch, part: Part, parts: Sequence[Part], error: Unavailable, *, lacks: bool = False) -> None:
+def _give_up(batch: Batch, part: Part, parts: Sequence[Part], error: UnavailableError, *, lacks: bool = False) -> None:
     # Only what was in the request may be written yet.
-    not_asked = Unavailable(str(error), retry_after=error.retry_after)
+    not_asked = UnavailableError(str(error), retry_after=error.retry_after)
     batch.undone.append((part, error))
     batch.undone += [(other, not_asked) for other in parts]
     batch.away = None if lacks else not_asked

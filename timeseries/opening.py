@@ -12,7 +12,7 @@ from timeseries.store import TimeseriesStore
 async def open_store(settings: TimeseriesSettings) -> AsyncIterator[TimeseriesStore]:
     """The occupancy store of TIMESERIES_STORE, closed with the context.
 
-    Opening neither waits for the store nor makes anything in it: call `setup` and, on Unavailable, call it again.
+    Opening neither waits for the store nor makes anything in it: call `setup` and, on UnavailableError, call it again.
     """
     if settings.timeseries_store == "influxdb":
         from timeseries.influx import InfluxOccupancyStore  # noqa: PLC0415 - its client is only there where it is used

@@ -15,7 +15,7 @@ async def stored_devices(store: OccupancyStore, windows: Iterable[Window]) -> di
     """The devices that the store has for each of the windows; one that was never written is left out.
 
     One read for each zone, kind and width, more only where its windows are farther apart than `SPAN_WINDOWS`. Raises
-    Unavailable.
+    UnavailableError.
     """
     starts: dict[tuple[str, Kind, Width], set[int]] = defaultdict(set)
     for window in windows:

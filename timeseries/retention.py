@@ -2,7 +2,7 @@
 
 import structlog
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.service import Stop, pause
 from timeseries.store import OccupancyStore
 
@@ -22,12 +22,12 @@ class OccupancyRetention:
         while not stop.is_set():
             try:
                 await self.step()
-            except Unavailable as error:
+            except UnavailableError as error:
                 # The stage itself says what it waits for.
                 _log.info("dropping windows is put off", reason=str(error))
             await pause(EVERY_SECONDS, stop)
 
     async def step(self) -> None:
-        """Drop what there is to drop. Raises Unavailable."""
+        """Drop what there is to drop. Raises UnavailableError."""
         if dropped := await self._store.drop_expired():
             _log.info("windows older than OCCUPANCY_KEEP were dropped", windows=dropped)

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from core.clock import Clock, system_clock
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind
 from core.windows import Width, Window
 from runtime.sqlite import SqliteFile
@@ -99,7 +99,7 @@ class SqliteOccupancyStore:
         await self._file.close()
 
     async def setup(self) -> None:
-        """Make the file and its table where they are missing. Raises Unavailable."""
+        """Make the file and its table where they are missing. Raises UnavailableError."""
         await self._file.make()
 
     async def write(self, points: Sequence[OccupancyPoint]) -> Written:
@@ -123,7 +123,7 @@ class SqliteOccupancyStore:
         try:
             if rows:
                 await self._file.write(upsert)
-        except Unavailable as error:
+        except UnavailableError as error:
             return Written(undone=[Undone([point.window for point in points], error)])
         return Written(expired=len(points) - len(rows))
 
@@ -132,7 +132,7 @@ class SqliteOccupancyStore:
         return self._oldest(width) if width in self._keep else None
 
     async def drop_expired(self) -> int:
-        """Remove what is older than it is kept, series by series. Raises Unavailable."""
+        """Remove what is older than it is kept, series by series. Raises UnavailableError."""
         dropped = 0
         for width in self._keep:
             for zone, kind in await self.series(width):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 
-from core.errors import Unanswered, Unavailable
+from core.errors import UnansweredError, UnavailableError
 from core.messages import Kind
 from core.windows import ZONE_ID, Width, Window
 from timeseries.coverage import CoverageStore
@@ -32,8 +32,8 @@ class Undone:
     """Windows whose points were not written, and why not."""
 
     windows: list[Window]
-    error: Unavailable
-    """Unanswered where they may be written yet, in the place of newer ones: wait before they are written again."""
+    error: UnavailableError
+    """UnansweredError where they may be written yet, in the place of newer ones: wait before they are written again."""
 
 
 @dataclass(slots=True)
@@ -47,20 +47,20 @@ class Written:
     undone: list[Undone] = field(default_factory=list)
 
     def check(self) -> None:
-        """Raise Unavailable where points are undone: Unanswered if some of them may be written yet."""
-        for each in sorted(self.undone, key=lambda undone: not isinstance(undone.error, Unanswered)):
+        """Raise UnavailableError where points are undone: UnansweredError if some of them may be written yet."""
+        for each in sorted(self.undone, key=lambda undone: not isinstance(undone.error, UnansweredError)):
             raise each.error
 
 
 class OccupancyStore(Protocol):
-    """Occupancy over time. Every method but `write` raises `core.errors.Unavailable` where it does not answer."""
+    """Occupancy over time. Every method but `write` raises `core.errors.UnavailableError` where it does not answer."""
 
     async def setup(self) -> None:
         """Make what is missing, tables or buckets, and have it keep what OCCUPANCY_KEEP says.
 
         It may be called again, and by several processes at once.
 
-        Raises BadSettings where the store is there and refuses who we say we are.
+        Raises BadSettingsError where the store is there and refuses who we say we are.
         """
 
     async def write(self, points: Sequence[OccupancyPoint]) -> Written:

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from api.auth.keys import Key, Scope
-from api.http.problems import Problem
+from api.http.problems import ProblemError
 from api.state import Resources, State
 
 CHALLENGE = 'Bearer realm="campus occupancy"'
@@ -55,7 +55,7 @@ def presented(headers: Headers) -> str | None:
 async def checked(state: State, request: Request, scope: Scope) -> Key:
     """The key of a request that may do what needs this scope.
 
-    Raises 401 without a key and with a wrong one, 403 for one without the scope, Unavailable where Redis is away.
+    Raises 401 without a key and with a wrong one, 403 for one without the scope, UnavailableError where Redis is away.
     """
     text = presented(request.headers)
     if text is None:
@@ -67,7 +67,7 @@ async def checked(state: State, request: Request, scope: Scope) -> Key:
             f'{CHALLENGE}, error="invalid_token"',
         )
     if not key.allows(scope):
-        raise Problem(
+        raise ProblemError(
             status=403,
             type_="/docs#scope-needed",
             title="The key is for something else",
@@ -98,8 +98,8 @@ public_occupancy: Any = Depends(_check_public)
 """The dependency of what is public unless API_PUBLIC_OCCUPANCY is false; any key will do then."""
 
 
-def _unauthorized(detail: str, challenge: str) -> Problem:
-    return Problem(
+def _unauthorized(detail: str, challenge: str) -> ProblemError:
+    return ProblemError(
         status=401,
         type_="/docs#key-needed",
         title="An API key is needed",

@@ -13,7 +13,7 @@ from enum import StrEnum
 import msgspec
 
 from core.clock import Clock
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.names import name_problem
 from state.api_keys import API_KEYS, KeyStore
 from state.client import Redis
@@ -110,7 +110,7 @@ def _hash(text: str) -> str:
 class Keys:
     """The keys in Redis, as one process sees them.
 
-    All methods that ask Redis raise Unavailable where it does not answer.
+    All methods that ask Redis raise UnavailableError where it does not answer.
     """
 
     def __init__(self, client: Redis, *, clock: Clock) -> None:
@@ -179,7 +179,7 @@ class Keys:
             self._used.popitem(last=False)
         try:
             await self._store.note_use(key_id, now)
-        except Unavailable:
+        except UnavailableError:
             # A Redis that is full takes no writes, and is still read: who asks has an answer. It is noted next time.
             self._used.pop(key_id, None)
 

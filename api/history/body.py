@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.history.recorded import unrecorded
 from api.http.instants import EARLIEST, Instant, Rfc3339, TimeZone, name_of, writer, written
-from api.http.problems import Problem, WrongParameter, no_longer_kept, wrong_parameters
+from api.http.problems import ProblemError, WrongParameter, no_longer_kept, wrong_parameters
 from api.privacy import shown_count
 from core.clock import format_rfc3339
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind
 from timeseries import (
     OccupancyStore,
@@ -241,7 +241,7 @@ def _count(width: Width, start: int, end: int) -> int:
     return (end - start - 1) // nominal_ms[width] + 1
 
 
-def _too_many(width: Width, start: int, end: int, *, most: int, zones: int) -> Problem:
+def _too_many(width: Width, start: int, end: int, *, most: int, zones: int) -> ProblemError:
     wider = next((other for other in Width if _count(other, start, end) * zones < most), None)
     choose = f"choose window={wider}, or a shorter range" if wider else "choose a shorter range"
     many = f" for each of {zones} zones" if zones > 1 else ""
@@ -256,13 +256,13 @@ def _too_many(width: Width, start: int, end: int, *, most: int, zones: int) -> P
 async def oldest_kept(store: OccupancyStore, width: Width, timezone: ZoneInfo) -> int | None:
     """Where the oldest window of a width that is kept begins, milliseconds since the epoch; None where all are kept.
 
-    `timezone` is the campus's. Raises Unavailable if the store does not answer in time.
+    `timezone` is the campus's. Raises UnavailableError if the store does not answer in time.
     """
     try:
         async with asyncio.timeout(STORE_SECONDS):
             since = await store.kept_since(width)
     except TimeoutError as error:
-        raise Unavailable(f"the occupancy store did not answer within {STORE_SECONDS} s") from error
+        raise UnavailableError(f"the occupancy store did not answer within {STORE_SECONDS} s") from error
     if since is None:
         return None
     start = window_start(width, since, timezone)
@@ -302,7 +302,7 @@ async def histories(
 
     `shown_in` is the time zone that times are written in, None for UTC; `least` is PRIVACY_MIN_COUNT. With `encoded`
     their points are JSON already, for whoever writes them as that: there are thousands. `kept_since` is what
-    `oldest_kept` says. Raises Unavailable if the store does not answer in time.
+    `oldest_kept` says. Raises UnavailableError if the store does not answer in time.
     """
     edges = _edges(asked, shown_in)
     write = writer(shown_in)
@@ -344,7 +344,7 @@ async def histories(
         async with asyncio.timeout(STORE_SECONDS):
             return await asyncio.gather(*map(one, zones))
     except TimeoutError as error:
-        raise Unavailable(f"the occupancy store did not answer within {STORE_SECONDS} s") from error
+        raise UnavailableError(f"the occupancy store did not answer within {STORE_SECONDS} s") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.history.body import STORE_SECONDS, KeptSince, check_order
 from api.http.instants import EARLIEST, Instant, Rfc3339, TimeZone, name_of, writer
-from api.http.problems import Problem, WrongParameter, wrong_parameters
+from api.http.problems import ProblemError, WrongParameter, wrong_parameters
 from api.privacy import shown_count
 from core.clock import format_rfc3339
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind
 from timeseries import TimeseriesStore, Width, recorded_minutes
 
@@ -201,7 +201,7 @@ async def summary(
     `most` is how many recorded hours it may rest on, `timezone` the campus's own; `shown_in` is the one that times are
     written in, None for UTC; `least` is PRIVACY_MIN_COUNT; `kept_since` is what `api.history.body.oldest_kept` says.
 
-    Raises a 422 problem for too many hours, and Unavailable if the store does not answer in time.
+    Raises a 422 problem for too many hours, and UnavailableError if the store does not answer in time.
     """
     # An hour that is not kept any more says nothing, although somebody was counting then.
     kept = replace(asked, first=max(asked.first, kept_since or 0))
@@ -209,7 +209,7 @@ async def summary(
         async with asyncio.timeout(STORE_SECONDS):
             extent, recorded, counts = await _recorded(store, zone, kind, kept, most)
     except TimeoutError as error:
-        raise Unavailable(f"the occupancy store did not answer within {STORE_SECONDS} s") from error
+        raise UnavailableError(f"the occupancy store did not answer within {STORE_SECONDS} s") from error
     first, last = extent or (None, None)
     least = least if kind is Kind.MOBILE else 0
     shown = {at: shown_count(devices, least) for at, devices in counts.items()}
@@ -266,7 +266,7 @@ async def _recorded(
     return extent, sum(covered.values()), counts
 
 
-def _too_many_hours(asked: Hours, recorded: int, most: int) -> Problem:
+def _too_many_hours(asked: Hours, recorded: int, most: int) -> ProblemError:
     detail = (
         f"{format_rfc3339(asked.start)} to {format_rfc3339(asked.end)} has {recorded:,} recorded hours, and a summary "
         f"is made of {most:,} at the most, {most // (24 * 7)} weeks: choose a shorter range"

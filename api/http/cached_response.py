@@ -12,7 +12,7 @@ from api.zones.campus import etag_of
 RawHeaders = list[tuple[bytes, bytes]]
 
 
-class Prepared:
+class CachedResponse:
     """A body with its headers, ready to be sent to anybody."""
 
     __slots__ = ("_body", "_etag", "_headers", "_not_modified")
@@ -41,8 +41,8 @@ class Prepared:
         await send({"type": "http.response.body", "body": body})
 
 
-def _json(body: bytes, cache_control: str) -> Prepared:
-    return Prepared(body, etag=etag_of(body), media_type="application/json", cache_control=cache_control)
+def _json(body: bytes, cache_control: str) -> CachedResponse:
+    return CachedResponse(body, etag=etag_of(body), media_type="application/json", cache_control=cache_control)
 
 
 # The same bytes are prepared once. Bodies about all zones can be large, those about one cannot.
@@ -52,7 +52,7 @@ prepared_zone = lru_cache(maxsize=256)(_json)
 """A JSON body about one zone, prepared; with its Cache-Control."""
 
 
-def route_with(prepare: Callable[[Scope], Prepared | None]) -> type[APIRoute]:
+def route_with(prepare: Callable[[Scope], CachedResponse | None]) -> type[APIRoute]:
     """A class of routes that ask `prepare` first, and do what they otherwise do where that has nothing.
 
     No dependency of the route is asked before: `prepare` gives nothing where one could refuse the request.

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.auth.access import presented
 from api.auth.keys import Keys
-from api.http.problems import Problem
+from api.http.problems import ProblemError
 from runtime.addresses import network_of
 from runtime.buckets import Buckets
 
@@ -74,8 +74,8 @@ class BodyLimited:
             return
         await _Exchange(self._app, scope, receive, send, most=self._most, too_large=self._too_large()).run()
 
-    def _too_large(self) -> Problem:
-        return Problem(
+    def _too_large(self) -> ProblemError:
+        return ProblemError(
             status=413,
             type_="/docs#too-large",
             title="The body is too large",
@@ -88,7 +88,7 @@ class _Exchange:
     """One request that has a body, and its answer."""
 
     def __init__(
-        self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, most: int, too_large: Problem
+        self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, most: int, too_large: ProblemError
     ) -> None:
         self._app = app
         self._scope = scope
@@ -98,14 +98,14 @@ class _Exchange:
         self._too_large = too_large
         self._complete = False
         self._started = False
-        self._problem: Problem | None = None
+        self._problem: ProblemError | None = None
         self._loop = asyncio.get_running_loop()
         self._until = self._loop.time() + BODY_SECONDS
 
     async def run(self) -> None:
         try:
             await self._app(self._scope, self._receiving, self._sending)
-        except Problem:
+        except ProblemError:
             # Ours, where no handler of the application's has answered it.
             if self._problem is None:
                 raise
@@ -121,7 +121,7 @@ class _Exchange:
             async with asyncio.timeout_at(self._until):
                 message = await self._receive()
         except TimeoutError:
-            self._problem = Problem(
+            self._problem = ProblemError(
                 status=408,
                 detail=f"The body did not come within {BODY_SECONDS:.0f} s.",
                 headers={"Connection": "close"},
@@ -151,14 +151,14 @@ def _content_length(scope: Scope) -> int | None:
     return None if "transfer-encoding" in headers else 0
 
 
-def _too_many(wait: float) -> Problem:
+def _too_many(wait: float) -> ProblemError:
     return too_many(wait, "You ask more often than one client may.")
 
 
-def too_many(wait: float, what: str) -> Problem:
+def too_many(wait: float, what: str) -> ProblemError:
     """429, to be tried again after so many seconds, with a sentence on what was too much."""
     seconds = max(1, math.ceil(wait))
-    return Problem(
+    return ProblemError(
         status=429,
         type_="/docs#too-many",
         title="Too many requests",

@@ -2,7 +2,7 @@
 
 from starlette.requests import Request
 
-from api.http.problems import Problem
+from api.http.problems import ProblemError
 
 
 def check_preconditions(request: Request, etag: str | None) -> None:
@@ -14,7 +14,7 @@ def check_preconditions(request: Request, etag: str | None) -> None:
     if_match = _tags(request, "if-match")
     if_none_match = _tags(request, "if-none-match")
     if not if_match and not if_none_match:
-        raise Problem(
+        raise ProblemError(
             status=428,
             type_="/docs#if-match-needed",
             title="If-Match is needed",
@@ -37,9 +37,9 @@ def _strong(tags: set[str]) -> set[str]:
     return {tag.removeprefix("W/") for tag in tags}
 
 
-def _failed(why: str, etag: str | None) -> Problem:
+def _failed(why: str, etag: str | None) -> ProblemError:
     now = f"The present one is {etag}" if etag else "There is none now"
-    return Problem(
+    return ProblemError(
         status=412,
         type_="/docs#changed-meanwhile",
         title="It has changed meanwhile",

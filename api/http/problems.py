@@ -17,8 +17,8 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.answers import ProblemJson
-from core.errors import BadSettings, Unavailable
-from documents import BeingBuilt
+from core.errors import BadSettingsError, UnavailableError
+from documents import IndexBeingBuiltError
 
 NO_TYPE = "about:blank"
 """The type of a problem of which the status says all (RFC 9457, section 4.2.1)."""
@@ -72,7 +72,7 @@ class ProblemDetails:
     ] = None
 
 
-class Problem(Exception):  # noqa: N818 - it is named as RFC 9457 does
+class ProblemError(Exception):
     """An answer that is an error; raise it anywhere below a route."""
 
     def __init__(
@@ -112,9 +112,9 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
-def unknown_zone(zone: str) -> Problem:
+def unknown_zone(zone: str) -> ProblemError:
     """404 for a zone that the campus does not have."""
-    return Problem(
+    return ProblemError(
         status=404,
         type_="/docs#unknown-zone",
         title="There is no such zone",
@@ -122,14 +122,14 @@ def unknown_zone(zone: str) -> Problem:
     )
 
 
-def no_longer_kept(detail: str) -> Problem:
+def no_longer_kept(detail: str) -> ProblemError:
     """410 for a range of time of which nothing is kept any more."""
-    return Problem(status=410, type_="/docs#no-longer-kept", title="That time is no longer kept", detail=detail)
+    return ProblemError(status=410, type_="/docs#no-longer-kept", title="That time is no longer kept", detail=detail)
 
 
-def wrong_parameters(errors: Sequence[WrongParameter]) -> Problem:
+def wrong_parameters(errors: Sequence[WrongParameter]) -> ProblemError:
     """422 that names each parameter that cannot be used."""
-    return Problem(
+    return ProblemError(
         status=422,
         type_="/docs#bad-parameter",
         title="A parameter is wrong",
@@ -138,18 +138,18 @@ def wrong_parameters(errors: Sequence[WrongParameter]) -> Problem:
     )
 
 
-def unavailable(error: Unavailable) -> Problem:
+def unavailable(error: UnavailableError) -> ProblemError:
     """503 that says when to come back. What exactly is away is for the log and /readyz: it may name addresses."""
     seconds = max(1, math.ceil(error.retry_after or RETRY_AFTER_SECONDS))
-    if isinstance(error, BeingBuilt):
-        return Problem(
+    if isinstance(error, IndexBeingBuiltError):
+        return ProblemError(
             status=503,
             type_="/docs#unavailable",
             title="An index is being built",
             detail=f"The {error}. Try again in {seconds} s.",
             headers={"Retry-After": str(seconds)},
         )
-    return Problem(
+    return ProblemError(
         status=503,
         type_="/docs#unavailable",
         title="A store is away",
@@ -158,11 +158,11 @@ def unavailable(error: Unavailable) -> Problem:
     )
 
 
-def _defect() -> Problem:
-    return Problem(status=500, detail="The server made a mistake. It is in its log; there is nothing you can do.")
+def _defect() -> ProblemError:
+    return ProblemError(status=500, detail="The server made a mistake. It is in its log; there is nothing you can do.")
 
 
-def _of_validation(error: RequestValidationError) -> Problem:
+def _of_validation(error: RequestValidationError) -> ProblemError:
     return wrong_parameters(
         [
             WrongParameter(
@@ -175,14 +175,14 @@ def _of_validation(error: RequestValidationError) -> Problem:
     )
 
 
-def _of_http(error: HTTPException, request: Request) -> Problem:
+def _of_http(error: HTTPException, request: Request) -> ProblemError:
     detail, headers = error.detail, dict(error.headers or {})
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail = f"There is nothing at {shown(request.scope['path'])}. GET /docs lists what there is."
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = _allowed(request)
         detail = f"{shown(request.method)} is not possible here; what is: {headers['Allow']}."
-    return Problem(status=error.status_code, detail=detail, headers=headers)
+    return ProblemError(status=error.status_code, detail=detail, headers=headers)
 
 
 def _allowed(request: Request) -> str:
@@ -201,15 +201,15 @@ def _allowed(request: Request) -> str:
 
 async def _answer(request: Request, error: Exception) -> ProblemJson:
     match error:
-        case Problem():
+        case ProblemError():
             problem = error
-        case Unavailable():
+        case UnavailableError():
             _log.warning("a store is away", route=route_of(request.scope), error=str(error))
             problem = unavailable(error)
-        case BadSettings():
+        case BadSettingsError():
             # A store's login that does not work: no request can mend that, and the next may find it mended.
             _log.error("a setting does not work", route=route_of(request.scope), error=str(error))
-            problem = unavailable(Unavailable(str(error)))
+            problem = unavailable(UnavailableError(str(error)))
         case RequestValidationError():
             problem = _of_validation(error)
         case HTTPException():
@@ -256,5 +256,5 @@ class Defects:
 
 def answer_problems(app: FastAPI) -> None:
     """Answer every error that an application raises with problem details."""
-    for family in (Problem, Unavailable, BadSettings, RequestValidationError, HTTPException):
+    for family in (ProblemError, UnavailableError, BadSettingsError, RequestValidationError, HTTPException):
         app.add_exception_handler(family, _answer)

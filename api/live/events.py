@@ -17,11 +17,11 @@ from starlette.types import Receive, Scope, Send
 from api.http.head_middleware import HEAD
 from api.http.limits import address_of
 from api.http.metrics import ApiMetrics
-from api.http.problems import Problem
+from api.http.problems import ProblemError
 from api.http.server import connection_of
 from api.live import sse
 from api.live.change_log import ChangeLog
-from core.errors import Unavailable
+from core.errors import UnavailableError
 
 RETRY_MS = 2000
 """How long a client waits before it comes back."""
@@ -43,9 +43,9 @@ HEADERS = {
 _log = structlog.stdlib.get_logger("api")
 
 
-def too_many_streams(most: int) -> Problem:
+def too_many_streams(most: int) -> ProblemError:
     """503 for a stream more than EVENTS_MAX_STREAMS."""
-    return Problem(
+    return ProblemError(
         status=503,
         title="Too many streams",
         detail=f"This server has {most:,} event streams open, as many as it may. "
@@ -54,9 +54,9 @@ def too_many_streams(most: int) -> Problem:
     )
 
 
-def too_many_of_one_address(most: int) -> Problem:
+def too_many_of_one_address(most: int) -> ProblemError:
     """429 for a stream more than one address may have."""
-    return Problem(
+    return ProblemError(
         status=429,
         type_="/docs#too-many",
         title="Too many streams",
@@ -118,7 +118,7 @@ class EventStream(Response):
             changes.leave(address)
             self._metrics.streams.set(changes.readers)
 
-    def _refusal(self, address: str) -> Problem | None:
+    def _refusal(self, address: str) -> ProblemError | None:
         if self._changes.readers >= self._most:
             return too_many_streams(self._most)
         if self._changes.readers_at[address] >= self._most_of_address:
@@ -181,7 +181,7 @@ class EventStream(Response):
 
 async def _gone(receive: Receive) -> None:
     """Return once the client has gone, or has sent what nobody reads from it."""
-    with suppress(Problem):
+    with suppress(ProblemError):
         while (await receive())["type"] != "http.disconnect":
             pass
 
@@ -190,9 +190,9 @@ async def _still(allowed: Callable[[], Awaitable[object]]) -> bool:
     """Whether the client may still read; if nobody knows, as Redis is away, it is asked again."""
     try:
         await allowed()
-    except Problem:
+    except ProblemError:
         return False
-    except Unavailable:
+    except UnavailableError:
         pass
     return True
 

@@ -36,7 +36,10 @@ class Lease:
         return self._elapsed() >= self._until - LEASE_SECONDS + RENEW_SECONDS
 
     async def take(self) -> str | None:
-        """Take or renew it: the MQTT client id of whoever holds it; None where another does. Raises Unavailable."""
+        """Take or renew it: the MQTT client id of whoever holds it; None where another does.
+
+        Raises UnavailableError.
+        """
         asked = self._elapsed()
         client_id = await take_lease(
             self._client, self._me, for_ms=int(LEASE_SECONDS * 1000), client_id=f"mirror-{secrets.token_hex(8)}"
@@ -45,6 +48,6 @@ class Lease:
         return client_id
 
     async def release(self) -> None:
-        """Leave it to others at once. Raises Unavailable; then it ends by itself."""
+        """Leave it to others at once. Raises UnavailableError; then it ends by itself."""
         self._until = float("-inf")
         await release_lease(self._client, self._me)

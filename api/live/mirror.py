@@ -16,7 +16,7 @@ from api.live import mqtt
 from api.live.lease import Lease
 from api.live.mirrored import Mirrored
 from api.state import State
-from core.errors import BadSettings, Unavailable
+from core.errors import BadSettingsError, UnavailableError
 from runtime.service import Stop, pause
 from state.mirror import forget_topics, known_topics, note_topics
 
@@ -34,9 +34,9 @@ class Mirror:
     """The mirror, as one process sees it: it publishes while the lease is held."""
 
     def __init__(self, state: State, lease: Lease) -> None:
-        """Raises BadSettings for a MIRROR_URL that is none, and without MIRROR_USERNAME."""
+        """Raises BadSettingsError for a MIRROR_URL that is none, and without MIRROR_USERNAME."""
         if not state.settings.mirror_username:
-            raise BadSettings("MIRROR_USERNAME: MIRROR needs an MQTT user with the role service")
+            raise BadSettingsError("MIRROR_USERNAME: MIRROR needs an MQTT user with the role service")
         self._state = state
         self._lease = lease
         self._address = mqtt.address_of(state.settings.mirror_url)
@@ -62,7 +62,7 @@ class Mirror:
                         self._state.metrics.mirror_over_limits.set(0)
                         await self._lease.release()
                 failures = 0
-            except Unavailable as error:
+            except UnavailableError as error:
                 self._say(str(error))
             except (aiomqtt.MqttError, OSError) as error:
                 failures += 1
@@ -134,7 +134,7 @@ class Mirror:
             if self._lease.held and self._lease.due:
                 await self._lease.take()
             if not self._lease.held:
-                raise Unavailable("the lease of the mirror was not renewed in time")
+                raise UnavailableError("the lease of the mirror was not renewed in time")
             try:
                 async with asyncio.TaskGroup() as group:
                     for topic in topics[start : start + mqtt.AT_ONCE]:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import aiomqtt
 
 from api.settings import ApiSettings
-from core.errors import BadSettings, Unavailable
+from core.errors import BadSettingsError, UnavailableError
 from runtime.demo_users import kept_demo_users
 
 KEEPALIVE_SECONDS = 10
@@ -36,14 +36,14 @@ class Login:
 
 
 def address_of(url: str) -> Address:
-    """The broker of MIRROR_URL: mqtt://host:port, or mqtts:// for TLS. Raises BadSettings."""
+    """The broker of MIRROR_URL: mqtt://host:port, or mqtts:// for TLS. Raises BadSettingsError."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise BadSettings(f"MIRROR_URL: {error}") from error
+        raise BadSettingsError(f"MIRROR_URL: {error}") from error
     if parts.scheme not in _PORTS or not host or parts.path not in {"", "/"} or parts.username is not None:
-        raise BadSettings("MIRROR_URL: not mqtt://host:port or mqtts://host:port; the user is MIRROR_USERNAME")
+        raise BadSettingsError("MIRROR_URL: not mqtt://host:port or mqtts://host:port; the user is MIRROR_USERNAME")
     return Address(host, port or _PORTS[parts.scheme], tls=parts.scheme == "mqtts")
 
 
@@ -51,14 +51,14 @@ def login_of(settings: ApiSettings) -> Login:
     """The user of MIRROR_USERNAME; without MIRROR_PASSWORD the demo user of that name, if `make run` has made one.
 
     To be asked anew for each connection: at its first start, `make run` makes the demo users when all else runs.
-    Raises Unavailable where there is no password.
+    Raises UnavailableError where there is no password.
     """
     if settings.mirror_password:
         return Login(settings.mirror_username, settings.mirror_password.get_secret_value())
     for user in kept_demo_users(settings.data_dir):
         if user.name == settings.mirror_username:
             return Login(user.name, user.password)
-    raise Unavailable(
+    raise UnavailableError(
         f"MIRROR_PASSWORD is not set, and DATA_DIR has no demo user {settings.mirror_username!r}; perhaps not yet"
     )
 

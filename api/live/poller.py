@@ -3,7 +3,7 @@
 import structlog
 
 from api.state import State
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.service import Stop, pause
 
 EVERY_SECONDS = 0.5
@@ -15,7 +15,7 @@ _log = structlog.stdlib.get_logger("api")
 
 
 async def poll_once(state: State) -> None:
-    """Take a snapshot, and give it to the change log. Raises Unavailable if Redis does not answer."""
+    """Take a snapshot, and give it to the change log. Raises UnavailableError if Redis does not answer."""
     state.change_log.take(await state.snapshots.take())
 
 
@@ -27,7 +27,7 @@ async def run(state: State, stop: Stop) -> None:
         while not stop.is_set():
             try:
                 await poll_once(state)
-            except Unavailable as error:
+            except UnavailableError as error:
                 if not away:
                     _log.warning("cannot look at the zones", error=str(error))
                 away = True

@@ -13,7 +13,7 @@ from api.http.openapi import problems
 from api.live import sse
 from api.live.events import EventStream
 from api.state import Resources
-from core.errors import Unavailable
+from core.errors import UnavailableError
 
 MAX_ZONES = 1000
 
@@ -93,7 +93,7 @@ async def events(
     """
     zones = frozenset(state.zone(zone).id for zone in query.zone) or None
     if state.change_log.latest is None:
-        raise Unavailable("nobody has looked at the zones yet")
+        raise UnavailableError("nobody has looked at the zones yet")
     public = state.settings.api_public_occupancy
     return EventStream(
         state.change_log,

@@ -22,7 +22,10 @@ class DecoderLag:
         self._read: tuple[int, int] | None = None
 
     async def seconds(self) -> int:
-        """Whole seconds; 0 where nothing waits. At most a second old. Raises Unavailable if Redis does not answer."""
+        """Whole seconds; 0 where nothing waits. At most a second old.
+
+        Raises UnavailableError if Redis does not answer.
+        """
         async with self._reading:
             now = self._clock()
             if self._read is not None and 0 <= now - self._read[0] < CACHE_MS:

@@ -35,7 +35,7 @@ class InputWatch:
         self._read: tuple[float, Input] | None = None
 
     async def status(self) -> Input:
-        """What is known now, at most a moment old. Raises Unavailable if Redis does not answer."""
+        """What is known now, at most a moment old. Raises UnavailableError if Redis does not answer."""
         async with self._reading:
             now = self._elapsed()
             if self._read is not None and now - self._read[0] < CACHE_SECONDS:

@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from api.auth.access import public_occupancy
 from api.http.answers import Json, client_has, not_modified
-from api.http.cached_response import Prepared, prepared_all, prepared_zone, route_with
+from api.http.cached_response import CachedResponse, prepared_all, prepared_zone, route_with
 from api.http.openapi import not_modified_response, problems
 from api.occupancy.body import Occupancy, OccupancyOfAll, OccupancyQuery, chosen
 from api.occupancy.snapshot import Snapshot
@@ -22,7 +22,7 @@ FRESH_MS = 1_000
 """How old a snapshot of the poller may be that an answer is made of."""
 
 
-def _prepared(scope: Scope) -> Prepared | None:
+def _prepared(scope: Scope) -> CachedResponse | None:
     """What the poller saw a moment ago, for whoever asks without a question, and needs no key."""
     state = cast("State", scope["app"].state.resources)
     if scope["query_string"] or not state.settings.api_public_occupancy:

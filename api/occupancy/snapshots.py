@@ -9,7 +9,7 @@ from api.occupancy.snapshot import Snapshot, ZonePart
 from api.settings import ApiSettings
 from api.zones.campus import CampusView, FollowedCampus
 from core.clock import Clock
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from geofence import Zone
 from state.client import Redis
 from state.presence import presence_now
@@ -45,7 +45,7 @@ class Snapshots:
         self._parts: list[ZonePart] = []
 
     async def take(self) -> Snapshot:
-        """All zones as they are now. Raises Unavailable if Redis does not answer in time."""
+        """All zones as they are now. Raises UnavailableError if Redis does not answer in time."""
         try:
             async with asyncio.timeout(REDIS_SECONDS), self._taking:
                 view, now = self._followed.view, self._clock()
@@ -57,7 +57,10 @@ class Snapshots:
         return Snapshot(at=now, version=view.version, shared=shared, zones=view.places, parts=self._parts, stale=stale)
 
     async def take_zone(self, zone: Zone) -> bytes:
-        """What GET answers about this zone alone, as it is now. Raises Unavailable if Redis does not answer in time."""
+        """What GET answers about this zone alone, as it is now.
+
+        Raises UnavailableError if Redis does not answer in time.
+        """
         now, settings = self._clock(), self._settings
         try:
             async with asyncio.timeout(REDIS_SECONDS):
@@ -100,5 +103,5 @@ class Snapshots:
         return before if before is not None and before.json == part.json else part
 
 
-def _too_late() -> Unavailable:
-    return Unavailable(f"Redis did not answer within {REDIS_SECONDS} s")
+def _too_late() -> UnavailableError:
+    return UnavailableError(f"Redis did not answer within {REDIS_SECONDS} s")

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from api.auth.access import requires
 from api.http.answers import Json
 from api.http.openapi import problems
-from api.http.problems import Problem
-from api.positions.erasure import Device, Erased, Unfinished, erase
+from api.http.problems import ProblemError
+from api.positions.erasure import Device, Erased, UnfinishedError, erase
 from api.state import Resources
 from core.messages import Kind
 
@@ -80,9 +80,9 @@ async def erase_device(
             zones=[zone.id for zone in state.campus.everything],
             partitions=state.settings.partitions,
         )
-    except Unfinished as error:
+    except UnfinishedError as error:
         seconds = str(max(1, round(error.retry_after or 1)))
-        raise Problem(
+        raise ProblemError(
             status=503,
             type_="/docs#unavailable",
             title="A store is away",

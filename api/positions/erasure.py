@@ -25,7 +25,7 @@ from typing import Annotated
 import msgspec
 from pydantic import Field
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind, Role, ingest_kind
 from documents import DocumentStore
 from state.client import Redis
@@ -70,7 +70,7 @@ class Erased:
     ]
 
 
-class Unfinished(Unavailable):
+class UnfinishedError(UnavailableError):
     """Not all of it could be reached in time; what was, is gone. To be repeated."""
 
 
@@ -84,13 +84,13 @@ async def erase(
 ) -> Erased:
     """Forget devices; `zones` are the ids of all zones there are. It may be repeated, and done by several at once.
 
-    Raises Unavailable where a store is away, and Unfinished where something is left: all that could be reached is gone
-    then, and the erasure is to be repeated. A device that goes on sending is a new one from then on.
+    Raises UnavailableError where a store is away, and Unfinished where something is left: all that could be reached is
+    gone then, and the erasure is to be repeated. A device that goes on sending is a new one from then on.
     """
     try:
         await _passed(client, partitions)
         left = None
-    except Unfinished as error:
+    except UnfinishedError as error:
         left = error
     present = 0
     for device in devices:
@@ -115,9 +115,9 @@ async def _passed(client: Redis, partitions: int) -> None:
     # Looked at between commands, not asyncio.timeout: on Python 3.11 a cancellation within one can be swallowed.
     until = asyncio.get_running_loop().time() + PASS_SECONDS
     if not await until_passed(client, partitions, until):
-        raise Unfinished("messages that came before wait to be decoded or stored", retry_after=PASS_SECONDS)
+        raise UnfinishedError("messages that came before wait to be decoded or stored", retry_after=PASS_SECONDS)
     if not await until_delivered(client, until):
-        raise Unfinished("messages that came before wait to be handed to subscribers", retry_after=PASS_SECONDS)
+        raise UnfinishedError("messages that came before wait to be handed to subscribers", retry_after=PASS_SECONDS)
 
 
 async def _erase_documents(store: DocumentStore, device: str) -> int:
@@ -129,7 +129,7 @@ async def _erase_documents(store: DocumentStore, device: str) -> int:
         if gone < ERASE_DOCUMENTS:
             break
         if loop.time() > until:
-            raise Unfinished(f"{erased} documents are deleted, and there are more", retry_after=1)
+            raise UnfinishedError(f"{erased} documents are deleted, and there are more", retry_after=1)
     return erased
 
 

@@ -44,7 +44,7 @@ async def sequence(
 ) -> AsyncIterator[bytes]:
     """What a query finds as records, the newest first, a page in memory at a time; `first` is the first page.
 
-    `limit` is how many at the most, None for all. Raises Unavailable where the store goes away in the middle.
+    `limit` is how many at the most, None for all. Raises UnavailableError where the store goes away in the middle.
     """
     page, left = first, limit
     while True:

@@ -13,9 +13,9 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.http.instants import Rfc3339
-from api.http.problems import Problem, WrongParameter, wrong_parameters
+from api.http.problems import ProblemError, WrongParameter, wrong_parameters
 from core.clock import Clock, to_milliseconds
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import INGEST_TOPICS, Kind, RawMessage, Role
 from runtime.ages import too_old
 from state.client import Redis, redis_errors
@@ -153,8 +153,8 @@ async def append(
     """Append a message to a stream `raw`; when it was received, in milliseconds since the epoch.
 
     It is there when this returns, as durable as Redis makes what a broker appends. `user` is who sent it, and may speak
-    for many devices, as a gateway may. Raises 503 where `max_length` messages wait already, and Unavailable where Redis
-    does not answer: it may be there then or not, and it does no harm to send it again.
+    for many devices, as a gateway may. Raises 503 where `max_length` messages wait already, and UnavailableError where
+    Redis does not answer: it may be there then or not, and it does no harm to send it again.
     """
     received_at = clock()
     message = RawMessage(_TOPICS[kind], user, SENDER, received_at, payload)
@@ -165,12 +165,12 @@ async def append(
             appended = await Raw(client=client, partitions=partitions, writes=writes).append(
                 partition, [encode_entry([group_of(message)])], most=max_length
             )
-            with suppress(Unavailable), redis_errors():  # it is kept, and that is what matters
+            with suppress(UnavailableError), redis_errors():  # it is kept, and that is what matters
                 await note_newest_input(client, {kind: received_at})
     except TimeoutError as error:
-        raise Unavailable(f"Redis did not answer within {APPEND_SECONDS} s") from error
+        raise UnavailableError(f"Redis did not answer within {APPEND_SECONDS} s") from error
     if not appended.taken:
-        raise Problem(
+        raise ProblemError(
             status=503,
             type_="/docs#unavailable",
             title="A store is away",
@@ -181,12 +181,12 @@ async def append(
     return received_at
 
 
-def _wrong_body(detail: str) -> Problem:
+def _wrong_body(detail: str) -> ProblemError:
     return wrong_parameters([WrongParameter("body", detail)])
 
 
-def _too_large(size: int, most: str) -> Problem:
-    return Problem(
+def _too_large(size: int, most: str) -> ProblemError:
+    return ProblemError(
         status=413,
         type_="/docs#too-large",
         title="The body is too large",

@@ -16,7 +16,7 @@ from api.http.openapi import problems
 from api.positions.ingest import Accepted, IngestQuery, append, payload_of
 from api.state import Resources
 from core.clock import format_rfc3339
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.position_rates import cost_of
 from state.durability import Writes
 from state.raw_redis import raw_redis
@@ -90,7 +90,7 @@ async def ingest_positions(
     """
     payload = payload_of(await request.body(), now=state.clock(), ages=state.settings.position_max_age_ms)
     if problem := state.redis_watch.problem:
-        raise Unavailable(problem)
+        raise UnavailableError(problem)
     if state.positions is not None and (wait := state.positions.take(key.id, cost_of(len(payload)))):
         raise too_many(wait, "Your key sends more positions than POSITION_RATE allows to a gateway.")
     received_at = await append(

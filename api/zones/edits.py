@@ -9,11 +9,11 @@ from starlette.requests import Request
 
 from api.auth.keys import Key
 from api.http.preconditions import check_preconditions
-from api.http.problems import Problem, WrongParameter, unknown_zone, wrong_parameters
+from api.http.problems import ProblemError, WrongParameter, unknown_zone, wrong_parameters
 from api.state import State
 from api.zones.campus import CampusView
-from core.errors import Unavailable
-from geofence import Campus, InvalidCampus, changed_zones, parse_campus
+from core.errors import UnavailableError
+from geofence import Campus, InvalidCampusError, changed_zones, parse_campus
 from state.campus import StoredCampus, ZoneChange, replace_campus
 
 MAX_ZONE_BYTES = 200_000
@@ -39,7 +39,7 @@ async def change_zone(
     Gives the campus as it is from now on, and whether the zone is new; without `creates`, one that is not there is a
     problem.
 
-    Raises problems: 404, 409, 412, 422, 428; and Unavailable.
+    Raises problems: 404, 409, 412, 422, 428; and UnavailableError.
     """
     for _ in range(ATTEMPTS):
         view = await state.followed.look()
@@ -65,7 +65,7 @@ async def change_zone(
             # At once: who asks this process next sees his own change.
             state.followed.replace(changed)
             return changed, new
-    raise Unavailable(f"others changed zones {ATTEMPTS} times meanwhile")
+    raise UnavailableError(f"others changed zones {ATTEMPTS} times meanwhile")
 
 
 def _edited(campus: Campus, zone: str, edit: Edit) -> list[Feature]:
@@ -89,7 +89,7 @@ def _checked(features: list[Feature]) -> Campus:
         return parse_campus(data, _FILE)
     except UnicodeEncodeError as error:
         raise _wrong("a text in it has half a surrogate pair, which no JSON in UTF-8 can carry") from error
-    except InvalidCampus as error:
+    except InvalidCampusError as error:
         raise _wrong(str(error).removeprefix(f"{_FILE}: ")) from error
 
 
@@ -120,7 +120,7 @@ def patch(zone: str, changes: Feature) -> Edit:
 def delete(before: Feature | None) -> None:
     """The edit that removes a zone."""
     if before and before["properties"]["role"] == "boundary":
-        raise Problem(
+        raise ProblemError(
             status=409,
             detail="The outline of the campus cannot be deleted: what is outside it is not counted at all. "
             "PUT another outline in its place.",
@@ -144,14 +144,14 @@ async def feature_in(request: Request, *media_types: str) -> Feature:
     """The JSON object in a request's body. Raises 413, 415 and 422 problems."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in media_types:
-        raise Problem(
+        raise ProblemError(
             status=415,
             detail=f"Send {' or '.join(media_types)}, and say so in Content-Type.",
             headers={"Accept-Patch" if request.method == "PATCH" else "Accept": ", ".join(media_types)},
         )
     body = await request.body()
     if len(body) > MAX_ZONE_BYTES:
-        raise Problem(
+        raise ProblemError(
             status=413,
             type_="/docs#too-large",
             title="The body is too large",
@@ -193,5 +193,5 @@ def _depth(content: Any) -> int:  # noqa: ANN401 - any JSON
     return deepest
 
 
-def _wrong(detail: str) -> Problem:
+def _wrong(detail: str) -> ProblemError:
     return wrong_parameters([WrongParameter("body", detail)])

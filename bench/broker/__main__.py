@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bench.broker.connection import Broken
+from bench.broker.connection import BrokenError
 from bench.broker.idle import affordable_connections
 from bench.broker.peers import OURS, Peer, all_peers, profiled
 from bench.broker.results import Results
@@ -98,7 +98,7 @@ def _measure(
         for peer in able[first:] + able[:first]:
             try:
                 figures = scenario.measure(peer, sizes, generator)
-            except (Broken, OSError) as error:
+            except (BrokenError, OSError) as error:
                 found.reasons[scenario.name, peer.name] = str(error) or type(error).__name__
             else:
                 found.add(scenario.name, peer.name, figures)

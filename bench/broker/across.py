@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from time import perf_counter, process_time
 
-from bench.broker.connection import LIMIT_SECONDS, Broken, connected, expect
+from bench.broker.connection import LIMIT_SECONDS, BrokenError, connected, expect
 from bench.broker.load import RING_WINDOWS
 from bench.broker.packets import Ring, publish, suback, subscribe
 from bench.broker.publisher import Publisher, batch_of, drain, turn, watch
@@ -73,9 +73,9 @@ class _Subscriber:
         except BlockingIOError:
             return
         except ConnectionError as error:
-            raise Broken(f"broke off the subscriber's connection: {error}") from error
+            raise BrokenError(f"broke off the subscriber's connection: {error}") from error
         if not count:
-            raise Broken("closed the subscriber's connection")
+            raise BrokenError("closed the subscriber's connection")
         self.received += self._buffer[:count]
 
     def records(self) -> list[bytes]:
@@ -110,7 +110,7 @@ def across(job: Across) -> Delivered:
         for publisher in publishers:
             publisher.in_order()
     if not delivered:
-        raise Broken(f"delivered nothing in {job.seconds:g} s")
+        raise BrokenError(f"delivered nothing in {job.seconds:g} s")
     return Delivered(
         per_second=delivered / seconds,
         lost=sum(publisher.sent for publisher in publishers) - subscriber.delivered,
@@ -129,12 +129,12 @@ def _subscribe(opened: socket.socket, publish_port: int) -> None:
     with connected(publish_port, "probe") as other:
         while not select.select([opened], [], [], _PROBE_SECONDS)[0]:
             if perf_counter() > until:
-                raise Broken(f"nothing arrived at another node within {LIMIT_SECONDS:g} s of SUBACK")
+                raise BrokenError(f"nothing arrived at another node within {LIMIT_SECONDS:g} s of SUBACK")
             other.sendall(publish(PROBE, b"?"))
     # Whatever else was under way has arrived when nothing comes for ten times as long.
     while select.select([opened], [], [], 10 * _PROBE_SECONDS)[0]:
         if not opened.recv(_RECEIVE_BYTES):
-            raise Broken("closed the subscriber's connection")
+            raise BrokenError("closed the subscriber's connection")
 
 
 def _run(
@@ -189,7 +189,7 @@ def _in_order(records: list[bytes], deliveries: list[list[bytes]]) -> bool:
     for record in records:
         place = places.get(record)
         if place is None:
-            raise Broken(f"delivered what nobody sent: {record[:40]!r}...")
+            raise BrokenError(f"delivered what nobody sent: {record[:40]!r}...")
         sender, number = place
         step = (number - last[sender]) % len(deliveries[sender])
         # A gap is a loss; half a ring or more is a step back.

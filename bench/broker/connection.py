@@ -9,7 +9,7 @@ LIMIT_SECONDS = 15.0
 """How long a broker may take for one answer before it counts as broken."""
 
 
-class Broken(Exception):  # noqa: N818 - what the broker is, not what went wrong here
+class BrokenError(Exception):
     """The broker did not do what MQTT asks for; says what it did."""
 
 
@@ -36,6 +36,6 @@ def expect(opened: socket.socket, answer: bytes) -> None:
                 break
             found += part
     except TimeoutError as error:
-        raise Broken(f"no answer within {LIMIT_SECONDS:g} s") from error
+        raise BrokenError(f"no answer within {LIMIT_SECONDS:g} s") from error
     if found != answer:
-        raise Broken(f"answered {found.hex(' ') or 'nothing'} where {answer.hex(' ')} was due")
+        raise BrokenError(f"answered {found.hex(' ') or 'nothing'} where {answer.hex(' ')} was due")

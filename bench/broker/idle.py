@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from time import perf_counter, process_time
 
-from bench.broker.connection import HOST, LIMIT_SECONDS, Broken
+from bench.broker.connection import HOST, LIMIT_SECONDS, BrokenError
 from bench.broker.packets import CONNACK, connect
 from bench.broker.process import resident_bytes
 
@@ -68,7 +68,7 @@ def idle(job: Idle) -> Held:
         grown = _memory(job) - before
         closed = sum(_has_ended(opened) for opened in connections)
         if closed:
-            raise Broken(f"closed {closed:,} of {job.connections:,} idle connections")
+            raise BrokenError(f"closed {closed:,} of {job.connections:,} idle connections")
     return Held(
         connects_per_second=job.connections / seconds,
         bytes_each=grown / job.connections,
@@ -95,7 +95,7 @@ def _connect(job: Idle, count: int, name: str) -> Iterator[socket.socket]:
                 begun += 1
             ready = selector.select(LIMIT_SECONDS)
             if not ready:
-                raise Broken(f"no CONNACK within {LIMIT_SECONDS:g} s, with {job.together} on their way")
+                raise BrokenError(f"no CONNACK within {LIMIT_SECONDS:g} s, with {job.together} on their way")
             for key, events in ready:
                 opened = key.fileobj  # type: ignore[assignment]  # it is what was registered
                 try:
@@ -105,9 +105,9 @@ def _connect(job: Idle, count: int, name: str) -> Iterator[socket.socket]:
                         continue
                     answer = opened.recv(len(CONNACK))
                 except OSError as error:
-                    raise Broken(f"refused a connection: {error}") from error
+                    raise BrokenError(f"refused a connection: {error}") from error
                 if answer != CONNACK:
-                    raise Broken(f"answered CONNECT with {answer.hex(' ') or 'nothing'}")
+                    raise BrokenError(f"answered CONNECT with {answer.hex(' ') or 'nothing'}")
                 selector.unregister(opened)
                 yield opened
 

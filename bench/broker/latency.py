@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from time import perf_counter
 
-from bench.broker.connection import LIMIT_SECONDS, Broken, connected
+from bench.broker.connection import LIMIT_SECONDS, BrokenError, connected
 from bench.broker.load import TOPIC
 from bench.broker.packets import PUBACK_BYTES, Ring
 
@@ -70,7 +70,7 @@ def latency(job: Latency) -> Waits:
             wait = due - now if sent < total else LIMIT_SECONDS
             readable, _, _ = select.select(sockets, [], [], wait)
             if not readable and sent == total:
-                raise Broken(f"{len(under_way):,} messages were never acknowledged")
+                raise BrokenError(f"{len(under_way):,} messages were never acknowledged")
             for one in readable:
                 number = sockets.index(one)
                 acknowledged = _acknowledged(one)
@@ -78,7 +78,7 @@ def latency(job: Latency) -> Waits:
                 for packet_id in acknowledged:
                     which, begun = under_way.pop((number, packet_id), (-1, arrived))
                     if which < 0:
-                        raise Broken(f"acknowledged {packet_id.hex()}, which was not under way")
+                        raise BrokenError(f"acknowledged {packet_id.hex()}, which was not under way")
                     if which >= uncounted:
                         waits.append((arrived - begun) * 1000)
     cuts = statistics.quantiles(waits, n=100)
@@ -90,7 +90,7 @@ def _acknowledged(one: socket.socket) -> list[bytes]:
     """The packet ids of the acknowledgements that are there; where the last is cut in two, waits for its end."""
     answer = one.recv(_RECEIVE_BYTES)
     if not answer:
-        raise Broken("closed a publisher's connection")
+        raise BrokenError("closed a publisher's connection")
     while len(answer) % PUBACK_BYTES:
         answer += one.recv(PUBACK_BYTES - len(answer) % PUBACK_BYTES)
     return [answer[start + 2 : start + PUBACK_BYTES] for start in range(0, len(answer), PUBACK_BYTES)]

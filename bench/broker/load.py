@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from time import perf_counter, process_time
 
-from bench.broker.connection import LIMIT_SECONDS, Broken, connected, expect
+from bench.broker.connection import LIMIT_SECONDS, BrokenError, connected, expect
 from bench.broker.packets import DISCONNECT, Ring, suback, subscribe
 from bench.broker.process import cpu_seconds
 from bench.broker.publisher import Publisher, drain, turn, watch
@@ -76,7 +76,7 @@ def throughput(job: Throughput) -> Acknowledged:
         ordered = [publisher.in_order() for publisher in publishers]
     messages = after.messages - before.messages
     if not messages:
-        raise Broken(f"acknowledged nothing in {job.seconds:g} s")
+        raise BrokenError(f"acknowledged nothing in {job.seconds:g} s")
     seconds = after.clock - before.clock
     return Acknowledged(
         per_second=messages / seconds,
@@ -105,7 +105,7 @@ def _publish(selector: selectors.BaseSelector, seconds: float) -> None:
             watch(selector, publisher)
             silent_from = now
         if now - silent_from > LIMIT_SECONDS:
-            raise Broken(f"acknowledged nothing for {LIMIT_SECONDS:g} s")
+            raise BrokenError(f"acknowledged nothing for {LIMIT_SECONDS:g} s")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from time import perf_counter
 
-from bench.broker.connection import LIMIT_SECONDS, Broken
+from bench.broker.connection import LIMIT_SECONDS, BrokenError
 from bench.broker.packets import PUBACK_BYTES, Ring
 
 BATCHES = 8
@@ -53,9 +53,9 @@ class Publisher:
         except BlockingIOError:
             return
         except ConnectionError as error:
-            raise Broken(f"broke off a publisher's connection: {error}") from error
+            raise BrokenError(f"broke off a publisher's connection: {error}") from error
         if not count:
-            raise Broken("closed a publisher's connection")
+            raise BrokenError("closed a publisher's connection")
         self._received += self._buffer[:count]
 
     def send(self, most: int | None = None) -> int:
@@ -74,7 +74,7 @@ class Publisher:
         except BlockingIOError:
             written = 0
         except ConnectionError as error:
-            raise Broken(f"broke off a publisher's connection: {error}") from error
+            raise BrokenError(f"broke off a publisher's connection: {error}") from error
         self._unsent = self._unsent[written:]
         return begun
 
@@ -87,7 +87,7 @@ class Publisher:
         if self._received == due:
             return True
         if _by_id(self._received) != _by_id(due):
-            raise Broken(f"{self.sent:,} messages, but not each was acknowledged exactly once")
+            raise BrokenError(f"{self.sent:,} messages, but not each was acknowledged exactly once")
         return False
 
 
@@ -136,6 +136,6 @@ def drain(selector: selectors.BaseSelector, publishers: Iterable[Publisher]) -> 
     while waiting := [publisher for publisher in waiting if publisher.acknowledged < publisher.sent]:
         if perf_counter() > until:
             missing = sum(publisher.sent - publisher.acknowledged for publisher in waiting)
-            raise Broken(f"{missing:,} messages were never acknowledged")
+            raise BrokenError(f"{missing:,} messages were never acknowledged")
         for publisher in turn(selector, 0.5):
             watch(selector, publisher)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import redis
 
-from bench.broker.connection import HOST, Broken, connected
+from bench.broker.connection import HOST, BrokenError, connected
 from bench.broker.peers import ROOT, Peer, Place
 from bench.servers import redis_server
 from runtime.settings import REDIS_SOCKET
@@ -85,7 +85,7 @@ def haproxy(ports: Sequence[int]) -> Iterator[int]:
     """HAProxy in front of `ports`, plain TCP; its port. Raises Broken where there is none."""
     executable = shutil.which("haproxy")
     if not executable:
-        raise Broken("haproxy is missing: install Debian's haproxy")
+        raise BrokenError("haproxy is missing: install Debian's haproxy")
     with tempfile.TemporaryDirectory(prefix="bench-haproxy-") as name:
         folder = Path(name)
         (port,) = free_ports(1)
@@ -134,12 +134,12 @@ def _process(command: Sequence[str], environment: Mapping[str, str], log: Path, 
 def _until_connected(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
     until = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < until:
-        with suppress(OSError, Broken):
+        with suppress(OSError, BrokenError):
             connected(port, "is-it-up").close()
             return
         time.sleep(0.05)
     end = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-    raise Broken(f"did not start: {' '.join(end) or 'it says nothing'}")
+    raise BrokenError(f"did not start: {' '.join(end) or 'it says nothing'}")
 
 
 @contextmanager

@@ -105,7 +105,8 @@ class Authentication(BaseAuthPlugin):
     async def authenticate(self, *, session: Session) -> bool:
         """Whether this client may connect; then its role is an attribute of the session.
 
-        Raises Busy and Unavailable as `Authenticator.authenticate` does: both mean server unavailable, not refused.
+        Raises BusyError and UnavailableError as `Authenticator.authenticate` does: both mean server unavailable, not
+        refused.
         """
         password = session.password
         role = await self.config.authenticator.authenticate(

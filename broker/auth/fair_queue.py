@@ -7,7 +7,7 @@ Item = TypeVar("Item")
 _Names = OrderedDict[str, deque[Item]]
 
 
-class Full(Exception):  # noqa: N818 - it names a state
+class QueueFullError(Exception):
     """There is no place for it: nobody has more than who asks for one more."""
 
 
@@ -56,12 +56,12 @@ class FairQueue(Generic[Item]):
         if self._of_address(address) + 1 >= self._of_address(fullest):
             # Nobody has more than this one would have: what it may take is of its own address.
             if address not in self._waiting:
-                raise Full
+                raise QueueFullError
             fullest = address
         names = self._waiting[fullest]
         longest = max(names, key=lambda each: len(names[each]))
         if fullest == address and len(names.get(name, ())) + 1 >= len(names[longest]):
-            raise Full
+            raise QueueFullError
         item = names[longest].pop()
         self._taken(fullest, longest)
         return item

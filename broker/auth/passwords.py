@@ -17,7 +17,7 @@ import argon2
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 from argon2.low_level import Type
 
-from broker.auth.fair_queue import FairQueue, Full
+from broker.auth.fair_queue import FairQueue, QueueFullError
 
 HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 """The least that OWASP's Password Storage Cheat Sheet asks for: 19 MiB and two passes, tens of milliseconds. More would
@@ -46,7 +46,7 @@ REFUSED_SECONDS = 5.0
 MAX_REMEMBERED = 10_000
 
 
-class Busy(Exception):  # noqa: N818 - it names a state
+class BusyError(Exception):
     """Passwords cannot be hashed at present, as too many wait for it or there is no memory: try again later."""
 
 
@@ -153,7 +153,7 @@ class Passwords:
         """Whether a password is the one of a stored hash; False, too, for a stored hash that is none.
 
         `stored` is None for a user whom nobody knows. `address` is that of the client, or what it counts as. The same
-        question by several connections at once is hashed once. Raises Busy.
+        question by several connections at once is hashed once. Raises BusyError.
         """
         if not 1 <= len(password) <= MAX_PASSWORD_BYTES:
             return False
@@ -179,7 +179,7 @@ class Passwords:
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         try:
             out = self._waiting.put(address, name, _Check(key, password, stored, answer))
-        except Full:
+        except QueueFullError:
             raise self._busy() from None
         if out is not None and not out.answer.done():
             out.answer.set_exception(self._busy())
@@ -188,8 +188,8 @@ class Passwords:
         self._go_on()
         return answer
 
-    def _busy(self) -> Busy:
-        return Busy(f"{self._max_waiting} passwords wait to be checked")
+    def _busy(self) -> BusyError:
+        return BusyError(f"{self._max_waiting} passwords wait to be checked")
 
     def _go_on(self) -> None:
         while self._running < self._threads and (taken := self._waiting.take()) is not None:
@@ -271,7 +271,7 @@ def _give_way() -> None:
 def matches(password: bytes, stored: str) -> bool:
     """Whether a password is the one of a stored hash, in this thread; it takes as long as to hash it.
 
-    Raises Busy where there is no memory for it.
+    Raises BusyError where there is no memory for it.
     """
     try:
         return HASHER.verify(stored, password)
@@ -279,4 +279,4 @@ def matches(password: bytes, stored: str) -> bool:
         return False
     except VerificationError as error:
         # No memory, most likely: that says nothing about the password.
-        raise Busy(str(error)) from error
+        raise BusyError(str(error)) from error

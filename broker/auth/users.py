@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from broker.auth.passwords import Busy, Passwords, hash_problem
+from broker.auth.passwords import BusyError, Passwords, hash_problem
 from core.messages import Role
 from core.names import name_problem
 from runtime.addresses import network_of
 from state.client import Redis
 from state.users import USERS, UserStore
 
-__all__ = ["ROLES", "Authenticator", "Busy", "User", "Users"]
+__all__ = ["ROLES", "Authenticator", "BusyError", "User", "Users"]
 
 ROLES = tuple(role for role in Role if role is not Role.ANONYMOUS)
 """The roles that a user can have."""
@@ -74,8 +74,8 @@ class Authenticator:
         """The role of a client with this user name and password; None if it is refused. `address` is its own.
 
         Without a name it is ANONYMOUS, where that is allowed; with one, it has to be a user, and the password right.
-        An unknown user takes as long as a wrong password. Raises Busy where the client should try again later, and
-        Unavailable where Redis does not answer.
+        An unknown user takes as long as a wrong password. Raises BusyError where the client should try again later, and
+        UnavailableError where Redis does not answer.
         """
         if name is None:
             return Role.ANONYMOUS if self._allow_anonymous else None
@@ -98,7 +98,7 @@ class Authenticator:
 
         To be called after `users:version` moved, with the users of all connections, without the anonymous ones. All
         connections of the users that it gives have to end, those that were made meanwhile as well; some of the users
-        may have none. Raises Unavailable where Redis does not answer: then it is to be called again.
+        may have none. Raises UnavailableError where Redis does not answer: then it is to be called again.
         """
         self._changes += 1
         roles, let_in = dict(connected), dict(self._let_in)

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from broker.auth.passwords import generate_password, hash_password
 from broker.auth.users import ROLES, User, Users
-from broker.auth.users_file import BadFile, Row, hashed, read_rows
+from broker.auth.users_file import Row, UsersFileError, hashed, read_rows
 from core.messages import Role
 from core.names import name_problem
 from runtime.command import fail
@@ -152,7 +152,7 @@ def import_users(
     """
     try:
         rows = _rows(file)
-    except BadFile as error:
+    except UsersFileError as error:
         fail("\n".join([*error.problems, "nothing was imported"]))
 
     async def work(users: Users) -> tuple[int, int]:
@@ -174,7 +174,7 @@ def _rows(file: Path) -> list[Row]:
         with file.open(encoding="utf-8-sig", newline="") as text:
             return read_rows(text)
     except OSError as error:
-        raise BadFile([f"{file}: {error.strerror or error}"]) from error
+        raise UsersFileError([f"{file}: {error.strerror or error}"]) from error
 
 
 def _hashed(rows: list[Row], present: dict[str, User]) -> list[User]:

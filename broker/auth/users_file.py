@@ -19,7 +19,7 @@ MAX_PROBLEMS = 20
 _ROLES = {role.value: role for role in ROLES}
 
 
-class BadFile(Exception):  # noqa: N818 - it names what is wrong
+class UsersFileError(Exception):
     """A file that cannot be imported; its `problems` begin with their line, and never quote a password."""
 
     def __init__(self, problems: list[str]) -> None:
@@ -48,7 +48,7 @@ class Row:
 
 
 def read_rows(lines: Iterable[str]) -> list[Row]:
-    """The users of a CSV file, with or without a header. Raises BadFile, which tells all that is wrong."""
+    """The users of a CSV file, with or without a header. Raises UsersFileError, which tells all that is wrong."""
     rows: dict[str, Row] = {}
     problems: list[str] = []
     for line, row in _read(lines):
@@ -65,7 +65,7 @@ def read_rows(lines: Iterable[str]) -> list[Row]:
             problems.append("and perhaps more")
             break
     if problems or not rows:
-        raise BadFile(problems or ["no users in it"])
+        raise UsersFileError(problems or ["no users in it"])
     return list(rows.values())
 
 

@@ -17,12 +17,12 @@ from broker.cluster.retained import Retained
 from broker.cluster.routes import Routes
 from broker.cluster.sessions import Sessions
 from core.clock import Clock
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.failures import Failures
 from runtime.service import Stop, work_until_stopped
 from state.client import Redis
 from state.durability import Writes
-from state.mqtt import Scripts, Turns
+from state.mqtt import PipelineBatcher, Scripts
 from state.nodes import Nodes
 from state.retained import RetainedStore
 from state.routes import RouteStore
@@ -61,7 +61,7 @@ class Cluster:
         self.dropped = Dropped()
         # A node says that it lives, whether there are replicas or not.
         scripts, acknowledged = Scripts(client), Scripts(client, writes)
-        nodes, store = Nodes(client, scripts), SessionStore(client, Turns(acknowledged))
+        nodes, store = Nodes(client, scripts), SessionStore(client, PipelineBatcher(acknowledged))
         self.routes = Routes(store=RouteStore(client), identity=self._identity)
         self.sessions = Sessions(store=store, identity=self._identity, limits=limits, dropped=self.dropped, clock=clock)
         self.retained = Retained(RetainedStore(client))
@@ -124,7 +124,7 @@ class Cluster:
             try:
                 async with asyncio.timeout(LEAVE_SECONDS):
                     await self._membership.leave()
-            except (TimeoutError, Unavailable) as error:
+            except (TimeoutError, UnavailableError) as error:
                 _log.warning("others will find that this node is gone", node=self.node, reason=str(error))
             finally:
                 ended.set()

@@ -5,7 +5,7 @@ import structlog
 from broker.cluster.identity import Identity
 from broker.cluster.local import Local
 from broker.cluster.routes import Routes
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.service import Stop, pause
 from state.nodes import Entry, Nodes
 
@@ -40,7 +40,7 @@ class Follower:
                     away = False
                 await self._read()
                 self.problem = None
-            except Unavailable as error:
+            except UnavailableError as error:
                 away = True
                 if not self.problem:
                     _log.warning("nothing is heard of other nodes", reason=str(error))

@@ -10,7 +10,7 @@ from broker.cluster.limits import Usage
 from broker.cluster.local import Local
 from broker.cluster.reaper import Reaper
 from broker.cluster.routes import Routes
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import INGEST_TOPICS
 from runtime.service import Stop, pause
 from state.mqtt import Scripts
@@ -73,14 +73,14 @@ class Membership:
         while not stop.is_set():
             try:
                 await self.beat()
-            except Unavailable as error:
+            except UnavailableError as error:
                 if self._joined and not self.problem:
                     _log.warning("no heartbeat", reason=str(error))
                 self.problem = str(error)
             await pause(self._heartbeat, stop)
 
     async def beat(self) -> None:
-        """Say that this node is there, and look at the others. Raises Unavailable."""
+        """Say that this node is there, and look at the others. Raises UnavailableError."""
         if not self._joined:
             await self._join()
         seen = await self._nodes.beat(self._identity.node)
@@ -89,7 +89,7 @@ class Membership:
             await self._join()
             seen = await self._nodes.beat(self._identity.node)
             if seen is None:
-                raise Unavailable("this node was given up as soon as it had joined")
+                raise UnavailableError("this node was given up as soon as it had joined")
         self.usage = Usage(*map(_number, seen.usage))
         for node in self._dead(seen.beats):
             try:
@@ -105,7 +105,7 @@ class Membership:
         self.problem = None
 
     async def leave(self) -> None:
-        """End what this node has in Redis, at once. Raises Unavailable."""
+        """End what this node has in Redis, at once. Raises UnavailableError."""
         await self._reaper.reap(self._identity.node)
 
     async def _join(self) -> None:

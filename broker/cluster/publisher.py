@@ -21,10 +21,10 @@ from broker.cluster.retained import is_state, may_be_retained
 from broker.cluster.routes import Plan, Routes
 from broker.protocol.message import Message
 from core.clock import Clock
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.retry import until_available
 from runtime.seldom import Seldom
-from runtime.service import Bell, Stop
+from runtime.service import Stop, Wakeup
 from state.mqtt import Scripts
 from state.nodes import Nodes
 from state.publishing import Batch, Published, publish
@@ -74,7 +74,7 @@ class Publisher:
         self._clock = clock
         self._no_room = no_room
         self._waiting: deque[_Waiting] = deque()
-        self._bell = Bell()
+        self._bell = Wakeup()
         self._numbers = count(1)
         self._ended = False
         self._seldom = Seldom(time.monotonic)
@@ -86,15 +86,15 @@ class Publisher:
 
         For each: True where it is new, False where its guard says that it was there already; nothing is done for that
         again, and nothing should be done here. This node's own subscribers are the caller's business, but for queues.
-        Waits as long as Redis is away; cancelling it leaves open whether they are published. Raises Unavailable once
-        `run` has ended.
+        Waits as long as Redis is away; cancelling it leaves open whether they are published. Raises UnavailableError
+        once `run` has ended.
         """
         return await self._publish([(message, None if guard is None else Guard(*guard)) for message, guard in messages])
 
     async def publish_will(self, owner: str, connection: int) -> Message | None:
         """Publish the will of a connection of the node `owner`; the message, if it was ours to publish.
 
-        None where there is none, or another has published it. Raises Unavailable.
+        None where there is none, or another has published it. Raises UnavailableError.
         """
         message = await self._nodes.will(owner, connection)
         if message is None:
@@ -141,11 +141,11 @@ class Publisher:
     def _give_up(some: Sequence[_Waiting], reason: str) -> None:
         for waiting in some:
             if not waiting.done.done():
-                waiting.done.set_exception(Unavailable(reason))
+                waiting.done.set_exception(UnavailableError(reason))
 
     async def _publish(self, messages: Sequence[tuple[Message, Guard | None]]) -> list[bool]:
         if self._ended:
-            raise Unavailable("this node has left the cluster")
+            raise UnavailableError("this node has left the cluster")
         done: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(messages, done))
         self._bell.ring()
@@ -235,7 +235,7 @@ class Publisher:
         async def attempt() -> Published:
             if reason := self._no_room():
                 self._tell(reason)
-                raise Unavailable(reason)
+                raise UnavailableError(reason)
             batch = Batch(
                 node=self._identity.node,
                 number=number,
@@ -253,12 +253,12 @@ class Publisher:
             )
             try:
                 answer = await publish(self._scripts, batch, part.blobs)
-            except Unavailable as error:
+            except UnavailableError as error:
                 self._tell(str(error))
                 raise
             if answer is None:
                 # It becomes another one with its next heartbeat.
-                raise Unavailable("this node is not one of the cluster")
+                raise UnavailableError("this node is not one of the cluster")
             self._tell(None)
             return answer
 

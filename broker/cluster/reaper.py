@@ -6,7 +6,7 @@ from broker.cluster.limits import Dropped, Limits
 from broker.cluster.local import Local
 from broker.cluster.publisher import Publisher
 from core.clock import Clock
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.retry import until_available
 from runtime.service import Stop, pause
 from state.nodes import Nodes
@@ -62,14 +62,17 @@ class Reaper:
                     pass
                 while await self.sweep() and not stop.is_set():
                     pass
-            except Unavailable:
+            except UnavailableError:
                 # Others say so, and the next round comes.
                 pass
             await pause(EVERY_SECONDS, stop)
 
     async def reap(self, node: str) -> None:
-        """Publish a node's wills, end its connections, and forget all of it. Raises Unavailable; do it again then."""
-        for connection in await self._nodes.condemn(node):
+        """Publish a node's wills, end its connections, and forget all of it.
+
+        Raises UnavailableError; do it again then.
+        """
+        for connection in await self._nodes.mark_dead(node):
             will = await self._publisher.publish_will(node, connection)
             if will is not None:
                 self._local.deliver([will])
@@ -77,15 +80,15 @@ class Reaper:
             pass
 
     async def expire(self) -> int:
-        """Delete some of the sessions whose time is over; how many. Raises Unavailable."""
+        """Delete some of the sessions whose time is over; how many. Raises UnavailableError."""
         return await self._sessions.expire(self._clock(), SESSIONS_AT_ONCE)
 
     async def erase(self) -> bool:
-        """Delete some of the sessions of users who were removed; whether there may be more. Raises Unavailable."""
+        """Delete some of the sessions of users who were removed; whether there may be more. Raises UnavailableError."""
         return await self._sessions.erase(SESSIONS_AT_ONCE)
 
     async def sweep(self) -> bool:
-        """Drop some of the positions that wait for too long; whether there may be more. Raises Unavailable."""
+        """Drop some of the positions that wait for too long; whether there may be more. Raises UnavailableError."""
         before = self._clock() - self._limits.queue_positions_max_age_ms
         dropped, more = await self._sessions.sweep(before, POSITIONS_AT_ONCE)
         self._dropped.queue_age += dropped

@@ -49,7 +49,7 @@ class Retained:
         self._reading = asyncio.Lock()
 
     async def matching(self, filters: Sequence[str]) -> list[list[Message]]:
-        """For each filter the messages whose topics match it, with `retain` set. Raises Unavailable."""
+        """For each filter the messages whose topics match it, with `retain` set. Raises UnavailableError."""
         if not filters:
             return []
         self._wanted.update(filters)

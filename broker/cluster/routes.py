@@ -106,7 +106,7 @@ class Routes:
         return True
 
     async def update(self) -> None:
-        """Take up all that has changed. Raises Unavailable."""
+        """Take up all that has changed. Raises UnavailableError."""
         async with self._updating:
             if not self.version:
                 await self._reload()

@@ -1,7 +1,7 @@
 """Sessions in Redis: who is connected where, subscriptions, and the queues of those who may be away.
 
-All methods raise Unavailable while Redis is away, and while this node is not one of the cluster. They may have been
-done then or not; to call them again does no harm. Calls of one turn of the event loop are sent together.
+All methods raise UnavailableError while Redis is away, and while this node is not one of the cluster. They may have
+been done then or not; to call them again does no harm. Calls of one turn of the event loop are sent together.
 """
 
 import asyncio
@@ -26,18 +26,28 @@ _NO_LONGER = -1
 ANYBODY = "a:"
 """The owner of the sessions of clients of whom neither a user nor an address is known."""
 
-__all__ = ["ANYBODY", "INGEST", "NoRoom", "OfAnother", "Opened", "Queued", "Sessions", "Superseded", "packet_id"]
+__all__ = [
+    "ANYBODY",
+    "INGEST",
+    "ForeignSessionError",
+    "NoRoomError",
+    "Opened",
+    "Queued",
+    "Sessions",
+    "SupersededError",
+    "packet_id",
+]
 
 
-class Superseded(Exception):  # noqa: N818 - it names what has become of the connection
+class SupersededError(Exception):
     """Another connection of this client has taken over, or others have taken this node for dead."""
 
 
-class OfAnother(Exception):  # noqa: N818 - it names whose the session is
+class ForeignSessionError(Exception):
     """The client identifier is in use by another owner, who is connected or has left a persistent session."""
 
 
-class NoRoom(Exception):  # noqa: N818 - it names what there is too little of
+class NoRoomError(Exception):
     """There are as many persistent sessions as may be; the message names the setting."""
 
 
@@ -69,7 +79,8 @@ class Sessions:
         """Begin a connection: from now on it is the only one of this client, and only its calls have an effect.
 
         `owner` is as `broker.auth.owner` has it. The `will` is published by whoever ends the connection, be it this
-        node or another that finds this one dead. Raises OfAnother or NoRoom, and nothing has changed then.
+        node or another that finds this one dead. Raises ForeignSessionError or NoRoomError, and nothing has changed
+        then.
         """
         opened = await self._store.open(
             self._identity.node,
@@ -82,11 +93,11 @@ class Sessions:
             most=(self._limits.sessions_user_max, self._limits.sessions_max),
         )
         if opened == "other":
-            raise OfAnother
+            raise ForeignSessionError
         if opened == "user":
-            raise NoRoom(f"the user has SESSIONS_USER_MAX={self._limits.sessions_user_max} persistent sessions")
+            raise NoRoomError(f"the user has SESSIONS_USER_MAX={self._limits.sessions_user_max} persistent sessions")
         if isinstance(opened, str):
-            raise NoRoom(f"there are SESSIONS_MAX={self._limits.sessions_max} persistent sessions")
+            raise NoRoomError(f"there are SESSIONS_MAX={self._limits.sessions_max} persistent sessions")
         return opened
 
     async def close(self, client_id: str, connection: int, *, forget_will: bool) -> None:
@@ -109,7 +120,7 @@ class Sessions:
         interest: dict[str, int | None],
         states: bool = False,
     ) -> set[str]:
-        """Subscribe to `filters`, each with the QoS that was granted. Raises Superseded.
+        """Subscribe to `filters`, each with the QoS that was granted. Raises SupersededError.
 
         Answers those for which there is no room: nothing has changed for them.
         `ingest` is whether the client may receive what is published to the ingest topics. `interest` is by filter
@@ -130,7 +141,7 @@ class Sessions:
         persistent: bool,
         interest: dict[str, int | None],
     ) -> None:
-        """The reverse of `subscribe`. Raises Superseded."""
+        """The reverse of `subscribe`. Raises SupersededError."""
         kept = [(each, _NO_LONGER) for each in filters] if persistent else []
         await self._change(client_id, connection, kept, interest)
 
@@ -141,7 +152,7 @@ class Sessions:
     async def load(
         self, client_id: str, connection: int, *, after: int, count: int, states: Sequence[tuple[str, int]] = ()
     ) -> list[Queued]:
-        """Up to `count` messages of the client's queue with a sequence number above `after`. Raises Superseded.
+        """Up to `count` messages of the client's queue with a sequence number above `after`. Raises SupersededError.
 
         `states` are the filters by which the client may receive states, with their QoS. The messages count as sent.
         `Local.wake` and `Local.changed` tell of more only once fewer than `count` were there; what has become too old
@@ -161,16 +172,16 @@ class Sessions:
                 states=states,
             )
             if loaded is None:
-                raise Superseded
+                raise SupersededError
             queued += loaded.queued
             after, more = loaded.after, loaded.more
             self._dropped.queue_age += loaded.aged
         return queued
 
     async def enqueue_retained(self, client_id: str, connection: int, retained: Sequence[tuple[str, int]]) -> None:
-        """Have retained messages in the client's own queue: topics, with QoS 1 or 2. Raises Superseded.
+        """Have retained messages in the client's own queue: topics, with QoS 1 or 2. Raises SupersededError.
 
-        They come as they are once they are sent. Does not raise Unavailable but waits: only so is it known that
+        They come as they are once they are sent. Does not raise UnavailableError but waits: only so is it known that
         nothing is queued twice.
         """
         for first in range(0, len(retained), AT_ONCE):
@@ -191,7 +202,7 @@ class Sessions:
 
             lost = await until_available(attempt)
             if lost is None:
-                raise Superseded
+                raise SupersededError
             self._dropped.add(lost, self._seldom)
 
     async def acknowledge(self, client_id: str, sequence: int) -> None:
@@ -234,7 +245,7 @@ class Sessions:
             )
             without_room = await self._store.subscribe(change)
             if without_room is None:
-                raise Superseded
+                raise SupersededError
             refused |= without_room
         return refused
 
@@ -247,7 +258,7 @@ class _ByClient:
         self._gathered: dict[str, tuple[list[int], asyncio.Task[None]]] = {}
 
     async def add(self, client_id: str, sequence: int) -> None:
-        """Return once it is sent. Raises Unavailable."""
+        """Return once it is sent. Raises UnavailableError."""
         found = self._gathered.get(client_id)
         if found is None:
             found = self._gathered[client_id] = ([], asyncio.create_task(self._send_gathered(client_id)))

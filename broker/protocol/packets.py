@@ -1,7 +1,7 @@
 """The control packets of MQTT 3.1.1 and 3.1: a strict parser without I/O, and what a server sends.
 
 Clauses are those of the OASIS standard MQTT Version 3.1.1. Everything here is as hostile as the network, so whatever is
-not exactly as the standard has it raises ProtocolViolation.
+not exactly as the standard has it raises ProtocolViolationError.
 """
 
 from enum import IntEnum
@@ -53,11 +53,11 @@ class ConnectCode(IntEnum):
     NOT_AUTHORIZED = 5
 
 
-class ProtocolViolation(Exception):  # noqa: N818 - the standard's own word
+class ProtocolViolationError(Exception):
     """The client broke the protocol or a limit: its connection ends [MQTT-4.8.0-1]."""
 
 
-class Refused(ProtocolViolation):
+class RefusedConnectError(ProtocolViolationError):
     """A CONNECT that is answered with a return code before its connection ends."""
 
     def __init__(self, code: ConnectCode, detail: str, *, reason: str = "refused_connect") -> None:
@@ -125,8 +125,8 @@ class Unsubscribe(NamedTuple):
 def split_packets(data: bytes, max_packet: int) -> tuple[list[Packet], bytes]:
     """All complete packets of `data` from its beginning on, and the rest.
 
-    Raises ProtocolViolation for a malformed length, and for a packet of more than `max_packet` bytes as soon as its
-    length is known, so that it is never buffered.
+    Raises ProtocolViolationError for a malformed length, and for a packet of more than `max_packet` bytes as soon as
+    its length is known, so that it is never buffered.
     """
     packets: list[Packet] = []
     position = 0
@@ -145,7 +145,7 @@ def split_packets(data: bytes, max_packet: int) -> tuple[list[Packet], bytes]:
                     break
                 start, length = header
         if start + length - position > max_packet:
-            raise ProtocolViolation(f"a packet of {length} bytes is over the limit of {max_packet}")
+            raise ProtocolViolationError(f"a packet of {length} bytes is over the limit of {max_packet}")
         if start + length > size:
             break
         packets.append((data[position], data[start : start + length]))
@@ -154,7 +154,10 @@ def split_packets(data: bytes, max_packet: int) -> tuple[list[Packet], bytes]:
 
 
 def first_size(data: bytes | bytearray) -> int:
-    """The bytes of the packet that `data` begins with; 0 while its length is not complete. Raises ProtocolViolation."""
+    """The bytes of the packet that `data` begins with; 0 while its length is not complete.
+
+    Raises ProtocolViolationError.
+    """
     header = _remaining_length(data, 1)
     return sum(header) if header else 0
 
@@ -169,25 +172,25 @@ def _remaining_length(data: bytes | bytearray, position: int) -> tuple[int, int]
         value |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:  # noqa: PLR2004 - the continuation bit
             return position + index + 1, value
-    raise ProtocolViolation("a remaining length of more than four bytes")
+    raise ProtocolViolationError("a remaining length of more than four bytes")
 
 
 def check_flags(packet: Packet, level: int) -> PacketType:
     """The type of a packet that a client of a protocol level has sent.
 
-    Raises ProtocolViolation for a reserved type, and for flags that it may not have.
+    Raises ProtocolViolationError for a reserved type, and for flags that it may not have.
     """
     first_byte = packet[0]
     try:
         packet_type = PacketType(first_byte >> 4)
     except ValueError as error:
-        raise ProtocolViolation(f"a packet of the reserved type {first_byte >> 4}") from error
+        raise ProtocolViolationError(f"a packet of the reserved type {first_byte >> 4}") from error
     flags, allowed = first_byte & 0x0F, _FLAGS.get(packet_type, 0)
     if level == MQTT_3_1 and allowed:
         # In MQTT 3.1, DUP is a flag of every request, and a second attempt has it.
         flags &= ~8
     if packet_type is not PacketType.PUBLISH and flags != allowed:
-        raise ProtocolViolation(f"[MQTT-2.2.2-2] a {packet_type.name} with reserved flags {first_byte & 0x0F:#x}")
+        raise ProtocolViolationError(f"[MQTT-2.2.2-2] a {packet_type.name} with reserved flags {first_byte & 0x0F:#x}")
     return packet_type
 
 
@@ -204,7 +207,7 @@ class _Body:
     def take(self, count: int) -> bytes:
         end = self._position + count
         if end > len(self._data):
-            raise ProtocolViolation(f"a {self._name} that ends within a field")
+            raise ProtocolViolationError(f"a {self._name} that ends within a field")
         taken = self._data[self._position : end]
         self._position = end
         return taken
@@ -218,7 +221,7 @@ class _Body:
     def packet_id(self) -> int:
         packet_id = self.number()
         if packet_id == 0:
-            raise ProtocolViolation(f"[MQTT-2.3.1-1] a {self._name} with packet identifier 0")
+            raise ProtocolViolationError(f"[MQTT-2.3.1-1] a {self._name} with packet identifier 0")
         return packet_id
 
     def binary(self) -> bytes:
@@ -229,7 +232,7 @@ class _Body:
 
     def end(self) -> None:
         if not self.is_at_end:
-            raise ProtocolViolation(f"a {self._name} with {len(self._data) - self._position} bytes too many")
+            raise ProtocolViolationError(f"a {self._name} with {len(self._data) - self._position} bytes too many")
 
     @property
     def is_at_end(self) -> bool:
@@ -240,24 +243,24 @@ def _text(encoded: bytes, where: str) -> str:
     try:
         text = encoded.decode()
     except UnicodeDecodeError as error:
-        raise ProtocolViolation(f"[MQTT-1.5.3-1] a {where} with a string that is not UTF-8") from error
+        raise ProtocolViolationError(f"[MQTT-1.5.3-1] a {where} with a string that is not UTF-8") from error
     if "\0" in text:
-        raise ProtocolViolation(f"[MQTT-1.5.3-2] a {where} with a null character")
+        raise ProtocolViolationError(f"[MQTT-1.5.3-2] a {where} with a null character")
     return text
 
 
 def topic_name(encoded: bytes) -> str:
-    """A topic name. Raises ProtocolViolation for one that may not be published to."""
+    """A topic name. Raises ProtocolViolationError for one that may not be published to."""
     topic = _text(encoded, "topic name")
     if not topic:
-        raise ProtocolViolation("[MQTT-4.7.3-1] an empty topic name")
+        raise ProtocolViolationError("[MQTT-4.7.3-1] an empty topic name")
     if "#" in topic or "+" in topic:
-        raise ProtocolViolation("[MQTT-3.3.2-2] a topic name with a wildcard")
+        raise ProtocolViolationError("[MQTT-3.3.2-2] a topic name with a wildcard")
     return topic
 
 
 def parse_publish(packet: Packet) -> Publish:
-    """The PUBLISH in a packet of that type. Raises ProtocolViolation where it is malformed."""
+    """The PUBLISH in a packet of that type. Raises ProtocolViolationError where it is malformed."""
     first_byte, body = packet
     topic, packet_id, payload = publish_fields(first_byte, body)
     qos = (first_byte >> 1) & 3
@@ -267,51 +270,51 @@ def parse_publish(packet: Packet) -> Publish:
 def publish_fields(first_byte: int, body: bytes) -> tuple[bytes, int, bytes]:
     """Topic name as it came, packet identifier (0 at QoS 0) and payload of a PUBLISH: all that costs for each of them.
 
-    Raises ProtocolViolation where it is malformed; whether the topic name is one is left to `topic_name`.
+    Raises ProtocolViolationError where it is malformed; whether the topic name is one is left to `topic_name`.
     """
     qos = first_byte & 6
     if len(body) < 2:  # noqa: PLR2004 - the length of the topic's length
-        raise ProtocolViolation("a PUBLISH that ends within its header")
+        raise ProtocolViolationError("a PUBLISH that ends within its header")
     topic_end = 2 + (body[0] << 8 | body[1])
     if not qos:
         if first_byte & 8:
-            raise ProtocolViolation("[MQTT-3.3.1-2] a PUBLISH of QoS 0 with the DUP flag")
+            raise ProtocolViolationError("[MQTT-3.3.1-2] a PUBLISH of QoS 0 with the DUP flag")
         if len(body) < topic_end:
-            raise ProtocolViolation("a PUBLISH that ends within its header")
+            raise ProtocolViolationError("a PUBLISH that ends within its header")
         return body[2:topic_end], 0, body[topic_end:]
     if qos == 6:  # noqa: PLR2004 - both bits
-        raise ProtocolViolation("[MQTT-3.3.1-4] a PUBLISH with both QoS bits set")
+        raise ProtocolViolationError("[MQTT-3.3.1-4] a PUBLISH with both QoS bits set")
     start = topic_end + 2
     if len(body) < start:
-        raise ProtocolViolation("a PUBLISH that ends within its header")
+        raise ProtocolViolationError("a PUBLISH that ends within its header")
     packet_id = body[topic_end] << 8 | body[topic_end + 1]
     if not packet_id:
-        raise ProtocolViolation("[MQTT-2.3.1-1] a PUBLISH with packet identifier 0")
+        raise ProtocolViolationError("[MQTT-2.3.1-1] a PUBLISH with packet identifier 0")
     return body[2:topic_end], packet_id, body[start:]
 
 
 def parse_connect(body: bytes) -> Connect:
     """The CONNECT in a packet of that type.
 
-    Raises Refused where the standard has an answer for it, ProtocolViolation where the connection just ends.
+    Raises Refused where the standard has an answer for it, ProtocolViolationError where the connection just ends.
     """
     fields = _Body("CONNECT", body)
     name, level = fields.text(), fields.byte()
     if name not in _NAMES:
-        raise ProtocolViolation(f"[MQTT-3.1.2-1] a CONNECT for the protocol {name[:16]!r}")
+        raise ProtocolViolationError(f"[MQTT-3.1.2-1] a CONNECT for the protocol {name[:16]!r}")
     if level & 0x7F != _NAMES[name]:
-        raise Refused(ConnectCode.BAD_PROTOCOL, f"[MQTT-3.1.2-2] a CONNECT for level {level} of {name}")
+        raise RefusedConnectError(ConnectCode.BAD_PROTOCOL, f"[MQTT-3.1.2-2] a CONNECT for level {level} of {name}")
     flags = fields.byte()
     if flags & 1:
-        raise ProtocolViolation("[MQTT-3.1.2-3] a CONNECT with its reserved flag set")
+        raise ProtocolViolationError("[MQTT-3.1.2-3] a CONNECT with its reserved flag set")
     clean, has_will, has_password, has_user = (bool(flags & bit) for bit in (0x02, 0x04, 0x40, 0x80))
     qos, retain = flags >> 3 & 3, bool(flags & 0x20)
     if not has_will and (qos or retain):
-        raise ProtocolViolation("[MQTT-3.1.2-11] a CONNECT with flags of a will, and no will")
+        raise ProtocolViolationError("[MQTT-3.1.2-11] a CONNECT with flags of a will, and no will")
     if qos > _HIGHEST_QOS:
-        raise ProtocolViolation("[MQTT-3.1.2-14] a will with both QoS bits set")
+        raise ProtocolViolationError("[MQTT-3.1.2-14] a will with both QoS bits set")
     if has_password and not has_user:
-        raise ProtocolViolation("[MQTT-3.1.2-22] a CONNECT with a password, and no user name")
+        raise ProtocolViolationError("[MQTT-3.1.2-22] a CONNECT with a password, and no user name")
     keepalive = fields.number()
     client_id = fields.text()
     will = Will(topic_name(fields.binary()), fields.binary(), qos, retain) if has_will else None
@@ -319,27 +322,29 @@ def parse_connect(body: bytes) -> Connect:
     password = fields.binary() if has_password else None
     fields.end()
     if not client_id and not clean:
-        raise Refused(ConnectCode.BAD_CLIENT_ID, "[MQTT-3.1.3-8] a session to be kept, without a client identifier")
+        raise RefusedConnectError(
+            ConnectCode.BAD_CLIENT_ID, "[MQTT-3.1.3-8] a session to be kept, without a client identifier"
+        )
     if not client_id and level & 0x7F == MQTT_3_1:
-        raise Refused(ConnectCode.BAD_CLIENT_ID, "MQTT 3.1 has no empty client identifiers")
+        raise RefusedConnectError(ConnectCode.BAD_CLIENT_ID, "MQTT 3.1 has no empty client identifiers")
     return Connect(level & 0x7F, client_id, clean, keepalive, will, user, password)
 
 
 def parse_subscribe(body: bytes) -> Subscribe:
-    """The SUBSCRIBE in a packet of that type. Raises ProtocolViolation where it is malformed."""
+    """The SUBSCRIBE in a packet of that type. Raises ProtocolViolationError where it is malformed."""
     fields = _Body("SUBSCRIBE", body)
     packet_id = fields.packet_id()
     filters: list[tuple[str, int]] = []
     while not fields.is_at_end or not filters:
         topic_filter, qos = _filter(fields), fields.byte()
         if qos > _HIGHEST_QOS:
-            raise ProtocolViolation(f"[MQTT-3.8.3-4] a SUBSCRIBE with the requested QoS {qos}")
+            raise ProtocolViolationError(f"[MQTT-3.8.3-4] a SUBSCRIBE with the requested QoS {qos}")
         filters.append((topic_filter, qos))
     return Subscribe(packet_id, filters)
 
 
 def parse_unsubscribe(body: bytes) -> Unsubscribe:
-    """The UNSUBSCRIBE in a packet of that type. Raises ProtocolViolation where it is malformed."""
+    """The UNSUBSCRIBE in a packet of that type. Raises ProtocolViolationError where it is malformed."""
     fields = _Body("UNSUBSCRIBE", body)
     packet_id = fields.packet_id()
     filters: list[str] = []
@@ -351,12 +356,15 @@ def parse_unsubscribe(body: bytes) -> Unsubscribe:
 def _filter(fields: _Body) -> str:
     topic_filter = fields.text()
     if problem := filter_problem(topic_filter):
-        raise ProtocolViolation(problem)
+        raise ProtocolViolationError(problem)
     return topic_filter
 
 
 def parse_packet_id(name: str, body: bytes) -> int:
-    """The packet identifier of a packet that holds nothing else. Raises ProtocolViolation where it is malformed."""
+    """The packet identifier of a packet that holds nothing else.
+
+    Raises ProtocolViolationError where it is malformed.
+    """
     fields = _Body(name, body)
     packet_id = fields.packet_id()
     fields.end()
@@ -364,7 +372,7 @@ def parse_packet_id(name: str, body: bytes) -> int:
 
 
 def parse_empty(name: str, body: bytes) -> None:
-    """Raises ProtocolViolation for a packet that should have no body, and has."""
+    """Raises ProtocolViolationError for a packet that should have no body, and has."""
     _Body(name, body).end()
 
 

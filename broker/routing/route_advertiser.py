@@ -6,10 +6,10 @@ from functools import partial
 from broker.cluster.sessions import Sessions
 from broker.routing.subscriptions import Subscriptions
 from runtime.retry import until_available
-from runtime.service import Bell, Stop
+from runtime.service import Stop, Wakeup
 
 
-class Interest:
+class RouteAdvertiser:
     """Tells of changes in batches, one at a time, so that the last word on a filter is the newest."""
 
     def __init__(self, *, subscriptions: Subscriptions, sessions: Sessions) -> None:
@@ -19,7 +19,7 @@ class Interest:
         self._changed: set[str] = set()
         self._waiting: list[asyncio.Future[None]] = []
         self._telling = False
-        self._bell = Bell()
+        self._bell = Wakeup()
 
     async def update(self, filters: list[str]) -> None:
         """Return once the others can know what is wanted for these filters now."""

@@ -17,15 +17,15 @@ import structlog
 
 from broker.cluster.publisher import Publish
 from broker.cluster.retained import is_state, state_filters
-from broker.cluster.sessions import Superseded
+from broker.cluster.sessions import SupersededError
 from broker.protocol import packets
 from broker.protocol.message import Message
 from broker.protocol.packets import (
     ConnectCode,
     Packet,
     PacketType,
-    ProtocolViolation,
-    Refused,
+    ProtocolViolationError,
+    RefusedConnectError,
     Will,
 )
 from broker.session.incoming import Incoming
@@ -449,20 +449,20 @@ class Connection(asyncio.Protocol):
                 # Whole packets count, not bytes [MQTT-3.1.2-24].
                 self.seen = self.node.now()
                 self._handle(batch, 0)
-        except Refused as error:
+        except RefusedConnectError as error:
             self._write(packets.connack(error.code))
             self.end("bad_connect", str(error))
-        except ProtocolViolation as error:
+        except ProtocolViolationError as error:
             self.end("protocol", str(error))
 
     def _is_too_large_to_read(self) -> bool:
         """Answer a CONNECT that is too large to be read, and wait until the client has sent it: then it reads, too.
 
         Were the connection closed before, the client's system would be told that what it sends is lost, and might
-        forget the answer. Raises ProtocolViolation where something else comes first.
+        forget the answer. Raises ProtocolViolationError where something else comes first.
         """
         if not self._incoming.begins_with_connect:
-            raise ProtocolViolation("[MQTT-3.1.0-1] the first packet is not a CONNECT")
+            raise ProtocolViolationError("[MQTT-3.1.0-1] the first packet is not a CONNECT")
         size, settings = self._incoming.first_size, self.node.settings
         if size <= settings.mqtt_max_connect:
             return False
@@ -581,7 +581,7 @@ class Connection(asyncio.Protocol):
         if packet_id in self.received:
             return False
         if len(self.received) >= self.node.settings.mqtt_max_unacknowledged:
-            raise ProtocolViolation(
+            raise ProtocolViolationError(
                 f"more than {self.node.settings.mqtt_max_unacknowledged} messages of QoS 2 without their PUBREL"
             )
         self.received.add(packet_id)
@@ -649,11 +649,11 @@ class Connection(asyncio.Protocol):
             return
         handler = _HANDLERS.get(packet_type)
         if handler is None:
-            raise ProtocolViolation(f"a {packet_type.name}, which only a server sends")
+            raise ProtocolViolationError(f"a {packet_type.name}, which only a server sends")
         handler(self, packet_type, body)
 
     def _connect_again(self, packet_type: PacketType, body: bytes) -> None:  # noqa: ARG002 - as all handlers
-        raise ProtocolViolation("[MQTT-3.1.0-2] a second CONNECT")
+        raise ProtocolViolationError("[MQTT-3.1.0-2] a second CONNECT")
 
     def _pingreq(self, packet_type: PacketType, body: bytes) -> None:
         packets.parse_empty(packet_type.name, body)
@@ -712,12 +712,12 @@ class Connection(asyncio.Protocol):
         self._busy = False
         self.seen = self._incoming.since = self.node.now()
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, Refused):
+        if isinstance(error, RefusedConnectError):
             self._write(packets.connack(error.code))
             self.end(error.reason, str(error))
-        elif isinstance(error, ProtocolViolation):
+        elif isinstance(error, ProtocolViolationError):
             self.end("protocol", str(error))
-        elif isinstance(error, Superseded):
+        elif isinstance(error, SupersededError):
             self.end("superseded")
         elif error is not None:
             _log.error("a defect of ours ended a connection", exc_info=error)

@@ -38,7 +38,7 @@ class Incoming:
 
     @property
     def first_size(self) -> int:
-        """The bytes of the first packet; 0 where that is not known yet. Raises ProtocolViolation."""
+        """The bytes of the first packet; 0 where that is not known yet. Raises ProtocolViolationError."""
         return packets.first_size(self._data)
 
     @property

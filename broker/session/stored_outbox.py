@@ -6,7 +6,7 @@ from functools import partial
 
 import structlog
 
-from broker.cluster.sessions import Sessions, Superseded, packet_id
+from broker.cluster.sessions import Sessions, SupersededError, packet_id
 from broker.protocol import packets
 from broker.protocol.packets import PacketType
 from broker.session.outbox import EXACTLY_ONCE, Outbox
@@ -195,7 +195,7 @@ class StoredOutbox:
                             retain=message.retain,
                         )
                     )
-        except Superseded:
+        except SupersededError:
             self._superseded()
         except Exception:  # noqa: BLE001 - it is logged, and ends the one connection that it is about
             _log.exception("a defect of ours keeps a queue from being read")

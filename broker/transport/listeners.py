@@ -20,7 +20,7 @@ async def listening(
 ) -> AsyncIterator[Callable[[], None]]:
     """Listen on the node's ports, and answer what ends that before the context does; connections stay.
 
-    Raises BadSettings where a port cannot be used.
+    Raises BadSettingsError where a port cannot be used.
     """
     loop = asyncio.get_running_loop()
     factories: dict[int, tuple[str, Factory]] = {

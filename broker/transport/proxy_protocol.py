@@ -17,7 +17,7 @@ _ADDRESSES = {0x11: (4, 12), 0x21: (16, 36)}
 _PORT = re.compile(r"[0-9]{1,5}")
 
 
-class BadHeader(Exception):  # noqa: N818 - it says what is wrong
+class BadHeaderError(Exception):
     """What came first is no header of a proxy."""
 
 
@@ -31,25 +31,25 @@ class Header(NamedTuple):
 
 
 def parse_header(data: bytes) -> Header | None:
-    """The header at the beginning of `data`; None while it is not complete. Raises BadHeader."""
+    """The header at the beginning of `data`; None while it is not complete. Raises BadHeaderError."""
     if data.startswith(SIGNATURE[: len(data)]):
         return _version_2(data)
     if data.startswith(b"PROXY "[: len(data)]):
         return _version_1(data)
-    raise BadHeader("no PROXY header")
+    raise BadHeaderError("no PROXY header")
 
 
 def _version_1(data: bytes) -> Header | None:
     end = data.find(b"\r\n", 0, V1_BYTES)
     if end < 0:
         if len(data) >= V1_BYTES:
-            raise BadHeader("a PROXY line without an end")
+            raise BadHeaderError("a PROXY line without an end")
         return None
     words = data[:end].decode("ascii", "replace").split(" ")
     if words[1:2] == ["UNKNOWN"]:
         return Header(end + 2, None)
     if len(words) != 6:  # noqa: PLR2004 - PROXY, the family, two addresses and two ports
-        raise BadHeader("a PROXY line that is malformed")
+        raise BadHeaderError("a PROXY line that is malformed")
     _, family, source, destination, source_port, destination_port = words
     _endpoint(family, destination, destination_port)
     return Header(end + 2, _endpoint(family, source, source_port))
@@ -59,12 +59,12 @@ def _endpoint(family: str, written: str, port: str) -> tuple[str, int]:
     try:
         address = ip_address(written)
     except ValueError as error:
-        raise BadHeader("a PROXY line with an address that is none") from error
+        raise BadHeaderError("a PROXY line with an address that is none") from error
     # Python allows a zone after the address, of any characters.
     if family != f"TCP{address.version}" or "%" in written:
-        raise BadHeader("a PROXY line with an address of another family")
+        raise BadHeaderError("a PROXY line with an address of another family")
     if not _PORT.fullmatch(port) or int(port) > 0xFFFF:  # noqa: PLR2004 - what a port may be
-        raise BadHeader("a PROXY line with a port that is none")
+        raise BadHeaderError("a PROXY line with a port that is none")
     return str(address), int(port)
 
 
@@ -73,14 +73,14 @@ def _version_2(data: bytes) -> Header | None:
         return None
     size = 16 + int.from_bytes(data[14:16], "big")
     if data[12] not in (0x20, 0x21) or size > V2_BYTES:
-        raise BadHeader("a PROXY header of another version, or too long")
+        raise BadHeaderError("a PROXY header of another version, or too long")
     if len(data) < size:
         return None
     address_bytes, all_bytes = _ADDRESSES.get(data[13], (0, 0))
     if data[12] == 0x20 or not address_bytes:  # noqa: PLR2004 - LOCAL: the proxy's own health check
         return Header(size, None)
     if size < 16 + all_bytes:
-        raise BadHeader("a PROXY header that ends within its addresses")
+        raise BadHeaderError("a PROXY header that ends within its addresses")
     address = ip_address(data[16 : 16 + address_bytes])
     port = 16 + 2 * address_bytes
     return Header(size, (str(address), int.from_bytes(data[port : port + 2], "big")))
@@ -109,7 +109,7 @@ class ProxyProtocol(asyncio.Protocol):
         self._data += data
         try:
             header = parse_header(self._data)
-        except BadHeader:
+        except BadHeaderError:
             self._data = b""
             self._transport.abort()
             return

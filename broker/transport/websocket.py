@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from broker.transport import websocket_frames as frames
 from broker.transport.websocket_frames import FrameReader
-from broker.transport.websocket_handshake import HandshakeRefused, accept, split_request
+from broker.transport.websocket_handshake import HandshakeRefusedError, accept, split_request
 
 CLOSE_SECONDS = 5.0
 """How long the last bytes may take to leave, and the client to answer our closing frame."""
@@ -122,7 +122,7 @@ class WebSocketProtocol(asyncio.Protocol):
                 return b""
             request, self._rest = found[0], b""
             answer = accept(request)
-        except HandshakeRefused as refused:
+        except HandshakeRefusedError as refused:
             self._rest = b""
             self._leave(refused.answer)
             return b""

@@ -34,7 +34,7 @@ class Fed(NamedTuple):
     """The code to close with, because the client did, or broke the protocol; whatever follows is not looked at."""
 
 
-class _Ends(Exception):  # noqa: N818 - an event
+class _EndsError(Exception):
     def __init__(self, code: int) -> None:
         self.code = code
 
@@ -85,7 +85,7 @@ class FrameReader:
                     break
                 if opcode == _PING:
                     ping = carried
-        except _Ends as end:
+        except _EndsError as end:
             self._closed = True
             close = end.code
         return Fed(b"".join(payload), ping, close)
@@ -115,7 +115,7 @@ class FrameReader:
         if length_bytes:
             length = int.from_bytes(data[position + 2 : position + 2 + length_bytes], "big")
             if length >> 63:
-                raise _Ends(PROTOCOL_ERROR)
+                raise _EndsError(PROTOCOL_ERROR)
         self._mask = data[start - _MASK_BYTES : start]
         if opcode < _CLOSE:
             self._in_message = not first & _FIN
@@ -125,13 +125,13 @@ class FrameReader:
         opcode = first & 0x0F
         if opcode == _TEXT:
             # [MQTT-6.0.0-1]
-            raise _Ends(NOT_BINARY)
+            raise _EndsError(NOT_BINARY)
         if opcode in (_CLOSE, _PING, _PONG):
             allowed = first & _FIN and second & 0x7F <= _CONTROL_BYTES
         else:
             allowed = opcode == (_CONTINUATION if self._in_message else _BINARY)
         if not allowed or first & _RESERVED or not second & _MASKED:
-            raise _Ends(PROTOCOL_ERROR)
+            raise _EndsError(PROTOCOL_ERROR)
 
 
 def _close_code(carried: bytes) -> int:

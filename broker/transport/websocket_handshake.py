@@ -20,7 +20,7 @@ _KEY_BYTES = 16
 _NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 
 
-class HandshakeRefused(Exception):  # noqa: N818 - a fact, not a mistake of ours
+class HandshakeRefusedError(Exception):
     """The request is answered, and no WebSocket comes of it."""
 
     def __init__(self, status: HTTPStatus, text: str) -> None:
@@ -36,12 +36,12 @@ class HandshakeRefused(Exception):  # noqa: N818 - a fact, not a mistake of ours
 def split_request(data: bytes) -> tuple[bytes, bytes] | None:
     """The request at the beginning of `data`, and what follows it; None while it is not complete.
 
-    Raises HandshakeRefused for one of more than `HANDSHAKE_BYTES`.
+    Raises HandshakeRefusedError for one of more than `HANDSHAKE_BYTES`.
     """
     end = data.find(_END, 0, HANDSHAKE_BYTES)
     if end < 0:
         if len(data) >= HANDSHAKE_BYTES:
-            raise HandshakeRefused(
+            raise HandshakeRefusedError(
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a request of more than {HANDSHAKE_BYTES} bytes"
             )
         return None
@@ -49,31 +49,31 @@ def split_request(data: bytes) -> tuple[bytes, bytes] | None:
 
 
 def accept(request: bytes) -> bytes:
-    """The answer that opens the WebSocket. Raises HandshakeRefused."""
+    """The answer that opens the WebSocket. Raises HandshakeRefusedError."""
     first, *lines = request.decode("latin-1").split("\r\n")
     words = first.split(" ")
     if len(words) != 3 or words[0] != "GET" or words[2] != "HTTP/1.1":  # noqa: PLR2004 - method, path and version
-        raise HandshakeRefused(HTTPStatus.BAD_REQUEST, "expected GET and HTTP/1.1")
+        raise HandshakeRefusedError(HTTPStatus.BAD_REQUEST, "expected GET and HTTP/1.1")
     if words[1].partition("?")[0] not in PATHS:
-        raise HandshakeRefused(HTTPStatus.NOT_FOUND, "MQTT over WebSocket is at /mqtt")
+        raise HandshakeRefusedError(HTTPStatus.NOT_FOUND, "MQTT over WebSocket is at /mqtt")
     fields = _fields(lines)
     if not _offers(fields, "upgrade", "websocket") or not _offers(fields, "connection", "upgrade"):
-        raise HandshakeRefused(HTTPStatus.UPGRADE_REQUIRED, "MQTT over WebSocket: a WebSocket client is needed")
+        raise HandshakeRefusedError(HTTPStatus.UPGRADE_REQUIRED, "MQTT over WebSocket: a WebSocket client is needed")
     if fields.get("sec-websocket-version") != "13":
-        raise HandshakeRefused(HTTPStatus.UPGRADE_REQUIRED, "expected version 13 of WebSocket")
+        raise HandshakeRefusedError(HTTPStatus.UPGRADE_REQUIRED, "expected version 13 of WebSocket")
     key = fields.get("sec-websocket-key", "")
     try:
         has_key = len(binascii.a2b_base64(key, strict_mode=True)) == _KEY_BYTES
     except ValueError:
         has_key = False
     if not has_key:
-        raise HandshakeRefused(HTTPStatus.BAD_REQUEST, "expected a Sec-WebSocket-Key of 16 bytes")
+        raise HandshakeRefusedError(HTTPStatus.BAD_REQUEST, "expected a Sec-WebSocket-Key of 16 bytes")
     offered = [each.strip() for each in fields.get("sec-websocket-protocol", "").split(",")]
     for subprotocol in SUBPROTOCOLS:
         if subprotocol in offered:
             break
     else:
-        raise HandshakeRefused(HTTPStatus.BAD_REQUEST, "[MQTT-6.0.0-3] the WebSocket subprotocol must be mqtt")
+        raise HandshakeRefusedError(HTTPStatus.BAD_REQUEST, "[MQTT-6.0.0-3] the WebSocket subprotocol must be mqtt")
     proof = b64encode(sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
     return (
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -86,7 +86,7 @@ def _fields(lines: list[str]) -> dict[str, str]:
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon or not _NAME.fullmatch(name):
-            raise HandshakeRefused(HTTPStatus.BAD_REQUEST, "a header that is malformed")
+            raise HandshakeRefusedError(HTTPStatus.BAD_REQUEST, "a header that is malformed")
         name, value = name.lower(), value.strip(" \t")
         fields[name] = f"{fields[name]}, {value}" if name in fields else value
     return fields

@@ -10,7 +10,7 @@ from threading import Event
 
 import typer
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from deploy.laptop.data_dir import data_dir, refuse_a_second_redis
 from deploy.laptop.demo_key import demo_key
 from deploy.laptop.demo_users import demo_users
@@ -47,7 +47,7 @@ def main() -> None:
     """Start everything; the help above is what people read."""
     try:
         code = _run()
-    except BadSettings as error:
+    except BadSettingsError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     raise typer.Exit(code)

@@ -8,24 +8,24 @@ from pathlib import Path
 from deploy.laptop.lock import LOCK, held
 
 
-class NotRemoved(Exception):  # noqa: N818 - it says what happened
+class NotRemovedError(Exception):
     """The folder stays; the message says why."""
 
 
 def clean(given: str, *, show: Callable[[str], None]) -> None:
     """Show what is in DATA_DIR, a line for each thing, and remove it.
 
-    Raises NotRemoved for a folder that no run has made, and for one in use.
+    Raises NotRemovedError for a folder that no run has made, and for one in use.
     """
     if not given.strip():
-        raise NotRemoved("DATA_DIR is empty: nothing removed")
+        raise NotRemovedError("DATA_DIR is empty: nothing removed")
     folder = Path(given).resolve()
     if not folder.exists():
         show(f"{folder}: nothing there")
         return
     here = Path.cwd().resolve()
     if folder in (Path.home(), here, *here.parents) or not (folder / LOCK).is_file():
-        raise NotRemoved(f"DATA_DIR: {folder} is not a folder that `make run` has made: nothing removed")
+        raise NotRemovedError(f"DATA_DIR: {folder} is not a folder that `make run` has made: nothing removed")
     try:
         with held(folder):
             show(f"removing {folder}")
@@ -33,7 +33,7 @@ def clean(given: str, *, show: Callable[[str], None]) -> None:
                 show(f"  {path.name}, {_size(path):,} bytes")
             shutil.rmtree(folder)
     except BlockingIOError as error:
-        raise NotRemoved(f"DATA_DIR: {folder} is in use: stop `make run` first") from error
+        raise NotRemovedError(f"DATA_DIR: {folder} is in use: stop `make run` first") from error
 
 
 def _size(path: Path) -> int:
@@ -43,5 +43,5 @@ def _size(path: Path) -> int:
 if __name__ == "__main__":
     try:
         clean(sys.argv[1], show=lambda line: print(line, flush=True))  # noqa: T201 - to show is what it is for
-    except (NotRemoved, OSError) as problem:
+    except (NotRemovedError, OSError) as problem:
         sys.exit(str(problem))

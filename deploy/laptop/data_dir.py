@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from deploy.laptop.lock import held
 from runtime.settings import REDIS_SOCKET
 
@@ -18,13 +18,13 @@ MAX_SOCKET_PATH = 100
 def data_dir(path: Path) -> Iterator[Path]:
     """Make DATA_DIR, for its owner alone, and hold it for this run; gives its absolute path.
 
-    Raises BadSettings where it cannot be made, where another run holds it, and where its path is too long for the
+    Raises BadSettingsError where it cannot be made, where another run holds it, and where its path is too long for the
     socket of Redis in it.
     """
     folder = path.resolve()
     bytes_too_many = len(os.fsencode(folder / REDIS_SOCKET)) - MAX_SOCKET_PATH
     if bytes_too_many > 0:
-        raise BadSettings(
+        raise BadSettingsError(
             f"DATA_DIR: {folder} is {bytes_too_many} bytes too long for a socket in it; set DATA_DIR to a shorter path"
         )
     with ExitStack() as stack:
@@ -32,19 +32,21 @@ def data_dir(path: Path) -> Iterator[Path]:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             stack.enter_context(held(folder))
         except BlockingIOError as error:
-            raise BadSettings(
+            raise BadSettingsError(
                 f"DATA_DIR: {folder} is in use by another run; stop that one, or set DATA_DIR to another folder"
             ) from error
         except OSError as error:
-            raise BadSettings(f"DATA_DIR: cannot use {folder}: {error.strerror}") from error
+            raise BadSettingsError(f"DATA_DIR: cannot use {folder}: {error.strerror}") from error
         yield folder
 
 
 def refuse_a_second_redis(folder: Path) -> None:
-    """Raise BadSettings if a Redis still serves DATA_DIR, left over from a run that was killed."""
+    """Raise BadSettingsError if a Redis still serves DATA_DIR, left over from a run that was killed."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(folder / REDIS_SOCKET))
         except OSError:
             return  # there is none; where only its socket is left, the next Redis replaces it
-    raise BadSettings(f"DATA_DIR: a Redis still serves {folder / REDIS_SOCKET}, left by a run that was killed: stop it")
+    raise BadSettingsError(
+        f"DATA_DIR: a Redis still serves {folder / REDIS_SOCKET}, left by a run that was killed: stop it"
+    )

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.settings import CommonSettings
 from state.api_keys import is_known
 from state.client import open_redis
@@ -66,6 +66,6 @@ def _in_redis(settings: CommonSettings, path: Path) -> bool:
         # ck_ID_SECRET: the id is no secret.
         _, _, rest = path.read_text().strip().partition("_")
         return asyncio.run(ask(rest.partition("_")[0]))
-    except (Unavailable, OSError, UnicodeDecodeError):
+    except (UnavailableError, OSError, UnicodeDecodeError):
         # It was there a moment ago: nothing is known against the key.
         return True

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Role
 from runtime.demo_users import DEMO_USERS, DemoUser, demo_name, keep_demo_users, kept_demo_users, to_csv
 from runtime.settings import CommonSettings
@@ -53,7 +53,7 @@ def _redis_has_had_users(settings: CommonSettings) -> bool:
 
     try:
         return asyncio.run(ask())
-    except Unavailable:
+    except UnavailableError:
         # It was there a moment ago. To make them anew would be a change that nobody asked for.
         return True
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from threading import Event
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.settings import CommonSettings
 from state.client import open_redis, redis_errors
 
@@ -21,7 +21,7 @@ def redis_answers(settings: CommonSettings) -> bool:
 
     try:
         asyncio.run(ask())
-    except Unavailable:
+    except UnavailableError:
         return False
     return True
 

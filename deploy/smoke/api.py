@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from deploy.smoke.addresses import Address
-from deploy.smoke.failed import Failed
+from deploy.smoke.failed import CheckFailedError
 from deploy.smoke.reasons import why
 
 MAX_BODY = 16 * 1024 * 1024
@@ -113,8 +113,8 @@ class Api:
         except http.client.HTTPException as error:
             raise self._failed(path, f"does not speak HTTP ({type(error).__name__})") from error
 
-    def _failed(self, path: str, what: str) -> Failed:
-        return Failed(f"GET {path} at {self._address}: {what}")
+    def _failed(self, path: str, what: str) -> CheckFailedError:
+        return CheckFailedError(f"GET {path} at {self._address}: {what}")
 
 
 def _refusal(response: http.client.HTTPResponse) -> str:

@@ -10,7 +10,7 @@ from core.clock import format_rfc3339, parse_rfc3339
 from core.messages import INGEST_TOPICS, Kind
 from deploy.smoke.api import Api
 from deploy.smoke.device import Device
-from deploy.smoke.failed import Failed
+from deploy.smoke.failed import CheckFailedError
 from deploy.smoke.place import Place, quietest
 
 PAUSE_SECONDS = 0.2
@@ -87,7 +87,7 @@ class Check:
         found = self._first(look)
         if found is None:
             lag = latest["lag_seconds"]
-            raise Failed(
+            raise CheckFailedError(
                 f"{path}: the position was acknowledged and is not counted after {self._limit:g} s. "
                 + (
                     f"The decoder is {lag} s behind: does it run, and are its stores there?"
@@ -105,7 +105,7 @@ class Check:
                 return
             if self._elapsed() > until:
                 break
-        raise Failed(f"/v1/events: no event has told of the position within {self._limit:g} s")
+        raise CheckFailedError(f"/v1/events: no event has told of the position within {self._limit:g} s")
 
     def _until_kept(self, path: str, observed_at: int) -> Any:  # noqa: ANN401 - a window
         start = observed_at - observed_at % _MINUTE_MS
@@ -122,7 +122,7 @@ class Check:
 
         found = self._first(look)
         if found is None:
-            raise Failed(
+            raise CheckFailedError(
                 f"{path}/history: the position is counted, but not in the history after {self._limit:g} s: "
                 "does the decoder reach its time-series store?"
             )

@@ -12,7 +12,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.smoke.addresses import Address
-from deploy.smoke.failed import Failed
+from deploy.smoke.failed import CheckFailedError
 from deploy.smoke.reasons import why
 
 _LOOK_SECONDS = 0.1
@@ -102,8 +102,8 @@ class Device:
             if self._elapsed() > until:
                 raise self._failed(f"{unanswered} ({self._limit:g} s)")
 
-    def _failed(self, what: str) -> Failed:
-        return Failed(f"MQTT at {self._address}: {what}")
+    def _failed(self, what: str) -> CheckFailedError:
+        return CheckFailedError(f"MQTT at {self._address}: {what}")
 
     def _on_connect(
         self, _client: Client, _data: object, _flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None

@@ -1,5 +1,5 @@
 """What ends a smoke test."""
 
 
-class Failed(Exception):  # noqa: N818 - it names a state
+class CheckFailedError(Exception):
     """A step that did not work; the message says what happened and what to look at."""

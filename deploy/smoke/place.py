@@ -6,7 +6,7 @@ from typing import Any
 import shapely
 
 from core.messages import Kind
-from deploy.smoke.failed import Failed
+from deploy.smoke.failed import CheckFailedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def quietest(zones: Any, occupancy: Any, kind: Kind) -> Place:  # noqa: ANN401 -
         if not point.is_empty:
             found.append((counts[feature["id"]], feature["id"], point))
     if not found:
-        raise Failed(
+        raise CheckFailedError(
             f"no zone tells its count of {kind}: PRIVACY_MIN_COUNT withholds small counts of phones, so use --kind car"
             if kind is Kind.MOBILE
             else "the campus has no zone, so nothing can be counted"

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 from redis.exceptions import ResponseError
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from state.client import Redis, redis_errors
 
 _AT_ONCE = 200
 
 
 class Mover:
-    """Gives keys their new names. To do it again does no harm. All methods raise Unavailable."""
+    """Gives keys their new names. To do it again does no harm. All methods raise UnavailableError."""
 
     def __init__(self, source: Redis, target: Redis) -> None:
         """Both may be the same Redis; else `source` stays as it is."""
@@ -22,7 +22,7 @@ class Mover:
     async def move(self, names: Mapping[bytes, bytes]) -> int:
         """Give keys new names, by their old ones; how many there were.
 
-        Raises BadSettings where a Redis is older than the one that it is copied from.
+        Raises BadSettingsError where a Redis is older than the one that it is copied from.
         """
         items = [(old, new) for old, new in names.items() if self.copies or old != new]
         moved = 0
@@ -68,7 +68,9 @@ class Mover:
                 answers = await pipeline.execute(raise_on_error=False)
         for answer in answers:
             if isinstance(answer, ResponseError) and "DUMP payload" in str(answer):
-                raise BadSettings("--from: that Redis is newer than the one at REDIS_URL, which cannot read its data")
+                raise BadSettingsError(
+                    "--from: that Redis is newer than the one at REDIS_URL, which cannot read its data"
+                )
             if isinstance(answer, Exception):
                 raise answer
         return copied

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from core.clock import Clock
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from state.client import Redis, redis_errors
 from state.dirty_windows import keys_of as dirty_keys_of
 from state.dirty_windows import owner_of
@@ -75,22 +75,22 @@ class Repartition:
     clock: Clock
 
     async def check(self) -> None:
-        """Raises BadSettings where messages or positions still wait, Unavailable."""
+        """Raises BadSettingsError where messages or positions still wait, UnavailableError."""
         if raw_redis(self.client) is not self.client:
-            raise BadSettings("RAW_REDIS_URL: with a Redis of its own for `raw`, PARTITIONS stays as it is")
+            raise BadSettingsError("RAW_REDIS_URL: with a Redis of its own for `raw`, PARTITIONS stays as it is")
         for partition in range(self.was):
             for kind in _EMPTY:
                 name = f"{kind.decode()}:{tag(partition, self.was)}"
                 with redis_errors():
                     waiting = await self.client.xlen(name)
                 if waiting:
-                    raise BadSettings(
+                    raise BadSettingsError(
                         f"{name} has {waiting} entries: start the decoders with PARTITIONS={self.was} until they have "
                         "worked them off, without brokers and API"
                     )
 
     async def run(self) -> None:
-        """Do it. Raises BadSettings, Unavailable: then it is to be run again."""
+        """Do it. Raises BadSettingsError, UnavailableError: then it is to be run again."""
         layout = await read_layout(self.client)
         if layout is None or layout.migrating is None:
             await self.check()
@@ -229,7 +229,10 @@ class Repartition:
 
 
 async def mark(client: Redis, members: Sequence[bytes], *, partitions: int, due: int) -> None:
-    """Have windows written from `due` on (ms since the epoch), by the partitions that own them. Raises Unavailable."""
+    """Have windows written from `due` on (ms since the epoch), by the partitions that own them.
+
+    Raises UnavailableError.
+    """
     for some in _chunks(members):
         async with client.pipeline(transaction=False) as pipeline:
             for member in some:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from core.clock import Clock
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from core.windows import Window
 from state.campus import CAMPUS as CAMPUS_KEY
 from state.campus import CHANGES
@@ -54,13 +54,15 @@ class Migration:
         return tag(0, self.partitions)
 
     async def look(self) -> Survey:
-        """What there is to do. Raises BadSettings where it must not be done, Unavailable."""
+        """What there is to do. Raises BadSettingsError where it must not be done, UnavailableError."""
         layout = await read_layout(self.target)
         found = await survey(self.source, shift_ms=self.shift_ms)
         for kind in (b"raw:", b"positions:"):
             await self._check_streams([name for name in found.streams if name.startswith(kind)])
         if self.source is not self.target and layout is None and await is_of_the_version_before(self.target):
-            raise BadSettings("REDIS_URL: that Redis has data of the version before, too; --from is for an empty one")
+            raise BadSettingsError(
+                "REDIS_URL: that Redis has data of the version before, too; --from is for an empty one"
+            )
         return found
 
     async def _check_streams(self, names: list[bytes]) -> None:
@@ -69,17 +71,17 @@ class Migration:
             with redis_errors():
                 waiting = await self.source.xlen(name)
             if waiting:
-                raise BadSettings(
+                raise BadSettingsError(
                     f"{name.decode()} has {waiting} entries, and PARTITIONS={self.partitions} has no place for it: "
                     "migrate with the PARTITIONS that there were"
                 )
 
     async def check_stopped(self) -> None:
-        """Raises BadSettings where a broker node or the API of the version before still runs; takes some seconds."""
+        """Raises BadSettingsError where a broker node or API of the version before still runs; takes some seconds."""
         before = await self._signs_of_life()
         await asyncio.sleep(BEATS_APART_SECONDS)
         if (after := await self._signs_of_life()) and after != before:
-            raise BadSettings("services of the version before are running: stop all of them first")
+            raise BadSettingsError("services of the version before are running: stop all of them first")
 
     async def _signs_of_life(self) -> list[Any]:
         async with self.source.pipeline(transaction=False) as pipeline:
@@ -91,7 +93,7 @@ class Migration:
         return [sorted(nodes.items()), max(0, lease) // 10_000] if nodes or lease > 0 else []
 
     async def run(self, found: Survey, progress: Progress) -> None:
-        """Do it. Raises BadSettings, Unavailable: then it is to be run again."""
+        """Do it. Raises BadSettingsError, UnavailableError: then it is to be run again."""
         mover = Mover(self.source, self.target)
         with redis_errors():
             await self._layout({"version": VERSION, "partitions": self.partitions, "migrating": 0})

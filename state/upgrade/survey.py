@@ -60,7 +60,7 @@ class Survey:
 
 
 async def survey(source: Redis, *, shift_ms: int) -> Survey:
-    """Look at all keys of one Redis. Raises Unavailable."""
+    """Look at all keys of one Redis. Raises UnavailableError."""
     found, cursor = Survey(), 0
     while True:
         with redis_errors():

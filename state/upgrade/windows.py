@@ -29,7 +29,7 @@ class Counted(NamedTuple):
 
 
 async def day_of_sets(source: Redis, day: int, windows: Sequence[Window], *, first_tag: str, shift_ms: int) -> Counted:
-    """What the sets of one day come to; they stay as they are. Raises Unavailable."""
+    """What the sets of one day come to; they stay as they are. Raises UnavailableError."""
     gathered = DayOfSets(shift_ms)
     counters: dict[str, dict[str, int]] = {}
     by_width = sorted(windows, key=lambda window: list(Width).index(window.width))
@@ -54,7 +54,7 @@ async def _sets(source: Redis, windows: Sequence[Window]) -> AsyncIterator[tuple
 
 
 async def write_day(client: Redis, counted: Counted, *, partitions: int, shift_ms: int, now: int) -> None:
-    """Write it; doing that again changes nothing. `now` is in ms since the epoch. Raises Unavailable."""
+    """Write it; doing that again changes nothing. `now` is in ms since the epoch. Raises UnavailableError."""
     tags = [tag(partition, partitions) for partition in range(partitions)]
     end = (counted.day + 1) * DAY_MS - shift_ms
     lives = max(end, now) + KEEP_MS

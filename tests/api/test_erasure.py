@@ -19,7 +19,7 @@ from api.http import problems
 from api.positions.erasure import Erased
 from api.settings import ApiSettings
 from api.state import State
-from core.errors import Reason, Unavailable
+from core.errors import Reason, UnavailableError
 from core.messages import DeadLetter, Kind, Position, Role
 from decoder.batch import Batch
 from documents import DocumentStore
@@ -346,7 +346,7 @@ async def test_a_store_that_is_away_is_a_503_and_the_id_is_in_no_log(
 ) -> None:
     class Away:
         async def erase(self, *_: object, **__: object) -> int:
-            raise Unavailable("the database is away")
+            raise UnavailableError("the database is away")
 
     log = Mock()
     monkeypatch.setattr(problems, "_log", log)

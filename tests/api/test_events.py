@@ -15,7 +15,7 @@ from api.live.poller import STALE_SECONDS, poll_once
 from api.settings import ApiSettings
 from api.state import State
 from bench.presence import leave
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind
 from runtime.service import Stop
 from state.client import open_redis
@@ -342,7 +342,7 @@ async def test_watching_goes_on_where_redis_is_away_and_says_that_counts_are_old
     assert looks == 4
     assert change_log.stale
     assert change_log.closed
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         await poll_once(dataclasses.replace(state, redis=away))
 
 

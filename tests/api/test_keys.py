@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from api.auth.keys import CACHE_MS, USED_EVERY_MS, Keys, NewKey, Scope, make_key
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.settings import CommonSettings
 from state.api_keys import API_KEYS, USED
 from state.client import open_redis
@@ -172,7 +172,7 @@ async def test_no_text_makes_it_fail(keys: Keys, text: str) -> None:
 async def test_without_redis_a_key_is_neither_right_nor_wrong() -> None:
     made = make_key("x", [Scope.ADMIN], now=NOON)
     async with open_redis(CommonSettings(redis_url=f"redis://127.0.0.1:{free_port()}")) as away:
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await Keys(away, clock=lambda: NOON).verify(made.text)
 
 

@@ -14,7 +14,7 @@ from api.application import create_app
 from api.http import limits
 from api.settings import ApiSettings
 from api.state import State
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from runtime.settings import load
 from tests.api.conftest import assert_problem, client_of, key_for
 from tests.conftest import WAIT_SECONDS
@@ -150,5 +150,5 @@ async def test_only_named_origins_may_read_answers_and_none_by_default(state: St
 def test_an_origin_that_is_none_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch, origins: str) -> None:
     monkeypatch.setenv("CORS_ORIGINS", origins)
 
-    with pytest.raises(BadSettings, match="CORS_ORIGINS"):
+    with pytest.raises(BadSettingsError, match="CORS_ORIGINS"):
         load(ApiSettings)

@@ -16,7 +16,7 @@ from api.live.poller import poll_once
 from api.settings import ApiSettings
 from api.state import State
 from api.zones.campus import CampusView
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from core.messages import Kind, Role
 from geofence import Campus
 from runtime.demo_users import DemoUser, keep_demo_users
@@ -338,12 +338,12 @@ async def test_the_demo_user_is_asked_for_when_it_is_made(state: State, turns: T
     "url", ["http://127.0.0.1", "127.0.0.1:1883", "mqtt://", "mqtt://a:b@host", "mqtt://host:99999", "mqtt://host/path"]
 )
 def test_an_address_that_is_none_is_named(url: str, state: State) -> None:
-    with pytest.raises(BadSettings, match="MIRROR_URL"):
+    with pytest.raises(BadSettingsError, match="MIRROR_URL"):
         Mirror(with_settings(state, mirror_url=url), Lease(state.redis))
 
 
 def test_a_mirror_needs_a_user(state: State) -> None:
-    with pytest.raises(BadSettings, match="MIRROR_USERNAME"):
+    with pytest.raises(BadSettingsError, match="MIRROR_USERNAME"):
         Mirror(with_settings(state, mirror_username=""), Lease(state.redis))
 
 

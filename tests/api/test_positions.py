@@ -23,9 +23,9 @@ from api.positions.routes import PositionCollection
 from api.readiness import documents_remark, readiness_problem
 from api.state import State
 from core.clock import format_rfc3339
-from core.errors import BadSettings, Unavailable
+from core.errors import BadSettingsError, UnavailableError
 from core.messages import Position
-from documents import BeingBuilt, DocumentStore, Page, PositionQuery, document_id, to_document
+from documents import DocumentStore, IndexBeingBuiltError, Page, PositionQuery, document_id, to_document
 from geofence import cell
 from tests.api.conftest import assert_problem, client_over, key_for
 from tests.conftest import NOON, WAIT_SECONDS
@@ -460,7 +460,7 @@ class Building:
 
     async def find(self, query: PositionQuery, **_: object) -> Page:
         if query.device is None:
-            raise BeingBuilt(self.SENTENCE, retry_after=4.2)
+            raise IndexBeingBuiltError(self.SENTENCE, retry_after=4.2)
         return Page([], None)
 
     async def being_built(self) -> list[str]:
@@ -487,10 +487,10 @@ class Unusable:
     """A store whose login is refused."""
 
     async def find(self, *_: object, **__: object) -> Page:
-        raise BadSettings("CLOUDANT_APIKEY: refused")
+        raise BadSettingsError("CLOUDANT_APIKEY: refused")
 
     async def being_built(self) -> list[str]:
-        raise BadSettings("CLOUDANT_APIKEY: refused")
+        raise BadSettingsError("CLOUDANT_APIKEY: refused")
 
 
 async def test_a_store_whose_login_does_not_work_is_away(state: State, redis_client: Redis) -> None:
@@ -513,7 +513,7 @@ class Endless:
     async def find(self, *_: object, limit: int, **__: object) -> Page:
         self.pages += 1
         if self.pages == self._ends_after:
-            raise Unavailable("the store went away")
+            raise UnavailableError("the store went away")
         await asyncio.sleep(0)
         return Page([to_document(position(number)) for number in range(limit)], "there is more")
 
@@ -564,7 +564,7 @@ async def test_a_store_that_goes_away_in_the_middle_leaves_the_answer_without_it
     failing = dataclasses.replace(state, documents=Endless(ends_after=3))  # type: ignore[arg-type] # as above
     key = await key_for(redis_client, "positions:read")
     async with client_over(failing) as client:
-        with pytest.raises((RuntimeError, Unavailable)):
+        with pytest.raises((RuntimeError, UnavailableError)):
             await client.get(POSITIONS, headers={**SEQUENCE, **key})
 
 

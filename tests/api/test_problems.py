@@ -5,7 +5,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.http import problems
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from tests.api.conftest import assert_problem
 
 
@@ -74,7 +74,7 @@ async def test_unavailable_passes_on_the_wait_that_the_dependency_asked_for(
 ) -> None:
     @app.get("/busy")
     async def busy() -> None:
-        raise Unavailable("10.0.0.7 says 429", retry_after=6.2)
+        raise UnavailableError("10.0.0.7 says 429", retry_after=6.2)
 
     answer = await client.get("/busy")
 

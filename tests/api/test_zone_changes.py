@@ -16,7 +16,7 @@ from api.state import State
 from api.zones import edits as zone_edits
 from api.zones.campus import EVERY_SECONDS, CampusView, FollowedCampus
 from api.zones.edits import merged
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind
 from geofence import Campus, parse_campus
 from runtime.service import Stop
@@ -372,7 +372,7 @@ async def test_a_zone_has_a_largest_size_and_bodies_have_a_type(admin: httpx.Asy
 async def test_without_redis_nothing_is_changed_and_the_client_is_told(state: State, admin: httpx.AsyncClient) -> None:
     async with open_redis(ApiSettings(redis_url=f"redis://127.0.0.1:{free_port()}")) as away:
         gone = FollowedCampus(client=away, file=state.campus)
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await gone.look()
         async with client_over(dataclasses.replace(state, followed=gone)) as client:
             answer = await client.put("/v1/zones/new", json=NEW, headers={**MAKE, "X-API-Key": bearer(admin)})
@@ -385,7 +385,7 @@ async def test_a_campus_in_redis_that_is_none_is_not_taken_up(state: State, admi
     broken = StoredCampus("broken", b'{"type":"FeatureCollection","features":[]}')
     assert await replace_campus(state.redis, broken, replaces="", changed=[], partitions=1)
 
-    with pytest.raises(Unavailable, match="boundary"):
+    with pytest.raises(UnavailableError, match="boundary"):
         await state.followed.look()
     assert len((await admin.get("/v1/zones")).json()["features"]) == 23
     assert_problem(await admin.put("/v1/zones/new", json=NEW, headers=MAKE), 503)

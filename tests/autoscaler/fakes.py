@@ -13,7 +13,7 @@ from autoscaler.metrics import AutoscalerMetrics
 from autoscaler.nodes import NodeFigures
 from autoscaler.reading import Reader
 from autoscaler.settings import AutoscalerSettings
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from tests.conftest import NOON
 
 START_SECONDS = 4
@@ -155,19 +155,19 @@ class World:
 
     async def containers(self) -> list[Container]:
         if self.engine_away:
-            raise Unavailable("the Engine is away")
+            raise UnavailableError("the Engine is away")
         return [machine.container for machine in self.machines.values()]
 
     def _did(self, what: str) -> None:
         if self.engine_away:
-            raise Unavailable("the Engine is away")
+            raise UnavailableError("the Engine is away")
         self.calls.append(what)
         if self.fail_at is not None and len(self.calls) >= self.fail_at:
             raise Killed
 
     async def clone(self, original: Container, number: int) -> str:
         if self.refuses_to_create:
-            raise Unavailable("no space left on device")
+            raise UnavailableError("no space left on device")
         made = self.add(original.service, number, clone=True)
         self._did(f"start {made.name}")
         return made.id
@@ -191,7 +191,7 @@ class World:
 
     async def servers(self) -> list[Server]:
         if self.haproxy_away:
-            raise Unavailable("HAProxy is away")
+            raise UnavailableError("HAProxy is away")
         by_slot = {each.slot: each for each in self._running("broker")}
         found = []
         for backend in BACKENDS:
@@ -211,7 +211,7 @@ class World:
 
     async def set_state(self, server: Server, state: Literal["drain", "ready"]) -> None:
         if self.haproxy_away:
-            raise Unavailable("HAProxy is away")
+            raise UnavailableError("HAProxy is away")
         slot = server.backend, int(server.name.removeprefix("broker-"))
         if state == "drain":
             self.drained.add(slot)
@@ -230,7 +230,7 @@ class World:
 
     async def decoder_lag(self) -> int:
         if self.lag is None:
-            raise Unavailable("Redis is away")
+            raise UnavailableError("Redis is away")
         return self.lag
 
 

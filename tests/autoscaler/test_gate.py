@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from tests.autoscaler.conftest import RunningGate
 from tests.autoscaler.gates import broker, dump, refused
 
@@ -51,7 +51,7 @@ async def test_a_clone_of_a_clone_is_the_same_again(gate: RunningGate) -> None:
 
 async def test_one_that_cannot_be_started_is_removed(gate: RunningGate) -> None:
     gate.docker.fail_start = True
-    with pytest.raises(Unavailable, match="no space left"):
+    with pytest.raises(UnavailableError, match="no space left"):
         await gate.engine().clone(await broker(gate), 3)
     assert "/campus-broker-3" not in [each["Name"] for each in gate.docker.containers.values()]
 
@@ -75,7 +75,7 @@ async def test_a_broker_is_asked_to_leave_stopped_and_removed(gate: RunningGate)
 async def test_the_engine_away_is_unavailable(gate: RunningGate) -> None:
     container = await broker(gate)
     gate.docker.padding = "x" * 5_000_000
-    with pytest.raises(Unavailable, match="longer than"):
+    with pytest.raises(UnavailableError, match="longer than"):
         await gate.engine().signal(container, "SIGUSR1")
 
 
@@ -238,5 +238,5 @@ async def test_the_version_of_the_api_is_one_that_the_engine_speaks(gate: Runnin
 
 async def test_an_engine_that_is_too_old_is_said_to_be(gate: RunningGate) -> None:
     gate.docker.versions = ("1.12", "1.40")
-    with pytest.raises(Unavailable, match="too old"):
+    with pytest.raises(UnavailableError, match="too old"):
         await gate.engine().containers()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from autoscaler.clone import clone_body, clone_networks
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from tests.autoscaler.conftest import RunningGate
 from tests.autoscaler.fake_docker import FOREIGN, FRONT
 from tests.autoscaler.gates import CREATE, broker, dump, refused, right_body
@@ -120,7 +120,7 @@ async def test_no_more_than_the_maximum_are_created(gate: RunningGate) -> None:
     engine = gate.engine()
     for number in (3, 4):
         await engine.clone(await broker(gate), number)
-    with pytest.raises(Unavailable, match="there are 4 of broker already"):
+    with pytest.raises(UnavailableError, match="there are 4 of broker already"):
         await engine.clone(await broker(gate), 5)
     await engine.close()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from autoscaler.haproxy import RuntimeSocket, Server
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from tests.conftest import eventually, free_port, missing
 
 CONFIGURATION = """
@@ -80,7 +80,7 @@ async def proxied() -> AsyncIterator[Proxied]:
     async def answers() -> bool:
         try:
             first, second = await proxied.server("brokers", "broker-1"), await proxied.server("brokers", "broker-2")
-        except Unavailable:
+        except UnavailableError:
             return False
         return first.up and not second.up
 
@@ -147,10 +147,10 @@ async def test_a_slot_that_is_down_and_drains_says_so_too(proxied: Proxied) -> N
 
 
 async def test_what_haproxy_refuses_is_said(proxied: Proxied) -> None:
-    with pytest.raises(Unavailable, match="No such server"):
+    with pytest.raises(UnavailableError, match="No such server"):
         await proxied.socket.set_state(Server("brokers", "broker-9", "", 0, draining=False, up=False), "drain")
 
 
 async def test_haproxy_away_is_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="HAProxy does not answer"):
+    with pytest.raises(UnavailableError, match="HAProxy does not answer"):
         await RuntimeSocket(tmp_path / "admin.sock").servers()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.broker.connection import Broken
+from bench.broker.connection import BrokenError
 from bench.broker.packets import PAYLOAD_BYTES, Ring
 from bench.broker.publisher import Publisher, batch_of
 from bench.broker.results import Figure, Results, Target
@@ -104,7 +104,7 @@ def test_a_message_acknowledged_twice_does_not_stand_for_another(
     due = RING.acknowledgements(WINDOW)
     broker.sendall(due[:-4] + due[:4])
     publisher.receive()
-    with pytest.raises(Broken, match="exactly once"):
+    with pytest.raises(BrokenError, match="exactly once"):
         publisher.in_order()
 
 

@@ -18,7 +18,7 @@ from broker import drain
 from broker.node import Node
 from tests.broker.processes import NodeProcess
 from tests.conftest import WAIT_SECONDS, eventually, free_port
-from tests.mqtt.client import Closed, Connection, Service
+from tests.mqtt.client import ClosedError, Connection, Service
 from tests.mqtt.wire import Kind, Publish, Will, publish
 from tests.oracle.durable import DurableRedis
 from tests.raw_streams import raw_messages
@@ -97,7 +97,7 @@ async def unhurried(own_redis: DurableRedis, short_folder: Path) -> AsyncIterato
 
 async def ends(client: Connection) -> float:
     """When the node has ended the connection."""
-    with pytest.raises(Closed):
+    with pytest.raises(ClosedError):
         await client.receive(limit=NOTICE + SECONDS + WAIT_SECONDS)
     return time.monotonic()
 
@@ -175,7 +175,7 @@ async def test_nothing_that_was_acknowledged_is_lost_and_nothing_in_hand_is_left
     acknowledged: list[set[int]] = [set() for _ in clients]
 
     async def publish_until_closed(number: int, client: Connection) -> None:
-        with suppress(Closed):
+        with suppress(ClosedError):
             for packet_id in itertools.count(1):
                 await client.send(publish("car-iotp", f"{number}/{packet_id}".encode(), qos=1, packet_id=packet_id))
                 await client.acknowledged(Kind.PUBACK, packet_id)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from core.errors import BadSettings, Reason, Unavailable
+from core.errors import BadSettingsError, Reason, UnavailableError
 from core.messages import RawMessage, Role
 from state.durability import Durability, check_durability
 from tests.broker.conftest import RunningNode, StartNode, has
@@ -318,7 +318,7 @@ class TestRedisThatGoesAway:
 
 async def test_a_redis_that_does_not_sync_each_write_is_refused_where_that_was_asked_for(redis_client: Redis) -> None:
     await check_durability(redis_client, Durability.ACCEPTED)
-    with pytest.raises(BadSettings, match="appendfsync always"):
+    with pytest.raises(BadSettingsError, match="appendfsync always"):
         await check_durability(redis_client, Durability.FSYNCED)
 
 
@@ -326,14 +326,14 @@ async def test_a_redis_that_syncs_each_write_is_accepted(own_redis: DurableRedis
     async with Redis.from_url(own_redis.url) as client:
         await check_durability(client, Durability.FSYNCED)
         await client.config_set("appendfsync", "everysec")
-        with pytest.raises(BadSettings, match="everysec"):
+        with pytest.raises(BadSettingsError, match="everysec"):
             await check_durability(client, Durability.FSYNCED)
 
 
 async def test_a_redis_that_does_not_answer_is_not_refused(own_redis: DurableRedis) -> None:
     await own_redis.kill()
     async with Redis.from_url(own_redis.url) as client:
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await check_durability(client, Durability.FSYNCED)
 
 

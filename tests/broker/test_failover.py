@@ -9,7 +9,7 @@ import pytest
 
 from tests.broker.processes import NodeProcess
 from tests.conftest import WAIT_SECONDS, eventually, free_port
-from tests.mqtt.client import Closed, Connection, Service
+from tests.mqtt.client import ClosedError, Connection, Service
 from tests.mqtt.wire import Kind, Publish, Will, ack, publish
 from tests.oracle.durable import DurableRedis
 
@@ -67,7 +67,7 @@ async def pair(own_redis: DurableRedis, short_folder: Path) -> AsyncIterator[Pai
 
 
 async def has_ended(client: Connection) -> None:
-    with pytest.raises(Closed):
+    with pytest.raises(ClosedError):
         await client.receive()
 
 

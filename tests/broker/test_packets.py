@@ -7,9 +7,9 @@ from broker.protocol.packets import (
     Connect,
     ConnectCode,
     PacketType,
-    ProtocolViolation,
+    ProtocolViolationError,
     Publish,
-    Refused,
+    RefusedConnectError,
     Subscribe,
     Unsubscribe,
     Will,
@@ -59,12 +59,12 @@ class TestSplitting:
 
     @pytest.mark.parametrize("data", [b"\x30\xff\xff\xff\xff", b"\x30\x80\x80\x80\x80\x01"])
     def test_a_length_has_four_bytes_at_the_most(self, data: bytes) -> None:
-        with pytest.raises(ProtocolViolation, match="more than four bytes"):
+        with pytest.raises(ProtocolViolationError, match="more than four bytes"):
             split_packets(data, LIMIT)
 
     @pytest.mark.parametrize("data", [b"\x30\xff\xff\xff\x7f", b"\x30\x63", b"\xc0\0\x30\x63\0\1a"])
     def test_a_packet_over_the_limit_is_refused_before_it_has_arrived(self, data: bytes) -> None:
-        with pytest.raises(ProtocolViolation, match="over the limit of 100"):
+        with pytest.raises(ProtocolViolationError, match="over the limit of 100"):
             split_packets(data, 100)
 
     def test_a_packet_of_just_the_limit_is_not(self) -> None:
@@ -74,7 +74,7 @@ class TestSplitting:
 class TestFlags:
     @pytest.mark.parametrize("first_byte", [0x00, 0xF0, 0xFF])
     def test_a_reserved_type_is_refused(self, first_byte: int) -> None:
-        with pytest.raises(ProtocolViolation, match="reserved type"):
+        with pytest.raises(ProtocolViolationError, match="reserved type"):
             check_flags((first_byte, b""), 4)
 
     @pytest.mark.parametrize("packet_type", [each for each in PacketType if each is not PacketType.PUBLISH])
@@ -85,13 +85,13 @@ class TestFlags:
             if flags == right:
                 assert check_flags((first_byte, b""), 4) is packet_type
             else:
-                with pytest.raises(ProtocolViolation, match=r"MQTT-2\.2\.2-2"):
+                with pytest.raises(ProtocolViolationError, match=r"MQTT-2\.2\.2-2"):
                     check_flags((first_byte, b""), 4)
 
     def test_a_request_of_mqtt_3_1_may_be_a_second_attempt(self) -> None:
         assert check_flags((0x8A, b""), 3) is PacketType.SUBSCRIBE
         assert check_flags((0x6A, b""), 3) is PacketType.PUBREL
-        with pytest.raises(ProtocolViolation):
+        with pytest.raises(ProtocolViolationError):
             check_flags((0xC8, b""), 3)
 
     def test_those_of_a_publish_are_read_with_it(self) -> None:
@@ -133,7 +133,7 @@ class TestPublish:
     def test_a_malformed_one_is_refused_with_the_clause_that_it_breaks(
         self, first_byte: int, body: bytes, clause: str
     ) -> None:
-        with pytest.raises(ProtocolViolation, match=clause):
+        with pytest.raises(ProtocolViolationError, match=clause):
             parse_publish((first_byte, body))
 
 
@@ -195,9 +195,9 @@ class TestConnect:
         ],
     )
     def test_a_malformed_one_just_ends_the_connection(self, body: bytes, clause: str) -> None:
-        with pytest.raises(ProtocolViolation, match=clause) as raised:
+        with pytest.raises(ProtocolViolationError, match=clause) as raised:
             parse_connect(body)
-        assert not isinstance(raised.value, Refused)
+        assert not isinstance(raised.value, RefusedConnectError)
 
     @pytest.mark.parametrize(
         ("body", "code"),
@@ -210,7 +210,7 @@ class TestConnect:
         ],
     )
     def test_one_that_the_standard_has_an_answer_for_gets_it(self, body: bytes, code: ConnectCode) -> None:
-        with pytest.raises(Refused) as raised:
+        with pytest.raises(RefusedConnectError) as raised:
             parse_connect(body)
         assert raised.value.code is code
 
@@ -237,14 +237,14 @@ class TestSubscriptions:
         ],
     )
     def test_malformed_filters_are_refused(self, body: bytes, problem: str) -> None:
-        with pytest.raises(ProtocolViolation, match=problem):
+        with pytest.raises(ProtocolViolationError, match=problem):
             parse_unsubscribe(body)
-        with pytest.raises(ProtocolViolation, match=problem):
+        with pytest.raises(ProtocolViolationError, match=problem):
             parse_subscribe(body + b"\0" if len(body) > 4 else body)
 
     @pytest.mark.parametrize("qos", [3, 4, 0x80, 0xFF])
     def test_a_qos_that_does_not_exist_is_refused(self, qos: int) -> None:
-        with pytest.raises(ProtocolViolation, match=r"MQTT-3\.8\.3-4"):
+        with pytest.raises(ProtocolViolationError, match=r"MQTT-3\.8\.3-4"):
             parse_subscribe(b"\0\1\0\1a" + bytes((qos,)))
 
 
@@ -254,12 +254,12 @@ class TestAcknowledgements:
 
     @pytest.mark.parametrize("body", [b"", b"\1", b"\0\0", b"\0\1\0"])
     def test_anything_else_is_refused(self, body: bytes) -> None:
-        with pytest.raises(ProtocolViolation):
+        with pytest.raises(ProtocolViolationError):
             parse_packet_id("PUBACK", body)
 
     def test_a_packet_without_a_body_has_none(self) -> None:
         parse_empty("PINGREQ", b"")
-        with pytest.raises(ProtocolViolation, match="a PINGREQ with 1 bytes too many"):
+        with pytest.raises(ProtocolViolationError, match="a PINGREQ with 1 bytes too many"):
             parse_empty("PINGREQ", b"\0")
 
 

@@ -13,7 +13,7 @@ from broker.auth.passwords import (
     MAX_REMEMBERED,
     REFUSED_SECONDS,
     REMEMBERED_SECONDS,
-    Busy,
+    BusyError,
     Passwords,
     generate_password,
     hash_password,
@@ -218,9 +218,9 @@ async def test_where_too_many_wait_the_next_is_told_to_come_again(checker: Check
     # One of each user at a time is hashed, and nobody has more places than the next.
     waiting = [asyncio.create_task(checker.check(b"wrong", name=f"waits-{number}")) for number in range(4)]
     await asyncio.sleep(0)
-    with pytest.raises(Busy):
+    with pytest.raises(BusyError):
         await checker.check(b"one more", name="waits-0")
-    with pytest.raises(Busy):
+    with pytest.raises(BusyError):
         await checker.check(name="nobody", stored=None)
     checker.go.set()
     assert await asyncio.gather(*asked, *waiting) == [False] * 6
@@ -235,7 +235,7 @@ async def test_who_has_most_places_loses_one_to_an_address_that_has_none(checker
     ]
     await asyncio.sleep(0)
     other = asyncio.create_task(checker.check(name="car-7", address="192.0.2.2"))
-    with pytest.raises(Busy):
+    with pytest.raises(BusyError):
         await flood[3]
     checker.go.set()
     assert await other

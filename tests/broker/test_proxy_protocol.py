@@ -10,7 +10,7 @@ from broker.transport.proxy_protocol import (
     SIGNATURE,
     V1_BYTES,
     V2_BYTES,
-    BadHeader,
+    BadHeaderError,
     Header,
     ProxyProtocol,
     parse_header,
@@ -86,7 +86,7 @@ def test_a_header_says_who_the_client_is_wherever_it_is_cut(data: bytes, peer: t
     ],
 )
 def test_anything_else_is_no_header(data: bytes) -> None:
-    with pytest.raises(BadHeader):
+    with pytest.raises(BadHeaderError):
         parse_header(data)
 
 

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from broker.auth import passwords
 from broker.auth.passwords import hash_password
 from broker.auth.users import Authenticator, User, Users
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Role
 from core.names import name_problem
 from runtime.settings import CommonSettings
@@ -309,8 +309,8 @@ async def test_while_redis_is_away_nobody_is_refused_and_nobody_is_let_in() -> N
         authenticator = Authenticator(users=Users(client), allow_anonymous=True, clock=lambda: 0.0)
         logins = [authenticator.authenticate("car-7", PASSWORD) for _ in range(3)]
         answers = await asyncio.gather(*logins, return_exceptions=True)
-        assert [isinstance(answer, Unavailable) for answer in answers] == [True] * 3
-        with pytest.raises(Unavailable):
+        assert [isinstance(answer, UnavailableError) for answer in answers] == [True] * 3
+        with pytest.raises(UnavailableError):
             await authenticator.changed({"car-7": Role.CAR})
         assert await authenticator.authenticate(None, None) is Role.ANONYMOUS
         authenticator.close()

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from broker.auth.passwords import matches
 from broker.auth.users import User, Users
 from broker.auth.users_command import users_app
-from broker.auth.users_file import MAX_PROBLEMS, MAX_USERS, BadFile, read_rows
+from broker.auth.users_file import MAX_PROBLEMS, MAX_USERS, UsersFileError, read_rows
 from core.messages import Role
 from state.users import USERS
 from tests.conftest import free_port
@@ -192,7 +192,7 @@ async def test_a_file_that_is_not_utf_8_or_not_there_is_named(users: Users, run:
 
 
 def test_faults_are_told_to_an_end_and_users_have_one() -> None:
-    with pytest.raises(BadFile) as bad:
+    with pytest.raises(UsersFileError) as bad:
         read_rows("a,b" for _ in range(1000))
     assert len(bad.value.problems) == MAX_PROBLEMS + 1
     taken = 0
@@ -203,7 +203,7 @@ def test_faults_are_told_to_an_end_and_users_have_one() -> None:
             taken += 1
             yield f"car-{taken},car,x\n"
 
-    with pytest.raises(BadFile, match="more than 100,000"):
+    with pytest.raises(UsersFileError, match="more than 100,000"):
         read_rows(endless())  # type: ignore[arg-type]
     assert taken == MAX_USERS + 1
 

@@ -26,7 +26,7 @@ from ibmcloudant.cloudant_v1 import (
 )
 
 from core.clock import EARLIEST_MS, LATEST_MS, parse_rfc3339
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Position
 from documents import (
     DocumentSettings,
@@ -110,7 +110,7 @@ async def away(
 async def patiently(work: Callable[[], Awaitable[int]]) -> int:
     """As a stage does it: again while the store wants a pause."""
     for _ in range(50):
-        with suppress(Unavailable):
+        with suppress(UnavailableError):
             return await work()
         await asyncio.sleep(0.1)
     return await work()
@@ -261,7 +261,7 @@ async def test_a_store_that_is_away_is_unavailable(away: DocumentStore) -> None:
         away.erase(f"{1:032x}"),
         scan(),
     ):
-        with pytest.raises(Unavailable) as error:
+        with pytest.raises(UnavailableError) as error:
             await attempt
         assert error.value.retry_after is None
 
@@ -548,7 +548,7 @@ async def test_a_position_of_a_month_that_was_dropped_finds_a_place(store: Docum
 
 async def test_a_store_that_is_away_is_not_searched_either(away: DocumentStore) -> None:
     for attempt in (away.find(ever(zone="campus"), limit=5), away.drop_before(NOON)):
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await attempt
 
 
@@ -726,7 +726,7 @@ async def test_a_database_that_was_begun_and_not_finished_is_finished_by_who_wri
 
 PUTS = """
 import asyncio, sys
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from documents import DocumentSettings, open_store
 from tests.conftest import NOON
 from tests.documents.positions import position
@@ -739,7 +739,7 @@ async def main():
             for _ in range(100):
                 try:
                     return await store.put(positions)
-                except Unavailable:
+                except UnavailableError:
                     await asyncio.sleep(0.1)
             raise AssertionError("not stored")
 

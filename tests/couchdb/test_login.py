@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from documents.cloudant import CloudantStore
 from tests.conftest import NOON, WAIT_SECONDS, missing
 from tests.couchdb.double import CouchDouble, is_there
@@ -27,7 +27,7 @@ async def test_a_login_that_failed_holds_nobody_up_when_the_server_is_there_agai
     for _ in range(3):
         # The SDK would wait for a minute here, from the second time on, and then again with every thread.
         async with asyncio.timeout(WAIT_SECONDS):
-            with pytest.raises(Unavailable, match="does not answer"):
+            with pytest.raises(UnavailableError, match="does not answer"):
                 await store.count()
 
     double.start()

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import redis.asyncio.client
 from redis.asyncio import Redis
 
-from core.errors import Unanswered, Unavailable
+from core.errors import UnansweredError, UnavailableError
 from core.messages import Kind
 from core.windows import Width, Window, window_end
 from decoder.metrics import DecoderMetrics
@@ -164,10 +164,10 @@ class Roller:
         points, self._points = self._points, ()
         windows = [point.window for point in points]
         if self.answer == "away":
-            return Written(undone=[Undone(windows, Unavailable("away"))])
+            return Written(undone=[Undone(windows, UnavailableError("away"))])
         if self.answer == "silent":
             self._world.in_flight.append([*points])
-            return Written(undone=[Undone(windows, Unanswered("silence"))])
+            return Written(undone=[Undone(windows, UnansweredError("silence"))])
         self._world.write(points)
         return Written()
 
@@ -185,7 +185,7 @@ class Roller:
         task, self._task = self._task, None
         try:
             return bool(task.result())
-        except Unavailable:
+        except UnavailableError:
             return True
 
     async def _at_gate(self) -> None:

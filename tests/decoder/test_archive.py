@@ -18,14 +18,14 @@ from redis.asyncio import Redis
 import decoder.retrying
 import documents
 import timeseries
-from core.errors import Reason, Unavailable
+from core.errors import Reason, UnavailableError
 from core.messages import Kind, Position, decode_positions, encode_positions
 from decoder.archive import Archiver, part_positions
 from decoder.metrics import DecoderMetrics
 from decoder.samples import Samples
 from decoder.settings import Archive, DecoderSettings
 from decoder.stages import Assembly
-from documents import DocumentSettings, DocumentStore, RejectedDocument, document_id, from_document, sample_id
+from documents import DocumentSettings, DocumentStore, RejectedDocumentError, document_id, from_document, sample_id
 from documents.cloudant import CloudantStore
 from documents.document import Key
 from documents.sqlite import SQLiteStore
@@ -56,14 +56,14 @@ class Recording:
     async def put(self, positions: Sequence[Position], *, key: Key) -> int:
         if self._away:
             self._away -= 1
-            raise Unavailable("a pause", retry_after=0.0)
+            raise UnavailableError("a pause", retry_after=0.0)
         ids = list(map(key, positions))
         self.puts.append(ids)
         before = len(self.stored)
         refused = set(filter(self._refuses, ids))
         self.stored.update(set(ids) - refused)
         if refused:
-            raise RejectedDocument(dict.fromkeys(refused, "forbidden: " + "no " * 1000))
+            raise RejectedDocumentError(dict.fromkeys(refused, "forbidden: " + "no " * 1000))
         return len(self.stored) - before
 
 
@@ -218,7 +218,7 @@ class LitePlan:
         for each in positions:
             self.written += 1
             if self.written % self._stumbles_every == 0:
-                raise Unavailable("a timeout", retry_after=0.0)
+                raise UnavailableError("a timeout", retry_after=0.0)
             self.stored.add(key(each))
         return len(positions)
 

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from core.messages import RawMessage, Role, decode_positions
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
-from decoder.effects import Effects, StaleFence
+from decoder.effects import Effects, StaleFenceError
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from state.campus import fence_key
@@ -215,7 +215,7 @@ async def test_a_campus_that_changes_between_two_scripts_ends_the_batch_without_
     with (
         patch("state.effect_parts.MAX_WORK", 100),
         patch.object(redis_client, "evalsha", changing),
-        pytest.raises(StaleFence),
+        pytest.raises(StaleFenceError),
     ):
         await effects.apply(decoder.decode([sent]), now=NOON)
     assert done == 2

@@ -8,11 +8,11 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind, decode_positions
 from decoder.batch import Batch, BatchDecoder
 from decoder.campus import CampusFollower
-from decoder.effects import Effects, StaleFence
+from decoder.effects import Effects, StaleFenceError
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from geofence import Campus, changed_zones, load_campus, parse_campus
@@ -62,7 +62,7 @@ async def test_what_was_fenced_with_an_old_geometry_has_no_effect(
     entry_ids = [entry_id for entry_id, _ in await group.read(1)]
     await replaced(redis_client, "main")
     batch = Batch(fence=FILE.version, positions=[position("a", NOON, "main")])
-    with pytest.raises(StaleFence):
+    with pytest.raises(StaleFenceError):
         await effects.apply(batch, now=NOON)
     assert [leftover.entry_id for leftover in await group.own(1)] == entry_ids
     assert not await redis_client.keys("presence:*")
@@ -127,7 +127,7 @@ async def test_a_campus_in_redis_that_cannot_be_used_is_waited_for(
     redis_client: Redis, follower: CampusFollower
 ) -> None:
     await redis_client.hset(CAMPUS, mapping={"version": "1", "geojson": "{}"})
-    with pytest.raises(Unavailable, match="the campus in Redis"):
+    with pytest.raises(UnavailableError, match="the campus in Redis"):
         await follower.refresh()
 
 

@@ -6,11 +6,11 @@ from unittest.mock import patch
 import pytest
 from redis.asyncio import Redis
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind
 from decoder.batch import Batch, BatchDecoder
 from decoder.campus import CampusFollower
-from decoder.effects import Effects, StaleFence
+from decoder.effects import Effects, StaleFenceError
 from decoder.metrics import DecoderMetrics
 from geofence import Geofence, load_campus
 from state.campus import CAMPUS, CHANGES_KEPT, StoredCampus, fence_key, replace_campus
@@ -66,7 +66,7 @@ async def test_a_change_is_known_in_every_partition_and_takes_presence_with_it(
     await changed(redis_client, ["main"], partitions)
     assert await present(redis_client, partitions, "campus", "main") == [64, 0]
     assert await fences(redis_client, partitions) == [b"1"] * partitions
-    with pytest.raises(StaleFence) as refused:
+    with pytest.raises(StaleFenceError) as refused:
         await effects.apply(seen("main", number=0, partitions=partitions), now=NOON)
     assert refused.value.number == 1
     await effects.apply(seen("schuman", number=1, partitions=partitions, at=NOON + 1), now=NOON)
@@ -79,7 +79,7 @@ async def test_what_somebody_left_who_died_having_changed_the_campus_is_done_by_
 ) -> None:
     effects = effects_of(redis_client, partitions=partitions)
     await effects.apply(seen("main", "schuman", number=0, partitions=partitions), now=NOON)
-    with patch("state.campus.advance_partitions", side_effect=Unavailable("dead")):
+    with patch("state.campus.advance_partitions", side_effect=UnavailableError("dead")):
         stored = await changed(redis_client, ["main"], partitions)
         await changed(redis_client, ["schuman"], partitions, replaces=stored.version)
     # Nobody has told the partitions: what was fenced before is taken yet.
@@ -115,7 +115,7 @@ async def test_a_change_that_redis_has_lost_holds_nothing_up(redis_client: Redis
     follower = follower_of(redis_client, decoder, 3)
     await follower.refresh()
     assert (decoder.number, decoder.fence.version) == (0, FILE.version)
-    with pytest.raises(StaleFence) as refused:
+    with pytest.raises(StaleFenceError) as refused:
         await effects.apply(seen("main", number=decoder.number, partitions=3), now=NOON)
     await follower.refresh(at_least=refused.value.number)
     await effects.apply(seen("main", number=decoder.number, partitions=3), now=NOON)
@@ -126,6 +126,6 @@ async def test_a_change_that_redis_has_lost_holds_nothing_up(redis_client: Redis
 
 
 async def test_a_campus_that_is_deleted_before_a_partition_hears_of_it_is_decoded_again(redis_client: Redis) -> None:
-    with pytest.raises(StaleFence) as refused:
+    with pytest.raises(StaleFenceError) as refused:
         await effects_of(redis_client).apply(seen(number=5, partitions=1), now=NOON)
     assert refused.value.number == 0

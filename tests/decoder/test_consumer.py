@@ -21,7 +21,7 @@ from tests.raw_streams import raw_key
 GroupOf = Callable[[str], Group]
 
 
-class Killed(Exception):  # noqa: N818 - what a process dies of
+class KilledError(Exception):
     """Stands for the death of a process."""
 
 
@@ -37,7 +37,7 @@ class Deadly:
     async def __call__(self, entries: list[Entry]) -> None:
         payloads = [fields[self._field] for _, fields in entries]
         if self._deadly in payloads:
-            raise Killed
+            raise KilledError
         await self._group.acknowledge([entry_id for entry_id, _ in entries])
         self.done += payloads
 
@@ -91,7 +91,7 @@ async def restart_until_it_lives(condition: Callable[[], object], make: Callable
     for deaths in range(20):
         try:
             await run_until(condition, make())
-        except Killed:
+        except KilledError:
             continue
         return deaths
     raise AssertionError("it dies for ever")

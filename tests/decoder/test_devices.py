@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from core.messages import Kind
 from decoder.devices import DeviceHasher, device_key
 
@@ -36,11 +36,11 @@ def test_a_configured_key_is_used_and_none_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", ["xyz", "ab"])
 def test_a_key_that_cannot_work_is_named(wrong: str, tmp_path: Path) -> None:
-    with pytest.raises(BadSettings, match="DEVICE_KEY"):
+    with pytest.raises(BadSettingsError, match="DEVICE_KEY"):
         DeviceHasher(device_key(wrong, tmp_path / "device.key"))
 
 
 def test_a_place_where_no_key_can_be_kept_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BadSettings, match="DATA_DIR"):
+    with pytest.raises(BadSettingsError, match="DATA_DIR"):
         device_key(None, tmp_path / "file" / "device.key")

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from core.errors import Reason, Unavailable
+from core.errors import Reason, UnavailableError
 from core.messages import DeadLetter
 from decoder.batch import Batch
 from state.group import Group
@@ -45,7 +45,7 @@ async def test_at_maxmemory_a_decoder_still_works_off_what_there_is(real: Callab
         # Several parts: each is a script of its own, and begins with what needs memory.
         batch = a_batch(devices=6000)
         await client.config_set("maxmemory", 1)
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await client.set("a", 1)
         await finish(client, effects_of(client), batch, entry_ids)
         assert await client.xlen(RAW) == 0
@@ -91,7 +91,7 @@ async def test_a_key_of_another_type_costs_nothing_of_a_batch(real: Callable[...
         effects = effects_of(client)
 
         async def applied() -> bool:
-            with suppress(Unavailable):
+            with suppress(UnavailableError):
                 await finish(client, effects, a_batch(), entry_ids)
                 return True
             return False

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 from redis.asyncio import Redis
 
-from core.errors import Reason, Unavailable
+from core.errors import Reason, UnavailableError
 from core.messages import DeadLetter
 from state.group import Entry, Group, Leftover
 from state.raw import OBSERVE_GROUP
@@ -198,5 +198,5 @@ async def test_a_redis_that_is_away_is_unavailable() -> None:
             group.trim(),
             group.dismiss(),
         ):
-            with pytest.raises(Unavailable):
+            with pytest.raises(UnavailableError):
                 await call

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from core.errors import Reason, Unavailable
+from core.errors import Reason, UnavailableError
 from core.messages import DeadLetter
 from runtime.service import Stop
 from state.group import Group, Leftover
@@ -47,7 +47,7 @@ async def test_without_its_group_or_its_stream_every_call_is_tried_again_and_the
         await redis_client.script_flush()
     else:
         await redis_client.xgroup_destroy(RAW, OBSERVE_GROUP)
-    with suppress(Unavailable):
+    with suppress(UnavailableError):
         await call(group)
     await call(group)
 

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from redis.asyncio import Redis
 
-from core.errors import Reason, Unavailable
+from core.errors import Reason, UnavailableError
 from core.messages import Position, encode_positions
 from decoder import retrying
 from decoder.archive import Archiver
@@ -16,7 +16,7 @@ from decoder.batch import Batch
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings
 from decoder.stages import Assembly
-from documents import DocumentStore, RejectedDocument
+from documents import DocumentStore, RejectedDocumentError
 from runtime.failures import Failures
 from runtime.service import Stop
 from state.dead_letters import DeadLetters
@@ -76,8 +76,8 @@ class Documents:
 
     def __init__(self) -> None:
         self.answers: list[Exception] = [
-            Unavailable("a pause", retry_after=0.0),
-            RejectedDocument({"abc-1": "it is too odd"}),
+            UnavailableError("a pause", retry_after=0.0),
+            RejectedDocumentError({"abc-1": "it is too odd"}),
         ]
 
     async def setup(self) -> None: ...
@@ -124,7 +124,7 @@ class Occupancy:
     async def setup(self) -> None:
         self._attempts += 1
         if self._attempts <= 2:
-            raise Unavailable("starting", retry_after=0.0)
+            raise UnavailableError("starting", retry_after=0.0)
         self._stop.set()
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.clock import AHEAD_MS, format_rfc3339
-from core.errors import InvalidMessage, Reason
+from core.errors import InvalidMessageError, Reason
 from core.messages import RawMessage, Role
 from decoder.batch import _document, _member
 from decoder.feature import Fix, fix_of
@@ -29,17 +29,17 @@ def message(payload: bytes = b"", *, user: str = "", role: Role = Role.ANONYMOUS
     return RawMessage("car-iotp", user, role, NOON, payload)
 
 
-def outcomes(payload: bytes, *, user: str = "", role: Role = Role.ANONYMOUS) -> list[Fix | InvalidMessage]:
-    """What each feature comes to. Raises InvalidMessage for the message as a whole."""
+def outcomes(payload: bytes, *, user: str = "", role: Role = Role.ANONYMOUS) -> list[Fix | InvalidMessageError]:
+    """What each feature comes to. Raises InvalidMessageError for the message as a whole."""
     sender = message(payload, user=user, role=role)
     document = _document(payload)
     if not isinstance(document, Collection):
         return [fix_of(document, sender)]
-    found: list[Fix | InvalidMessage] = []
+    found: list[Fix | InvalidMessageError] = []
     for member in checked_size(document).features:
         try:
             found.append(fix_of(_member(member), sender))
-        except InvalidMessage as error:
+        except InvalidMessageError as error:
             found.append(error)
     return found
 
@@ -53,8 +53,8 @@ def fixes(payload: bytes, *, user: str = "", role: Role = Role.ANONYMOUS) -> lis
     return found
 
 
-def refusal(payload: bytes, *, user: str = "", role: Role = Role.ANONYMOUS) -> InvalidMessage:
-    with pytest.raises(InvalidMessage) as caught:
+def refusal(payload: bytes, *, user: str = "", role: Role = Role.ANONYMOUS) -> InvalidMessageError:
+    with pytest.raises(InvalidMessageError) as caught:
         fixes(payload, user=user, role=role)
     return caught.value
 
@@ -136,7 +136,7 @@ def test_a_bad_member_of_a_collection_leaves_its_neighbours_usable() -> None:
     )
     assert isinstance(first, Fix)
     assert first.device_id == "bus"
-    assert isinstance(bad, InvalidMessage)
+    assert isinstance(bad, InvalidMessageError)
     assert bad.reason == Reason.NOT_GEOJSON
     assert isinstance(last, Fix)
     assert last.device_id == "car"
@@ -218,7 +218,7 @@ geojson_like = st.fixed_dictionaries(
 def test_any_payload_is_read_or_refused_with_a_reason(payload: bytes) -> None:
     try:
         found = outcomes(payload)
-    except InvalidMessage:
+    except InvalidMessageError:
         return
     for outcome in found:
         if isinstance(outcome, Fix):

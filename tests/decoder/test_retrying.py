@@ -7,7 +7,7 @@ import stamina.instrumentation
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from decoder import retrying
 from decoder.metrics import DecoderMetrics
 from decoder.retrying import until_available
@@ -34,7 +34,7 @@ class Away:
 
     async def __call__(self) -> str:
         if not self.back:
-            raise Unavailable(self.reason)
+            raise UnavailableError(self.reason)
         return "here"
 
 
@@ -42,7 +42,7 @@ class Unready:
     """A store of documents that cannot be set up."""
 
     async def setup(self) -> None:
-        raise Unavailable("starting")
+        raise UnavailableError("starting")
 
 
 def waiting_now(metrics: DecoderMetrics, stage: str, partition: str) -> float | None:
@@ -129,7 +129,7 @@ async def test_the_wait_that_was_asked_for_is_the_one_that_is_made(
     metrics: DecoderMetrics, retry_after: float | None, least: float, most: float
 ) -> None:
     """Retry-After is longer than WAIT_MAX_SECONDS here, and holds all the same."""
-    answers = [Unavailable("slow down", retry_after=retry_after), None]
+    answers = [UnavailableError("slow down", retry_after=retry_after), None]
 
     async def work() -> None:
         answer = answers.pop(0)
@@ -148,7 +148,7 @@ async def test_the_wait_that_was_asked_for_is_the_one_that_is_made(
 
 async def test_a_wait_ends_at_once_where_it_is_cancelled(metrics: DecoderMetrics) -> None:
     async def work() -> None:
-        raise Unavailable("in an hour", retry_after=3600)
+        raise UnavailableError("in an hour", retry_after=3600)
 
     task = asyncio.ensure_future(until_available("rollup", metrics, work))
     await said(metrics, "rollup waits: in an hour")

@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from core.clock import Clock
-from core.errors import Reason, Unanswered, Unavailable
+from core.errors import Reason, UnansweredError, UnavailableError
 from core.messages import Kind
 from decoder import retrying
 from decoder.batch import Batch
@@ -59,7 +59,7 @@ class StubStore:
             act, self.before = self.before, None
             try:
                 answer = await act()  # type: ignore[misc]
-            except Unavailable as error:
+            except UnavailableError as error:
                 self.swallowed = [*points]
                 return Written(undone=[Undone([point.window for point in points], error)])
             if isinstance(answer, Written):
@@ -207,7 +207,7 @@ async def test_windows_of_a_write_without_an_answer_are_left_alone_for_it_may_ha
     async def no_answer() -> None:
         await observed(apply, "b")
         clock.now += LEASE_MS + 500  # the claim itself has lapsed by now
-        raise Unanswered("silence")
+        raise UnansweredError("silence")
 
     store.before = no_answer
     assert await rollup.step() == 0
@@ -235,8 +235,10 @@ async def test_only_windows_whose_write_has_no_answer_wait_and_all_others_are_wr
     async def half_an_answer() -> Written:
         return Written(
             undone=[
-                Undone([*silent], Unanswered("silence")),
-                Undone([Window(width, NOON, "campus", Kind.CAR) for width in [Width.HOUR]], Unavailable("silence")),
+                Undone([*silent], UnansweredError("silence")),
+                Undone(
+                    [Window(width, NOON, "campus", Kind.CAR) for width in [Width.HOUR]], UnavailableError("silence")
+                ),
             ]
         )
 
@@ -310,7 +312,7 @@ async def test_what_the_store_does_not_take_now_is_put_off_while_others_are_writ
     await observed(apply, "a")
 
     async def one_bucket_is_gone() -> Written:
-        return Written(undone=[Undone([Window.parse(MINUTE)], Unavailable("no bucket"))])
+        return Written(undone=[Undone([Window.parse(MINUTE)], UnavailableError("no bucket"))])
 
     store.before = one_bucket_is_gone
     rollup = roller(redis_client, store, clock, metrics)
@@ -386,7 +388,7 @@ async def test_what_becomes_of_windows_and_points_is_counted(
     await redis_client.hdel(*MINUTE_COUNTER)
 
     async def away() -> None:
-        raise Unavailable("out for lunch", retry_after=0.001)
+        raise UnavailableError("out for lunch", retry_after=0.001)
 
     async def refuse_one() -> Written:
         return Written(expired=1)
@@ -425,7 +427,7 @@ async def test_a_store_that_is_away_delays_a_window_and_the_newest_count_is_writ
 
     async def away() -> None:
         await observed(apply, "b")
-        raise Unavailable("out for lunch", retry_after=0.001)
+        raise UnavailableError("out for lunch", retry_after=0.001)
 
     store.before = away
     await roller(redis_client, store, clock, metrics).step()
@@ -561,7 +563,11 @@ async def test_the_embedded_store_holds_what_was_rolled_up(
 
 async def test_a_wait_is_told_once_and_ends(metrics: DecoderMetrics, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retrying, "WAIT_MAX_SECONDS", 0.01)
-    answers: list[Exception | int] = [Unavailable("one", retry_after=0.001), Unavailable("two", retry_after=0.001), 7]
+    answers: list[Exception | int] = [
+        UnavailableError("one", retry_after=0.001),
+        UnavailableError("two", retry_after=0.001),
+        7,
+    ]
 
     async def work() -> int:
         answer = answers.pop(0)

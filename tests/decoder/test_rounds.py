@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import RawMessage
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
@@ -158,7 +158,7 @@ async def test_an_answer_that_is_lost_in_a_round_is_not_counted_twice(
             answer = await finisher.finish(*args, **options)
             if len(lost) % 2 == 0:
                 lost.append(True)
-                raise Unavailable("the line is dead", retry_after=0.001)
+                raise UnavailableError("the line is dead", retry_after=0.001)
             lost.append(False)
             return answer
 

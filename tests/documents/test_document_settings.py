@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from documents import DocumentSettings, open_store
 from documents.sqlite import SQLiteStore
 from runtime.settings import load
@@ -25,7 +25,7 @@ async def test_cloudant_without_an_address_is_an_error_that_names_it(monkeypatch
     monkeypatch.delenv("CLOUDANT_URL", raising=False)
     monkeypatch.setenv("DOCUMENT_STORE", "cloudant")
 
-    with pytest.raises(BadSettings, match="CLOUDANT_URL"):
+    with pytest.raises(BadSettingsError, match="CLOUDANT_URL"):
         async with open_store(load(DocumentSettings)):
             pass
 
@@ -36,14 +36,14 @@ def test_a_database_name_that_couchdb_would_refuse_is_an_error_that_names_it(
 ) -> None:
     monkeypatch.setenv("CLOUDANT_DATABASE", name)
 
-    with pytest.raises(BadSettings, match="CLOUDANT_DATABASE"):
+    with pytest.raises(BadSettingsError, match="CLOUDANT_DATABASE"):
         load(DocumentSettings)
 
 
 def test_an_unknown_store_is_an_error_that_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCUMENT_STORE", "mongodb")
 
-    with pytest.raises(BadSettings, match="DOCUMENT_STORE"):
+    with pytest.raises(BadSettingsError, match="DOCUMENT_STORE"):
         load(DocumentSettings)
 
 
@@ -60,7 +60,7 @@ def test_a_number_that_cannot_work_is_an_error_that_names_it(
 ) -> None:
     monkeypatch.setenv(name, value)
 
-    with pytest.raises(BadSettings, match=name):
+    with pytest.raises(BadSettingsError, match=name):
         load(DocumentSettings)
 
 

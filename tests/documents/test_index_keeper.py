@@ -11,11 +11,11 @@ from aiohttp import web
 
 import documents.couch
 import documents.index_keeper
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from documents.building import Building
 from documents.cloudant import CloudantStore
 from documents.query import PositionQuery
-from documents.store import BeingBuilt
+from documents.store import IndexBeingBuiltError
 from tests.conftest import NOON
 from tests.documents.servers import store_behind, well
 
@@ -75,7 +75,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_question_to_an_index_that_is_being_built_says_so_and_when_to_ask_again() -> None:
     async with building() as (server, store):
         server.behind = {"by-zone": 12_345}
-        with pytest.raises(BeingBuilt, match=r"^index by-zone of positions-2026-03 is being built: 12345 d") as error:
+        with pytest.raises(
+            IndexBeingBuiltError, match=r"^index by-zone of positions-2026-03 is being built: 12345 d"
+        ) as error:
             await store.find(ZONE, limit=1)
 
     assert error.value.retry_after == 5.0
@@ -87,7 +89,7 @@ async def test_once_that_is_known_nobody_waits_for_the_index_until_it_is_built()
         server.behind = {"by-zone": 12_345}
         store._keeper._now = lambda: 0.0
         for _ in range(4):
-            with pytest.raises(BeingBuilt):
+            with pytest.raises(IndexBeingBuiltError):
                 await store.find(ZONE, limit=1)
         assert server.asked == ["by-zone"]
 
@@ -113,7 +115,7 @@ async def test_an_index_that_is_gone_while_it_was_being_built_is_made_by_who_ask
 
     async with store_behind(handler) as store:
         store._keeper._now = lambda: 0.0
-        with pytest.raises(BeingBuilt):
+        with pytest.raises(IndexBeingBuiltError):
             await store.find(ZONE, limit=1)
         gone, server.behind = True, {}
         server.over.set()
@@ -173,10 +175,10 @@ async def test_a_server_that_refuses_a_question_is_away_however_its_indexes_are(
         return await server.answer(request)
 
     async with store_behind(handler) as store:
-        with pytest.raises(Unavailable, match="progress not possible") as error:
+        with pytest.raises(UnavailableError, match="progress not possible") as error:
             await store.find(ZONE, limit=1)
 
-    assert not isinstance(error.value, BeingBuilt)
+    assert not isinstance(error.value, IndexBeingBuiltError)
 
 
 async def test_a_look_has_each_index_built_that_is_behind_and_names_those_that_are_far_behind() -> None:

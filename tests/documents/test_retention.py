@@ -3,7 +3,7 @@ from typing import cast
 import pytest
 
 import documents.retention
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from documents import DocumentStore, Dropped, Retention
 from documents.months import month_after, month_end, month_of, month_start
 from documents.retention import parse_keep
@@ -27,7 +27,7 @@ class Asked:
         if self.setups > self._away:
             self._stop.set()
         else:
-            raise Unavailable("a pause")
+            raise UnavailableError("a pause")
 
     async def drop_before(self, time: int) -> list[Dropped]:
         self.dropped_before.append(time)

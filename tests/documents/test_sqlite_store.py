@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import documents.sqlite
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from documents.document import document_id, to_document
 from documents.merging import Field
 from documents.query import PositionQuery
@@ -156,7 +156,9 @@ async def test_an_earlier_file_with_something_else_in_it_is_left_as_it_is_and_sa
         earlier.commit()
     store = SQLiteStore(file)
 
-    with pytest.raises(Unavailable, match=r"documents.sqlite3 cannot be taken over: the document 'b'.*is no position"):
+    with pytest.raises(
+        UnavailableError, match=r"documents.sqlite3 cannot be taken over: the document 'b'.*is no position"
+    ):
         await store.setup()
 
     await store.close()

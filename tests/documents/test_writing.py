@@ -5,9 +5,9 @@ import json
 import pytest
 from aiohttp import web
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from documents.document import document_id
-from documents.store import RejectedDocument
+from documents.store import RejectedDocumentError
 from tests.documents.positions import position
 from tests.documents.servers import Handler, accept, answering, store_behind, well
 
@@ -70,7 +70,7 @@ async def test_a_server_that_refuses_every_document_is_waited_for_and_nothing_is
 
     async with store_behind(server.answer) as store:
         server.to_all = True
-        with pytest.raises(Unavailable, match=r"refuses every document: .*no"):
+        with pytest.raises(UnavailableError, match=r"refuses every document: .*no"):
             await store.put(positions)
         # Not a request for each document: it is clear at once.
         assert server.requests == 2
@@ -87,7 +87,7 @@ async def test_documents_that_are_refused_alone_are_given_up_with_the_words_and_
     server.to = {document_id(position(number)) for number in (7, 300)}
 
     async with store_behind(server.answer) as store:
-        with pytest.raises(RejectedDocument) as rejected:
+        with pytest.raises(RejectedDocumentError) as rejected:
             await store.put([position(number) for number in range(400)])
 
     assert rejected.value.reasons.keys() == server.to
@@ -101,7 +101,7 @@ async def test_one_document_that_is_refused_in_an_empty_store_holds_nobody_up(no
     server.to = {document_id(position())}
 
     async with store_behind(server.answer) as store:
-        with pytest.raises(RejectedDocument):
+        with pytest.raises(RejectedDocumentError):
             await store.put([position()])
 
 
@@ -139,7 +139,7 @@ async def test_a_probe_is_a_document_like_the_others_of_no_zone_and_is_deleted_a
         return await server.answer(request)
 
     async with store_behind(handler) as store:
-        with pytest.raises(RejectedDocument):
+        with pytest.raises(RejectedDocumentError):
             await store.put([position(speed=1.5)])
 
     (probe,) = probes

@@ -10,10 +10,10 @@ from functools import cache
 import numpy as np
 
 from broker.protocol import packets
-from broker.protocol.packets import Packet, PacketType, ProtocolViolation, check_flags, split_packets
-from broker.transport.proxy_protocol import V1_BYTES, V2_BYTES, BadHeader, Header, parse_header
+from broker.protocol.packets import Packet, PacketType, ProtocolViolationError, check_flags, split_packets
+from broker.transport.proxy_protocol import V1_BYTES, V2_BYTES, BadHeaderError, Header, parse_header
 from broker.transport.websocket_frames import FrameReader
-from broker.transport.websocket_handshake import HANDSHAKE_BYTES, HandshakeRefused, accept, split_request
+from broker.transport.websocket_handshake import HANDSHAKE_BYTES, HandshakeRefusedError, accept, split_request
 from core.messages import DeadLetter, RawMessage, Role, encode_positions
 from decoder.batch import BatchDecoder
 from decoder.contents import contents
@@ -44,7 +44,7 @@ def pieces(data: bytes) -> Iterator[bytes]:
 
 
 def mqtt(data: bytes) -> None:
-    """A connection's bytes: ProtocolViolation or packets, the same ones however they are cut; little is kept."""
+    """A connection's bytes: ProtocolViolationError or packets, the same ones however they are cut; little is kept."""
     cut: list[Packet] = []
     violated = False
     rest = b""
@@ -53,11 +53,11 @@ def mqtt(data: bytes) -> None:
             found, rest = split_packets(rest + piece, MAX_PACKET)
             assert len(rest) < MAX_PACKET, f"{len(rest)} bytes are kept"
             cut += found
-    except ProtocolViolation:
+    except ProtocolViolationError:
         violated = True
     try:
         whole, whole_rest = split_packets(data[1:], MAX_PACKET)
-    except ProtocolViolation:
+    except ProtocolViolationError:
         assert violated, "cut, it is no violation"
     else:
         assert (cut, rest, violated) == (whole, whole_rest, False)
@@ -83,7 +83,7 @@ def _read_packet(packet: Packet) -> None:
         else:
             packet_id = packets.parse_packet_id(packet_type.name, packet[1])
             assert 0 < packet_id <= packets.MAX_PACKET_ID
-    except ProtocolViolation:
+    except ProtocolViolationError:
         return
 
 
@@ -110,7 +110,7 @@ def _spoken(stream: list[bytes]) -> tuple[bytes, tuple[bytes, int | None]]:
                     assert len(request) < HANDSHAKE_BYTES
                     continue
                 answer, data = accept(found[0]), found[1]
-            except HandshakeRefused as refused:
+            except HandshakeRefusedError as refused:
                 return refused.answer, (b"", None)
             reader = FrameReader()
         fed = reader.feed(data)
@@ -150,11 +150,11 @@ def proxy(data: bytes) -> None:
             cut = parse_header(came)
             if cut is not None:
                 break
-    except BadHeader:
+    except BadHeaderError:
         refused = True
     try:
         whole = parse_header(data[1:])
-    except BadHeader:
+    except BadHeaderError:
         assert refused, "cut, it is a header"
         return
     assert (cut, refused) == (whole, False)

@@ -23,7 +23,7 @@ from broker.protocol.packets import (
     Connect,
     Packet,
     PacketType,
-    ProtocolViolation,
+    ProtocolViolationError,
     Publish,
     Subscribe,
     Unsubscribe,
@@ -99,7 +99,7 @@ class TestAnyCut:
             for start, end in pairwise(edges):
                 more, rest = split_packets(rest + stream[start:end], LIMIT)
                 found += more
-        except ProtocolViolation:
+        except ProtocolViolationError:
             assert garbage
             return
         joined = b"".join(packets.packet(*packet) for packet in found)
@@ -113,7 +113,7 @@ class TestAnyCut:
                 found, rest = split_packets(rest + (data + more)[index : index + 1], limit)
                 assert all(len(packets.packet(*packet)) <= limit for packet in found)
                 assert len(rest) < max(limit, 5)
-        except ProtocolViolation:
+        except ProtocolViolationError:
             return
 
 

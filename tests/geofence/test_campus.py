@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import shapely
 
-from geofence import Campus, InvalidCampus, load_campus
+from geofence import Campus, InvalidCampusError, load_campus
 from geofence import campus as campus_module
 
 Feature = dict[str, Any]
@@ -204,7 +204,7 @@ BAD_FEATURES = {
 def test_a_bad_feature_is_named_with_its_fault(
     load: Callable[..., Campus], tmp_path: Path, bad: Feature, words: str
 ) -> None:
-    with pytest.raises(InvalidCampus) as refusal:
+    with pytest.raises(InvalidCampusError) as refusal:
         load(CAMPUS, bad)
     assert str(refusal.value).startswith(f"{tmp_path / 'test.geojson'}: feature ")
     assert words in str(refusal.value)
@@ -212,12 +212,12 @@ def test_a_bad_feature_is_named_with_its_fault(
 
 def test_a_zone_that_would_be_on_campus_with_swapped_coordinates_is_told_so(load: Callable[..., Campus]) -> None:
     outline = feature("campus", [[[10, 1], [15, 1], [15, 5], [10, 5], [10, 1]]], role="boundary")
-    with pytest.raises(InvalidCampus, match="look swapped, longitude comes first"):
+    with pytest.raises(InvalidCampusError, match="look swapped, longitude comes first"):
         load(outline, with_geometry([SWAPPED]))
 
 
 def test_a_campus_without_a_boundary_is_refused(load: Callable[..., Campus]) -> None:
-    with pytest.raises(InvalidCampus, match='no feature has the role "boundary"'):
+    with pytest.raises(InvalidCampusError, match='no feature has the role "boundary"'):
         load(LIBRARY)
 
 
@@ -239,16 +239,16 @@ def test_a_campus_without_a_boundary_is_refused(load: Callable[..., Campus]) -> 
 def test_a_file_that_is_no_campus_is_named_with_its_fault(tmp_path: Path, content: bytes, words: str) -> None:
     file = tmp_path / "test.geojson"
     file.write_bytes(content)
-    with pytest.raises(InvalidCampus) as refusal:
+    with pytest.raises(InvalidCampusError) as refusal:
         load_campus(file)
     assert str(refusal.value).startswith(f"{file}: ")
     assert words in str(refusal.value)
 
 
 def test_a_file_that_cannot_be_read_is_named_with_the_cause(tmp_path: Path) -> None:
-    with pytest.raises(InvalidCampus, match=r"nowhere\.geojson: cannot read it: No such file"):
+    with pytest.raises(InvalidCampusError, match=r"nowhere\.geojson: cannot read it: No such file"):
         load_campus(tmp_path / "nowhere.geojson")
-    with pytest.raises(InvalidCampus, match="cannot read it: Is a directory"):
+    with pytest.raises(InvalidCampusError, match="cannot read it: Is a directory"):
         load_campus(tmp_path)
 
 
@@ -256,12 +256,12 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(campus_module, "MAX_FILE_BYTES", 100)
     file = tmp_path / "test.geojson"
     file.write_bytes(b" " * 101)
-    with pytest.raises(InvalidCampus, match="larger than 100 bytes"):
+    with pytest.raises(InvalidCampusError, match="larger than 100 bytes"):
         load_campus(file)
 
 
 def test_too_many_features_are_refused(load: Callable[..., Campus], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(campus_module, "MAX_FEATURES", 1)
     assert load(CAMPUS).zones == ()
-    with pytest.raises(InvalidCampus, match="2 features, more than 1"):
+    with pytest.raises(InvalidCampusError, match="2 features, more than 1"):
         load(CAMPUS, LIBRARY)

@@ -57,7 +57,7 @@ class FakeNode:
         if self.holds and b"/healthz" not in asked and b"/readyz" not in asked:
             self.open.add(writer)
             return
-        status = b"200 OK" if self.ready else b"503 Service Unavailable"
+        status = b"200 OK" if self.ready else b"503 Service UnavailableError"
         writer.write(b"HTTP/1.1 %b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
         writer.close()
 

@@ -12,7 +12,7 @@ import redis
 from tests.hostile.running import Hostile
 from tests.hostile.test_frozen_brokers import brokers
 from tests.hostile.test_one_user import login
-from tests.mqtt.client import Closed, Connection, Service
+from tests.mqtt.client import ClosedError, Connection, Service
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -58,7 +58,7 @@ async def come_and_go(service: Service, client_id: str, user: dict[str, Any], st
             async with asyncio.timeout(0.3):
                 while True:
                     await connection.take()
-        except (AssertionError, Closed, OSError, TimeoutError):
+        except (AssertionError, ClosedError, OSError, TimeoutError):
             await asyncio.sleep(0.05)
         finally:
             if connection is not None:

@@ -34,7 +34,7 @@ BACKOFF = (0.05, 1.0)
 PACKET_IDS = 60_000
 
 
-class _Gone(Exception):  # noqa: N818 - a fact
+class _GoneError(Exception):
     """The connection is over."""
 
 
@@ -77,7 +77,7 @@ class Client:
             connects = self.connects
             try:
                 await self._serve()
-            except (OSError, _Gone, TimeoutError):
+            except (OSError, _GoneError, TimeoutError):
                 pass
             finally:
                 if self._writer is not None:
@@ -95,7 +95,7 @@ class Client:
         assert isinstance(answer, Connack), answer
         if answer.code:
             self.refused[answer.code] += 1
-            raise _Gone
+            raise _GoneError
         if self.connects and not answer.session_present:
             self.lost_sessions += 1
         self.connects += 1
@@ -257,7 +257,7 @@ class _Packets:
         while not found:
             data = await self._reader.read(65_536)
             if not data:
-                raise _Gone
+                raise _GoneError
             self._rest += data
             while (packet := self._first()) is not None:
                 found.append(packet)

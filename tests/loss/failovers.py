@@ -17,7 +17,7 @@ from typing import Annotated, Any, cast
 import typer
 from rich.console import Console
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.settings import CommonSettings
 from state.client import Redis, open_redis
 from state.durability import Durability, Writes
@@ -107,7 +107,7 @@ class _Writer:
                 try:
                     await self._writes.run(self._script, keys=self._keys, args=numbers)
                     break
-                except Unavailable:
+                except UnavailableError:
                     await asyncio.sleep(0.02)
             self.counted += numbers
             await asyncio.sleep(PAUSE_SECONDS)

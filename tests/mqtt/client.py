@@ -31,7 +31,7 @@ LIMIT_SECONDS = 5.0
 Wanted = TypeVar("Wanted", bound=Received)
 
 
-class Closed(Exception):  # noqa: N818 - a fact, which many tests wait for
+class ClosedError(Exception):
     """The server has closed the connection."""
 
 
@@ -72,7 +72,7 @@ class Connection:
                         break
                 body = await self.reader.readexactly(length)
         except (asyncio.IncompleteReadError, ConnectionError) as error:
-            raise Closed from error
+            raise ClosedError from error
         return parse(first, body)
 
     async def _await(self, kind: type[Wanted], wanted: Callable[[Wanted], bool]) -> Wanted:
@@ -92,7 +92,7 @@ class Connection:
         assert not self._waiting, f"before the close came {list(self._waiting)}"
         try:
             packet = await self.receive(limit=limit)
-        except Closed:
+        except ClosedError:
             return
         except TimeoutError:
             raise AssertionError(f"the server did not close the connection in {limit} s") from None
@@ -105,7 +105,7 @@ class Connection:
         while True:
             try:
                 before.append(await self.receive())
-            except Closed:
+            except ClosedError:
                 return before
 
     async def is_closed_within(self, seconds: float) -> bool:
@@ -122,7 +122,7 @@ class Connection:
         """Whether the server still answers."""
         try:
             await self.ping()
-        except Closed:
+        except ClosedError:
             return False
         return True
 

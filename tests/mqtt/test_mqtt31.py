@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.mqtt.client import Closed, Connection, Service
+from tests.mqtt.client import ClosedError, Connection, Service
 from tests.mqtt.wire import Connack, Kind, Suback, Will, ack, connect, publish, subscribe, unsubscribe
 
 OLD: dict[str, Any] = {"protocol": "MQIsdp", "level": 3}
@@ -109,7 +109,7 @@ async def test_dup_is_a_flag_of_every_request(service: Service, packet: bytes) -
     await connection.send(packet)
     try:
         await connection.receive()
-    except Closed:
+    except ClosedError:
         pytest.fail("the server closed the connection")
 
 

@@ -43,7 +43,7 @@ class Content(NamedTuple):
     inaccurate: bool
 
 
-class Unusable(Exception):  # noqa: N818 - as the dead letters call it
+class UnusableError(Exception):
     """Its text is the reason."""
 
 
@@ -76,9 +76,9 @@ class Truth:
             for feature in features_of(message):
                 try:
                     self._add(feature, message)
-                except Unusable as reason:
+                except UnusableError as reason:
                     self.totals[f"dead:{reason}"] += 1
-        except Unusable as reason:
+        except UnusableError as reason:
             self.totals[f"dead:{reason}"] += 1
 
     def presence(self, now: int, ttl: int) -> dict[tuple[str, str], int]:
@@ -94,7 +94,7 @@ class Truth:
         properties = properties_of(feature)
         at = time_of(properties.get("timestamp"), message.received_at)
         if message.role.value in ("car", "mobile", "anonymous") and at < message.received_at - 7 * 86_400_000:
-            raise Unusable("too_old")
+            raise UnusableError("too_old")
         accuracy, speed, heading = (measure_of(properties.get(name)) for name in ("accuracy", "speed", "heading"))
         name = device_of(properties.get("device_id"), message)
         point = shapely.Point(coordinates[:2])
@@ -137,17 +137,17 @@ def _refuse(name: str) -> float:
 def features_of(message: RawMessage) -> Iterator[Any]:
     """What a payload holds, as Features."""
     if message.refused is not None:
-        raise Unusable(message.refused.value)
+        raise UnusableError(message.refused.value)
     if message.topic.split("/")[0] not in ("car-iotp", "mobile-iotp"):
-        raise Unusable("unknown_topic")
+        raise UnusableError("unknown_topic")
     try:
         text = base64.b64decode(message.payload, validate=True)
     except ValueError:
-        raise Unusable("not_base64") from None
+        raise UnusableError("not_base64") from None
     try:
         found = json.loads(text.decode(), parse_constant=_refuse)
     except ValueError:
-        raise Unusable("not_json") from None
+        raise UnusableError("not_json") from None
     kind = found.get("type") if isinstance(found, dict) else None
     if kind == "Point":
         yield {"type": "Feature", "geometry": found}
@@ -155,24 +155,24 @@ def features_of(message: RawMessage) -> Iterator[Any]:
         yield found
     elif kind == "FeatureCollection" and isinstance(found.get("features"), list):
         if len(found["features"]) > 500:
-            raise Unusable("too_many_features")
+            raise UnusableError("too_many_features")
         yield from found["features"]
     else:
-        raise Unusable("not_a_point" if kind in ("Polygon", "LineString", "MultiPoint") else "not_geojson")
+        raise UnusableError("not_a_point" if kind in ("Polygon", "LineString", "MultiPoint") else "not_geojson")
 
 
 def coordinates_of(feature: Any) -> list[float]:
     """Longitude, latitude, and altitude if there is one."""
     geometry = feature.get("geometry") if isinstance(feature, dict) and feature.get("type") == "Feature" else None
     if not isinstance(geometry, dict) or not isinstance(geometry.get("type"), str):
-        raise Unusable("not_geojson")
+        raise UnusableError("not_geojson")
     if geometry["type"] != "Point":
-        raise Unusable("not_a_point")
+        raise UnusableError("not_a_point")
     numbers = geometry.get("coordinates")
     if not isinstance(numbers, list) or len(numbers) not in (2, 3) or not all(is_number(each) for each in numbers):
-        raise Unusable("bad_coordinates")
+        raise UnusableError("bad_coordinates")
     if abs(numbers[0]) > 180 or abs(numbers[1]) > 90:
-        raise Unusable("bad_coordinates")
+        raise UnusableError("bad_coordinates")
     return [float(number) for number in numbers]
 
 
@@ -180,7 +180,7 @@ def properties_of(feature: Any) -> Any:
     """The properties; none is as good as null."""
     properties = feature.get("properties")
     if properties is not None and not isinstance(properties, dict):
-        raise Unusable("bad_property")
+        raise UnusableError("bad_property")
     return properties or {}
 
 
@@ -196,26 +196,26 @@ def time_of(stamp: Any, received_at: int) -> int:
         try:
             moment = datetime.fromisoformat(stamp.upper())
         except ValueError:
-            raise Unusable("bad_property") from None
+            raise UnusableError("bad_property") from None
         if moment.tzinfo is None:
-            raise Unusable("bad_property")
+            raise UnusableError("bad_property")
         since = moment - datetime(1970, 1, 1, tzinfo=UTC)
         at = since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
     elif is_number(stamp):
         at = int(stamp)
     else:
-        raise Unusable("bad_property")
+        raise UnusableError("bad_property")
     if at < 100_000_000_000:
-        raise Unusable("bad_property")
+        raise UnusableError("bad_property")
     if at > received_at + 300_000:
-        raise Unusable("future_timestamp")
+        raise UnusableError("future_timestamp")
     return at
 
 
 def measure_of(value: Any) -> float | None:
     """Not known where it is missing or negative."""
     if value is not None and not is_number(value):
-        raise Unusable("bad_property")
+        raise UnusableError("bad_property")
     return None if value is None or value < 0 else float(value)
 
 
@@ -223,11 +223,11 @@ def device_of(named: Any, message: RawMessage) -> str:
     """Whose position it is."""
     own = message.user if message.role.value in ("car", "mobile") else None
     if named is None and own is None:
-        raise Unusable("no_device")
+        raise UnusableError("no_device")
     if named is not None and (not isinstance(named, str) or not 1 <= len(named) <= 128):
-        raise Unusable("bad_property")
+        raise UnusableError("bad_property")
     if named is not None and own is not None and named != own:
-        raise Unusable("wrong_device")
+        raise UnusableError("wrong_device")
     return named or own or ""
 
 

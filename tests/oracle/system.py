@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 import documents
 import timeseries
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind, RawMessage
 from decoder.settings import DecoderSettings
 from documents import Document
@@ -161,7 +161,7 @@ async def append(client: Redis, messages: Sequence[RawMessage], partitions: int)
         while True:
             try:
                 await _append(client, messages, partitions)
-            except Unavailable:
+            except UnavailableError:
                 await asyncio.sleep(0.02)
             else:
                 return

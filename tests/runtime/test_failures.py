@@ -1,6 +1,6 @@
 from prometheus_client import CollectorRegistry
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from runtime.failures import Failures
 
 
@@ -59,7 +59,7 @@ def test_each_stage_is_named_with_the_kind_of_its_error_and_never_with_words_fro
 
 def test_a_setting_that_turns_out_wrong_later_is_told_in_its_own_words() -> None:
     failures, _, _ = made()
-    failures.ends("archive-0", BadSettings("CLOUDANT_APIKEY: 401"))
+    failures.ends("archive-0", BadSettingsError("CLOUDANT_APIKEY: 401"))
     assert failures.problem == "stage archive-0 fails, and is started again: CLOUDANT_APIKEY: 401"
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from core.messages import Role
 from runtime.position_rates import Rate, RateSettings, cost_of, parse_rates
 from runtime.settings import load
@@ -30,7 +30,7 @@ def test_a_rate_has_a_burst_or_is_one() -> None:
 )
 def test_what_is_no_rate_is_said(monkeypatch: pytest.MonkeyPatch, text: str, said: str) -> None:
     monkeypatch.setenv("POSITION_RATE", text)
-    with pytest.raises(BadSettings, match=said):
+    with pytest.raises(BadSettingsError, match=said):
         load(RateSettings)
 
 

@@ -9,12 +9,12 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from runtime import failures
 from runtime import service as runtime
 from runtime.failures import Failures
 from runtime.ops import serve_ops
-from runtime.service import Bell, Stop, pause, work_until_stopped
+from runtime.service import Stop, Wakeup, pause, work_until_stopped
 from runtime.settings import OpsSettings
 from tests.conftest import WAIT_SECONDS, free_port
 
@@ -109,15 +109,17 @@ async def test_a_setting_that_cannot_work_ends_all_stages_while_the_process_star
                 await asyncio.sleep(0.01)
 
     async with asyncio.timeout(WAIT_SECONDS):
-        with pytest.raises(BadSettings, match="CLOUDANT_URL"):
-            await work_until_stopped({"swallows": swallows, "fails": Failing(BadSettings("CLOUDANT_URL: no"))}, Stop())
+        with pytest.raises(BadSettingsError, match="CLOUDANT_URL"):
+            await work_until_stopped(
+                {"swallows": swallows, "fails": Failing(BadSettingsError("CLOUDANT_URL: no"))}, Stop()
+            )
 
 
 @pytest.mark.usefixtures("short_pauses")
 async def test_a_setting_that_turns_out_wrong_later_ends_its_stage_alone() -> None:
     seconds = iter([0.0])
     noted = Failures(monotonic=lambda: next(seconds, 61.0))
-    stop, fails = Stop(), Failing(BadSettings("CLOUDANT_URL: no"))
+    stop, fails = Stop(), Failing(BadSettingsError("CLOUDANT_URL: no"))
     async with asyncio.timeout(WAIT_SECONDS), asyncio.TaskGroup() as group:
         group.create_task(work_until_stopped({"works": healthy, "fails": fails}, stop, noted))
         await fails.works.wait()
@@ -213,13 +215,13 @@ async def test_operators_see_health_readiness_and_metrics() -> None:
 async def test_a_taken_port_names_its_setting() -> None:
     settings = OpsSettings(ops_port=free_port())
     async with serve_ops(settings, ready=lambda: None, registry=CollectorRegistry()):
-        with pytest.raises(BadSettings, match=f"OPS_PORT: cannot listen on 127.0.0.1:{settings.ops_port}"):
+        with pytest.raises(BadSettingsError, match=f"OPS_PORT: cannot listen on 127.0.0.1:{settings.ops_port}"):
             async with serve_ops(settings, ready=lambda: None, registry=CollectorRegistry()):
                 pass
 
 
 async def test_a_bell_that_was_rung_before_wakes_at_once_and_only_once() -> None:
-    bell = Bell()
+    bell = Wakeup()
     bell.ring()
     bell.ring()
     await bell.wait()
@@ -231,7 +233,7 @@ async def test_a_bell_that_was_rung_before_wakes_at_once_and_only_once() -> None
 
 
 async def test_a_stop_rings_the_bell() -> None:
-    bell, stop = Bell(), Stop()
+    bell, stop = Wakeup(), Stop()
     with bell.rung_by(stop):
         waiting = asyncio.ensure_future(bell.wait())
         await asyncio.sleep(0)

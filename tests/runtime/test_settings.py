@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from runtime.settings import CampusSettings, CommonSettings, OpsSettings, load, load_or_exit
 
 
@@ -17,14 +17,14 @@ def test_redis_is_on_a_socket_in_the_data_directory_unless_an_address_is_given(
 
 def test_every_wrong_setting_is_named_with_what_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPS_PORT", "many")
-    with pytest.raises(BadSettings, match=r"OPS_PORT: .*integer.*\(Their port"):
+    with pytest.raises(BadSettingsError, match=r"OPS_PORT: .*integer.*\(Their port"):
         load(OpsSettings)
 
 
 def test_a_time_zone_that_nobody_knows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("Europe/Atlantis", "../../etc/passwd"):
         monkeypatch.setenv("CAMPUS_TIMEZONE", name)
-        with pytest.raises(BadSettings, match="CAMPUS_TIMEZONE"):
+        with pytest.raises(BadSettingsError, match="CAMPUS_TIMEZONE"):
             load(CampusSettings)
 
 
@@ -64,12 +64,12 @@ def test_a_secret_that_cannot_be_used_is_named_and_not_shown(monkeypatch: pytest
     monkeypatch.setenv("DEVICE_KEY", "")
     for content in (b"x" * 100_000, b"\xff secret"):
         (tmp_path / "DEVICE_KEY").write_bytes(content)
-        with pytest.raises(BadSettings, match="DEVICE_KEY") as raised:
+        with pytest.raises(BadSettingsError, match="DEVICE_KEY") as raised:
             load(CommonSettings)
         assert "xxx" not in str(raised.value)
     (tmp_path / "DEVICE_KEY").unlink()
     (tmp_path / "DEVICE_KEY").mkdir()
-    with pytest.raises(BadSettings, match="DEVICE_KEY"):
+    with pytest.raises(BadSettingsError, match="DEVICE_KEY"):
         load(CommonSettings)
 
 
@@ -80,5 +80,5 @@ def test_a_folder_of_secrets_that_cannot_be_read_is_named(monkeypatch: pytest.Mo
     monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
     # Root may read any folder: so the answer is given here.
     monkeypatch.setattr(Path, "iterdir", refuse)
-    with pytest.raises(BadSettings, match=str(tmp_path)):
+    with pytest.raises(BadSettingsError, match=str(tmp_path)):
         load(CommonSettings)

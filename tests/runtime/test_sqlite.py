@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.sqlite import SqliteFile
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS numbers (number INTEGER PRIMARY KEY, note TEXT)"
@@ -74,7 +74,7 @@ async def test_a_locked_file_is_unavailable_until_it_is_free(
     await file.make()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(Unavailable, match="locked"):
+        with pytest.raises(UnavailableError, match="locked"):
             await insert(file, 1)
         assert await numbers(file) == []
         other.execute("ROLLBACK")
@@ -90,7 +90,7 @@ async def test_a_full_disk_is_unavailable_and_stores_nothing_by_halves(file: Sql
         connection.execute(f"PRAGMA max_page_count = {pages + 2}").fetchone()
         connection.executemany("INSERT INTO numbers VALUES (?, ?)", [(number, "x" * 4000) for number in range(20)])
 
-    with pytest.raises(Unavailable, match="full"):
+    with pytest.raises(UnavailableError, match="full"):
         await file.write(fill)
     assert await numbers(file) == []
 
@@ -98,7 +98,7 @@ async def test_a_full_disk_is_unavailable_and_stores_nothing_by_halves(file: Sql
 async def test_a_read_only_file_is_unavailable(file: SqliteFile) -> None:
     await file.make()
     await file.read(lambda connection: connection.execute("PRAGMA query_only = ON"))
-    with pytest.raises(Unavailable, match="readonly"):
+    with pytest.raises(UnavailableError, match="readonly"):
         await insert(file, 1)
     # The next attempt has a connection of its own.
     await insert(file, 1)
@@ -108,7 +108,7 @@ async def test_a_folder_that_vanished_is_unavailable_and_not_begun_anew(file: Sq
     await file.make()
     await insert(file, 1)
     elsewhere = path.parent.rename(path.parent.with_name("elsewhere"))
-    with pytest.raises(Unavailable, match=r"numbers\.sqlite3"):
+    with pytest.raises(UnavailableError, match=r"numbers\.sqlite3"):
         await insert(file, 2)
     assert not path.parent.exists()
     elsewhere.rename(path.parent)
@@ -131,12 +131,12 @@ async def test_a_file_of_something_else_is_unavailable_and_stays_as_it_is(file: 
     notes = b"these are notes of mine, and nothing else\n" * 100
     path.parent.mkdir()
     path.write_bytes(notes)  # noqa: ASYNC240 - a test
-    with pytest.raises(Unavailable, match="not a database"):
+    with pytest.raises(UnavailableError, match="not a database"):
         await file.make()
     assert path.read_bytes() == notes  # noqa: ASYNC240 - a test
 
 
 async def test_a_folder_that_cannot_be_made_is_unavailable(file: SqliteFile, path: Path) -> None:
     path.parent.write_text("a file is in the way")
-    with pytest.raises(Unavailable, match="cannot be used"):
+    with pytest.raises(UnavailableError, match="cannot be used"):
         await file.make()

@@ -12,7 +12,7 @@ import pytest
 from core.messages import Kind
 from simulator.message import payload
 from simulator.plan import Plan
-from simulator.publisher import NotConnected, Publisher
+from simulator.publisher import NotConnectedError, Publisher
 from simulator.replay import replay
 from tests.conftest import free_port
 from tests.simulator.mqtt_server import MqttServer, mqtt_server
@@ -69,7 +69,7 @@ def test_no_more_messages_are_under_way_than_the_window_allows() -> None:
 
 def test_where_nobody_listens_the_error_says_what_to_check() -> None:
     with (
-        pytest.raises(NotConnected, match=r"make run.*MQTT_PORT"),
+        pytest.raises(NotConnectedError, match=r"make run.*MQTT_PORT"),
         Publisher(host="127.0.0.1", port=free_port(), connect_seconds=0.2),
     ):
         pass
@@ -78,7 +78,7 @@ def test_where_nobody_listens_the_error_says_what_to_check() -> None:
 def test_a_user_who_is_refused_does_not_wait() -> None:
     with (
         mqtt_server(connack=5) as server,
-        pytest.raises(NotConnected, match="refuses the connection: not authorized"),
+        pytest.raises(NotConnectedError, match="refuses the connection: not authorized"),
         Publisher(host="127.0.0.1", port=server.port, connect_seconds=60),
     ):
         pass
@@ -90,7 +90,7 @@ def test_a_connection_that_stays_away_ends_the_replay() -> None:
         with publisher:
             server.connack = 3
             server.break_after = 1
-            with pytest.raises(NotConnected, match=r"within 0\.2 s"):
+            with pytest.raises(NotConnectedError, match=r"within 0\.2 s"):
                 replay(walk(300), publisher=publisher, kind=Kind.CAR, device="bus", plan=Plan(), progress=lambda: None)
 
     assert publisher.acknowledged == 0

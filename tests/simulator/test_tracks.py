@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core.clock import LATEST_MS
 from simulator import tracks
-from simulator.fix import BadTrack, Fix
+from simulator.fix import BadTrackError, Fix
 from simulator.gpx import read_gpx
 from simulator.tracks import read_track
 from tests.simulator.recordings import MORNING, gpx, recorded, walk
@@ -162,7 +162,7 @@ def test_what_is_no_track_is_refused_with_the_name_of_the_file_and_the_fault(
 ) -> None:
     path = recorded(tmp_path, text)
 
-    with pytest.raises(BadTrack) as refused:
+    with pytest.raises(BadTrackError) as refused:
         read_track(path)
 
     assert str(refused.value).startswith(f"{path}: ")
@@ -173,7 +173,7 @@ def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "track.gpx"
     path.write_bytes(gpx(walk(1)).encode("utf-16"))
 
-    with pytest.raises(BadTrack, match="not UTF-8 at byte 0"):
+    with pytest.raises(BadTrackError, match="not UTF-8 at byte 0"):
         read_track(path)
 
 
@@ -187,10 +187,10 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest
     assert read_track(path) == walk(1)
     monkeypatch.setattr(tracks, "MAX_BYTES", path.stat().st_size - 1)
 
-    with pytest.raises(BadTrack, match="larger than"):
+    with pytest.raises(BadTrackError, match="larger than"):
         read_track(path)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadTrack, match=r"nowhere\.gpx: No such file"):
+    with pytest.raises(BadTrackError, match=r"nowhere\.gpx: No such file"):
         read_track(tmp_path / "nowhere.gpx")

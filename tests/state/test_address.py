@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from runtime.settings import CommonSettings
 from state.address import Form, parse_address
 from state.client import open_redis
@@ -102,7 +102,7 @@ def test_an_address_that_names_an_authority_itself_keeps_it(authority: Path, tmp
     ],
 )
 def test_one_that_is_wrong_is_said_in_a_sentence(url: str, says: str) -> None:
-    with pytest.raises(BadSettings) as said:
+    with pytest.raises(BadSettingsError) as said:
         parse_address(url)
     assert str(said.value).startswith("REDIS_URL: ")
     assert says in str(said.value)
@@ -113,9 +113,9 @@ def test_one_that_is_wrong_is_said_in_a_sentence(url: str, says: str) -> None:
 def test_an_authority_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     (empty := tmp_path / "empty.pem").touch()
     for file in (empty, tmp_path / "none.pem"):
-        with pytest.raises(BadSettings, match=r"REDIS_CA: .* is no file of certificates"):
+        with pytest.raises(BadSettingsError, match=r"REDIS_CA: .* is no file of certificates"):
             parse_address("rediss+cluster://one", file)
-    with pytest.raises(BadSettings, match="REDIS_CA is for encrypted connections alone"):
+    with pytest.raises(BadSettingsError, match="REDIS_CA is for encrypted connections alone"):
         parse_address("redis://one", empty)
 
 
@@ -146,14 +146,14 @@ def test_whatever_is_written_by_the_rules_is_read_as_it_was_meant(
     st.sampled_from(["", "redis://", "rediss://", "unix://", "redis+sentinel://", "redis+cluster://"]),
 )
 def test_nothing_else_happens_than_a_sentence(text: str, scheme: str) -> None:
-    with suppress(BadSettings):
+    with suppress(BadSettingsError):
         parse_address(scheme + text)
 
 
 @pytest.mark.parametrize("url", ["redis+cluster://127.0.0.1:1", "redis+sentinel://127.0.0.1:1/main", "redis://one:0"])
 async def test_opening_does_not_wait_for_redis(url: str) -> None:
     if url.endswith(":0"):
-        with pytest.raises(BadSettings, match="REDIS_URL"):
+        with pytest.raises(BadSettingsError, match="REDIS_URL"):
             async with open_redis(CommonSettings(redis_url=url)):
                 pass
     else:

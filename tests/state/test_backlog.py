@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from state.backlog import Backlog, read_backlogs
 from tests.conftest import RAW
 
@@ -88,5 +88,5 @@ async def test_a_lag_that_redis_has_wrong_is_no_more_than_what_there_is(redis_cl
 
 async def test_a_redis_that_is_away_is_unavailable() -> None:
     async with Redis.from_url("unix:///nowhere/redis.sock") as client:
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await read_backlogs(client, 1)

@@ -5,10 +5,10 @@ import time
 import pytest
 from redis.asyncio import Redis
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.settings import CommonSettings
 from state.campus import StoredCampus, replace_campus
-from state.campus_follower import CampusFollower, UnusableCampus
+from state.campus_follower import CampusFollower, UnusableCampusError
 from state.client import open_redis
 
 
@@ -41,7 +41,7 @@ async def test_one_that_cannot_be_used_is_named_and_what_was_known_stays(redis_c
     await campus.look()
     await put(redis_client, "3", b"", replaces="2")
 
-    with pytest.raises(UnusableCampus, match="it is empty"):
+    with pytest.raises(UnusableCampusError, match="it is empty"):
         await campus.look()
     assert (campus.view, campus.version) == ("another", "2")
 
@@ -63,5 +63,5 @@ async def test_one_that_takes_longer_to_read_than_redis_may_take_is_taken_up(
 
 async def test_without_redis_it_is_unavailable() -> None:
     async with open_redis(CommonSettings(redis_url="unix:///nowhere/redis.sock")) as away:
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await follower(away).look()

@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from core.errors import BadSettings, Unavailable
+from core.errors import BadSettingsError, UnavailableError
 from runtime.settings import CommonSettings
 from state.client import MAX_CONNECTIONS, open_redis, redis_errors
 
@@ -16,7 +16,7 @@ async def test_more_commands_than_connections_wait_for_their_turn(redis_server: 
 
 
 async def test_an_address_that_is_none_names_its_setting() -> None:
-    with pytest.raises(BadSettings, match="REDIS_URL"):
+    with pytest.raises(BadSettingsError, match="REDIS_URL"):
         async with open_redis(CommonSettings(redis_url="http://localhost")):
             pass
 
@@ -24,7 +24,7 @@ async def test_an_address_that_is_none_names_its_setting() -> None:
 async def test_a_redis_that_is_full_is_unavailable_and_not_a_defect(redis_client: Redis) -> None:
     await redis_client.config_set("maxmemory", 1)
     try:
-        with pytest.raises(Unavailable, match="takes nothing at present"), redis_errors():
+        with pytest.raises(UnavailableError, match="takes nothing at present"), redis_errors():
             await redis_client.set("key", "value")
     finally:
         await redis_client.config_set("maxmemory", 0)

@@ -9,10 +9,10 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import CrossSlotTransactionError, DataError, ResponseError
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.settings import CommonSettings
 from state.client import MAX_CONNECTIONS, open_redis
-from state.codes import RedisUnavailable
+from state.codes import RedisUnavailableError
 from state.commands import slot_of
 from state.server import check_redis, masters, redis_state
 from state.slots import tag
@@ -132,7 +132,7 @@ async def test_callers_of_a_master_that_is_killed_wait_and_go_on_and_others_are_
         while going:
             try:
                 await client.sadd(f"set:{each}", counts[each])
-            except RedisUnavailable as error:
+            except RedisUnavailableError as error:
                 codes.add(error.code)
                 await asyncio.sleep(0.05)
             else:
@@ -164,7 +164,7 @@ async def test_a_master_that_stands_still_is_left_behind(
         await client.set(key, 0)
         frozen = cluster.master_of(key)
         frozen.pause()
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await client.incr(key)
         # What lies elsewhere goes on meanwhile.
         assert await client.incr(f"n:{TAGS[5]}") == 1
@@ -172,7 +172,7 @@ async def test_a_master_that_stands_still_is_left_behind(
         async def counted() -> bool:
             try:
                 return bool(await client.incr(key))
-            except Unavailable:
+            except UnavailableError:
                 return False
 
         await eventually(counted, limit=30)
@@ -215,9 +215,9 @@ async def test_a_slot_that_is_moved_is_followed(client: Redis, cluster: RedisClu
             pipeline.get(f"{name}:{TAGS[0]}")
         pipeline.ping()
         assert await pipeline.execute() == [b"1", b"1", b"2", True]
-    with pytest.raises(Unavailable) as waits:
+    with pytest.raises(UnavailableError) as waits:
         await client.mget(key, f"other:{TAGS[0]}")
-    assert cast("RedisUnavailable", waits.value).code == "TRYAGAIN"
+    assert cast("RedisUnavailableError", waits.value).code == "TRYAGAIN"
     cluster.move_keys(slot, source, target)
     cluster.finish_move(slot, target)
     assert await client.incr(key) == 2
@@ -241,7 +241,7 @@ async def test_a_transaction_waits_until_its_slot_has_been_moved(client: Redis, 
             pipeline.incr(f"new:{TAGS[1]}")
             return await pipeline.execute()
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         await both()
     cluster.finish_move(slot, target)
     assert await both() == [2, 1]
@@ -258,7 +258,7 @@ async def test_a_redis_that_is_no_cluster_is_said(tmp_path: Path) -> None:
     alone.start()
     try:
         async with open_redis(CommonSettings(redis_url=f"redis+cluster://{alone.address}")) as client:
-            with pytest.raises(Unavailable, match="a Redis that is no cluster"):
+            with pytest.raises(UnavailableError, match="a Redis that is no cluster"):
                 await client.get("a")
     finally:
         alone.kill()
@@ -267,7 +267,7 @@ async def test_a_redis_that_is_no_cluster_is_said(tmp_path: Path) -> None:
 async def test_a_key_of_another_type_is_set_aside_on_its_master_with_a_letter_beside_it(client: Redis) -> None:
     for each in (TAGS[1], TAGS[4]):
         await client.set(f"raw:{each}", "no stream")
-        with pytest.raises(Unavailable, match="set aside"):
+        with pytest.raises(UnavailableError, match="set aside"):
             await client.xadd(f"raw:{each}", {"a": 1})
         await client.xadd(f"raw:{each}", {"a": 1})
         assert await client.get(f"aside:raw:{each}") == b"no stream"

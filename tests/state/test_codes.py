@@ -13,10 +13,10 @@ import redis.asyncio
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.settings import CommonSettings
 from state.client import open_redis, redis_errors
-from state.codes import CODES, RedisUnavailable, code_of
+from state.codes import CODES, RedisUnavailableError, code_of
 from state.mqtt import Scripts
 from tests.conftest import eventually, missing
 from tests.state.fake_redis import FakeRedis, fake_redis
@@ -141,7 +141,7 @@ async def test_what_means_not_now_is_waited_for_whatever_way_it_comes(
     # A server without room for a client says so when that connects, never in a transaction.
     for refuses in ("command", "exec", "answer") if way is transaction and error[:3] != "ERR" else ("command",):
         fake.error, fake.refuses = error, refuses
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await way(client)
         fake.error = ""
         await way(client)
@@ -162,7 +162,7 @@ async def test_after_a_failover_the_next_attempt_connects_anew(client: Redis, fa
     await command(client)
     before = fake.connections
     fake.error = error
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         await command(client)
     fake.error = ""
     await command(client)
@@ -172,9 +172,9 @@ async def test_after_a_failover_the_next_attempt_connects_anew(client: Redis, fa
 async def test_scripts_that_are_forgotten_in_the_middle_are_tried_again(client: Redis, fake: FakeRedis) -> None:
     fake.error = "NOSCRIPT No matching script. Please use EVAL."
     for way in (script, script_in_a_pipeline):
-        with pytest.raises((Unavailable, ResponseError)) as raised:
+        with pytest.raises((UnavailableError, ResponseError)) as raised:
             await way(client)
-        assert isinstance(raised.value, Unavailable), way
+        assert isinstance(raised.value, UnavailableError), way
 
 
 async def test_what_is_no_redis_is_waited_for(client: Redis, fake: FakeRedis) -> None:
@@ -186,7 +186,7 @@ async def test_what_is_no_redis_is_waited_for(client: Redis, fake: FakeRedis) ->
 
     fake._error = garbage  # type: ignore[method-assign]
     for way in WAYS:
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await way(client)
 
 
@@ -197,11 +197,11 @@ async def test_a_connection_that_is_refused_cut_or_silent_is_waited_for() -> Non
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with open_redis(CommonSettings(redis_url=f"redis://127.0.0.1:{port}")) as client:
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await command(client)
         server.close()
         for way in WAYS:
-            with pytest.raises(Unavailable):
+            with pytest.raises(UnavailableError):
                 await way(client)
 
 
@@ -210,7 +210,7 @@ async def test_other_clients_tell_by_the_words(fake: FakeRedis) -> None:
         for error in WAITS:
             fake.error = error
             for way in (command, pipelined):
-                with pytest.raises(Unavailable), redis_errors():
+                with pytest.raises(UnavailableError), redis_errors():
                     await way(plain)
         fake.error = DEFECTS[1]
         with pytest.raises(ResponseError), redis_errors():
@@ -263,8 +263,8 @@ async def connected(url: str) -> AsyncIterator[Redis]:
         async def answers() -> bool:
             try:
                 await client.ping()
-            except Unavailable as error:
-                return cast("RedisUnavailable", error).code is not None
+            except UnavailableError as error:
+                return cast("RedisUnavailableError", error).code is not None
             return True
 
         await eventually(answers)
@@ -292,7 +292,7 @@ WRITES = [writing_command, writing_pipeline, transaction, writing_script]
 async def codes(client: Redis, ways: list[Any]) -> set[str | None]:
     found = set()
     for way in ways:
-        with pytest.raises(RedisUnavailable) as raised:
+        with pytest.raises(RedisUnavailableError) as raised:
             await way(client)
         found.add(raised.value.code)
     return found
@@ -327,7 +327,7 @@ async def test_a_real_redis_that_is_busy(real: Callable[..., str]) -> None:
         async def busy() -> bool:
             try:
                 await client.get("a")
-            except RedisUnavailable as error:
+            except RedisUnavailableError as error:
                 return error.code == "BUSY"
             return False
 

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 from structlog.testing import capture_logs
 
-from core.errors import BadSettings, Unavailable
+from core.errors import BadSettingsError, UnavailableError
 from runtime.settings import CommonSettings
 from state.client import open_redis
 from state.durability import Durability, Writes, check_durability
@@ -145,7 +145,9 @@ async def test_in_a_cluster_the_master_of_the_key_is_asked(cluster: RedisCluster
 
 async def test_too_few_replicas_are_said_and_waited_for(client: Redis, sentinels: SentinelSet) -> None:
     await check_durability(client, Durability.REPLICATED, replicas=2)
-    with pytest.raises(Unavailable, match=r"REPLICAS=3 waits for replicas: the Redis at port .* has 2 that follow it"):
+    with pytest.raises(
+        UnavailableError, match=r"REPLICAS=3 waits for replicas: the Redis at port .* has 2 that follow it"
+    ):
         await check_durability(client, Durability.REPLICATED, replicas=3)
     assert sentinels.primary.is_up
 
@@ -153,7 +155,7 @@ async def test_too_few_replicas_are_said_and_waited_for(client: Redis, sentinels
 @pytest.mark.parametrize("version", ["6.2", "7.0"])
 async def test_a_redis_that_cannot_say_what_is_on_disks_is_refused(version: str, tmp_path: Path) -> None:
     async with pair(version, tmp_path, "--appendonly", "yes") as (_, _, client):
-        with pytest.raises(BadSettings, match="needs WAITAOF"):
+        with pytest.raises(BadSettingsError, match="needs WAITAOF"):
             await check_durability(client, Durability.REPLICATED_FSYNCED)
 
 

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import RawMessage, Role
 from runtime.settings import CommonSettings
 from state.client import open_redis
@@ -51,7 +51,7 @@ async def test_what_was_taken_is_worked_off_and_with_room_it_all_goes_on(client:
         await client.xgroup_create(keys_of(partition, PARTITIONS).raw, "observe", "0")
     await limit(client, 1)
     for partition in range(PARTITIONS):
-        with pytest.raises(Unavailable, match="OOM"):
+        with pytest.raises(UnavailableError, match="OOM"):
             await raw.append(partition, entries, most=10)
         stream = keys_of(partition, PARTITIONS).raw
         ((_, ((entry_id, _),)),) = cast("Any", await client.xreadgroup("observe", "one", {stream: ">"}))

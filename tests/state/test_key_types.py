@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 import state
-from core.errors import Reason, Unavailable
+from core.errors import Reason, UnavailableError
 from core.messages import DeadLetter
 from runtime.settings import CommonSettings
 from state.client import open_redis
@@ -49,7 +49,7 @@ def _in_table(key: str) -> str:
 async def test_a_key_of_another_type_is_set_aside_with_a_letter_and_the_next_attempt_works(client: Redis) -> None:
     await client.set("raw:{0}", "not a stream")
     await client.set("foreign", "a")
-    with pytest.raises(Unavailable, match="set aside"):
+    with pytest.raises(UnavailableError, match="set aside"):
         await client.xadd("raw:{0}", {"a": 1})
     await client.xadd("raw:{0}", {"a": 1})
     assert await client.get("aside:raw:{0}") == b"not a stream"
@@ -65,7 +65,7 @@ async def test_a_key_of_another_type_is_set_aside_with_a_letter_and_the_next_att
 async def test_also_where_it_is_what_is_counted_in(client: Redis, key: str) -> None:
     await client.set(key, "x")
     await client.set("raw:{0}", "x")
-    with pytest.raises(Unavailable, match="set aside"):
+    with pytest.raises(UnavailableError, match="set aside"):
         await client.xadd("raw:{0}", {"a": 1})
     assert await client.exists(f"aside:{key}", "aside:raw:{0}") == 2
 
@@ -75,7 +75,7 @@ async def test_in_a_pipeline_a_script_and_among_answers_likewise(client: Redis) 
         await client.delete("totals:{campus}", "aside:totals:{campus}")
         await client.set("totals:{campus}", "x")
         if way == "script":
-            with pytest.raises(Unavailable):
+            with pytest.raises(UnavailableError):
                 await client.register_script("return redis.call('HGET', 'totals:{campus}', 'a')")()
             continue
         async with client.pipeline(transaction=False) as pipeline:
@@ -83,9 +83,9 @@ async def test_in_a_pipeline_a_script_and_among_answers_likewise(client: Redis) 
             pipeline.hgetall("totals:{campus}")
             if way == "answers":
                 answers = await pipeline.execute(raise_on_error=False)
-                assert isinstance(answers[1], Unavailable)
+                assert isinstance(answers[1], UnavailableError)
             else:
-                with pytest.raises(Unavailable):
+                with pytest.raises(UnavailableError):
                     await pipeline.execute()
         assert await client.type("totals:{campus}") == b"hash"
 
@@ -95,7 +95,7 @@ async def test_many_that_meet_it_at_once_make_one_letter(client: Redis) -> None:
     answers = await asyncio.gather(
         *(cast("Any", client.hgetall("totals:{campus}")) for _ in range(50)), return_exceptions=True
     )
-    assert all(answer == {b"dead:malformed_entry": b"1"} or isinstance(answer, Unavailable) for answer in answers)
+    assert all(answer == {b"dead:malformed_entry": b"1"} or isinstance(answer, UnavailableError) for answer in answers)
     assert len(await entries(client, "dead:{campus}")) == 1
 
 
@@ -103,7 +103,7 @@ async def test_a_command_that_is_wrong_for_a_key_of_the_right_type_is_a_defect(c
     await client.set("mirror:{campus}", "a")
     # It may be that another process was faster to set something aside; but not for ever.
     for _ in range(4):
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await client.xadd("mirror:{campus}", {"a": 1})
     with pytest.raises(ResponseError):
         await client.xadd("mirror:{campus}", {"a": 1})

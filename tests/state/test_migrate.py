@@ -17,7 +17,7 @@ from redis.exceptions import ConnectionError as Disconnected
 
 import documents
 from core.clock import format_rfc3339, system_clock
-from core.errors import BadSettings, Unavailable
+from core.errors import BadSettingsError, UnavailableError
 from core.messages import Kind, RawMessage, Role
 from decoder.settings import DecoderSettings
 from runtime.settings import CommonSettings
@@ -78,7 +78,7 @@ async def test_data_of_the_version_before_is_refused_in_a_sentence_that_names_th
 ) -> None:
     await restore(redis_client, load(1))
     async with open_redis(CommonSettings(redis_url=redis_server)) as client:
-        with pytest.raises(BadSettings, match="stop all services, and run `python -m state migrate`"):
+        with pytest.raises(BadSettingsError, match="stop all services, and run `python -m state migrate`"):
             await agree_on_layout(client, 1)
         assert await read_layout(client) is None
 
@@ -90,13 +90,15 @@ async def test_another_number_of_partitions_is_refused_and_who_starts_first_deci
         await agree_on_layout(client, 3)
         await agree_on_layout(client, 3)
         assert await read_layout(client) == Layout(version=2, partitions=3)
-        with pytest.raises(BadSettings, match="PARTITIONS is 4, and Redis is laid out for 3: set PARTITIONS=3, or"):
+        with pytest.raises(
+            BadSettingsError, match="PARTITIONS is 4, and Redis is laid out for 3: set PARTITIONS=3, or"
+        ):
             await agree_on_layout(client, 4)
         await redis_client.hset("layout:{campus}", "migrating", "0")
-        with pytest.raises(BadSettings, match="run `python -m state migrate` again"):
+        with pytest.raises(BadSettingsError, match="run `python -m state migrate` again"):
             await agree_on_layout(client, 3)
         await redis_client.hset("layout:{campus}", mapping={"version": "3", "partitions": "3"})
-        with pytest.raises(BadSettings, match="the data of a later version"):
+        with pytest.raises(BadSettingsError, match="the data of a later version"):
             await agree_on_layout(client, 3)
 
 
@@ -163,7 +165,7 @@ async def ends(work: Callable[[], Awaitable[object]], sends: int) -> bool:
     with ending_after(sends):
         try:
             await work()
-        except Unavailable:
+        except UnavailableError:
             return True
     return False
 

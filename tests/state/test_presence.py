@@ -1,7 +1,7 @@
 import pytest
 from redis.asyncio import Redis
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind
 from state.presence import Presence, presence_key, presence_now
 from tests.conftest import NOON
@@ -20,5 +20,5 @@ async def test_a_device_is_present_for_the_ttl_after_its_newest_position(redis_c
 
 async def test_a_redis_that_is_away_is_unavailable() -> None:
     async with Redis.from_url("unix:///nowhere/redis.sock") as client:
-        with pytest.raises(Unavailable, match="Redis does not answer"):
+        with pytest.raises(UnavailableError, match="Redis does not answer"):
             await presence_now(client, ["main"], now=NOON, ttl=300)

@@ -3,7 +3,7 @@
 from redis.crc import key_slot
 
 from bench.presence import leave, see
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind
 from runtime.settings import CommonSettings
 from state.client import open_redis
@@ -25,7 +25,7 @@ async def test_it_is_what_reading_everything_would_say_whoever_has_the_slots(clu
             try:
                 await reader.read(ZONES, now=NOON)
                 return reader.present == await presence_now(redis, ZONES, now=NOON, ttl=TTL, partitions=PARTITIONS)
-            except Unavailable:
+            except UnavailableError:
                 return False  # until another master serves it
 
         for partition in range(PARTITIONS):

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from bench.presence import leave, see
 from core.clock import AHEAD_MS
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind
 from runtime.settings import CommonSettings
 from state import presence
@@ -156,7 +156,7 @@ async def test_what_redis_did_not_answer_is_read_the_next_time(redis_client: Red
     await see(redis_client, "main", Kind.CAR, {"b": NOON})
     async with open_redis(CommonSettings(redis_url="unix:///nowhere/redis.sock")) as away:
         reader._client = away
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await reader.read(ZONES, now=NOON)
     reader._client = redis_client
 

@@ -7,10 +7,10 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.settings import CommonSettings
 from state.client import MAX_CONNECTIONS, open_redis
-from state.codes import RedisUnavailable
+from state.codes import RedisUnavailableError
 from state.server import masters, redis_state
 from tests.conftest import eventually, holds
 from tests.redis_servers.process import RedisProcess
@@ -43,7 +43,7 @@ async def test_a_primary_that_was_given_up_and_lives_gets_no_writes_any_more(
     async def written_to_another() -> bool:
         try:
             await client.incr("n")
-        except Unavailable:
+        except UnavailableError:
             return False
         another = next((each for each in sentinels.servers if each is not given_up and is_primary(each)), None)
         return another is not None and await client.get("n") == another.command("GET", "n").encode()
@@ -63,7 +63,7 @@ async def test_callers_of_a_primary_that_is_killed_wait_and_go_on(client: Redis,
         while going:
             try:
                 await client.sadd("set", count)
-            except RedisUnavailable as error:
+            except RedisUnavailableError as error:
                 codes.add(error.code)
                 await asyncio.sleep(0.05)
             else:
@@ -92,13 +92,13 @@ async def test_a_primary_that_stands_still_is_left_behind_and_is_a_replica_when_
         await client.set("n", 0)
         frozen = await asyncio.to_thread(lambda: sentinels.primary)
         frozen.pause()
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await client.incr("n")
 
         async def counted() -> bool:
             try:
                 return bool(await client.incr("n"))
-            except Unavailable:
+            except UnavailableError:
                 return False
 
         await eventually(counted, limit=30)
@@ -114,14 +114,14 @@ async def test_one_sentinel_that_answers_is_enough(client: Redis, sentinels: Sen
     sentinels.sentinels[2].pause()
     assert await client.get("a") == b"1"
     async with open_redis(CommonSettings(redis_url=sentinels.url)) as other:
-        with pytest.raises(Unavailable, match="Sentinel names no primary"):
+        with pytest.raises(UnavailableError, match="Sentinel names no primary"):
             await other.get("a")
 
 
 async def test_a_service_that_sentinel_does_not_know_is_said(sentinels: SentinelSet) -> None:
     url = sentinels.url.rpartition("/")[0] + "/another"
     async with open_redis(CommonSettings(redis_url=url)) as client:
-        with pytest.raises(Unavailable, match="Sentinel names no primary: 'another' is not known"):
+        with pytest.raises(UnavailableError, match="Sentinel names no primary: 'another' is not known"):
             await cast("Any", client.get("a"))
 
 

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from core.errors import BadSettings, Unavailable
+from core.errors import BadSettingsError, UnavailableError
 from runtime.service import Stop
 from runtime.settings import CommonSettings
 from state.client import open_redis
@@ -58,9 +58,9 @@ async def test_a_real_redis_tells_it(real: Callable[..., str]) -> None:
         assert (state.policy, state.maxmemory, state.append_only) == ("allkeys-lru", 104_857_600, False)
         assert state.version[:2] in {"6.", "7.", "8."}
         assert 0 < state.share < 0.1
-        with pytest.raises(BadSettings, match="noeviction"):
+        with pytest.raises(BadSettingsError, match="noeviction"):
             await check_redis(client)
-        with pytest.raises(BadSettings, match="noeviction"):
+        with pytest.raises(BadSettingsError, match="noeviction"):
             await RedisWatch(client=client).run(Stop())
     async with connected(real("--appendonly", "yes")) as client:
         assert (await redis_state(client)).append_only
@@ -85,7 +85,7 @@ async def test_a_redis_that_does_not_tell_is_taken_and_that_is_said_once(redis_s
 
 async def test_a_redis_that_is_away_is_waited_for() -> None:
     async with open_redis(CommonSettings(redis_url="redis://127.0.0.1:1")) as client:
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await check_redis(client)
         watch = RedisWatch(client=client, registry=(registry := CollectorRegistry()))
         stop = Stop()

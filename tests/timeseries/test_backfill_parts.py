@@ -10,7 +10,7 @@ import pytest
 
 import documents
 from core.clock import parse_rfc3339
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind, Position
 from core.windows import window_end, windows_between
 from documents import Document, DocumentSettings, DocumentStore
@@ -161,7 +161,7 @@ class Flaky:
         async for document in self._store.scan(page=page, start=start, end=end):
             if given == self._every and self._left > 0:
                 self._left -= 1
-                raise Unavailable("the document store is slow", retry_after=0.0001)
+                raise UnavailableError("the document store is slow", retry_after=0.0001)
             given += 1
             yield document
 
@@ -180,7 +180,7 @@ class FlakySeries:
             answer = await whole(*given, **named)
             self._calls += 1
             if self._calls % 3 == 0:
-                raise Unavailable("the series are slow", retry_after=0.0001)
+                raise UnavailableError("the series are slow", retry_after=0.0001)
             return answer
 
         return call
@@ -201,7 +201,7 @@ async def run(
     )
     try:
         return await work.run(silent), silent
-    except Unavailable as error:
+    except UnavailableError as error:
         error.silent = silent  # type: ignore[attr-defined]  # how far it was
         raise
 
@@ -228,7 +228,7 @@ async def test_a_store_that_stays_away_ends_it_and_it_goes_on_from_the_last_day_
     await archive.put(positions)
     plain, broken = await stores.another(), await stores.another()
     await run(archive, plain, positions)
-    with pytest.raises(Unavailable, match="the document store is slow") as ended:
+    with pytest.raises(UnavailableError, match="the document store is slow") as ended:
         await run(Flaky(archive, every=50), broken, positions)
     until = ended.value.silent.until[-1]  # type: ignore[attr-defined]
     assert 0 < len(await everything(broken)) < len(await everything(plain))
@@ -241,7 +241,7 @@ async def test_a_store_that_stays_away_ends_it_and_it_goes_on_from_the_last_day_
 async def test_a_store_that_never_answered_is_told_of_at_once(archive: DocumentStore, stores: Stores) -> None:
     positions = [position("a", parse_rfc3339("2026-02-10T09:00:00Z"))]
     await archive.put(positions)
-    with pytest.raises(Unavailable, match="the document store is slow"):
+    with pytest.raises(UnavailableError, match="the document store is slow"):
         await run(Flaky(archive, every=0, until=1), await stores.another(), positions)
 
 

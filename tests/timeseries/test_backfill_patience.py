@@ -1,10 +1,10 @@
 import pytest
 
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from timeseries.backfill_patience import Patience
 
 
-class Busy(Unavailable):
+class BusyError(UnavailableError):
     """It is there, and works for us."""
 
 
@@ -26,8 +26,8 @@ class Store:
         return "answer"
 
 
-def away(seconds: float = 0.0001) -> Unavailable:
-    return Unavailable("it is away", retry_after=seconds)
+def away(seconds: float = 0.0001) -> UnavailableError:
+    return UnavailableError("it is away", retry_after=seconds)
 
 
 async def test_who_has_answered_is_waited_for_and_heard_of_once_it_is_back() -> None:
@@ -45,17 +45,17 @@ async def test_who_is_away_for_more_than_ten_minutes_is_waited_for_no_longer() -
     patience = Patience(lambda _: None, monotonic=store.clock)
     await patience.ask(store.ask)
     store._errors = [away() for _ in range(9)]
-    with pytest.raises(Unavailable, match="it is away"):
+    with pytest.raises(UnavailableError, match="it is away"):
         await patience.ask(store.ask)
     assert len(store._errors) == 5
 
 
 async def test_who_never_answered_is_not_waited_for_unless_it_says_that_it_works() -> None:
     store = Store(away())
-    with pytest.raises(Unavailable, match="it is away"):
+    with pytest.raises(UnavailableError, match="it is away"):
         await Patience(lambda _: None, monotonic=store.clock).ask(store.ask)
-    busy = Store(*(Busy("an index is being built", retry_after=0.0001) for _ in range(3)), seconds=900)
-    assert await Patience(lambda _: None, works=(Busy,), monotonic=busy.clock).ask(busy.ask) == "answer"
+    busy = Store(*(BusyError("an index is being built", retry_after=0.0001) for _ in range(3)), seconds=900)
+    assert await Patience(lambda _: None, works=(BusyError,), monotonic=busy.clock).ask(busy.ask) == "answer"
 
 
 async def test_a_defect_is_not_tried_again() -> None:

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import documents
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind
 from tests.timeseries.live import position
 from timeseries import (
@@ -265,7 +265,7 @@ async def ctrl_c() -> None:
 
 
 async def away() -> None:
-    raise Unavailable("the document store is slow")
+    raise UnavailableError("the document store is slow")
 
 
 @pytest.mark.parametrize(("interrupt", "code"), [(away, 1), (ctrl_c, 130)])

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from core.errors import BadSettings, Unanswered, Unavailable
+from core.errors import BadSettingsError, UnansweredError, UnavailableError
 from core.messages import Kind
 from tests.timeseries.conftest import ORG, TOKEN, FakeInflux
 from timeseries import OccupancyPoint, Width, Window, Written, influx_http
@@ -166,9 +166,9 @@ async def test_a_server_that_refuses_everything_is_not_believed_that_it_is_for_t
     written = await store.write(points)
     assert written.refused == {}
     assert {window for undone in written.undone for window in undone.windows} == {each.window for each in points}
-    with pytest.raises(Unavailable, match="field type conflict") as refusal:
+    with pytest.raises(UnavailableError, match="field type conflict") as refusal:
         written.check()
-    assert not isinstance(refusal.value, Unanswered)
+    assert not isinstance(refusal.value, UnansweredError)
     assert len(influx.requests) <= 101
 
 
@@ -252,9 +252,9 @@ async def test_no_answer_is_more_than_a_wait(influx: FakeInflux, status: int) ->
             lambda: store.series(Width.DAY),
             lambda: store.kept_since(Width.DAY),
         ):
-            with pytest.raises(Unavailable):
+            with pytest.raises(UnavailableError):
                 await ask()
-        with pytest.raises(BadSettings if status in {401, 403, 404} else Unavailable):
+        with pytest.raises(BadSettingsError if status in {401, 403, 404} else UnavailableError):
             await store.setup()
 
 
@@ -280,7 +280,7 @@ async def test_what_may_pass_is_unavailable_with_the_wait_that_was_asked_for(
     for _ in range(3):
         influx.prepare(status, "come back later", **headers)
     for ask in (lambda: written_by(store), lambda: history(store), lambda: store.extent("campus", Kind.CAR, Width.DAY)):
-        with pytest.raises(Unavailable, match="come back later") as refusal:
+        with pytest.raises(UnavailableError, match="come back later") as refusal:
             await ask()
         assert refusal.value.retry_after == retry_after
 
@@ -298,9 +298,9 @@ async def test_a_write_that_may_have_happened_is_told_from_one_that_has_not(
 ) -> None:
     for ask in (lambda: written_by(store), lambda: history(store)):
         influx.prepare(status, "no")
-        with pytest.raises(Unavailable) as refusal:
+        with pytest.raises(UnavailableError) as refusal:
             await ask()
-        assert isinstance(refusal.value, Unanswered) == (unanswered and influx.paths()[-1].endswith("write"))
+        assert isinstance(refusal.value, UnansweredError) == (unanswered and influx.paths()[-1].endswith("write"))
 
 
 @pytest.mark.parametrize("hangs", [False, True], ids=["hangs up", "hangs"])
@@ -323,11 +323,11 @@ async def test_a_write_that_is_not_answered_at_all_may_have_happened(
         # Only the first was sent; of what was not nobody needs to be afraid.
         first, second = written.undone
         assert (first.windows, second.windows) == ([point().window], [point(width=Width.DAY).window])
-        assert isinstance(first.error, Unanswered)
-        assert not isinstance(second.error, Unanswered)
-        with pytest.raises(Unavailable) as refusal:
+        assert isinstance(first.error, UnansweredError)
+        assert not isinstance(second.error, UnansweredError)
+        with pytest.raises(UnavailableError) as refusal:
             await history(store)
-        assert not isinstance(refusal.value, Unanswered)
+        assert not isinstance(refusal.value, UnansweredError)
     released.set()
 
 
@@ -354,7 +354,7 @@ async def test_no_more_of_an_answer_is_told_than_a_person_would_read(
     store: InfluxOccupancyStore, influx: FakeInflux, status: int
 ) -> None:
     influx.prepared.append(web.Response(status=status, text="<html>\x1b[2J\n" + 100_000 * "x"))
-    with pytest.raises(Unavailable, match="<html>") as refusal:
+    with pytest.raises(UnavailableError, match="<html>") as refusal:
         await written_by(store)
     assert len(str(refusal.value)) < 500
     assert str(refusal.value).isprintable()
@@ -364,10 +364,10 @@ async def test_a_server_that_is_gone_is_unavailable() -> None:
     # Nothing listens on port 1.
     async with InfluxOccupancyStore(url="http://127.0.0.1:1", org=ORG, token=TOKEN, bucket_prefix="a") as store:
         for ask in (store.setup, lambda: written_by(store), lambda: history(store)):
-            with pytest.raises(Unavailable, match="does not answer") as refusal:
+            with pytest.raises(UnavailableError, match="does not answer") as refusal:
                 await ask()
             # Nobody was asked.
-            assert not isinstance(refusal.value, Unanswered)
+            assert not isinstance(refusal.value, UnansweredError)
 
 
 async def test_history_is_one_query_with_typed_parameters(store: InfluxOccupancyStore, influx: FakeInflux) -> None:
@@ -423,7 +423,7 @@ async def test_an_answer_that_breaks_off_is_unavailable(store: InfluxOccupancySt
         ,memory allocation limit reached,897
         """
     )
-    with pytest.raises(Unavailable, match="memory allocation limit reached"):
+    with pytest.raises(UnavailableError, match="memory allocation limit reached"):
         await history(store)
 
 

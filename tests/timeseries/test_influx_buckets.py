@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from core.errors import BadSettings, Unavailable
+from core.errors import BadSettingsError, UnavailableError
 from tests.timeseries.conftest import ORG, ORG_ID, TOKEN, FakeInflux
 from timeseries import Width
 from timeseries.influx import InfluxOccupancyStore
@@ -115,7 +115,7 @@ async def test_what_a_bucket_keeps_is_asked_for_once_a_minute(
         monkeypatch.setattr("timeseries.influx.KEPT_SECONDS", 0.0)
         influx.buckets = [there("1h", 0)]
         assert await store.kept_since(Width.HOUR) is None
-        with pytest.raises(Unavailable, match="InfluxDB lacks the bucket occupancy_1d"):
+        with pytest.raises(UnavailableError, match="InfluxDB lacks the bucket occupancy_1d"):
             await store.kept_since(Width.DAY)
 
 
@@ -165,20 +165,22 @@ async def test_the_organization_may_be_given_by_its_id(influx: FakeInflux) -> No
 
 
 async def test_an_unknown_organization_is_a_setting_that_cannot_work(influx: FakeInflux) -> None:
-    with pytest.raises(BadSettings, match="INFLUXDB_V2_ORG: InfluxDB knows no organization 'elsewhere'"):
+    with pytest.raises(BadSettingsError, match="INFLUXDB_V2_ORG: InfluxDB knows no organization 'elsewhere'"):
         await set_up(influx, org="elsewhere")
 
 
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_refused_token_is_a_setting_that_cannot_work(influx: FakeInflux, status: int) -> None:
     influx.prepare(status, "unauthorized access")
-    with pytest.raises(BadSettings, match="INFLUXDB_V2_TOKEN: InfluxDB refuses it: unauthorized access") as refusal:
+    with pytest.raises(
+        BadSettingsError, match="INFLUXDB_V2_TOKEN: InfluxDB refuses it: unauthorized access"
+    ) as refusal:
         await set_up(influx)
     assert TOKEN not in str(refusal.value)
 
 
 async def test_a_busy_server_is_unavailable_with_the_wait_it_asks_for(influx: FakeInflux) -> None:
     influx.prepare(503, "starting", **{"Retry-After": "3"})
-    with pytest.raises(Unavailable) as refusal:
+    with pytest.raises(UnavailableError) as refusal:
         await set_up(influx)
     assert refusal.value.retry_after == 3.0

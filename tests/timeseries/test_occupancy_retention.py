@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from core.clock import system_clock
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings
@@ -42,7 +42,7 @@ async def test_a_decoder_drops_what_is_older_than_the_setting_says(redis_client:
 async def test_a_store_that_is_away_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "EVERY_SECONDS", 0.001)
     stop = Stop()
-    answers: list[Exception | int] = [Unavailable("locked"), 0, Unavailable("locked"), 7]
+    answers: list[Exception | int] = [UnavailableError("locked"), 0, UnavailableError("locked"), 7]
 
     class Store:
         async def drop_expired(self) -> int:

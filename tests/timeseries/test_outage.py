@@ -12,7 +12,7 @@ from aiohttp import web
 from redis.asyncio import Redis
 
 import documents
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from core.messages import Kind, Position
 from decoder import retrying, rollup
 from documents import DocumentSettings, DocumentStore, from_document
@@ -205,7 +205,7 @@ class Switched:
 
     async def put(self, positions: Sequence[Position], **options: Any) -> int:
         if self.away:
-            raise Unavailable("out for lunch")
+            raise UnavailableError("out for lunch")
         return await self._store.put(positions, **options)
 
 

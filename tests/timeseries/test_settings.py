@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import BadSettings
+from core.errors import BadSettingsError
 from runtime.settings import load
 from timeseries import TimeseriesSettings, Width, open_store
 from timeseries.influx import InfluxOccupancyStore
@@ -42,7 +42,7 @@ async def test_influxdb_is_chosen_by_its_name(monkeypatch: pytest.MonkeyPatch) -
 def test_each_variable_that_influxdb_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIMESERIES_STORE", "influxdb")
     monkeypatch.setenv("INFLUXDB_V2_TOKEN", "very-secret")
-    with pytest.raises(BadSettings) as refusal:
+    with pytest.raises(BadSettingsError) as refusal:
         load(TimeseriesSettings)
     assert "INFLUXDB_V2_URL" in str(refusal.value)
     assert "INFLUXDB_V2_ORG" in str(refusal.value)
@@ -54,7 +54,7 @@ def test_the_token_is_in_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     assert "very-secret" not in repr(load(TimeseriesSettings))
     monkeypatch.setenv("INFLUXDB_V2_ORG", "")
-    with pytest.raises(BadSettings) as refusal:
+    with pytest.raises(BadSettingsError) as refusal:
         load(TimeseriesSettings)
     assert "very-secret" not in f"{refusal.value!r} {refusal.value.__cause__}"
 
@@ -79,7 +79,7 @@ def test_the_token_is_in_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_bad_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(BadSettings, match=name):
+    with pytest.raises(BadSettingsError, match=name):
         load(TimeseriesSettings)
 
 

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from broker.protocol.message import Message
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from runtime.retry import until_available
 from runtime.settings import CommonSettings
 from state.client import open_redis
@@ -73,13 +73,13 @@ async def test_a_restarted_redis_has_lost_nothing_and_nodes_go_on(start: Start, 
     await there.publish("x", b"1")
     server.kill()
     waiting = asyncio.create_task(there.publish("x", b"2", b"3"))
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         await here.cluster.sessions.load("c", 1, after=0, count=10)
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         await here.cluster.sessions.acknowledge("c", 1)
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         await here.cluster.retained.matching(["#"])
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         await there.cluster.publisher.publish_will(here.cluster.node, 1)
 
     async def noticed() -> bool:

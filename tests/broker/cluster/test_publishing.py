@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 
 from broker.cluster.publisher import Publish
 from broker.protocol.message import Message
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from state.mqtt import Answer, Scripts
 from tests.broker.cluster.conftest import Running, Start, delivered, keys_of_sessions
 
@@ -58,7 +58,7 @@ class Forgetful(Scripts):
         answer = await super().run(name, keys, *args)
         self.lose = not self.lose
         if not self.lose:
-            raise Unavailable("the connection broke before the answer was there")
+            raise UnavailableError("the connection broke before the answer was there")
         return answer
 
 
@@ -244,9 +244,9 @@ async def test_whoever_waits_when_a_node_leaves_hears_that_nothing_is_published(
     with pytest.raises(asyncio.CancelledError):
         await node.task
     for each in waiting:
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await each
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         await node.publish("x", b"1")
 
 

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from broker.cluster.publisher import Publish
-from broker.cluster.sessions import NoRoom
+from broker.cluster.sessions import NoRoomError
 from broker.protocol.message import Message
 from tests.broker.cluster.conftest import EXPIRY_MS, MAX_AGE_MS, Running, Start, Time
 from tests.conftest import eventually
@@ -20,7 +20,7 @@ async def open_session(node: Running, client_id: str, connection: int, owner: st
     """Whether there was room."""
     try:
         await node.cluster.sessions.open(client_id, connection, owner=owner, clean=clean, will=None)
-    except NoRoom:
+    except NoRoomError:
         return False
     return True
 

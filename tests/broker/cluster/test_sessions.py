@@ -6,9 +6,9 @@ from redis.asyncio import Redis
 
 from broker.auth.users import Users
 from broker.cluster.publisher import Publish
-from broker.cluster.sessions import OfAnother, Opened, Superseded
+from broker.cluster.sessions import ForeignSessionError, Opened, SupersededError
 from broker.protocol.message import Message
-from core.errors import Unavailable
+from core.errors import UnavailableError
 from tests.broker.cluster.conftest import EXPIRY_MS, Running, Start, Time, keys_of_sessions
 from tests.conftest import eventually
 
@@ -71,7 +71,7 @@ async def test_nobody_but_its_owner_gets_or_ends_a_persistent_session(
     await there.publish("x", b"1")
     before = {key: await redis_client.dump(key) for key in await keys_of_sessions(redis_client)}
     for owner in ("a:192.0.2.2", "u:192.0.2.1", "a:"):
-        with pytest.raises(OfAnother):
+        with pytest.raises(ForeignSessionError):
             await open_as(there, owner, 2, clean=clean)
         await close(there, 2)
     assert {key: await redis_client.dump(key) for key in await keys_of_sessions(redis_client)} == before
@@ -83,7 +83,7 @@ async def test_nobody_but_its_owner_gets_or_ends_a_persistent_session(
 async def test_nobody_else_ends_the_connection_of_a_clean_session(start: Start) -> None:
     here, there = await start("a"), await start("b")
     await open_as(here, "a:1", 1, clean=True)
-    with pytest.raises(OfAnother):
+    with pytest.raises(ForeignSessionError):
         await open_as(there, "a:2", 1)
     await close(here, 1)
     assert await open_as(there, "a:2", 2) == NEW
@@ -95,7 +95,7 @@ async def test_of_two_owners_who_come_at_once_one_has_the_session(start: Start) 
     async def attempt(number: int) -> bool:
         try:
             await open_as(nodes[number % 2], f"a:{number % 4}", number)
-        except OfAnother:
+        except ForeignSessionError:
             return False
         return True
 
@@ -113,7 +113,7 @@ async def test_a_session_of_an_earlier_version_is_its_users_or_the_first_anonymo
     for user, owner, other in (("one", "u:one", "a:1"), ("", "a:1", "u:one")):
         old: dict[Any, Any] = {"clean": "0", "user": user, "next": "5", "sent": "4", "floor": "1", "before": "0"}
         await redis_client.hset("session:{mqtt}:c", mapping=old)
-        with pytest.raises(OfAnother):
+        with pytest.raises(ForeignSessionError):
             await open_as(node, other, 1)
         assert (await open_as(node, owner, 2)).present
         assert await redis_client.smembers(f"owner:{{mqtt}}:{owner}") == {b"c"}
@@ -213,13 +213,13 @@ async def test_a_connection_that_was_taken_over_can_do_nothing_more(start: Start
     here, there = await start("a"), await start("b")
     await open_session(here, 1)
     await open_session(there, 1)
-    with pytest.raises(Superseded):
+    with pytest.raises(SupersededError):
         await here.subscribe("c", 1, "x")
-    with pytest.raises(Superseded):
+    with pytest.raises(SupersededError):
         await here.cluster.sessions.unsubscribe("c", 1, ["x"], persistent=True, interest={})
-    with pytest.raises(Superseded):
+    with pytest.raises(SupersededError):
         await here.cluster.sessions.load("c", 1, after=0, count=1)
-    with pytest.raises(Superseded):
+    with pytest.raises(SupersededError):
         await here.cluster.sessions.enqueue_retained("c", 1, [("x", 1)])
     await close(here, 1)
     await there.subscribe("c", 1, "y")
@@ -230,7 +230,7 @@ async def test_an_older_connection_of_the_same_node_can_do_nothing_more(start: S
     node = await start("a")
     await open_session(node, 1)
     await open_session(node, 2)
-    with pytest.raises(Superseded):
+    with pytest.raises(SupersededError):
         await node.subscribe("c", 1, "x")
     await node.subscribe("c", 2, "x")
 
@@ -309,9 +309,9 @@ async def test_a_released_message_may_be_sent_anew(start: Start) -> None:
 async def test_a_node_that_is_not_one_of_the_cluster_is_unavailable(start: Start, redis_client: Redis) -> None:
     node = await start("a", follow=False)
     await redis_client.hdel("nodes:{mqtt}", node.cluster.node)
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         await open_session(node, 1)
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         await node.want("x")
     assert await keys_of_sessions(redis_client) == set()
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 
-class Waiting:
+class StageStatus:
     """What /readyz answers from."""
 
     def __init__(self) -> None:
