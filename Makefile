@@ -49,7 +49,7 @@ e2e: $(DEV) ## build the images and run the compose file, with a real Docker eng
 	$(BIN)/python -m pytest tests/containers -m containers -s
 
 # What shows that one code does for all of them; the rest of the tests runs on one Redis of this machine.
-ON_A_CLUSTER := tests/mqtt tests/oracle tests/loss tests/state/test_upgrade_windows.py \
+ON_A_CLUSTER := tests/mqtt tests/oracle tests/loss \
   tests/decoder/test_counting.py tests/broker/cluster tests/e2e/test_main_job.py tests/e2e/test_cluster_job.py
 ON_SENTINEL := tests/mqtt/test_sessions.py tests/mqtt/test_qos_out.py tests/oracle/test_oracle.py tests/loss/test_loss.py
 ON_EACH_VERSION := tests/state tests/decoder/test_counting.py tests/decoder/test_effects.py tests/broker/cluster
