@@ -6,6 +6,8 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any, NamedTuple, cast
 
+from broker.transport.relay import Relay
+
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 V1_BYTES = 107
 """A header of version 1 is a line of no more than this."""
@@ -128,45 +130,17 @@ class ProxyProtocol(asyncio.Protocol):
         self._timer.cancel()
 
 
-class ProxiedTransport:
+class ProxiedTransport(Relay):
     """The transport of the proxy's connection, with the address of the client."""
 
-    __slots__ = ("_peer", "_transport")
+    __slots__ = ("_peer",)
 
     def __init__(self, transport: asyncio.Transport, peer: tuple[str, int] | None) -> None:
-        self._transport = transport
+        super().__init__(transport)
         self._peer = peer
-
-    def write(self, data: bytes) -> None:
-        """Send bytes."""
-        self._transport.write(data)
-
-    def close(self) -> None:
-        """Close once what was written has left."""
-        self._transport.close()
-
-    def abort(self) -> None:
-        """Close at once."""
-        self._transport.abort()
-
-    def is_closing(self) -> bool:
-        """Whether it is being closed."""
-        return self._transport.is_closing()
-
-    def pause_reading(self) -> None:
-        """Read no more for now."""
-        self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Read on."""
-        self._transport.resume_reading()
-
-    def get_write_buffer_size(self) -> int:
-        """Bytes that wait to be sent."""
-        return self._transport.get_write_buffer_size()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - as asyncio has it
         """What is known of the connection; its peer is the client."""
         if name == "peername" and self._peer is not None:
             return self._peer
-        return self._transport.get_extra_info(name, default)
+        return super().get_extra_info(name, default)

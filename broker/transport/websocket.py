@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any, cast
+from typing import cast
 
 from broker.transport import websocket_frames as frames
+from broker.transport.relay import Relay
 from broker.transport.websocket_frames import FrameReader
 from broker.transport.websocket_handshake import HandshakeRefusedError, accept, split_request
 
@@ -22,14 +23,14 @@ class _State(Enum):
     """Nothing that comes is looked at, and nothing more is written."""
 
 
-class WebSocketProtocol(asyncio.Protocol):
+class WebSocketProtocol(Relay, asyncio.Protocol):
     """To the socket below it a protocol, to the connection above it a transport.
 
     The connection is there before the handshake, so that the limits on connections and on the time to CONNECT hold for
     that, too.
     """
 
-    __slots__ = ("_frames", "_inner", "_rest", "_state", "_timer", "_transport")
+    __slots__ = ("_frames", "_inner", "_rest", "_state", "_timer")
 
     def __init__(self, factory: Callable[[], asyncio.Protocol]) -> None:
         self._inner = factory()
@@ -37,7 +38,6 @@ class WebSocketProtocol(asyncio.Protocol):
         self._rest = b""
         self._state = _State.HANDSHAKE
         self._timer: asyncio.TimerHandle | None = None
-        self._transport: asyncio.Transport
 
     # --- the protocol of the socket -----------------------------------------------------------------------------------
 
@@ -94,22 +94,6 @@ class WebSocketProtocol(asyncio.Protocol):
     def is_closing(self) -> bool:
         """Whether nothing can be sent any more."""
         return self._state is not _State.OPEN or self._transport.is_closing()
-
-    def pause_reading(self) -> None:
-        """Read no more for now."""
-        self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Read on."""
-        self._transport.resume_reading()
-
-    def get_write_buffer_size(self) -> int:
-        """Bytes that wait to be sent."""
-        return self._transport.get_write_buffer_size()
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - as asyncio has it
-        """What is known of the socket below."""
-        return self._transport.get_extra_info(name, default)
 
     # --- what comes of it ---------------------------------------------------------------------------------------------
 
