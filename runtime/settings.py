@@ -46,6 +46,9 @@ class CommonSettings(Settings):
         description="File of the authorities whose certificates Redis may have, where REDIS_URL is rediss; unset: the"
         " system's.",
     )
+    kinds_file: Path | None = Field(
+        default=None, description="JSON of the kinds of devices, the same for all services; unset: cars and phones."
+    )
     partitions: int = Field(default=1, ge=1, le=256, description="Partitions of the streams; the same everywhere.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
     log_format: Literal["console", "json"] = Field(default="console", description="console for people, json for tools.")
