@@ -23,6 +23,12 @@ class BrokerMetrics(Collector):
         """How often a connection had to wait for its user's rate."""
         self.received_bytes = 0
         """Bytes of PUBLISHes from clients."""
+        self.bytes_in = 0
+        """Bytes from clients."""
+        self.bytes_out = 0
+        """Bytes to clients."""
+        self.qos_0_waiting = 0
+        """Bytes of messages of QoS 0 that wait for Redis."""
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         """Name and help of what is asked for when somebody asks."""
         self.counters: dict[str, tuple[str, Callable[[], float]]] = {}

@@ -11,7 +11,7 @@ from uuid import uuid4
 import structlog
 from amqtt.errors import AMQTTError
 
-from broker.auth.access import may_publish, may_receive, must_be_named
+from broker.auth.access import may_publish, may_receive
 from broker.auth.amqtt_broker import AmqttBroker
 from broker.auth.owner import owner_of
 from broker.auth.users import Authenticator, BusyError
@@ -33,6 +33,7 @@ from broker.protocol.packets import (
     Subscribe,
     Unsubscribe,
 )
+from broker.protocol.topics import must_be_named
 from broker.routing.route_advertiser import RouteAdvertiser
 from broker.routing.subscriptions import Subscriptions
 from broker.routing.sys_topics import SysTopics
@@ -92,6 +93,8 @@ class Node:
     ) -> None:
         self.settings = settings
         self.clock = clock
+        self.connections: dict[int, Connection] = {}
+        self.clients: dict[str, Connection] = {}
         self.metrics = metrics
         self.failures = Failures("broker", metrics.registry, minor=MINOR_STAGES)
         self.now = asyncio.get_running_loop().time
@@ -136,19 +139,24 @@ class Node:
             no_room=lambda: self.redis.disk_problem,
         )
         self.subscriptions = Subscriptions(
-            Shares(each=settings.mqtt_user_filter_bytes, most=settings.mqtt_filter_bytes)
+            shares=Shares(each=settings.mqtt_user_filter_bytes, most=settings.mqtt_filter_bytes),
+            may_receive=may_receive,
         )
         self._wills = Shares(each=settings.mqtt_user_will_bytes, most=settings.mqtt_will_bytes)
         self.advertiser = RouteAdvertiser(subscriptions=self.subscriptions, sessions=self.cluster.sessions)
-        self.sys = SysTopics(node=self)
+        self.sys = SysTopics(
+            settings=settings,
+            subscriptions=self.subscriptions,
+            cluster=self.cluster,
+            ingest=self.ingest,
+            metrics=metrics,
+            connections=self.connections,
+            clients=self.clients,
+            problem=lambda: self.problem,
+            now=self.now,
+        )
         self.unfinished = Unfinished(settings.mqtt_unfinished_bytes)
         self.rates = UserRates(parse_rates(settings.position_rate), self.now)
-        self.qos_0_waiting = 0
-        """Bytes of QoS 0 that wait for Redis."""
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.connections: dict[int, Connection] = {}
-        self.clients: dict[str, Connection] = {}
         self._authenticator = authenticator
         self._no_subscribe = [each.strip() for each in settings.mqtt_no_subscribe.split(",") if each.strip()]
         self._amqtt = AmqttBroker(internal=self, authenticator=authenticator, no_subscribe=self._no_subscribe)
@@ -175,7 +183,7 @@ class Node:
     @property
     def has_too_much_qos_0(self) -> bool:
         """Whether messages of QoS 0 have to be dropped: Redis is away or full, and as many wait as may."""
-        return self.qos_0_waiting >= self.settings.qos0_buffer and self.problem is not None
+        return self.metrics.qos_0_waiting >= self.settings.qos0_buffer and self.problem is not None
 
     async def run(self, stop: Stop) -> None:
         """Serve until `stop`; then end all connections, so that their wills and sessions are in order."""
@@ -300,7 +308,7 @@ class Node:
             if self._users[connection.user] <= 0:
                 del self._users[connection.user]
         self._wills.change(connection.owner, -connection.will_bytes)
-        filters = list(connection.filters or ())
+        filters = list(self.subscriptions.filters_of(connection))
         for topic_filter in filters:
             self.subscriptions.remove(connection, topic_filter)
         if filters:
@@ -458,7 +466,7 @@ class Node:
                     connection.client_id, connection.number, lost, persistent=True, interest={}
                 )
             )
-        await self.advertiser.update(list(connection.filters or ()))
+        await self.advertiser.update(list(self.subscriptions.filters_of(connection)))
 
     def _welcome(self, connection: Connection, opened: Opened) -> None:
         """Only now, after it is known who that is, an older connection of the client ends [MQTT-3.1.4-2]."""
@@ -481,8 +489,9 @@ class Node:
             for topic_filter, qos in request.filters
         ]
         filters = {each: qos for (each, _), qos in zip(request.filters, granted, strict=True) if qos != FAILURE}
-        room = self.settings.mqtt_max_subscriptions - len(connection.filters or ())
-        for topic_filter in [each for each in filters if each not in (connection.filters or ())][max(0, room) :]:
+        present = self.subscriptions.filters_of(connection)
+        room = self.settings.mqtt_max_subscriptions - len(present)
+        for topic_filter in [each for each in filters if each not in present][max(0, room) :]:
             del filters[topic_filter]
             self.refuse("too_many_subscriptions", "", connection)
         for topic_filter in self.subscriptions.without_room(connection, filters):
@@ -511,7 +520,9 @@ class Node:
     async def _subscribe(self, connection: Connection, filters: dict[str, int]) -> None:
         """Subscribe; those of `filters` for which there is no room are taken out of it."""
         role = connection.role
-        states = bool(state_filters(filters, role)) and not state_filters(connection.filters or {}, role)
+        states = bool(state_filters(filters, role)) and not state_filters(
+            self.subscriptions.filters_of(connection), role
+        )
         for topic_filter, qos in filters.items():
             self.subscriptions.add(connection, topic_filter, qos)
         changed = list(filters)

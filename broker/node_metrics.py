@@ -16,7 +16,7 @@ def describe(node: Node) -> None:
             lambda: node.ingest.length,
         ),
         "broker_ingest_waiting_bytes": ("Payloads that wait for Redis.", lambda: node.ingest.waiting),
-        "broker_qos0_waiting_bytes": ("Messages of QoS 0 that wait for Redis.", lambda: node.qos_0_waiting),
+        "broker_qos0_waiting_bytes": ("Messages of QoS 0 that wait for Redis.", lambda: metrics.qos_0_waiting),
         "broker_outbox_waiting_bytes": (
             "Messages that wait for clients that are connected, apart from the queues of persistent sessions.",
             lambda: sum(connection.waiting_out for connection in node.connections.values()),
@@ -68,8 +68,8 @@ def describe(node: Node) -> None:
         "broker_dropped_queue_age": ("Messages older than QUEUE_MAX_AGE.", lambda: dropped.queue_age),
         "broker_refused_retained": ("Messages not retained, for want of room.", lambda: dropped.retained),
         "broker_throttled": ("Waits of connections for the rate of their user.", lambda: metrics.throttled),
-        "broker_received_bytes": ("Bytes from clients.", lambda: node.bytes_in),
-        "broker_sent_bytes": ("Bytes to clients.", lambda: node.bytes_out),
+        "broker_received_bytes": ("Bytes from clients.", lambda: metrics.bytes_in),
+        "broker_sent_bytes": ("Bytes to clients.", lambda: metrics.bytes_out),
         "broker_received_publish_bytes": (
             "Bytes of PUBLISHes from clients, without their fixed headers.",
             lambda: metrics.received_bytes,

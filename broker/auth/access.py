@@ -8,13 +8,13 @@ from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import Session
 
 from broker.auth.users import Authenticator
+from broker.protocol.topics import MIRROR
 from core.messages import INGEST_TOPICS, Kind, Role
 
 ROLE_ATTRIBUTE = "campus.role"
 """Where amqtt's session holds the role of its user."""
 _CAR = next(topic for topic, kind in INGEST_TOPICS.items() if kind is Kind.CAR)
 _MOBILE = next(topic for topic, kind in INGEST_TOPICS.items() if kind is Kind.MOBILE)
-_MIRROR = "v1"
 _SYS = "$SYS"
 _SHARED = "$share"
 
@@ -55,12 +55,12 @@ class Rule:
 # Nobody speaks as $SYS but the nodes themselves. Shared subscriptions are no part of MQTT 3.1.1: whoever asks for one
 # is told so (0x80), since it would deliver nothing.
 RULES = {
-    Role.CAR: Rule(publish=only(_CAR), subscribe=only(_MIRROR), receive=only(_MIRROR)),
-    Role.MOBILE: Rule(publish=only(_MOBILE), subscribe=only(_MIRROR), receive=only(_MIRROR)),
-    Role.GATEWAY: Rule(publish=only(_CAR, _MOBILE), subscribe=only(_MIRROR), receive=only(_MIRROR)),
+    Role.CAR: Rule(publish=only(_CAR), subscribe=only(MIRROR), receive=only(MIRROR)),
+    Role.MOBILE: Rule(publish=only(_MOBILE), subscribe=only(MIRROR), receive=only(MIRROR)),
+    Role.GATEWAY: Rule(publish=only(_CAR, _MOBILE), subscribe=only(MIRROR), receive=only(MIRROR)),
     Role.SERVICE: Rule(publish=all_but(_SYS), subscribe=all_but(_SHARED), receive=all_but()),
     Role.ANONYMOUS: Rule(
-        publish=all_but(_SYS, _MIRROR),
+        publish=all_but(_SYS, MIRROR),
         subscribe=all_but(_SHARED, *INGEST_TOPICS),
         receive=all_but(*INGEST_TOPICS),
     ),
@@ -83,14 +83,6 @@ def may_subscribe(role: Role, topic_filter: str, closed: Collection[str] = ()) -
 def may_receive(role: Role, topic: str) -> bool:
     """Whether what is published to a topic may be delivered to a user with this role, whatever it subscribed to."""
     return RULES[role].receive.has(topic)
-
-
-def must_be_named(topic: str) -> bool:
-    """Whether a topic reaches services alone by a filter that begins with a wildcard, as topics with `$` reach nobody.
-
-    It is so with the mirror: whoever listens to `#` or `+/+` for what other clients say gets nothing of it.
-    """
-    return topic.partition("/")[0] == _MIRROR
 
 
 class Authentication(BaseAuthPlugin):

@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
-from broker.auth.access import must_be_named
 from broker.protocol.message import Message
-from broker.protocol.topics import TopicTree
+from broker.protocol.topics import TopicTree, must_be_named
 from core.messages import Role, ingest_kind
 from state.retained import RetainedStore
 

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from broker.auth.access import must_be_named
 from broker.cluster.filters import FilterTable, Match
 from broker.cluster.identity import Identity
+from broker.protocol.topics import must_be_named
 from core.messages import ingest_kind
 from state.routes import NOTHING_YET, RouteStore, number_of
 

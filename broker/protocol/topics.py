@@ -6,6 +6,9 @@ from typing import Generic, TypeVar
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
+MIRROR = "v1"
+"""The first level of the topics that the API publishes its resources to."""
+
 
 def filter_problem(topic_filter: str) -> str | None:
     """What is wrong with a topic filter, with its clause; None if nothing is."""
@@ -19,6 +22,14 @@ def filter_problem(topic_filter: str) -> str | None:
     if any("+" in level and level != "+" for level in levels):
         return "[MQTT-4.7.1-3] a + that is not a whole level"
     return None
+
+
+def must_be_named(topic: str) -> bool:
+    """Whether a topic reaches services alone by a filter that begins with a wildcard, as topics with `$` reach nobody.
+
+    It is so with the mirror: whoever listens to `#` or `+/+` for what other clients say gets nothing of it.
+    """
+    return topic.partition("/")[0] == MIRROR
 
 
 class _Level(Generic[Key, Value]):

@@ -1,13 +1,13 @@
 """Who on this node has subscribed to what, and what that makes the node want of the others."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
+from types import MappingProxyType
 
-from broker.auth.access import may_receive, must_be_named
 from broker.protocol import packets
 from broker.protocol.message import Message
-from broker.protocol.topics import TopicTree
-from broker.session.connection import Connection
+from broker.protocol.topics import TopicTree, must_be_named
+from broker.routing.ports import Subscriber
 from broker.shares import Shares
 from core.messages import Role
 
@@ -21,6 +21,7 @@ QOS_0_ALONE = 2
 """Flag of an interest: persistent sessions alone, whose messages of QoS 1 and 2 come by their queues."""
 INGEST = 4
 """Flag of an interest: somebody may also receive what is published to the ingest topics."""
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 def _size(topic_filter: str) -> int:
@@ -30,61 +31,73 @@ def _size(topic_filter: str) -> int:
 class Subscriptions:
     """The subscriptions of the connections of one node."""
 
-    def __init__(self, shares: Shares) -> None:
-        """`shares` are those of the filters: of an owner, each filter of each connection; in all, each filter once."""
-        self._shares = shares
-        self._tree: TopicTree[Connection, int] = TopicTree()
-        self._remembered: dict[str, list[tuple[Connection, int]]] = {}
+    def __init__(self, *, shares: Shares, may_receive: Callable[[Role, str], bool]) -> None:
+        """`may_receive` says whether what is published to a topic may be delivered to a role.
 
-    def without_room(self, connection: Connection, filters: Iterable[str]) -> list[str]:
+        `shares` are those of the filters: of an owner, each filter of each connection; in all, each filter once.
+        """
+        self._shares = shares
+        self._may_receive = may_receive
+        self._filters: dict[Subscriber, dict[str, int]] = {}
+        self._tree: TopicTree[Subscriber, int] = TopicTree()
+        self._remembered: dict[str, list[tuple[Subscriber, int]]] = {}
+
+    def filters_of(self, subscriber: Subscriber) -> Mapping[str, int]:
+        """What a connection has subscribed to: the QoS that was granted, by topic filter."""
+        return self._filters.get(subscriber, _NONE)
+
+    def without_room(self, subscriber: Subscriber, filters: Iterable[str]) -> list[str]:
         """Those filters, new to this connection, for which its owner or the node have no room."""
         refused: list[str] = []
         size = in_all = 0
+        present = self.filters_of(subscriber)
         for topic_filter in filters:
-            if topic_filter in (connection.filters or ()):
+            if topic_filter in present:
                 continue
             own = _size(topic_filter)
             new = 0 if self._tree.at(topic_filter) else own
-            if self._shares.has_room(connection.owner, size + own, in_all=in_all + new):
+            if self._shares.has_room(subscriber.owner, size + own, in_all=in_all + new):
                 size += own
                 in_all += new
             else:
                 refused.append(topic_filter)
         return refused
 
-    def add(self, connection: Connection, topic_filter: str, qos: int) -> None:
+    def add(self, subscriber: Subscriber, topic_filter: str, qos: int) -> None:
         """Subscribe, or change what is granted [MQTT-3.8.4-3]."""
-        if connection.filters is None:
-            connection.filters = {}
-        if topic_filter not in connection.filters:
+        present = self._filters.setdefault(subscriber, {})
+        if topic_filter not in present:
             size = _size(topic_filter)
-            self._shares.change(connection.owner, size, in_all=0 if self._tree.at(topic_filter) else size)
-        connection.filters[topic_filter] = qos
-        self._tree.set(topic_filter, connection, qos)
+            self._shares.change(subscriber.owner, size, in_all=0 if self._tree.at(topic_filter) else size)
+        present[topic_filter] = qos
+        self._tree.set(topic_filter, subscriber, qos)
         self._remembered.clear()
 
-    def remove(self, connection: Connection, topic_filter: str) -> None:
+    def remove(self, subscriber: Subscriber, topic_filter: str) -> None:
         """Unsubscribe."""
-        if connection.filters is not None and connection.filters.pop(topic_filter, None) is not None:
-            self._tree.remove(topic_filter, connection)
+        present = self._filters.get(subscriber)
+        if present is not None and present.pop(topic_filter, None) is not None:
+            if not present:
+                del self._filters[subscriber]
+            self._tree.remove(topic_filter, subscriber)
             size = _size(topic_filter)
-            self._shares.change(connection.owner, -size, in_all=0 if self._tree.at(topic_filter) else -size)
+            self._shares.change(subscriber.owner, -size, in_all=0 if self._tree.at(topic_filter) else -size)
             self._remembered.clear()
 
     def deliver(self, message: Message) -> None:
         """Hand a message to each connection that wants it, once [MQTT-3.3.5-1], with the lower QoS of the two."""
         packet = None
-        for connection, granted in self._subscribers(message.topic):
+        for subscriber, granted in self._subscribers(message.topic):
             qos = min(granted, message.qos)
             if not qos and packet is None:
                 packet = packets.publish(message.topic, message.payload)
-            connection.deliver(message, qos, packet)
+            subscriber.deliver(message, qos, packet)
 
     def wake(self, topics: Iterable[str]) -> None:
         """States have changed on other nodes: persistent sessions that want them look for what is new."""
         wanted = {each for topic in topics for each, qos in self._subscribers(topic) if qos and not each.clean}
-        for connection in wanted:
-            connection.wake()
+        for subscriber in wanted:
+            subscriber.wake()
 
     def wants(self, topic: str) -> bool:
         """Whether anybody here receives what is published to a topic."""
@@ -96,25 +109,25 @@ class Subscriptions:
         if not found:
             return None
         flags = QOS_0_ALONE
-        for connection, qos in found.items():
-            if connection.clean or not qos:
+        for subscriber, qos in found.items():
+            if subscriber.clean or not qos:
                 flags = ANY_QOS
                 break
-        return flags | INGEST if any(connection.role is Role.SERVICE for connection in found) else flags
+        return flags | INGEST if any(each.role is Role.SERVICE for each in found) else flags
 
-    def _matches(self, topic: str) -> Iterable[tuple[Connection, int]]:
+    def _matches(self, topic: str) -> Iterable[tuple[Subscriber, int]]:
         if not must_be_named(topic):
             return self._tree.match(topic)
         services = (match for match in self._tree.match(topic) if match[0].role is Role.SERVICE)
         return chain(services, self._tree.match(topic, leading_wildcards=False))
 
-    def _subscribers(self, topic: str) -> list[tuple[Connection, int]]:
+    def _subscribers(self, topic: str) -> list[tuple[Subscriber, int]]:
         remembered = self._remembered.get(topic)
         if remembered is None:
-            granted: dict[Connection, int] = {}
-            for connection, qos in self._matches(topic):
-                if qos >= granted.get(connection, 0) and may_receive(connection.role, topic):
-                    granted[connection] = qos
+            granted: dict[Subscriber, int] = {}
+            for subscriber, qos in self._matches(topic):
+                if qos >= granted.get(subscriber, 0) and self._may_receive(subscriber.role, topic):
+                    granted[subscriber] = qos
             remembered = list(granted.items())
             if len(self._remembered) >= MAX_REMEMBERED:
                 self._remembered.clear()

@@ -1,13 +1,16 @@
 """`$SYS/broker/...`: what a node says of itself to services that are connected to it; retained, and its own alone."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
+from broker.cluster import Cluster
+from broker.ingest import Ingest
+from broker.metrics import BrokerMetrics
 from broker.protocol.message import Message
 from broker.protocol.topics import TopicTree
+from broker.routing.ports import Subscriber
+from broker.routing.subscriptions import Subscriptions
+from broker.settings import BrokerSettings
 from runtime.service import Stop, pause
-
-if TYPE_CHECKING:
-    from broker.node import Node
 
 PREFIX = "$SYS/broker/"
 
@@ -15,9 +18,30 @@ PREFIX = "$SYS/broker/"
 class SysTopics:
     """The figures of one node, published every SYS_INTERVAL where they have changed."""
 
-    def __init__(self, *, node: "Node") -> None:
-        self._node = node
-        self._started = node.now()
+    def __init__(
+        self,
+        *,
+        settings: BrokerSettings,
+        subscriptions: Subscriptions,
+        cluster: Cluster,
+        ingest: Ingest,
+        metrics: BrokerMetrics,
+        connections: Mapping[int, Subscriber],
+        clients: Mapping[str, Subscriber],
+        problem: Callable[[], str | None],
+        now: Callable[[], float],
+    ) -> None:
+        """`problem` answers why the node is not ready, None when it is; `now` is the event loop's clock."""
+        self._settings = settings
+        self._subscriptions = subscriptions
+        self._cluster = cluster
+        self._ingest = ingest
+        self._metrics = metrics
+        self._connections = connections
+        self._clients = clients
+        self._problem = problem
+        self._now = now
+        self._started = now()
         self._values: dict[str, bytes] = {}
 
     def matching(self, topic_filter: str) -> list[Message]:
@@ -36,7 +60,7 @@ class SysTopics:
         """Keep them up to date, until `stop`."""
         while not stop.is_set():
             self.update()
-            await pause(self._node.settings.sys_interval, stop)
+            await pause(self._settings.sys_interval, stop)
 
     def update(self) -> None:
         """Publish what has changed."""
@@ -44,28 +68,28 @@ class SysTopics:
             topic, payload = PREFIX + name, str(value).encode()
             if self._values.get(topic) != payload:
                 self._values[topic] = payload
-                self._node.subscriptions.deliver(Message(topic, payload, 0))
+                self._subscriptions.deliver(Message(topic, payload, 0))
 
     def _figures(self) -> dict[str, str | int]:
-        node, metrics = self._node, self._node.metrics
+        metrics, usage = self._metrics, self._cluster.usage
         return {
-            "node": node.settings.broker_node,
+            "node": self._settings.broker_node,
             "version": "campus-occupancy, amqtt 0.12.1",
-            "uptime": int(node.now() - self._started),
-            "clients/connected": len(node.clients),
-            "connections": len(node.connections),
+            "uptime": int(self._now() - self._started),
+            "clients/connected": len(self._clients),
+            "connections": len(self._connections),
             "messages/received": sum(metrics.received),
             "messages/sent": sum(metrics.sent),
-            "bytes/received": node.bytes_in,
-            "bytes/sent": node.bytes_out,
+            "bytes/received": metrics.bytes_in,
+            "bytes/sent": metrics.bytes_out,
             "publish/bytes/received": metrics.received_bytes,
-            "sessions": node.cluster.usage.sessions,
-            "sessions/bytes": node.cluster.usage.session_bytes,
-            "retained/messages": node.cluster.usage.retained,
-            "retained/bytes": node.cluster.usage.retained_bytes,
-            "retained/refused": node.cluster.dropped.retained,
-            "messages/waiting/raw": node.ingest.length,
-            "bytes/waiting/in": node.ingest.waiting,
-            "bytes/waiting/out": sum(connection.waiting_out for connection in node.connections.values()),
-            "problem": node.problem or "",
+            "sessions": usage.sessions,
+            "sessions/bytes": usage.session_bytes,
+            "retained/messages": usage.retained,
+            "retained/bytes": usage.retained_bytes,
+            "retained/refused": self._cluster.dropped.retained,
+            "messages/waiting/raw": self._ingest.length,
+            "bytes/waiting/in": self._ingest.waiting,
+            "bytes/waiting/out": sum(connection.waiting_out for connection in self._connections.values()),
+            "problem": self._problem() or "",
         }

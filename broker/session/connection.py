@@ -152,7 +152,6 @@ class Connection(asyncio.Protocol):
         "clean",
         "client_id",
         "deadline",
-        "filters",
         "keepalive",
         "level",
         "node",
@@ -195,8 +194,6 @@ class Connection(asyncio.Protocol):
         self.partition = 0
         self.topics = node.topics(Role.ANONYMOUS)
         self.outbox: Outbox | StoredOutbox | None = None
-        self.filters: dict[str, int] | None = None
-        """Granted QoS by topic filter."""
         self.received: set[int] | None = None
         """Packet identifiers of QoS 2 messages that are stored, until their PUBREL [MQTT-4.3.3-2]."""
         self.write_paused = False
@@ -239,7 +236,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Something came."""
-        self.node.bytes_in += len(data)
+        self.node.metrics.bytes_in += len(data)
         if self.state is State.CLOSING or self.state is State.CLOSED:
             if self._unread > 0:
                 self._discard(len(data))
@@ -403,7 +400,7 @@ class Connection(asyncio.Protocol):
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self.node.bytes_out += len(data)
+            self.node.metrics.bytes_out += len(data)
             self._transport.write(data)
 
     def _read_no_more(self) -> None:
@@ -603,7 +600,7 @@ class Connection(asyncio.Protocol):
     def expect(self, answer: bytes, size: int = 0, loose: int = 0) -> _Pending:
         """An answer that is due after all earlier ones; whoever makes it outstanding calls `stored` in the end."""
         pending = _Pending(answer, size + PENDING_BYTES if answer else size, loose)
-        self.node.qos_0_waiting += loose
+        self.node.metrics.qos_0_waiting += loose
         if self._pending is None:
             self._pending = deque()
         self._pending.append(pending)
@@ -622,7 +619,7 @@ class Connection(asyncio.Protocol):
         """Redis has a part of what an answer waits for."""
         pending.outstanding -= 1
         if not pending.outstanding:
-            self.node.qos_0_waiting -= pending.loose
+            self.node.metrics.qos_0_waiting -= pending.loose
             self.node.metrics.acknowledged.observe(perf_counter() - pending.started)
             self._answer()
 
@@ -762,7 +759,7 @@ class Connection(asyncio.Protocol):
             superseded=lambda: self.end("superseded"),
             failed=lambda: self.end("defect"),
             later=self.later,
-            states=lambda: state_filters(self.filters or {}, self.role),
+            states=lambda: state_filters(self.node.subscriptions.filters_of(self), self.role),
         )
         if self.write_paused:
             outbox.pause()

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from broker.session.connection import Connection
 from broker.settings import BrokerSettings
 from broker.transport.proxy_protocol import ProxyProtocol
 from broker.transport.websocket import WebSocketProtocol
@@ -15,9 +14,7 @@ Factory = Callable[[], asyncio.Protocol]
 
 
 @asynccontextmanager
-async def listening(
-    settings: BrokerSettings, new_connection: Callable[[], Connection]
-) -> AsyncIterator[Callable[[], None]]:
+async def listening(settings: BrokerSettings, new_connection: Factory) -> AsyncIterator[Callable[[], None]]:
     """Listen on the node's ports, and answer what ends that before the context does; connections stay.
 
     Raises BadSettingsError where a port cannot be used.

@@ -200,7 +200,7 @@ class TestConnectWithoutLimits:
         client = await node.service.dial()
         await client.send(b"\x10\xff\xff\xff\x0f" + b"x" * 1_000_000)
         await client.closed_whatever_came_before()
-        assert node.node.bytes_in < 1_000_000
+        assert node.metrics.bytes_in < 1_000_000
         assert not node.node.connections
 
 
@@ -269,5 +269,5 @@ class TestBytesOfSys:
         await client.send(*sent)
         assert await client.receive() == Connack(session_present=False, code=0)
         assert await client.receive() == Ack(Kind.PUBACK, 1)
-        assert node.node.bytes_in == sum(map(len, sent))
-        assert node.node.bytes_out == 8
+        assert node.metrics.bytes_in == sum(map(len, sent))
+        assert node.metrics.bytes_out == 8

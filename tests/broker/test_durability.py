@@ -218,7 +218,7 @@ class TestRedisThatGoesAway:
         await says_nothing(client)
         # 10 MB are on their way, of which the node holds what it may, and what one read brought.
         assert node.connection("busy")._pending_size < 1024 * 1024
-        assert node.node.bytes_in < 2 * 1024 * 1024
+        assert node.metrics.bytes_in < 2 * 1024 * 1024
         await own_redis.start()
         for number in range(1, 1001):
             assert await client.receive(limit=WAIT_SECONDS) == Ack(Kind.PUBACK, number)
@@ -272,7 +272,7 @@ class TestRedisThatGoesAway:
         await client.send(*(publish("car-iotp", b"x" * 10_000) for _ in range(300)))
         await eventually(lambda: has(came(node, 301)))
         assert node.counted("broker_dropped_total", reason="qos0_buffer") > 100
-        assert 1_000_000 <= node.node.qos_0_waiting < 1_500_000
+        assert 1_000_000 <= node.metrics.qos_0_waiting < 1_500_000
 
     async def test_a_publisher_that_waits_for_its_pubacks_still_gets_its_pingresp(
         self, own_redis: DurableRedis, start_node: StartNode

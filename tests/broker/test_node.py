@@ -336,7 +336,7 @@ class TestTheEndOfANode:
         slow = await node.service.subscriber(("t", 0))
         slow.reader._transport.pause_reading()  # type: ignore[attr-defined]
         publisher = await node.service.connect()
-        connection = next(each for each in node.node.clients.values() if each.filters)
+        connection = next(each for each in node.node.clients.values() if node.node.subscriptions.filters_of(each))
         while not connection.write_paused:
             await publisher.publish("t", b"x" * 60_000, qos=1)
         await asyncio.wait_for(node.stop(), 5)

@@ -1,0 +1,26 @@
+"""What routing asks of the connections of its node."""
+
+from typing import Protocol
+
+from broker.protocol.message import Message
+from core.messages import Role
+
+
+class Subscriber(Protocol):
+    """A client that is connected here."""
+
+    clean: bool
+    """Whether its session ends with it."""
+    owner: str
+    """Whose it is, as `broker.auth.owner` has it."""
+    role: Role
+
+    def deliver(self, message: Message, qos: int, packet: bytes | None) -> None:
+        """A message for this client, with the lower of its QoS and the one granted; at QoS 0 also encoded."""
+
+    def wake(self) -> None:
+        """There is something in this session's queue."""
+
+    @property
+    def waiting_out(self) -> int:
+        """Bytes of messages that wait in memory for this client."""
