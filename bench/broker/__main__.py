@@ -1,7 +1,7 @@
 """How fast a broker node is, beside Aedes and Mosca with Redis, and Mosquitto.
 
 python -m bench.broker                          everything: tables, and bench/results/broker.json; some 20 minutes
-python -m bench.broker --scenario one-node      one of one-node, two-nodes, across, idle, latency
+python -m bench.broker --scenario one-node      one of one-node, websocket, two-nodes, across, idle, latency
 python -m bench.broker --profile node.prof      ours alone, one round of one-node under cProfile
 python -m bench.broker --quick                  ours alone, a second of each: whether it still runs, not how fast it is
 

@@ -10,10 +10,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from time import perf_counter, process_time
 
+from bench.broker import websocket
 from bench.broker.connection import LIMIT_SECONDS, BrokenError, connected, expect
 from bench.broker.packets import DISCONNECT, Ring, suback, subscribe
 from bench.broker.process import cpu_seconds
 from bench.broker.publisher import Publisher, drain, turn, watch
+from bench.broker.websocket import FramedPublisher, FramedRing
 
 TOPIC = "car-iotp"
 RING_WINDOWS = 8
@@ -29,6 +31,7 @@ class Throughput:
     connections: int
     window: int
     """Unacknowledged messages of each connection."""
+    over_websocket: bool = False
     warm_up: float
     """Seconds, before the clock runs."""
     seconds: float
@@ -54,12 +57,14 @@ class Acknowledged:
 def throughput(job: Throughput) -> Acknowledged:
     """Publish, and count acknowledgements. Raises Broken where the broker breaks MQTT."""
     # All connections send the same bytes, so that they stay in the processor's cache.
-    ring = Ring(TOPIC, RING_WINDOWS * job.window)
+    ring = (FramedRing if job.over_websocket else Ring)(TOPIC, RING_WINDOWS * job.window)
+    publisher_of = FramedPublisher if job.over_websocket else Publisher
+    connect = websocket.connected if job.over_websocket else connected
     with ExitStack() as resources:
         selector = resources.enter_context(selectors.DefaultSelector())
         publishers = [
-            Publisher(
-                resources.enter_context(connected(job.ports[number % len(job.ports)], f"load-{number}")),
+            publisher_of(
+                resources.enter_context(connect(job.ports[number % len(job.ports)], f"load-{number}")),
                 ring,
                 job.window,
             )

@@ -32,6 +32,8 @@ class Place:
     """From 1."""
     port: int
     """For MQTT, on 127.0.0.1."""
+    websocket_port: int
+    """For MQTT over WebSocket, where the peer has it."""
     ops_port: int
     """For health and metrics, where the peer has them."""
     folder: Path
@@ -49,6 +51,8 @@ class Peer:
     environment: Callable[[Place], Mapping[str, str]] = field(default=lambda _: {})
     redis: Sequence[str] | None = EVERY_SECOND
     """Settings of the Redis that its nodes share; None: it has none, and its nodes know nothing of each other."""
+    websocket: bool = False
+    """Whether it listens at the port for WebSocket."""
     keeps: bool = False
     """Whether a persistent session waits for the messages, so that they are stored; only for acknowledgements."""
 
@@ -81,6 +85,7 @@ def _ours(name: str, durability: str) -> Peer:
             "BROKER_NODE": f"bench-{place.number}",
             "BROKER_HOST": HOST,
             "BROKER_PORT": str(place.port),
+            "BROKER_WS_PORT": str(place.websocket_port),
             "OPS_HOST": HOST,
             "OPS_PORT": str(place.ops_port),
             "DATA_DIR": str(place.folder),
@@ -96,6 +101,7 @@ def _ours(name: str, durability: str) -> Peer:
         command=lambda _: [sys.executable, "-m", "broker"],
         missing="this node has no DURABILITY" if fsynced and "durability" not in known else None,
         environment=environment,
+        websocket=True,
         redis=ALWAYS if fsynced else EVERY_SECOND,
     )
 
@@ -129,7 +135,11 @@ def _mosquitto() -> Peer:
 
     def command(place: Place) -> list[str]:
         config = place.folder / f"mosquitto-{place.number}.conf"
-        config.write_text(f"listener {place.port} {HOST}\nallow_anonymous true\nlog_type error\n", encoding="utf-8")
+        config.write_text(
+            f"listener {place.port} {HOST}\nlistener {place.websocket_port} {HOST}\nprotocol websockets\n"
+            "allow_anonymous true\nlog_type error\n",
+            encoding="utf-8",
+        )
         return [str(executable), "-c", str(config)]
 
     return Peer(
@@ -137,4 +147,5 @@ def _mosquitto() -> Peer:
         command=command,
         missing=None if executable else "not installed: Debian's mosquitto",
         redis=None,
+        websocket=True,
     )

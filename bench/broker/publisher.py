@@ -56,7 +56,11 @@ class Publisher:
             raise BrokenError(f"broke off a publisher's connection: {error}") from error
         if not count:
             raise BrokenError("closed a publisher's connection")
-        self._received += self._buffer[:count]
+        self.take(self._buffer[:count])
+
+    def take(self, received: memoryview) -> None:
+        """Keep what came back."""
+        self._received += received
 
     def send(self, most: int | None = None) -> int:
         """Send what the window allows, but `most`, and nothing while that is no batch; how many were begun."""

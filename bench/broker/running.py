@@ -48,6 +48,7 @@ class Running:
     """A peer that has answered a CONNECT on each node."""
 
     ports: Sequence[int]
+    websocket_ports: Sequence[int]
     pids: Sequence[int]
     redis_pid: int | None
 
@@ -65,19 +66,25 @@ def running(peer: Peer, nodes: int) -> Iterator[Running]:
             client = resources.enter_context(redis.Redis.from_url(address))
             redis_pid = int(client.info("server")["process_id"])
             resources.enter_context(_trimming(client))
-        ports = free_ports(2 * nodes)
+        ports = free_ports(3 * nodes)
         places = [
             Place(
                 number=number + 1,
-                port=ports[2 * number],
-                ops_port=ports[2 * number + 1],
+                port=ports[3 * number],
+                websocket_port=ports[3 * number + 1],
+                ops_port=ports[3 * number + 2],
                 folder=folder,
                 redis_socket=folder / REDIS_SOCKET,
             )
             for number in range(nodes)
         ]
         pids = [resources.enter_context(_node(peer, place)) for place in places]
-        yield Running(ports=[place.port for place in places], pids=pids, redis_pid=redis_pid)
+        yield Running(
+            ports=[place.port for place in places],
+            websocket_ports=[place.websocket_port for place in places],
+            pids=pids,
+            redis_pid=redis_pid,
+        )
 
 
 @contextmanager

@@ -55,12 +55,16 @@ class Scenario:
     is_for_kept: bool = False
     """Whether it says something about a peer that keeps messages for a session."""
 
+    needs_websocket: bool = False
+
     def cannot(self, peer: Peer) -> str | None:
         """Why this peer has no figures here."""
         if peer.missing:
             return peer.missing
         if self.nodes > 1 and peer.redis is None:
             return "its nodes share nothing"
+        if self.needs_websocket and not peer.websocket:
+            return "it is measured without WebSocket"
         if peer.keeps and not self.is_for_kept:
             return "only measured with one node"
         return None
@@ -77,13 +81,20 @@ def _one_node(up: Running, sizes: Sizes, generator: Executor) -> Figures:
     return _publish(up, up.ports, sizes, generator)
 
 
+def _websocket(up: Running, sizes: Sizes, generator: Executor) -> Figures:
+    return _publish(up, up.websocket_ports, sizes, generator, over_websocket=True)
+
+
 def _two_nodes(up: Running, sizes: Sizes, generator: Executor) -> Figures:
     with haproxy(up.ports) as port:
         return _publish(up, [port], sizes, generator)
 
 
-def _publish(up: Running, ports: Sequence[int], sizes: Sizes, generator: Executor) -> Figures:
+def _publish(
+    up: Running, ports: Sequence[int], sizes: Sizes, generator: Executor, *, over_websocket: bool = False
+) -> Figures:
     job = Throughput(
+        over_websocket=over_websocket,
         ports=ports,
         connections=sizes.connections,
         window=sizes.window,
@@ -149,6 +160,14 @@ ONE_NODE = Scenario(
     load=_one_node,
     is_for_kept=True,
 )
+WEBSOCKET = Scenario(
+    name="websocket",
+    title=lambda sizes: f"One node over WebSocket, a frame a message: QoS 1, {sizes.connections} connections",
+    nodes=1,
+    figures=(ACKNOWLEDGED, NODE_CPU, REDIS_CPU),
+    load=_websocket,
+    needs_websocket=True,
+)
 TWO_NODES = Scenario(
     name="two-nodes",
     title=lambda sizes: f"Two nodes behind HAProxy (TCP): QoS 1, {sizes.connections} connections",
@@ -179,4 +198,4 @@ LATENCY = Scenario(
     figures=(P50, P99, MOST),
     load=_latency,
 )
-SCENARIOS = (ONE_NODE, TWO_NODES, ACROSS, IDLE, LATENCY)
+SCENARIOS = (ONE_NODE, WEBSOCKET, TWO_NODES, ACROSS, IDLE, LATENCY)

@@ -13,7 +13,18 @@ from bench.broker.connection import BrokenError
 from bench.broker.packets import PAYLOAD_BYTES, Ring
 from bench.broker.publisher import Publisher, batch_of
 from bench.broker.results import Figure, Results, Target
-from bench.broker.scenarios import ACKNOWLEDGED, ACROSS, BYTES_EACH, CONNECTS, DELIVERED, IDLE, LATENCY, ONE_NODE, P99
+from bench.broker.scenarios import (
+    ACKNOWLEDGED,
+    ACROSS,
+    BYTES_EACH,
+    CONNECTS,
+    DELIVERED,
+    IDLE,
+    LATENCY,
+    ONE_NODE,
+    P99,
+    WEBSOCKET,
+)
 from tests.conftest import missing
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +38,7 @@ def quick_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     if not shutil.which("redis-server"):
         missing("redis-server", "install Debian's redis-server")
     results = tmp_path_factory.mktemp("bench") / "results.json"
-    scenarios = [f"--scenario={each.name}" for each in (ONE_NODE, ACROSS, IDLE, LATENCY)]
+    scenarios = [f"--scenario={each.name}" for each in (ONE_NODE, WEBSOCKET, ACROSS, IDLE, LATENCY)]
     run = subprocess.run(
         [sys.executable, "-m", "bench.broker", "--quick", f"--results={results}", *scenarios],
         cwd=ROOT,
@@ -45,6 +56,7 @@ def quick_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     ("scenario", "figure"),
     [
         (ONE_NODE.name, ACKNOWLEDGED),
+        (WEBSOCKET.name, ACKNOWLEDGED),
         (ACROSS.name, DELIVERED),
         (IDLE.name, BYTES_EACH),
         (IDLE.name, CONNECTS),
