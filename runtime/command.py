@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import stamina
 import typer
 
+from core.clock import parse_rfc3339
 from core.errors import BadSettingsError, UnavailableError
 
 Answer = TypeVar("Answer")
@@ -48,6 +49,24 @@ def ask(work: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
         fail(str(error), code=2)
     except UnavailableError as error:
         fail(sentence(error))
+
+
+def time_range(start: str, end: str) -> tuple[int, int]:
+    """The values of the options `--start` and `--end`, RFC 3339, in milliseconds since the epoch.
+
+    Raises typer.BadParameter where one is no time, and where the range is empty.
+    """
+    start_ms, end_ms = _time("--start", start), _time("--end", end)
+    if start_ms >= end_ms:
+        raise typer.BadParameter("it must be after --start", param_hint="--end")
+    return start_ms, end_ms
+
+
+def _time(option: str, text: str) -> int:
+    try:
+        return parse_rfc3339(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def fail(message: str, *, code: int = 1) -> NoReturn:

@@ -27,6 +27,7 @@ from tests.redis_servers.fixtures import (
     workers_cluster,
     workers_sentinels,
 )
+from tests.rooms import ROOMS
 
 __all__ = [
     "cluster",
@@ -45,9 +46,6 @@ NOON = 1_772_366_400_000
 RAW, POSITIONS, DEAD, TOTALS = "raw:{0}", "positions:{0}", "dead:{0}", "totals:{0}"
 """Keys of the first partition, as `state.raw` names them."""
 WAIT_SECONDS = 15.0
-PRODUCT = set(
-    "api autoscaler broker core decoder deploy documents geofence runtime simulator state timeseries".split()  # noqa: SIM905
-)
 Answer = TypeVar("Answer")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -89,7 +87,7 @@ def _constants() -> dict[str, object]:
     return {
         f"{name}.{member}": value
         for name, module in list(sys.modules.items())
-        if name.partition(".")[0] in PRODUCT
+        if name.partition(".")[0] in ROOMS
         for member, value in vars(module).items()
         if member.isupper() and isinstance(value, (int, float, str, bytes, tuple))
     }

@@ -1,11 +1,11 @@
-"""Commands around the time-series store: `python -m timeseries setup`, `history ZONE KIND`, and `backfill`."""
+"""Commands around the time-series store: `python -m timeseries setup`, `history ZONE KIND`, and `drop`."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 import typer
 
-from core.clock import format_rfc3339, parse_rfc3339
+from core.clock import format_rfc3339
 from core.messages import Kind
 from core.windows import Width
 from runtime import command
@@ -50,7 +50,7 @@ def history(
 
     Example: python -m timeseries history campus car --window 1m --start 2019-02-18T08:55:00Z --end 2019-02-18T09:05:00Z
     """
-    start_ms, end_ms = _range(start, end)
+    start_ms, end_ms = command.time_range(start, end)
 
     async def ask(store: TimeseriesStore) -> tuple[Extent, int | None, list[OccupancyPoint]]:
         known = await store.extent(zone, kind, window)
@@ -72,45 +72,6 @@ def history(
 
 
 @app.command()
-def backfill(
-    *,
-    start: Annotated[str, typer.Option(help="Windows that have a part after this time, RFC 3339.")],
-    end: Annotated[str, typer.Option(help="Windows that have a part before this time, RFC 3339.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
-    lower: Annotated[bool, typer.Option("--lower", help="Lower figures also where documents may be missing.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Go on although ARCHIVE=off; lowers nothing.")] = False,
-) -> None:
-    """Recompute windows from the position documents: all zones, kinds and widths that overlap the range.
-
-    Whole windows: with a range of one minute, also the day that holds it. What is stored already and right is not
-    written again, so that it can be repeated. A window without a device gets 0 if it has a point.
-
-    Figures are not lowered where the documents may not be all there were: in windows before the oldest document of
-    their month or before DOCUMENTS_KEEP, whose documents may have been dropped, and in those that ended within 48
-    hours, whose positions may still wait to be archived. --lower does that, too.
-
-    A day at a time, in the order of time; memory stays bounded however many documents there are. A store that goes away
-    is waited for, ten minutes at the most. After that, Ctrl-C or a crash, go on where the last day that is done ends:
-    it says with which --start.
-
-    Example: python -m timeseries backfill --start 2019-02-18T00:00:00Z --end 2019-02-19T00:00:00Z --dry-run
-    """
-    # The documents' package is needed here alone: what only reads and writes occupancy runs without it.
-    from timeseries import backfill_command  # noqa: PLC0415
-
-    start_ms, end_ms = _range(start, end)
-    settings = load_or_exit(backfill_command.BackfillSettings)
-    backfill_command.check_archive(settings, force=force, lower=lower)
-    outcome = _with_store(
-        settings,
-        lambda store: backfill_command.recompute(
-            settings, store, start=start_ms, end=end_ms, lower=lower or (False if force else None), dry_run=dry_run
-        ),
-    )
-    backfill_command.show(outcome, dry_run=dry_run)
-
-
-@app.command()
 def drop(
     zone: Annotated[str, typer.Option(help="Id of the zone, or campus.")],
     kind: Annotated[Kind, typer.Option(help="What was counted.")],
@@ -126,7 +87,7 @@ def drop(
 
     Example: python -m timeseries drop --zone campus --kind car --start 1980-01-01T00:00:00Z --end 1990-01-01T00:00:00Z
     """
-    start_ms, end_ms = _range(start, end)
+    start_ms, end_ms = command.time_range(start, end)
     settings = load_or_exit(TimeseriesSettings)
     found = _with_store(settings, lambda store: found_in(store, zone, kind, start=start_ms, end=end_ms))
     if not found:
@@ -140,20 +101,6 @@ def drop(
         typer.confirm("Remove these windows?", abort=True, err=True)
     _with_store(settings, lambda store: store.drop(zone, kind, start=start_ms, end=end_ms))
     typer.echo(f"{sum(each.windows for each in found)} windows were removed")
-
-
-def _range(start: str, end: str) -> tuple[int, int]:
-    start_ms, end_ms = _time("--start", start), _time("--end", end)
-    if start_ms >= end_ms:
-        raise typer.BadParameter("it must be after --start", param_hint="--end")
-    return start_ms, end_ms
-
-
-def _time(option: str, text: str) -> int:
-    try:
-        return parse_rfc3339(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def _with_store(settings: TimeseriesSettings, work: Callable[[TimeseriesStore], Awaitable[Answer]]) -> Answer:

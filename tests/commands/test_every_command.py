@@ -41,14 +41,14 @@ OF_SERIES = {
     "timeseries setup": "timeseries setup",
     "timeseries history": "timeseries history campus car",
     "timeseries drop": "timeseries drop --zone campus --kind car --yes",
-    "timeseries backfill": "timeseries backfill",
+    "backfill": "backfill",
 }
 OF_THE_SYSTEM = {
     "replay": "simulator replay {track}.gpx",
     "smoke": "deploy.smoke --mqtt mqtt://127.0.0.1:PORT --api http://127.0.0.1:PORT --limit 1",
     "autoscaler": "autoscaler --once",
 }
-WITH_RANGE = ("documents find", "timeseries history", "timeseries drop", "timeseries backfill")
+WITH_RANGE = ("documents find", "timeseries history", "timeseries drop", "backfill")
 WRONG_FOR_REDIS = ["away", "nothing", "no HTTP", "500", "-ERR", "-MISCONF", "-WRONGTYPE", "another type"]
 WRONG_FOR_HTTP = [
     "away",

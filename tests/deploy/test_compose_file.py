@@ -206,7 +206,7 @@ def test_data_is_in_named_volumes(services: dict[str, dict[str, Any]]) -> None:
 def test_an_image_holds_just_the_packages_that_its_row_of_the_design_allows(service: str) -> None:
     allowed = {
         "broker": {"core", "runtime", "state", "broker"},
-        "decoder": {"core", "runtime", "state", "geofence", "documents", "timeseries", "decoder"},
+        "decoder": {"core", "runtime", "state", "geofence", "documents", "timeseries", "backfill", "decoder"},
         "api": {"core", "runtime", "state", "geofence", "documents", "timeseries", "api"},
         "autoscaler": {"core", "runtime", "state", "autoscaler"},
         "simulator": {"core", "runtime", "geofence", "simulator"},

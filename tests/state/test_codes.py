@@ -19,6 +19,7 @@ from state.client import open_redis, redis_errors
 from state.codes import CODES, RedisUnavailableError, code_of
 from state.mqtt import Scripts
 from tests.conftest import eventually, missing
+from tests.rooms import ROOMS
 from tests.state.fake_redis import FakeRedis, fake_redis
 
 # The words of Redis 7.0 (server.c, networking.c, cluster.c), of Valkey 8 for REDIRECT.
@@ -355,25 +356,12 @@ async def test_a_real_redis_that_lets_in_others(real: Callable[..., str]) -> Non
 # --- nobody goes around it --------------------------------------------------------------------------------------------
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = [
-    "core",
-    "state",
-    "broker",
-    "decoder",
-    "api",
-    "autoscaler",
-    "documents",
-    "timeseries",
-    "deploy",
-    "simulator",
-    "geofence",
-]
 ALLOWED = {"redis.exceptions", "redis.crc"}
 
 
 def test_no_service_opens_a_redis_but_with_open_redis() -> None:
     found = []
-    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+    for path in (path for package in ROOMS for path in (ROOT / package).rglob("*.py")):
         if path.relative_to(ROOT).parts[0] == "state":
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -9,17 +9,17 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import documents
+from backfill import patience
+from backfill.parts import part_of, whole_windows
+from backfill.recompute import Backfill, Outcome
 from core.clock import parse_rfc3339
 from core.errors import UnavailableError
 from core.messages import Kind, Position
 from core.windows import window_end, windows_between
 from documents import Document, DocumentSettings, DocumentStore
+from tests.backfill.test_recompute import Silent
 from tests.timeseries.live import everything, position
-from tests.timeseries.test_backfill import Silent
 from timeseries import OccupancyPoint, TimeseriesSettings, TimeseriesStore, Width, Window, open_store, window_start
-from timeseries import backfill_patience as patience
-from timeseries.backfill import Backfill, Outcome
-from timeseries.backfill_parts import part_of, whole_windows
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

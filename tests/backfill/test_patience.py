@@ -1,7 +1,7 @@
 import pytest
 
+from backfill.patience import Patience
 from core.errors import UnavailableError
-from timeseries.backfill_patience import Patience
 
 
 class BusyError(UnavailableError):

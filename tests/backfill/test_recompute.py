@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 import documents
+from backfill.recompute import LIVE_MS, Backfill, Outcome
 from core.clock import parse_rfc3339
 from core.messages import Kind
 from documents import DocumentSettings, DocumentStore
@@ -27,7 +28,6 @@ from timeseries import (
     open_store,
     window_start,
 )
-from timeseries.backfill import LIVE_MS, Backfill, Outcome
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

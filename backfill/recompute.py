@@ -1,6 +1,6 @@
-"""Windows recomputed from the position documents: what a continuous query does when it is created.
+"""The work of a backfill.
 
-This is the one module of the package that knows the documents. A window gets the figure that the live path gives it,
+A window gets the figure that the live path gives it,
 the distinct devices of all positions in it. They can differ in one thing only: of two positions of one device for the
 same millisecond the first is the document, and both were counted.
 """
@@ -12,17 +12,14 @@ from functools import partial
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from backfill.coverage import add_recorded, minutes_with_devices
+from backfill.parts import Part, day_of, part_of, whole_windows
+from backfill.patience import Patience
 from core.messages import Kind, Position
 from core.windows import Width, Window, window_end, window_start
-from documents import Document, DocumentSettings, DocumentStore, IndexBeingBuiltError, from_document
-from documents import open_store as open_documents
-from timeseries.backfill_coverage import add_recorded, minutes_with_devices
-from timeseries.backfill_parts import Part, day_of, part_of, whole_windows
-from timeseries.backfill_patience import Patience
+from documents import Document, DocumentStore, IndexBeingBuiltError, from_document
 from timeseries.distinct import DistinctDevices, Series
 from timeseries.store import OccupancyPoint, TimeseriesStore
-
-__all__ = ["Backfill", "DocumentSettings", "Outcome", "Progress", "Tally", "open_documents"]
 
 LIVE_MS = 48 * 3600 * 1000
 """How long after its end Redis has the set of a window at the least: until then the live path is right about it."""

@@ -1,4 +1,4 @@
-"""What `python -m timeseries backfill` needs besides the work itself: its settings, its progress bar, its report."""
+"""What `python -m backfill` needs besides the work itself: its settings, its progress bar, its report."""
 
 import asyncio
 import sys
@@ -11,10 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from backfill.recompute import Backfill, Outcome
 from core.clock import format_rfc3339, system_clock
 from core.errors import UnavailableError
+from documents import DocumentSettings
+from documents import open_store as open_documents
 from runtime.settings import CampusSettings
-from timeseries.backfill import Backfill, DocumentSettings, Outcome, open_documents
 from timeseries.settings import TimeseriesSettings
 from timeseries.store import TimeseriesStore
 
