@@ -32,7 +32,7 @@ DEVICES = (2_000, 20_000, 200_000)
 ZONES = (22, 500, 5_000)
 MASTERS = 3
 UNITS = ROOT / "bench" / "capacity" / "units.json"
-FULL = Effort(messages=40_000, device_minutes=1_000_000, look_seconds=8.0)
+FULL = Effort(messages=40_000, device_minutes=2_000_000, look_seconds=8.0)
 QUICK = Effort(messages=4_000, device_minutes=30_000, look_seconds=2.0)
 BATCHES = (1, 10, 50, 200)
 BY_BATCH = ("append, Redis us/message", "observe, Redis us/message", "decoder us/message")
@@ -47,6 +47,7 @@ class Measured:
     """One size, with what it costs and what it cost in the version before."""
 
     size: Size
+    load: float
     now: dict[str, float]
     before: dict[str, float] = field(default_factory=dict)
 
@@ -64,13 +65,14 @@ def main(
     with tempfile.TemporaryDirectory(prefix="bench-state-before-") as folder:
         now = Bench(ROOT)
         old = Bench(check_out(before, Path(folder)), before=True) if before else None
+        more = _units(now) if write_units else {}
         for size in sizes:
             found.append(_measure(size, now, old, QUICK if quick else FULL))
             _show(found[-1])
-        more = _units(now) if write_units else {}
+            _write(found, before, more)
     _table(found)
     _console.print(f"{machine()}, load {os.getloadavg()[0]:.1f}")
-    _write(found, before, more)
+    _console.print(f"written: {RESULTS / 'state.json'}, {RESULTS / 'state.svg'}")
 
 
 def _sizes(*, quick: bool, most: int) -> list[Size]:
@@ -89,18 +91,18 @@ def _units(now: Bench) -> dict[str, object]:
     """What `bench.capacity` takes besides: costs by the messages of an entry, and those of a node."""
     batches = []
     for batch in BATCHES:
-        costs = now.costs(Size(2_000, ZONES[0], batch=batch), Effort(20_000, 0, 1.0))
+        costs = now.costs(Size(2_000, ZONES[0], batch=batch), Effort(20_000, 0, 1.0, parts=batch == BATCHES[-1]))
         batches.append({"batch": batch, **_rounded({name: costs[name] for name in BY_BATCH})})
-        archive = costs["archive, decoder us/message"]
         _console.print(f"{batch} messages to an entry: {batches[-1]}")
     node = measure_node(10.0)
     _console.print(f"a node: {node}")
+    archive = costs["archive, decoder us/message"]
     return {"batches": batches, "archive, decoder us/message": round(archive, 3), "node": node}
 
 
 def _measure(size: Size, now: Bench, old: Bench | None, effort: Effort) -> Measured:
     _console.print(f"{size.devices:,} devices, {size.zones:,} zones, {size.masters} master(s)", style="bold")
-    found = Measured(size, now.costs(size, effort) | now.memory(size, effort))
+    found = Measured(size, os.getloadavg()[0], now.costs(size, effort) | now.memory(size, effort))
     # It knew no Redis Cluster.
     if old and size.masters == 1:
         short = Effort(effort.messages, min(BEFORE_MINUTES, effort.device_minutes), effort.look_seconds)
@@ -118,7 +120,10 @@ def _show(found: Measured) -> None:
 
 
 def _table(found: list[Measured]) -> None:
-    names = ("bytes/device-minute", "append, Redis us/message", "observe, Redis us/message", "look, API ms")
+    names = (
+        *("windows, bytes/device-minute", "append, Redis us/message", "observe, Redis us/message"),
+        *("busiest master, Redis us/message", "look, API ms"),
+    )
     table = Table(
         "devices", "zones", "masters", *names, "roll-up us/window", title="the hot state (before in brackets)"
     )
@@ -154,19 +159,26 @@ def _write(found: list[Measured], before: str | None, units: dict[str, object]) 
         "machine": machine(),
         "load": round(os.getloadavg()[0], 1),
         **units,
-        "sizes": [{**asdict(each.size), "now": _rounded(each.now), "before": _rounded(each.before)} for each in found],
+        "sizes": [
+            {
+                **asdict(each.size),
+                "load": round(each.load, 1),
+                "now": _rounded(each.now),
+                "before": _rounded(each.before),
+            }
+            for each in found
+        ],
     }
     text = json.dumps(results, indent=1) + "\n"
     (RESULTS / "state.json").write_text(text, encoding="utf-8")
     (RESULTS / "state.svg").write_text(svg(_charts(found)), encoding="utf-8")
-    _console.print(f"written: {RESULTS / 'state.json'}, {RESULTS / 'state.svg'}")
     if units:
         UNITS.write_text(text, encoding="utf-8")
 
 
 def _charts(found: list[Measured]) -> list[Chart]:
     return [
-        _by_devices(found, "Memory", "bytes/device-minute"),
+        _by_devices(found, "Memory of windows", "windows, bytes/device-minute"),
         _by_devices(found, "Appending", "append, Redis us/message"),
         _by_devices(found, "Decoding", "observe, Redis us/message"),
         Chart("A look of the API", "zones", "milliseconds", _lines(found, "look, API ms", over="zones")),

@@ -75,7 +75,8 @@ def _module(*names: str) -> Any:  # noqa: ANN401 - what both versions have is no
 
 
 def _client() -> Any:  # noqa: ANN401 - of either version
-    return _module("state.client", "core.redis").open_redis(_module("runtime.settings").CommonSettings())
+    settings = _module("runtime.settings", "core.settings").CommonSettings()
+    return _module("state.client", "core.redis").open_redis(settings)
 
 
 def _appender(client: Any, partitions: int) -> Append:  # noqa: ANN401 - of either version

@@ -4,7 +4,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,16 @@ GROUP_MINUTES = 5
 DAY_HOURS = 8
 DRAIN_SECONDS = 1200.0
 LOOKS_A_SECOND = 2
+MINUTE_MS = 60_000
+PAUSED_MESSAGES = 20_000
+"""Made while the archive stands still: so few that its connections have not timed out when it goes on."""
+ROLLUP_MINUTES, ROLLUP_MESSAGES = 20, 20_000
+ROLLUP_EVERY = 1
+"""Seconds; of the version before it is half a second."""
+NOT_OF_WINDOWS = ("newest:", "device:", "presence:", "touched:", "away:", "dirty:", "claimed:", "windows:dirty")
+"""Beginnings of the keys that say where devices are now, and what is to be written, in either version."""
+SETTLE_SECONDS = 1.0
+"""For a service that has just said that it is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +50,12 @@ class Effort:
     """How much is measured."""
 
     messages: int
-    """Of one size, at least a position of each device."""
+    """Of one size, at least two positions of each device, EVERY_SECONDS apart."""
     device_minutes: int
     """For memory: most of those of which each sets something; fewer hours of more devices."""
     look_seconds: float
+    parts: bool = True
+    """Also the archive, looks and the roll-up."""
 
 
 class Bench:
@@ -55,21 +67,22 @@ class Bench:
 
     def costs(self, size: Size, effort: Effort) -> dict[str, float]:
         """What messages, looks and windows cost at a size, by name with unit."""
-        with _room() as folder, servers(size.masters, folder) as measured:
-            run = _Run(measured, self._checkout, folder, size, before=self._before)
-            try:
-                return run.costs(effort)
-            finally:
-                run.close()
+        with self._run(size) as run:
+            return run.costs(effort)
 
     def memory(self, size: Size, effort: Effort) -> dict[str, float]:
         """What a device and minute costs in memory over a day, by name with unit."""
-        with _room() as folder, servers(size.masters, folder) as measured:
-            run = _Run(measured, self._checkout, folder, size, before=self._before)
-            try:
-                return run.memory(effort)
-            finally:
-                run.close()
+        with self._run(size) as run:
+            return run.memory(effort)
+
+    @contextmanager
+    def _run(self, size: Size) -> Iterator["_Run"]:
+        with (
+            _room() as folder,
+            servers(size.masters, folder) as measured,
+            closing(_Run(measured, self._checkout, folder, size, before=self._before)) as run,
+        ):
+            yield run
 
 
 class _Run:
@@ -90,8 +103,8 @@ class _Run:
             "MIRROR": "false",
             "API_PORT": str(free_port()),
             "POSITION_MAX_AGE": "",
+            "ROLLUP_EVERY": str(ROLLUP_EVERY),
         }
-        self._effort_messages = 0
         self._log = folder / "services.log"
         self._appender = Appender(checkout, self._settings, zones=size.zones, devices=size.devices, batch=size.batch)
 
@@ -101,46 +114,59 @@ class _Run:
 
     def costs(self, effort: Effort) -> dict[str, float]:
         """See Bench.costs."""
-        size, measured = self._size, self._measured
-        count = max(effort.messages, size.devices)
-        self._effort_messages = count
-        found: dict[str, float] = {}
         with self._service("decoder", STAGES="observe", DECODER_NAME="bench") as decoder:
-            self._appender.append(0, size.devices, _now() - 60_000)
-            self._drain()
-            decoder.pause()
-            first = self._cpu()
-            self._appender.append(0, count, _now())
-            appended, busy = self._cpu(), decoder.cpu_seconds
-            decoder.resume()
-            self._drain()
-            observed = self._cpu()
-            found["append, Redis us/message"] = sum(_less(appended, first)) / count * 1e6
-            found["observe, Redis us/message"] = sum(_less(observed, appended)) / count * 1e6
-            shares = _less(observed, first)
-            found["busiest master, Redis us/message"] = max(shares) / count * 1e6
-            found["decoder us/message"] = (decoder.cpu_seconds - busy) / count * 1e6
-            found |= self._archive()
-            found |= self._look(effort.look_seconds)
-        found["memory now, bytes/device"] = measured.memory_bytes / size.devices
-        return found | self._rollup()
+            found = self._messages(decoder, effort.messages)
+            found["memory now, bytes/device"] = self._measured.memory_bytes / self._size.devices
+            if effort.parts:
+                found |= self._archive() | self._look(effort.look_seconds) | self._rollup()
+        return found
+
+    def _messages(self, decoder: Service, messages: int) -> dict[str, float]:
+        """What it takes to append positions, and to count them: those of all devices, EVERY_SECONDS apart."""
+        devices = self._size.devices
+        rounds = max(2, messages // devices)
+        begin = _now() // MINUTE_MS * MINUTE_MS - rounds * EVERY_SECONDS * 1000
+        # In the minute before: so each device has its keys, and is in the zones that it will be in.
+        self._appender.append(0, devices, begin - MINUTE_MS)
+        self._drain()
+        decoder.pause()
+        first = self._cpu()
+        for number in range(rounds):
+            self._appender.append(0, devices, begin + number * EVERY_SECONDS * 1000)
+        appended, busy = self._cpu(), decoder.cpu_seconds
+        decoder.resume()
+        self._drain()
+        observed, count = self._cpu(), rounds * devices
+        shares = _less(observed, first)
+        return {
+            "append, Redis us/message": sum(_less(appended, first)) / count * 1e6,
+            "observe, Redis us/message": sum(_less(observed, appended)) / count * 1e6,
+            "busiest master, Redis us/message": max(shares) / count * 1e6,
+            "decoder us/message": (decoder.cpu_seconds - busy) / count * 1e6,
+        }
 
     def _archive(self) -> dict[str, float]:
-        """What it takes to make documents of the positions, in SQLite; then they are gone."""
-        count = self._measured.count("positions:*", "XLEN")
-        if not count:
-            return {}
-        positions = max(self._size.devices, self._effort_messages) + self._size.devices
+        """What it takes to make documents of positions, in SQLite; then they are gone."""
+        positions, count = self._measured.keys("positions"), min(PAUSED_MESSAGES, 10 * self._size.devices)
         with self._service("decoder", STAGES="archive", DECODER_NAME="bench-archive") as archive:
+            _until(lambda: not self._measured.count("XLEN", *positions))
+            time.sleep(SETTLE_SECONDS)
+            archive.pause()
+            self._appender.append(0, count, _now())
+            self._drain()
             used = archive.cpu_seconds
-            _until(lambda: not self._measured.count("positions:*", "XLEN"))
-            return {"archive, decoder us/message": (archive.cpu_seconds - used) / positions * 1e6}
+            archive.resume()
+            _until(lambda: not self._measured.count("XLEN", *positions))
+            return {"archive, decoder us/message": (archive.cpu_seconds - used) / count * 1e6}
 
     def _look(self, seconds: float) -> dict[str, float]:
-        """What the API takes to know where devices are, while they send as ever."""
-        size = self._size
-        rate = size.devices / EVERY_SECONDS
+        """What the API takes to know where devices are: where nothing comes, and while they send as ever."""
+        rate = self._size.devices / EVERY_SECONDS
         with self._service("api", OCCUPANCY_TTL="1") as api:
+            time.sleep(SETTLE_SECONDS)
+            begun, used = time.monotonic(), api.cpu_seconds
+            time.sleep(seconds / 2)
+            still = (api.cpu_seconds - used) / (time.monotonic() - begun) / LOOKS_A_SECOND * 1e3
             sent, begun, used, redis = 0, time.monotonic(), api.cpu_seconds, self._cpu()
             while (elapsed := time.monotonic() - begun) < seconds:
                 due = int(min(rate, 4000) * elapsed) - sent
@@ -150,17 +176,25 @@ class _Run:
                 time.sleep(0.05)
             looks = elapsed * LOOKS_A_SECOND
             return {
+                "look, nothing comes, API ms": still,
                 "look, API ms": (api.cpu_seconds - used) / looks * 1e3,
                 "messages while looking, 1/s": sent / elapsed,
                 "Redis ms/s while looking, all masters": sum(_less(self._cpu(), redis)) / elapsed * 1e3,
             }
 
     def _rollup(self) -> dict[str, float]:
-        windows = self._windows()
-        if not windows:
-            return {}
+        """What it takes to write windows, each once."""
         with self._service("decoder", STAGES="rollup", DECODER_NAME="bench-rollup") as rollup:
-            used, redis = rollup.cpu_seconds, self._cpu()
+            _until(lambda: not self._windows())
+            time.sleep(SETTLE_SECONDS)
+            rollup.pause()
+            each, begin = ROLLUP_MESSAGES // ROLLUP_MINUTES, _now() - 2 * ROLLUP_MINUTES * MINUTE_MS
+            for minute in range(ROLLUP_MINUTES):
+                self._appender.append(minute * each, each, begin + minute * MINUTE_MS)
+            self._drain()
+            time.sleep(ROLLUP_EVERY + 1)
+            windows, used, redis = self._windows(), rollup.cpu_seconds, self._cpu()
+            rollup.resume()
             _until(lambda: not self._windows())
             return {
                 "windows": windows,
@@ -173,20 +207,22 @@ class _Run:
         size, measured = self._size, self._measured
         step = 1 if self._before else GROUP_MINUTES
         minutes = min(DAY_HOURS * 60, max(15, effort.device_minutes // size.devices * step // step * step))
-        start = _now() - minutes * 60_000
+        start = _now() - minutes * MINUTE_MS
         with self._service("decoder", STAGES="observe", DECODER_NAME="bench"):
             empty = measured.memory_bytes
             for minute in range(0, minutes, step):
                 for part in range(step):
                     first, end = (size.devices * number // step for number in (part, part + 1))
-                    self._appender.append(first, end - first, start + (minute + part) * 60_000)
+                    self._appender.append(first, end - first, start + (minute + part) * MINUTE_MS)
                     self._drain(below=20_000)
             self._drain()
-        measured.on_all("positions:*", "XTRIM", "MAXLEN", "0")
+        measured.on_all(measured.keys("positions"), "XTRIM", "MAXLEN", "0")
         used = measured.memory_bytes - empty
+        measured.remove(NOT_OF_WINDOWS)
         return {
             "minutes of each device": minutes,
             "bytes/device-minute": used / size.devices / minutes,
+            "windows, bytes/device-minute": (measured.memory_bytes - empty) / size.devices / minutes,
         }
 
     def _service(self, module: str, **settings: str) -> AbstractContextManager[Service]:
@@ -199,12 +235,13 @@ class _Run:
         _until(lambda: self._waiting() < below)
 
     def _waiting(self) -> int:
-        return self._measured.count("raw:*", "XLEN") * (1 if self._before else self._size.batch)
+        batch = 1 if self._before else self._size.batch
+        return self._measured.count("XLEN", *self._measured.keys("raw")) * batch
 
     def _windows(self) -> int:
         if self._before:
-            return self._measured.count("windows:dirty", "ZCARD")
-        return self._measured.count("dirty:*", "ZCARD") + self._measured.count("claimed:*", "ZCARD")
+            return self._measured.count("ZCARD", "windows:dirty")
+        return sum(self._measured.count("ZCARD", *self._measured.keys(name)) for name in ("dirty", "claimed"))
 
 
 @contextmanager

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import redis
+from redis.crc import key_slot
 
 from bench.servers import redis_server
+from state.slots import SLOTS, tag
 from tests.redis_servers.cluster import redis_cluster
 from tests.redis_servers.executables import redis_executable
 
@@ -34,24 +36,30 @@ class Measured:
         """What all masters use."""
         return sum(int(master.info("memory")["used_memory"]) for master in self.masters)
 
-    def count(self, pattern: str, command: str) -> int:
-        """Sum of a command's answers (XLEN, ZCARD) for all keys like `pattern`."""
-        return sum(
-            int(cast("Any", master).execute_command(command, key))
-            for master in self.masters
-            for key in cast("Any", master.scan_iter(pattern, count=10_000))
-        )
+    def keys(self, name: str) -> list[str]:
+        """The key of that name in each partition, such as `raw:{0}`: to look for them would cost Redis time."""
+        return [f"{name}:{tag(partition, self.partitions)}" for partition in range(self.partitions)]
 
-    def on_all(self, pattern: str, *command: str) -> None:
-        """Give a command to each key like `pattern`; the key comes after its first word."""
-        for master in self.masters:
-            for key in cast("Any", master.scan_iter(pattern, count=10_000)):
-                cast("Any", master).execute_command(command[0], key, *command[1:])
+    def count(self, command: str, *keys: str) -> int:
+        """Sum of a command's answers (XLEN, ZCARD) for some keys."""
+        return sum(cast("int", self._master_of(key).execute_command(command, key)) for key in keys)
 
-    def empty(self) -> None:
-        """Remove all keys."""
+    def on_all(self, keys: list[str], *command: str) -> None:
+        """Give a command to each of some keys; the key comes after its first word."""
+        for key in keys:
+            self._master_of(key).execute_command(command[0], key, *command[1:])
+
+    def remove(self, beginnings: tuple[str, ...]) -> None:
+        """Remove all keys that begin so."""
         for master in self.masters:
-            master.flushall()
+            found = [key for key in master.scan_iter(count=10_000) if key.decode().startswith(beginnings)]
+            for first in range(0, len(found), 1000):
+                master.delete(*found[first : first + 1000])
+
+    def _master_of(self, key: str) -> Any:  # noqa: ANN401 - redis-py has no types for commands that are given as texts
+        # The masters have the slots in their order, as tests.redis_servers.cluster gives them.
+        slot, count = key_slot(key.encode()), len(self.masters)
+        return next(master for number, master in enumerate(self.masters, 1) if slot < SLOTS * number // count)
 
 
 @contextmanager
