@@ -21,7 +21,8 @@ from api.live.mirror import Mirror
 from api.readiness import documents_remark, readiness_problem
 from api.settings import ApiSettings
 from api.state import State
-from api.zones.campus import EVERY_SECONDS, FollowedCampus
+from api.zones import FollowedCampus
+from api.zones.campus import EVERY_SECONDS
 from core.clock import system_clock
 from core.errors import BadSettingsError
 from geofence import Campus, InvalidCampusError, load_campus

@@ -60,6 +60,8 @@ def create_app(state: State) -> FastAPI:
         ],
     )
     app.state.resources = state
+    app.state.access = state.access
+    app.state.zones = state.zones
     for router in (
         # The first is asked first: what is asked for most often.
         occupancy.router,
@@ -112,7 +114,7 @@ def _rate_limit(state: State) -> list[Middleware]:
     if not settings.api_rate_limit:
         return []
     buckets = Buckets(rate=settings.api_rate_limit, burst=settings.api_rate_burst, seconds=time.monotonic)
-    return [Middleware(RateLimited, buckets=buckets, keys=state.keys)]
+    return [Middleware(RateLimited, buckets=buckets, whose=state.access.client_of)]
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -4,7 +4,7 @@ import re
 
 from pydantic import Field, SecretStr, field_validator
 
-from api.web.tiles import tile_template
+from api.tile_template import tile_template
 from documents import DocumentSettings
 from runtime.position_rates import RateSettings
 from runtime.settings import (

@@ -9,19 +9,18 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import Request
 
-from api.auth.keys import Keys
+from api.auth import Access, Keys
 from api.http.metrics import ApiMetrics
-from api.http.problems import unknown_zone
 from api.live.change_log import ChangeLog
 from api.occupancy.decoder_lag import DecoderLag
 from api.occupancy.newest_input import InputWatch
 from api.occupancy.snapshots import Snapshots
 from api.settings import ApiSettings
-from api.zones.campus import FollowedCampus
+from api.zones import FollowedCampus, Zones
 from core.clock import Clock
 from core.messages import Role
 from documents import DocumentStore
-from geofence import Campus, Zone
+from geofence import Campus
 from runtime.buckets import Buckets
 from runtime.devices import DeviceHasher
 from runtime.failures import Failures
@@ -99,12 +98,21 @@ class State:
             clock=self.clock,
         )
 
-    def zone(self, zone: str) -> Zone:
-        """A zone by its id, the campus itself included; 404 where there is none."""
-        try:
-            return self.campus.by_id[zone]
-        except KeyError:
-            raise unknown_zone(zone) from None
+    @cached_property
+    def access(self) -> Access:
+        """Who may do what."""
+        return Access(keys=self.keys, public_occupancy=self.settings.api_public_occupancy)
+
+    @cached_property
+    def zones(self) -> Zones:
+        """The zones."""
+        return Zones(
+            followed=self.followed,
+            redis=self.redis,
+            partitions=self.settings.partitions,
+            access=self.access,
+            clock=self.clock,
+        )
 
 
 async def _state_of(request: Request) -> State:

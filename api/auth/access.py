@@ -6,17 +6,19 @@ router = APIRouter(dependencies=[public_occupancy])
 """
 
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
 
 from fastapi import Depends
 from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBearer, SecurityBase
 from fastapi.security.base import SecurityBase as Security
 from starlette.datastructures import Headers
 from starlette.requests import Request
+from starlette.types import Scope as AsgiScope
 
-from api.auth.keys import Key, Scope
+from api.auth.keys import Key, Keys, Scope
+from api.http.addresses import address_of
 from api.http.problems import ProblemError
-from api.state import Resources, State
 
 CHALLENGE = 'Bearer realm="campus occupancy"'
 """What WWW-Authenticate says (RFC 6750, section 3)."""
@@ -52,29 +54,54 @@ def presented(headers: Headers) -> str | None:
     return headers.get("x-api-key")
 
 
-async def checked(state: State, request: Request, scope: Scope) -> Key:
-    """The key of a request that may do what needs this scope.
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """Who may do what in this process."""
 
-    Raises 401 without a key and with a wrong one, 403 for one without the scope, UnavailableError where Redis is away.
-    """
-    text = presented(request.headers)
-    if text is None:
-        raise _unauthorized("This needs an API key: send it as Authorization: Bearer KEY.", CHALLENGE)
-    key = await state.keys.verify(text)
-    if key is None:
-        raise _unauthorized(
-            "The API key is not one, or not any more. python -m api keys makes and lists them.",
-            f'{CHALLENGE}, error="invalid_token"',
-        )
-    if not key.allows(scope):
-        raise ProblemError(
-            status=403,
-            type_="/docs#scope-needed",
-            title="The key is for something else",
-            detail=f"This needs a key with the scope {scope}; yours has {', '.join(key.scopes)}.",
-            headers={"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope", scope="{scope}"'},
-        )
-    return key
+    keys: Keys
+    public_occupancy: bool
+    """Whether zones, occupancy, its history and events need no key."""
+
+    async def check(self, request: Request, scope: Scope) -> Key:
+        """The key of a request that may do what needs this scope.
+
+        Raises 401 without a key and with a wrong one, 403 for one without the scope, UnavailableError where Redis is
+        away.
+        """
+        text = presented(request.headers)
+        if text is None:
+            raise _unauthorized("This needs an API key: send it as Authorization: Bearer KEY.", CHALLENGE)
+        key = await self.keys.verify(text)
+        if key is None:
+            raise _unauthorized(
+                "The API key is not one, or not any more. python -m api keys makes and lists them.",
+                f'{CHALLENGE}, error="invalid_token"',
+            )
+        if not key.allows(scope):
+            raise ProblemError(
+                status=403,
+                type_="/docs#scope-needed",
+                title="The key is for something else",
+                detail=f"This needs a key with the scope {scope}; yours has {', '.join(key.scopes)}.",
+                headers={"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope", scope="{scope}"'},
+            )
+        return key
+
+    def client_of(self, scope: AsgiScope) -> str:
+        """Who sends a request, for the rate limit: a key or, without one, an address."""
+        # Only a key that was found right a moment ago: else whoever sends another wrong one each time has no limit.
+        text = presented(Headers(scope=scope))
+        key = self.keys.recent(text) if text else None
+        if key is not None:
+            return f"key {key.id}"
+        return f"address {address}" if (address := address_of(scope)) else "nobody"
+
+
+async def _access_of(request: Request) -> Access:
+    return cast("Access", request.app.state.access)
+
+
+_Access = Annotated[Access, Depends(_access_of)]
 
 
 def requires(scope: str) -> Any:  # noqa: ANN401 - as fastapi.Depends
@@ -83,15 +110,15 @@ def requires(scope: str) -> Any:  # noqa: ANN401 - as fastapi.Depends
 
 
 def _check(scope: Scope) -> Callable[..., Coroutine[Any, Any, Key]]:
-    async def check(state: Resources, request: Request, _bearer: _Bearer, _header: _Header) -> Key:
-        return await checked(state, request, scope)
+    async def check(access: _Access, request: Request, _bearer: _Bearer, _header: _Header) -> Key:
+        return await access.check(request, scope)
 
     return check
 
 
-async def _check_public(state: Resources, request: Request) -> None:
-    if not state.settings.api_public_occupancy:
-        await checked(state, request, Scope.OCCUPANCY_READ)
+async def _check_public(access: _Access, request: Request) -> None:
+    if not access.public_occupancy:
+        await access.check(request, Scope.OCCUPANCY_READ)
 
 
 public_occupancy: Any = Depends(_check_public)

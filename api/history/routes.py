@@ -9,7 +9,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.auth.access import public_occupancy
+from api.auth import public_occupancy
 from api.history.body import (
     Format,
     History,
@@ -27,7 +27,7 @@ from api.http.answers import Json
 from api.http.instants import name_of, writer
 from api.http.openapi import problems
 from api.state import Resources, State
-from api.zones.routes import ZoneId
+from api.zones import ZoneId
 from timeseries import Width
 
 CACHE_CONTROL = "no-cache"
@@ -75,7 +75,7 @@ async def zone_history(
     request: Request, state: Resources, zone: ZoneId, query: Annotated[HistoryQuery, Query()]
 ) -> Response:
     """Distinct cars or phones in one zone, window by window, with a 0 where nobody was seen; as JSON or CSV."""
-    return await _answer(request, state, [state.zone(zone).id], query, several=False)
+    return await _answer(request, state, [state.zones.by_id(zone).id], query, several=False)
 
 
 @router.get(
@@ -89,7 +89,7 @@ async def several_histories(request: Request, state: Resources, query: Annotated
     campus = state.campus
     # Once each, in the order asked for.
     named = dict.fromkeys(query.zone or (zone.id for zone in campus.everything))
-    return await _answer(request, state, [state.zone(zone).id for zone in named], query, several=True)
+    return await _answer(request, state, [state.zones.by_id(zone).id for zone in named], query, several=True)
 
 
 @router.get(
@@ -100,7 +100,7 @@ async def several_histories(request: Request, state: Resources, query: Annotated
 )
 async def zone_summary(state: Resources, zone: ZoneId, query: Annotated[SummaryQuery, Query()]) -> Response:
     """What a zone was like over a range: peak, mean, and the usual week by weekday and hour of the campus's time."""
-    known = state.zone(zone)
+    known = state.zones.by_id(zone)
     settings = state.settings
     timezone = ZoneInfo(settings.campus_timezone)
     asked = hours_of(query, now=state.clock())

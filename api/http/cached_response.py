@@ -6,8 +6,7 @@ from functools import lru_cache
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
-from api.http.answers import names_etag
-from api.zones.campus import etag_of
+from api.http.answers import etag_of, names_etag
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -46,23 +45,23 @@ def _json(body: bytes, cache_control: str) -> CachedResponse:
 
 
 # The same bytes are prepared once. Bodies about all zones can be large, those about one cannot.
-prepared_all = lru_cache(maxsize=2)(_json)
+cached_all = lru_cache(maxsize=2)(_json)
 """The newest JSON body about all zones, prepared; with its Cache-Control."""
-prepared_zone = lru_cache(maxsize=256)(_json)
+cached_zone = lru_cache(maxsize=256)(_json)
 """A JSON body about one zone, prepared; with its Cache-Control."""
 
 
-def route_with(prepare: Callable[[Scope], CachedResponse | None]) -> type[APIRoute]:
-    """A class of routes that ask `prepare` first, and do what they otherwise do where that has nothing.
+def route_with(cached: Callable[[Scope], CachedResponse | None]) -> type[APIRoute]:
+    """A class of routes that ask `cached` first, and do what they otherwise do where that has nothing.
 
-    No dependency of the route is asked before: `prepare` gives nothing where one could refuse the request.
+    No dependency of the route is asked before: `cached` gives nothing where one could refuse the request.
     """
 
-    class PreparedRoute(APIRoute):
+    class CachedRoute(APIRoute):
         async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["method"] == "GET" and (prepared := prepare(scope)) is not None:
-                await prepared.send(scope, send)
+            if scope["method"] == "GET" and (response := cached(scope)) is not None:
+                await response.send(scope, send)
             else:
                 await super().handle(scope, receive, send)
 
-    return PreparedRoute
+    return CachedRoute

@@ -2,14 +2,12 @@
 
 import asyncio
 import math
+from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.auth.access import presented
-from api.auth.keys import Keys
 from api.http.problems import ProblemError
-from runtime.addresses import network_of
 from runtime.buckets import Buckets
 
 BODY_SECONDS = 30.0
@@ -19,37 +17,24 @@ EXEMPT = frozenset({"/healthz"})
 
 
 class RateLimited:
-    """Answers 429 to a client that asks too often. A client is a key or, without one, an address."""
+    """Answers 429 to a client that asks too often."""
 
-    def __init__(self, app: ASGIApp, *, buckets: Buckets, keys: Keys) -> None:
+    def __init__(self, app: ASGIApp, *, buckets: Buckets, whose: Callable[[Scope], str]) -> None:
+        """`whose` names the client of a request: what counts together."""
         self._app = app
         self._buckets = buckets
-        self._keys = keys
+        self._whose = whose
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http" or scope["path"] in EXEMPT:
             await self._app(scope, receive, send)
             return
-        wait = self._buckets.take(self._client(scope))
+        wait = self._buckets.take(self._whose(scope))
         if not wait:
             await self._app(scope, receive, send)
             return
         await _too_many(wait).answer(scope["path"])(scope, receive, send)
-
-    def _client(self, scope: Scope) -> str:
-        # Only a key that was found right a moment ago: else whoever sends another wrong one each time has no limit.
-        text = presented(Headers(scope=scope))
-        key = self._keys.recent(text) if text else None
-        if key is not None:
-            return f"key {key.id}"
-        return f"address {address}" if (address := address_of(scope)) else "nobody"
-
-
-def address_of(scope: Scope) -> str:
-    """What the address of a client counts as: IPv6 by /64. Empty where nobody knows it."""
-    client = scope.get("client")
-    return network_of(client[0]) if client else ""
 
 
 class BodyLimited:

@@ -14,8 +14,8 @@ import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.http.addresses import address_of
 from api.http.head_middleware import HEAD
-from api.http.limits import address_of
 from api.http.metrics import ApiMetrics
 from api.http.problems import ProblemError
 from api.http.server import connection_of
@@ -108,7 +108,7 @@ class EventStream(Response):
             return
         changes.join(address)
         self._metrics.streams.set(changes.readers)
-        gone = asyncio.create_task(_gone(receive), name="client gone")
+        gone = asyncio.create_task(_client_has_left(receive), name="client gone")
         try:
             await self._serve(scope, send, gone)
         except TimeoutError:
@@ -179,7 +179,7 @@ class EventStream(Response):
                     await gone
 
 
-async def _gone(receive: Receive) -> None:
+async def _client_has_left(receive: Receive) -> None:
     """Return once the client has gone, or has sent what nobody reads from it."""
     with suppress(ProblemError):
         while (await receive())["type"] != "http.disconnect":

@@ -1,7 +1,7 @@
 """What the topics of the mirror are to hold, and what of that is new: in proportion to what has changed."""
 
 from api.occupancy.snapshot import Snapshot
-from api.zones.campus import CampusView
+from api.zones import CampusView
 
 ZONES = "v1/zones"
 OCCUPANCY = "v1/occupancy"

@@ -7,8 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.auth.access import checked, public_occupancy
-from api.auth.keys import Scope
+from api.auth import Scope, public_occupancy
 from api.http.openapi import problems
 from api.live import sse
 from api.live.events import EventStream
@@ -91,7 +90,7 @@ async def events(
     `stale` says that the counts cannot be read at present and are those of `last_updated`, and `fresh` that they can
     again. A client that does not read is cut off.
     """
-    zones = frozenset(state.zone(zone).id for zone in query.zone) or None
+    zones = frozenset(state.zones.by_id(zone).id for zone in query.zone) or None
     if state.change_log.latest is None:
         raise UnavailableError("nobody has looked at the zones yet")
     public = state.settings.api_public_occupancy
@@ -103,5 +102,5 @@ async def events(
         heartbeat=state.settings.events_heartbeat,
         most=state.settings.events_max_streams,
         share=state.settings.events_address_share,
-        allowed=None if public else lambda: checked(state, request, Scope.OCCUPANCY_READ),
+        allowed=None if public else lambda: state.access.check(request, Scope.OCCUPANCY_READ),
     )

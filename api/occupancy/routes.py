@@ -8,21 +8,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from api.auth.access import public_occupancy
-from api.http.answers import Json, client_has, not_modified
-from api.http.cached_response import CachedResponse, prepared_all, prepared_zone, route_with
+from api.auth import public_occupancy
+from api.http.answers import Json, client_has, etag_of, not_modified
+from api.http.cached_response import CachedResponse, cached_all, cached_zone, route_with
 from api.http.openapi import not_modified_response, problems
 from api.occupancy.body import Occupancy, OccupancyOfAll, OccupancyQuery, chosen
 from api.occupancy.snapshot import Snapshot
 from api.state import Resources, State
-from api.zones.campus import etag_of
-from api.zones.routes import ZoneId
+from api.zones import ZoneId
 
 FRESH_MS = 1_000
 """How old a snapshot of the poller may be that an answer is made of."""
 
 
-def _prepared(scope: Scope) -> CachedResponse | None:
+def _cached(scope: Scope) -> CachedResponse | None:
     """What the poller saw a moment ago, for whoever asks without a question, and needs no key."""
     state = cast("State", scope["app"].state.resources)
     if scope["query_string"] or not state.settings.api_public_occupancy:
@@ -32,12 +31,12 @@ def _prepared(scope: Scope) -> CachedResponse | None:
         return None
     zone = scope["path_params"].get("zone")
     if zone is None:
-        return prepared_all(snapshot.everything, _cache_control(state))
+        return cached_all(snapshot.everything, _cache_control(state))
     body = snapshot.zone(zone)
-    return None if body is None else prepared_zone(body, _cache_control(state))
+    return None if body is None else cached_zone(body, _cache_control(state))
 
 
-router = APIRouter(tags=["occupancy"], dependencies=[public_occupancy], route_class=route_with(_prepared))
+router = APIRouter(tags=["occupancy"], dependencies=[public_occupancy], route_class=route_with(_cached))
 
 
 @router.get(
@@ -60,7 +59,7 @@ async def all_occupancy(request: Request, state: Resources, query: Annotated[Occ
 )
 async def zone_occupancy(request: Request, state: Resources, zone: ZoneId) -> Response:
     """Cars and phones in one zone now."""
-    found, snapshot = state.zone(zone), _fresh(state)
+    found, snapshot = state.zones.by_id(zone), _fresh(state)
     body = snapshot.zone(found.id) if snapshot else None
     return _answer(request, state, body or await state.snapshots.take_zone(found))
 

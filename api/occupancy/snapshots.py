@@ -7,7 +7,7 @@ from api.occupancy.decoder_lag import DecoderLag
 from api.occupancy.newest_input import InputWatch
 from api.occupancy.snapshot import Snapshot, ZonePart
 from api.settings import ApiSettings
-from api.zones.campus import CampusView, FollowedCampus
+from api.zones import CampusView, FollowedCampus
 from core.clock import Clock
 from core.errors import UnavailableError
 from geofence import Zone

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.responses import Response
 
-from api.auth.access import requires
+from api.auth import requires
 from api.http.answers import Json
 from api.http.openapi import problems
 from api.http.problems import ProblemError

@@ -8,8 +8,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.auth.access import requires
-from api.auth.keys import Key
+from api.auth import Key, requires
 from api.http.answers import Json
 from api.http.limits import too_many
 from api.http.openapi import problems

@@ -11,7 +11,7 @@ from shapely import MultiPolygon, Polygon
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.auth.access import requires
+from api.auth import requires
 from api.http.answers import GeoJson
 from api.http.head_middleware import HEAD
 from api.http.instants import Rfc3339

@@ -1,6 +1,5 @@
 """The campus as it is now: followed in Redis, as decoders do, with the answers about it written beforehand."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from functools import cached_property
@@ -8,6 +7,7 @@ from types import MappingProxyType
 
 import shapely
 
+from api.http.answers import etag_of
 from geofence import Campus, Zone, parse_campus
 from state.campus import StoredCampus
 from state.campus_follower import CampusFollower
@@ -15,7 +15,6 @@ from state.client import Redis
 
 EVERY_SECONDS = 0.5
 """How often a process looks for a change: with what it takes to read one, well under two seconds."""
-_ETAG_CHARACTERS = 16
 
 
 class CampusView:
@@ -91,8 +90,3 @@ def collection(features: list[bytes], *, matched: int, links: list[dict[str, str
     members = {"numberMatched": matched, "numberReturned": len(features), "links": links or []}
     rest = json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
     return b'{"type":"FeatureCollection","features":[%b],%b' % (b",".join(features), rest[1:])
-
-
-def etag_of(body: bytes) -> str:
-    """A strong ETag, with its quotes: another one for another body."""
-    return f'"{hashlib.sha256(body).hexdigest()[:_ETAG_CHARACTERS]}"'

@@ -9,16 +9,15 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.auth.access import requires
-from api.auth.keys import Key
+from api.auth import Key, requires
 from api.http.answers import GeoJson, Json
 from api.http.instants import Rfc3339
 from api.http.openapi import problems
 from api.http.problems import unknown_zone
-from api.state import Resources
 from api.zones.campus import CampusView
+from api.zones.dependencies import Resources, ZoneId
 from api.zones.edits import change_zone, delete, feature_in, patch, put
-from api.zones.routes import ZoneFeature, ZoneId
+from api.zones.routes import ZoneFeature
 from core.clock import format_rfc3339
 from state.campus import zone_changes
 
@@ -103,13 +102,13 @@ class EarlierVersions:
         **_body("A GeoJSON Feature. Its id may be left out, and its role.", _NEW, GEOJSON),
     },
 )
-async def put_zone(request: Request, state: Resources, key: Admin, zone: ZoneId) -> Response:
+async def put_zone(request: Request, zones: Resources, key: Admin, zone: ZoneId) -> Response:
     """Put a zone in the place of another, or make a new one. Within two seconds it holds everywhere.
 
     Who was present in an outline that changes is counted again from the next position on.
     """
     feature = await feature_in(request, *GEOJSON)
-    view, new = await change_zone(state, request, key, zone, put(zone, feature), creates=True)
+    view, new = await change_zone(zones, request, key, zone, put(zone, feature), creates=True)
     answer = _zone(view, zone)
     if new:
         answer.status_code = 201
@@ -132,10 +131,10 @@ async def put_zone(request: Request, state: Resources, key: Admin, zone: ZoneId)
         ),
     },
 )
-async def patch_zone(request: Request, state: Resources, key: Admin, zone: ZoneId) -> Response:
+async def patch_zone(request: Request, zones: Resources, key: Admin, zone: ZoneId) -> Response:
     """Change a part of a zone: its name, its capacity, its outline. Within two seconds it holds everywhere."""
     changes = await feature_in(request, *MERGE_PATCH)
-    view, _ = await change_zone(state, request, key, zone, patch(zone, changes))
+    view, _ = await change_zone(zones, request, key, zone, patch(zone, changes))
     return _zone(view, zone)
 
 
@@ -147,9 +146,9 @@ async def patch_zone(request: Request, state: Resources, key: Admin, zone: ZoneI
     responses=problems(401, 403, 404, 409, 412, 422, 428, 503),
     openapi_extra={"parameters": [_IF_MATCH]},
 )
-async def delete_zone(request: Request, state: Resources, key: Admin, zone: ZoneId) -> Response:
+async def delete_zone(request: Request, zones: Resources, key: Admin, zone: ZoneId) -> Response:
     """Delete a zone. Within two seconds nothing is counted in it any more."""
-    await change_zone(state, request, key, zone, delete)
+    await change_zone(zones, request, key, zone, delete)
     return Response(status_code=204)
 
 
@@ -159,10 +158,10 @@ async def delete_zone(request: Request, state: Resources, key: Admin, zone: Zone
     response_description="What it was, the newest first.",
     responses=problems(401, 403, 404, 503),
 )
-async def zone_versions(state: Resources, _key: Admin, zone: ZoneId) -> Response:
+async def zone_versions(zones: Resources, _key: Admin, zone: ZoneId) -> Response:
     """What a zone was before each change, also of one that is gone."""
-    changes = await zone_changes(state.redis, zone)
-    if not changes and zone not in state.campus.by_id:
+    changes = await zone_changes(zones.redis, zone)
+    if not changes and zone not in zones.campus.by_id:
         raise unknown_zone(zone)
     versions = [
         {

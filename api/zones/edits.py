@@ -7,11 +7,11 @@ from typing import Any
 
 from starlette.requests import Request
 
-from api.auth.keys import Key
+from api.auth import Key
 from api.http.preconditions import check_preconditions
 from api.http.problems import ProblemError, WrongParameter, unknown_zone, wrong_parameters
-from api.state import State
 from api.zones.campus import CampusView
+from api.zones.dependencies import Zones
 from core.errors import UnavailableError
 from geofence import Campus, InvalidCampusError, changed_zones, parse_campus
 from state.campus import StoredCampus, ZoneChange, replace_campus
@@ -32,7 +32,7 @@ Edit = Callable[[Feature | None], Feature | None]
 
 
 async def change_zone(
-    state: State, request: Request, key: Key, zone: str, edit: Edit, *, creates: bool = False
+    zones: Zones, request: Request, key: Key, zone: str, edit: Edit, *, creates: bool = False
 ) -> tuple[CampusView, bool]:
     """Change one zone, if the request's preconditions are true of it.
 
@@ -42,7 +42,7 @@ async def change_zone(
     Raises problems: 404, 409, 412, 422, 428; and UnavailableError.
     """
     for _ in range(ATTEMPTS):
-        view = await state.followed.look()
+        view = await zones.followed.look()
         new = zone not in view.features
         if new and not creates:
             raise unknown_zone(zone)
@@ -53,17 +53,17 @@ async def change_zone(
             return view, False
         geojson = json.dumps(campus.as_feature_collection(), ensure_ascii=False).encode()
         stored = await replace_campus(
-            state.redis,
+            zones.redis,
             StoredCampus(campus.version, geojson),
             replaces=view.version,
             changed=changed_zones(view.campus, campus),
-            partitions=state.settings.partitions,
-            change=ZoneChange(zone=zone, at=state.clock(), by=key.id, before=view.features.get(zone)),
+            partitions=zones.partitions,
+            change=ZoneChange(zone=zone, at=zones.clock(), by=key.id, before=view.features.get(zone)),
         )
         if stored:
             changed = CampusView(campus)
             # At once: who asks this process next sees his own change.
-            state.followed.replace(changed)
+            zones.followed.replace(changed)
             return changed, new
     raise UnavailableError(f"others changed zones {ATTEMPTS} times meanwhile")
 

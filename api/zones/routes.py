@@ -3,20 +3,17 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.auth.access import public_occupancy
-from api.http.answers import GeoJson, client_has, not_modified
+from api.auth import public_occupancy
+from api.http.answers import GeoJson, client_has, etag_of, not_modified
 from api.http.openapi import not_modified_response, problems
 from api.http.problems import unknown_zone
-from api.state import Resources, State
-from api.zones.campus import etag_of
+from api.zones.dependencies import Resources, ZoneId, Zones
 from api.zones.query import ZonesQuery, page_of
-
-ZoneId = Annotated[str, Path(description="Id of a zone, as /v1/zones lists it.", examples=["kemmy"])]
 
 router = APIRouter(tags=["zones"], dependencies=[public_occupancy])
 
@@ -96,14 +93,14 @@ class ZoneCollection:
     response_description="The campus and its zones; where there are more of them, `Link` leads to the next page.",
     responses={**not_modified_response(), **problems(422)},
 )
-async def list_zones(request: Request, state: Resources, query: Annotated[ZonesQuery, Query()]) -> Response:
+async def list_zones(request: Request, zones: Resources, query: Annotated[ZonesQuery, Query()]) -> Response:
     """The campus and its zones with their outlines; a GIS opens the answer as it is."""
-    view = state.followed.view
+    view = zones.view
     if not request.scope["query_string"]:
-        return _geojson(request, state, view.collection, view.collection_etag)
+        return _geojson(request, zones, view.collection, view.collection_etag)
     page = page_of(view, query)
     headers = {"Link": f'<{page.next}>; rel="next"'} if page.next else {}
-    return _geojson(request, state, page.body, etag_of(page.body), **headers)
+    return _geojson(request, zones, page.body, etag_of(page.body), **headers)
 
 
 @router.get(
@@ -113,22 +110,22 @@ async def list_zones(request: Request, state: Resources, query: Annotated[ZonesQ
     response_description="The zone; its ETag is what a change of it is made with.",
     responses={**not_modified_response(), **problems(404)},
 )
-async def get_zone(request: Request, state: Resources, zone: ZoneId) -> Response:
+async def get_zone(request: Request, zones: Resources, zone: ZoneId) -> Response:
     """One zone with its outline."""
-    view = state.followed.view
+    view = zones.view
     if zone not in view.features:
         raise unknown_zone(zone)
-    return _geojson(request, state, view.features[zone], view.etags[zone])
+    return _geojson(request, zones, view.features[zone], view.etags[zone])
 
 
-def _geojson(request: Request, state: State, body: bytes, etag: str, **headers: str) -> Response:
-    cache_control = zones_cache_control(state)
+def _geojson(request: Request, zones: Zones, body: bytes, etag: str, **headers: str) -> Response:
+    cache_control = _cache_control(zones)
     if client_has(request, etag):
         return not_modified(etag, cache_control)
     return GeoJson(body, headers={"ETag": etag, "Cache-Control": cache_control, **headers})
 
 
-def zones_cache_control(state: State) -> str:
-    """Keep it, but ask each time whether it is still right: the answer is a 304, mostly."""
+def _cache_control(zones: Zones) -> str:
+    # Keep it, but ask each time whether it is still right: the answer is a 304, mostly.
     # What needs a key is not for caches that others share.
-    return "public, no-cache" if state.settings.api_public_occupancy else "private, no-cache"
+    return "public, no-cache" if zones.access.public_occupancy else "private, no-cache"

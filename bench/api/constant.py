@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from starlette.middleware import Middleware
 from starlette.responses import Response
 
-from api.auth.keys import Keys
+from api.auth import Access, Keys
 from api.http.head_middleware import HeadAsGet
 from api.http.limits import BodyLimited, RateLimited
 from api.http.metrics import ApiMetrics, Measured
@@ -69,12 +69,13 @@ async def _serve(port: int, size: int, stop: Stop, *, middlewares: bool) -> None
 
 def _middlewares() -> list[Middleware]:
     # As in api/application.py; no request has a key, so nobody is asked for one.
+    access = Access(keys=Keys(Redis(), clock=system_clock), public_occupancy=True)
     buckets = Buckets(rate=1_000_000, burst=1_000_000, seconds=time.monotonic)
     return [
         Middleware(HeadAsGet),
         Middleware(Measured, metrics=ApiMetrics()),
         Middleware(Defects),
-        Middleware(RateLimited, buckets=buckets, keys=Keys(Redis(), clock=system_clock)),
+        Middleware(RateLimited, buckets=buckets, whose=access.client_of),
         Middleware(BodyLimited, most=MAX_BODY),
     ]
 

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.web.tiles import tile_origin, tile_template
+from api.tile_template import tile_template
+from api.web.tiles import tile_origin
 
 
 @pytest.mark.parametrize(
