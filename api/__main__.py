@@ -25,6 +25,7 @@ from api.zones import FollowedCampus
 from api.zones.campus import EVERY_SECONDS
 from core.clock import system_clock
 from core.errors import BadSettingsError
+from core.kinds import load_kinds
 from geofence import Campus, InvalidCampusError, load_campus
 from runtime import command
 from runtime.devices import device_hasher
@@ -48,6 +49,7 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
     """Answer until `stop`. Neither Redis nor the occupancy store need be there: /readyz says what is away."""
     # Its lines about itself say nothing that ours do not.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    kinds = load_kinds(settings.kinds_file)
     campus = _campus(settings)
     hasher = device_hasher(settings)
     async with (
@@ -58,6 +60,7 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
         metrics = ApiMetrics()
         state = State(
             settings=settings,
+            kinds=kinds,
             followed=FollowedCampus(client=client, file=campus),
             redis=client,
             store=store,

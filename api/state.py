@@ -18,6 +18,7 @@ from api.occupancy.snapshots import Snapshots
 from api.settings import ApiSettings
 from api.zones import FollowedCampus, Zones
 from core.clock import Clock
+from core.kinds import Kinds
 from core.messages import Role
 from documents import DocumentStore
 from geofence import Campus
@@ -35,6 +36,7 @@ class State:
     """The resources of one API process."""
 
     settings: ApiSettings
+    kinds: Kinds
     followed: FollowedCampus
     redis: Redis
     store: TimeseriesStore

@@ -28,6 +28,7 @@ from bench.presence import see
 from bench.report import RESULTS, machine
 from bench.servers import redis_server
 from core.clock import system_clock
+from core.kinds import DEFAULT_KINDS
 from core.messages import Kind
 from geofence import parse_campus
 from runtime.devices import DeviceHasher
@@ -48,6 +49,7 @@ async def _measure(redis: Redis, settings: ApiSettings, zones: int, changes: int
     campus = parse_campus(made_campus(zones), "a made campus")
     state = State(
         settings=settings,
+        kinds=DEFAULT_KINDS,
         followed=FollowedCampus(client=redis, file=campus),
         redis=redis,
         store=cast("Any", None),

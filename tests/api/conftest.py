@@ -16,6 +16,7 @@ from api.settings import ApiSettings
 from api.state import State
 from api.zones.campus import FollowedCampus
 from bench.presence import see
+from core.kinds import DEFAULT_KINDS
 from core.messages import Kind
 from documents import DocumentStore
 from documents import open_store as open_documents
@@ -53,6 +54,7 @@ def state(
 ) -> State:
     return State(
         settings=settings,
+        kinds=DEFAULT_KINDS,
         followed=FollowedCampus(client=service_redis, file=campus),
         redis=service_redis,
         store=store,

@@ -28,6 +28,7 @@ from api.live.poller import poll_once
 from api.settings import ApiSettings
 from api.state import State
 from api.zones.campus import FollowedCampus
+from core.kinds import DEFAULT_KINDS
 from core.messages import Kind
 from documents import open_store as open_documents
 from geofence import load_campus
@@ -65,6 +66,7 @@ async def _seeded(folder: Path, redis_url: str) -> AsyncIterator[tuple[State, st
         await client.flushall()
         state = State(
             settings=chosen,
+            kinds=DEFAULT_KINDS,
             followed=FollowedCampus(client=client, file=load_campus(None)),
             redis=client,
             store=store,
