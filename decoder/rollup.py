@@ -13,7 +13,7 @@ from core.errors import Reason, UnansweredError, UnavailableError
 from core.messages import DeadLetter, Kind
 from decoder.held import HeldWindows
 from decoder.metrics import DecoderMetrics
-from decoder.retrying import until_available
+from decoder.stage_retry import StageRetry
 from runtime.service import Stop, pause
 from state.client import Redis
 from state.coverage import RecordedMinutes
@@ -62,6 +62,7 @@ class Rollup:
         self._store = store
         self._clock = clock
         self._metrics = metrics
+        self._retry = StageRetry("rollup", metrics)
         self._batch_size = batch_size
         self._dead_letters_max = dead_letters_max
         self._held = HeldWindows(metrics)
@@ -84,7 +85,7 @@ class Rollup:
 
     async def step(self) -> int:
         """Roll up one batch of windows; how many there were. Waits while a store is away."""
-        return await until_available("rollup", self._metrics, self._attempt)
+        return await self._retry.until_available(self._attempt)
 
     async def _attempt(self) -> int:
         async with self._turn:

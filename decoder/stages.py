@@ -15,10 +15,10 @@ from decoder.effects import Effects
 from decoder.housekeeping import Housekeeping
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
-from decoder.retrying import until_available
 from decoder.rollup import Rollup
 from decoder.samples import Samples
 from decoder.settings import Archive, DecoderSettings
+from decoder.stage_retry import StageRetry
 from decoder.watch import Watch
 from documents import Building, DocumentStore, Retention
 from geofence import Campus, Geofence
@@ -205,7 +205,7 @@ class Assembly:
         partition: int | None = None,
     ) -> Callable[[Stop], Awaitable[None]]:
         async def set_up_and_work(stop: Stop) -> None:
-            await until_available(stage, self._metrics, setup, partition=partition)
+            await StageRetry(stage, self._metrics, partition=partition).until_available(setup)
             await work(stop)
 
         return set_up_and_work
