@@ -73,7 +73,7 @@ def create_app(state: State) -> FastAPI:
         ingest.router,
         devices.router,
         operations.router,
-        pages(_map_options(state.settings)),
+        pages(state.kinds, _map_options(state.settings)),
     ):
         app.include_router(router)
     problems.answer_problems(app)
