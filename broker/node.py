@@ -164,8 +164,8 @@ class Node:
         self.topic_rules = TopicRules(settings=settings, may_publish=may_publish)
         self.refusals = Refusals(metrics=metrics, max_payload=settings.mqtt_max_payload, now=self.now)
         self._ended = Wakeup()
-        self.tasks = Tasks(self._ended.ring)
-        self.connecting = Tasks(self._ended.ring)
+        self.tasks = Tasks(self._ended.wake)
+        self.connecting = Tasks(self._ended.wake)
         """Of clients that are being let in, also where those have gone meanwhile."""
 
     # --- its life -----------------------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ class Node:
             self._addresses[connection.address] -= 1
             if not self._addresses[connection.address]:
                 del self._addresses[connection.address]
-        self._ended.ring()
+        self._ended.wake()
         if was_open:
             self._forget(connection)
             self.tasks.detach(self._close_session(connection))

@@ -80,13 +80,13 @@ class Archiver:
             await self._finish(positions, entry_ids)
 
     async def _positions(self, entry_id: bytes, fields: dict[bytes, bytes]) -> list[Position] | None:
-        """The positions of an entry; None of one that was buried, since no decoder wrote it."""
+        """The positions of an entry; None of one that became a dead letter, since no decoder wrote it."""
         try:
             # Without fields: it was pending when somebody cut it off the stream by hand.
             return decode_positions(fields) if fields else []
         except (LookupError, ValueError, msgspec.DecodeError):
             letter = self._letter(Reason.MALFORMED_ENTRY, "an entry of the stream positions that no decoder wrote")
-        if await self._retry.until_available(lambda: self._group.bury(entry_id, letter, self._dead_letters_max)):
+        if await self._retry.until_available(lambda: self._group.dead_letter(entry_id, letter, self._dead_letters_max)):
             self._metrics.dead.labels(letter.reason.value).inc()
         return None
 
@@ -113,7 +113,7 @@ class Archiver:
         except RejectedDocumentError as error:
             # The rest is stored; these would be refused for ever.
             refused = error.reasons
-            await self._retry.until_available(lambda: self._bury(refused))
+            await self._retry.until_available(lambda: self._dead_letter(refused))
         self._metrics.archived.inc(len(positions) - len(refused))
         if self._archive is Archive.SAMPLED:
             for key in map(sample_id, positions):
@@ -124,12 +124,12 @@ class Archiver:
         with self._metrics.asking("documents", "put"):
             await self._store.put(positions, key=self._key)
 
-    async def _bury(self, refused: dict[str, str]) -> None:
+    async def _dead_letter(self, refused: dict[str, str]) -> None:
         letters = [
             self._letter(Reason.REJECTED_DOCUMENT, f"the document store refused {key}: {reason[:REASON_CHARACTERS]}")
             for key, reason in refused.items()
         ]
-        await self._dead_letters.bury(letters, self._dead_letters_max, partition=self._partition)
+        await self._dead_letters.add(letters, self._dead_letters_max, partition=self._partition)
         _log.error("documents were refused", documents=len(letters), first=letters[0].detail)
         self._metrics.dead.labels(Reason.REJECTED_DOCUMENT.value).inc(len(letters))
 

@@ -2,7 +2,7 @@
 
 Leftovers are finished one at a time, and one at a time in the whole process. So when a decoder dies of an entry, it is
 that entry alone whose deliveries went up by one. One of several messages is taken apart after two of them, and its
-messages are read anew, an entry each. After `poison_after` deliveries an entry is buried instead of delivered again.
+messages are read anew, an entry each. After `poison_after` deliveries an entry becomes a dead letter.
 """
 
 import asyncio
@@ -100,7 +100,7 @@ class Consumer:
         if leftover.deliveries >= min(SPLIT_AFTER, self._poison_after) and await self._split(leftover):
             return
         if leftover.deliveries >= self._poison_after:
-            await self._bury(leftover)
+            await self._dead_letter(leftover)
             return
         entry = await self._retry.until_available(lambda: self._group.claim(leftover))
         if entry is not None:
@@ -139,10 +139,10 @@ class Consumer:
         _log.warning("an entry is taken apart", stage=self._stage, entry=leftover.entry_id.decode())
         return True
 
-    async def _bury(self, leftover: Leftover) -> None:
+    async def _dead_letter(self, leftover: Leftover) -> None:
         entry = await self._retry.until_available(lambda: self._group.look(leftover))
         letter = poison_letter(entry, stage=self._stage, deliveries=leftover.deliveries)
         if await self._retry.until_available(
-            lambda: self._group.bury(leftover.entry_id, letter, self._dead_letters_max)
+            lambda: self._group.dead_letter(leftover.entry_id, letter, self._dead_letters_max)
         ):
             self._metrics.dead.labels(letter.reason.value).inc()

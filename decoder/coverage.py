@@ -120,7 +120,7 @@ class CoverageRecorder:
         letter = DeadLetter(
             Reason.MALFORMED_ENTRY, "a mark in coverage:dirty that no decoder made", "", self._clock(), None
         )
-        await self._dead_letters.bury([letter], self._dead_letters_max)
+        await self._dead_letters.add([letter], self._dead_letters_max)
         self._metrics.dead.labels(letter.reason.value).inc()
 
     async def _write(self, hour: int, kind: Kind, zones: Sequence[str], now: int) -> None:

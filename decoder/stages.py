@@ -15,11 +15,11 @@ from decoder.effects import Effects
 from decoder.housekeeping import Housekeeping
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
+from decoder.redis_gauges import RedisGauges
 from decoder.rollup import Rollup
 from decoder.samples import Samples
 from decoder.settings import Archive, DecoderSettings
 from decoder.stage_retry import StageRetry
-from decoder.watch import Watch
 from documents import Building, DocumentStore, Retention
 from geofence import Campus, Geofence
 from runtime.service import Stop
@@ -51,8 +51,8 @@ class Assembly:
 
     def watch(self) -> Stages:
         """Beside the others: what Redis holds, as metrics."""
-        watch = Watch(client=self._client, partitions=self._settings.partitions, metrics=self._metrics)
-        return {"watch": watch.run, "redis": self.redis.run}
+        gauges = RedisGauges(client=self._client, partitions=self._settings.partitions, metrics=self._metrics)
+        return {"watch": gauges.run, "redis": self.redis.run}
 
     def observe(self, campus: Campus, hasher: DeviceHasher) -> Stages:
         """From raw to presence, windows and positions: a consumer a partition, and what tidies up."""
