@@ -19,8 +19,8 @@ from api.live import poller
 from api.live.lease import Lease
 from api.live.mirror import Mirror
 from api.readiness import documents_remark, readiness_problem
+from api.rooms import open_rooms
 from api.settings import ApiSettings
-from api.state import State
 from api.zones import FollowedCampus
 from api.zones.campus import EVERY_SECONDS
 from core.clock import system_clock
@@ -36,6 +36,7 @@ from runtime.service import Stop, run, work_until_stopped
 from runtime.settings import load_or_exit
 from state.client import open_redis
 from state.layout import once_agreed
+from state.server import RedisWatch
 
 DRAIN_SECONDS = 2
 """How long answers in hand may take after SIGTERM; less than the runtime's own limit."""
@@ -58,21 +59,28 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
         documents.open_store(settings) as positions,
     ):
         metrics = ApiMetrics()
-        state = State(
+        failures = Failures("api", metrics.registry)
+        watch = RedisWatch(
+            client=client,
+            registry=metrics.registry,
+            limit_share=settings.redis_memory_share,
+            reserve=settings.redis_reserve,
+        )
+        rooms = open_rooms(
             settings=settings,
             kinds=kinds,
             followed=FollowedCampus(client=client, file=campus),
             redis=client,
+            watch=watch,
             store=store,
             documents=positions,
             hasher=hasher,
             metrics=metrics,
             clock=system_clock,
-            failures=Failures("api", metrics.registry),
         )
-        mirror = Mirror(state, Lease(client)) if settings.mirror else None
+        mirror = Mirror(rooms.live, Lease(client), redis=client, settings=settings) if settings.mirror else None
         config = uvicorn.Config(
-            create_app(state),
+            create_app(rooms, settings=settings, metrics=metrics),
             http=Http,
             lifespan="off",
             ws="none",
@@ -83,7 +91,7 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
             forwarded_allow_ips=settings.trusted_proxies,
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
-        ready = partial(readiness_problem, state)
+        ready = partial(readiness_problem, rooms, failures)
 
         async def answer(stop: Stop) -> None:
             server = Server(config)
@@ -103,24 +111,24 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
         collect_less()
         stages: dict[str, Callable[[Stop], Awaitable[None]]] = {
             "answer": answer,
-            "campus": partial(state.followed.run, every=EVERY_SECONDS),
-            "poller": partial(poller.run, state),
-            "redis": state.redis_watch.run,
+            "campus": partial(rooms.zones.followed.run, every=EVERY_SECONDS),
+            "poller": partial(poller.run, rooms.live),
+            "redis": watch.run,
         }
         if mirror:
             stages["mirror"] = mirror.run
         stages |= {
             name: once_agreed(client, settings.partitions, stages[name])
-            for name in ("campus", "watch", "mirror")
+            for name in ("campus", "poller", "mirror")
             if name in stages
         }
 
         async def remark() -> str | None:
-            found = (await documents_remark(state), mirror.shortage if mirror else None)
+            found = (await documents_remark(rooms), mirror.shortage if mirror else None)
             return "; ".join(filter(None, found)) or None
 
         async with serve_ops(settings, ready=ready, remark=remark, registry=metrics.registry):
-            await work_until_stopped(stages, stop, state.failures)
+            await work_until_stopped(stages, stop, failures)
     _log.info("stopped")
 
 

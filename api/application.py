@@ -1,25 +1,27 @@
-"""The application: routes, errors and measurement, put together around a `State`."""
+"""The application: routes, errors and measurement, put together around the rooms."""
 
 import time
+from dataclasses import fields
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from api.auth import Access
 from api.history import routes as history
 from api.http import openapi, problems
 from api.http import routes as operations
 from api.http.head_middleware import HeadAsGet
 from api.http.limits import BodyLimited, RateLimited
-from api.http.metrics import Measured
+from api.http.metrics import ApiMetrics, Measured
 from api.live import routes as events
 from api.occupancy import routes as occupancy
 from api.positions import device_routes as devices
 from api.positions import ingest_routes as ingest
 from api.positions import routes as positions
+from api.rooms import Rooms
 from api.settings import ApiSettings
-from api.state import State
 from api.web.pages import MapOptions, pages
 from api.zones import change_routes as zone_changes
 from api.zones import routes as zones
@@ -36,8 +38,8 @@ TAGS = [
 ]
 
 
-def create_app(state: State) -> FastAPI:
-    """The ASGI application that answers from these resources; it opens and closes none of them."""
+def create_app(rooms: Rooms, *, settings: ApiSettings, metrics: ApiMetrics) -> FastAPI:
+    """The ASGI application that answers from these rooms; it opens and closes nothing of theirs."""
     app = FastAPI(
         title="Campus occupancy",
         version=VERSION,
@@ -52,16 +54,16 @@ def create_app(state: State) -> FastAPI:
         # Outermost first.
         middleware=[
             Middleware(HeadAsGet),
-            Middleware(Measured, metrics=state.metrics),
-            *_cross_origin(state.settings),
+            Middleware(Measured, metrics=metrics),
+            *_cross_origin(settings),
             Middleware(problems.Defects),
-            *_rate_limit(state),
-            Middleware(BodyLimited, most=state.settings.api_max_body),
+            *_rate_limit(settings, rooms.access),
+            Middleware(BodyLimited, most=settings.api_max_body),
         ],
     )
-    app.state.resources = state
-    app.state.access = state.access
-    app.state.zones = state.zones
+    for room in fields(rooms):
+        # Under the names that `api.http.dependencies.opened` is called with.
+        setattr(app.state, room.name, getattr(rooms, room.name))
     for router in (
         # The first is asked first: what is asked for most often.
         occupancy.router,
@@ -73,7 +75,7 @@ def create_app(state: State) -> FastAPI:
         ingest.router,
         devices.router,
         operations.router,
-        pages(state.kinds, _map_options(state.settings)),
+        pages(_map_options(settings)),
     ):
         app.include_router(router)
     problems.answer_problems(app)
@@ -109,12 +111,11 @@ def _cross_origin(settings: ApiSettings) -> list[Middleware]:
     ]
 
 
-def _rate_limit(state: State) -> list[Middleware]:
-    settings = state.settings
+def _rate_limit(settings: ApiSettings, access: Access) -> list[Middleware]:
     if not settings.api_rate_limit:
         return []
     buckets = Buckets(rate=settings.api_rate_limit, burst=settings.api_rate_burst, seconds=time.monotonic)
-    return [Middleware(RateLimited, buckets=buckets, whose=state.access.client_of)]
+    return [Middleware(RateLimited, buckets=buckets, whose=access.client_of)]
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -20,9 +20,9 @@ from rich.table import Table
 
 from api.http.metrics import ApiMetrics
 from api.live.poller import poll_once
+from api.rooms import open_rooms
 from api.settings import ApiSettings
-from api.state import State
-from api.zones.campus import FollowedCampus
+from api.zones import FollowedCampus
 from bench.campus import made_campus
 from bench.presence import see
 from bench.report import RESULTS, machine
@@ -47,31 +47,32 @@ async def _arrive(redis: Redis, zones: list[str], name: str, devices: int) -> No
 async def _measure(redis: Redis, settings: ApiSettings, zones: int, changes: int, rounds: int) -> tuple[float, float]:
     """Milliseconds of CPU of a snapshot, and of the body about all zones; medians."""
     campus = parse_campus(made_campus(zones), "a made campus")
-    state = State(
+    live = open_rooms(
         settings=settings,
         kinds=DEFAULT_KINDS,
         followed=FollowedCampus(client=redis, file=campus),
         redis=redis,
+        watch=cast("Any", None),
         store=cast("Any", None),
         documents=cast("Any", None),
         hasher=DeviceHasher(b"k" * 32),
         metrics=ApiMetrics(),
         clock=system_clock,
-    )
+    ).live
     ids = [zone.id for zone in campus.zones]
     await redis.flushall()
     await _arrive(redis, ids, "present", DEVICES)
-    await poll_once(state)
+    await poll_once(live)
     snapshots, bodies = [], []
     for number in range(rounds):
         await _arrive(redis, ids, f"round-{number}", changes)
         gc.collect()
         began = time.process_time()
-        await poll_once(state)
+        await poll_once(live)
         polled = time.process_time()
         snapshots.append(1000 * (polled - began))
-        if state.change_log.latest:
-            _ = state.change_log.latest.everything
+        if live.change_log.latest:
+            _ = live.change_log.latest.everything
         bodies.append(1000 * (time.process_time() - polled))
     return statistics.median(snapshots), statistics.median(bodies)
 

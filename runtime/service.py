@@ -121,30 +121,30 @@ async def _lasting(name: str, stage: Callable[[Stop], Awaitable[None]], stop: St
 
 
 class Wakeup:
-    """Wakes one worker: there is something to do, or it is to stop. Cheap, for it is woken very often."""
+    """Wakes one worker: there is something to do, or it is to stop. Cheap, for it is rung very often."""
 
     def __init__(self) -> None:
-        self._woken = False
+        self._rung = False
         self._sleeper: asyncio.Future[None] | None = None
 
-    def wake(self) -> None:
+    def ring(self) -> None:
         """Wake the worker, now or as soon as it wants to sleep."""
-        self._woken = True
+        self._rung = True
         if self._sleeper is not None and not self._sleeper.done():
             self._sleeper.set_result(None)
 
     async def wait(self) -> None:
-        """Sleep until somebody wakes it; return at once if somebody has since the last time."""
-        if not self._woken:
+        """Sleep until somebody rings; return at once if somebody has since the last time."""
+        if not self._rung:
             self._sleeper = asyncio.get_running_loop().create_future()
             await self._sleeper
-        self._woken = False
+        self._rung = False
 
     @contextmanager
-    def woken_by(self, stop: Stop) -> Iterator[None]:
-        """As long as this lasts, `stop` wakes it as well."""
+    def rung_by(self, stop: Stop) -> Iterator[None]:
+        """As long as this lasts, `stop` rings as well."""
         stopping = asyncio.ensure_future(stop.wait())
-        stopping.add_done_callback(lambda _: self.wake())
+        stopping.add_done_callback(lambda _: self.ring())
         try:
             yield
         finally:

@@ -7,7 +7,7 @@ router = APIRouter(dependencies=[public_occupancy])
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from fastapi import Depends
 from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBearer, SecurityBase
@@ -18,6 +18,7 @@ from starlette.types import Scope as AsgiScope
 
 from api.auth.keys import Key, Keys, Scope
 from api.http.addresses import address_of
+from api.http.dependencies import opened
 from api.http.problems import ProblemError
 
 CHALLENGE = 'Bearer realm="campus occupancy"'
@@ -97,11 +98,7 @@ class Access:
         return f"address {address}" if (address := address_of(scope)) else "nobody"
 
 
-async def _access_of(request: Request) -> Access:
-    return cast("Access", request.app.state.access)
-
-
-_Access = Annotated[Access, Depends(_access_of)]
+_Access = Annotated[Access, opened("access")]
 
 
 def requires(scope: str) -> Any:  # noqa: ANN401 - as fastapi.Depends

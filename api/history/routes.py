@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query
 from pydantic import Field
@@ -22,11 +21,11 @@ from api.history.body import (
     range_of,
 )
 from api.history.csv_export import COLUMNS, MEDIA_TYPE, Csv, wanted
+from api.history.dependencies import HistoryResources, Resources
 from api.history.summary import HOUR_MS, Summary, SummaryQuery, hours_of, summary
 from api.http.answers import Json
 from api.http.instants import name_of, writer
 from api.http.openapi import problems
-from api.state import Resources, State
 from api.zones import ZoneId
 from timeseries import Width
 
@@ -72,10 +71,10 @@ router = APIRouter(tags=["occupancy"], dependencies=[public_occupancy])
     responses={**_AS_CSV, **problems(404, 410, 422, 503)},
 )
 async def zone_history(
-    request: Request, state: Resources, zone: ZoneId, query: Annotated[HistoryQuery, Query()]
+    request: Request, resources: Resources, zone: ZoneId, query: Annotated[HistoryQuery, Query()]
 ) -> Response:
     """Distinct cars or phones in one zone, window by window, with a 0 where nobody was seen; as JSON or CSV."""
-    return await _answer(request, state, [state.zones.by_id(zone).id], query, several=False)
+    return await _answer(request, resources, [resources.zones.by_id(zone).id], query, several=False)
 
 
 @router.get(
@@ -84,12 +83,14 @@ async def zone_history(
     response_description="Every window of the range, zone by zone.",
     responses={**_AS_CSV, **problems(404, 410, 422, 503)},
 )
-async def several_histories(request: Request, state: Resources, query: Annotated[SeveralQuery, Query()]) -> Response:
+async def several_histories(
+    request: Request, resources: Resources, query: Annotated[SeveralQuery, Query()]
+) -> Response:
     """Distinct cars or phones in several zones, window by window, with a 0 where nobody was seen; as JSON or CSV."""
-    campus = state.campus
+    campus = resources.zones.campus
     # Once each, in the order asked for.
     named = dict.fromkeys(query.zone or (zone.id for zone in campus.everything))
-    return await _answer(request, state, [state.zones.by_id(zone).id for zone in named], query, several=True)
+    return await _answer(request, resources, [resources.zones.by_id(zone).id for zone in named], query, several=True)
 
 
 @router.get(
@@ -98,51 +99,47 @@ async def several_histories(request: Request, state: Resources, query: Annotated
     response_description="Its peak, mean and popular times.",
     responses=problems(404, 410, 422, 503),
 )
-async def zone_summary(state: Resources, zone: ZoneId, query: Annotated[SummaryQuery, Query()]) -> Response:
+async def zone_summary(resources: Resources, zone: ZoneId, query: Annotated[SummaryQuery, Query()]) -> Response:
     """What a zone was like over a range: peak, mean, and the usual week by weekday and hour of the campus's time."""
-    known = state.zones.by_id(zone)
-    settings = state.settings
-    timezone = ZoneInfo(settings.campus_timezone)
-    asked = hours_of(query, now=state.clock())
-    kept_since = await oldest_kept(state.store, Width.HOUR, timezone)
-    await check_kept(state.store, Width.HOUR, asked.until - HOUR_MS, kept_since, timezone, choose=False)
+    known = resources.zones.by_id(zone)
+    asked = hours_of(query, now=resources.clock())
+    kept_since = await oldest_kept(resources.store, Width.HOUR, resources.timezone)
+    await check_kept(resources.store, Width.HOUR, asked.until - HOUR_MS, kept_since, resources.timezone, choose=False)
     body = await summary(
-        state.store,
+        resources.store,
         zone=known.id,
         kind=query.kind,
         asked=asked,
-        most=settings.history_max_points,
-        timezone=timezone,
+        most=resources.most,
+        timezone=resources.timezone,
         shown_in=query.tz,
-        least=settings.privacy_min_count,
+        least=resources.least,
         kept_since=kept_since,
     )
     return Json(body, headers={"Cache-Control": CACHE_CONTROL})
 
 
 async def _answer(
-    request: Request, state: State, zones: Sequence[str], query: HistoryQuery, *, several: bool
+    request: Request, resources: HistoryResources, zones: Sequence[str], query: HistoryQuery, *, several: bool
 ) -> Response:
-    settings = state.settings
     check_zones(len(zones))
-    timezone = ZoneInfo(settings.campus_timezone)
     asked = range_of(
         query,
-        now=state.clock(),
-        timezone=timezone,
-        most=settings.history_max_points,
+        now=resources.clock(),
+        timezone=resources.timezone,
+        most=resources.most,
         zones=len(zones),
     )
-    kept_since = await oldest_kept(state.store, asked.width, timezone)
-    await check_kept(state.store, asked.width, asked.starts[-1], kept_since, timezone)
+    kept_since = await oldest_kept(resources.store, asked.width, resources.timezone)
+    await check_kept(resources.store, asked.width, asked.starts[-1], kept_since, resources.timezone)
     as_csv = wanted(request, query.format) is Format.CSV
     found = await histories(
-        state.store,
+        resources.store,
         zones,
         query.kind,
         asked,
         shown_in=query.tz,
-        least=settings.privacy_min_count,
+        least=resources.least,
         encoded=not as_csv,
         kept_since=kept_since,
     )

@@ -11,7 +11,7 @@ from functools import cached_property
 import msgspec
 
 from api.live import sse
-from api.occupancy.snapshot import Snapshot
+from api.occupancy import Snapshot
 from core.clock import format_rfc3339
 
 RING = 10_000

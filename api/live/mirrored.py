@@ -1,6 +1,6 @@
 """What the topics of the mirror are to hold, and what of that is new: in proportion to what has changed."""
 
-from api.occupancy.snapshot import Snapshot
+from api.occupancy import Snapshot
 from api.zones import CampusView
 
 ZONES = "v1/zones"

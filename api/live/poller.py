@@ -2,7 +2,7 @@
 
 import structlog
 
-from api.state import State
+from api.live.dependencies import LiveResources
 from core.errors import UnavailableError
 from runtime.service import Stop, pause
 
@@ -14,19 +14,19 @@ STALE_SECONDS = 5.0
 _log = structlog.stdlib.get_logger("api")
 
 
-async def poll_once(state: State) -> None:
+async def poll_once(live: LiveResources) -> None:
     """Take a snapshot, and give it to the change log. Raises UnavailableError if Redis does not answer."""
-    state.change_log.take(await state.snapshots.take())
+    live.change_log.take(await live.snapshots.take())
 
 
-async def run(state: State, stop: Stop) -> None:
+async def run(live: LiveResources, stop: Stop) -> None:
     """Poll again and again until `stop`; then the change log is closed, so that the streams end."""
-    changes = state.change_log
+    changes = live.change_log
     seen, away = changes.elapsed(), False
     try:
         while not stop.is_set():
             try:
-                await poll_once(state)
+                await poll_once(live)
             except UnavailableError as error:
                 if not away:
                     _log.warning("cannot look at the zones", error=str(error))

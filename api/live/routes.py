@@ -10,8 +10,8 @@ from starlette.responses import Response
 from api.auth import Scope, public_occupancy
 from api.http.openapi import problems
 from api.live import sse
+from api.live.dependencies import Resources
 from api.live.events import EventStream
-from api.state import Resources
 from core.errors import UnavailableError
 
 MAX_ZONES = 1000
@@ -72,7 +72,7 @@ class EventsQuery(BaseModel):
 @router.get("/v1/events", response_class=Response, responses={**_STREAM, **problems(401, 404, 422, 503)})
 async def events(
     request: Request,
-    state: Resources,
+    resources: Resources,
     query: Annotated[EventsQuery, Query()],
     last_event_id: Annotated[
         str | None,
@@ -90,17 +90,17 @@ async def events(
     `stale` says that the counts cannot be read at present and are those of `last_updated`, and `fresh` that they can
     again. A client that does not read is cut off.
     """
-    zones = frozenset(state.zones.by_id(zone).id for zone in query.zone) or None
-    if state.change_log.latest is None:
+    zones = frozenset(resources.zones.by_id(zone).id for zone in query.zone) or None
+    if resources.change_log.latest is None:
         raise UnavailableError("nobody has looked at the zones yet")
-    public = state.settings.api_public_occupancy
+    access = resources.zones.access
     return EventStream(
-        state.change_log,
-        state.metrics,
+        resources.change_log,
+        resources.metrics,
         zones=zones,
         last_event_id=last_event_id,
-        heartbeat=state.settings.events_heartbeat,
-        most=state.settings.events_max_streams,
-        share=state.settings.events_address_share,
-        allowed=None if public else lambda: state.access.check(request, Scope.OCCUPANCY_READ),
+        heartbeat=resources.heartbeat,
+        most=resources.most,
+        share=resources.share,
+        allowed=None if access.public_occupancy else lambda: access.check(request, Scope.OCCUPANCY_READ),
     )

@@ -1,1 +1,7 @@
 """How many are where, now."""
+
+from api.occupancy.dependencies import OccupancyResources
+from api.occupancy.snapshot import Snapshot
+from api.occupancy.snapshots import Snapshots
+
+__all__ = ["OccupancyResources", "Snapshot", "Snapshots"]

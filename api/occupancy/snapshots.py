@@ -36,7 +36,8 @@ class Snapshots:
         self._settings = settings
         self._followed = followed
         self._lag = lag
-        self._input = input_
+        self.input = input_
+        """Whether positions come in."""
         self._clock = clock
         self._reader = PresenceReader(client, partitions=settings.partitions, ttl=settings.presence_ttl)
         self._taking = asyncio.Lock()
@@ -76,7 +77,7 @@ class Snapshots:
     async def _shared(self, now: int) -> tuple[bytes, str | None]:
         """What all bodies of a moment share; and why counts cannot be those of now, if that is known."""
         lag = await self._lag.seconds()
-        input_ = await self._input.status()
+        input_ = await self.input.status()
         settings = self._settings
         shared = shared_members(
             now=now, ttl=settings.occupancy_ttl, lag=lag, least=settings.privacy_min_count, input_=input_

@@ -9,10 +9,10 @@ from starlette.responses import Response
 
 from api.auth import requires
 from api.http.answers import Json
+from api.http.dependencies import opened
 from api.http.openapi import problems
 from api.http.problems import ProblemError
-from api.positions.erasure import Device, Erased, UnfinishedError, erase
-from api.state import Resources
+from api.positions.erasure import Erased, Erasure, UnfinishedError
 from core.messages import Kind
 
 MAX_DEVICE_ID = 128
@@ -49,7 +49,7 @@ class ErasureQuery(BaseModel):
     responses=problems(401, 403, 404, 422, 503),
 )
 async def erase_device(
-    state: Resources,
+    erasure: Annotated[Erasure, opened("erasure")],
     device_id: Annotated[
         str,
         Path(
@@ -67,19 +67,8 @@ async def erase_device(
     very many positions, the answer is 503: all that could be reached is gone, and the same request goes on with what
     is left. A device that goes on sending is known again from its next position on.
     """
-    devices = [
-        Device(kind=kind, id=device_id, hash=hashed, away=state.hasher.away(hashed))
-        for kind in ([query.kind] if query.kind else Kind)
-        for hashed in [state.hasher.hash(kind, device_id)]
-    ]
     try:
-        erased = await erase(
-            state.redis,
-            state.documents,
-            devices,
-            zones=[zone.id for zone in state.campus.everything],
-            partitions=state.settings.partitions,
-        )
+        erased = await erasure.erase(device_id, [query.kind] if query.kind else Kind)
     except UnfinishedError as error:
         seconds = str(max(1, round(error.retry_after or 1)))
         raise ProblemError(

@@ -17,7 +17,7 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
@@ -25,9 +25,11 @@ from typing import Annotated
 import msgspec
 from pydantic import Field
 
+from api.zones import Zones
 from core.errors import UnavailableError
 from core.messages import Kind, Role, ingest_kind
 from documents import DocumentStore
+from runtime.devices import DeviceHasher
 from state.client import Redis
 from state.dead_letters import DeadLetters
 from state.devices import forget_device
@@ -74,40 +76,52 @@ class UnfinishedError(UnavailableError):
     """Not all of it could be reached in time; what was, is gone. To be repeated."""
 
 
-async def erase(
-    client: Redis,
-    store: DocumentStore,
-    devices: Sequence[Device],
-    *,
-    zones: Sequence[str],
-    partitions: int,
-) -> Erased:
-    """Forget devices; `zones` are the ids of all zones there are. It may be repeated, and done by several at once.
+@dataclass(frozen=True, kw_only=True)
+class Erasure:
+    """All places that hold something of a device. It may be repeated, and done by several at once."""
 
-    Raises UnavailableError where a store is away, and Unfinished where something is left: all that could be reached is
-    gone then, and the erasure is to be repeated. A device that goes on sending is a new one from then on.
-    """
-    try:
-        await _passed(client, partitions)
-        left = None
-    except UnfinishedError as error:
-        left = error
-    present = 0
-    for device in devices:
-        present += await forget_device(
-            client,
-            tag(partition_of(device.id, partitions), partitions),
-            device=device.hash,
-            away=device.away,
-            kind=device.kind,
-            zones=zones,
+    zones: Zones
+    documents: DocumentStore
+    hasher: DeviceHasher
+    redis: Redis
+    partitions: int
+
+    async def erase(self, device_id: str, kinds: Iterable[Kind]) -> Erased:
+        """Forget the devices of these kinds that call themselves so.
+
+        Raises UnavailableError where a store is away, and UnfinishedError where something is left: all that could be
+        reached is gone then, and the erasure is to be repeated. A device that goes on sending is a new one from then
+        on.
+        """
+        devices = [self._device(kind, device_id) for kind in kinds]
+        zones = [zone.id for zone in self.zones.campus.everything]
+        try:
+            await _passed(self.redis, self.partitions)
+            left = None
+        except UnfinishedError as error:
+            left = error
+        present = 0
+        for device in devices:
+            present += await forget_device(
+                self.redis,
+                tag(partition_of(device.id, self.partitions), self.partitions),
+                device=device.hash,
+                away=device.away,
+                kind=device.kind,
+                zones=zones,
+            )
+        letters = await _drop_letters(DeadLetters(self.redis, partitions=self.partitions), devices)
+        queued = await drop_queued(
+            self.redis, lambda message: any(_is_position_of(message, device) for device in devices)
         )
-    letters = await _drop_letters(DeadLetters(client, partitions=partitions), devices)
-    queued = await drop_queued(client, lambda message: any(_is_position_of(message, device) for device in devices))
-    documents = sum([await _erase_documents(store, device.hash) for device in devices])
-    if left:
-        raise left
-    return Erased(documents=documents, present=present, dead_letters=letters, queued=queued)
+        documents = sum([await _erase_documents(self.documents, device.hash) for device in devices])
+        if left:
+            raise left
+        return Erased(documents=documents, present=present, dead_letters=letters, queued=queued)
+
+    def _device(self, kind: Kind, device_id: str) -> Device:
+        hashed = self.hasher.hash(kind, device_id)
+        return Device(kind=kind, id=device_id, hash=hashed, away=self.hasher.away(hashed))
 
 
 async def _passed(client: Redis, partitions: int) -> None:

@@ -18,11 +18,12 @@ from core.clock import Clock, to_milliseconds
 from core.errors import UnavailableError
 from core.messages import INGEST_TOPICS, Kind, RawMessage, Role
 from runtime.ages import too_old
+from runtime.buckets import Buckets
 from state.client import Redis, redis_errors
-from state.durability import Writes
 from state.entries import encode_entry, group_of
 from state.newest_input import note_newest_input
 from state.raw import Raw
+from state.server import RedisWatch
 from state.slots import partition_of
 
 MAX_PAYLOAD = 65_536
@@ -139,46 +140,51 @@ def _milliseconds(timestamp: datetime | float | None) -> int | None:
     return None if timestamp is None else int(timestamp)
 
 
-async def append(
-    client: Redis,
-    payload: bytes,
-    *,
-    kind: Kind,
-    user: str,
-    partitions: int,
-    max_length: int,
-    clock: Clock,
-    writes: Writes | None = None,
-) -> int:
-    """Append a message to a stream `raw`; when it was received, in milliseconds since the epoch.
+@dataclass(frozen=True, kw_only=True)
+class Ingest:
+    """How positions are taken, as durable as Redis makes what a broker appends."""
 
-    It is there when this returns, as durable as Redis makes what a broker appends. `user` is who sent it, and may speak
-    for many devices, as a gateway may. Raises 503 where `max_length` messages wait already, and UnavailableError where
-    Redis does not answer: it may be there then or not, and it does no harm to send it again.
-    """
-    received_at = clock()
-    message = RawMessage(_TOPICS[kind], user, SENDER, received_at, payload)
-    # Nothing depends on the order: this spreads what one sender sends.
-    partition = partition_of(payload.decode("ascii"), partitions)
-    try:
-        async with asyncio.timeout(APPEND_SECONDS):
-            appended = await Raw(client=client, partitions=partitions, writes=writes).append(
-                partition, [encode_entry([group_of(message)])], most=max_length
+    redis: Redis
+    raw: Raw
+    partitions: int
+    max_length: int
+    """Messages that may wait for a decoder."""
+    ages: Mapping[Role, int]
+    """How old a position may be, milliseconds by role."""
+    watch: RedisWatch
+    """How full Redis is, and whether it may be used."""
+    buckets: Buckets | None
+    """How many positions each key may send: keys are gateways. None where gateways have no limit."""
+    clock: Clock
+
+    async def append(self, payload: bytes, *, kind: Kind, user: str) -> int:
+        """Append a message to a stream `raw`; when it was received, in milliseconds since the epoch.
+
+        It is there when this returns. `user` is who sent it, and may speak for many devices, as a gateway may. Raises
+        503 where too many messages wait already, and UnavailableError where Redis does not answer: it may be there
+        then or not, and it does no harm to send it again.
+        """
+        received_at = self.clock()
+        message = RawMessage(_TOPICS[kind], user, SENDER, received_at, payload)
+        # Nothing depends on the order: this spreads what one sender sends.
+        partition = partition_of(payload.decode("ascii"), self.partitions)
+        try:
+            async with asyncio.timeout(APPEND_SECONDS):
+                appended = await self.raw.append(partition, [encode_entry([group_of(message)])], most=self.max_length)
+                with suppress(UnavailableError), redis_errors():  # it is kept, and that is what matters
+                    await note_newest_input(self.redis, {kind: received_at})
+        except TimeoutError as error:
+            raise UnavailableError(f"Redis did not answer within {APPEND_SECONDS} s") from error
+        if not appended.taken:
+            raise ProblemError(
+                status=503,
+                type_="/docs#unavailable",
+                title="A store is away",
+                detail="Too many messages wait to be decoded, so this one was not taken. "
+                f"Try again in {FULL_RETRY_SECONDS} s.",
+                headers={"Retry-After": str(FULL_RETRY_SECONDS)},
             )
-            with suppress(UnavailableError), redis_errors():  # it is kept, and that is what matters
-                await note_newest_input(client, {kind: received_at})
-    except TimeoutError as error:
-        raise UnavailableError(f"Redis did not answer within {APPEND_SECONDS} s") from error
-    if not appended.taken:
-        raise ProblemError(
-            status=503,
-            type_="/docs#unavailable",
-            title="A store is away",
-            detail="Too many messages wait to be decoded, so this one was not taken. "
-            f"Try again in {FULL_RETRY_SECONDS} s.",
-            headers={"Retry-After": str(FULL_RETRY_SECONDS)},
-        )
-    return received_at
+        return received_at
 
 
 def _wrong_body(detail: str) -> ProblemError:

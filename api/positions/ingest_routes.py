@@ -10,15 +10,13 @@ from starlette.responses import Response
 
 from api.auth import Key, requires
 from api.http.answers import Json
+from api.http.dependencies import opened
 from api.http.limits import too_many
 from api.http.openapi import problems
-from api.positions.ingest import Accepted, IngestQuery, append, payload_of
-from api.state import Resources
+from api.positions.ingest import Accepted, Ingest, IngestQuery, payload_of
 from core.clock import format_rfc3339
 from core.errors import UnavailableError
 from runtime.position_rates import cost_of
-from state.durability import Writes
-from state.raw_redis import raw_redis
 
 _EXAMPLE = {
     "type": "Feature",
@@ -77,7 +75,7 @@ router = APIRouter(tags=["positions"])
 )
 async def ingest_positions(
     request: Request,
-    state: Resources,
+    ingest: Annotated[Ingest, opened("ingest")],
     key: Annotated[Key, requires("positions:write")],
     query: Annotated[IngestQuery, Query()],
 ) -> Response:
@@ -87,20 +85,11 @@ async def ingest_positions(
     send the same again, after a 503 or a lost answer, changes nothing that is counted. Where gateways may not send
     positions of any age (POSITION_MAX_AGE), a message with one that is too old is refused as a whole, with 422.
     """
-    payload = payload_of(await request.body(), now=state.clock(), ages=state.settings.position_max_age_ms)
-    if problem := state.redis_watch.problem:
+    payload = payload_of(await request.body(), now=ingest.clock(), ages=ingest.ages)
+    if problem := ingest.watch.problem:
         raise UnavailableError(problem)
-    if state.positions is not None and (wait := state.positions.take(key.id, cost_of(len(payload)))):
+    if ingest.buckets is not None and (wait := ingest.buckets.take(key.id, cost_of(len(payload)))):
         raise too_many(wait, "Your key sends more positions than POSITION_RATE allows to a gateway.")
-    received_at = await append(
-        state.redis,
-        payload,
-        kind=query.kind,
-        user=key.name,
-        partitions=state.settings.partitions,
-        max_length=state.settings.raw_max_length,
-        clock=state.clock,
-        writes=Writes(raw_redis(state.redis), durability=state.settings.durability, replicas=state.settings.replicas),
-    )
+    received_at = await ingest.append(payload, kind=query.kind, user=key.name)
     body = Accepted(kind=query.kind, received_at=format_rfc3339(received_at))
     return Json(body, status_code=202, headers={"Cache-Control": "no-store"})

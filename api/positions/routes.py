@@ -17,9 +17,9 @@ from api.http.head_middleware import HEAD
 from api.http.instants import Rfc3339
 from api.http.openapi import problems
 from api.http.problems import WrongParameter, wrong_parameters
+from api.positions.dependencies import PositionsResources, Resources
 from api.positions.geojson_seq import MEDIA_TYPE, GeoJsonSequence, page_size, sequence
 from api.positions.query import DEFAULT_LIMIT, PlaceQuery, SearchQuery, area_of, feature, position_query
-from api.state import Resources, State
 from core.clock import format_rfc3339
 from core.messages import Kind
 from documents import Page, PositionQuery
@@ -187,12 +187,12 @@ router = APIRouter(tags=["positions"], dependencies=[requires("positions:read")]
     response_description="A page of them, the newest first.",
     responses={**_SEQUENCE, **_PROBLEMS},
 )
-async def list_positions(request: Request, state: Resources, query: Annotated[PlaceQuery, Query()]) -> Response:
+async def list_positions(request: Request, resources: Resources, query: Annotated[PlaceQuery, Query()]) -> Response:
     """Positions by zone, device, time, box and distance from a place, the newest first; by default of the whole campus.
 
     With `Accept: application/geo+json-seq` all of them, as a stream.
     """
-    return await _answer(request, state, query, area=None)
+    return await _answer(request, resources, query, area=None)
 
 
 @router.post(
@@ -203,26 +203,26 @@ async def list_positions(request: Request, state: Resources, query: Annotated[Pl
     responses={**_SEQUENCE, **_PROBLEMS},
     openapi_extra=_GEOMETRY_BODY,
 )
-async def search_positions(request: Request, state: Resources, query: Annotated[SearchQuery, Query()]) -> Response:
+async def search_positions(request: Request, resources: Resources, query: Annotated[SearchQuery, Query()]) -> Response:
     """Positions in a polygon, the newest first; of the next page, too, the body is the polygon.
 
     With `Accept: application/geo+json-seq` all of them, as a stream.
     """
-    return await _answer(request, state, query, area=area_of(await request.body()))
+    return await _answer(request, resources, query, area=area_of(await request.body()))
 
 
 async def _answer(
-    request: Request, state: State, query: SearchQuery, *, area: Polygon | MultiPolygon | None
+    request: Request, resources: PositionsResources, query: SearchQuery, *, area: Polygon | MultiPolygon | None
 ) -> Response:
-    now = state.clock()
-    asked = position_query(query, now=now, campus=state.campus.boundary.id, area=area)
+    now = resources.clock()
+    asked = position_query(query, now=now, campus=resources.zones.campus.boundary.id, area=area)
     if _wants_sequence(request):
         if HEAD in request.scope.get("extensions", {}):
             return Response(media_type=MEDIA_TYPE, headers=_HEADERS)
         # The first page is read before the answer begins: a store that is away is still a 503.
-        first = await _page(state, asked, page_size(query.limit), query.cursor)
-        return GeoJsonSequence(sequence(state.documents, asked, first=first, limit=query.limit), headers=_HEADERS)
-    page = await _page(state, asked, query.limit or DEFAULT_LIMIT, query.cursor)
+        first = await _page(resources, asked, page_size(query.limit), query.cursor)
+        return GeoJsonSequence(sequence(resources.documents, asked, first=first, limit=query.limit), headers=_HEADERS)
+    page = await _page(resources, asked, query.limit or DEFAULT_LIMIT, query.cursor)
     links = [_next(request, query, asked, page.cursor)] if page.cursor else []
     body = {
         "type": "FeatureCollection",
@@ -235,9 +235,9 @@ async def _answer(
     return GeoJson(body, headers={**_HEADERS, **header})
 
 
-async def _page(state: State, query: PositionQuery, limit: int, cursor: str | None) -> Page:
+async def _page(resources: PositionsResources, query: PositionQuery, limit: int, cursor: str | None) -> Page:
     try:
-        return await state.documents.find(query, limit=limit, cursor=cursor)
+        return await resources.documents.find(query, limit=limit, cursor=cursor)
     except ValueError as error:
         # All else was checked before.
         raise wrong_parameters([WrongParameter("cursor", str(error))]) from error

@@ -1,12 +1,12 @@
 """What the routes of zones work with, and what others ask about zones."""
 
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated
 
-from fastapi import Depends, Path
-from starlette.requests import Request
+from fastapi import Path
 
 from api.auth import Access
+from api.http.dependencies import opened
 from api.http.problems import unknown_zone
 from api.zones.campus import CampusView, FollowedCampus
 from core.clock import Clock
@@ -44,9 +44,5 @@ class Zones:
             raise unknown_zone(zone) from None
 
 
-async def _zones_of(request: Request) -> Zones:
-    return cast("Zones", request.app.state.zones)
-
-
-Resources = Annotated[Zones, Depends(_zones_of)]
+Resources = Annotated[Zones, opened("zones")]
 """The parameter through which a route of zones receives them."""

@@ -1,6 +1,9 @@
 """An API over a real Redis, an SQLite file, and a clock that stands still at noon."""
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +15,21 @@ from redis.asyncio import Redis
 from api.application import create_app
 from api.auth.keys import Keys, Scope, make_key
 from api.http.metrics import ApiMetrics
+from api.live.change_log import ChangeLog
+from api.live.dependencies import LiveResources
+from api.rooms import Rooms, open_rooms
 from api.settings import ApiSettings
-from api.state import State
 from api.zones.campus import FollowedCampus
 from bench.presence import see
-from core.kinds import DEFAULT_KINDS
+from core.clock import Clock
+from core.kinds import DEFAULT_KINDS, Kinds
 from core.messages import Kind
 from documents import DocumentStore
 from documents import open_store as open_documents
 from geofence import Campus, load_campus
 from runtime.devices import DeviceHasher
+from runtime.failures import Failures
+from state.server import RedisWatch
 from tests.conftest import NOON
 from timeseries import Coverage, OccupancyPoint, TimeseriesStore, Width, Window, hour_of, open_store
 
@@ -48,11 +56,46 @@ async def documents(settings: ApiSettings) -> AsyncIterator[DocumentStore]:
         yield opened
 
 
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What an API is made of, for tests that replace some of it."""
+
+    settings: ApiSettings
+    kinds: Kinds
+    followed: FollowedCampus
+    redis: Redis
+    store: TimeseriesStore
+    documents: DocumentStore
+    hasher: DeviceHasher
+    metrics: ApiMetrics
+    clock: Clock
+    elapsed: Callable[[], float] = time.monotonic
+    failures: Failures = field(default_factory=Failures)
+    change_log: ChangeLog = field(default_factory=ChangeLog)
+
+    @cached_property
+    def rooms(self) -> Rooms:
+        given = {each.name: getattr(self, each.name) for each in fields(self)}
+        given.pop("failures")
+        return open_rooms(watch=RedisWatch(client=self.redis), **given)
+
+    @property
+    def live(self) -> LiveResources:
+        return self.rooms.live
+
+    @property
+    def campus(self) -> Campus:
+        return self.followed.view.campus
+
+    def app(self) -> FastAPI:
+        return create_app(self.rooms, settings=self.settings, metrics=self.metrics)
+
+
 @pytest.fixture
-def state(
+def parts(
     settings: ApiSettings, campus: Campus, service_redis: Redis, store: TimeseriesStore, documents: DocumentStore
-) -> State:
-    return State(
+) -> Parts:
+    return Parts(
         settings=settings,
         kinds=DEFAULT_KINDS,
         followed=FollowedCampus(client=service_redis, file=campus),
@@ -66,8 +109,8 @@ def state(
 
 
 @pytest.fixture
-def app(state: State) -> FastAPI:
-    return create_app(state)
+def app(parts: Parts) -> FastAPI:
+    return parts.app()
 
 
 @pytest.fixture
@@ -80,9 +123,9 @@ def client_of(app: FastAPI) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://campus")
 
 
-def client_over(state: State) -> httpx.AsyncClient:
+def client_over(parts: Parts) -> httpx.AsyncClient:
     """A client of another API, over other resources."""
-    return client_of(create_app(state))
+    return client_of(parts.app())
 
 
 async def key_for(redis: Redis, *scopes: str, name: str = "a test") -> dict[str, str]:

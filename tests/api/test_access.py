@@ -6,14 +6,12 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from redis.asyncio import Redis
 
-from api.application import create_app
 from api.auth.access import public_occupancy, requires
 from api.auth.keys import Key
 from api.live.poller import poll_once
 from api.settings import ApiSettings
-from api.state import State
 from state.client import open_redis
-from tests.api.conftest import assert_problem, client_of, client_over, key_for
+from tests.api.conftest import Parts, assert_problem, client_of, client_over, key_for
 from tests.conftest import free_port
 
 router = APIRouter()
@@ -35,8 +33,8 @@ async def public() -> str:
 
 
 @pytest.fixture
-def guarded(state: State) -> FastAPI:
-    app = create_app(state)
+def guarded(parts: Parts) -> FastAPI:
+    app = parts.app()
     app.include_router(router)
     return app
 
@@ -105,17 +103,17 @@ async def test_another_way_to_log_in_is_no_key(guarded: FastAPI) -> None:
     assert_problem(answer, 401)
 
 
-async def test_without_redis_a_key_is_unavailable_and_not_refused(state: State, redis_client: Redis) -> None:
+async def test_without_redis_a_key_is_unavailable_and_not_refused(parts: Parts, redis_client: Redis) -> None:
     headers = await key_for(redis_client, "admin")
     async with open_redis(ApiSettings(redis_url=f"redis://127.0.0.1:{free_port()}")) as away:
-        app = create_app(dataclasses.replace(state, redis=away))
+        app = dataclasses.replace(parts, redis=away).app()
         app.include_router(router)
         async with client_of(app) as client:
             assert_problem(await client.get("/test/read", headers=headers), 503)
 
 
-async def test_occupancy_is_public_unless_the_setting_says_otherwise(state: State, redis_client: Redis) -> None:
-    private = dataclasses.replace(state, settings=state.settings.model_copy(update={"api_public_occupancy": False}))
+async def test_occupancy_is_public_unless_the_setting_says_otherwise(parts: Parts, redis_client: Redis) -> None:
+    private = dataclasses.replace(parts, settings=parts.settings.model_copy(update={"api_public_occupancy": False}))
     paths = (
         "/v1/zones",
         "/v1/zones/kemmy",
@@ -123,12 +121,12 @@ async def test_occupancy_is_public_unless_the_setting_says_otherwise(state: Stat
         "/v1/zones/kemmy/occupancy",
         "/v1/zones/kemmy/occupancy/history?kind=car",
     )
-    async with client_over(state) as client:
+    async with client_over(parts) as client:
         for path in paths:
             assert (await client.get(path)).status_code == 200, path
     key = await key_for(redis_client, "occupancy:read")
     # Also what is prepared for everybody.
-    await poll_once(private)
+    await poll_once(private.live)
     async with client_over(private) as client:
         for path in paths:
             assert_problem(await client.get(path), 401)

@@ -18,7 +18,6 @@ from redis.asyncio import Redis
 from api.http import problems
 from api.positions.erasure import Erased
 from api.settings import ApiSettings
-from api.state import State
 from core.errors import Reason, UnavailableError
 from core.messages import DeadLetter, Kind, Position, Role
 from decoder.batch import Batch
@@ -29,7 +28,7 @@ from state.presence import presence_key
 from state.queued import Message
 from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP
 from state.sessions import BRIEF, brief
-from tests.api.conftest import assert_problem, client_over, key_for, record
+from tests.api.conftest import Parts, assert_problem, client_over, key_for, record
 from tests.conftest import DEAD, NOON, POSITIONS, RAW, TOTALS, entries, eventually
 from tests.decoder.conftest import effects_of
 from tests.decoder.conftest import position as sighting
@@ -91,13 +90,13 @@ def letter(payload: object = None, **changes: Any) -> DeadLetter:
 
 
 async def test_the_documents_of_all_months_are_gone_and_those_of_others_are_not(
-    admin: httpx.AsyncClient, state: State, documents: DocumentStore
+    admin: httpx.AsyncClient, parts: Parts, documents: DocumentStore
 ) -> None:
     mine, same_name = (
-        track(state.hasher.hash(Kind.CAR, DEVICE)),
-        track(state.hasher.hash(Kind.MOBILE, DEVICE), Kind.MOBILE),
+        track(parts.hasher.hash(Kind.CAR, DEVICE)),
+        track(parts.hasher.hash(Kind.MOBILE, DEVICE), Kind.MOBILE),
     )
-    other = track(state.hasher.hash(Kind.CAR, "bus-305"))
+    other = track(parts.hasher.hash(Kind.CAR, "bus-305"))
     await documents.put([*mine, *same_name, *other])
 
     assert await erased(admin, kind="car") == {**NOTHING, "documents": 45}
@@ -108,19 +107,19 @@ async def test_the_documents_of_all_months_are_gone_and_those_of_others_are_not(
 
 
 async def test_without_a_kind_a_car_and_a_phone_of_that_id_are_forgotten(
-    admin: httpx.AsyncClient, state: State, documents: DocumentStore
+    admin: httpx.AsyncClient, parts: Parts, documents: DocumentStore
 ) -> None:
     for kind in Kind:
-        await documents.put(track(state.hasher.hash(kind, DEVICE), kind, months=1))
+        await documents.put(track(parts.hasher.hash(kind, DEVICE), kind, months=1))
 
     assert (await erased(admin))["documents"] == 6
     assert await documents.count() == 0
 
 
 async def test_to_ask_again_finds_nothing_and_is_no_error(
-    admin: httpx.AsyncClient, state: State, documents: DocumentStore
+    admin: httpx.AsyncClient, parts: Parts, documents: DocumentStore
 ) -> None:
-    await documents.put(track(state.hasher.hash(Kind.CAR, DEVICE), months=1))
+    await documents.put(track(parts.hasher.hash(Kind.CAR, DEVICE), months=1))
     await erased(admin)
 
     assert await erased(admin) == NOTHING
@@ -128,9 +127,9 @@ async def test_to_ask_again_finds_nothing_and_is_no_error(
 
 
 async def test_it_is_not_present_any_more_and_others_are(
-    admin: httpx.AsyncClient, state: State, redis_client: Redis
+    admin: httpx.AsyncClient, parts: Parts, redis_client: Redis
 ) -> None:
-    mine, other = state.hasher.hash(Kind.CAR, DEVICE), state.hasher.hash(Kind.CAR, "bus-305")
+    mine, other = parts.hasher.hash(Kind.CAR, DEVICE), parts.hasher.hash(Kind.CAR, "bus-305")
     # `cellar` is a zone that this process does not know of yet.
     for zone in ("campus", "kemmy", "cellar"):
         await redis_client.zadd(presence_key("{0}", zone, Kind.CAR), {mine: NOON, other: NOON})
@@ -148,10 +147,10 @@ async def test_it_is_not_present_any_more_and_others_are(
 
 
 async def test_when_it_was_outside_is_forgotten_too(
-    admin: httpx.AsyncClient, state: State, redis_client: Redis
+    admin: httpx.AsyncClient, parts: Parts, redis_client: Redis
 ) -> None:
-    mine = state.hasher.away(state.hasher.hash(Kind.CAR, DEVICE))
-    other = state.hasher.away(state.hasher.hash(Kind.CAR, "bus-305"))
+    mine = parts.hasher.away(parts.hasher.hash(Kind.CAR, DEVICE))
+    other = parts.hasher.away(parts.hasher.hash(Kind.CAR, "bus-305"))
     for device in (mine, other):
         await redis_client.zadd(away_key("{0}", device), {device: NOON})
     await erased(admin)
@@ -160,9 +159,9 @@ async def test_when_it_was_outside_is_forgotten_too(
 
 
 async def test_a_newest_position_that_another_version_wrote_is_forgotten_too(
-    admin: httpx.AsyncClient, state: State, redis_client: Redis
+    admin: httpx.AsyncClient, parts: Parts, redis_client: Redis
 ) -> None:
-    mine = state.hasher.hash(Kind.CAR, DEVICE)
+    mine = parts.hasher.hash(Kind.CAR, DEVICE)
     await redis_client.set(newest_key("{0}", mine), f"{NOON},-8.57,52.67,campus")
     await redis_client.zadd(presence_key("{0}", "kemmy", Kind.CAR), {mine: NOON})
 
@@ -171,9 +170,9 @@ async def test_a_newest_position_that_another_version_wrote_is_forgotten_too(
 
 
 async def test_what_it_was_seen_in_goes_and_the_counts_stay(
-    admin: httpx.AsyncClient, state: State, redis_client: Redis, store: TimeseriesStore
+    admin: httpx.AsyncClient, parts: Parts, redis_client: Redis, store: TimeseriesStore
 ) -> None:
-    mine, other = (state.hasher.hash(Kind.CAR, name) for name in (DEVICE, "bus-305"))
+    mine, other = (parts.hasher.hash(Kind.CAR, name) for name in (DEVICE, "bus-305"))
     effects = effects_of(redis_client)
     batch = Batch(positions=[sighting(each, at, "kemmy") for each in (mine, other) for at in (NOON, NOON - DAY_MS)])
     await effects.apply(batch, now=NOON)
@@ -192,9 +191,9 @@ async def test_what_it_was_seen_in_goes_and_the_counts_stay(
 
 
 async def test_a_device_that_goes_on_sending_is_counted_as_a_new_one_once(
-    admin: httpx.AsyncClient, state: State, redis_client: Redis
+    admin: httpx.AsyncClient, parts: Parts, redis_client: Redis
 ) -> None:
-    batch = Batch(positions=[sighting(state.hasher.hash(Kind.CAR, DEVICE), NOON)])
+    batch = Batch(positions=[sighting(parts.hasher.hash(Kind.CAR, DEVICE), NOON)])
     effects = effects_of(redis_client)
     await effects.apply(batch, now=NOON)
     await erased(admin)
@@ -204,7 +203,7 @@ async def test_a_device_that_goes_on_sending_is_counted_as_a_new_one_once(
 
 
 async def test_dead_letters_that_hold_something_of_it_are_dropped_and_counted_as_dropped(
-    admin: httpx.AsyncClient, state: State, redis_client: Redis
+    admin: httpx.AsyncClient, parts: Parts, redis_client: Redis
 ) -> None:
     feature = {"type": "Feature", "properties": {"device_id": DEVICE, "speed": "fast"}}
     gone = await letters(
@@ -224,7 +223,7 @@ async def test_dead_letters_that_hold_something_of_it_are_dropped_and_counted_as
             None,
             reason=Reason.REJECTED_DOCUMENT,
             topic="",
-            detail=f"the document store refused {state.hasher.hash(Kind.CAR, DEVICE)}-001772366400000: too large",
+            detail=f"the document store refused {parts.hasher.hash(Kind.CAR, DEVICE)}-001772366400000: too large",
         ),
     )
     kept = await letters(
@@ -266,13 +265,13 @@ async def somebody_waits(redis: Redis) -> bool:
 
 @pytest.mark.parametrize(("stream", "group"), [(RAW, OBSERVE_GROUP), (POSITIONS, ARCHIVE_GROUP)])
 async def test_what_is_on_its_way_is_waited_for(
-    admin: httpx.AsyncClient, state: State, redis_client: Redis, documents: DocumentStore, stream: str, group: str
+    admin: httpx.AsyncClient, parts: Parts, redis_client: Redis, documents: DocumentStore, stream: str, group: str
 ) -> None:
     entry_id = await enter(redis_client, stream, group)
 
     async def decode() -> None:
         await eventually(lambda: somebody_waits(redis_client))
-        await documents.put(track(state.hasher.hash(Kind.CAR, DEVICE), months=1))
+        await documents.put(track(parts.hasher.hash(Kind.CAR, DEVICE), months=1))
         await redis_client.xack(stream, group, entry_id)
 
     await redis_client.config_resetstat()
@@ -285,7 +284,7 @@ async def test_what_is_on_its_way_is_waited_for(
 @pytest.mark.parametrize("delivered", [False, True])
 async def test_what_is_not_decoded_in_time_is_a_503_after_all_else_is_gone(
     admin: httpx.AsyncClient,
-    state: State,
+    parts: Parts,
     redis_client: Redis,
     documents: DocumentStore,
     monkeypatch: pytest.MonkeyPatch,
@@ -293,7 +292,7 @@ async def test_what_is_not_decoded_in_time_is_a_503_after_all_else_is_gone(
     delivered: bool,
 ) -> None:
     monkeypatch.setattr("api.positions.erasure.PASS_SECONDS", 0.2)
-    await documents.put(track(state.hasher.hash(Kind.CAR, DEVICE), months=1))
+    await documents.put(track(parts.hasher.hash(Kind.CAR, DEVICE), months=1))
     if delivered:
         entry_id = await enter(redis_client, RAW, OBSERVE_GROUP)
     else:
@@ -328,11 +327,11 @@ async def test_what_comes_later_is_not_waited_for(admin: httpx.AsyncClient, redi
 
 
 async def test_many_documents_take_several_requests(
-    admin: httpx.AsyncClient, state: State, documents: DocumentStore, monkeypatch: pytest.MonkeyPatch
+    admin: httpx.AsyncClient, parts: Parts, documents: DocumentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.positions.erasure.ERASE_DOCUMENTS", 10)
     monkeypatch.setattr("api.positions.erasure.ERASE_SECONDS", 0)
-    await documents.put(track(state.hasher.hash(Kind.CAR, DEVICE), months=5, each=5))
+    await documents.put(track(parts.hasher.hash(Kind.CAR, DEVICE), months=5, each=5))
 
     answers = [await admin.delete(address(), params={"kind": "car"}) for _ in range(4)]
 
@@ -342,7 +341,7 @@ async def test_many_documents_take_several_requests(
 
 
 async def test_a_store_that_is_away_is_a_503_and_the_id_is_in_no_log(
-    state: State, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+    parts: Parts, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Away:
         async def erase(self, *_: object, **__: object) -> int:
@@ -350,7 +349,7 @@ async def test_a_store_that_is_away_is_a_503_and_the_id_is_in_no_log(
 
     log = Mock()
     monkeypatch.setattr(problems, "_log", log)
-    away = dataclasses.replace(state, documents=Away())  # type: ignore[arg-type] # it has what is asked of it
+    away = dataclasses.replace(parts, documents=Away())  # type: ignore[arg-type] # it has what is asked of it
     async with client_over(away) as client:
         answer = await client.delete(address(), headers=await key_for(redis_client, "admin"))
 
@@ -361,9 +360,9 @@ async def test_a_store_that_is_away_is_a_503_and_the_id_is_in_no_log(
 
 @pytest.mark.parametrize("device", ["a/b", "a/positions", "a\nb", "é 図", "%2F", "a b?c#d", "x" * 128])
 async def test_an_id_may_be_any_text(
-    admin: httpx.AsyncClient, state: State, documents: DocumentStore, device: str
+    admin: httpx.AsyncClient, parts: Parts, documents: DocumentStore, device: str
 ) -> None:
-    await documents.put(track(state.hasher.hash(Kind.CAR, device), months=1))
+    await documents.put(track(parts.hasher.hash(Kind.CAR, device), months=1))
 
     assert (await erased(admin, device))["documents"] == 3
 
@@ -381,10 +380,10 @@ async def test_a_parameter_that_cannot_be_used_is_named(
 
 
 async def test_only_an_administrator_may(
-    client: httpx.AsyncClient, state: State, redis_client: Redis, documents: DocumentStore
+    client: httpx.AsyncClient, parts: Parts, redis_client: Redis, documents: DocumentStore
 ) -> None:
     await documents.setup()
-    await documents.put(track(state.hasher.hash(Kind.CAR, DEVICE), months=1))
+    await documents.put(track(parts.hasher.hash(Kind.CAR, DEVICE), months=1))
     scopes: Sequence[str] = ("positions:read", "positions:write")
 
     assert_problem(await client.delete(address()), 401)
@@ -393,15 +392,15 @@ async def test_only_an_administrator_may(
 
 
 async def test_every_partition_is_waited_for(
-    state: State, redis_client: Redis, documents: DocumentStore, monkeypatch: pytest.MonkeyPatch
+    parts: Parts, redis_client: Redis, documents: DocumentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await documents.setup()
     monkeypatch.setattr("api.positions.erasure.PASS_SECONDS", 0.2)
     await redis_client.xadd(raw_key(0, 3), {"p": "x"})
     headers = await key_for(redis_client, "admin")
     for partitions, status in ((2, 200), (3, 503)):
-        settings = ApiSettings(data_dir=state.settings.data_dir, partitions=partitions)
-        async with client_over(dataclasses.replace(state, settings=settings)) as client:
+        settings = ApiSettings(data_dir=parts.settings.data_dir, partitions=partitions)
+        async with client_over(dataclasses.replace(parts, settings=settings)) as client:
             assert (await client.delete(address(), headers=headers)).status_code == status
 
 

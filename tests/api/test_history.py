@@ -10,10 +10,9 @@ import pytest
 
 from api.history.body import HistoryQuery, histories, range_of
 from api.settings import ApiSettings
-from api.state import State
 from core.clock import format_rfc3339, parse_rfc3339
 from core.messages import Kind
-from tests.api.conftest import assert_problem, client_over, record
+from tests.api.conftest import Parts, assert_problem, client_over, record
 from tests.conftest import NOON, WAIT_SECONDS
 from timeseries import TimeseriesStore, Width, open_store
 
@@ -210,12 +209,12 @@ async def test_a_range_that_is_too_large_for_any_window_is_refused_at_once(clien
     assert "1,000 at the most" in str(problem["detail"])
 
 
-async def test_a_store_that_is_away_is_a_503_and_the_rest_goes_on(state: State, tmp_path: Path) -> None:
+async def test_a_store_that_is_away_is_a_503_and_the_rest_goes_on(parts: Parts, tmp_path: Path) -> None:
     blocked = tmp_path / "a-file"
     blocked.write_text("no folder")
     async with (
         open_store(ApiSettings(data_dir=blocked)) as away,
-        client_over(dataclasses.replace(state, store=away)) as client,
+        client_over(dataclasses.replace(parts, store=away)) as client,
     ):
         answer = await client.get(KEMMY, params={"kind": "car"})
 
@@ -225,7 +224,7 @@ async def test_a_store_that_is_away_is_a_503_and_the_rest_goes_on(state: State, 
         assert (await client.get("/v1/occupancy")).status_code == 200
 
 
-async def test_a_store_that_is_silent_is_not_waited_for_long(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_is_silent_is_not_waited_for_long(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     class Silent:
         async def history(self, **_: object) -> None:
             await asyncio.Event().wait()
@@ -240,15 +239,15 @@ async def test_a_store_that_is_silent_is_not_waited_for_long(state: State, monke
             return None
 
     monkeypatch.setattr("api.history.body.STORE_SECONDS", 0.05)
-    silent = dataclasses.replace(state, store=Silent())  # type: ignore[arg-type] # it has what is asked of it
+    silent = dataclasses.replace(parts, store=Silent())  # type: ignore[arg-type] # it has what is asked of it
     async with client_over(silent) as client, asyncio.timeout(WAIT_SECONDS):
         assert_problem(await client.get(KEMMY, params={"kind": "car"}), 503)
 
 
 @pytest.fixture
-async def largest(state: State) -> AsyncIterator[httpx.AsyncClient]:
-    settings = ApiSettings(data_dir=state.settings.data_dir, history_max_points=100_000)
-    async with client_over(dataclasses.replace(state, settings=settings)) as client:
+async def largest(parts: Parts) -> AsyncIterator[httpx.AsyncClient]:
+    settings = ApiSettings(data_dir=parts.settings.data_dir, history_max_points=100_000)
+    async with client_over(dataclasses.replace(parts, settings=settings)) as client:
         yield client
 
 

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from api.http.instants import EARLIEST, LATEST, time_zone, writer, written
 from api.settings import ApiSettings
-from api.state import State
 from core.clock import format_rfc3339, parse_rfc3339
 from core.messages import Kind
-from tests.api.conftest import assert_problem, client_over, record
+from tests.api.conftest import Parts, assert_problem, client_over, record
 from tests.conftest import NOON
 from timeseries import Coverage, TimeseriesStore, Width
 
@@ -56,13 +55,13 @@ async def test_several_zones_come_in_the_order_asked_for_each_as_if_asked_alone(
 
 
 async def test_without_a_zone_all_of_them_are_given_the_campus_first(
-    state: State, client: httpx.AsyncClient, store: TimeseriesStore
+    parts: Parts, client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
     await record(store, "campus", Kind.CAR, Width.MINUTE, {NOON - MINUTE: 3})
 
     zones = (await client.get(SEVERAL, params=LAST_TWO)).json()["zones"]
 
-    assert [each["zone"] for each in zones] == [zone.id for zone in state.campus.everything]
+    assert [each["zone"] for each in zones] == [zone.id for zone in parts.campus.everything]
     assert [point["devices"] for point in zones[0]["points"]] == [0, 3]
 
 
@@ -221,14 +220,14 @@ def test_a_time_is_the_same_instant_however_it_is_written(at: int, zone: str) ->
 
 
 async def test_counts_of_phones_under_the_minimum_are_null_in_json_and_empty_in_csv(
-    state: State, store: TimeseriesStore
+    parts: Parts, store: TimeseriesStore
 ) -> None:
     await record(store, "kemmy", Kind.MOBILE, Width.MINUTE, {NOON - 2 * MINUTE: 4, NOON - MINUTE: 5})
     await record(store, "kemmy", Kind.CAR, Width.MINUTE, {NOON - 2 * MINUTE: 4})
-    settings = ApiSettings(data_dir=state.settings.data_dir, privacy_min_count=5)
+    settings = ApiSettings(data_dir=parts.settings.data_dir, privacy_min_count=5)
     phones = {**LAST_TWO, "kind": "mobile"}
 
-    async with client_over(dataclasses.replace(state, settings=settings)) as client:
+    async with client_over(dataclasses.replace(parts, settings=settings)) as client:
         for path, query in ((KEMMY, phones), (SEVERAL, {**phones, "zone": "kemmy"})):
             body = (await client.get(path, params=query)).json()
             [history] = body.get("zones", [body])

@@ -8,9 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.state import State
 from core.messages import Kind
-from tests.api.conftest import assert_problem, client_over, record
+from tests.api.conftest import Parts, assert_problem, client_over, record
 from tests.conftest import NOON
 from timeseries import Coverage, Width
 from timeseries.keep import Keep, parse_keep
@@ -29,13 +28,13 @@ def keep() -> Keep:
 
 
 @pytest.fixture
-async def client(state: State, tmp_path: Path, keep: Keep) -> AsyncIterator[httpx.AsyncClient]:
+async def client(parts: Parts, tmp_path: Path, keep: Keep) -> AsyncIterator[httpx.AsyncClient]:
     now = NOON + 30_000
     async with SqliteOccupancyStore(file=tmp_path / "kept.sqlite3", keep=keep, clock=lambda: now) as store:
         await store.setup()
         await record(store, "kemmy", Kind.CAR, Width.MINUTE, {NOON - DAY: 3, NOON - DAY + MINUTE: 1})
         await record(store, "kemmy", Kind.CAR, Width.HOUR, {NOON - DAY: 3, NOON - 40 * DAY: 5})
-        async with client_over(dataclasses.replace(state, store=store, clock=lambda: now)) as opened:
+        async with client_over(dataclasses.replace(parts, store=store, clock=lambda: now)) as opened:
             yield opened
 
 
@@ -113,11 +112,11 @@ async def test_a_range_of_which_nothing_is_kept_is_gone_and_a_width_is_named_tha
         assert choose in problem["detail"]
 
 
-async def test_a_range_that_no_width_has_any_more_is_gone_without_advice(state: State, tmp_path: Path) -> None:
+async def test_a_range_that_no_width_has_any_more_is_gone_without_advice(parts: Parts, tmp_path: Path) -> None:
     keep = parse_keep("1m:2d,5m:2d,1h:2d,1d:2d")
     async with SqliteOccupancyStore(file=tmp_path / "kept.sqlite3", keep=keep, clock=lambda: NOON) as store:
         await store.setup()
-        async with client_over(dataclasses.replace(state, store=store)) as client:
+        async with client_over(dataclasses.replace(parts, store=store)) as client:
             answer = await client.get(
                 f"{KEMMY}/history", params=asked("1m", "2025-12-01T00:00:00Z", "2025-12-01T01:00:00Z")
             )
@@ -137,27 +136,27 @@ async def test_a_summary_says_since_when_hours_are_kept_and_is_gone_where_none_o
     assert (await client.get(f"{KEMMY}/summary", params=query)).status_code == 200
 
 
-async def test_a_store_that_does_not_say_what_it_keeps_is_a_503(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_does_not_say_what_it_keeps_is_a_503(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     class Silent:
         async def kept_since(self, _: Width) -> None:
             await asyncio.Event().wait()
 
     monkeypatch.setattr("api.history.body.STORE_SECONDS", 0.05)
-    silent = dataclasses.replace(state, store=Silent())  # type: ignore[arg-type] # it has what is asked of it
+    silent = dataclasses.replace(parts, store=Silent())  # type: ignore[arg-type] # it has what is asked of it
     async with client_over(silent) as client, asyncio.timeout(15):
         for path in ("history", "summary"):
             assert_problem(await client.get(f"{KEMMY}/{path}", params={"kind": "car"}), 503)
 
 
 async def test_what_is_not_kept_any_more_is_not_recorded_although_somebody_was_counting_then(
-    state: State, tmp_path: Path, keep: Keep
+    parts: Parts, tmp_path: Path, keep: Keep
 ) -> None:
     """Coverage may be there for longer than the windows are."""
     async with SqliteOccupancyStore(file=tmp_path / "kept.sqlite3", keep=keep, clock=lambda: NOON) as store:
         await store.setup()
         hours = [NOON - days * DAY for days in (2, 70)] + [NOON - 2 * DAY - 3_600_000, NOON - 60 * DAY]
         await store.write_coverage([Coverage("kemmy", Kind.CAR, hour, (1 << 60) - 1) for hour in hours])
-        async with client_over(dataclasses.replace(state, store=store, clock=lambda: NOON)) as client:
+        async with client_over(dataclasses.replace(parts, store=store, clock=lambda: NOON)) as client:
             query = asked("1m", "2026-02-27T11:58:00Z", "2026-02-27T12:02:00Z")
             history = (await client.get(f"{KEMMY}/history", params=query)).json()
             assert history["kept_since"] == "2026-02-27T12:00:00Z"

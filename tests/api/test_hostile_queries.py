@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from api.settings import ApiSettings
-from api.state import State
 from documents import DocumentStore
-from tests.api.conftest import assert_problem, client_over, key_for
+from tests.api.conftest import Parts, assert_problem, client_over, key_for
 from tests.documents.positions import position
 
 ROUTES = (
@@ -64,12 +63,12 @@ bodies = st.one_of(
 
 
 @pytest.fixture
-async def everyone(state: State, redis_client: Redis, documents: DocumentStore) -> AsyncIterator[httpx.AsyncClient]:
+async def everyone(parts: Parts, redis_client: Redis, documents: DocumentStore) -> AsyncIterator[httpx.AsyncClient]:
     """A client with a key for all and no limit to its rate, and some positions to be found."""
     await documents.setup()
     await documents.put([position(number) for number in range(-20, 0)])
-    without_limit = ApiSettings(data_dir=state.settings.data_dir, api_rate_limit=0)
-    async with client_over(dataclasses.replace(state, settings=without_limit)) as client:
+    without_limit = ApiSettings(data_dir=parts.settings.data_dir, api_rate_limit=0)
+    async with client_over(dataclasses.replace(parts, settings=without_limit)) as client:
         client.headers.update(await key_for(redis_client, "admin"))
         yield client
 

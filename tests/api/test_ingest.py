@@ -17,13 +17,13 @@ from redis.asyncio import Redis
 
 from api.positions.ingest import MAX_PAYLOAD, MAX_PLAIN, Accepted
 from api.settings import ApiSettings
-from api.state import State
 from core.errors import Reason
 from core.messages import Kind, Role
 from decoder.batch import BatchDecoder
 from geofence import Campus, Geofence
 from runtime.devices import DeviceHasher
-from tests.api.conftest import assert_problem, client_over, key_for
+from state.raw import Raw
+from tests.api.conftest import Parts, assert_problem, client_over, key_for
 from tests.conftest import NOON, RAW, entries
 from tests.raw_streams import raw_messages
 
@@ -167,16 +167,16 @@ async def test_nothing_is_taken_without_a_key_for_it(client: httpx.AsyncClient, 
 
 
 async def test_when_too_many_messages_wait_it_is_a_503_that_says_when_to_come_back(
-    state: State, redis_client: Redis
+    parts: Parts, redis_client: Redis
 ) -> None:
-    full = ApiSettings(data_dir=state.settings.data_dir, raw_max_length=1000)
+    full = ApiSettings(data_dir=parts.settings.data_dir, raw_max_length=1000)
     key = await key_for(redis_client, "positions:write")
     async with redis_client.pipeline() as pipeline:
         for _ in range(1000):
             pipeline.xadd(RAW, {"t": "car-iotp"})
         await pipeline.execute()
 
-    async with client_over(dataclasses.replace(state, settings=full)) as client:
+    async with client_over(dataclasses.replace(parts, settings=full)) as client:
         last = await client.post(f"{POSITIONS}?kind=car", json=FEATURE, headers=key)
         refused = await client.post(f"{POSITIONS}?kind=car", json=FEATURE, headers=key)
 
@@ -187,21 +187,21 @@ async def test_when_too_many_messages_wait_it_is_a_503_that_says_when_to_come_ba
 
 
 async def test_redis_that_is_away_or_silent_is_a_503_and_never_a_202(
-    state: State, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+    parts: Parts, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.positions.ingest.APPEND_SECONDS", 0.1)
     headers = await key_for(redis_client, "positions:write")
-    # The key is still known from the request before, though the state has another Redis: what fails is the append.
-    async with client_over(state) as client:
+    # The key is still known from the request before, though messages go to another Redis: what fails is the append.
+    async with client_over(parts) as client:
         assert (await client.post(f"{POSITIONS}?kind=car", json=FEATURE, headers=headers)).status_code == 202
         with socket.create_server(("127.0.0.1", 0)) as silent:
             async with Redis(port=silent.getsockname()[1]) as stuck:
-                object.__setattr__(state, "redis", stuck)
+                object.__setattr__(parts.rooms.ingest, "raw", Raw(client=stuck, partitions=1))
                 answer = await client.post(f"{POSITIONS}?kind=car", json=FEATURE, headers=headers)
                 assert_problem(answer, 503)
                 assert answer.headers["retry-after"] == "1"
         async with Redis(port=1) as away:
-            object.__setattr__(state, "redis", away)
+            object.__setattr__(parts.rooms.ingest, "raw", Raw(client=away, partitions=1))
             assert_problem(await client.post(f"{POSITIONS}?kind=car", json=FEATURE, headers=headers), 503)
 
 
@@ -221,11 +221,11 @@ WITHIN = {**FEATURE, "properties": {"timestamp": "2026-02-22T12:00:00Z"}}
     ],
 )
 async def test_who_sends_what_is_too_old_for_a_gateway_hears_it(
-    state: State, redis_client: Redis, body: dict[str, Any], where: str
+    parts: Parts, redis_client: Redis, body: dict[str, Any], where: str
 ) -> None:
-    limited = ApiSettings(data_dir=state.settings.data_dir, position_max_age="gateway=7d")
+    limited = ApiSettings(data_dir=parts.settings.data_dir, position_max_age="gateway=7d")
     headers = await key_for(redis_client, "positions:write")
-    async with client_over(dataclasses.replace(state, settings=limited)) as client:
+    async with client_over(dataclasses.replace(parts, settings=limited)) as client:
         for sent in (json.dumps(body).encode(), base64.b64encode(json.dumps(body).encode())):
             problem = assert_problem(await client.post(f"{POSITIONS}?kind=car", content=sent, headers=headers), 422)
             assert where in str(problem)
@@ -241,13 +241,13 @@ async def test_a_gateway_may_send_positions_of_any_time_unless_it_is_limited(gat
 
 
 async def test_messages_spread_over_the_partitions_and_the_same_one_goes_to_the_same(
-    state: State, redis_client: Redis
+    parts: Parts, redis_client: Redis
 ) -> None:
-    several = ApiSettings(data_dir=state.settings.data_dir, partitions=3)
+    several = ApiSettings(data_dir=parts.settings.data_dir, partitions=3)
     headers = await key_for(redis_client, "positions:write")
     bodies = [{**FEATURE, "properties": {"device_id": f"car-{number}"}} for number in range(30)]
 
-    async with client_over(dataclasses.replace(state, settings=several)) as client:
+    async with client_over(dataclasses.replace(parts, settings=several)) as client:
         for body in bodies * 2:
             assert (await client.post(f"{POSITIONS}?kind=car", json=body, headers=headers)).status_code == 202
 
@@ -277,12 +277,12 @@ async def test_no_body_makes_the_server_fail(gateway: httpx.AsyncClient, body: b
 
 
 async def test_a_key_that_sends_faster_than_a_gateway_may_is_told_when_to_come_back(
-    state: State, redis_client: Redis
+    parts: Parts, redis_client: Redis
 ) -> None:
-    changed = state.settings.model_copy(update={"position_rate": "gateway=0.1:20"})
-    state = dataclasses.replace(state, settings=changed, elapsed=lambda: 0.0)
+    changed = parts.settings.model_copy(update={"position_rate": "gateway=0.1:20"})
+    parts = dataclasses.replace(parts, settings=changed, elapsed=lambda: 0.0)
     keys = [await key_for(redis_client, "positions:write", name=name) for name in ("north gate", "south gate")]
-    async with client_over(state) as client:
+    async with client_over(parts) as client:
         for number, (key, size, status) in enumerate(
             [(keys[0], 6000, 202), (keys[0], 6000, 429), (keys[0], 500, 202), (keys[1], 6000, 202)]
         ):

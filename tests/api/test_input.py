@@ -11,10 +11,9 @@ from api.live.poller import poll_once
 from api.occupancy.newest_input import Input, InputWatch
 from api.readiness import readiness_problem
 from api.settings import ApiSettings
-from api.state import State
 from core.messages import Kind
 from state.newest_input import note_newest_input
-from tests.api.conftest import client_over, key_for
+from tests.api.conftest import Parts, client_over, key_for
 from tests.conftest import NOON
 
 SILENT = (
@@ -90,44 +89,44 @@ async def test_the_newest_input_of_a_kind_never_goes_back(watch: InputWatch, red
 
 
 async def test_answers_events_and_readiness_say_that_nothing_comes_in(
-    state: State, redis_client: Redis, elapsed: Elapsed
+    parts: Parts, redis_client: Redis, elapsed: Elapsed
 ) -> None:
-    state = dataclasses.replace(state, elapsed=elapsed)
+    parts = dataclasses.replace(parts, elapsed=elapsed)
     await beat(redis_client, "one")
     await note_newest_input(redis_client, {Kind.CAR: NOON - 1234})
-    await poll_once(state)
-    assert await readiness_problem(state) is None
-    number = state.change_log.number
+    await poll_once(parts.live)
+    assert await readiness_problem(parts.rooms, parts.failures) is None
+    number = parts.change_log.number
     elapsed.now += 10
-    await poll_once(state)
-    async with client_over(state) as client:
+    await poll_once(parts.live)
+    async with client_over(parts) as client:
         of_all = (await client.get("/v1/occupancy")).json()
         of_one = (await client.get("/v1/zones/kemmy/occupancy")).json()
 
     for body in (of_all, of_one, *of_all["zones"]):
         assert body["stale"] == SILENT
         assert body["newest_input_at"] == {"car": "2026-03-01T11:59:58Z", "mobile": None}
-    assert await readiness_problem(state) == SILENT
-    told = (state.change_log.since(number) or b"").decode()
+    assert await readiness_problem(parts.rooms, parts.failures) == SILENT
+    told = (parts.change_log.since(number) or b"").decode()
     assert told.count("event: occupancy") == 23
     assert "event: stale" in told
-    assert state.change_log.latest
-    assert msgspec.json.decode(state.change_log.latest.everything)["stale"] == SILENT
-    assert b"event: stale" in state.change_log.snapshot()
+    assert parts.change_log.latest
+    assert msgspec.json.decode(parts.change_log.latest.everything)["stale"] == SILENT
+    assert b"event: stale" in parts.change_log.snapshot()
 
     await beat(redis_client, "one")
     elapsed.now += 1
-    number = state.change_log.number
-    await poll_once(state)
-    assert b"event: fresh" in (state.change_log.since(number) or b"")
-    assert b"event: stale" not in state.change_log.snapshot()
+    number = parts.change_log.number
+    await poll_once(parts.live)
+    assert b"event: fresh" in (parts.change_log.since(number) or b"")
+    assert b"event: stale" not in parts.change_log.snapshot()
 
 
 async def test_where_small_counts_are_withheld_the_newest_input_is_told_by_the_minute(
-    state: State, redis_client: Redis
+    parts: Parts, redis_client: Redis
 ) -> None:
     careful = dataclasses.replace(
-        state, settings=ApiSettings(data_dir=state.settings.data_dir, privacy_min_count=5, api_rate_limit=0)
+        parts, settings=ApiSettings(data_dir=parts.settings.data_dir, privacy_min_count=5, api_rate_limit=0)
     )
     await note_newest_input(redis_client, {Kind.MOBILE: NOON + 59_999})
     async with client_over(careful) as client:

@@ -10,22 +10,20 @@ from redis.asyncio import Redis
 from starlette.requests import Request
 from starlette.types import Message
 
-from api.application import create_app
 from api.http import limits
 from api.settings import ApiSettings
-from api.state import State
 from core.errors import BadSettingsError
 from runtime.settings import load
-from tests.api.conftest import assert_problem, client_of, key_for
+from tests.api.conftest import Parts, assert_problem, client_of, key_for
 from tests.conftest import WAIT_SECONDS
 
 
-def with_settings(state: State, **changes: Any) -> State:
-    return dataclasses.replace(state, settings=state.settings.model_copy(update=changes))
+def with_settings(parts: Parts, **changes: Any) -> Parts:
+    return dataclasses.replace(parts, settings=parts.settings.model_copy(update=changes))
 
 
-async def test_who_asks_too_often_is_told_when_to_come_back(state: State) -> None:
-    app = create_app(with_settings(state, api_rate_limit=0.1, api_rate_burst=3))
+async def test_who_asks_too_often_is_told_when_to_come_back(parts: Parts) -> None:
+    app = with_settings(parts, api_rate_limit=0.1, api_rate_burst=3).app()
     async with client_of(app) as client:
         answers = [await client.get("/v1/zones") for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
@@ -39,8 +37,8 @@ async def test_who_asks_too_often_is_told_when_to_come_back(state: State) -> Non
         assert (await other.get("/v1/zones")).status_code == 200
 
 
-async def test_a_key_has_a_limit_of_its_own_and_a_wrong_one_has_none(state: State, redis_client: Redis) -> None:
-    app = create_app(with_settings(state, api_rate_limit=0.001, api_rate_burst=5))
+async def test_a_key_has_a_limit_of_its_own_and_a_wrong_one_has_none(parts: Parts, redis_client: Redis) -> None:
+    app = with_settings(parts, api_rate_limit=0.001, api_rate_burst=5).app()
     async with client_of(app) as client:
         key = await key_for(redis_client, "admin")
         # The first use is the address's, which does not know the key yet; then five of the key's.
@@ -72,8 +70,8 @@ async def swallowing(request: Request) -> str:
 
 
 @pytest.fixture
-def app(state: State) -> FastAPI:
-    app = create_app(with_settings(state, api_max_body=2000))
+def app(parts: Parts) -> FastAPI:
+    app = with_settings(parts, api_max_body=2000).app()
     app.include_router(router)
     return app
 
@@ -128,12 +126,12 @@ async def test_a_body_that_never_comes_is_408(app: FastAPI, monkeypatch: pytest.
     assert sent[0]["status"] == 408
 
 
-async def test_only_named_origins_may_read_answers_and_none_by_default(state: State) -> None:
+async def test_only_named_origins_may_read_answers_and_none_by_default(parts: Parts) -> None:
     page = {"Origin": "https://map.example.org"}
-    async with client_of(create_app(state)) as client:
+    async with client_of(parts.app()) as client:
         assert "access-control-allow-origin" not in (await client.get("/v1/zones", headers=page)).headers
-    open_to = with_settings(state, cors_origins="https://map.example.org,https://other.example.org")
-    async with client_of(create_app(open_to)) as client:
+    open_to = with_settings(parts, cors_origins="https://map.example.org,https://other.example.org")
+    async with client_of(open_to.app()) as client:
         answer = await client.get("/v1/zones", headers=page)
         assert answer.headers["access-control-allow-origin"] == "https://map.example.org"
         assert "ETag" in answer.headers["access-control-expose-headers"]

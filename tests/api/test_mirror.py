@@ -14,7 +14,6 @@ from api.live.lease import LEASE_SECONDS, Lease
 from api.live.mirror import EVERY_SECONDS, Mirror
 from api.live.poller import poll_once
 from api.settings import ApiSettings
-from api.state import State
 from api.zones.campus import CampusView
 from core.errors import BadSettingsError
 from core.messages import Kind, Role
@@ -23,7 +22,7 @@ from runtime.demo_users import DemoUser, keep_demo_users
 from runtime.service import Stop
 from state.mirror import CLIENT, HOLDER
 from state.retained import RETAINED
-from tests.api.conftest import arrive, client_over
+from tests.api.conftest import Parts, arrive, client_over
 from tests.api.mirror_broker import PASSWORD, USER, Broker, a_broker
 from tests.conftest import NOON, WAIT_SECONDS, eventually, free_port
 
@@ -44,9 +43,9 @@ async def subscriber(broker: Broker) -> AsyncIterator[aiomqtt.Client]:
 
 
 @pytest.fixture
-def state(state: State, broker: Broker) -> State:
+def parts(parts: Parts, broker: Broker) -> Parts:
     return with_settings(
-        state,
+        parts,
         mirror=True,
         mirror_url=broker.settings["MIRROR_URL"],
         mirror_username=USER,
@@ -54,8 +53,12 @@ def state(state: State, broker: Broker) -> State:
     )
 
 
-def with_settings(state: State, **settings: object) -> State:
-    return dataclasses.replace(state, settings=state.settings.model_copy(update=settings))
+def with_settings(parts: Parts, **settings: object) -> Parts:
+    return dataclasses.replace(parts, settings=parts.settings.model_copy(update=settings))
+
+
+def mirror_of(parts: Parts) -> Mirror:
+    return Mirror(parts.live, Lease(parts.redis), redis=parts.redis, settings=parts.settings)
 
 
 class Turns:
@@ -93,10 +96,10 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> Turns:
 
 
 @asynccontextmanager
-async def mirroring(state: State, turns: Turns) -> AsyncIterator[Mirror]:
+async def mirroring(parts: Parts, turns: Turns) -> AsyncIterator[Mirror]:
     """A mirror that has had its first turn."""
     stop = Stop()
-    mirror = Mirror(state, Lease(state.redis))
+    mirror = mirror_of(parts)
     task = asyncio.create_task(mirror.run(stop))
     try:
         before = len(turns.pauses)
@@ -130,13 +133,13 @@ async def nothing_comes(client: aiomqtt.Client, turns: Turns) -> None:
 
 
 async def test_every_resource_is_retained_under_its_path_as_get_answers_it(
-    state: State, turns: Turns, broker: Broker, subscriber: aiomqtt.Client, redis_client: Redis
+    parts: Parts, turns: Turns, broker: Broker, subscriber: aiomqtt.Client, redis_client: Redis
 ) -> None:
     await arrive(redis_client, "kemmy", Kind.CAR, NOON)
-    await poll_once(state)
+    await poll_once(parts.live)
 
-    async with mirroring(state, turns), client_over(state) as client:
-        zones = [zone.id for zone in state.campus.everything]
+    async with mirroring(parts, turns), client_over(parts) as client:
+        zones = [zone.id for zone in parts.campus.everything]
         topics = ["v1/zones", "v1/occupancy"]
         topics += [f"v1/zones/{zone}{what}" for zone in zones for what in ("", "/occupancy")]
         assert await broker.retained() == set(topics)
@@ -150,22 +153,22 @@ async def test_every_resource_is_retained_under_its_path_as_get_answers_it(
 
 
 async def test_only_what_changed_is_published(
-    state: State, turns: Turns, subscriber: aiomqtt.Client, redis_client: Redis
+    parts: Parts, turns: Turns, subscriber: aiomqtt.Client, redis_client: Redis
 ) -> None:
     now = NOON
-    state = dataclasses.replace(state, clock=lambda: now)
-    await poll_once(state)
+    parts = dataclasses.replace(parts, clock=lambda: now)
+    await poll_once(parts.live)
 
-    async with mirroring(state, turns):
+    async with mirroring(parts, turns):
         await subscriber.subscribe("nothing/else")
         await subscriber.subscribe("v1/zones/+/occupancy", qos=1)
-        await messages(subscriber, len(state.campus.everything))
+        await messages(subscriber, len(parts.campus.everything))
         now += 10_000
-        await poll_once(state)
+        await poll_once(parts.live)
         await nothing_comes(subscriber, turns)
 
         await arrive(redis_client, "kemmy", Kind.CAR, NOON)
-        await poll_once(state)
+        await poll_once(parts.live)
         await turns.next()
         changed = await messages(subscriber, 1)
         assert changed["v1/zones/kemmy/occupancy"]["car"] == 1
@@ -173,17 +176,17 @@ async def test_only_what_changed_is_published(
 
 
 async def test_two_changes_within_a_second_are_one_message(
-    state: State, turns: Turns, subscriber: aiomqtt.Client, redis_client: Redis
+    parts: Parts, turns: Turns, subscriber: aiomqtt.Client, redis_client: Redis
 ) -> None:
-    await poll_once(state)
+    await poll_once(parts.live)
 
-    async with mirroring(state, turns):
+    async with mirroring(parts, turns):
         await subscriber.subscribe("nothing/else")
         await subscriber.subscribe("v1/zones/kemmy/occupancy", qos=1)
         await messages(subscriber, 1)
         for count in (1, 2, 3):
             await arrive(redis_client, "kemmy", Kind.CAR, *[NOON] * count)
-            await poll_once(state)
+            await poll_once(parts.live)
         await turns.next()
 
         changed = await messages(subscriber, 1)
@@ -193,20 +196,20 @@ async def test_two_changes_within_a_second_are_one_message(
 
 
 async def test_a_zone_that_is_gone_leaves_no_topic_behind(
-    state: State, turns: Turns, broker: Broker, subscriber: aiomqtt.Client, campus: Campus
+    parts: Parts, turns: Turns, broker: Broker, subscriber: aiomqtt.Client, campus: Campus
 ) -> None:
     kept = CampusView(Campus(boundary=campus.boundary, zones=campus.zones[1:]))
     gone = campus.zones[0].id
-    await poll_once(state)
+    await poll_once(parts.live)
 
-    async with mirroring(state, turns):
+    async with mirroring(parts, turns):
         await subscriber.subscribe("v1/#", qos=1)
         await messages(subscriber, 2 * len(campus.everything) + 2)
-        state.followed.replace(kept)
+        parts.followed.replace(kept)
         # Until the zones are looked at again, the two do not fit, and nothing is said.
         await turns.next()
         assert f"v1/zones/{gone}" in await broker.retained()
-        await poll_once(state)
+        await poll_once(parts.live)
         await turns.next()
 
         changed = await messages(subscriber, 4)
@@ -217,28 +220,28 @@ async def test_a_zone_that_is_gone_leaves_no_topic_behind(
 
 @pytest.mark.usefixtures("subscriber")
 async def test_who_mirrors_next_clears_what_the_one_before_has_left(
-    state: State, turns: Turns, broker: Broker, campus: Campus
+    parts: Parts, turns: Turns, broker: Broker, campus: Campus
 ) -> None:
     gone = campus.zones[0].id
-    await poll_once(state)
-    async with mirroring(state, turns):
+    await poll_once(parts.live)
+    async with mirroring(parts, turns):
         assert f"v1/zones/{gone}/occupancy" in await broker.retained()
-    state.followed.replace(CampusView(Campus(boundary=campus.boundary, zones=campus.zones[1:])))
-    await poll_once(state)
+    parts.followed.replace(CampusView(Campus(boundary=campus.boundary, zones=campus.zones[1:])))
+    await poll_once(parts.live)
 
-    async with mirroring(state, turns):
+    async with mirroring(parts, turns):
         assert f"v1/zones/{gone}/occupancy" not in await broker.retained()
         assert len(await broker.retained()) == 2 * len(campus.zones) + 2
 
 
 async def test_small_counts_are_suppressed_on_mqtt_too(
-    state: State, turns: Turns, subscriber: aiomqtt.Client, redis_client: Redis
+    parts: Parts, turns: Turns, subscriber: aiomqtt.Client, redis_client: Redis
 ) -> None:
-    state = with_settings(state, privacy_min_count=3)
+    parts = with_settings(parts, privacy_min_count=3)
     await arrive(redis_client, "kemmy", Kind.MOBILE, NOON, NOON)
-    await poll_once(state)
+    await poll_once(parts.live)
 
-    async with mirroring(state, turns):
+    async with mirroring(parts, turns):
         await subscriber.subscribe("v1/zones/kemmy/occupancy", qos=1)
         [body] = (await messages(subscriber, 1)).values()
 
@@ -247,35 +250,35 @@ async def test_small_counts_are_suppressed_on_mqtt_too(
 
 @pytest.mark.usefixtures("subscriber")
 async def test_what_is_too_large_for_the_broker_is_not_left_there_in_an_old_version(
-    state: State, turns: Turns, broker: Broker
+    parts: Parts, turns: Turns, broker: Broker
 ) -> None:
-    await poll_once(state)
-    async with mirroring(state, turns):
+    await poll_once(parts.live)
+    async with mirroring(parts, turns):
         assert "v1/occupancy" in await broker.retained()
 
-    state = with_settings(state, mirror_max_payload=5_000)
-    async with mirroring(state, turns):
+    parts = with_settings(parts, mirror_max_payload=5_000)
+    async with mirroring(parts, turns):
         assert {"v1/occupancy", "v1/zones"} & await broker.retained() == set()
         assert "v1/zones/kemmy/occupancy" in await broker.retained()
-        assert state.metrics.registry.get_sample_value("api_mirror_too_large") == 2
+        assert parts.metrics.registry.get_sample_value("api_mirror_too_large") == 2
 
 
 @pytest.mark.usefixtures("subscriber")
 async def test_only_one_of_two_mirrors_and_the_other_one_when_it_has_ended(
-    state: State, turns: Turns, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+    parts: Parts, turns: Turns, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await poll_once(state)
+    await poll_once(parts.live)
     others = Turns()
-    other = dataclasses.replace(state, metrics=type(state.metrics)())
+    other = dataclasses.replace(parts, metrics=type(parts.metrics)())
 
-    def mirrors(which: State) -> float | None:
+    def mirrors(which: Parts) -> float | None:
         return which.metrics.registry.get_sample_value("api_mirroring")
 
-    async with mirroring(state, turns):
+    async with mirroring(parts, turns):
         monkeypatch.setattr("api.live.mirror.pause", others.pause)
         async with mirroring(other, others):
             await others.next()
-            assert (mirrors(state), mirrors(other)) == (1, 0)
+            assert (mirrors(parts), mirrors(other)) == (1, 0)
             # The holder lives for as long as it renews.
             assert 0 < await redis_client.pttl(HOLDER) <= LEASE_SECONDS * 1000
             await redis_client.delete(HOLDER)
@@ -284,36 +287,36 @@ async def test_only_one_of_two_mirrors_and_the_other_one_when_it_has_ended(
             # The first one has been told by the broker, or is told by the lease.
             monkeypatch.setattr("api.live.mirror.pause", turns.pause)
             await turns.next()
-            assert mirrors(state) == 0
+            assert mirrors(parts) == 0
 
 
 @pytest.mark.usefixtures("subscriber")
 async def test_a_broker_that_comes_back_gets_everything_anew(
-    state: State, turns: Turns, broker: Broker, redis_client: Redis
+    parts: Parts, turns: Turns, broker: Broker, redis_client: Redis
 ) -> None:
     async with Redis.from_url(broker.node.redis) as redis:
-        await poll_once(state)
-        async with mirroring(state, turns):
+        await poll_once(parts.live)
+        async with mirroring(parts, turns):
             # Whoever of its user has the client id last is the mirror; here it is another one, to end the connection.
             client_id = cast("bytes", await redis_client.get(CLIENT)).decode()
             host, port = broker.node.mqtt
             async with aiomqtt.Client(host, port, identifier=client_id, username=USER, password=PASSWORD):
                 await redis.delete(RETAINED)
             await arrive(redis_client, "kemmy", Kind.CAR, NOON)
-            await poll_once(state)
+            await poll_once(parts.live)
             # One turn in which it notices, and one in which it begins anew.
             await turns.next()
             await turns.next()
-            assert state.metrics.registry.get_sample_value("api_mirror_failures_total") == 1
-            assert len(await broker.retained()) == 2 * len(state.campus.everything) + 2
+            assert parts.metrics.registry.get_sample_value("api_mirror_failures_total") == 1
+            assert len(await broker.retained()) == 2 * len(parts.campus.everything) + 2
 
 
 async def test_without_a_broker_it_waits_longer_each_time_and_leaves_the_lease_to_others(
-    state: State, turns: Turns, redis_client: Redis
+    parts: Parts, turns: Turns, redis_client: Redis
 ) -> None:
-    state = with_settings(state, mirror_url=f"mqtt://127.0.0.1:{free_port()}")
+    parts = with_settings(parts, mirror_url=f"mqtt://127.0.0.1:{free_port()}")
 
-    async with mirroring(state, turns):
+    async with mirroring(parts, turns):
         for _ in range(5):
             await turns.next()
         assert not await redis_client.exists(HOLDER)
@@ -323,13 +326,13 @@ async def test_without_a_broker_it_waits_longer_each_time_and_leaves_the_lease_t
 
 
 @pytest.mark.usefixtures("subscriber")
-async def test_the_demo_user_is_asked_for_when_it_is_made(state: State, turns: Turns, broker: Broker) -> None:
-    state = with_settings(state, mirror_password=None)
-    await poll_once(state)
+async def test_the_demo_user_is_asked_for_when_it_is_made(parts: Parts, turns: Turns, broker: Broker) -> None:
+    parts = with_settings(parts, mirror_password=None)
+    await poll_once(parts.live)
 
-    async with mirroring(state, turns):
+    async with mirroring(parts, turns):
         assert await broker.retained() == set()
-        keep_demo_users(state.settings.data_dir, [DemoUser(USER, Role.SERVICE, PASSWORD)])
+        keep_demo_users(parts.settings.data_dir, [DemoUser(USER, Role.SERVICE, PASSWORD)])
         await turns.next()
         assert "v1/zones" in await broker.retained()
 
@@ -337,14 +340,14 @@ async def test_the_demo_user_is_asked_for_when_it_is_made(state: State, turns: T
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1", "127.0.0.1:1883", "mqtt://", "mqtt://a:b@host", "mqtt://host:99999", "mqtt://host/path"]
 )
-def test_an_address_that_is_none_is_named(url: str, state: State) -> None:
+def test_an_address_that_is_none_is_named(url: str, parts: Parts) -> None:
     with pytest.raises(BadSettingsError, match="MIRROR_URL"):
-        Mirror(with_settings(state, mirror_url=url), Lease(state.redis))
+        mirror_of(with_settings(parts, mirror_url=url))
 
 
-def test_a_mirror_needs_a_user(state: State) -> None:
+def test_a_mirror_needs_a_user(parts: Parts) -> None:
     with pytest.raises(BadSettingsError, match="MIRROR_USERNAME"):
-        Mirror(with_settings(state, mirror_username=""), Lease(state.redis))
+        mirror_of(with_settings(parts, mirror_username=""))
 
 
 def test_no_mirror_unless_somebody_asks_for_one() -> None:

@@ -9,15 +9,14 @@ from redis.asyncio import Redis
 from api.live.poller import poll_once
 from api.occupancy.body import ZoneCounts, zone_counts
 from api.occupancy.decoder_lag import CACHE_MS, DecoderLag
-from api.occupancy.routes import FRESH_MS
+from api.occupancy.dependencies import FRESH_MS
 from api.settings import ApiSettings
-from api.state import State
 from api.zones.campus import FollowedCampus
 from core.messages import Kind
 from geofence import Campus
 from state.client import MAX_CONNECTIONS, open_redis
 from state.presence import Presence
-from tests.api.conftest import arrive, assert_problem, client_over
+from tests.api.conftest import Parts, arrive, assert_problem, client_over
 from tests.conftest import NOON, POSITIONS, RAW, WAIT_SECONDS, free_port
 
 NOBODY = Presence(devices=0, observed_at=None)
@@ -111,11 +110,11 @@ def test_an_observation_is_the_newest_of_either_kind(campus: Campus) -> None:
     assert body(only_cars).observed_at == "2026-03-01T11:59:55Z"
 
 
-async def test_without_redis_occupancy_is_unavailable_and_says_when_to_come_back(state: State) -> None:
+async def test_without_redis_occupancy_is_unavailable_and_says_when_to_come_back(parts: Parts) -> None:
     port = free_port()
     async with (
         open_redis(ApiSettings(redis_url=f"redis://127.0.0.1:{port}")) as away,
-        client_over(dataclasses.replace(state, redis=away)) as client,
+        client_over(dataclasses.replace(parts, redis=away)) as client,
     ):
         for path in ("/v1/occupancy", "/v1/zones/kemmy/occupancy"):
             answer = await client.get(path)
@@ -129,17 +128,17 @@ async def test_without_redis_occupancy_is_unavailable_and_says_when_to_come_back
 
 
 async def test_a_redis_that_is_silent_is_not_waited_for_long(
-    state: State, silent_redis: Redis, monkeypatch: pytest.MonkeyPatch
+    parts: Parts, silent_redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.occupancy.snapshots.REDIS_SECONDS", 0.05)
-    async with client_over(dataclasses.replace(state, redis=silent_redis)) as client, asyncio.timeout(WAIT_SECONDS):
+    async with client_over(dataclasses.replace(parts, redis=silent_redis)) as client, asyncio.timeout(WAIT_SECONDS):
         assert_problem(await client.get("/v1/occupancy"), 503)
 
 
-async def test_more_clients_at_once_than_connections_are_all_answered(state: State, redis_server: str) -> None:
+async def test_more_clients_at_once_than_connections_are_all_answered(parts: Parts, redis_server: str) -> None:
     async with (
         open_redis(ApiSettings(redis_url=redis_server)) as redis,
-        client_over(dataclasses.replace(state, redis=redis)) as client,
+        client_over(dataclasses.replace(parts, redis=redis)) as client,
     ):
         answers = await asyncio.gather(*[client.get("/v1/zones/kemmy/occupancy") for _ in range(2 * MAX_CONNECTIONS)])
 
@@ -215,11 +214,11 @@ async def test_the_streams_are_looked_at_once_a_second_for_however_many_answers(
     assert await lag.seconds() >= 90
 
 
-async def test_a_fresh_snapshot_answers_without_redis(state: State) -> None:
-    await poll_once(state)
+async def test_a_fresh_snapshot_answers_without_redis(parts: Parts) -> None:
+    await poll_once(parts.live)
     async with (
         open_redis(ApiSettings(redis_url=f"redis://127.0.0.1:{free_port()}")) as away,
-        client_over(dataclasses.replace(state, redis=away)) as client,
+        client_over(dataclasses.replace(parts, redis=away)) as client,
     ):
         for path in ("/v1/occupancy", "/v1/zones/kemmy/occupancy"):
             answer = await client.get(path)
@@ -239,24 +238,24 @@ async def test_a_fresh_snapshot_answers_without_redis(state: State) -> None:
 
 
 async def test_an_answer_of_a_snapshot_is_the_one_that_would_be_given_without_it(
-    state: State, redis_client: Redis, client: httpx.AsyncClient
+    parts: Parts, redis_client: Redis, client: httpx.AsyncClient
 ) -> None:
     await arrive(redis_client, "kemmy", Kind.MOBILE, NOON)
     before = {path: await client.get(path) for path in ("/v1/occupancy", "/v1/zones/kemmy/occupancy")}
-    await poll_once(state)
+    await poll_once(parts.live)
     for path, own in before.items():
         fed = await client.get(path)
         assert fed.content == own.content
         assert {**fed.headers} == {**own.headers}
 
 
-async def test_an_old_snapshot_and_one_of_another_campus_are_not_used(state: State, redis_client: Redis) -> None:
-    await poll_once(state)
+async def test_an_old_snapshot_and_one_of_another_campus_are_not_used(parts: Parts, redis_client: Redis) -> None:
+    await poll_once(parts.live)
     await arrive(redis_client, "kemmy", Kind.MOBILE, NOON)
-    later = dataclasses.replace(state, clock=lambda: NOON + FRESH_MS)
-    kemmy = state.campus.by_id["kemmy"]
-    smaller = dataclasses.replace(state.campus, zones=(kemmy,))
-    other = dataclasses.replace(state, followed=FollowedCampus(client=redis_client, file=smaller))
+    later = dataclasses.replace(parts, clock=lambda: NOON + FRESH_MS)
+    kemmy = parts.campus.by_id["kemmy"]
+    smaller = dataclasses.replace(parts.campus, zones=(kemmy,))
+    other = dataclasses.replace(parts, followed=FollowedCampus(client=redis_client, file=smaller))
     async with client_over(later) as client:
         assert (await client.get("/v1/zones/kemmy/occupancy")).json()["mobile"] == 1
     async with client_over(other) as client:

@@ -7,31 +7,30 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.readiness import readiness_problem
 from api.settings import ApiSettings
-from api.state import State
 from state.client import open_redis
-from tests.api.conftest import assert_problem, client_over
+from tests.api.conftest import Parts, assert_problem, client_over
 from tests.conftest import free_port
 from timeseries import open_store
 
 
-def requests_counted(state: State) -> dict[tuple[str, str, str], float]:
+def requests_counted(parts: Parts) -> dict[tuple[str, str, str], float]:
     return {
         (sample.labels["route"], sample.labels["method"], sample.labels["status"]): sample.value
-        for family in text_string_to_metric_families(metrics(state))
+        for family in text_string_to_metric_families(metrics(parts))
         for sample in family.samples
         if sample.name == "api_requests_total"
     }
 
 
-def metrics(state: State) -> str:
-    return generate_latest(state.metrics.registry).decode()
+def metrics(parts: Parts) -> str:
+    return generate_latest(parts.metrics.registry).decode()
 
 
-async def test_a_process_that_works_is_healthy_and_ready(client: httpx.AsyncClient, state: State) -> None:
+async def test_a_process_that_works_is_healthy_and_ready(client: httpx.AsyncClient, parts: Parts) -> None:
     healthy = await client.get("/healthz")
 
     assert (healthy.status_code, healthy.text) == (200, "ok\n")
-    assert await readiness_problem(state) is None
+    assert await readiness_problem(parts.rooms, parts.failures) is None
 
 
 async def test_what_is_for_operators_is_not_public(client: httpx.AsyncClient) -> None:
@@ -39,59 +38,59 @@ async def test_what_is_for_operators_is_not_public(client: httpx.AsyncClient) ->
         assert_problem(await client.get(path), 404)
 
 
-async def test_readiness_names_redis_when_it_is_away(state: State) -> None:
+async def test_readiness_names_redis_when_it_is_away(parts: Parts) -> None:
     async with open_redis(ApiSettings(redis_url=f"redis://127.0.0.1:{free_port()}")) as away:
-        without = dataclasses.replace(state, redis=away)
+        without = dataclasses.replace(parts, redis=away)
 
-        assert await readiness_problem(without) == "Redis does not answer"
+        assert await readiness_problem(without.rooms, without.failures) == "Redis does not answer"
         async with client_over(without) as client:
             assert (await client.get("/healthz")).status_code == 200
 
 
-async def test_readiness_names_the_store_when_it_is_away(state: State, tmp_path: Path) -> None:
+async def test_readiness_names_the_store_when_it_is_away(parts: Parts, tmp_path: Path) -> None:
     blocked = tmp_path / "a-file"
     blocked.write_text("no folder")
     async with open_store(ApiSettings(data_dir=blocked)) as away:
-        without = dataclasses.replace(state, store=away)
+        without = dataclasses.replace(parts, store=away)
 
-        assert await readiness_problem(without) == "the occupancy store does not answer"
+        assert await readiness_problem(without.rooms, without.failures) == "the occupancy store does not answer"
         # Readiness comes back by itself.
         blocked.unlink()
         blocked.mkdir()
-        assert await readiness_problem(without) is None
+        assert await readiness_problem(without.rooms, without.failures) is None
 
 
-async def test_requests_are_counted_by_the_template_of_their_route(client: httpx.AsyncClient, state: State) -> None:
+async def test_requests_are_counted_by_the_template_of_their_route(client: httpx.AsyncClient, parts: Parts) -> None:
     await client.get("/v1/zones/kemmy/occupancy")
     await client.get("/v1/zones/schuman/occupancy")
     await client.get("/v1/zones/atlantis/occupancy")
     await client.get("/v1/zones/kemmy/occupancy/history?kind=car&start=no")
 
-    counted = requests_counted(state)
+    counted = requests_counted(parts)
 
     assert counted["/v1/zones/{zone}/occupancy", "GET", "200"] == 2
     assert counted["/v1/zones/{zone}/occupancy", "GET", "404"] == 1
     assert counted["/v1/zones/{zone}/occupancy/history", "GET", "422"] == 1
 
 
-async def test_nothing_that_a_client_makes_up_becomes_a_label(client: httpx.AsyncClient, state: State) -> None:
+async def test_nothing_that_a_client_makes_up_becomes_a_label(client: httpx.AsyncClient, parts: Parts) -> None:
     await client.get("/made/up")
     await client.request("BREW", "/v1/zones")
     await client.get("/v1/zones/madeup?made=up")
     await client.get("/static/madeup.js")
 
-    counted = requests_counted(state)
+    counted = requests_counted(parts)
 
     assert counted["unmatched", "GET", "404"] == 1
     assert counted["/v1/zones", "other", "405"] == 1
-    text = metrics(state)
+    text = metrics(parts)
     assert not [word for word in ("made", "BREW", "kemmy") if word in text]
 
 
-async def test_the_time_of_answers_is_measured(client: httpx.AsyncClient, state: State) -> None:
+async def test_the_time_of_answers_is_measured(client: httpx.AsyncClient, parts: Parts) -> None:
     await client.get("/v1/zones")
 
-    text = metrics(state)
+    text = metrics(parts)
 
     assert 'api_request_seconds_count{method="GET",route="/v1/zones"} 1.0' in text
 

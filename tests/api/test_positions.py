@@ -16,18 +16,16 @@ from pydantic import TypeAdapter
 from redis.asyncio import Redis
 from starlette.types import Message
 
-from api.application import create_app
 from api.http.answers import GeoJson
 from api.positions.query import EARTH_RADIUS, circle, metres
 from api.positions.routes import PositionCollection
 from api.readiness import documents_remark, readiness_problem
-from api.state import State
 from core.clock import format_rfc3339
 from core.errors import BadSettingsError, UnavailableError
 from core.messages import Position
 from documents import DocumentStore, IndexBeingBuiltError, Page, PositionQuery, document_id, to_document
 from geofence import cell
-from tests.api.conftest import assert_problem, client_over, key_for
+from tests.api.conftest import Parts, assert_problem, client_over, key_for
 from tests.conftest import NOON, WAIT_SECONDS
 from tests.documents.positions import position
 
@@ -444,8 +442,8 @@ async def test_a_sequence_of_nothing_is_empty(reader: httpx.AsyncClient, documen
     assert (await reader.get(POSITIONS, headers=SEQUENCE)).content == b""
 
 
-async def test_head_of_a_sequence_reads_no_documents(state: State, redis_client: Redis) -> None:
-    never = dataclasses.replace(state, documents=Endless())  # type: ignore[arg-type] # it has what is asked of it
+async def test_head_of_a_sequence_reads_no_documents(parts: Parts, redis_client: Redis) -> None:
+    never = dataclasses.replace(parts, documents=Endless())  # type: ignore[arg-type] # it has what is asked of it
     async with client_over(never) as client, asyncio.timeout(WAIT_SECONDS):
         answer = await client.head(POSITIONS, headers={**SEQUENCE, **await key_for(redis_client, "positions:read")})
 
@@ -468,9 +466,9 @@ class Building:
 
 
 async def test_a_question_that_needs_an_index_which_is_being_built_says_so_and_the_others_go_on(
-    state: State, redis_client: Redis
+    parts: Parts, redis_client: Redis
 ) -> None:
-    building = dataclasses.replace(state, documents=Building())  # type: ignore[arg-type] # it has what is asked of it
+    building = dataclasses.replace(parts, documents=Building())  # type: ignore[arg-type] # it has what is asked of it
     key = await key_for(redis_client, "positions:read")
     async with client_over(building) as client:
         problem = assert_problem(await client.get(POSITIONS, params={"zone": "kemmy"}, headers=key), 503)
@@ -479,8 +477,8 @@ async def test_a_question_that_needs_an_index_which_is_being_built_says_so_and_t
     assert problem["title"] == "An index is being built"
     assert problem["detail"] == f"The {Building.SENTENCE}. Try again in 5 s."
     assert other.status_code == 200
-    assert await documents_remark(building) == Building.SENTENCE
-    assert await readiness_problem(building) is None
+    assert await documents_remark(building.rooms) == Building.SENTENCE
+    assert await readiness_problem(building.rooms, building.failures) is None
 
 
 class Unusable:
@@ -493,14 +491,14 @@ class Unusable:
         raise BadSettingsError("CLOUDANT_APIKEY: refused")
 
 
-async def test_a_store_whose_login_does_not_work_is_away(state: State, redis_client: Redis) -> None:
-    unusable = dataclasses.replace(state, documents=Unusable())  # type: ignore[arg-type] # it has what is asked of it
+async def test_a_store_whose_login_does_not_work_is_away(parts: Parts, redis_client: Redis) -> None:
+    unusable = dataclasses.replace(parts, documents=Unusable())  # type: ignore[arg-type] # it has what is asked of it
     key = await key_for(redis_client, "positions:read")
     async with client_over(unusable) as client:
         problem = assert_problem(await client.get(POSITIONS, params={"zone": "kemmy"}, headers=key), 503)
 
     assert "CLOUDANT" not in problem["detail"]
-    assert await documents_remark(unusable) is None
+    assert await documents_remark(unusable.rooms) is None
 
 
 class Endless:
@@ -519,11 +517,11 @@ class Endless:
 
 
 async def test_no_more_pages_are_read_than_the_reader_takes_and_one_that_stops_is_cut_off(
-    state: State, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+    parts: Parts, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.positions.geojson_seq.STALLED_SECONDS", 0.2)
     endless = Endless()
-    app = create_app(dataclasses.replace(state, documents=endless))  # type: ignore[arg-type] # it has what is asked of it
+    app = dataclasses.replace(parts, documents=endless).app()  # type: ignore[arg-type] # it has what is asked of it
     key = await key_for(redis_client, "positions:read")
     chunks = 0
 
@@ -559,17 +557,17 @@ async def test_no_more_pages_are_read_than_the_reader_takes_and_one_that_stops_i
 
 
 async def test_a_store_that_goes_away_in_the_middle_leaves_the_answer_without_its_end(
-    state: State, redis_client: Redis
+    parts: Parts, redis_client: Redis
 ) -> None:
-    failing = dataclasses.replace(state, documents=Endless(ends_after=3))  # type: ignore[arg-type] # as above
+    failing = dataclasses.replace(parts, documents=Endless(ends_after=3))  # type: ignore[arg-type] # as above
     key = await key_for(redis_client, "positions:read")
     async with client_over(failing) as client:
         with pytest.raises((RuntimeError, UnavailableError)):
             await client.get(POSITIONS, headers={**SEQUENCE, **key})
 
 
-async def test_a_store_that_is_away_is_a_503_for_pages_and_sequences(state: State, redis_client: Redis) -> None:
-    away = dataclasses.replace(state, documents=Endless(ends_after=1))  # type: ignore[arg-type] # as above
+async def test_a_store_that_is_away_is_a_503_for_pages_and_sequences(parts: Parts, redis_client: Redis) -> None:
+    away = dataclasses.replace(parts, documents=Endless(ends_after=1))  # type: ignore[arg-type] # as above
     key = await key_for(redis_client, "positions:read")
     async with client_over(away) as client:
         for headers in (key, {**key, **SEQUENCE}):

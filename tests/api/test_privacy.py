@@ -9,11 +9,10 @@ from redis.asyncio import Redis
 
 from api.occupancy.body import zone_counts
 from api.privacy import shown_count, shown_counts
-from api.state import State
 from core.messages import Kind
 from geofence import Campus
 from state.presence import Presence
-from tests.api.conftest import arrive, client_over
+from tests.api.conftest import Parts, arrive, client_over
 from tests.conftest import NOON
 
 
@@ -40,16 +39,16 @@ def test_a_body_with_a_suppressed_count_is_the_same_whatever_it_is(campus: Campu
     assert body(5, NOON) != body(6, NOON)
 
 
-async def test_without_the_setting_every_count_is_shown(state: State, redis_client: Redis) -> None:
+async def test_without_the_setting_every_count_is_shown(parts: Parts, redis_client: Redis) -> None:
     await arrive(redis_client, "kemmy", Kind.MOBILE, NOON)
-    async with client_over(state) as client:
+    async with client_over(parts) as client:
         body = (await client.get("/v1/zones/kemmy/occupancy")).json()
 
     assert (body["mobile"], body["total"], body["suppressed"]) == (1, 1, False)
 
 
-async def test_with_the_setting_small_counts_are_null_and_come_last(state: State, redis_client: Redis) -> None:
-    few = dataclasses.replace(state, settings=state.settings.model_copy(update={"privacy_min_count": 3}))
+async def test_with_the_setting_small_counts_are_null_and_come_last(parts: Parts, redis_client: Redis) -> None:
+    few = dataclasses.replace(parts, settings=parts.settings.model_copy(update={"privacy_min_count": 3}))
     await arrive(redis_client, "kemmy", Kind.MOBILE, NOON, NOON - 1)
     await arrive(redis_client, "kemmy", Kind.CAR, *range(NOON - 50, NOON))
     await arrive(redis_client, "schuman", Kind.MOBILE, NOON, NOON - 1, NOON - 2)

@@ -20,20 +20,18 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.core.result import Ok
 from schemathesis.schemas import BaseSchema
 
-from api.application import create_app
 from api.auth.keys import Scope, make_key
 from api.http.metrics import ApiMetrics
 from api.http.server import Http, Server
 from api.live.poller import poll_once
 from api.settings import ApiSettings
-from api.state import State
 from api.zones.campus import FollowedCampus
 from core.kinds import DEFAULT_KINDS
 from core.messages import Kind
 from documents import open_store as open_documents
 from geofence import load_campus
 from runtime.devices import DeviceHasher
-from tests.api.conftest import arrive, record
+from tests.api.conftest import Parts, arrive, record
 from tests.conftest import NOON
 from tests.raw_streams import raw_key
 from timeseries import Width, open_store
@@ -55,7 +53,7 @@ _CONFIG = SchemathesisConfig.from_dict(
 
 
 @asynccontextmanager
-async def _seeded(folder: Path, redis_url: str) -> AsyncIterator[tuple[State, str]]:
+async def _seeded(folder: Path, redis_url: str) -> AsyncIterator[tuple[Parts, str]]:
     """An API at noon, with somebody here and there, an hour of history, and a key of an administrator."""
     chosen = ApiSettings(data_dir=folder, history_max_points=1000, api_rate_limit=0)
     async with (
@@ -64,7 +62,7 @@ async def _seeded(folder: Path, redis_url: str) -> AsyncIterator[tuple[State, st
         open_documents(chosen) as documents,
     ):
         await client.flushall()
-        state = State(
+        parts = Parts(
             settings=chosen,
             kinds=DEFAULT_KINDS,
             followed=FollowedCampus(client=client, file=load_campus(None)),
@@ -76,17 +74,17 @@ async def _seeded(folder: Path, redis_url: str) -> AsyncIterator[tuple[State, st
             clock=lambda: NOON,
         )
         made = make_key("schemathesis", [Scope.ADMIN], now=NOON)
-        await state.keys.add(made.key)
+        await parts.rooms.access.keys.add(made.key)
         await store.setup()
         await documents.setup()
         await arrive(client, "kemmy", Kind.CAR, NOON - 2000, NOON - 1000)
         for width, step in ((Width.MINUTE, _MINUTE), (Width.HOUR, 60 * _MINUTE)):
             await record(store, "kemmy", Kind.CAR, width, {NOON - number * step: number for number in range(1, 60)})
-        await poll_once(state)
+        await poll_once(parts.live)
         trimming = asyncio.create_task(_trim(client, chosen.partitions))
         # A stream of events then ends after its snapshot.
-        state.change_log.close()
-        yield state, made.text
+        parts.change_log.close()
+        yield parts, made.text
         trimming.cancel()
 
 
@@ -106,12 +104,10 @@ def api(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator
     servers: list[Server] = []
 
     async def serve() -> None:
-        async with _seeded(tmp_path_factory.mktemp("api"), redis_server) as (state, key):
+        async with _seeded(tmp_path_factory.mktemp("api"), redis_server) as (parts, key):
             with socket.create_server(("127.0.0.1", 0)) as listener:
                 server = Server(
-                    uvicorn.Config(
-                        create_app(state), http=Http, lifespan="off", ws="none", log_config=None, access_log=False
-                    )
+                    uvicorn.Config(parts.app(), http=Http, lifespan="off", ws="none", log_config=None, access_log=False)
                 )
                 servers.append(server)
                 found.append((f"http://127.0.0.1:{listener.getsockname()[1]}", key))

@@ -8,27 +8,25 @@ from contextlib import asynccontextmanager
 import pytest
 import uvicorn
 
-from api.application import create_app
 from api.http.server import Http, Server
 from api.live.poller import poll_once
-from api.state import State
 from bench.presence import leave
 from core.messages import Kind
-from tests.api.conftest import arrive
+from tests.api.conftest import Parts, arrive
 from tests.conftest import NOON, WAIT_SECONDS, eventually
 
 REQUEST = b"GET /v1/events HTTP/1.1\r\nHost: campus\r\n\r\n"
 
 
 @asynccontextmanager
-async def serving(state: State) -> AsyncIterator[tuple[Server, int]]:
-    """A server over this state, and its port."""
-    config = uvicorn.Config(create_app(state), http=Http, lifespan="off", ws="none", log_config=None, access_log=False)
+async def serving(parts: Parts) -> AsyncIterator[tuple[Server, int]]:
+    """A server over this parts, and its port."""
+    config = uvicorn.Config(parts.app(), http=Http, lifespan="off", ws="none", log_config=None, access_log=False)
     server = Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         task = asyncio.create_task(server.serve(sockets=[listener]))
         yield server, listener.getsockname()[1]
-        state.change_log.close()
+        parts.change_log.close()
         server.should_exit = True
         async with asyncio.timeout(WAIT_SECONDS):
             await task
@@ -45,24 +43,24 @@ async def connected(port: int) -> socket.socket:
     return client
 
 
-async def all_change(state: State, look_number: int) -> None:
+async def all_change(parts: Parts, look_number: int) -> None:
     """Let something change in every zone."""
-    for zone in state.campus.everything:
-        await leave(state.redis, zone.id, Kind.CAR)
-        await arrive(state.redis, zone.id, Kind.CAR, *[NOON] * (1 + look_number % 2))
-    await poll_once(state)
+    for zone in parts.campus.everything:
+        await leave(parts.redis, zone.id, Kind.CAR)
+        await arrive(parts.redis, zone.id, Kind.CAR, *[NOON] * (1 + look_number % 2))
+    await poll_once(parts.live)
 
 
 async def test_a_client_that_does_not_read_is_cut_off_and_holds_up_nobody(
-    state: State, monkeypatch: pytest.MonkeyPatch
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.live.events.SEND_SECONDS", 0.2)
-    await poll_once(state)
+    await poll_once(parts.live)
     received = bytearray()
 
     async def until(name: str, value: float) -> None:
         async def so() -> bool:
-            return state.metrics.registry.get_sample_value(name) == value
+            return parts.metrics.registry.get_sample_value(name) == value
 
         await eventually(so)
 
@@ -70,7 +68,7 @@ async def test_a_client_that_does_not_read_is_cut_off_and_holds_up_nobody(
         while data := await reader.read(65536):
             received.extend(data)
 
-    async with serving(state) as (server, port):
+    async with serving(parts) as (server, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(REQUEST)
         reading = asyncio.create_task(read(reader))
@@ -81,8 +79,8 @@ async def test_a_client_that_does_not_read_is_cut_off_and_holds_up_nobody(
             async def cut_off() -> bool:
                 nonlocal looks
                 looks += 1
-                await all_change(state, looks)
-                return state.metrics.registry.get_sample_value("api_event_streams_cut_off_total") == 1
+                await all_change(parts, looks)
+                return parts.metrics.registry.get_sample_value("api_event_streams_cut_off_total") == 1
 
             await eventually(cut_off)
             # By itself, the system would let megabytes wait.
@@ -94,10 +92,10 @@ async def test_a_client_that_does_not_read_is_cut_off_and_holds_up_nobody(
 
             # Although nobody reads what was still to be sent.
             await eventually(ended)
-        await all_change(state, looks + 1)
+        await all_change(parts, looks + 1)
 
         async def arrived() -> bool:
-            return f"id: {state.change_log.event_id(state.change_log.number)}\n".encode() in received
+            return f"id: {parts.change_log.event_id(parts.change_log.number)}\n".encode() in received
 
         await eventually(arrived)
         writer.close()
@@ -116,9 +114,9 @@ async def test_a_client_that_does_not_read_is_cut_off_and_holds_up_nobody(
     ids=["a target that is too long", "a body that is too large"],
 )
 async def test_a_client_that_is_refused_while_it_sends_gets_the_whole_answer(
-    state: State, request_head: bytes, status: bytes
+    parts: Parts, request_head: bytes, status: bytes
 ) -> None:
-    async with serving(state) as (_, port):
+    async with serving(parts) as (_, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for start in range(0, len(request_head), 16_384):
             writer.write(request_head[start : start + 16_384])
@@ -132,9 +130,9 @@ async def test_a_client_that_is_refused_while_it_sends_gets_the_whole_answer(
     assert body
 
 
-async def test_a_refused_client_that_sends_on_and_on_is_cut_off(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_refused_client_that_sends_on_and_on_is_cut_off(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.http.server.LINGER_SECONDS", 0.2)
-    async with serving(state) as (_, port):
+    async with serving(parts) as (_, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"nothing that is HTTP\r\n\r\n")
         assert b"400" in await reader.read()

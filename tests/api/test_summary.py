@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from api.history.summary import WEEKDAYS, popular_times
 from api.settings import ApiSettings
-from api.state import State
 from core.clock import format_rfc3339, parse_rfc3339
 from core.messages import Kind
-from tests.api.conftest import assert_problem, client_over, record, watched
+from tests.api.conftest import Parts, assert_problem, client_over, record, watched
 from tests.conftest import NOON, WAIT_SECONDS
 from timeseries import Coverage, TimeseriesStore, Width, open_store
 
@@ -188,13 +187,13 @@ def test_popular_times_are_the_plain_median_by_weekday_and_hour(counts: dict[int
             assert each.devices == (median(expected) if expected else None)
 
 
-async def test_figures_that_rest_on_few_phones_are_withheld(state: State, store: TimeseriesStore) -> None:
+async def test_figures_that_rest_on_few_phones_are_withheld(parts: Parts, store: TimeseriesStore) -> None:
     counts = {TUESDAY_11: 4, TUESDAY_11 + HOUR: 20, TUESDAY_11 + 2 * HOUR: 8}
     for kind in Kind:
         await record(store, "kemmy", kind, Width.HOUR, counts)
-    settings = ApiSettings(data_dir=state.settings.data_dir, privacy_min_count=5)
+    settings = ApiSettings(data_dir=parts.settings.data_dir, privacy_min_count=5)
 
-    async with client_over(dataclasses.replace(state, settings=settings)) as client:
+    async with client_over(dataclasses.replace(parts, settings=settings)) as client:
         phones = await summary(client, kind="mobile")
         cars = await summary(client, kind="car")
 
@@ -243,7 +242,7 @@ async def test_an_unknown_zone_has_no_summary(client: httpx.AsyncClient) -> None
 
 
 async def test_a_store_that_is_away_or_silent_is_a_503(
-    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Silent:
         async def coverage_extent(self, *_: object) -> None:
@@ -256,7 +255,7 @@ async def test_a_store_that_is_away_or_silent_is_a_503(
     (tmp_path / "a-file").write_text("no folder")
     async with open_store(ApiSettings(data_dir=tmp_path / "a-file")) as away:
         for store in (away, Silent()):
-            changed = dataclasses.replace(state, store=store)  # type: ignore[arg-type] # it has what is asked of it
+            changed = dataclasses.replace(parts, store=store)  # type: ignore[arg-type] # it has what is asked of it
             async with client_over(changed) as client, asyncio.timeout(WAIT_SECONDS):
                 answer = await client.get(KEMMY, params={"kind": "car"})
                 assert_problem(answer, 503)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from api.settings import ApiSettings
-from api.state import State
 from api.zones import edits as zone_edits
 from api.zones.campus import EVERY_SECONDS, CampusView, FollowedCampus
 from api.zones.edits import merged
@@ -31,7 +30,7 @@ from state.campus import (
     zone_changes,
 )
 from state.client import open_redis
-from tests.api.conftest import arrive, assert_problem, client_over, key_for
+from tests.api.conftest import Parts, arrive, assert_problem, client_over, key_for
 from tests.conftest import NOON, eventually, free_port
 
 SQUARE = [[[-8.5777, 52.6724], [-8.5767, 52.6724], [-8.5767, 52.6729], [-8.5777, 52.6729], [-8.5777, 52.6724]]]
@@ -51,11 +50,11 @@ async def admin(client: httpx.AsyncClient, redis_client: Redis) -> httpx.AsyncCl
 
 
 @pytest.fixture
-async def elsewhere(state: State, campus: Campus) -> AsyncIterator[httpx.AsyncClient]:
+async def elsewhere(parts: Parts, campus: Campus) -> AsyncIterator[httpx.AsyncClient]:
     """A client of another process, which follows the campus in Redis."""
-    followed = FollowedCampus(client=state.redis, file=campus)
+    followed = FollowedCampus(client=parts.redis, file=campus)
     stop = Stop()
-    async with asyncio.TaskGroup() as tasks, client_over(dataclasses.replace(state, followed=followed)) as client:
+    async with asyncio.TaskGroup() as tasks, client_over(dataclasses.replace(parts, followed=followed)) as client:
         tasks.create_task(followed.run(stop, every=EVERY_SECONDS))
         yield client
         stop.set()
@@ -101,19 +100,19 @@ async def test_a_change_is_effective_in_another_process(admin: httpx.AsyncClient
 
 
 async def test_a_look_that_began_before_a_change_does_not_undo_it(
-    state: State, campus: Campus, monkeypatch: pytest.MonkeyPatch
+    parts: Parts, campus: Campus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     newer = CampusView(dataclasses.replace(campus, zones=campus.zones[:1]))
 
     async def old_answer(_: Redis) -> PresentCampus:
         # While Redis's answer is on its way, this process changes a zone itself.
-        state.followed.replace(newer)
+        parts.followed.replace(newer)
         return PresentCampus(1, StoredCampus("older", json.dumps(campus.as_feature_collection()).encode()))
 
-    await replace_campus(state.redis, StoredCampus("older", b""), replaces="", changed=[], partitions=1)
+    await replace_campus(parts.redis, StoredCampus("older", b""), replaces="", changed=[], partitions=1)
     monkeypatch.setattr("state.campus_follower.present_campus", old_answer)
 
-    assert await state.followed.look() is newer
+    assert await parts.followed.look() is newer
 
 
 async def test_decoders_are_given_the_same_campus(admin: httpx.AsyncClient, redis_client: Redis) -> None:
@@ -128,9 +127,9 @@ async def test_decoders_are_given_the_same_campus(admin: httpx.AsyncClient, redi
 
 
 async def test_two_processes_that_change_different_zones_both_succeed(
-    admin: httpx.AsyncClient, state: State, campus: Campus
+    admin: httpx.AsyncClient, parts: Parts, campus: Campus
 ) -> None:
-    other = dataclasses.replace(state, followed=FollowedCampus(client=state.redis, file=campus))
+    other = dataclasses.replace(parts, followed=FollowedCampus(client=parts.redis, file=campus))
     async with client_over(other) as second:
         second.headers.update(admin.headers)
         answers = await asyncio.gather(
@@ -143,9 +142,9 @@ async def test_two_processes_that_change_different_zones_both_succeed(
 
 
 async def test_of_two_changes_of_one_zone_with_the_same_etag_one_is_412(
-    admin: httpx.AsyncClient, state: State, campus: Campus
+    admin: httpx.AsyncClient, parts: Parts, campus: Campus
 ) -> None:
-    other = dataclasses.replace(state, followed=FollowedCampus(client=state.redis, file=campus))
+    other = dataclasses.replace(parts, followed=FollowedCampus(client=parts.redis, file=campus))
     read = {**PATCH, **(await etag(admin, "kemmy"))}
     async with client_over(other) as second:
         second.headers.update(admin.headers)
@@ -157,7 +156,7 @@ async def test_of_two_changes_of_one_zone_with_the_same_etag_one_is_412(
         [refused] = [answer for answer in answers if answer.status_code == 412]
     problem = assert_problem(refused, 412)
     assert problem["type"] == "/docs#changed-meanwhile"
-    await state.followed.look()
+    await parts.followed.look()
     assert refused.headers["etag"] == (await admin.get("/v1/zones/kemmy")).headers["etag"]
 
 
@@ -369,28 +368,28 @@ async def test_a_zone_has_a_largest_size_and_bodies_have_a_type(admin: httpx.Asy
     assert "application/geo+json" in refused.headers["accept"]
 
 
-async def test_without_redis_nothing_is_changed_and_the_client_is_told(state: State, admin: httpx.AsyncClient) -> None:
+async def test_without_redis_nothing_is_changed_and_the_client_is_told(parts: Parts, admin: httpx.AsyncClient) -> None:
     async with open_redis(ApiSettings(redis_url=f"redis://127.0.0.1:{free_port()}")) as away:
-        gone = FollowedCampus(client=away, file=state.campus)
+        gone = FollowedCampus(client=away, file=parts.campus)
         with pytest.raises(UnavailableError):
             await gone.look()
-        async with client_over(dataclasses.replace(state, followed=gone)) as client:
+        async with client_over(dataclasses.replace(parts, followed=gone)) as client:
             answer = await client.put("/v1/zones/new", json=NEW, headers={**MAKE, "X-API-Key": bearer(admin)})
             assert_problem(answer, 503)
-            # What does not need it goes on, from the last good state.
+            # What does not need it goes on, from the last good parts.
             assert (await client.get("/v1/zones")).status_code == 200
 
 
-async def test_a_campus_in_redis_that_is_none_is_not_taken_up(state: State, admin: httpx.AsyncClient) -> None:
+async def test_a_campus_in_redis_that_is_none_is_not_taken_up(parts: Parts, admin: httpx.AsyncClient) -> None:
     broken = StoredCampus("broken", b'{"type":"FeatureCollection","features":[]}')
-    assert await replace_campus(state.redis, broken, replaces="", changed=[], partitions=1)
+    assert await replace_campus(parts.redis, broken, replaces="", changed=[], partitions=1)
 
     with pytest.raises(UnavailableError, match="boundary"):
-        await state.followed.look()
+        await parts.followed.look()
     assert len((await admin.get("/v1/zones")).json()["features"]) == 23
     assert_problem(await admin.put("/v1/zones/new", json=NEW, headers=MAKE), 503)
     # When somebody has removed it, the file holds again.
-    await state.redis.delete(CAMPUS)
+    await parts.redis.delete(CAMPUS)
     assert (await admin.put("/v1/zones/new", json=NEW, headers=MAKE)).status_code == 201
 
 

@@ -1,9 +1,8 @@
 import httpx
 import pytest
 
-from api.state import State
 from geofence import MAX_FEATURES
-from tests.api.conftest import assert_problem
+from tests.api.conftest import Parts, assert_problem
 
 
 async def ids(client: httpx.AsyncClient, **query: object) -> list[str]:
@@ -44,8 +43,8 @@ async def test_pages_follow_each_other_by_next_until_all_zones_were_there(
     assert pages == -(-23 // limit)
 
 
-async def test_a_box_gives_what_it_meets_and_pages_keep_it(client: httpx.AsyncClient, state: State) -> None:
-    west, south, east, north = state.campus.by_id["kemmy"].geometry.bounds
+async def test_a_box_gives_what_it_meets_and_pages_keep_it(client: httpx.AsyncClient, parts: Parts) -> None:
+    west, south, east, north = parts.campus.by_id["kemmy"].geometry.bounds
     box = f"{west},{south},{east},{north}"
 
     met = await ids(client, bbox=box)
@@ -60,8 +59,8 @@ async def test_a_box_gives_what_it_meets_and_pages_keep_it(client: httpx.AsyncCl
     assert second["numberMatched"] == len(met)
 
 
-async def test_a_point_is_a_box_too_and_one_far_away_meets_nothing(client: httpx.AsyncClient, state: State) -> None:
-    point = state.campus.by_id["kemmy"].geometry.representative_point()
+async def test_a_point_is_a_box_too_and_one_far_away_meets_nothing(client: httpx.AsyncClient, parts: Parts) -> None:
+    point = parts.campus.by_id["kemmy"].geometry.representative_point()
 
     assert "kemmy" in await ids(client, bbox=f"{point.x},{point.y},{point.x},{point.y}")
     assert await ids(client, bbox="0,0,1,1") == []

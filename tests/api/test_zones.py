@@ -5,10 +5,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.state import State
 from api.zones.campus import FollowedCampus
 from geofence import load_campus
-from tests.api.conftest import assert_problem, client_over
+from tests.api.conftest import Parts, assert_problem, client_over
 
 
 async def test_zones_are_a_feature_collection_of_the_campus_and_its_22_zones(client: httpx.AsyncClient) -> None:
@@ -66,7 +65,7 @@ async def test_a_client_that_has_other_zones_gets_them_all(client: httpx.AsyncCl
     assert len(answer.json()["features"]) == 23
 
 
-async def test_another_campus_has_another_etag(state: State, client: httpx.AsyncClient, tmp_path: Path) -> None:
+async def test_another_campus_has_another_etag(parts: Parts, client: httpx.AsyncClient, tmp_path: Path) -> None:
     file = tmp_path / "campus.geojson"
     square = [[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]]
     feature = {
@@ -78,7 +77,7 @@ async def test_another_campus_has_another_etag(state: State, client: httpx.Async
     }
     file.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
     async with client_over(
-        dataclasses.replace(state, followed=FollowedCampus(client=state.redis, file=load_campus(file)))
+        dataclasses.replace(parts, followed=FollowedCampus(client=parts.redis, file=load_campus(file)))
     ) as of_other:
         answer = await of_other.get("/v1/zones")
 

@@ -93,8 +93,7 @@ async def running_node(url: str, **settings: Any) -> AsyncIterator[RunningNode]:
                 running.service.drop_all()
                 await running.stop()
                 authenticator.close()
-                assert not node.tasks
-                assert not node.connecting
+                assert not node._tasks | node._connecting
 
 
 @pytest.fixture

@@ -8,30 +8,29 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from api.application import create_app
 from api.live.change_log import ChangeLog
 from api.live.poller import poll_once
-from api.state import State
 from core.messages import Kind
 from geofence import Campus, load_campus
 from state.newest_input import note_newest_input
 from tests.api.conftest import (
+    Parts,
     app,
     arrive,
     client,
     client_over,
     documents,
     key_for,
+    parts,
     record,
     settings,
-    state,
     store,
 )
 from tests.api.streams import streaming
 from tests.conftest import NOON
 from timeseries import TimeseriesStore, Width
 
-__all__ = ["app", "client", "documents", "settings", "state", "store"]
+__all__ = ["app", "client", "documents", "parts", "settings", "store"]
 
 GOLDEN = Path(__file__).parent / "golden"
 HOUR = 3_600_000
@@ -71,9 +70,9 @@ async def busy(redis_client: Redis, store: TimeseriesStore) -> None:
 
 
 @pytest.fixture
-def careful(state: State) -> State:
+def careful(parts: Parts) -> Parts:
     """The same, where counts of fewer than five phones are withheld."""
-    return dataclasses.replace(state, settings=state.settings.model_copy(update={"privacy_min_count": 5}))
+    return dataclasses.replace(parts, settings=parts.settings.model_copy(update={"privacy_min_count": 5}))
 
 
 async def test_the_openapi_document_says_the_same(client: httpx.AsyncClient, tmp_path: Path) -> None:
@@ -105,9 +104,9 @@ async def test_the_openapi_document_says_the_same(client: httpx.AsyncClient, tmp
 )
 @pytest.mark.parametrize("least", [0, 5])
 async def test_an_answer_is_the_same(
-    state: State, careful: State, tmp_path: Path, name: str, path: str, least: int
+    parts: Parts, careful: Parts, tmp_path: Path, name: str, path: str, least: int
 ) -> None:
-    async with client_over(careful if least else state) as client:
+    async with client_over(careful if least else parts) as client:
         answer = await client.get(path)
 
     folder = "suppressed" if least else "whole"
@@ -118,15 +117,15 @@ async def test_an_answer_is_the_same(
 @pytest.mark.usefixtures("busy")
 @pytest.mark.parametrize("least", [0, 5])
 async def test_events_are_the_same(
-    state: State, careful: State, redis_client: Redis, tmp_path: Path, least: int
+    parts: Parts, careful: Parts, redis_client: Redis, tmp_path: Path, least: int
 ) -> None:
-    followed = dataclasses.replace(careful if least else state, change_log=ChangeLog(run="run"))
-    await poll_once(followed)
+    followed = dataclasses.replace(careful if least else parts, change_log=ChangeLog(run="run"))
+    await poll_once(followed.live)
 
-    async with streaming(create_app(followed), "zone=kemmy") as stream:
+    async with streaming(followed.app(), "zone=kemmy") as stream:
         await stream.until(1)
         await arrive(redis_client, "kemmy", Kind.CAR, NOON)
-        await poll_once(followed)
+        await poll_once(followed.live)
         await stream.until(2)
 
     folder = "suppressed" if least else "whole"

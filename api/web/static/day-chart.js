@@ -1,4 +1,4 @@
-// The last 24 hours of one zone as a small chart: each kind has one, with a scale of its own.
+// The last 24 hours of one zone as a small chart: cars and phones each have one, with a scale of its own.
 
 import { html, setText, svg } from "./dom.js";
 import { hourAndMinute, short } from "./numbers.js";
@@ -70,9 +70,10 @@ function ticks(from, until) {
 
 /**
  * @param {History} history
+ * @param {"car" | "mobile"} kind
  * @param {string} label
  */
-export function dayChart(history, label) {
+export function dayChart(history, kind, label) {
   const { points, first } = history;
   const [from, until] = [ms(points[0].start), ms(points[points.length - 1].end)];
   const known = first === null ? [] : points.filter((point) => ms(point.start) >= ms(first));
@@ -113,7 +114,7 @@ export function dayChart(history, label) {
   });
   return html(
     "figure",
-    { class: "day" },
+    { class: `day ${kind}` },
     html("figcaption", {}, html("b", {}, label), " ", told),
     drawing,
     axis(hours.map((at) => ({ at: x(at) / WIDTH, text: hourAndMinute(at) }))),

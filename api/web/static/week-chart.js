@@ -40,9 +40,10 @@ function heading({ hour }) {
 
 /**
  * @param {{ popular_times: Day[] }} summary
+ * @param {"car" | "mobile"} kind
  * @param {string} label
  */
-export function weekChart({ popular_times: days }, label) {
+export function weekChart({ popular_times: days }, kind, label) {
   const known = days.flatMap(({ weekday, hours }) => hours.filter(({ weeks }) => weeks > 0).map((hour) => ({ weekday, ...hour })));
   const most = Math.max(1, ...known.map(({ devices }) => devices ?? 0));
   const rows = days.map(({ weekday, hours }) => {
@@ -53,7 +54,7 @@ export function weekChart({ popular_times: days }, label) {
   const corner = html("th", { scope: "col" }, html("span", { class: "hidden" }, "Day"));
   return html(
     "figure",
-    { class: "week" },
+    { class: `week ${kind}` },
     html("figcaption", {}, html("b", {}, label), ` ${told(known)}`),
     html(
       "table",

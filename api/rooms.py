@@ -1,0 +1,126 @@
+"""The rooms of the API, put together: each with what its routes work with, and no more."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from api.auth import Access, Keys
+from api.history.dependencies import HistoryResources
+from api.http.metrics import ApiMetrics
+from api.live.change_log import ChangeLog
+from api.live.dependencies import LiveResources
+from api.occupancy import OccupancyResources, Snapshots
+from api.occupancy.decoder_lag import DecoderLag
+from api.occupancy.newest_input import InputWatch
+from api.positions.dependencies import PositionsResources
+from api.positions.erasure import Erasure
+from api.positions.ingest import Ingest
+from api.settings import ApiSettings
+from api.zones import FollowedCampus, Zones
+from core.clock import Clock
+from core.kinds import Kinds
+from core.messages import Role
+from documents import DocumentStore
+from runtime.buckets import Buckets
+from runtime.devices import DeviceHasher
+from runtime.position_rates import parse_rates
+from state.client import Redis
+from state.durability import Writes
+from state.raw import Raw
+from state.raw_redis import raw_redis
+from state.server import RedisWatch
+from timeseries import TimeseriesStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rooms:
+    """Those of one API process, and the kinds of devices that all of them know."""
+
+    kinds: Kinds
+    access: Access
+    zones: Zones
+    occupancy: OccupancyResources
+    history: HistoryResources
+    positions: PositionsResources
+    ingest: Ingest
+    erasure: Erasure
+    live: LiveResources
+
+
+def open_rooms(
+    *,
+    settings: ApiSettings,
+    kinds: Kinds,
+    followed: FollowedCampus,
+    redis: Redis,
+    watch: RedisWatch,
+    store: TimeseriesStore,
+    documents: DocumentStore,
+    hasher: DeviceHasher,
+    metrics: ApiMetrics,
+    clock: Clock,
+    elapsed: Callable[[], float] = time.monotonic,
+    change_log: ChangeLog | None = None,
+) -> Rooms:
+    """The rooms over these resources, which whoever calls opens and closes.
+
+    `elapsed` gives seconds since any moment, and never goes back. Raises BadSettingsError for POSITION_RATE.
+    """
+    partitions = settings.partitions
+    changes = change_log or ChangeLog()
+    access = Access(keys=Keys(redis, clock=clock), public_occupancy=settings.api_public_occupancy)
+    zones = Zones(followed=followed, redis=redis, partitions=partitions, access=access, clock=clock)
+    snapshots = Snapshots(
+        redis,
+        settings=settings,
+        followed=followed,
+        lag=DecoderLag(redis, partitions=partitions, clock=clock),
+        input_=InputWatch(redis, clock=clock, elapsed=elapsed),
+        clock=clock,
+    )
+    return Rooms(
+        kinds=kinds,
+        access=access,
+        zones=zones,
+        occupancy=OccupancyResources(
+            zones=zones, snapshots=snapshots, newest=changes, clock=clock, ttl=settings.occupancy_ttl
+        ),
+        history=HistoryResources(
+            zones=zones,
+            store=store,
+            clock=clock,
+            timezone=ZoneInfo(settings.campus_timezone),
+            most=settings.history_max_points,
+            least=settings.privacy_min_count,
+        ),
+        positions=PositionsResources(zones=zones, documents=documents, clock=clock),
+        ingest=_ingest(settings, redis, watch, clock, elapsed),
+        erasure=Erasure(zones=zones, documents=documents, hasher=hasher, redis=redis, partitions=partitions),
+        live=LiveResources(
+            zones=zones,
+            snapshots=snapshots,
+            change_log=changes,
+            metrics=metrics,
+            heartbeat=settings.events_heartbeat,
+            most=settings.events_max_streams,
+            share=settings.events_address_share,
+        ),
+    )
+
+
+def _ingest(
+    settings: ApiSettings, redis: Redis, watch: RedisWatch, clock: Clock, elapsed: Callable[[], float]
+) -> Ingest:
+    writes = Writes(raw_redis(redis), durability=settings.durability, replicas=settings.replicas)
+    rate = parse_rates(settings.position_rate).get(Role.GATEWAY)
+    return Ingest(
+        redis=redis,
+        raw=Raw(client=redis, partitions=settings.partitions, writes=writes),
+        partitions=settings.partitions,
+        max_length=settings.raw_max_length,
+        ages=settings.position_max_age_ms,
+        watch=watch,
+        buckets=None if rate is None else Buckets(rate=rate.rate, burst=rate.burst, seconds=elapsed),
+        clock=clock,
+    )
