@@ -75,7 +75,7 @@ def create_app(rooms: Rooms, *, settings: ApiSettings, metrics: ApiMetrics) -> F
         ingest.router,
         devices.router,
         operations.router,
-        pages(_map_options(settings)),
+        pages(rooms.kinds, _map_options(settings)),
     ):
         app.include_router(router)
     problems.answer_problems(app)

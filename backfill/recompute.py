@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 
 from backfill.coverage import add_recorded, minutes_with_devices
 from backfill.parts import Part, day_of, part_of, whole_windows
-from backfill.patience import Patience
+from backfill.store_retry import StoreRetry
+from core.errors import UnavailableError
 from core.messages import Kind, Position
 from core.windows import Width, Window, window_end, window_start
 from documents import Document, DocumentStore, IndexBeingBuiltError, from_document
@@ -117,8 +118,8 @@ class Backfill:
         A store that goes away is waited for. Raises UnavailableError where that lasts, and where one was never there.
         It can be run again: what is right already is not written, and days that are `done` may be left out.
         """
-        self._archive = Patience(progress.waits, works=(IndexBeingBuiltError,))
-        self._series = Patience(progress.waits)
+        self._archive = StoreRetry(progress.waits, works=(IndexBeingBuiltError,))
+        self._series = StoreRetry(progress.waits)
         outcome = Outcome()
         await self._ask_for_extents()
         day, end = self._ranges[Width.DAY]
@@ -135,8 +136,8 @@ class Backfill:
     async def _ask_for_extents(self) -> None:
         """Find out which series have points, and from when to when."""
         for width in Width:
-            for zone, kind in await self._series.ask(partial(self._store.series, width)):
-                extent = await self._series.ask(partial(self._store.extent, zone, kind, width))
+            for zone, kind in await self._series.until_available(partial(self._store.series, width)):
+                extent = await self._series.until_available(partial(self._store.extent, zone, kind, width))
                 if extent is not None:
                     self._extents[width, zone, kind] = extent
 
@@ -185,7 +186,7 @@ class Backfill:
                 windows[kind] |= distinct.counts(series, first, end).keys()
         zones = {zone for _, zone, _ in everything}
         for (kind, hour), minutes in minutes_with_devices(windows).items():
-            await self._series.ask(partial(add_recorded, self._store, kind, hour, minutes, zones))
+            await self._series.until_available(partial(add_recorded, self._store, kind, hour, minutes, zones))
 
     async def _scan(self, start: int, end: int, *, page: int = PAGE) -> AsyncIterator[Position | None]:
         """Each document of a range once, in the order of time, also where the store goes away in between.
@@ -193,19 +194,25 @@ class Backfill:
         None is one that is no position.
         """
         seen: set[str] = set()
-        async for attempt in self._archive.attempts():
-            with attempt:
-                async for document in self._documents.scan(page=page, start=start, end=end):
-                    if document["_id"] in seen:
-                        continue
-                    self._archive.answered()
-                    position = _position(document)
-                    if position is not None and position.observed_at > start:
-                        start, seen = position.observed_at, set()
-                    seen.add(document["_id"])
-                    yield position
-                self._archive.answered()
-                return
+        scan = self._documents.scan(page=page, start=start, end=end)
+
+        async def following() -> Document | None:
+            nonlocal scan
+            try:
+                return await anext(scan, None)
+            except UnavailableError:
+                # It is over after an error: another one goes on at the time of the last document.
+                scan = self._documents.scan(page=page, start=start, end=end)
+                raise
+
+        while document := await self._archive.until_available(following):
+            if document["_id"] in seen:
+                continue
+            position = _position(document)
+            if position is not None and position.observed_at > start:
+                start, seen = position.observed_at, set()
+            seen.add(document["_id"])
+            yield position
 
     def _count(self, position: Position, part: Part, distinct: DistinctDevices) -> bool:
         """Count a position in its windows; whether its day is that of the part."""
@@ -222,7 +229,7 @@ class Backfill:
         width, zone, kind = series
         first, end = part.windows[width]
         ask = partial(self._store.history, zone=zone, kind=kind, width=width, start=first, end=end)
-        stored = {point.window.start: point.devices for point in await self._series.ask(ask)}
+        stored = {point.window.start: point.devices for point in await self._series.until_available(ask)}
         counted = distinct.counts(series, first, end)
         points = [
             OccupancyPoint(Window(width, at, zone, kind), counted.get(at, 0))
@@ -242,7 +249,7 @@ class Backfill:
         tally.changed += len(changed)
         tally.zeroed += sum(1 for point in changed if point.devices == 0)
         if changed and not self._dry_run:
-            self._refused += await self._series.ask(partial(self._written, changed))
+            self._refused += await self._series.until_available(partial(self._written, changed))
 
     async def _written(self, points: list[OccupancyPoint]) -> int:
         """Write points; how many of them the store will never take."""

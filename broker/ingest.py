@@ -113,7 +113,7 @@ class PartitionAppender:
         """The same, as it is sent."""
         self._held: deque[_Append] = deque()
         """What Redis holds, and whoever waits for it has yet to hear that."""
-        self._bell = Wakeup()
+        self._wakeup = Wakeup()
         self.size = 0
         self.length = 0
         self.problem: str | None = "Redis has not answered yet"
@@ -126,11 +126,11 @@ class PartitionAppender:
             size += sum(map(len, group.payloads))
         self.size += size
         self._waiting.append(_Append(groups, messages, size, done))
-        self._bell.ring()
+        self._wakeup.wake()
 
     async def run(self, stop: Stop) -> None:
         """Send to Redis what is waiting, until `stop`."""
-        with self._bell.rung_by(stop):
+        with self._wakeup.woken_by(stop):
             await self._work(stop)
 
     async def _work(self, stop: Stop) -> None:
@@ -142,7 +142,7 @@ class PartitionAppender:
                     await pause(FULL_CHECK_SECONDS, stop)
                     await self._send([])
                 else:
-                    await self._bell.wait()
+                    await self._wakeup.wait()
             elif reason := self._no_room():
                 self._tell(reason)
                 await pause(FULL_CHECK_SECONDS, stop)

@@ -2,10 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
-from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -37,38 +35,35 @@ from broker.protocol.topics import must_be_named
 from broker.routing.route_advertiser import RouteAdvertiser
 from broker.routing.subscriptions import Subscriptions
 from broker.routing.sys_topics import SysTopics
-from broker.session.connection import Connection, State, Topic
+from broker.session.connection import Connection, State
 from broker.session.outbox import Outbox
+from broker.session.refusals import Refusals
 from broker.session.stored_outbox import StoredOutbox
+from broker.session.topic_rules import Topic, TopicRules
 from broker.session.unfinished import Unfinished
 from broker.session.user_rate import UserRates
 from broker.settings import BrokerSettings
 from broker.shares import Shares
+from broker.tasks import Tasks
 from core.clock import Clock
-from core.errors import Reason
 from core.messages import DEVICE_ROLES, Role, ingest_kind
 from runtime.buckets import Buckets
 from runtime.failures import Failures
 from runtime.position_rates import parse_rates
 from runtime.retry import until_available
-from runtime.service import Stop, pause, work_until_stopped
+from runtime.service import Stop, Wakeup, pause, work_until_stopped
 from state.client import Redis
 from state.durability import Writes
 from state.raw_redis import raw_redis
 from state.server import RedisWatch
 from state.slots import partition_of
 
-MAX_TOPICS = 4096
-"""Topic names of one role that are remembered; at more, all of them are forgotten."""
 MAX_CLIENT_ID_BYTES = 256
 WILL_BYTES = 64
 """What a will counts besides its topic and its payload."""
 MINOR_STAGES = frozenset({"sys", "drain", "newest-input"})
 """Without them a node serves its clients all the same."""
 SWEEP_SECONDS = 0.25
-LOG_EVERY_SECONDS = 60.0
-"""How often the refused messages of one user are worth a line."""
-MAX_LOGGED_USERS = 1000
 LEAVE_SECONDS = 3.0
 """How long the ends of all connections may take when the node stops."""
 
@@ -166,12 +161,12 @@ class Node:
             rate=settings.client_connect_rate / 60, burst=settings.client_connect_rate, seconds=self.now
         )
         self._next_number = 0
-        self._topics: dict[Role, dict[bytes, Topic]] = {role: {} for role in Role}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._connecting: set[asyncio.Task[None]] = set()
+        self.topic_rules = TopicRules(settings=settings, may_publish=may_publish)
+        self.refusals = Refusals(metrics=metrics, max_payload=settings.mqtt_max_payload, now=self.now)
+        self._ended = Wakeup()
+        self.tasks = Tasks(self._ended.wake)
+        self.connecting = Tasks(self._ended.wake)
         """Of clients that are being let in, also where those have gone meanwhile."""
-        self._logged: dict[str, float] = {}
-        self._ended = asyncio.Event()
 
     # --- its life -----------------------------------------------------------------------------------------------------
 
@@ -213,21 +208,18 @@ class Node:
                 self.failures,
             )
         finally:
-            while left := self._connecting | self._tasks:
-                for task in left:
-                    task.cancel()
-                await asyncio.wait(left)
+            while self.connecting or self.tasks:
+                await self.connecting.end()
+                await self.tasks.end()
             await self._amqtt.shutdown()
 
     async def _leave(self) -> None:
-        for task in self._connecting:
-            task.cancel()
+        self.connecting.cancel()
         for connection in list(self.connections.values()):
             connection.end("")
         with suppress(TimeoutError):
             async with asyncio.timeout(LEAVE_SECONDS):
-                while self.connections or self._connecting or self._tasks:
-                    self._ended.clear()
+                while self.connections or self.connecting or self.tasks:
                     await self._ended.wait()
         for connection in list(self.connections.values()):
             connection.abort()
@@ -249,18 +241,6 @@ class Node:
                     elif connection.state is State.CLOSING:
                         connection.abort()
 
-    def _later(self, work: Coroutine[Any, Any, None], failed: Callable[[], None] = lambda: None) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(partial(self._finished, failed))
-
-    def _finished(self, failed: Callable[[], None], task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._ended.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a defect of ours", exc_info=error)
-            failed()
-
     # --- connections --------------------------------------------------------------------------------------------------
 
     def new_connection(self) -> Connection:
@@ -272,11 +252,11 @@ class Node:
         """Whether there is room for one more connection."""
         most = self.settings.broker_max_connections
         if len(self.connections) >= most:
-            self.refuse("too_many_connections", f"BROKER_MAX_CONNECTIONS={most}", connection)
+            self.refusals.refuse("too_many_connections", f"BROKER_MAX_CONNECTIONS={most}", connection)
             return False
         share = self.settings.broker_address_share
         if self._addresses[connection.address] >= max(1, int(most * share)):
-            self.refuse("too_many_of_one_address", f"BROKER_ADDRESS_SHARE={share} of {most}", connection)
+            self.refusals.refuse("too_many_of_one_address", f"BROKER_ADDRESS_SHARE={share} of {most}", connection)
             return False
         self.connections[connection.number] = connection
         self._addresses[connection.address] += 1
@@ -295,10 +275,10 @@ class Node:
             self._addresses[connection.address] -= 1
             if not self._addresses[connection.address]:
                 del self._addresses[connection.address]
-        self._ended.set()
+        self._ended.wake()
         if was_open:
             self._forget(connection)
-            self._later(self._close_session(connection))
+            self.tasks.detach(self._close_session(connection))
 
     def _forget(self, connection: Connection) -> None:
         if self.clients.get(connection.client_id) is connection:
@@ -329,14 +309,7 @@ class Node:
 
     def connect(self, connection: Connection, request: Connect) -> asyncio.Task[None]:
         """Let a client in, and give it its session. Raises Refused."""
-        task = asyncio.ensure_future(self._connect(connection, request))
-        self._connecting.add(task)
-        task.add_done_callback(self._decided)
-        return task
-
-    def _decided(self, task: asyncio.Task[None]) -> None:
-        self._connecting.discard(task)
-        self._ended.set()
+        return self.connecting.start(self._connect(connection, request))
 
     async def _connect(self, connection: Connection, request: Connect) -> None:
         connection.client_id = request.client_id or f"auto-{uuid4().hex}"
@@ -367,7 +340,7 @@ class Node:
         finally:
             if entered and not welcomed:
                 self._forget(connection)
-                self._later(self._close_session(connection))
+                self.tasks.detach(self._close_session(connection))
 
     async def _role(self, connection: Connection, request: Connect) -> Role:
         try:
@@ -407,7 +380,7 @@ class Node:
         will = request.will
         if will is not None:
             # A position that was made before the connection began is none: wills go to other topics.
-            if not may_publish(role, will.topic) or ingest_kind(will.topic) or self._topic_problem(will.topic):
+            if not may_publish(role, will.topic) or ingest_kind(will.topic) or self.topic_rules.problem(will.topic):
                 raise RefusedConnectError(
                     ConnectCode.NOT_AUTHORIZED, "a will for a topic that this client may not have one for"
                 )
@@ -493,10 +466,10 @@ class Node:
         room = self.settings.mqtt_max_subscriptions - len(present)
         for topic_filter in [each for each in filters if each not in present][max(0, room) :]:
             del filters[topic_filter]
-            self.refuse("too_many_subscriptions", "", connection)
+            self.refusals.refuse("too_many_subscriptions", "", connection)
         for topic_filter in self.subscriptions.without_room(connection, filters):
             del filters[topic_filter]
-            self.refuse("filter_bytes", "MQTT_USER_FILTER_BYTES or MQTT_FILTER_BYTES", connection)
+            self.refusals.refuse("filter_bytes", "MQTT_USER_FILTER_BYTES or MQTT_FILTER_BYTES", connection)
         if connection.outbox is None:
             connection.outbox = connection.make_outbox()
         memory = connection.outbox.memory if isinstance(connection.outbox, StoredOutbox) else connection.outbox
@@ -512,7 +485,7 @@ class Node:
                 # It knows no refusal: what it may not have is granted, and brings nothing.
                 codes = [0 if code == FAILURE else code for code in codes]
             retained = await self._retained(list(filters))
-            connection.answer(packets.suback(request.packet_id, codes))
+            connection.answers.promise(packets.suback(request.packet_id, codes))
             await self._send_retained(connection, memory, filters, retained)
         finally:
             memory.let_go()
@@ -541,7 +514,7 @@ class Node:
             for topic_filter in refused:
                 del filters[topic_filter]
                 self.subscriptions.remove(connection, topic_filter)
-                self.refuse("session_bytes", "SESSIONS_USER_MAX_BYTES or SESSIONS_MAX_BYTES", connection)
+                self.refusals.refuse("session_bytes", "SESSIONS_USER_MAX_BYTES or SESSIONS_MAX_BYTES", connection)
         await self.advertiser.update(changed)
 
     async def _retained(self, filters: list[str]) -> list[list[Message]]:
@@ -586,45 +559,20 @@ class Node:
                 )
             )
         await self.advertiser.update(request.filters)
-        connection.answer(packets.acknowledgement(PacketType.UNSUBACK, request.packet_id))
+        connection.answers.promise(packets.acknowledgement(PacketType.UNSUBACK, request.packet_id))
 
     async def _may_subscribe(self, connection: Connection, topic_filter: str) -> bool:
-        if problem := self._topic_problem(topic_filter):
-            self.refuse("topic_limit", problem, connection)
+        if problem := self.topic_rules.problem(topic_filter):
+            self.refusals.refuse("topic_limit", problem, connection)
             return False
         allowed = await self._amqtt.may_subscribe(
             client_id=connection.client_id, user=connection.user, role=connection.role, topic_filter=topic_filter
         )
         if not allowed:
-            self.refuse("subscribe", "", connection)
+            self.refusals.refuse("subscribe", "", connection)
         return allowed
 
     # --- messages -----------------------------------------------------------------------------------------------------
-
-    def topics(self, role: Role) -> dict[bytes, Topic]:
-        """What is known of the topic names that users with a role have published to."""
-        return self._topics[role]
-
-    def topic(self, role: Role, name: bytes) -> Topic:
-        """Find out about a topic name. Raises ProtocolViolationError for one that is none."""
-        topic = packets.topic_name(name)
-        refused = ""
-        if self._topic_problem(topic):
-            refused = "topic_limit"
-        elif not may_publish(role, topic):
-            refused = "publish"
-        known = self._topics[role]
-        if len(known) >= MAX_TOPICS:
-            known.clear()
-        known[name] = found = Topic(topic, ingest=ingest_kind(topic) is not None, refused=refused)
-        return found
-
-    def _topic_problem(self, topic: str) -> str | None:
-        if len(topic.encode()) > self.settings.mqtt_topic_bytes:
-            return f"more than MQTT_TOPIC_BYTES={self.settings.mqtt_topic_bytes} bytes"
-        if topic.count("/") >= self.settings.mqtt_topic_levels:
-            return f"more than MQTT_TOPIC_LEVELS={self.settings.mqtt_topic_levels} levels"
-        return None
 
     def is_wanted(self, topic: Topic) -> bool:
         """Whether anybody, here or elsewhere, has subscribed to an ingest topic."""
@@ -632,7 +580,7 @@ class Node:
 
     def route(self, messages: list[Publish], done: Callable[[], None], failed: Callable[[], None]) -> None:
         """Publish; `done` is called once Redis holds what has to be kept, `failed` where a defect prevents that."""
-        self._later(self._route(messages, done), failed)
+        self.tasks.detach(self._route(messages, done), failed)
 
     async def _route(self, messages: list[Publish], done: Callable[[], None]) -> None:
         new = await until_available(lambda: self.cluster.publisher.publish(messages))
@@ -640,15 +588,6 @@ class Node:
             if is_new:
                 self.subscriptions.deliver(publish.message)
         done()
-
-    def later(self, work: Callable[[], Awaitable[None]], done: Callable[[], None], failed: Callable[[], None]) -> None:
-        """Do something that waits for Redis, then call `done`; `failed` where a defect keeps it from that."""
-
-        async def until_done() -> None:
-            await until_available(work)
-            done()
-
-        self._later(until_done(), failed)
 
     async def publish_internally(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
         """Publish on behalf of the node itself: what a plugin of amqtt asks for."""
@@ -687,7 +626,7 @@ class Node:
 
     def users_changed(self) -> None:
         """Somebody has changed the users."""
-        self._later(self._send_away())
+        self.tasks.detach(self._send_away())
 
     async def _send_away(self) -> None:
         async def changed() -> set[str]:
@@ -698,33 +637,3 @@ class Node:
         for connection in list(self.connections.values()):
             if connection.user in gone and connection.role is not Role.ANONYMOUS:
                 connection.abort("user_changed")
-
-    # --- what is turned away ------------------------------------------------------------------------------------------
-
-    def refuse(self, reason: str, detail: str, connection: Connection) -> None:
-        """Count something that was turned away, and say it in the log, bounded by user."""
-        self.metrics.refused.labels(reason).inc()
-        self._say(reason, detail, connection)
-
-    def refuse_publish(self, connection: Connection, topic: Topic) -> None:
-        """A message that is acknowledged and dropped, as MQTT 3.1.1 allows [MQTT-3.3.5-2]."""
-        self.refuse(topic.refused, "acknowledged and dropped", connection)
-
-    def refuse_payload(self, connection: Connection) -> None:
-        """A payload that is too large: it is acknowledged, and kept nowhere."""
-        self.refuse(Reason.TOO_LARGE.value, f"MQTT_MAX_PAYLOAD={self.settings.mqtt_max_payload}", connection)
-
-    def throttle(self, connection: Connection) -> None:
-        """A client has to wait for the rate of its user."""
-        self.metrics.throttled += 1
-        self._say("rate", "POSITION_RATE", connection, event="waits")
-
-    def _say(self, reason: str, detail: str, connection: Connection, *, event: str = "refused") -> None:
-        key = f"{reason} {connection.user or connection.peer}"
-        now = self.now()
-        if now - self._logged.get(key, -LOG_EVERY_SECONDS) < LOG_EVERY_SECONDS:
-            return
-        if len(self._logged) >= MAX_LOGGED_USERS:
-            self._logged.clear()
-        self._logged[key] = now
-        _log.warning(event, reason=reason, detail=detail, user=connection.user, peer=connection.peer)

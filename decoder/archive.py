@@ -1,7 +1,6 @@
 """Stage 2: positions become documents."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import msgspec
 import structlog
@@ -10,9 +9,9 @@ from core.clock import Clock
 from core.errors import Reason
 from core.messages import DeadLetter, Position, decode_positions
 from decoder.metrics import DecoderMetrics
-from decoder.retrying import until_available
 from decoder.samples import Samples
 from decoder.settings import Archive
+from decoder.stage_retry import StageRetry
 from documents import DocumentStore, RejectedDocumentError, document_id, sample_id
 from state.dead_letters import DeadLetters
 from state.group import Entry, Group
@@ -23,7 +22,6 @@ PART_SECONDS = 10
 """A part takes no longer than that by the plan: on a slow one, a store that stumbles now and then is still got past."""
 REASON_CHARACTERS = 200
 """What is kept of a server's words."""
-Answer = TypeVar("Answer")
 
 _log = structlog.stdlib.get_logger("archive")
 
@@ -58,6 +56,7 @@ class Archiver:
         self._group = group
         self._store = store
         self._metrics = metrics
+        self._retry = StageRetry("archive", metrics, partition=partition)
         self._archive = archive
         self._key = sample_id if archive is Archive.SAMPLED else document_id
         self._samples = Samples() if samples is None else samples
@@ -81,13 +80,13 @@ class Archiver:
             await self._finish(positions, entry_ids)
 
     async def _positions(self, entry_id: bytes, fields: dict[bytes, bytes]) -> list[Position] | None:
-        """The positions of an entry; None of one that was buried, since no decoder wrote it."""
+        """The positions of an entry; None of one that became a dead letter, since no decoder wrote it."""
         try:
             # Without fields: it was pending when somebody cut it off the stream by hand.
             return decode_positions(fields) if fields else []
         except (LookupError, ValueError, msgspec.DecodeError):
             letter = self._letter(Reason.MALFORMED_ENTRY, "an entry of the stream positions that no decoder wrote")
-        if await self._until_available(lambda: self._group.bury(entry_id, letter, self._dead_letters_max)):
+        if await self._retry.until_available(lambda: self._group.dead_letter(entry_id, letter, self._dead_letters_max)):
             self._metrics.dead.labels(letter.reason.value).inc()
         return None
 
@@ -96,7 +95,7 @@ class Archiver:
             positions = self._unknown(positions)
         for start in range(0, len(positions), self._part):
             await self._write(positions[start : start + self._part])
-        await self._until_available(lambda: self._group.acknowledge(entry_ids))
+        await self._retry.until_available(lambda: self._group.acknowledge(entry_ids))
 
     def _unknown(self, positions: list[Position]) -> list[Position]:
         """The first position of each sample that is not known to be stored: a conflict, too, is a write in a plan."""
@@ -110,11 +109,11 @@ class Archiver:
     async def _write(self, positions: Sequence[Position]) -> None:
         refused: dict[str, str] = {}
         try:
-            await self._until_available(lambda: self._put(positions))
+            await self._retry.until_available(lambda: self._put(positions))
         except RejectedDocumentError as error:
             # The rest is stored; these would be refused for ever.
             refused = error.reasons
-            await self._until_available(lambda: self._bury(refused))
+            await self._retry.until_available(lambda: self._dead_letter(refused))
         self._metrics.archived.inc(len(positions) - len(refused))
         if self._archive is Archive.SAMPLED:
             for key in map(sample_id, positions):
@@ -125,17 +124,14 @@ class Archiver:
         with self._metrics.asking("documents", "put"):
             await self._store.put(positions, key=self._key)
 
-    async def _bury(self, refused: dict[str, str]) -> None:
+    async def _dead_letter(self, refused: dict[str, str]) -> None:
         letters = [
             self._letter(Reason.REJECTED_DOCUMENT, f"the document store refused {key}: {reason[:REASON_CHARACTERS]}")
             for key, reason in refused.items()
         ]
-        await self._dead_letters.bury(letters, self._dead_letters_max, partition=self._partition)
+        await self._dead_letters.add(letters, self._dead_letters_max, partition=self._partition)
         _log.error("documents were refused", documents=len(letters), first=letters[0].detail)
         self._metrics.dead.labels(Reason.REJECTED_DOCUMENT.value).inc(len(letters))
 
     def _letter(self, reason: Reason, detail: str) -> DeadLetter:
         return DeadLetter(reason, detail, "", self._clock(), payload=None)
-
-    async def _until_available(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-        return await until_available("archive", self._metrics, ask, partition=self._partition)

@@ -9,10 +9,10 @@ import numpy as np
 
 from core.errors import InvalidMessageError, Reason
 from core.messages import DeadLetter, Kind, Position, RawMessage, Role, ingest_kind
+from decoder.dead_letters import Refused, dead_letters
 from decoder.devices import DeviceHasher
 from decoder.diagnosis import refuse_document, refuse_member
 from decoder.feature import Fix, fix_of
-from decoder.letters import Refused, dead_letters
 from decoder.payload import (
     DECODE_ERRORS,
     Collection,
@@ -53,7 +53,7 @@ class Batch:
     """Devices that were outside the campus, each once: they leave the zones they were in."""
     dead: list[DeadLetter] = field(default_factory=list)
     totals: Counter[str] = field(default_factory=Counter)
-    """Increments of the hash `totals` (`state.totals`); dead letters are counted where they are buried."""
+    """Increments of the hash `totals` (`state.totals`); dead letters are counted where they are added."""
 
 
 Found = tuple[RawMessage, Kind, Fix]

@@ -2,7 +2,7 @@
 
 from decoder.batch import BatchDecoder
 from decoder.metrics import DecoderMetrics
-from decoder.retrying import until_available
+from decoder.stage_retry import StageRetry
 from geofence import Campus, Geofence, parse_campus
 from runtime.service import Stop, pause
 from state import campus_follower
@@ -23,7 +23,7 @@ class CampusFollower:
         self._client = client
         self._partitions = partitions
         self._decoder = decoder
-        self._metrics = metrics
+        self._retry = StageRetry("campus", metrics)
         self._followed = campus_follower.CampusFollower(
             client, file=Geofence(file), version=file.version, make=_fence_of
         )
@@ -31,7 +31,7 @@ class CampusFollower:
     async def run(self, stop: Stop) -> None:
         """Follow until `stop`."""
         while not stop.is_set():
-            await until_available("campus", self._metrics, self._look)
+            await self._retry.until_available(self._look)
             await pause(EVERY_SECONDS, stop)
 
     async def _look(self) -> None:

@@ -2,13 +2,13 @@
 
 Leftovers are finished one at a time, and one at a time in the whole process. So when a decoder dies of an entry, it is
 that entry alone whose deliveries went up by one. One of several messages is taken apart after two of them, and its
-messages are read anew, an entry each. After `poison_after` deliveries an entry is buried instead of delivered again.
+messages are read anew, an entry each. After `poison_after` deliveries an entry becomes a dead letter.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import structlog
 
@@ -16,7 +16,7 @@ from core.clock import Clock
 from core.errors import UnavailableError
 from decoder.metrics import DecoderMetrics
 from decoder.poison import poison_letter
-from decoder.retrying import until_available
+from decoder.stage_retry import StageRetry
 from runtime.service import Stop, pause
 from state.group import Entry, Group, Leftover
 
@@ -27,7 +27,6 @@ CLAIM_EVERY_MS = 5000
 PATIENCE_SECONDS = 2.0
 """Work that takes longer waits for something, and does not kill; Redis is told so again and again."""
 GIVE_BACK_SECONDS = 1.0
-Answer = TypeVar("Answer")
 
 _log = structlog.stdlib.get_logger("decoder")
 
@@ -65,6 +64,7 @@ class Consumer:
         self._work = work
         self._clock = clock
         self._metrics = metrics
+        self._retry = StageRetry(stage, metrics, partition=partition)
         self._batch_size = batch_size
         self._alone = alone
         self._poison_after = poison_after
@@ -73,22 +73,22 @@ class Consumer:
 
     async def run(self, stop: Stop) -> None:
         """Work until `stop`; a batch in hand is finished first."""
-        await self._until_available(self._group.create)
+        await self._retry.until_available(self._group.create)
         await self._finish_leftovers(self._group.own, stop)
         claimed_at = self._clock()
         while not stop.is_set():
-            entries = await self._until_available(lambda: self._group.read(self._batch_size))
+            entries = await self._retry.until_available(lambda: self._group.read(self._batch_size))
             if entries:
                 await self._finish(entries, AsyncExitStack())
             if self._clock() - claimed_at >= CLAIM_EVERY_MS:
                 await self._finish_leftovers(self._group.abandoned, stop)
-                await self._until_available(self._group.trim)
-                for name in await self._until_available(self._group.dismiss):
+                await self._retry.until_available(self._group.trim)
+                for name in await self._retry.until_available(self._group.dismiss):
                     _log.info("a decoder is gone for good", stage=self._stage, name=name)
                 claimed_at = self._clock()
 
     async def _finish_leftovers(self, find: Callable[[int], Awaitable[list[Leftover]]], stop: Stop) -> None:
-        while leftovers := await self._until_available(lambda: find(self._batch_size)):
+        while leftovers := await self._retry.until_available(lambda: find(self._batch_size)):
             for leftover in leftovers:
                 if stop.is_set():
                     return
@@ -100,9 +100,9 @@ class Consumer:
         if leftover.deliveries >= min(SPLIT_AFTER, self._poison_after) and await self._split(leftover):
             return
         if leftover.deliveries >= self._poison_after:
-            await self._bury(leftover)
+            await self._dead_letter(leftover)
             return
-        entry = await self._until_available(lambda: self._group.claim(leftover))
+        entry = await self._retry.until_available(lambda: self._group.claim(leftover))
         if entry is not None:
             self._metrics.claimed.labels(self._stage).inc()
             await self._finish([entry], turn)
@@ -134,16 +134,15 @@ class Consumer:
             await pause(PATIENCE_SECONDS, finished)
 
     async def _split(self, leftover: Leftover) -> bool:
-        if not await self._until_available(lambda: self._group.split(leftover)):
+        if not await self._retry.until_available(lambda: self._group.split(leftover)):
             return False
         _log.warning("an entry is taken apart", stage=self._stage, entry=leftover.entry_id.decode())
         return True
 
-    async def _bury(self, leftover: Leftover) -> None:
-        entry = await self._until_available(lambda: self._group.look(leftover))
+    async def _dead_letter(self, leftover: Leftover) -> None:
+        entry = await self._retry.until_available(lambda: self._group.look(leftover))
         letter = poison_letter(entry, stage=self._stage, deliveries=leftover.deliveries)
-        if await self._until_available(lambda: self._group.bury(leftover.entry_id, letter, self._dead_letters_max)):
+        if await self._retry.until_available(
+            lambda: self._group.dead_letter(leftover.entry_id, letter, self._dead_letters_max)
+        ):
             self._metrics.dead.labels(letter.reason.value).inc()
-
-    async def _until_available(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-        return await until_available(self._stage, self._metrics, ask, partition=self._partition)

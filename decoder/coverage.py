@@ -13,7 +13,7 @@ from core.clock import Clock
 from core.errors import Reason
 from core.messages import DeadLetter, Kind
 from decoder.metrics import DecoderMetrics
-from decoder.retrying import until_available
+from decoder.stage_retry import StageRetry
 from geofence import Campus, parse_campus
 from runtime.service import Stop, pause
 from state.campus import StoredCampus
@@ -53,6 +53,7 @@ class CoverageRecorder:
         self._file = file
         self._clock = clock
         self._metrics = metrics
+        self._retry = StageRetry("coverage", metrics)
         self._dead_letters_max = dead_letters_max
         self._silence = Silence(clock)
         self._zone_ids: CampusFollower[Sequence[str]] = CampusFollower(
@@ -62,9 +63,9 @@ class CoverageRecorder:
 
     async def run(self, stop: Stop) -> None:
         """Record until `stop`."""
-        await until_available("coverage", self._metrics, self.adopt)
+        await self._retry.until_available(self.adopt)
         while not stop.is_set():
-            written = await until_available("coverage", self._metrics, self.step)
+            written = await self._retry.until_available(self.step)
             if written < HOURS_AT_ONCE:
                 await pause(EVERY_SECONDS, stop)
 
@@ -119,7 +120,7 @@ class CoverageRecorder:
         letter = DeadLetter(
             Reason.MALFORMED_ENTRY, "a mark in coverage:dirty that no decoder made", "", self._clock(), None
         )
-        await self._dead_letters.bury([letter], self._dead_letters_max)
+        await self._dead_letters.add([letter], self._dead_letters_max)
         self._metrics.dead.labels(letter.reason.value).inc()
 
     async def _write(self, hour: int, kind: Kind, zones: Sequence[str], now: int) -> None:

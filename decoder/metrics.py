@@ -80,7 +80,7 @@ class DecoderMetrics:
         # Entries that were delivered before, to this decoder or another, and not finished.
         self.claimed = Counter("decoder_claimed_entries", "Leftovers taken up.", ["stage"], registry=self.registry)
 
-        # From here on what Redis holds, see decoder/watch.py: the same from every process; absent, or NaN,
+        # From here on what Redis holds, see decoder/redis_gauges.py: the same from every process; absent, or NaN,
         # while Redis is away.
         # Entries that a group has not finished: its lag (undelivered), and what its consumers have in hand (pending).
         self.backlog = Gauge(

@@ -1,9 +1,7 @@
 """Stage 1: raw messages become presence, windows and positions."""
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from time import perf_counter
-from typing import TypeVar
 
 from core.clock import Clock
 from core.errors import Reason
@@ -12,12 +10,10 @@ from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.effects import Effects, StaleFenceError
 from decoder.metrics import DecoderMetrics
-from decoder.retrying import until_available
 from decoder.rounds import InHand, as_they_are, cut, in_hand, left
+from decoder.stage_retry import StageRetry
 from state.group import Entry
 from state.raw import Finisher
-
-Answer = TypeVar("Answer")
 
 
 class Observer:
@@ -41,6 +37,7 @@ class Observer:
         self._finisher = finisher
         self._clock = clock
         self._metrics = metrics
+        self._retry = StageRetry("observe", metrics, partition=partition)
 
     async def __call__(self, entries: list[Entry]) -> None:
         """Decode entries, make their effects and acknowledge them: at once, or in rounds where that is too much.
@@ -65,13 +62,13 @@ class Observer:
         while True:
             batch = self._decoder.decode(messages, malformed)
             try:
-                applied = await self._until_available(partial(self._effects.apply, batch, now=self._clock()))
+                applied = await self._retry.until_available(partial(self._effects.apply, batch, now=self._clock()))
             except StaleFenceError as error:
-                await self._until_available(partial(self._campus.refresh, at_least=error.number))
+                await self._retry.until_available(partial(self._campus.refresh, at_least=error.number))
             else:
                 break
         taken = cut(work, batch.taken)
-        known = await self._until_available(
+        known = await self._retry.until_available(
             partial(
                 self._finisher.finish,
                 self._partition,
@@ -90,6 +87,3 @@ class Observer:
         if applied.unreadable:
             self._metrics.dead.labels(Reason.MALFORMED_ENTRY.value).inc(applied.unreadable)
         return taken.rest
-
-    async def _until_available(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-        return await until_available("observe", self._metrics, ask, partition=self._partition)

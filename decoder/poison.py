@@ -5,7 +5,7 @@ import structlog
 from core.clock import format_rfc3339
 from core.errors import Reason
 from core.messages import DeadLetter
-from decoder.letters import first_level
+from decoder.dead_letters import first_level
 from state.entries import decode_entry
 from state.group import Entry
 

@@ -11,9 +11,9 @@ import structlog
 from core.clock import Clock
 from core.errors import Reason, UnansweredError, UnavailableError
 from core.messages import DeadLetter, Kind
-from decoder.held import HeldWindows
+from decoder.held_windows import HeldWindows
 from decoder.metrics import DecoderMetrics
-from decoder.retrying import until_available
+from decoder.stage_retry import StageRetry
 from runtime.service import Stop, pause
 from state.client import Redis
 from state.coverage import RecordedMinutes
@@ -62,6 +62,7 @@ class Rollup:
         self._store = store
         self._clock = clock
         self._metrics = metrics
+        self._retry = StageRetry("rollup", metrics)
         self._batch_size = batch_size
         self._dead_letters_max = dead_letters_max
         self._held = HeldWindows(metrics)
@@ -84,7 +85,7 @@ class Rollup:
 
     async def step(self) -> int:
         """Roll up one batch of windows; how many there were. Waits while a store is away."""
-        return await until_available("rollup", self._metrics, self._attempt)
+        return await self._retry.until_available(self._attempt)
 
     async def _attempt(self) -> int:
         async with self._turn:
@@ -115,8 +116,8 @@ class Rollup:
     async def _read(self, claim: Claim) -> tuple[list[OccupancyPoint], int]:
         """What is counted in the windows of a claim, and of how many of them nothing is known any more.
 
-        Names that are none of a window that this version knows are buried, and so are those of which something is
-        counted that is no number: they are taken out of the claim.
+        Names that this version does not know, and those whose count is no number, become dead letters: they are taken
+        out of the claim.
         """
         windows: dict[bytes, Window] = {}
         for member in claim.members:
@@ -129,7 +130,7 @@ class Rollup:
         ]
         readable = [member for member, count in zip(windows, counts, strict=True) if count >= 0]
         if len(readable) < len(claim.members):
-            await self._bury_unreadable(set(claim.members).difference(readable))
+            await self._dead_letter_unreadable(set(claim.members).difference(readable))
             claim.members = readable
         return points, counts.count(0)
 
@@ -173,7 +174,7 @@ class Rollup:
         not_done = in_flight | later | refused.keys()
         await self._dirty.settle(claim, [member for member in claim.members if member not in not_done], now=now)
         if refused:
-            await self._bury_refused(refused)
+            await self._dead_letter_refused(refused)
         if in_flight:
             await self._dirty.release(claim, later, now=now, due=now)
             await self._leave_in_flight(in_flight, written)
@@ -187,14 +188,14 @@ class Rollup:
             self._metrics.lapsed.inc(lapsed)
             _log.warning("windows lapsed before they were written", windows=lapsed)
 
-    async def _bury_refused(self, refused: dict[bytes, str]) -> None:
-        await self._bury(
+    async def _dead_letter_refused(self, refused: dict[bytes, str]) -> None:
+        await self._dead_letter(
             Reason.REJECTED_WINDOW,
             {member: f"the time-series store refused {member.decode()}: {words}" for member, words in refused.items()},
         )
 
-    async def _bury_unreadable(self, members: set[bytes]) -> None:
-        await self._bury(
+    async def _dead_letter_unreadable(self, members: set[bytes]) -> None:
+        await self._dead_letter(
             Reason.MALFORMED_WINDOW,
             {
                 member: f"{repr(member[:NAME_BYTES])[1:]}, which has changed, is no window that this version knows"
@@ -202,11 +203,11 @@ class Rollup:
             },
         )
 
-    async def _bury(self, reason: Reason, details: dict[bytes, str]) -> None:
-        """Bury windows and take them off the list, both or neither; what is counted of them lapses."""
+    async def _dead_letter(self, reason: Reason, details: dict[bytes, str]) -> None:
+        """Make windows dead letters and take them off the list, both or neither; what is counted of them lapses."""
         now = self._clock()
         letters = {member: DeadLetter(reason, detail, "", now, payload=None) for member, detail in details.items()}
-        await self._dirty.bury(letters, self._dead_letters_max)
+        await self._dirty.dead_letter(letters, self._dead_letters_max)
         self._metrics.dead.labels(reason.value).inc(len(letters))
         _log.error(
             "windows are dead letters", reason=reason.value, windows=len(letters), first=next(iter(details.values()))

@@ -15,11 +15,11 @@ from decoder.effects import Effects
 from decoder.housekeeping import Housekeeping
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
-from decoder.retrying import until_available
+from decoder.redis_gauges import RedisGauges
 from decoder.rollup import Rollup
 from decoder.samples import Samples
 from decoder.settings import Archive, DecoderSettings
-from decoder.watch import Watch
+from decoder.stage_retry import StageRetry
 from documents import Building, DocumentStore, Retention
 from geofence import Campus, Geofence
 from runtime.service import Stop
@@ -51,8 +51,8 @@ class Assembly:
 
     def watch(self) -> Stages:
         """Beside the others: what Redis holds, as metrics."""
-        watch = Watch(client=self._client, partitions=self._settings.partitions, metrics=self._metrics)
-        return {"watch": watch.run, "redis": self.redis.run}
+        gauges = RedisGauges(client=self._client, partitions=self._settings.partitions, metrics=self._metrics)
+        return {"watch": gauges.run, "redis": self.redis.run}
 
     def observe(self, campus: Campus, hasher: DeviceHasher) -> Stages:
         """From raw to presence, windows and positions: a consumer a partition, and what tidies up."""
@@ -205,7 +205,7 @@ class Assembly:
         partition: int | None = None,
     ) -> Callable[[Stop], Awaitable[None]]:
         async def set_up_and_work(stop: Stop) -> None:
-            await until_available(stage, self._metrics, setup, partition=partition)
+            await StageRetry(stage, self._metrics, partition=partition).until_available(setup)
             await work(stop)
 
         return set_up_and_work

@@ -2,14 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import shapely
 
+from geofence.looks import Looks, has_a_feature_a_line, json_looks_like, looks_like
+from geofence.mistakes import FeatureError, Mistake
+from geofence.shapes import OUT_OF_RANGE
 from geofence.zones import Zone, id_from, zone_from
 
 DEFAULT_CAMPUS = Path(__file__).parent / "campus" / "university-of-limerick.geojson"
@@ -17,10 +22,21 @@ MAX_FILE_BYTES = 20_000_000
 MAX_FEATURES = 10_000
 SHARED_AREA = "T********"
 """DE-9IM pattern of two areas whose interiors meet."""
+WGS_84 = re.compile(r"CRS:?84$|EPSG:.*\b(4326|4979)$", re.IGNORECASE)
+"""How files call degrees of WGS 84."""
+MAKE_ONE = "`python -m geofence import FILE -o campus.geojson` makes a campus file of it"
 
 
 class InvalidCampusError(ValueError):
     """A campus file that cannot be used; the message names the file and the feature, and says what to do."""
+
+    def __init__(self, file: str, *mistakes: Mistake) -> None:
+        more = len(mistakes) - 1
+        rest = f" (and {more:,} more, which `python -m geofence check` lists)" if more else ""
+        super().__init__(f"{file}: {mistakes[0]}{rest}")
+        self.file = file
+        self.mistakes = mistakes
+        """All that is wrong, in the order of the file; at least one."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +79,7 @@ def load_campus(path: Path | None) -> Campus:
             data = opened.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise InvalidCampusError(
-            f"{file}: cannot read it: {error.strerror}. Check the path and its permissions"
+            str(file), Mistake("cannot read", f"cannot read it: {error.strerror}", "check the path and its permissions")
         ) from error
     return parse_campus(data, str(file))
 
@@ -71,24 +87,47 @@ def load_campus(path: Path | None) -> Campus:
 def parse_campus(data: bytes, file: str) -> Campus:
     """The campus in the text of a GeoJSON file; `file` is its name in errors.
 
-    Raises InvalidCampusError as `load_campus`.
+    Raises InvalidCampusError as `load_campus`, with all mistakes at once.
     """
-    features = _features(data, file)
+    try:
+        return _campus(data)
+    except FeatureError as error:
+        raise InvalidCampusError(file, *error.mistakes) from error
+
+
+def _campus(data: bytes) -> Campus:
+    content = _content(data)
     zones: dict[str, Zone] = {}
-    for index, feature in enumerate(features):
+    mistakes: list[Mistake] = []
+    for index, feature in enumerate(_features(content)):
+        named = _named(feature, index)
         try:
             zone = zone_from(feature)
-        except ValueError as error:
-            raise InvalidCampusError(f"{file}: {_named(feature, index)}: {error}") from error
+        except FeatureError as error:
+            mistakes += (mistake.of(named) for mistake in error.mistakes)
+            continue
         if zone.id in zones:
-            raise InvalidCampusError(
-                f"{file}: {_named(feature, index)}: its id is used twice: give each feature an id of its own"
+            mistakes.append(
+                Mistake("id used twice", "its id is used twice", "give each feature an id of its own", "id", named)
             )
+            continue
         zones[zone.id] = zone
-    boundary = _boundary(file, zones)
-    campus = Campus(boundary=boundary, zones=tuple(zone for zone in zones.values() if zone is not boundary))
-    _check_overlap(file, campus)
-    return campus
+    if any(mistake.kind == OUT_OF_RANGE for mistake in mistakes) and (crs := other_crs(content)):
+        # What a projection does to each of a thousand positions is one mistake.
+        mistakes = [_projected(crs), *(mistake for mistake in mistakes if mistake.kind != OUT_OF_RANGE)]
+    boundaries = [zone for zone in zones.values() if zone.role == "boundary"]
+    # Whether there is an outline among features that cannot be used, nobody knows.
+    if not boundaries and not mistakes:
+        mistakes.append(
+            Mistake("no outline", 'no feature has the role "boundary"', "give it to the outline of the campus")
+        )
+    mistakes += (_second(zone, boundaries[0]) for zone in boundaries[1:])
+    inside = [zone for zone in zones.values() if zone.role == "zone"]
+    if len(boundaries) == 1:
+        mistakes += _outside(boundaries[0], inside)
+    if mistakes:
+        raise FeatureError(*mistakes)
+    return Campus(boundary=boundaries[0], zones=tuple(inside))
 
 
 def changed_zones(old: Campus, new: Campus) -> set[str]:
@@ -100,56 +139,85 @@ def changed_zones(old: Campus, new: Campus) -> set[str]:
     }
 
 
-def _features(data: bytes, file: str) -> list[object]:
+def other_crs(content: dict[str, Any]) -> str | None:
+    """The name of the coordinate reference system that GeoJSON of before 2016 says it is in, if that is not WGS 84."""
+    crs = content.get("crs")
+    properties = crs.get("properties") if isinstance(crs, dict) else None
+    name = properties.get("name") if isinstance(properties, dict) else None
+    if not isinstance(name, str) or WGS_84.search(name):
+        return None
+    return name[:80]
+
+
+def _content(data: bytes) -> dict[str, Any]:
     if len(data) > MAX_FILE_BYTES:
-        raise InvalidCampusError(f"{file}: it is larger than {MAX_FILE_BYTES:,} bytes: simplify its outlines")
+        raise FeatureError(Mistake("too large", f"it is larger than {MAX_FILE_BYTES:,} bytes", "simplify its outlines"))
+    if (looks := looks_like(data)) is not None:
+        raise FeatureError(_other_format(looks))
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise InvalidCampusError(f"{file}: it is not JSON in UTF-8: {error}") from error
-    features = content.get("features") if isinstance(content, dict) else None
+        if has_a_feature_a_line(data):
+            raise FeatureError(_other_format(Looks.GEOJSON_LINES)) from error
+        raise FeatureError(
+            Mistake("not JSON", f"it is not JSON in UTF-8: {error}", "mend it there, or export it again")
+        ) from error
+    if (looks := json_looks_like(content)) is not Looks.GEOJSON:
+        raise FeatureError(_other_format(looks))
+    return content if isinstance(content, dict) else {}
+
+
+def _other_format(looks: Looks | str) -> Mistake:
+    called, remedy = (looks.value, MAKE_ONE) if isinstance(looks, Looks) else (looks, "export the areas as GeoJSON")
+    return Mistake("not GeoJSON", f"it is {called}, and not a GeoJSON FeatureCollection", remedy)
+
+
+def _features(content: dict[str, Any]) -> list[object]:
+    if content.get("type") == "Feature" and "geometry" in content:
+        return [content]
+    features = content.get("features")
     if not isinstance(features, list) or content.get("type") != "FeatureCollection":
-        raise InvalidCampusError(f"{file}: it is not a GeoJSON FeatureCollection: export it as one")
+        raise FeatureError(Mistake("not GeoJSON", "it is not a GeoJSON FeatureCollection", "export it as one"))
     if len(features) > MAX_FEATURES:
-        raise InvalidCampusError(
-            f"{file}: it has {len(features):,} features, more than {MAX_FEATURES:,}: keep the zones only"
+        raise FeatureError(
+            Mistake(
+                "too many features",
+                f"it has {len(features):,} features, more than {MAX_FEATURES:,}",
+                "keep the zones only",
+            )
         )
     return features
 
 
 def _named(feature: object, index: int) -> str:
-    number = f"number {index + 1}"
     known = id_from(feature)
-    return f"feature {known[:80]!r} ({number})" if known else f"feature {number}"
+    return f"{known[:80]!r} (number {index + 1})" if known else f"number {index + 1}"
 
 
-def _boundary(file: str, zones: Mapping[str, Zone]) -> Zone:
-    boundaries = [zone for zone in zones.values() if zone.role == "boundary"]
-    match boundaries:
-        case [boundary]:
-            return boundary
-        case []:
-            raise InvalidCampusError(
-                f'{file}: no feature has the role "boundary": give it to the outline of the campus'
-            )
-        case [first, second, *_]:
-            raise InvalidCampusError(
-                f'{file}: feature {second.id!r}: it has the role "boundary", and so has {first.id!r}: '
-                "only one may be the outline of the campus (a MultiPolygon can have several parts)"
-            )
-        case _:  # pragma: no cover - a list is one of the three
-            raise AssertionError(boundaries)
+def _projected(crs: str) -> Mistake:
+    return Mistake(OUT_OF_RANGE, f"its crs says {crs!r}, and its coordinates are no degrees of WGS 84", MAKE_ONE, "crs")
 
 
-def _check_overlap(file: str, campus: Campus) -> None:
-    outline = campus.boundary.geometry
-    for zone in campus.zones:
+def _second(zone: Zone, first: Zone) -> Mistake:
+    return Mistake(
+        "two outlines",
+        f'it has the role "boundary", and so has {first.id!r}',
+        "only one may be the outline of the campus (a MultiPolygon can have several parts)",
+        feature=repr(zone.id),
+    )
+
+
+def _outside(boundary: Zone, zones: list[Zone]) -> Iterator[Mistake]:
+    outline = boundary.geometry
+    for zone in zones:
         if shapely.relate_pattern(outline, zone.geometry, SHARED_AREA):
             continue
         swapped = shapely.transform(zone.geometry, lambda pairs: pairs[:, ::-1])
-        hint = (
+        yield Mistake(
+            "outside the campus",
+            "it has no area in common with the campus",
             "its latitudes and longitudes look swapped, longitude comes first"
             if shapely.relate_pattern(outline, swapped, SHARED_AREA)
-            else "move it, or remove it"
+            else "move it, or remove it",
+            feature=repr(zone.id),
         )
-        raise InvalidCampusError(f"{file}: feature {zone.id!r}: it has no area in common with the campus: {hint}")

@@ -121,30 +121,30 @@ async def _lasting(name: str, stage: Callable[[Stop], Awaitable[None]], stop: St
 
 
 class Wakeup:
-    """Wakes one worker: there is something to do, or it is to stop. Cheap, for it is rung very often."""
+    """Wakes one worker: there is something to do, or it is to stop. Cheap, for it is woken very often."""
 
     def __init__(self) -> None:
-        self._rung = False
+        self._woken = False
         self._sleeper: asyncio.Future[None] | None = None
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the worker, now or as soon as it wants to sleep."""
-        self._rung = True
+        self._woken = True
         if self._sleeper is not None and not self._sleeper.done():
             self._sleeper.set_result(None)
 
     async def wait(self) -> None:
-        """Sleep until somebody rings; return at once if somebody has since the last time."""
-        if not self._rung:
+        """Sleep until somebody wakes it; return at once if somebody has since the last time."""
+        if not self._woken:
             self._sleeper = asyncio.get_running_loop().create_future()
             await self._sleeper
-        self._rung = False
+        self._woken = False
 
     @contextmanager
-    def rung_by(self, stop: Stop) -> Iterator[None]:
-        """As long as this lasts, `stop` rings as well."""
+    def woken_by(self, stop: Stop) -> Iterator[None]:
+        """As long as this lasts, `stop` wakes it as well."""
         stopping = asyncio.ensure_future(stop.wait())
-        stopping.add_done_callback(lambda _: self.ring())
+        stopping.add_done_callback(lambda _: self.wake())
         try:
             yield
         finally:

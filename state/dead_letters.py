@@ -1,4 +1,4 @@
-"""What could not be used, and why, as Redis keeps it: buried by the stages; read, replayed and dropped by people.
+"""What could not be used, and why, as Redis keeps it: left by the stages; read, replayed and dropped by people.
 
     dead:{p}       stream  the dead letters (`core.messages.DeadLetter`) of a partition: its share of the newest
                            DEAD_LETTERS_MAX, for DEAD_LETTERS_KEEP
@@ -62,7 +62,7 @@ class Kept:
     """How many dead letters there are and were."""
 
     ever: dict[str, int]
-    """Buried, by reason, in alphabetical order."""
+    """Added, by reason, in alphabetical order."""
     kept: int
     replayed: int
     dropped: int
@@ -81,9 +81,9 @@ class _Home:
 
     def __init__(self, client: Redis) -> None:
         self.client = client
-        self.bury = client.register_script(lua("totals", "letters"))
-        self.take = client.register_script(lua("totals", "take_letter"))
-        self.expire = client.register_script(lua("expire_letters"))
+        self.add = client.register_script(lua("totals", "dead_letters"))
+        self.take = client.register_script(lua("totals", "take_dead_letter"))
+        self.expire = client.register_script(lua("expire_dead_letters"))
 
 
 class _Place(NamedTuple):
@@ -125,14 +125,14 @@ class DeadLetters:
         self._places += [_place(last, name, own) for name, own in (("@mqtt", MQTT), ("@campus", CAMPUS))]
         self._by_name = {place.name: place for place in self._places}
 
-    async def bury(self, letters: Iterable[DeadLetter], maximum: int, *, partition: int | None = None) -> None:
+    async def add(self, letters: Iterable[DeadLetter], maximum: int, *, partition: int | None = None) -> None:
         """Keep letters of a partition, or of what lies in none, and count them; all or none.
 
         `maximum` of its letters are kept at the most.
         """
         place = self._places[-1 if partition is None else partition]
         with redis_errors():
-            await place.home.bury(
+            await place.home.add(
                 keys=[place.guard, place.dead, place.totals],
                 args=[maximum, *(text for letter in letters for text in letter_arguments(letter))],
             )
@@ -164,7 +164,7 @@ class DeadLetters:
         )
 
     async def expire(self, before: int) -> int:
-        """Remove what was buried before a time (milliseconds since the epoch), for ever; how many."""
+        """Remove what was left before a time (milliseconds since the epoch), for ever; how many."""
         expired = 0
         for place in self._places:
             left = 1
@@ -190,7 +190,7 @@ class DeadLetters:
             await _push(waiting, number, sources[number])
 
     async def batches(self, which: Which) -> AsyncIterator[list[Found]]:
-        """The letters that are meant, the oldest of each partition first; none that is buried after this began."""
+        """The letters that are meant, the oldest of each partition first; none that is left after this began."""
         async for page in self._pages():
             found = [letter for letter in (_decoded(place, entry) for place, entry in page) if which.matches(letter[1])]
             yield found

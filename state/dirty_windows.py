@@ -163,7 +163,7 @@ class DirtyWindows:
             with redis_errors():
                 await self._client.zadd(self._keys[owner].claimed, dict.fromkeys(theirs, until), gt=True)
 
-    async def bury(self, letters: Mapping[bytes, DeadLetter], maximum: int) -> None:
+    async def dead_letter(self, letters: Mapping[bytes, DeadLetter], maximum: int) -> None:
         """Forget windows, and have dead letters in their places, `maximum` of them: both or neither.
 
         What is counted of them stays as long as it would.

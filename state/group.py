@@ -51,10 +51,10 @@ class Group:
         self._claim_after_ms = claim_after_ms
         own = stream.partition(":")[2]
         self._keys = [guard(own), stream]
-        self._bury_keys = [*self._keys, dead_key(own), totals_key(own)]
+        self._dead_letter_keys = [*self._keys, dead_key(own), totals_key(own)]
         self._trim = client.register_script(lua("trim") + "return trim(KEYS[2])")
         self._acknowledge = client.register_script(lua("trim", "acknowledge"))
-        self._bury = client.register_script(lua("trim", "totals", "bury"))
+        self._dead_letter = client.register_script(lua("trim", "totals", "dead_letter_entry"))
         self._dismiss = client.register_script(lua("dismiss"))
 
     async def create(self) -> None:
@@ -119,10 +119,10 @@ class Group:
             found = cast("Any", await self._client.xrange(self._stream, leftover.entry_id, leftover.entry_id))
         return leftover.entry_id, found[0][1] if found else {}
 
-    async def bury(self, entry_id: bytes, letter: DeadLetter, maximum: int) -> bool:
+    async def dead_letter(self, entry_id: bytes, letter: DeadLetter, maximum: int) -> bool:
         """Acknowledge an entry and put `letter` in its place, `maximum` of them at the most: together, and once.
 
-        False where the entry is not pending any more: somebody else has finished or buried it.
+        False where the entry is not pending any more: somebody else has finished it, or made a dead letter of it.
         """
         return await self._put_letter(entry_id, letter, maximum)
 
@@ -130,11 +130,11 @@ class Group:
         """`counted` is for how many messages the entry was counted when it was appended."""
         texts = [text for pair in letter.encode().items() for text in pair]
         async with self._asking():
-            buried = await self._bury(
-                keys=self._bury_keys,
+            done = await self._dead_letter(
+                keys=self._dead_letter_keys,
                 args=[self._group, entry_id, maximum, f"{DEAD_TOTAL}{letter.reason}", counted, *texts],
             )
-        return bool(buried)
+        return bool(done)
 
     async def split(self, leftover: Leftover) -> bool:
         """Put several entries in the place of one that holds several things; False where it cannot be split."""
@@ -155,7 +155,7 @@ class Group:
     async def trim(self) -> None:
         """Cut off all entries that every group of the stream has acknowledged; never one that is still pending.
 
-        Acknowledging and burying do that by themselves: this is for what other groups have acknowledged since.
+        `acknowledge` and `dead_letter` do that by themselves: this is for what other groups have acknowledged since.
         """
         async with self._asking():
             while await self._trim(keys=self._keys):

@@ -123,7 +123,7 @@ async def set_aside_wrong_types(client: redis.asyncio.Redis) -> int:
 
     Looks at all keys: it is for when Redis has said WRONGTYPE. Raises what Redis raises.
     """
-    script, bury = client.register_script(_SET_ASIDE), client.register_script(lua("totals", "letters"))
+    script, add = client.register_script(_SET_ASIDE), client.register_script(lua("totals", "dead_letters"))
     letters: list[tuple[str, DeadLetter]] = []
     cursor = 0
     while True:
@@ -144,7 +144,7 @@ async def set_aside_wrong_types(client: redis.asyncio.Redis) -> int:
     for own, letter in letters:
         fields = [text for pair in letter.encode().items() for text in pair]
         with suppress(MovedError):  # of a key without a tag: the log has it
-            await bury(
+            await add(
                 keys=[guard(own), dead_key(own), totals_key(own)],
                 args=[_LETTERS_MAX, f"{DEAD_TOTAL}{letter.reason}", len(fields), *fields],
             )

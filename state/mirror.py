@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from state.client import Redis
 from state.slots import CAMPUS, guard
-from state.unreadable import bury_unreadable
+from state.unreadable import remove_unreadable
 
 HOLDER = f"mirror:{CAMPUS}"
 CLIENT = f"mirror:client:{CAMPUS}"
@@ -69,7 +69,7 @@ async def known_topics(client: Redis) -> set[str]:
         try:
             known.add(topic.decode())
         except UnicodeDecodeError:
-            await bury_unreadable(client, "mirror:topics", "SREM", TOPICS, topic)
+            await remove_unreadable(client, "mirror:topics", "SREM", TOPICS, topic)
     return known
 
 

@@ -28,7 +28,7 @@ from state.queued import Message
 from state.routes import LOG
 from state.sessions import EXPIRY
 from state.slots import MQTT
-from state.unreadable import bury_unreadable, letter_for_unreadable
+from state.unreadable import dead_letter_for_unreadable, remove_unreadable
 
 NODES = key("nodes")
 Entry = tuple[bytes, dict[bytes, bytes]]
@@ -107,7 +107,7 @@ class Nodes:
 
     async def forget(self, name: bytes) -> None:
         """Forget a node whose name is none."""
-        await bury_unreadable(self._client, "nodes", "HDEL", NODES, name)
+        await remove_unreadable(self._client, "nodes", "HDEL", NODES, name)
 
     async def mark_dead(self, node: str) -> list[int]:
         """From now on a node is gone; the connections whose wills are to be published."""
@@ -128,7 +128,7 @@ class Nodes:
         try:
             return _will.decode(found)[1]
         except (msgspec.DecodeError, UnicodeDecodeError):
-            await bury_unreadable(self._client, "will", "HDEL", wills(node), str(connection))
+            await remove_unreadable(self._client, "will", "HDEL", wills(node), str(connection))
             return None
 
     async def wait(
@@ -161,7 +161,7 @@ class Nodes:
                 except (msgspec.DecodeError, ValueError):
                     unreadable += 1
         for _ in range(unreadable):
-            await letter_for_unreadable(self._client, "inbox", MQTT)
+            await dead_letter_for_unreadable(self._client, "inbox", MQTT)
         return news
 
 

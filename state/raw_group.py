@@ -27,7 +27,7 @@ class RawGroup(Group):
         super().__init__(
             client=client, stream=keys.raw, group=OBSERVE_GROUP, consumer=consumer, claim_after_ms=claim_after_ms
         )
-        self._bury_keys.append(keys.progress)
+        self._dead_letter_keys.append(keys.progress)
         self._split_keys = [*self._keys, keys.progress, keys.totals]
         self._progress = keys.progress
         self._usual = 1.0
@@ -55,7 +55,7 @@ class RawGroup(Group):
         """How many messages entries hold."""
         return sum(max(1, counted(fields)) for _, fields in entries)
 
-    async def bury(self, entry_id: bytes, letter: DeadLetter, maximum: int) -> bool:
+    async def dead_letter(self, entry_id: bytes, letter: DeadLetter, maximum: int) -> bool:
         """As of any stream; its messages do not wait any more."""
         _, fields = await self.look(Leftover(entry_id, 0, 0))
         return await self._put_letter(entry_id, letter, maximum, counted=counted(fields))
@@ -63,7 +63,7 @@ class RawGroup(Group):
     async def split(self, leftover: Leftover) -> bool:
         """Put an entry of one message each in the place of one with several.
 
-        False where it has one, or nobody can read it: then it is to be buried as a whole.
+        False where it has one, or nobody can read it: then it is to become a dead letter as a whole.
         """
         _, fields = await self.look(leftover)
         try:

@@ -22,7 +22,7 @@ import msgspec
 from state.client import Redis
 from state.mqtt import Scripts, key
 from state.queued import Message
-from state.unreadable import bury_unreadable
+from state.unreadable import remove_unreadable
 
 RETAINED = key("retained")
 ANONYMOUS = key("retained:anonymous")
@@ -48,7 +48,7 @@ class RetainedStore:
             try:
                 found.append(name.decode())
             except UnicodeDecodeError:
-                await bury_unreadable(self._client, "retained", "HDEL", RETAINED, name)
+                await remove_unreadable(self._client, "retained", "HDEL", RETAINED, name)
         return found
 
     async def messages(self, topics: Iterable[str]) -> dict[str, Message]:
@@ -64,7 +64,7 @@ class RetainedStore:
                 try:
                     messages[topic] = _decoder.decode(value)
                 except (msgspec.DecodeError, UnicodeDecodeError):
-                    await bury_unreadable(self._client, "retained", "HDEL", RETAINED, topic)
+                    await remove_unreadable(self._client, "retained", "HDEL", RETAINED, topic)
         return messages
 
 

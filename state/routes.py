@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from state.client import Redis
 from state.mqtt import key
-from state.unreadable import bury_unreadable
+from state.unreadable import remove_unreadable
 
 ROUTES = key("routes")
 LOG = key("routes:log")
@@ -59,4 +59,4 @@ class RouteStore:
 
     async def forget(self, field: bytes) -> None:
         """Forget a route that cannot be read."""
-        await bury_unreadable(self._client, "routes", "HDEL", ROUTES, field)
+        await remove_unreadable(self._client, "routes", "HDEL", ROUTES, field)

@@ -42,7 +42,7 @@ from core.errors import UnavailableError
 from state.client import Redis
 from state.mqtt import Answer, PipelineBatcher, key
 from state.queued import Message
-from state.unreadable import bury_unreadable
+from state.unreadable import remove_unreadable
 
 SESSIONS = key("sessions")
 BYTES = key("sessions:bytes")
@@ -247,7 +247,7 @@ class SessionStore:
             try:
                 queued.append(Queued(after, _queued_message(field, reference, message), after <= before))
             except (msgspec.DecodeError, ValueError):
-                await bury_unreadable(self._client, "queue", "XDEL", queue(client), f"{after}-0")
+                await remove_unreadable(self._client, "queue", "XDEL", queue(client), f"{after}-0")
         return Loaded(queued, after, aged, more)
 
     async def enqueue(

@@ -17,21 +17,21 @@ _SCRIPT = lua("totals", "unreadable")
 _log = structlog.stdlib.get_logger("redis")
 
 
-async def bury_unreadable(client: Redis, where: str, command: str, key: str, *rest: str | bytes) -> None:
+async def remove_unreadable(client: Redis, where: str, command: str, key: str, *rest: str | bytes) -> None:
     """Remove it by a command that answers how many were removed, and leave a dead letter, in one script.
 
     `where` names the kind of key; nothing of what is there is kept, for nobody knows what it is. Of several who meet it
     one leaves a letter, in the slot of the key. Raises UnavailableError.
     """
-    await _bury(client, where, MQTT if MQTT in key else CAMPUS, [key], [command, *rest])
+    await _dead_letter(client, where, MQTT if MQTT in key else CAMPUS, [key], [command, *rest])
 
 
-async def letter_for_unreadable(client: Redis, where: str, hash_tag: str) -> None:
+async def dead_letter_for_unreadable(client: Redis, where: str, hash_tag: str) -> None:
     """Leave a dead letter for something that goes anyhow. Raises UnavailableError."""
-    await _bury(client, where, hash_tag, [], [])
+    await _dead_letter(client, where, hash_tag, [], [])
 
 
-async def _bury(client: Redis, where: str, hash_tag: str, keys: list[str], removal: list[str | bytes]) -> None:
+async def _dead_letter(client: Redis, where: str, hash_tag: str, keys: list[str], removal: list[str | bytes]) -> None:
     detail = f"what is in {where} cannot be read: no service of this version wrote it"
     letter = DeadLetter(Reason.MALFORMED_ENTRY, detail, "", system_clock(), payload=None)
     fields = [text for pair in letter.encode().items() for text in pair]

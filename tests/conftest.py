@@ -15,6 +15,7 @@ import structlog
 from hypothesis import settings
 from redis.asyncio import Redis
 
+from runtime import retry
 from tests.influxd.server import InfluxServer, influxd_executable
 from tests.missing import missing
 from tests.redis_servers.executables import redis_executable
@@ -69,6 +70,12 @@ def _loggers_are_not_kept() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(structlog, "configure", without_cache)
         yield
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for a store asks again at once."""
+    monkeypatch.setattr(retry, "FOR_STORES", retry.Backoff(initial=0.01, longest=0.01, jitter=0))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -37,6 +37,6 @@ async def raw_messages(client: Redis, partition: int = 0, partitions: int = 1) -
     return [message for _, fields in found for message in decode_entry(fields)]
 
 
-async def bury(client: Redis, *letters: DeadLetter, maximum: int = 1000) -> None:
+async def add_dead_letters(client: Redis, *letters: DeadLetter, maximum: int = 1000) -> None:
     """Keep dead letters of the first partition."""
-    await DeadLetters(client, partitions=1).bury(letters, maximum, partition=0)
+    await DeadLetters(client, partitions=1).add(letters, maximum, partition=0)

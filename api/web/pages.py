@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http.answers import client_has, not_modified
+from api.http.kind_words import capital
 from api.web.tiles import tile_origin
+from core.kinds import Kind, Kinds
 
 STATIC = Path(__file__).parent / "static"
 CACHE_CONTROL = "public, no-cache"
@@ -37,7 +40,7 @@ class MapOptions:
     tile_attribution: str = ""
     """Who made the tiles, as plain text."""
     min_count: int = 0
-    """Counts of phones below it are kept back (PRIVACY_MIN_COUNT); 0 where none is."""
+    """Counts of what stands for people are kept back below it (PRIVACY_MIN_COUNT); 0 where none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +87,12 @@ class File:
         )
 
 
-def pages(options: MapOptions | None = None) -> APIRouter:
-    """The routes of the pages; the files are read now, and kept."""
+def pages(kinds: Kinds, options: MapOptions | None = None) -> APIRouter:
+    """The routes of the pages, whose map shows these kinds; the files are read now, and kept."""
     options = options or MapOptions()
     security = _security(options)
     files = {path.relative_to(STATIC).as_posix(): _read(path) for path in STATIC.rglob("*") if path.suffix in TYPES}
-    files["index.html"] = _live_map(options)
+    files["index.html"] = _live_map(kinds, options)
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
@@ -129,16 +132,30 @@ def _read(path: Path) -> File:
     return File.of(path.read_bytes(), path.suffix)
 
 
-def _live_map(options: MapOptions) -> File:
-    """The page, with the options as its meta elements: known before its scripts run, and no request of their own."""
+def _live_map(kinds: Kinds, options: MapOptions) -> File:
+    """The page, with kinds and options as its meta elements: known before its scripts run, without another request."""
     told = {
         "tile-url": options.tile_url,
         "tile-attribution": options.tile_attribution,
         "min-count": str(options.min_count),
+        "kinds": msgspec.json.encode([_told(kind) for kind in kinds]).decode(),
     }
     metas = "\n  ".join(f'<meta name="{name}" content="{html.escape(value)}">' for name, value in told.items())
     page = (STATIC / "index.html").read_text(encoding="utf-8")
-    return File.of(page.replace("<!-- options -->", metas).encode(), ".html")
+    named = html.escape(capital(kinds.many))
+    return File.of(page.replace("<!-- options -->", metas).replace("<!-- kinds -->", named).encode(), ".html")
+
+
+def _told(kind: Kind) -> dict[str, str | list[str]]:
+    """What `kinds.js` is told of a kind; the page is in English."""
+    return {
+        "id": kind.id,
+        "one": kind.one,
+        "many": kind.many,
+        "light": kind.colour.light,
+        "dark": kind.colour.dark,
+        "capacity_of": sorted(kind.capacity_of),
+    }
 
 
 def _security(options: MapOptions) -> dict[str, str]:

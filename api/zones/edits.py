@@ -90,7 +90,7 @@ def _checked(features: list[Feature]) -> Campus:
     except UnicodeEncodeError as error:
         raise _wrong("a text in it has half a surrogate pair, which no JSON in UTF-8 can carry") from error
     except InvalidCampusError as error:
-        raise _wrong(str(error).removeprefix(f"{_FILE}: ")) from error
+        raise wrong_parameters([WrongParameter("body", str(mistake)) for mistake in error.mistakes]) from error
 
 
 def put(zone: str, feature: Feature) -> Edit:

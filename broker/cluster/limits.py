@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from runtime.seldom import Seldom
+from runtime.log_throttle import LogThrottle
 from state.sessions import Losses
 
 INBOX_MAX_BYTES = 8 * 1024 * 1024
@@ -88,7 +88,7 @@ class Dropped:
     retained: int = 0
     """They were delivered, but not retained: there was no room."""
 
-    def add(self, lost: Losses, seldom: Seldom) -> None:
+    def add(self, lost: Losses, throttle: LogThrottle) -> None:
         """Count what a script has dropped from queues, and say where a user or all have no room."""
         length, age, size, user, everybody, owner = lost
         self.queue_length += length
@@ -96,9 +96,9 @@ class Dropped:
         self.queue_bytes += size
         self.user_bytes += user
         self.all_bytes += everybody
-        if user and seldom(owner):
+        if user and throttle.lets_through(owner):
             _log.warning("no room for messages of a user's sessions", user=owner, see="SESSIONS_USER_MAX_BYTES")
-        if everybody and seldom("all"):
+        if everybody and throttle.lets_through("all"):
             _log.warning("no room for messages of anybody's sessions", see="SESSIONS_MAX_BYTES")
 
 

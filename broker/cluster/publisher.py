@@ -22,8 +22,8 @@ from broker.cluster.routes import Plan, Routes
 from broker.protocol.message import Message
 from core.clock import Clock
 from core.errors import UnavailableError
+from runtime.log_throttle import LogThrottle
 from runtime.retry import until_available
-from runtime.seldom import Seldom
 from runtime.service import Stop, Wakeup
 from state.mqtt import Scripts
 from state.nodes import Nodes
@@ -74,10 +74,10 @@ class Publisher:
         self._clock = clock
         self._no_room = no_room
         self._waiting: deque[_Waiting] = deque()
-        self._bell = Wakeup()
+        self._wakeup = Wakeup()
         self._numbers = count(1)
         self._ended = False
-        self._seldom = Seldom(time.monotonic)
+        self._log_throttle = LogThrottle(time.monotonic)
         self.problem: str | None = None
         """Why nothing can be published at present; None when all is well."""
 
@@ -107,13 +107,13 @@ class Publisher:
         batch: list[_Waiting] = []
         self._ended, failed = False, False
         try:
-            with self._bell.rung_by(stop):
+            with self._wakeup.woken_by(stop):
                 while not stop.is_set():
                     if self._waiting:
                         batch = self._next_batch()
                         await self._do_or_single_out(batch)
                     else:
-                        await self._bell.wait()
+                        await self._wakeup.wait()
         except Exception as defect:
             # Whoever waits tries again, and finds this started again.
             failed = True
@@ -148,7 +148,7 @@ class Publisher:
             raise UnavailableError("this node has left the cluster")
         done: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(messages, done))
-        self._bell.ring()
+        self._wakeup.wake()
         return await done
 
     def _next_batch(self) -> list[_Waiting]:
@@ -264,7 +264,7 @@ class Publisher:
 
         answer = await until_available(attempt)
         self._dropped.inbox += answer.inbox_dropped
-        self._dropped.add(answer.lost, self._seldom)
+        self._dropped.add(answer.lost, self._log_throttle)
         self._dropped.retained += len(answer.retained_refused)
         for index in answer.retained_refused:
             _, topic, _, anonymous, _ = part.retained[index - 1]
@@ -273,7 +273,7 @@ class Publisher:
 
     def _say_refused(self, topic: str, *, anonymous: bool) -> None:
         setting = "RETAINED_ANONYMOUS_MAX" if anonymous else "RETAINED_MAX"
-        if not self._seldom(setting):
+        if not self._log_throttle.lets_through(setting):
             return
         # The first level alone: what anonymous clients call their topics is theirs.
         _log.warning(

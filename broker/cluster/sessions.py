@@ -14,8 +14,8 @@ from broker.cluster.identity import Identity
 from broker.cluster.limits import Dropped, Limits
 from broker.protocol.message import Message
 from core.clock import Clock
+from runtime.log_throttle import LogThrottle
 from runtime.retry import until_available
-from runtime.seldom import Seldom
 from state.sessions import AT_ONCE, Change, Losses, Opened, Queued, SessionStore
 
 INGEST = 4
@@ -67,7 +67,7 @@ class Sessions:
         self._limits = limits
         self._dropped = dropped
         self._clock = clock
-        self._seldom = Seldom(time.monotonic)
+        self._log_throttle = LogThrottle(time.monotonic)
         self._numbers = counting(1)
         self._acknowledged = _ByClient(store.acknowledge)
         self._received = _ByClient(store.received)
@@ -203,7 +203,7 @@ class Sessions:
             lost = await until_available(attempt)
             if lost is None:
                 raise SupersededError
-            self._dropped.add(lost, self._seldom)
+            self._dropped.add(lost, self._log_throttle)
 
     async def acknowledge(self, client_id: str, sequence: int) -> None:
         """The client has a QoS 1 message (PUBACK)."""

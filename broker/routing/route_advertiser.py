@@ -19,7 +19,7 @@ class RouteAdvertiser:
         self._changed: set[str] = set()
         self._waiting: list[asyncio.Future[None]] = []
         self._telling = False
-        self._bell = Wakeup()
+        self._wakeup = Wakeup()
 
     async def update(self, filters: list[str]) -> None:
         """Return once the others can know what is wanted for these filters now."""
@@ -33,7 +33,7 @@ class RouteAdvertiser:
         new = [each for each in filters if self._telling or self._subscriptions.interest(each) != self._told.get(each)]
         if new:
             self._changed.update(new)
-            self._bell.ring()
+            self._wakeup.wake()
         return bool(new)
 
     def forget(self) -> None:
@@ -42,13 +42,13 @@ class RouteAdvertiser:
 
     async def run(self, stop: Stop) -> None:
         """Tell, until `stop`."""
-        with self._bell.rung_by(stop):
+        with self._wakeup.woken_by(stop):
             await self._work(stop)
 
     async def _work(self, stop: Stop) -> None:
         while not stop.is_set():
             if not self._changed:
-                await self._bell.wait()
+                await self._wakeup.wait()
                 continue
             changed, self._changed = self._changed, set()
             waiting, self._waiting = self._waiting, []

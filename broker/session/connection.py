@@ -6,11 +6,9 @@ in their order, and a connection costs no task while it is idle.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from functools import partial
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import structlog
@@ -28,10 +26,12 @@ from broker.protocol.packets import (
     RefusedConnectError,
     Will,
 )
+from broker.session.acknowledgements import READ_AHEAD_BYTES, PendingAnswers
 from broker.session.incoming import Incoming
 from broker.session.outbox import EXACTLY_ONCE, Outbox
 from broker.session.outgoing import Outgoing
 from broker.session.stored_outbox import StoredOutbox
+from broker.session.topic_rules import Topic
 from broker.session.user_rate import UserRate
 from core.errors import Reason
 from core.messages import Role
@@ -42,10 +42,6 @@ from state.entries import Group
 if TYPE_CHECKING:
     from broker.node import Node
 
-READ_AHEAD_BYTES = 256 * 1024
-"""What of a connection may wait for Redis; beyond that it is not read. One read may go over it."""
-PENDING_BYTES = 128
-"""What an answer costs while it waits, whatever it is for."""
 CLOSE_SECONDS = 5.0
 """How long what was written last may take to leave, once the connection is to end."""
 
@@ -75,32 +71,6 @@ class State(Enum):
     OPEN = auto()
     CLOSING = auto()
     CLOSED = auto()
-
-
-class _Pending:
-    """An answer that goes out once Redis has what it acknowledges."""
-
-    __slots__ = ("answer", "loose", "outstanding", "size", "started")
-
-    def __init__(self, answer: bytes, size: int, loose: int) -> None:
-        self.answer = answer
-        self.size = size
-        self.loose = loose
-        self.outstanding = 0
-        self.started = perf_counter()
-
-
-class Topic:
-    """What the node knows about a topic name that somebody with a certain role publishes to."""
-
-    __slots__ = ("ingest", "name", "refused")
-
-    def __init__(self, name: str, *, ingest: bool, refused: str) -> None:
-        self.name = name
-        self.ingest = ingest
-        """Whether what is published to it is a position."""
-        self.refused = refused
-        """Why nobody of that role may publish to it: a fixed word; empty if they may."""
 
 
 class _Taken:
@@ -140,15 +110,13 @@ class Connection(asyncio.Protocol):
         "_not_read",
         "_not_read_since",
         "_outgoing",
-        "_pending",
-        "_pending_loose",
-        "_pending_size",
         "_task",
         "_throttled",
         "_transport",
         "_unread",
         "_waiting",
         "address",
+        "answers",
         "clean",
         "client_id",
         "deadline",
@@ -192,7 +160,7 @@ class Connection(asyncio.Protocol):
         self.deadline: float | None = self.seen + node.settings.mqtt_connect_timeout
         """When the connection ends if it is still in its state; None for an open one."""
         self.partition = 0
-        self.topics = node.topics(Role.ANONYMOUS)
+        self.topics = node.topic_rules.known(Role.ANONYMOUS)
         self.outbox: Outbox | StoredOutbox | None = None
         self.received: set[int] | None = None
         """Packet identifiers of QoS 2 messages that are stored, until their PUBREL [MQTT-4.3.3-2]."""
@@ -213,9 +181,7 @@ class Connection(asyncio.Protocol):
         self._busy = False
         self._finishing = False
         self._not_read = False
-        self._pending: deque[_Pending] | None = None
-        self._pending_size = 0
-        self._pending_loose = 0
+        self.answers = PendingAnswers(self, node)
         self._awaited: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
         self._accounted = 0
@@ -244,7 +210,7 @@ class Connection(asyncio.Protocol):
         self._incoming.add(data, self.node.now())
         if self._busy or self._throttled:
             if len(self._incoming) > READ_AHEAD_BYTES:
-                self._read_no_more()
+                self.read_no_more()
         elif self._incoming.may_be_complete:
             self._work()
         self._account()
@@ -278,7 +244,7 @@ class Connection(asyncio.Protocol):
             self._outgoing = Outgoing(self._transport, self.node.now())
         if self.outbox is not None:
             self.outbox.pause()
-        self._read_no_more()
+        self.read_no_more()
 
     def resume_writing(self) -> None:
         """It has caught up."""
@@ -333,7 +299,7 @@ class Connection(asyncio.Protocol):
         if self.state in (State.CLOSING, State.CLOSED):
             return
         if reason:
-            self.node.refuse(reason, detail, self)
+            self.node.refusals.refuse(reason, detail, self)
         connecting = self.state is State.CONNECTING
         if not connecting:
             self.state = State.CLOSING
@@ -350,11 +316,11 @@ class Connection(asyncio.Protocol):
     def finish(self) -> None:
         """End the connection as soon as everything that was read of it is answered; read nothing more of it."""
         self._finishing = True
-        self._read_no_more()
+        self.read_no_more()
         self._end_if_finished()
 
     def _end_if_finished(self) -> None:
-        if not self._busy and self._waiting is None and not self._pending:
+        if not self._busy and self._waiting is None and not self.answers:
             self.end("")
 
     def abort(self, reason: str = "", detail: str = "") -> None:
@@ -362,7 +328,7 @@ class Connection(asyncio.Protocol):
         if self.state is State.CLOSED:
             return
         if reason:
-            self.node.refuse(reason, detail, self)
+            self.node.refusals.refuse(reason, detail, self)
         if self._transport is not None:
             self._transport.abort()
 
@@ -398,12 +364,14 @@ class Connection(asyncio.Protocol):
         late = now - self._incoming.since > self.node.settings.mqtt_packet_timeout
         return listening and late and bool(self._incoming)
 
-    def _write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
+        """Send bytes, unless the connection is over."""
         if self._transport is not None and not self._transport.is_closing():
             self.node.metrics.bytes_out += len(data)
             self._transport.write(data)
 
-    def _read_no_more(self) -> None:
+    def read_no_more(self) -> None:
+        """Read nothing more for now."""
         if not self._not_read and self._transport is not None and not self._transport.is_closing():
             self._not_read = True
             self._not_read_since = self.node.now()
@@ -418,7 +386,7 @@ class Connection(asyncio.Protocol):
             and not self._busy
             and not self._throttled
             and not self.write_paused
-            and self._waiting_bytes <= READ_AHEAD_BYTES // 2
+            and self.answers.waiting_bytes <= READ_AHEAD_BYTES // 2
             and self._transport is not None
             and not self._transport.is_closing()
         ):
@@ -447,7 +415,7 @@ class Connection(asyncio.Protocol):
                 self.seen = self.node.now()
                 self._handle(batch, 0)
         except RefusedConnectError as error:
-            self._write(packets.connack(error.code))
+            self.write(packets.connack(error.code))
             self.end("bad_connect", str(error))
         except ProtocolViolationError as error:
             self.end("protocol", str(error))
@@ -463,11 +431,11 @@ class Connection(asyncio.Protocol):
         size, settings = self._incoming.first_size, self.node.settings
         if size <= settings.mqtt_max_connect:
             return False
-        self._write(packets.connack(ConnectCode.NOT_AUTHORIZED))
+        self.write(packets.connack(ConnectCode.NOT_AUTHORIZED))
         # There is no CONNECT that is larger than a packet may be: nobody waits for the end of that.
         self._unread = size - len(self._incoming) if size <= settings.mqtt_max_packet else 0
         self._incoming.clear()
-        self.node.refuse("too_large_connect", f"MQTT_MAX_CONNECT={settings.mqtt_max_connect}", self)
+        self.node.refusals.refuse("too_large_connect", f"MQTT_MAX_CONNECT={settings.mqtt_max_connect}", self)
         self.state = State.CLOSING
         self.deadline = self.node.now() + CLOSE_SECONDS
         self._discard(0)
@@ -499,8 +467,8 @@ class Connection(asyncio.Protocol):
         while index < len(batch) and batch[index][0] >> 4 == PacketType.PUBLISH:
             if taken >= left:
                 self._throttled = True
-                self.node.throttle(self)
-                self._read_no_more()
+                self.node.refusals.throttle(self)
+                self.read_no_more()
                 rate.wait(self._go_on)
                 break
             taken += cost_of(len(batch[index][1]))
@@ -529,7 +497,7 @@ class Connection(asyncio.Protocol):
                 index += 1
                 name, packet_id, payload = packets.publish_fields(first_byte, body)
                 qos = first_byte >> 1 & 3
-                topic = topics.get(name) or node.topic(self.role, name)
+                topic = topics.get(name) or node.topic_rules.find(self.role, name)
                 counts[qos] += 1
                 if qos == 1:
                     taken.answer += b"\x40\x02" + packet_id.to_bytes(2, "big")
@@ -559,14 +527,14 @@ class Connection(asyncio.Protocol):
         finally:
             # Also where one of them breaks the protocol: those before it do not.
             node.metrics.came(counts, sum(sizes))
-            self._await(bytes(taken.answer), taken)
+            self._promise(bytes(taken.answer), taken)
         return index
 
     def _turn_away(self, topic: "Topic", taken: "_Taken") -> None:
         if topic.refused:
-            self.node.refuse_publish(self, topic)
+            self.node.refusals.refuse_publish(topic, self)
             return
-        self.node.refuse_payload(self)
+        self.node.refusals.refuse_payload(self)
         if topic.ingest:
             # The decoder makes a dead letter of it, without the payload.
             taken.groups.append(Group(topic.name, self.user, self.role, taken.now, Reason.TOO_LARGE, [b""]))
@@ -584,58 +552,16 @@ class Connection(asyncio.Protocol):
         self.received.add(packet_id)
         return True
 
-    def _await(self, answer: bytes, taken: _Taken) -> None:
-        """Send `answer` once Redis has everything, and all earlier answers are out: law 1, kept."""
+    def _promise(self, answer: bytes, taken: _Taken) -> None:
+        """Answer once Redis has everything."""
         groups, routed = taken.groups, taken.routed
-        if not groups and not routed:
-            self.answer(answer)
-            return
-        pending = self.expect(answer, taken.sizes[1] + taken.sizes[2], taken.sizes[0])
-        pending.outstanding = bool(groups) + bool(routed)
+        promise = self.answers.promise(
+            answer, parts=bool(groups) + bool(routed), size=taken.sizes[1] + taken.sizes[2], loose=taken.sizes[0]
+        )
         if groups:
-            self.node.ingest.append(self.partition, groups, partial(self.stored, pending))
+            self.node.ingest.append(self.partition, groups, partial(self.answers.keep, promise))
         if routed:
-            self.node.route(routed, partial(self.stored, pending), partial(self.end, "defect"))
-
-    def expect(self, answer: bytes, size: int = 0, loose: int = 0) -> _Pending:
-        """An answer that is due after all earlier ones; whoever makes it outstanding calls `stored` in the end."""
-        pending = _Pending(answer, size + PENDING_BYTES if answer else size, loose)
-        self.node.metrics.qos_0_waiting += loose
-        if self._pending is None:
-            self._pending = deque()
-        self._pending.append(pending)
-        self._pending_size += pending.size
-        self._pending_loose += loose
-        if self._waiting_bytes > READ_AHEAD_BYTES:
-            self._read_no_more()
-        return pending
-
-    @property
-    def _waiting_bytes(self) -> int:
-        # While Redis is away, messages of QoS 0 stop nobody: the node has a buffer for them, and then drops them.
-        return self._pending_size + (0 if self.node.problem else self._pending_loose)
-
-    def stored(self, pending: _Pending) -> None:
-        """Redis has a part of what an answer waits for."""
-        pending.outstanding -= 1
-        if not pending.outstanding:
-            self.node.metrics.qos_0_waiting -= pending.loose
-            self.node.metrics.acknowledged.observe(perf_counter() - pending.started)
-            self._answer()
-
-    def _answer(self) -> None:
-        queue = self._pending
-        out = b""
-        while queue and not queue[0].outstanding:
-            pending = queue.popleft()
-            self._pending_size -= pending.size
-            self._pending_loose -= pending.loose
-            out += pending.answer
-        if not queue:
-            self._pending = None
-        if out:
-            self._write(out)
-        self.read_on()
+            self.node.route(routed, partial(self.answers.keep, promise), partial(self.end, "defect"))
 
     def _control(self, packet: Packet) -> None:
         packet_type = packets.check_flags(packet, self.level)
@@ -656,9 +582,9 @@ class Connection(asyncio.Protocol):
         packets.parse_empty(packet_type.name, body)
         if self.node.problem:
             # In its turn it would come too late, and the client would leave for a node that has the same problem.
-            self._write(packets.PINGRESP)
+            self.write(packets.PINGRESP)
         else:
-            self.answer(packets.PINGRESP)
+            self.answers.promise(packets.PINGRESP)
 
     def _disconnect(self, packet_type: PacketType, body: bytes) -> None:
         packets.parse_empty(packet_type.name, body)
@@ -677,7 +603,7 @@ class Connection(asyncio.Protocol):
         elif outbox is not None:
             outbox.pubrec(packet_id)
         else:
-            self._write(packets.acknowledgement(PacketType.PUBREL, packet_id))
+            self.write(packets.acknowledgement(PacketType.PUBREL, packet_id))
 
     def _subscribe(self, packet_type: PacketType, body: bytes) -> None:  # noqa: ARG002 - as all handlers
         self._take_time(self.node.subscribe(self, packets.parse_subscribe(body)))
@@ -692,9 +618,9 @@ class Connection(asyncio.Protocol):
             self.received.discard(packet_id)
         answer = packets.acknowledgement(PacketType.PUBCOMP, packet_id)
         if self.clean:
-            self.answer(answer)
+            self.answers.promise(answer)
             return
-        self.later(answer, lambda: self.node.cluster.sessions.release(self.client_id, packet_id))
+        self.answers.after(answer, lambda: self.node.cluster.sessions.release(self.client_id, packet_id))
 
     # --- what takes its time ------------------------------------------------------------------------------------------
 
@@ -710,7 +636,7 @@ class Connection(asyncio.Protocol):
         self.seen = self._incoming.since = self.node.now()
         error = None if task.cancelled() else task.exception()
         if isinstance(error, RefusedConnectError):
-            self._write(packets.connack(error.code))
+            self.write(packets.connack(error.code))
             self.end(error.reason, str(error))
         elif isinstance(error, ProtocolViolationError):
             self.end("protocol", str(error))
@@ -729,15 +655,15 @@ class Connection(asyncio.Protocol):
         """CONNECT was accepted."""
         self.state = State.OPEN
         self.deadline = None
-        self.topics = self.node.topics(self.role)
+        self.topics = self.node.topic_rules.known(self.role)
         # In MQTT 3.1 the flag does not exist.
         said = session_present and self.level == packets.MQTT_3_1_1
-        self._write(packets.connack(ConnectCode.ACCEPTED, session_present=said))
+        self.write(packets.connack(ConnectCode.ACCEPTED, session_present=said))
 
     def make_outbox(self) -> Outbox:
         """An outbox that ends the connection of a client that is too slow for it."""
         outbox = Outbox(
-            write=self._write,
+            write=self.write,
             window=self.node.settings.mqtt_max_unacknowledged,
             max_bytes=self.node.settings.mqtt_slow_consumer_bytes,
             overflow=lambda: self.abort("slow_consumer", "reads too slowly for what it has subscribed to"),
@@ -754,29 +680,16 @@ class Connection(asyncio.Protocol):
             client_id=self.client_id,
             connection=self.number,
             window=self.node.settings.mqtt_max_unacknowledged,
-            write=self._write,
+            write=self.write,
             counts=self.node.metrics.sent,
             superseded=lambda: self.end("superseded"),
             failed=lambda: self.end("defect"),
-            later=self.later,
+            after=self.answers.after,
             states=lambda: state_filters(self.node.subscriptions.filters_of(self), self.role),
         )
         if self.write_paused:
             outbox.pause()
         return outbox
-
-    def later(self, answer: bytes, work: Callable[[], Awaitable[None]]) -> None:
-        """Send an answer, if it is one, after those that are due before it, and after `work`; which waits for Redis."""
-        pending = self.expect(answer)
-        pending.outstanding = 1
-        self.node.later(work, partial(self.stored, pending), partial(self.end, "defect"))
-
-    def answer(self, packet: bytes) -> None:
-        """Send an answer, if it is one, after those that are due before it."""
-        if self._pending:
-            self.expect(packet)
-        elif packet:
-            self._write(packet)
 
     async def until_writable(self) -> None:
         """Wait until the client has taken what was written. Returns at once where the connection is over."""

@@ -24,18 +24,18 @@ class StoredOutbox:
 
     `counts` are the messages sent, by QoS. `superseded` is called where another connection has taken the session over,
     `failed` where a defect keeps its queue from being read.
-    `later` sends an answer after something is done that waits for Redis. `memory` is for messages of QoS 0.
+    `after` sends an answer after something is done that waits for Redis. `memory` is for messages of QoS 0.
     `states` answers the filters by which it may receive states (`Sessions.load`).
     """
 
     __slots__ = (
+        "_after",
         "_client_id",
         "_closed",
         "_connection",
         "_counts",
         "_failed",
         "_last",
-        "_later",
         "_loading",
         "_more",
         "_paused",
@@ -60,7 +60,7 @@ class StoredOutbox:
         counts: list[int],
         superseded: Callable[[], None],
         failed: Callable[[], None],
-        later: Callable[[bytes, Callable[[], Awaitable[None]]], None],
+        after: Callable[[bytes, Callable[[], Awaitable[None]]], None],
         states: Callable[[], Sequence[tuple[str, int]]],
     ) -> None:
         self.memory = memory
@@ -72,7 +72,7 @@ class StoredOutbox:
         self._counts = counts
         self._superseded = superseded
         self._failed = failed
-        self._later = later
+        self._after = after
         self._states = states
         self._last = 0
         self._under_way: dict[int, tuple[int, int]] = {}
@@ -136,7 +136,7 @@ class StoredOutbox:
             return
         self._under_way[packet_id] = (found[0], _RELEASED)
         # The answer only then: a client that has seen a PUBREL takes a repeated message for a new one.
-        self._later(answer, partial(self._sessions.received, self._client_id, found[0]))
+        self._after(answer, partial(self._sessions.received, self._client_id, found[0]))
 
     def pubcomp(self, packet_id: int) -> None:
         """The client has finished with a QoS 2 message."""
@@ -151,7 +151,7 @@ class StoredOutbox:
             self._under_way.pop(packet_id, None)
             self._load_if_possible()
 
-        self._later(b"", finish)
+        self._after(b"", finish)
 
     def _load_if_possible(self) -> None:
         if self._more and not self._paused and not self._closed and self._loading is None and self._room > 0:

@@ -1,7 +1,7 @@
 """The process runner: starts the processes, starts again what ends, and ends all of them in order.
 
-- A process that ends is started again after a pause that grows (`deploy.laptop.patience`); one that ends three times
-  within a minute ends the run, and so does one that refuses its settings at its first start.
+- A process that ends is started again after a pause that grows (`deploy.laptop.restart_pause`); one that ends three
+  times within a minute ends the run, and so does one that refuses its settings at its first start.
 - Redis is stopped when all others have gone, since they finish their work with it.
 - Ctrl-C, SIGTERM and a closed terminal end the run, at any moment; a Ctrl-C does not reach the processes themselves.
 - Where the runner is killed, `deploy.laptop.heir` ends its processes.
@@ -21,8 +21,8 @@ from pathlib import Path
 
 from deploy.laptop import heir
 from deploy.laptop.log import Log
-from deploy.laptop.patience import MOST_ENDS, WITHIN_SECONDS, Patience
 from deploy.laptop.processes import Description
+from deploy.laptop.restart_pause import MOST_ENDS, WITHIN_SECONDS, RestartPause
 
 KILL_WAIT = 5.0
 """Seconds that a process may take to end."""
@@ -43,7 +43,7 @@ class _Process:
         self.description = description
         self.name = description.name
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
-        self.patience = Patience()
+        self.restart = RestartPause()
         self.lives = 0
         self.child: subprocess.Popen[bytes] | None = None
         """None before the first start, and while it waits for the next."""
@@ -192,7 +192,7 @@ class Runner:
         """A process has ended although nobody asked it to."""
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         now = self._monotonic()
-        pause = process.patience.pause(process.started, now)
+        pause = process.restart.pause(process.started, now)
         if code == NO_SETTINGS and process.lives == 1:
             self._give_up(process, how)
         elif pause is None:

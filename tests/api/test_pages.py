@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.web.pages import STATIC, TYPES, MapOptions, pages
+from core.kinds import DEFAULT_KINDS
 from tests.api.conftest import client_of
 
 VENDOR = STATIC / "vendor"
@@ -18,7 +19,7 @@ OURS = [STATIC / name for name in SERVED if not name.startswith("vendor/")]
 def client_with(options: MapOptions) -> httpx.AsyncClient:
     """A client of the pages alone, as these options make them."""
     app = FastAPI()
-    app.include_router(pages(options))
+    app.include_router(pages(DEFAULT_KINDS, options))
     return client_of(app)
 
 

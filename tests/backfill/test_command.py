@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import documents
-from backfill import patience, report
+from backfill import report, store_retry
 from backfill.__main__ import app
 from core.errors import UnavailableError
 from core.messages import Kind
@@ -198,7 +198,7 @@ def test_a_backfill_that_is_interrupted_says_how_to_go_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(report, "open_documents", broken)
-        patch.setattr(patience, "LASTING_SECONDS", -1)
+        patch.setattr(store_retry, "LASTING_SECONDS", -1)
         ended = run("--start", "2019-02-18T09:00:00Z", "--end", "2019-02-20T00:00:00Z")
     assert ended.exit_code == code
     assert "to go on: --start 2019-02-19T00:00:00Z --end 2019-02-20T00:00:00Z" in ended.stderr.splitlines()[-1]

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import documents
-from backfill import patience
+from backfill import store_retry
 from backfill.parts import part_of, whole_windows
 from backfill.recompute import Backfill, Outcome
 from core.clock import parse_rfc3339
@@ -222,7 +222,7 @@ async def test_stores_that_go_away_again_and_again_are_waited_for(archive: Docum
 async def test_a_store_that_stays_away_ends_it_and_it_goes_on_from_the_last_day_that_is_done(
     archive: DocumentStore, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "LASTING_SECONDS", -1)
+    monkeypatch.setattr(store_retry, "LASTING_SECONDS", -1)
     middle = parse_rfc3339("2026-03-29T01:00:00Z")
     positions = traffic(random.Random(8), middle)  # noqa: S311
     await archive.put(positions)

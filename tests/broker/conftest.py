@@ -93,7 +93,8 @@ async def running_node(url: str, **settings: Any) -> AsyncIterator[RunningNode]:
                 running.service.drop_all()
                 await running.stop()
                 authenticator.close()
-                assert not node._tasks | node._connecting
+                assert not node.tasks
+                assert not node.connecting
 
 
 @pytest.fixture

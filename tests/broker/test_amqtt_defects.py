@@ -62,7 +62,7 @@ class TestSessionsOfFailedLogins:
         before = set(await redis_client.keys("*"))
         for number in range(50):
             await refused_login(node, f"guess-{number}")
-        await eventually(lambda: has(lambda: not node.node.connections and not node.node._tasks))
+        await eventually(lambda: has(lambda: not node.node.connections and not node.node.tasks))
         assert not node.node.clients
         assert set(await redis_client.keys("*")) == before
 

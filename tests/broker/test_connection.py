@@ -7,7 +7,8 @@ from random import Random
 import pytest
 from redis.asyncio import Redis
 
-from broker.session.connection import READ_AHEAD_BYTES, Connection, State
+from broker.session.acknowledgements import READ_AHEAD_BYTES
+from broker.session.connection import Connection, State
 from core.messages import Role
 from tests.broker.conftest import RunningNode, TwoNodes, has, put_user
 from tests.conftest import eventually
@@ -246,7 +247,7 @@ async def test_a_message_before_a_disconnect_is_stored(clients: Clients, redis_c
     await client.answers(1)
     client.receive(publish("car-iotp", b"1", qos=1, packet_id=1), publish("car-iotp", b"0"), DISCONNECT)
     await client.until(lambda _: client.connection.state is State.CLOSED)
-    await eventually(lambda: has(lambda: not client.connection._pending))
+    await eventually(lambda: has(lambda: not client.connection.answers))
     assert [message.payload for message in await raw_messages(redis_client)] == [b"1", b"0"]
 
 
@@ -264,7 +265,7 @@ async def test_a_will_is_published_at_every_end_but_a_disconnect(clients: Client
         client.connection.abort("keepalive")
     else:
         client.transport.close()
-    await eventually(lambda: has(lambda: client.connection.state is State.CLOSED and not node.node._tasks))
+    await eventually(lambda: has(lambda: client.connection.state is State.CLOSED and not node.node.tasks))
     if end != "disconnect":
         assert (await watcher.take()).payload == b"gone"
     await watcher.nothing_more()
@@ -281,7 +282,7 @@ async def test_a_client_that_vanishes_while_it_is_let_in_leaves_nothing(
             await asyncio.sleep(0)
         client.transport.close()
     own = node.node
-    await eventually(lambda: has(lambda: not own.connections and not own._connecting and not own._tasks))
+    await eventually(lambda: has(lambda: not own.connections and not own.connecting and not own.tasks))
     assert not own._users
     assert not own.clients
     assert await _key_is_gone(redis_client, "session:{mqtt}:ghost")
@@ -297,7 +298,7 @@ async def test_a_client_that_is_being_let_in_does_not_outlive_its_node(
     gone.transport.close()
     await node.stop()
     assert client.connection.state is State.CLOSED
-    assert not node.node._connecting
+    assert not node.node.connecting
     assert not await redis_client.keys("session:{mqtt}:*")
 
 
@@ -315,7 +316,7 @@ async def test_a_client_that_vanishes_while_it_subscribes_is_no_subscriber(
     client.receive(subscribe(1, ("t", 1)))
     await asyncio.sleep(0)
     client.transport.close()
-    await eventually(lambda: has(lambda: not node.node.connections and not node.node._tasks))
+    await eventually(lambda: has(lambda: not node.node.connections and not node.node.tasks))
     await eventually(lambda: _key_is_gone(redis_client, "routes"))
     assert not node.node.subscriptions.wants("t")
 

@@ -217,7 +217,7 @@ class TestRedisThatGoesAway:
         await eventually(lambda: has(lambda: node.connection("busy")._not_read))
         await says_nothing(client)
         # 10 MB are on their way, of which the node holds what it may, and what one read brought.
-        assert node.connection("busy")._pending_size < 1024 * 1024
+        assert node.connection("busy").answers._size < 1024 * 1024
         assert node.metrics.bytes_in < 2 * 1024 * 1024
         await own_redis.start()
         for number in range(1, 1001):

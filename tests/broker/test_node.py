@@ -122,7 +122,7 @@ class TestAccess:
     ) -> None:
         car, mobile = await logged_in(node, "car"), await logged_in(node, "mobile")
         now = 1000.0
-        monkeypatch.setattr(node.node, "now", lambda: now)
+        monkeypatch.setattr(node.node.refusals, "_now", lambda: now)
         with capture_logs() as logs:
             for _ in range(50):
                 await car.publish("elsewhere", b"", qos=1)
@@ -437,7 +437,7 @@ class TestFigures:
             await client.disconnect()
         for _ in range(20):
             (await node.service.dial()).drop()
-        await eventually(lambda: has(lambda: not node.node.connections and not node.node._tasks))
+        await eventually(lambda: has(lambda: not node.node.connections and not node.node.tasks))
         assert not node.node.clients
         assert not await redis_client.hlen(f"clients:{{mqtt}}:{node.node.cluster.node}")
         assert len(await redis_client.keys("session:{mqtt}:*")) == 10

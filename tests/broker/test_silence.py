@@ -90,7 +90,7 @@ async def test_who_is_not_read_is_neither_silent_nor_late(node: RunningNode, sto
     overdue = connection.overdue(later)
     assert overdue is not None
     assert overdue[0] == "keepalive"
-    connection._read_no_more()
+    connection.read_no_more()
     connection._throttled = stop == "too fast for its user"
     assert connection.overdue(later) is None
     # The time in which nobody listened does not count afterwards.
@@ -100,7 +100,7 @@ async def test_who_is_not_read_is_neither_silent_nor_late(node: RunningNode, sto
     connection.read_on()
     assert connection.seen - before[0] >= 500
     assert connection._incoming.since - before[1] >= 500
-    connection._read_no_more()
+    connection.read_no_more()
 
 
 async def test_a_packet_that_is_never_complete_ends_its_connection_also_without_a_keepalive(

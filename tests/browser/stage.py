@@ -7,7 +7,7 @@ import asyncio
 import math
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from api.web.pages import MapOptions, pages
 from core.clock import format_rfc3339, system_clock
+from core.kinds import DEFAULT_KINDS, Kinds
 from geofence import load_campus
 from tests.conftest import WAIT_SECONDS
 
@@ -30,10 +31,11 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 class Stage:
     """The campus as a test has set it."""
 
-    def __init__(self, options: MapOptions) -> None:
+    def __init__(self, options: MapOptions, kinds: Kinds) -> None:
+        self.kinds = kinds
         self.campus = load_campus(None)
-        self.counts: dict[str, tuple[int, int | None]] = {}
-        """Cars and phones by zone; None for phones that are kept back."""
+        self.counts: dict[str, tuple[int | None, ...]] = {}
+        """By zone: one of each kind, in their order; None for what is kept back."""
         self.capacity: dict[str, int] = {}
         self.names: dict[str, str] = {}
         """Other names than those of the campus, by zone."""
@@ -46,6 +48,8 @@ class Stage:
         self.stale: str | None = None
         self.asked: list[str] = []
         """The paths that were asked for."""
+        self.questions: list[str] = []
+        """What was asked of them: the parameters."""
         self.address = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._streams: set[asyncio.Queue[bytes]] = set()
@@ -56,9 +60,9 @@ class Stage:
         """How many read events now."""
         return len(self._streams)
 
-    def set(self, zone: str, car: int, mobile: int | None) -> None:
+    def set(self, zone: str, *counts: int | None) -> None:
         """Change a zone's counts, and tell those who listen."""
-        self.counts[zone] = (car, mobile)
+        self.counts[zone] = counts
         self._send(b"event: occupancy\nid: 1\ndata: " + msgspec.json.encode(self._occupancy(zone)) + b"\n\n")
 
     def campus_changed(self) -> None:
@@ -86,23 +90,24 @@ class Stage:
 
     def _occupancy(self, zone_id: str) -> dict[str, Any]:
         zone = self.campus.by_id[zone_id]
-        car, mobile = self.counts.get(zone_id, (0, 0))
-        total = None if mobile is None else car + mobile
+        counts: dict[str, int | None] = dict(
+            zip(self.kinds.ids, self.counts.get(zone_id, (0,) * len(self.kinds)), strict=True)
+        )
         capacity = self.capacity.get(zone_id)
-        used = car if zone.category == "car_park" else total
+        takers = [kind.id for kind in self.kinds if zone.category in kind.capacity_of]
+        used = _sum(counts[kind] for kind in takers or self.kinds.ids)
         return {
             "zone": zone_id,
             "name": self.names.get(zone_id, zone.name),
             "category": zone.category,
-            "car": car,
-            "mobile": mobile,
-            "total": total,
-            "suppressed": mobile is None,
+            **counts,
+            "total": _sum(counts.values()),
+            "suppressed": None in counts.values(),
             "capacity": capacity,
             "percentage": round(100 * used / capacity, 1) if capacity and used is not None else None,
             "observed_at": None,
             "lag_seconds": self.lag_seconds,
-            "newest_input_at": {"car": None, "mobile": None},
+            "newest_input_at": dict.fromkeys(self.kinds.ids),
             "stale": self.stale,
             "last_updated": format_rfc3339(self._now()),
             "ttl": 1,
@@ -114,7 +119,7 @@ class Stage:
             "last_updated": zones[0]["last_updated"],
             "ttl": 1,
             "lag_seconds": self.lag_seconds,
-            "newest_input_at": {"car": None, "mobile": None},
+            "newest_input_at": dict.fromkeys(self.kinds.ids),
             "stale": self.stale,
             "zones": zones,
         }
@@ -177,11 +182,12 @@ class Stage:
 
     def _application(self, options: MapOptions) -> FastAPI:
         app = FastAPI()
-        app.include_router(pages(options))
+        app.include_router(pages(self.kinds, options))
 
         @app.get("/v1/{path:path}")
         async def answer(request: Request, path: str) -> Response:
             self.asked.append(path)
+            self.questions.append(request.url.query)
             if self.down or (path == "events" and self.refuses_streams):
                 return JSONResponse({"detail": "The store is away."}, 503)
             if path == "events":
@@ -196,16 +202,21 @@ class Stage:
         return app
 
 
+def _sum(counts: Iterable[int | None]) -> int | None:
+    known = [*counts]
+    return None if None in known else sum(filter(None, known))
+
+
 def _usual(kind: str, part_of_day: float) -> int:
     """A working day: full at noon, empty at night."""
-    most = 220 if kind == "mobile" else 45
+    most = 45 if kind == "car" else 220
     return max(0, round(most * math.cos((part_of_day - 0.52) * 2 * math.pi)))
 
 
 @contextmanager
-def opened_stage(options: MapOptions | None = None) -> Iterator[Stage]:
+def opened_stage(options: MapOptions | None = None, kinds: Kinds = DEFAULT_KINDS) -> Iterator[Stage]:
     """A stage that is served, by a thread of its own."""
-    stage = Stage(options or MapOptions())
+    stage = Stage(options or MapOptions(), kinds)
     # It listens from now on: whoever connects before the server runs is answered once it does.
     listener = socket.create_server(("127.0.0.1", 0))
     stage.address = f"http://127.0.0.1:{listener.getsockname()[1]}/"

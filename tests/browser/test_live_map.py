@@ -31,6 +31,10 @@ def zones_listed(page: Page) -> list[str]:
     return [str(row.get_attribute("data-zone")) for row in page.all("#rows tr")]
 
 
+def total_of(kind: str) -> str:
+    return f"#totals [data-kind='{kind}'] dd"
+
+
 def shapes_of(page: Page, level: str) -> int:
     return len(page.all(f"#map path.zone[data-level='{level}']"))
 
@@ -51,7 +55,7 @@ def test_zones_are_drawn_and_listed_the_fullest_first(page: Page, stage: Stage) 
     page.keep_picture("desktop")
 
     assert page.text("#campus") == page.driver.title.removesuffix(": occupancy") == "University of Limerick"
-    assert (page.text("#cars"), page.text("#mobiles")) == ("312", "1,843")
+    assert (page.text(total_of("car")), page.text(total_of("mobile"))) == ("312", "1,843")
     assert zones_listed(page)[:3] == ["campus", "main", "glucksman-library"]
     assert page.row("main") == ["Main Building (Blocks A to E)", "3", "512", "515", ""]
     assert page.row("car-park-west") == ["West car park (illustrative)", "118", "9", "127", "98%"]
@@ -130,11 +134,11 @@ def test_a_click_on_a_zone_opens_its_day_and_its_popular_times(page: Page, stage
     assert page.text("#panel-title") == "West car park (illustrative)"
     assert page.text("#panel-now") == "118 cars, 9 phones, 98% full"
     assert page.find("tr[data-zone='car-park-west'] button").get_attribute("aria-expanded") == "true"
-    drawing = str(page.find(".day.car svg").get_attribute("aria-label"))
+    drawing = str(page.find(".day[data-kind='car'] svg").get_attribute("aria-label"))
     assert re.fullmatch(r"Cars, last 24 hours: at most \d+, at \d\d:\d\d", drawing)
-    assert page.text(".week.mobile figcaption") == "Phones most on Mondays at 12:00: 218 (of 4 weeks)"
-    assert len(page.all(".week.mobile td")) == 7 * 24
-    assert len(page.all(".week.mobile td.unknown")) == 8
+    assert page.text(".week[data-kind='mobile'] figcaption") == "Phones most on Mondays at 12:00: 218 (of 4 weeks)"
+    assert len(page.all(".week[data-kind='mobile'] td")) == 7 * 24
+    assert len(page.all(".week[data-kind='mobile'] td.unknown")) == 8
 
     stage.set("car-park-west", 119, 9)
     page.until(lambda: page.text("#panel-now") == "119 cars, 9 phones, 99% full")
@@ -164,12 +168,12 @@ def test_the_zone_that_is_open_stays_in_sight(page: Page, stage: Stage, *, moved
 def test_the_chart_says_what_was_at_the_time_that_is_pointed_at(page: Page, stage: Stage) -> None:
     page.open(stage.address)
     open_panel(page, "main")
-    usual = page.text(".day.mobile .told")
+    usual = page.text(".day[data-kind='mobile'] .told")
 
-    ActionChains(page.driver).move_to_element(page.find(".day.mobile svg")).perform()
-    page.until(lambda: re.fullmatch(r"\d\d:\d\d: \d+", page.text(".day.mobile .told")))
+    ActionChains(page.driver).move_to_element(page.find(".day[data-kind='mobile'] svg")).perform()
+    page.until(lambda: re.fullmatch(r"\d\d:\d\d: \d+", page.text(".day[data-kind='mobile'] .told")))
     ActionChains(page.driver).move_to_element(page.find("h1")).perform()
-    page.until(lambda: page.text(".day.mobile .told") == usual)
+    page.until(lambda: page.text(".day[data-kind='mobile'] .told") == usual)
 
 
 def test_all_of_it_works_with_the_keyboard_alone(page: Page, stage: Stage) -> None:

@@ -15,7 +15,6 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from redis.asyncio import Redis
 
-import decoder.retrying
 import documents
 import timeseries
 from core.errors import Reason, UnavailableError
@@ -236,11 +235,11 @@ async def test_a_slow_plan_with_a_server_that_stumbles_still_gets_through_its_ba
     assert plan.written < 3000
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_wait_that_the_server_asks_for_is_waited_for(
     redis_client: Redis, group: Group, archiver: MakeArchiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(decoder.retrying, "WAIT_MAX_SECONDS", 0.01)
     monkeypatch.setenv("CLOUDANT_AUTH_TYPE", "NOAUTH")
     given_up = asyncio.Event()
 
@@ -453,10 +452,10 @@ def base64_of(feature: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.parametrize("store_name", ["sqlite", "cloudant"])
+@pytest.mark.usefixtures("impatient")
 async def test_a_store_that_is_away_delays_no_counts_and_has_every_document_when_it_is_back(
     store_name: str, redis_client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoder.retrying, "WAIT_MAX_SECONDS", 0.05)
     monkeypatch.setenv("CLOUDANT_AUTH_TYPE", "NOAUTH")
     couch, clock, metrics, stop = Couch(), HandClock(), DecoderMetrics(), Stop()
     devices = [f"device-{number}" for number in range(10)]
@@ -572,10 +571,10 @@ async def test_counts_do_not_depend_on_what_is_archived(archive: Archive, redis_
         (403, "forbidden: You may not"),
     ],
 )
+@pytest.mark.usefixtures("impatient")
 async def test_a_server_that_says_no_to_all_documents_is_waited_for_and_readiness_has_its_words(
     status: int, words: str, redis_client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoder.retrying, "WAIT_MAX_SECONDS", 0.05)
     monkeypatch.setenv("CLOUDANT_AUTH_TYPE", "NOAUTH")
     couch, clock, metrics, stop = Couch(), HandClock(), DecoderMetrics(), Stop()
     error, _, reason = words.partition(": ")

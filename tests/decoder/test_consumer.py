@@ -97,7 +97,7 @@ async def restart_until_it_lives(condition: Callable[[], object], make: Callable
     raise AssertionError("it dies for ever")
 
 
-async def test_an_entry_that_kills_is_buried_and_its_neighbours_are_done_once(
+async def test_an_entry_that_kills_becomes_a_dead_letter_and_its_neighbours_are_done_once(
     redis_client: Redis, group_of: GroupOf, metrics: DecoderMetrics
 ) -> None:
     others = [b"%d" % number for number in range(20)]
@@ -115,7 +115,7 @@ async def test_an_entry_that_kills_is_buried_and_its_neighbours_are_done_once(
     assert await redis_client.hget(TOTALS, "dead:poison") == b"1"
 
 
-async def test_an_entry_that_kills_one_decoder_after_another_is_buried_by_the_next(
+async def test_an_entry_that_kills_one_decoder_after_another_becomes_a_dead_letter_by_the_next(
     redis_client: Redis, group_of: GroupOf
 ) -> None:
     await publish(redis_client, b"deadly", b"1")
@@ -138,7 +138,7 @@ async def test_an_entry_that_kills_one_decoder_after_another_is_buried_by_the_ne
     assert [letter.reason for letter in await dead_letters(redis_client)] == [Reason.POISON]
 
 
-async def test_poison_in_the_stream_positions_is_buried_too(redis_client: Redis) -> None:
+async def test_poison_in_the_stream_positions_becomes_a_dead_letter_too(redis_client: Redis) -> None:
     stream = POSITIONS
     deadly, harmless = (encode_positions([position(name, NOON)]) for name in ("deadly", "harmless"))
     for data in (deadly, harmless):

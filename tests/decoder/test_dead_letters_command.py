@@ -30,7 +30,7 @@ from state.status import read_status
 from tests.conftest import DEAD, NOON, RAW, TOTALS
 from tests.decoder.conftest import LIBRARY, finish
 from tests.decoder.counters import counted_windows
-from tests.raw_streams import bury, raw_messages
+from tests.raw_streams import add_dead_letters, raw_messages
 
 BROKEN = base64.b64encode(b'{"type":')
 OUTSIDE = DeadLetter(Reason.BAD_PROPERTY, "speed is a word", "mobile-iotp", NOON + 1000, None)
@@ -53,9 +53,9 @@ def run(redis_server: str) -> Run:
     return invoke
 
 
-async def buried(client: Redis, *letters: DeadLetter) -> list[str]:
+async def added(client: Redis, *letters: DeadLetter) -> list[str]:
     """Their ids."""
-    await bury(client, *letters)
+    await add_dead_letters(client, *letters)
     return (await kept_ids(client))[-len(letters) :]
 
 
@@ -65,7 +65,7 @@ async def kept_ids(client: Redis) -> list[str]:
 
 
 async def test_the_list_is_of_a_reason_and_since_a_time(redis_client: Redis, run: Run) -> None:
-    ids = await buried(redis_client, letter(), letter(at=NOON + 5000), OUTSIDE)
+    ids = await added(redis_client, letter(), letter(at=NOON + 5000), OUTSIDE)
 
     async def listed(*arguments: str) -> list[str]:
         result = await run("list", "--json", *arguments)
@@ -80,13 +80,13 @@ async def test_the_list_is_of_a_reason_and_since_a_time(redis_client: Redis, run
 
 
 async def test_the_list_goes_back_as_far_as_it_must(redis_client: Redis, run: Run) -> None:
-    ids = await buried(redis_client, *[OUTSIDE] * 2, *[letter()] * 250)
+    ids = await added(redis_client, *[OUTSIDE] * 2, *[letter()] * 250)
     result = await run("list", "--reason", "bad_property", "--json")
     assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == [ids[1], ids[0]]
 
 
 async def test_the_table_names_ids_in_full_and_says_what_became_of_the_others(redis_client: Redis, run: Run) -> None:
-    (first, second) = await buried(redis_client, letter(), letter())
+    (first, second) = await added(redis_client, letter(), letter())
     await run("drop", first, "--yes")
     result = await run()
     assert second in result.stdout
@@ -98,7 +98,7 @@ async def test_the_table_names_ids_in_full_and_says_what_became_of_the_others(re
 
 async def test_one_letter_is_shown_with_its_payload_decoded(redis_client: Redis, run: Run) -> None:
     payload = b'{"type": "Feature", "n": 1.50, "n": [], "evil": "\xe2\x80\xae\\u001b[31m", "place": "\xc3\x81ras"}'
-    (letter_id,) = await buried(redis_client, letter(base64.b64encode(payload)))
+    (letter_id,) = await added(redis_client, letter(base64.b64encode(payload)))
     result = await run("show", letter_id)
     assert result.exit_code == 0, result.output
     for text in (
@@ -170,7 +170,7 @@ async def test_a_long_list_is_not_in_memory_as_a_whole(
     redis_client: Redis, redis_server: str, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
     for _ in range(8):
-        await buried(redis_client, *[letter(base64.b64encode(bytes(45_000)))] * 100)
+        await added(redis_client, *[letter(base64.b64encode(bytes(45_000)))] * 100)
     monkeypatch.setenv("REDIS_URL", redis_server)
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:  # noqa: ASYNC230 - it never blocks
         monkeypatch.setattr(sys, "stdout", nowhere)
@@ -193,7 +193,7 @@ async def test_a_table_has_a_limit_and_lines_have_a_greater_one(run: Run) -> Non
 
 
 async def test_a_replayed_message_is_the_one_that_came(redis_client: Redis, run: Run) -> None:
-    (letter_id,) = await buried(redis_client, letter())
+    (letter_id,) = await added(redis_client, letter())
     result = await run("replay", letter_id)
     assert (result.exit_code, result.stdout) == (0, "1 replayed, 0 cannot be: their payload was not kept\n")
     assert await raw_messages(redis_client) == [RawMessage("car-iotp/x", "car-7", Role.CAR, NOON, BROKEN)]
@@ -201,7 +201,7 @@ async def test_a_replayed_message_is_the_one_that_came(redis_client: Redis, run:
 
 
 async def test_a_replay_is_of_a_reason_or_of_all_and_skips_what_has_no_payload(redis_client: Redis, run: Run) -> None:
-    ids = await buried(redis_client, letter(), letter(reason=Reason.NO_DEVICE), OUTSIDE)
+    ids = await added(redis_client, letter(), letter(reason=Reason.NO_DEVICE), OUTSIDE)
     assert (await run("replay", "--reason", "no_device")).exit_code == 0
     assert await kept_ids(redis_client) == [ids[0], ids[2]]
     result = await run("replay", "--all")
@@ -211,7 +211,7 @@ async def test_a_replay_is_of_a_reason_or_of_all_and_skips_what_has_no_payload(r
 
 
 async def test_a_dry_run_says_what_would_be_and_does_nothing(redis_client: Redis, run: Run) -> None:
-    ids = await buried(redis_client, letter(), OUTSIDE)
+    ids = await added(redis_client, letter(), OUTSIDE)
     result = await run("replay", "--all", "--dry-run")
     assert result.stdout == "1 would be replayed, 1 cannot be: their payload was not kept\n"
     assert (await kept_ids(redis_client), await raw_messages(redis_client)) == (ids, [])
@@ -220,7 +220,7 @@ async def test_a_dry_run_says_what_would_be_and_does_nothing(redis_client: Redis
 async def test_many_letters_are_replayed_each_in_its_partition(redis_client: Redis, run: Run) -> None:
     kept = DeadLetters(redis_client, partitions=3)
     for partition, count in enumerate((120, 7, 1)):
-        await kept.bury([letter()] * count, 1000, partition=partition)
+        await kept.add([letter()] * count, 1000, partition=partition)
     assert "128 replayed" in (await run("replay", "--all", partitions=3)).stdout
     assert [len(await raw_messages(redis_client, partition, 3)) for partition in range(3)] == [120, 7, 1]
     assert (await read_status(redis_client, 3)).dead_letters == 0
@@ -246,20 +246,20 @@ async def test_letters_of_all_partitions_are_one_list_the_newest_first_and_their
 async def test_a_partition_keeps_its_share_of_the_letters(redis_client: Redis) -> None:
     assert [share(1000, partitions) for partitions in (1, 3, 16)] == [1000, 334, 63]
     kept = DeadLetters(redis_client, partitions=3)
-    await kept.bury([letter()] * 5, share(10, 3), partition=1)
+    await kept.add([letter()] * 5, share(10, 3), partition=1)
     assert (await kept.kept()).kept == 4
     assert (await kept.kept()).capped == 1
 
 
 async def test_two_who_replay_the_same_letter_send_it_once(redis_client: Redis) -> None:
-    await buried(redis_client, letter())
+    await added(redis_client, letter())
     found: list[Found] = [each async for each in DeadLetters(redis_client, partitions=1).newest(Which())]
     assert [await DeadLetters(redis_client, partitions=1).replay(found) for _ in range(2)] == [1, 0]
     assert len(await raw_messages(redis_client)) == 1
 
 
 async def test_where_redis_takes_no_more_a_letter_stays(redis_client: Redis, run: Run) -> None:
-    ids = await buried(redis_client, letter())
+    ids = await added(redis_client, letter())
     await redis_client.config_set("maxmemory", "1")
     try:
         result = await run("replay", "--all")
@@ -279,7 +279,7 @@ async def test_what_is_still_bad_is_a_dead_letter_again_and_what_is_good_now_cou
         "properties": {"device_id": "a"},
     }
     good = base64.b64encode(json.dumps(feature).encode())
-    await buried(redis_client, letter(), DeadLetter(Reason.NO_DEVICE, "then", "car-iotp", NOON, good))
+    await added(redis_client, letter(), DeadLetter(Reason.NO_DEVICE, "then", "car-iotp", NOON, good))
     await run("replay", "--all")
     group = Group(client=redis_client, stream=RAW, group="observe", consumer="a", claim_after_ms=0)
     await group.create()
@@ -295,7 +295,7 @@ async def test_what_is_still_bad_is_a_dead_letter_again_and_what_is_good_now_cou
 
 
 async def test_letters_are_dropped_after_a_question(redis_client: Redis, run: Run) -> None:
-    ids = await buried(redis_client, letter(), letter(at=NOON + 5000), OUTSIDE)
+    ids = await added(redis_client, letter(), letter(at=NOON + 5000), OUTSIDE)
     declined = await run("drop", "--all", typed="n\n")
     assert declined.exit_code == 1
     assert "Remove 3 dead letters for ever?" in declined.output

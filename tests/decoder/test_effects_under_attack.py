@@ -55,7 +55,7 @@ async def test_at_maxmemory_a_decoder_still_works_off_what_there_is(real: Callab
         await archive.create()
         found = await archive.read(10)
         await client.config_set("maxmemory", 1)
-        assert await archive.bury(found[0][0], LETTER, 10)
+        assert await archive.dead_letter(found[0][0], LETTER, 10)
         await archive.acknowledge([entry_id for entry_id, _ in found])
         assert await client.xlen(POSITIONS) == 0
 

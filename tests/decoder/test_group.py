@@ -123,13 +123,13 @@ async def test_an_entry_in_hand_is_not_taken_over_and_one_given_back_is_at_once(
     assert not await holder.own(5)
 
 
-async def test_an_entry_is_buried_once(redis_client: Redis, group_of: GroupOf) -> None:
+async def test_an_entry_becomes_a_dead_letter_once(redis_client: Redis, group_of: GroupOf) -> None:
     group = group_of("a")
     await filled(redis_client, group, 1)
     ((entry_id, _),) = await group.read(1)
     letter = DeadLetter(Reason.POISON, "it kills", "car-iotp", NOON, payload=None)
-    assert await group.bury(entry_id, letter, 10)
-    assert not await group.bury(entry_id, letter, 10)
+    assert await group.dead_letter(entry_id, letter, 10)
+    assert not await group.dead_letter(entry_id, letter, 10)
     assert await dead_letters(redis_client) == [letter]
     assert await redis_client.hgetall(TOTALS) == {b"dead:poison": b"1"}
     assert not await group.own(5)
@@ -193,7 +193,7 @@ async def test_a_redis_that_is_away_is_unavailable() -> None:
             group.claim(leftover),
             group.look(leftover),
             group.keep([b"1-0"]),
-            group.bury(b"1-0", letter, 1),
+            group.dead_letter(b"1-0", letter, 1),
             group.acknowledge([b"1-0"]),
             group.trim(),
             group.dismiss(),

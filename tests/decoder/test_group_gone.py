@@ -28,7 +28,7 @@ CALLS: list[Callable[[Group], Awaitable[Any]]] = [
     lambda group: group.keep([ID]),
     lambda group: group.give_back([ID]),
     lambda group: group.look(Leftover(ID, 1, 0)),
-    lambda group: group.bury(ID, LETTER, 10),
+    lambda group: group.dead_letter(ID, LETTER, 10),
     lambda group: group.acknowledge([ID]),
     lambda group: group.trim(),
     lambda group: group.dismiss(),

@@ -15,7 +15,7 @@ from state.raw_redis import keep_raw_in
 from state.slots import tag
 from tests.conftest import DEAD, NOON, TOTALS, eventually
 from tests.decoder.conftest import TTL, HandClock
-from tests.raw_streams import bury
+from tests.raw_streams import add_dead_letters
 
 
 class Unwilling:
@@ -77,7 +77,7 @@ async def test_dead_letters_go_after_their_time_although_nothing_arrives(redis_c
     keep = 7 * 86_400_000
     clock = HandClock()
     letters = [DeadLetter(Reason.NOT_JSON, "", "car-iotp", NOON, b"personal")] * 1200
-    await bury(redis_client, *letters, maximum=10_000)
+    await add_dead_letters(redis_client, *letters, maximum=10_000)
     ((newest, _),) = cast("Any", await redis_client.xrevrange(DEAD, count=1))
     clock.now = int(newest.split(b"-")[0]) + keep
     dead_letters = DeadLetters(redis_client, partitions=1)

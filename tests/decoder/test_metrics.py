@@ -10,7 +10,6 @@ from redis.asyncio import Redis
 
 from core.errors import Reason, UnavailableError
 from core.messages import Position, encode_positions
-from decoder import retrying
 from decoder.archive import Archiver
 from decoder.batch import Batch
 from decoder.metrics import DecoderMetrics
@@ -128,10 +127,10 @@ class Occupancy:
         self._stop.set()
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_setting_a_store_up_is_measured_as_well(
-    redis_client: Redis, metrics: DecoderMetrics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    redis_client: Redis, metrics: DecoderMetrics, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(retrying, "WAIT_MAX_SECONDS", 0.01)
     stop = Stop()
     assembly = Assembly(
         settings=DecoderSettings(data_dir=tmp_path), client=redis_client, clock=HandClock(), metrics=metrics

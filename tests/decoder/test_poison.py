@@ -48,7 +48,7 @@ async def start(redis_server: str, data_dir: Path, deadly: bytes) -> asyncio.sub
 @pytest.mark.parametrize(
     ("at_once", "count", "deaths"), [(False, 40, 3), (True, 40, 5), (True, 500, 5)], ids=["entries", "batch", "500"]
 )
-async def test_a_payload_that_kills_decoders_is_buried_and_everything_else_counts_once(
+async def test_a_payload_that_kills_decoders_becomes_a_dead_letter_and_everything_else_counts_once(
     redis_client: Redis,
     redis_server: str,
     data_dir: Path,

@@ -9,7 +9,6 @@ from redis.asyncio import Redis
 from core.clock import Clock
 from core.errors import Reason, UnansweredError, UnavailableError
 from core.messages import Kind
-from decoder import retrying
 from decoder.batch import Batch
 from decoder.metrics import DecoderMetrics
 from decoder.rollup import LEASE_MS, Rollup
@@ -559,31 +558,3 @@ async def test_the_embedded_store_holds_what_was_rolled_up(
         await roller(redis_client, store, clock, metrics).step()
         (point,) = await store.history(zone="campus", kind=Kind.CAR, width=Width.MINUTE, start=NOON, end=NOON + 60_000)
     assert point.devices == 3
-
-
-async def test_a_wait_is_told_once_and_ends(metrics: DecoderMetrics, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrying, "WAIT_MAX_SECONDS", 0.01)
-    answers: list[Exception | int] = [
-        UnavailableError("one", retry_after=0.001),
-        UnavailableError("two", retry_after=0.001),
-        7,
-    ]
-
-    async def work() -> int:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            assert metrics.waiting is None or "waits" in metrics.waiting
-            raise answer
-        assert metrics.waiting == "archive waits: two"
-        return answer
-
-    assert await retrying.until_available("archive", metrics, work) == 7
-    assert metrics.waiting is None
-
-
-async def test_an_error_that_is_not_a_wait_is_not_tried_again(metrics: DecoderMetrics) -> None:
-    async def work() -> None:
-        raise ValueError("a defect")
-
-    with pytest.raises(ValueError, match="a defect"):
-        await retrying.until_available("archive", metrics, work)

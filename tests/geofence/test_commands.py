@@ -25,7 +25,10 @@ def test_check_sums_up_the_zones_by_category() -> None:
 def test_check_says_what_is_wrong(tmp_path: Path) -> None:
     file = tmp_path / "bad.geojson"
     file.write_text("{}", encoding="utf-8")
-    assert run("check", str(file)) == (1, f"{file}: it is not a GeoJSON FeatureCollection: export it as one\n")
+    assert run("check", str(file)) == (
+        1,
+        f"{file}: not GeoJSON: it is not a GeoJSON FeatureCollection: export it as one\n",
+    )
 
 
 def test_locate_takes_a_negative_longitude() -> None:

@@ -114,7 +114,10 @@ class InfluxServer:
 
     def buckets(self) -> dict[str, dict[str, Any]]:
         """Its buckets, by name."""
-        return {bucket["name"]: bucket for bucket in self.ask("GET", "/api/v2/buckets?limit=100")["buckets"]}
+        found: list[dict[str, Any]] = []
+        while page := self.ask("GET", f"/api/v2/buckets?limit=100&offset={len(found)}")["buckets"]:
+            found += page
+        return {bucket["name"]: bucket for bucket in found}
 
     def rows(self, flux: str) -> list[dict[str, str]]:
         """The rows that a query gives, by column."""

@@ -220,22 +220,22 @@ async def test_a_taken_port_names_its_setting() -> None:
                 pass
 
 
-async def test_a_bell_that_was_rung_before_wakes_at_once_and_only_once() -> None:
-    bell = Wakeup()
-    bell.ring()
-    bell.ring()
-    await bell.wait()
-    waiting = asyncio.ensure_future(bell.wait())
+async def test_who_was_woken_before_goes_on_at_once_and_only_once() -> None:
+    wakeup = Wakeup()
+    wakeup.wake()
+    wakeup.wake()
+    await wakeup.wait()
+    waiting = asyncio.ensure_future(wakeup.wait())
     await asyncio.sleep(0)
     assert not waiting.done()
-    bell.ring()
+    wakeup.wake()
     await waiting
 
 
-async def test_a_stop_rings_the_bell() -> None:
-    bell, stop = Wakeup(), Stop()
-    with bell.rung_by(stop):
-        waiting = asyncio.ensure_future(bell.wait())
+async def test_a_stop_wakes_it() -> None:
+    wakeup, stop = Wakeup(), Stop()
+    with wakeup.woken_by(stop):
+        waiting = asyncio.ensure_future(wakeup.wait())
         await asyncio.sleep(0)
         assert not waiting.done()
         stop.set()

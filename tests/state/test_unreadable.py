@@ -13,7 +13,7 @@ from state.client import open_redis
 from state.mirror import TOPICS
 from state.status import read_status
 from state.totals import lifetime_counts
-from state.unreadable import bury_unreadable
+from state.unreadable import remove_unreadable
 from tests.conftest import entries
 
 
@@ -26,7 +26,7 @@ async def client(redis_client: Redis, redis_server: str) -> AsyncIterator[Redis]
 
 async def test_it_is_removed_with_a_letter_that_keeps_nothing_of_it(client: Redis) -> None:
     await client.sadd(TOPICS, b"\xff", "v1/zones")
-    await bury_unreadable(client, "mirror:topics", "SREM", TOPICS, b"\xff")
+    await remove_unreadable(client, "mirror:topics", "SREM", TOPICS, b"\xff")
     assert await client.smembers(TOPICS) == {b"v1/zones"}
     (letter,) = [DeadLetter.decode(fields) for fields in await entries(client, "dead:{campus}")]
     assert letter.reason is Reason.MALFORMED_ENTRY
@@ -37,7 +37,7 @@ async def test_it_is_removed_with_a_letter_that_keeps_nothing_of_it(client: Redi
 
 async def test_of_several_who_meet_it_at_once_one_leaves_a_letter(client: Redis) -> None:
     await client.sadd(TOPICS, b"\xff")
-    await asyncio.gather(*(bury_unreadable(client, "mirror:topics", "SREM", TOPICS, b"\xff") for _ in range(20)))
+    await asyncio.gather(*(remove_unreadable(client, "mirror:topics", "SREM", TOPICS, b"\xff") for _ in range(20)))
     assert len(await entries(client, "dead:{campus}")) == 1
     assert (await read_status(client, 1)).totals == {"dead:malformed_entry": 1}
 

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 import documents
 from core.errors import UnavailableError
 from core.messages import Kind, Position
-from decoder import retrying, rollup
+from decoder import rollup
 from documents import DocumentSettings, DocumentStore, from_document
 from runtime import sqlite
 from tests.conftest import POSITIONS, eventually
@@ -28,9 +28,11 @@ MINUTE = 60_000
 DEVICES = 6
 
 
+pytestmark = pytest.mark.usefixtures("impatient")
+
+
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrying, "WAIT_MAX_SECONDS", 0.05)
+def _short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
     monkeypatch.setattr(influx_http, "TIMEOUT_MS", 500)
     monkeypatch.setattr(rollup, "LEASE_MS", 200)

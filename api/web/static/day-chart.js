@@ -1,4 +1,4 @@
-// The last 24 hours of one zone as a small chart: cars and phones each have one, with a scale of its own.
+// The last 24 hours of one zone as a small chart: each kind has one, with a scale of its own.
 
 import { html, setText, svg } from "./dom.js";
 import { hourAndMinute, short } from "./numbers.js";
@@ -70,10 +70,9 @@ function ticks(from, until) {
 
 /**
  * @param {History} history
- * @param {"car" | "mobile"} kind
  * @param {string} label
  */
-export function dayChart(history, kind, label) {
+export function dayChart(history, label) {
   const { points, first } = history;
   const [from, until] = [ms(points[0].start), ms(points[points.length - 1].end)];
   const known = first === null ? [] : points.filter((point) => ms(point.start) >= ms(first));
@@ -114,7 +113,7 @@ export function dayChart(history, kind, label) {
   });
   return html(
     "figure",
-    { class: `day ${kind}` },
+    { class: "day" },
     html("figcaption", {}, html("b", {}, label), " ", told),
     drawing,
     axis(hours.map((at) => ({ at: x(at) / WIDTH, text: hourAndMinute(at) }))),

@@ -1,7 +1,8 @@
 // The live map: what the pieces do with each other.
 
 import { campusMap } from "./campus-map.js";
-import { byId, setText } from "./dom.js";
+import { byId, html, setText } from "./dom.js";
+import { about, heading, KINDS } from "./kinds.js";
 import { drawLegend } from "./legend.js";
 import { follow } from "./live.js";
 import { showStatus } from "./notice.js";
@@ -13,8 +14,8 @@ import { zoneList } from "./zone-list.js";
 
 /** The mark of performance.mark() at which the zones and their counts are drawn for the first time. */
 const FIRST_VIEW = "first-view";
-/** What of a zone is drawn. @type {(keyof Occupancy)[]} */
-const SHOWN = ["car", "mobile", "total", "capacity", "percentage", "suppressed"];
+/** What of a zone is drawn. */
+const SHOWN = [...KINDS.map((kind) => kind.id), "total", "capacity", "percentage", "suppressed"];
 
 /** The newest counts of each zone, in the order of the campus. @type {Map<string, Occupancy>} */
 const zones = new Map();
@@ -29,8 +30,19 @@ let willDraw = false;
 /** Zones that are to be drawn again; with thousands of them, most are as they were. @type {Set<string>} */
 const changed = new Set();
 
+const totals = KINDS.map((kind) => {
+  const count = html("dd", {}, "–");
+  byId("totals").append(about(html("div", {}, html("dt", {}, heading(kind)), count), kind));
+  return { kind, count };
+});
+// Of one kind there is nothing to choose.
+byId("kinds").hidden = KINDS.length === 1;
+for (const kind of KINDS) {
+  const radio = html("input", { type: "radio", name: "kind", value: kind.id });
+  byId("kinds").append(html("label", {}, radio, html("span", {}, heading(kind))));
+}
 const map = campusMap(byId("map"), pick);
-const list = zoneList(byId("rows"), byId("spoken"), { onPick: pick, onPoint: (id) => map.mark("pointed", id) });
+const list = zoneList(byId("columns"), byId("rows"), byId("spoken"), { onPick: pick, onPoint: (id) => map.mark("pointed", id) });
 const detail = panel(close);
 
 /** @param {string} id */
@@ -72,8 +84,7 @@ function draw() {
   drawLegend(known.filter((zone) => zone.zone !== campusId), shown);
   const campus = zones.get(campusId);
   if (campus) {
-    setText(byId("cars"), short(campus.car));
-    setText(byId("mobiles"), short(campus.mobile));
+    for (const { kind, count } of totals) setText(count, short(campus[kind.id]));
   }
   const now = opened === null ? undefined : zones.get(opened);
   if (now) detail.show(now);

@@ -1,17 +1,21 @@
 // Counts and times as people read them, and the level of colour that a count has.
 
 import { option } from "./dom.js";
+import { KINDS } from "./kinds.js";
 
-/** @typedef {"total" | "car" | "mobile"} Shown What the map and the list are about. */
+/** @typedef {string} Shown What the map and the list are about: "total", or the id of a kind. */
 
 /**
- * One zone's counts, as the API gives them. A count that is kept back to protect people is null.
- * @typedef {object} Occupancy
+ * One zone's counts, as the API gives them, with one of each kind, by its id. A count that is kept back to protect
+ * people is null.
+ * @typedef {Counted & Record<string, any>} Occupancy
+ */
+
+/**
+ * @typedef {object} Counted
  * @property {string} zone
  * @property {string} name
  * @property {string | null} category
- * @property {number | null} car
- * @property {number | null} mobile
  * @property {number | null} total
  * @property {number | null} capacity
  * @property {number | null} percentage
@@ -43,9 +47,7 @@ const HOUR = 60 * MINUTE;
  * @returns {Measure}
  */
 export function measure(zone, shown) {
-  // The capacity of a car park is counted in cars, that of anything else in cars and phones together.
-  const counted = zone.category === "car_park" ? "car" : "total";
-  if (zone.percentage !== null && (shown === counted || (shown === "total" && counted === "car"))) {
+  if (zone.percentage !== null && (shown === "total" || isCapacityOf(zone, shown))) {
     return { value: zone.percentage, percent: true, text: percent(zone.percentage) };
   }
   if (shown === "total") return { value: atLeast(zone), percent: false, text: shortTotal(zone) };
@@ -53,10 +55,26 @@ export function measure(zone, shown) {
 }
 
 /**
- * The total, or, where that is kept back, the cars, if there are any: there are a few phones at the most.
+ * Whether the capacity of a zone, such as a car park, is counted in one kind alone, and in this one.
+ * @param {Occupancy} zone
+ * @param {string} id
+ */
+function isCapacityOf(zone, id) {
+  const counted = KINDS.filter((kind) => kind.capacity_of.includes(zone.category ?? ""));
+  return counted.length === 1 && counted[0].id === id;
+}
+
+/**
+ * All whose count is given: of the others there are a few at the most.
  * @param {Occupancy} zone
  */
-const atLeast = (zone) => zone.total ?? (zone.car || null);
+export const given = (zone) => KINDS.reduce((sum, kind) => sum + (zone[kind.id] ?? 0), 0);
+
+/**
+ * The total, or, where that is kept back, those whose count is given, if there are any.
+ * @param {Occupancy} zone
+ */
+const atLeast = (zone) => zone.total ?? (given(zone) || null);
 
 /**
  * @param {Measure} measured
@@ -80,17 +98,18 @@ export function short(count) {
  * A total in a narrow place.
  * @param {Occupancy} zone
  */
-export const shortTotal = (zone) => (zone.total === null && zone.car ? `${short(zone.car)}+` : short(zone.total));
+export const shortTotal = (zone) => (zone.total === null && given(zone) ? `${short(given(zone))}+` : short(zone.total));
 
 /** @param {number | null} percentage */
 export const percent = (percentage) => (percentage === null ? "" : `${Math.round(percentage)}%`);
 
 /**
- * @param {number | null} count
- * @param {string} one
- * @param {string} many
+ * How many of a kind are in a zone, in words.
+ * @param {Occupancy} zone
+ * @param {import("./kinds.js").Kind} kind
  */
-export function plural(count, one, many) {
+export function plural(zone, { id, one, many }) {
+  const count = zone[id];
   if (count === null) return MIN_COUNT > 0 ? `fewer than ${MIN_COUNT} ${many}` : `${many} not shown`;
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 }
@@ -98,7 +117,7 @@ export function plural(count, one, many) {
 /** @param {Occupancy} zone */
 export function counts(zone) {
   const full = zone.percentage === null ? "" : `, ${percent(zone.percentage)} full`;
-  return `${plural(zone.car, "car", "cars")}, ${plural(zone.mobile, "phone", "phones")}${full}`;
+  return KINDS.map((kind) => plural(zone, kind)).join(", ") + full;
 }
 
 /** @param {string | number} at an RFC 3339 text, or milliseconds since the epoch */

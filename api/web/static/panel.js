@@ -2,6 +2,7 @@
 
 import { dayChart } from "./day-chart.js";
 import { byId, html, setText } from "./dom.js";
+import { about, heading, KINDS } from "./kinds.js";
 import { counts } from "./numbers.js";
 import { getJson, reason } from "./read.js";
 import { weekChart } from "./week-chart.js";
@@ -9,8 +10,6 @@ import { weekChart } from "./week-chart.js";
 const REFRESH_MS = 60_000;
 /** Where the panel is beside the list; as in map.css. */
 const WIDE = matchMedia("(min-width: 60rem)");
-/** @type {["car" | "mobile", string][]} */
-const KINDS = [["car", "Cars"], ["mobile", "Phones"]];
 
 /** @param {() => void} onClose the button was used */
 export function panel(onClose) {
@@ -25,8 +24,8 @@ export function panel(onClose) {
     const address = `v1/zones/${encodeURIComponent(zone)}/occupancy`;
     try {
       const [days, weeks] = await Promise.all([
-        Promise.all(KINDS.map(([kind, label]) => day(address, kind, label))),
-        Promise.all(KINDS.map(([kind, label]) => week(address, kind, label))),
+        Promise.all(KINDS.map((kind) => day(address, kind))),
+        Promise.all(KINDS.map((kind) => week(address, kind))),
       ]);
       if (zone !== shown) return;
       const today = html("div", {}, html("h3", {}, "Last 24 hours"), ...days);
@@ -79,23 +78,22 @@ export function panel(onClose) {
 
 /**
  * @param {string} address of the zone's occupancy
- * @param {"car" | "mobile"} kind
- * @param {string} label
+ * @param {import("./kinds.js").Kind} kind
  */
-async function day(address, kind, label) {
-  return dayChart(await getJson(`${address}/history?window=5m&kind=${kind}`), kind, label);
+async function day(address, kind) {
+  return about(dayChart(await getJson(`${address}/history?window=5m&kind=${kind.id}`), heading(kind)), kind);
 }
 
 /**
  * @param {string} address of the zone's occupancy
- * @param {"car" | "mobile"} kind
- * @param {string} label
+ * @param {import("./kinds.js").Kind} kind
  */
-async function week(address, kind, label) {
+async function week(address, kind) {
   try {
-    return weekChart(await getJson(`${address}/summary?kind=${kind}`), kind, label);
+    return about(weekChart(await getJson(`${address}/summary?kind=${kind.id}`), heading(kind)), kind);
   } catch (error) {
     // The day is worth showing without the week.
-    return html("figure", { class: `week ${kind}` }, html("figcaption", {}, html("b", {}, label), ` cannot be shown: ${reason(error)}`));
+    const told = html("figcaption", {}, html("b", {}, heading(kind)), ` cannot be shown: ${reason(error)}`);
+    return about(html("figure", { class: "week" }, told), kind);
   }
 }

@@ -40,10 +40,9 @@ function heading({ hour }) {
 
 /**
  * @param {{ popular_times: Day[] }} summary
- * @param {"car" | "mobile"} kind
  * @param {string} label
  */
-export function weekChart({ popular_times: days }, kind, label) {
+export function weekChart({ popular_times: days }, label) {
   const known = days.flatMap(({ weekday, hours }) => hours.filter(({ weeks }) => weeks > 0).map((hour) => ({ weekday, ...hour })));
   const most = Math.max(1, ...known.map(({ devices }) => devices ?? 0));
   const rows = days.map(({ weekday, hours }) => {
@@ -54,7 +53,7 @@ export function weekChart({ popular_times: days }, kind, label) {
   const corner = html("th", { scope: "col" }, html("span", { class: "hidden" }, "Day"));
   return html(
     "figure",
-    { class: `week ${kind}` },
+    { class: "week" },
     html("figcaption", {}, html("b", {}, label), ` ${told(known)}`),
     html(
       "table",

@@ -1,7 +1,8 @@
 // The zones as a table, the fullest first: what the map says, for those who do not see it or would rather read.
 
 import { html, setText } from "./dom.js";
-import { level, measure, percent, plural, short, shortTotal } from "./numbers.js";
+import { heading, KINDS } from "./kinds.js";
+import { given, level, measure, percent, plural, short, shortTotal } from "./numbers.js";
 
 /** @typedef {import("./numbers.js").Occupancy} Occupancy */
 /** @typedef {{ row: HTMLElement, button: HTMLElement, cells: HTMLElement[], boundary: boolean }} Row */
@@ -9,14 +10,45 @@ import { level, measure, percent, plural, short, shortTotal } from "./numbers.js
 /** What changed is said aloud at most this often. */
 const SPEAK_MS = 30_000;
 
+/** A column: what stands over it, what is in it, and the kind that it is of, if it is of one. */
+const COLUMNS = [
+  ...KINDS.map((kind) => ({ name: heading(kind), kind: kind.id, text: (/** @type {Occupancy} */ zone) => short(zone[kind.id]) })),
+  // Of one kind alone the total says nothing new.
+  ...(KINDS.length > 1 ? [{ name: "Total", kind: "", text: shortTotal }] : []),
+  { name: "Full", kind: "", text: (/** @type {Occupancy} */ zone) => percent(zone.percentage) },
+];
+
 /**
+ * A cell of a column.
+ * @param {string} tag
+ * @param {{ name: string, kind: string }} column
+ */
+const cellOf = (tag, { name, kind }) => html(tag, { class: kind ? "count-of-kind" : name.toLowerCase() });
+
+/**
+ * Marks the cell of the kind that the list is about: where there is no room for all, only that one is shown.
+ * @param {HTMLElement[]} cells of a row, one for each column
+ * @param {import("./numbers.js").Shown} shown
+ */
+function choose(cells, shown) {
+  cells.forEach((cell, index) => cell.classList.toggle("chosen", COLUMNS[index].kind === shown));
+}
+
+/**
+ * @param {HTMLElement} head of the table: the row that names the columns
  * @param {HTMLElement} body of the table
  * @param {HTMLElement} spoken where what changed is written, to be read aloud
  * @param {{ onPick: (id: string) => void, onPoint: (id: string | null) => void }} listener
  */
-export function zoneList(body, spoken, { onPick, onPoint }) {
+export function zoneList(head, body, spoken, { onPick, onPoint }) {
   /** @type {Map<string, Row>} */
   const rows = new Map();
+  const headings = COLUMNS.map((column) => cellOf("th", column));
+  headings.forEach((cell, index) => {
+    cell.setAttribute("scope", "col");
+    setText(cell, COLUMNS[index].name);
+  });
+  head.append(...headings);
   let spokenAt = performance.now();
   let said = "";
   let pointed = false;
@@ -26,7 +58,7 @@ export function zoneList(body, spoken, { onPick, onPoint }) {
   /** @param {any} feature */
   function add({ id, properties }) {
     const button = html("button", { type: "button", "aria-expanded": "false" }, properties.name);
-    const cells = [html("td"), html("td"), html("td"), html("td")];
+    const cells = COLUMNS.map((column) => cellOf("td", column));
     const row = html("tr", { "data-zone": id }, html("th", { scope: "row" }, button), ...cells);
     row.addEventListener("click", () => onPick(id));
     row.addEventListener("pointerenter", () => onPoint(id));
@@ -47,7 +79,7 @@ export function zoneList(body, spoken, { onPick, onPoint }) {
   function sort(zones, shown) {
     // The campus stays on top; sort() is stable and zones come in a fixed order, so equal counts do not jump about.
     /** @param {Occupancy} zone */
-    const rank = (zone) => (isCampus(zone.zone) ? Infinity : (zone[shown] ?? zone.car ?? 0));
+    const rank = (zone) => (isCampus(zone.zone) ? Infinity : (zone[shown] ?? given(zone)));
     const sorted = [...zones].sort((a, b) => rank(b) - rank(a)).flatMap((zone) => rows.get(zone.zone)?.row ?? []);
     const focused = /** @type {HTMLElement | null} */ (document.activeElement);
     let place = body.firstElementChild;
@@ -74,11 +106,12 @@ export function zoneList(body, spoken, { onPick, onPoint }) {
      * @param {import("./numbers.js").Shown} shown
      */
     show(changed, zones, shown) {
+      choose(headings, shown);
       for (const zone of changed) {
         const view = rows.get(zone.zone);
         if (!view) continue;
-        const texts = [short(zone.car), short(zone.mobile), shortTotal(zone), percent(zone.percentage)];
-        texts.forEach((text, index) => setText(view.cells[index], text));
+        COLUMNS.forEach(({ text }, index) => setText(view.cells[index], text(zone)));
+        choose(view.cells, shown);
         view.row.classList.toggle("campus", view.boundary);
         view.row.classList.toggle("empty", zone.total === 0);
         view.row.dataset.level = level(measure(zone, shown));
@@ -96,7 +129,8 @@ export function zoneList(body, spoken, { onPick, onPoint }) {
       if (!campus || performance.now() - spokenAt < SPEAK_MS) return;
       const [busiest] = zones.filter((zone) => !isCampus(zone.zone)).sort((a, b) => (b.total ?? 0) - (a.total ?? 0));
       const most = busiest?.total ? ` Most are at ${busiest.name}: ${busiest.total}.` : "";
-      const sentence = `${plural(campus.car, "car", "cars")} and ${plural(campus.mobile, "phone", "phones")} on the campus.${most}`;
+      const counted = KINDS.map((kind) => plural(campus, kind));
+      const sentence = `${new Intl.ListFormat("en-GB").format(counted)} on the campus.${most}`;
       if (sentence === said) return;
       said = sentence;
       spokenAt = performance.now();

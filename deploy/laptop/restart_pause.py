@@ -1,4 +1,4 @@
-"""How often a process that ends is started again."""
+"""How long to wait before a process that has ended is started again, and when to give it up."""
 
 from collections import deque
 
@@ -11,8 +11,8 @@ WELL_SECONDS = 300.0
 """A process that has lived for so long begins with a short pause again."""
 
 
-class Patience:
-    """With one process."""
+class RestartPause:
+    """Of one process."""
 
     def __init__(self) -> None:
         self._ends: deque[float] = deque(maxlen=MOST_ENDS)

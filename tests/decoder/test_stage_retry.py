@@ -3,15 +3,13 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-import stamina.instrumentation
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from core.errors import UnavailableError
-from decoder import retrying
 from decoder.metrics import DecoderMetrics
-from decoder.retrying import until_available
 from decoder.settings import DecoderSettings
+from decoder.stage_retry import StageRetry
 from decoder.stages import Assembly
 from documents import DocumentStore
 from geofence import load_campus
@@ -19,10 +17,7 @@ from runtime.service import Stop
 from tests.conftest import WAIT_SECONDS, eventually
 from tests.decoder.conftest import HASHER, HandClock
 
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrying, "WAIT_MAX_SECONDS", 0.01)
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 class Away:
@@ -59,11 +54,11 @@ async def said(metrics: DecoderMetrics, sentence: str | None) -> None:
 async def test_a_partition_that_goes_on_does_not_speak_for_one_that_waits(metrics: DecoderMetrics) -> None:
     away = [Away(), Away(), Away("broken")]
     tasks = [
-        asyncio.ensure_future(until_available("archive", metrics, each, partition=number))
+        asyncio.ensure_future(StageRetry("archive", metrics, partition=number).until_available(each))
         for number, each in enumerate(away)
     ]
     other = Away("broken")
-    tasks.append(asyncio.ensure_future(until_available("rollup", metrics, other)))
+    tasks.append(asyncio.ensure_future(StageRetry("rollup", metrics).until_available(other)))
     await said(
         metrics,
         "archive (partitions 0, 1) waits: out for lunch; archive (partition 2) waits: broken; rollup waits: broken",
@@ -71,7 +66,7 @@ async def test_a_partition_that_goes_on_does_not_speak_for_one_that_waits(metric
     away[1].back = away[2].back = True
     assert await asyncio.gather(*tasks[1:3]) == ["here", "here"]
     # Another answer of the same stage, such as every read of its stream is, changes nothing for those that wait.
-    assert await until_available("archive", metrics, away[1], partition=1) == "here"
+    assert await StageRetry("archive", metrics, partition=1).until_available(away[1]) == "here"
     await said(metrics, "archive (partition 0) waits: out for lunch; rollup waits: broken")
     assert [waiting_now(metrics, "archive", str(number)) for number in range(3)] == [1, 0, 0]
     assert waiting_now(metrics, "rollup", "") == 1
@@ -108,7 +103,7 @@ async def test_each_partition_of_a_decoder_waits_on_its_own(metrics: DecoderMetr
 async def test_the_newest_reason_is_told_and_each_wait_is_logged_once(metrics: DecoderMetrics) -> None:
     away = Away("first")
     with capture_logs() as logs:
-        task = asyncio.ensure_future(until_available("observe", metrics, away, partition=3))
+        task = asyncio.ensure_future(StageRetry("observe", metrics, partition=3).until_available(away))
         await said(metrics, "observe (partition 3) waits: first")
         away.reason = "second"
         await said(metrics, "observe (partition 3) waits: second")
@@ -124,34 +119,31 @@ async def test_the_newest_reason_is_told_and_each_wait_is_logged_once(metrics: D
     assert attempts >= 2
 
 
-@pytest.mark.parametrize(("retry_after", "least", "most"), [(0.3, 0.3, 0.4), (None, 0, 0.01), (0.0, 0, 0.1)])
-async def test_the_wait_that_was_asked_for_is_the_one_that_is_made(
-    metrics: DecoderMetrics, retry_after: float | None, least: float, most: float
-) -> None:
-    """Retry-After is longer than WAIT_MAX_SECONDS here, and holds all the same."""
-    answers = [UnavailableError("slow down", retry_after=retry_after), None]
-
-    async def work() -> None:
-        answer = answers.pop(0)
-        if answer:
-            raise answer
-
-    waits: list[float] = []
-    stamina.instrumentation.set_on_retry_hooks([lambda details: waits.append(details.wait_for)])
-    try:
-        await until_available("rollup", metrics, work)
-    finally:
-        stamina.instrumentation.set_on_retry_hooks(None)
-    [wait] = waits
-    assert least <= wait <= most
-
-
 async def test_a_wait_ends_at_once_where_it_is_cancelled(metrics: DecoderMetrics) -> None:
     async def work() -> None:
         raise UnavailableError("in an hour", retry_after=3600)
 
-    task = asyncio.ensure_future(until_available("rollup", metrics, work))
+    task = asyncio.ensure_future(StageRetry("rollup", metrics).until_available(work))
     await said(metrics, "rollup waits: in an hour")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, WAIT_SECONDS)
+
+
+async def test_a_wait_is_told_once_and_ends(metrics: DecoderMetrics) -> None:
+    answers: list[Exception | int] = [
+        UnavailableError("one", retry_after=0.001),
+        UnavailableError("two", retry_after=0.001),
+        7,
+    ]
+
+    async def work() -> int:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            assert metrics.waiting is None or "waits" in metrics.waiting
+            raise answer
+        assert metrics.waiting == "archive waits: two"
+        return answer
+
+    assert await StageRetry("archive", metrics).until_available(work) == 7
+    assert metrics.waiting is None

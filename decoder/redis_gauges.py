@@ -11,7 +11,7 @@ from state.dirty_windows import waiting
 EVERY_SECONDS = 5.0
 
 
-class Watch:
+class RedisGauges:
     """Keeps the gauges of `DecoderMetrics` up to date; every decoder process shows the same."""
 
     def __init__(self, *, client: Redis, partitions: int, metrics: DecoderMetrics) -> None:

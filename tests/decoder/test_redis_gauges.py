@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 from core.errors import Reason
 from core.messages import DeadLetter
 from decoder.metrics import DecoderMetrics
-from decoder.watch import Watch
+from decoder.redis_gauges import RedisGauges
 from runtime.service import Stop
 from state.dead_letters import DeadLetters, Which
 from state.raw import OBSERVE_GROUP
@@ -26,7 +26,7 @@ async def test_what_waits_in_redis_is_shown_by_stream_and_group(redis_client: Re
     await redis_client.xgroup_create(RAW, OBSERVE_GROUP, id="0")
     await redis_client.xreadgroup(OBSERVE_GROUP, "a", {RAW: ">"}, count=1)
     await redis_client.zadd("dirty:{0}", {"1m:0:campus:car": 1})
-    await Watch(client=redis_client, partitions=1, metrics=metrics).look()
+    await RedisGauges(client=redis_client, partitions=1, metrics=metrics).look()
     assert value(metrics, "decoder_backlog_entries", **GROUP, state="undelivered") == 1
     assert value(metrics, "decoder_backlog_entries", **GROUP, state="pending") == 1
     later, _ = await redis_client.time()
@@ -38,25 +38,25 @@ async def test_what_waits_in_redis_is_shown_by_stream_and_group(redis_client: Re
 async def test_dead_letters_are_kept_replayed_dropped_or_pushed_out(
     redis_client: Redis, metrics: DecoderMetrics
 ) -> None:
-    watch = Watch(client=redis_client, partitions=1, metrics=metrics)
+    gauges = RedisGauges(client=redis_client, partitions=1, metrics=metrics)
     letter = DeadLetter(Reason.NOT_JSON, "broken", "car-iotp", NOON, b"e30=")
     dead_letters = DeadLetters(redis_client, partitions=1)
-    await dead_letters.bury([letter] * 8, 5, partition=0)
+    await dead_letters.add([letter] * 8, 5, partition=0)
     first, second, *_ = [found async for found in dead_letters.newest(Which())]
     await dead_letters.replay([first])
     await dead_letters.drop([second[0]])
-    await watch.look()
+    await gauges.look()
     assert value(metrics, "decoder_dead_letters_kept") == 3
     assert value(metrics, "decoder_dead_letters_capped_total") == 3
 
 
 async def test_while_redis_is_away_nothing_old_is_shown(redis_client: Redis, metrics: DecoderMetrics) -> None:
-    await Watch(client=redis_client, partitions=1, metrics=metrics).look()
+    await RedisGauges(client=redis_client, partitions=1, metrics=metrics).look()
     assert value(metrics, "decoder_dirty_windows") == 0
     assert value(metrics, "decoder_dead_letters_capped_total") == 0
     stop = Stop()
     async with Redis.from_url("unix:///nowhere/redis.sock") as away:
-        running = asyncio.ensure_future(Watch(client=away, partitions=1, metrics=metrics).run(stop))
+        running = asyncio.ensure_future(RedisGauges(client=away, partitions=1, metrics=metrics).run(stop))
 
         async def unknown() -> bool:
             return math.isnan(value(metrics, "decoder_dirty_windows") or 0)
