@@ -1,6 +1,10 @@
 """History as CSV (RFC 4180): a row a window, for spreadsheets and for `pandas.read_csv`."""
 
+import csv
+import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, repeat
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +18,8 @@ COLUMNS = ("zone", "kind", "window", "start", "end", "devices", "suppressed", "r
 where there is a 0, before what is kept: there, a 0 means that nothing is known."""
 KEPT_SINCE = "Kept-Since"
 """The header that says what the member `kept_since` does in JSON."""
+_NEVER = (math.inf, math.inf)
+_WORD = {True: "true", False: "false"}
 _JSON, _WILD = "application/json", ("application/*", "*/*")
 
 
@@ -26,7 +32,7 @@ class Csv(Response):
         """`name` is what a browser calls the file, without its ending; letters, digits, hyphens and full stops."""
         kept = {KEPT_SINCE: histories[0].kept_since} if histories and histories[0].kept_since else {}
         super().__init__(
-            "".join(_lines(histories, asked)),
+            _table(histories, asked),
             headers={
                 "X-Content-Type-Options": "nosniff",
                 "Content-Disposition": f'inline; filename="{name}.csv"',
@@ -62,20 +68,22 @@ def _quality(parameters: Sequence[str]) -> float:
     return 1.0
 
 
-def _lines(histories: Sequence[History], asked: Range) -> Iterator[str]:
-    # Neither ids of zones nor times hold what would need quotes.
-    yield ",".join(COLUMNS) + "\r\n"
+def _table(histories: Sequence[History], asked: Range) -> str:
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(COLUMNS)
     for history in histories:
-        before = f"{history.zone},{history.kind},{history.window},"
-        unknown = iter(history.unrecorded)
-        gap = next(unknown, None)
-        for at, point in zip(asked.starts, history.points, strict=True):
-            while gap is not None and parse_rfc3339(gap.end) <= at:
-                gap = next(unknown, None)
-            recorded = gap is None or at < parse_rfc3339(gap.start)
-            devices = "" if point.devices is None else point.devices
-            yield f"{before}{point.start},{point.end},{devices},{_word(point.suppressed)},{_word(recorded)}\r\n"
+        table.writerows(_rows(history, asked))
+    return text.getvalue()
 
 
-def _word(value: bool) -> str:  # noqa: FBT001 - it is what is written
-    return "true" if value else "false"
+def _rows(history: History, asked: Range) -> Iterator[tuple[str | int | None, ...]]:
+    # Texts: of members of an enumeration the writer would ask for each row what they are called.
+    zone, kind, window = history.zone, str(history.kind), str(history.window)
+    # After the last of them, one that no window is in.
+    gaps = chain(((parse_rfc3339(gap.start), parse_rfc3339(gap.end)) for gap in history.unrecorded), repeat(_NEVER))
+    begins, ends = next(gaps)
+    for at, point in zip(asked.starts, history.points, strict=True):
+        while ends <= at:
+            begins, ends = next(gaps)
+        yield zone, kind, window, point.start, point.end, point.devices, _WORD[point.suppressed], _WORD[at < begins]
