@@ -23,7 +23,7 @@ def describe(node: Node) -> None:
         ),
         "broker_unfinished_bytes": (
             "Of packets that are not complete, or wait for the packet before them.",
-            lambda: node.unfinished.total,
+            lambda: node.registry.unfinished,
         ),
         "broker_under_way_messages": (
             "Messages of QoS 1 and 2 that clients have not acknowledged.",

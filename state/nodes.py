@@ -35,7 +35,7 @@ Entry = tuple[bytes, dict[bytes, bytes]]
 
 _messages = msgspec.msgpack.Decoder(list[Message])
 _names = msgspec.msgpack.Decoder(list[str])
-_kicked = msgspec.msgpack.Decoder(tuple[str, int])
+_taken_over = msgspec.msgpack.Decoder(tuple[str, int])
 _will = msgspec.msgpack.Decoder(tuple[str, Message])
 
 
@@ -81,7 +81,7 @@ class News(NamedTuple):
     messages: list[Message]
     woken: list[str]
     changed: list[str]
-    kicked: list[tuple[str, int]]
+    taken_over: list[tuple[str, int]]
     taken: int
     """How far the inbox is read by now, in bytes."""
 
@@ -178,4 +178,4 @@ def _read(field: bytes, value: bytes, news: News) -> None:
     elif field == b"s":
         news.changed.extend(_names.decode(value))
     elif field == b"k":
-        news.kicked.append(_kicked.decode(value))
+        news.taken_over.append(_taken_over.decode(value))

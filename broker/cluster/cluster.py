@@ -99,7 +99,7 @@ class Cluster:
 
     @property
     def node(self) -> str:
-        """This life of the node, `<name>:<8 hex digits>`; another one after `Local.expelled`."""
+        """This life of the node, `<name>:<8 hex digits>`; another one after `Local.fenced`."""
         return self._identity.node
 
     @property

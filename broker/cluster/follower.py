@@ -80,8 +80,8 @@ class Follower:
             self._local.wake(client_id)
         if news.changed:
             self._local.changed(news.changed)
-        for client_id, connection in news.kicked:
-            self._local.kick(client_id, connection)
+        for client_id, connection in news.taken_over:
+            self._local.disconnect(client_id, connection)
         # Before the answer: what was handed over is not to be handed over again.
         self._taken = news.taken
         await self._nodes.take(self._node, news.taken)

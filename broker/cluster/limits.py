@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from broker.settings import BrokerSettings
 from runtime.log_throttle import LogThrottle
 from state.sessions import Losses
 
@@ -45,6 +46,26 @@ class Limits:
     """Bytes that all sessions may have so."""
     inbox_max_bytes: int = INBOX_MAX_BYTES
     """Bytes of messages that may wait for a node."""
+
+    @classmethod
+    def of(cls, settings: BrokerSettings) -> "Limits":
+        """As the settings of a node have them."""
+        return cls(
+            session_expiry_ms=settings.session_expiry * 1000,
+            queue_max_length=settings.queue_max_length,
+            queue_max_age_ms=settings.queue_max_age * 1000,
+            retained_max=settings.retained_max,
+            retained_max_bytes=settings.retained_max_bytes,
+            retained_anonymous_max=settings.retained_anonymous_max,
+            retained_anonymous_max_bytes=settings.retained_anonymous_max_bytes,
+            queue_positions_max_age_ms=settings.queue_positions_max_age * 1000,
+            sessions_max=settings.sessions_max,
+            sessions_user_max=settings.sessions_user_max,
+            queue_max_bytes=settings.queue_max_bytes,
+            sessions_user_max_bytes=settings.sessions_user_max_bytes,
+            sessions_max_bytes=settings.sessions_max_bytes,
+            inbox_max_bytes=settings.inbox_max_bytes,
+        )
 
     @property
     def of_queues(self) -> tuple[int, ...]:

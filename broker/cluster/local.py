@@ -17,10 +17,10 @@ class Local(Protocol):
     def changed(self, topics: list[str]) -> None:
         """States have changed: persistent sessions that have subscribed to them get them from Redis."""
 
-    def kick(self, client_id: str, connection: int) -> None:
+    def disconnect(self, client_id: str, connection: int) -> None:
         """Another node has taken a client over: this connection of its must end."""
 
-    def expelled(self) -> None:
+    def fenced(self) -> None:
         """Others took this node for dead, and it has become another: all its connections must end."""
 
     def users_changed(self) -> None:

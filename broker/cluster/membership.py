@@ -121,7 +121,7 @@ class Membership:
         self._identity.renew()
         self._routes.forget_plans()
         _log.warning("others took this node for dead, or Redis was emptied", was=old, node=self._identity.node)
-        self._local.expelled()
+        self._local.fenced()
 
     def _dead(self, nodes: Sequence[bytes]) -> list[bytes]:
         now = self._monotonic()

@@ -24,3 +24,17 @@ class Subscriber(Protocol):
     @property
     def waiting_out(self) -> int:
         """Bytes of messages that wait in memory for this client."""
+
+
+class Connected(Subscriber, Protocol):
+    """A connection, also one whose client is not let in yet."""
+
+    client_id: str
+    user: str
+    """Empty for an anonymous client."""
+
+    def end(self, reason: str, detail: str = "") -> None:
+        """End the connection, and count why. What was written before still goes out."""
+
+    def abort(self, reason: str = "", detail: str = "") -> None:
+        """End the connection at once, and count why."""

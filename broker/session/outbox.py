@@ -23,10 +23,12 @@ class Outbox:
     """The messages for a client that are kept in memory: all of a clean session, those of QoS 0 of a persistent one.
 
     `overflow` is called once more than `max_bytes` of payload wait, for the client reads or acknowledges too slowly.
+    `counts` are the messages sent, by QoS.
     """
 
     __slots__ = (
         "_ahead",
+        "_counts",
         "_held",
         "_max_bytes",
         "_next_id",
@@ -40,12 +42,19 @@ class Outbox:
     )
 
     def __init__(
-        self, *, write: Callable[[bytes], None], window: int, max_bytes: int, overflow: Callable[[], None]
+        self,
+        *,
+        write: Callable[[bytes], None],
+        window: int,
+        max_bytes: int,
+        overflow: Callable[[], None],
+        counts: list[int],
     ) -> None:
         self._write = write
         self._window = window
         self._max_bytes = max_bytes
         self._overflow = overflow
+        self._counts = counts
         self._waiting: deque[_Item] = deque()
         self._size = 0
         self._paused = False
@@ -54,6 +63,11 @@ class Outbox:
         self._next_id = 0
         self.under_way: dict[int, int] = {}
         """By packet identifier: the QoS of what is not acknowledged yet, or `_RELEASED`."""
+
+    @property
+    def memory(self) -> "Outbox":
+        """What of it is kept in memory: all."""
+        return self
 
     @property
     def waiting(self) -> int:
@@ -70,6 +84,7 @@ class Outbox:
 
         `packet` is what is to be written for it at QoS 0, if somebody has made it already.
         """
+        self._counts[qos] += 1
         if self._waiting or self._paused or self._held or (qos and len(self.under_way) >= self._window):
             self._waiting.append(_Item(message, qos, retain=False))
             self._grow(message)
@@ -80,12 +95,19 @@ class Outbox:
 
     def send_retained(self, message: Message, qos: int) -> None:
         """Send a retained message while others are held, and ahead of them."""
+        self._counts[qos] += 1
         if self._ahead or self._paused or (qos and len(self.under_way) >= self._window):
             self._waiting.insert(self._ahead, _Item(message, qos, retain=True))
             self._ahead += 1
             self._grow(message)
         else:
             self._send(message, qos, retain=True)
+
+    def wake(self) -> None:
+        """Nothing of it is in a queue elsewhere."""
+
+    def close(self) -> None:
+        """Nothing of it is under way elsewhere."""
 
     def pause(self) -> None:
         """The connection takes no more for now."""

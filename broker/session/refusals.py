@@ -1,11 +1,11 @@
 """What is turned away: counted, and said in the log, but not each time."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 import structlog
 
 from broker.metrics import BrokerMetrics
-from broker.session.ports import Peer
 from broker.session.topic_rules import Topic
 from core.errors import Reason
 
@@ -14,6 +14,13 @@ LOG_EVERY_SECONDS = 60.0
 MAX_LOGGED_USERS = 1000
 
 _log = structlog.stdlib.get_logger("node")
+
+
+class Peer(Protocol):
+    """A client, as a log names it."""
+
+    user: str
+    peer: str
 
 
 class Refusals:

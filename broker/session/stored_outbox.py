@@ -6,8 +6,10 @@ from functools import partial
 
 import structlog
 
+from broker.cluster.retained import is_state
 from broker.cluster.sessions import Sessions, SupersededError, packet_id
 from broker.protocol import packets
+from broker.protocol.message import Message
 from broker.protocol.packets import PacketType
 from broker.session.outbox import EXACTLY_ONCE, Outbox
 from runtime.retry import until_available
@@ -98,6 +100,13 @@ class StoredOutbox:
             self._under_way[packet_id(sequence)] = (sequence, _RELEASED)
             self._write(packets.acknowledgement(PacketType.PUBREL, packet_id(sequence)))
         self.wake()
+
+    def send(self, message: Message, qos: int, packet: bytes | None = None) -> None:
+        """Send a message of QoS 0, as `Outbox.send`; others come by the queue."""
+        if not qos:
+            self.memory.send(message, 0, packet)
+        elif is_state(message):
+            self.wake()
 
     def wake(self) -> None:
         """There may be more in the queue."""

@@ -8,7 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from broker.session.acknowledgements import READ_AHEAD_BYTES
-from broker.session.connection import Connection, State
+from broker.session.client import State
+from broker.session.connection import Connection
 from core.messages import Role
 from tests.broker.conftest import RunningNode, TwoNodes, has, put_user
 from tests.conftest import eventually
@@ -283,7 +284,7 @@ async def test_a_client_that_vanishes_while_it_is_let_in_leaves_nothing(
         client.transport.close()
     own = node.node
     await eventually(lambda: has(lambda: not own.connections and not own.connecting and not own.tasks))
-    assert not own._users
+    assert not own.admission._users
     assert not own.clients
     assert await _key_is_gone(redis_client, "session:{mqtt}:ghost")
 
@@ -351,7 +352,7 @@ async def test_garbage_ends_its_own_connection_and_raises_nothing(clients: Clien
             await client.answers(1)
         while not client.transport.closed:
             client.receive(random.randbytes(random.choice([1, 2, 50, 10_000])))
-            if len(client.connection._incoming) > 10_000:
+            if len(client.connection.incoming) > 10_000:
                 client.transport.close()  # a packet that is only long
     assert await other.is_open()
     assert not node.refused("defect")

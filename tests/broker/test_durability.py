@@ -37,7 +37,7 @@ def came(node: RunningNode, count: int, qos: int = 0) -> Callable[[], bool]:
 
 @pytest.mark.parametrize("qos", [0, 1, 2])
 async def test_a_published_position_is_in_the_stream(node: RunningNode, redis_client: Redis, qos: int) -> None:
-    node.node.clock = lambda: 1_772_366_400_000
+    node.node.reader._publishing._clock = lambda: 1_772_366_400_000
     client = await node.service.connect()
     await client.publish("car-iotp", b"payload", qos=qos)
     messages = await eventually(lambda: raw_messages(redis_client))

@@ -197,7 +197,7 @@ class TestMqttUserConnections:
         for name in "abc":
             client, _ = await answer_to(node, self.connect(name))
             await client.disconnect()
-        assert not node.node._users
+        assert not node.node.admission._users
 
     async def test_anonymous_clients_are_not_counted(self, node: RunningNode) -> None:
         clients = [await node.service.connect() for _ in range(4)]
@@ -441,7 +441,7 @@ class TestQueueMaxAge:
         client = await node.service.subscriber(("t", 1), client_id="away", clean=False)
         await client.disconnect()
         publisher = await node.service.connect()
-        now = node.node.clock()
+        now = node.node.cluster.publisher._clock()
         node.node.cluster.publisher._clock = lambda: now - 61_000
         await publisher.publish("t", b"old", qos=1)
         node.node.cluster.publisher._clock = lambda: now

@@ -20,10 +20,13 @@ class Client:
 
     written: list[Received] = field(default_factory=list)
     overflows: int = 0
+    counts: list[int] = field(default_factory=lambda: [0, 0, 0])
     outbox: Outbox = field(init=False)
 
     def __post_init__(self) -> None:
-        self.outbox = Outbox(write=self._write, window=WINDOW, max_bytes=MAX_BYTES, overflow=self._overflow)
+        self.outbox = Outbox(
+            write=self._write, window=WINDOW, max_bytes=MAX_BYTES, overflow=self._overflow, counts=self.counts
+        )
 
     def send(self, payload: str, qos: int = 1) -> None:
         self.outbox.send(Message("t", payload.encode(), qos), qos)

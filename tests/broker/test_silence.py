@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from broker.session.connection import Connection as NodeConnection
+from broker.session.deadlines import overdue
 from broker.session.outgoing import Outgoing
 from tests.broker.conftest import RunningNode, StartNode, has
 from tests.broker.frames import request
@@ -85,21 +86,21 @@ async def open_connection(node: RunningNode, *, keepalive: int) -> tuple[Connect
 async def test_who_is_not_read_is_neither_silent_nor_late(node: RunningNode, stop: str) -> None:
     client, connection = await open_connection(node, keepalive=10)
     await client.send(publish("t", b"x" * 100)[:50])
-    await eventually(lambda: has(lambda: len(connection._incoming) == 50))
+    await eventually(lambda: has(lambda: len(connection.incoming) == 50))
     later = node.node.now() + 1000
-    overdue = connection.overdue(later)
-    assert overdue is not None
-    assert overdue[0] == "keepalive"
+    late = overdue(connection, later)
+    assert late is not None
+    assert late[0] == "keepalive"
     connection.read_no_more()
-    connection._throttled = stop == "too fast for its user"
-    assert connection.overdue(later) is None
+    connection.throttled = stop == "too fast for its user"
+    assert overdue(connection, later) is None
     # The time in which nobody listened does not count afterwards.
-    before = connection.seen, connection._incoming.since
+    before = connection.seen, connection.incoming.since
     connection._not_read_since -= 500
-    connection._throttled = False
+    connection.throttled = False
     connection.read_on()
     assert connection.seen - before[0] >= 500
-    assert connection._incoming.since - before[1] >= 500
+    assert connection.incoming.since - before[1] >= 500
     connection.read_no_more()
 
 
@@ -129,12 +130,12 @@ async def test_unfinished_packets_of_one_address_do_not_cost_another_its_connect
     other = await half_sent("192.0.2.2", 90_000)
     flood = [await half_sent("192.0.2.1", HALF) for _ in range(10)]
     await eventually(lambda: has(lambda: node.refused("unfinished") == 8))
-    assert node.node.unfinished.total == 90_000 + 2 * HALF
+    assert node.node.registry.unfinished == 90_000 + 2 * HALF
     assert node.counted("broker_unfinished_bytes") == 90_000 + 2 * HALF
     assert not await other.is_closed_within(0.1)
     for client in flood:
         client.writer.transport.abort()
-    await eventually(lambda: has(lambda: node.node.unfinished.total == 90_000))
+    await eventually(lambda: has(lambda: node.node.registry.unfinished == 90_000))
 
 
 async def test_what_waits_while_a_client_is_let_in_counts_as_unfinished(
@@ -147,7 +148,7 @@ async def test_what_waits_while_a_client_is_let_in_counts_as_unfinished(
         await client.send(connect(f"a-{number}"))
         await client.send(publish("t", b"x" * HALF), publish("t", b"x" * HALF))
     await eventually(lambda: has(lambda: node.refused("unfinished") == 3))
-    assert node.node.unfinished.total <= 262_144
+    assert node.node.registry.unfinished <= 262_144
 
 
 def parts_of_a_handshake() -> list[bytes]:

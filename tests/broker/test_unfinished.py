@@ -14,7 +14,7 @@ class Holder:
 
 
 def test_nobody_has_to_go_as_long_as_there_is_room() -> None:
-    unfinished = Unfinished(100)
+    unfinished: Unfinished[Holder] = Unfinished(100)
     first, second = Holder("a"), Holder("b")
     assert unfinished.hold(first, 60) == []
     assert unfinished.hold(second, 40) == []
@@ -24,7 +24,7 @@ def test_nobody_has_to_go_as_long_as_there_is_room() -> None:
 
 
 def test_who_holds_most_of_the_address_that_holds_most_has_to_go() -> None:
-    unfinished = Unfinished(100)
+    unfinished: Unfinished[Holder] = Unfinished(100)
     large, small, other, last = Holder("a"), Holder("a"), Holder("b"), Holder("b")
     unfinished.hold(large, 40)
     unfinished.hold(small, 20)

@@ -36,8 +36,8 @@ class Recorder:
     messages: list[Message] = field(default_factory=list)
     woken: list[str] = field(default_factory=list)
     states: list[str] = field(default_factory=list)
-    kicked: list[tuple[str, int]] = field(default_factory=list)
-    times_expelled: int = 0
+    disconnected: list[tuple[str, int]] = field(default_factory=list)
+    times_fenced: int = 0
     times_users_changed: int = 0
 
     def deliver(self, messages: list[Message]) -> None:
@@ -49,11 +49,11 @@ class Recorder:
     def changed(self, topics: list[str]) -> None:
         self.states += topics
 
-    def kick(self, client_id: str, connection: int) -> None:
-        self.kicked.append((client_id, connection))
+    def disconnect(self, client_id: str, connection: int) -> None:
+        self.disconnected.append((client_id, connection))
 
-    def expelled(self) -> None:
-        self.times_expelled += 1
+    def fenced(self) -> None:
+        self.times_fenced += 1
 
     def users_changed(self) -> None:
         self.times_users_changed += 1

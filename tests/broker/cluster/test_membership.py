@@ -124,7 +124,7 @@ async def test_a_dead_node_s_sessions_are_free_and_its_wills_are_published(
         "s:kept q",
         "s:moved z",
     }
-    assert (one.local.times_expelled, two.local.times_expelled) == (0, 0)
+    assert (one.local.times_fenced, two.local.times_fenced) == (0, 0)
 
 
 async def test_a_node_with_many_clients_and_filters_is_cleared_up_after_in_steps(
@@ -185,10 +185,10 @@ async def test_a_node_that_others_took_for_dead_ends_its_connections_and_becomes
     was = other.cluster.node
     await one.cluster._reaper.reap(was)
 
-    async def expelled() -> bool:
-        return other.local.times_expelled == 1 and await is_well(other)()
+    async def fenced() -> bool:
+        return other.local.times_fenced == 1 and await is_well(other)()
 
-    await eventually(expelled)
+    await eventually(fenced)
     assert other.cluster.node != was
     assert other.cluster.node.startswith("b:")
     await other.want("y")
@@ -216,7 +216,7 @@ async def test_a_redis_that_was_emptied_makes_all_begin_anew(start: Start, redis
     await redis_client.flushall()
 
     async def again() -> bool:
-        return one.local.times_expelled == 1 and other.local.times_expelled == 1
+        return one.local.times_fenced == 1 and other.local.times_fenced == 1
 
     await eventually(again)
     await eventually(is_well(one))
@@ -239,7 +239,7 @@ async def test_a_node_that_leaves_is_gone_at_once(start: Start, redis_client: Re
     assert not [key async for key in redis_client.scan_iter(f"*{other.cluster.node}*")]
     assert await redis_client.exists("session:{mqtt}:clean") == 0
     assert await redis_client.zrange("sessions:expiry:{mqtt}", 0, -1) == [b"kept"]
-    assert other.local.times_expelled == 0
+    assert other.local.times_fenced == 0
 
 
 async def test_a_change_of_users_is_noticed(start: Start, redis_client: Redis) -> None:

@@ -94,7 +94,7 @@ async def test_a_restarted_redis_has_lost_nothing_and_nodes_go_on(start: Start, 
     await eventually(is_well(here))
     await eventually(is_well(there))
     assert (here.cluster.node, there.cluster.node) == names
-    assert here.local.times_expelled == there.local.times_expelled == 0
+    assert here.local.times_fenced == there.local.times_fenced == 0
 
 
 async def test_messages_come_once_and_in_order_whenever_redis_is_killed(start: Start, server: Server) -> None:

@@ -166,7 +166,7 @@ async def test_a_full_inbox_still_takes_word_of_a_takeover(start: Start) -> None
     await there.publish("x", bytes(900))
     await there.connect("c", 1)
     await slow.cluster._follower._read()
-    assert slow.local.kicked == [("c", 1)]
+    assert slow.local.disconnected == [("c", 1)]
     assert there.cluster.dropped.inbox == 1
 
 

@@ -147,7 +147,7 @@ async def test_sessions_of_a_user_who_was_removed_are_gone_and_nobody_inherits_t
     assert opened == NEW
 
     async def told() -> bool:
-        return here.local.kicked == [("c0", 0)] and not await redis_client.exists("users:removed:{mqtt}")
+        return here.local.disconnected == [("c0", 0)] and not await redis_client.exists("users:removed:{mqtt}")
 
     await eventually(told)
 
@@ -187,10 +187,10 @@ async def test_an_older_connection_on_another_node_is_told_to_end(start: Start) 
     assert await open_session(there, 1) == NEW._replace(present=True, previous=(here.cluster.node, 7))
 
     async def told() -> bool:
-        return here.local.kicked == [("c", 7)]
+        return here.local.disconnected == [("c", 7)]
 
     await eventually(told)
-    assert there.local.kicked == []
+    assert there.local.disconnected == []
 
 
 async def test_an_older_connection_on_the_same_node_is_named(start: Start) -> None:
