@@ -42,19 +42,19 @@ class Reaper:
         self._limits = limits
         self._dropped = dropped
         self._clock = clock
-        self._gone: set[str] = set()
+        self._to_reap: set[str] = set()
 
     def take(self, node: str) -> None:
         """Have a node cleared up after, soon."""
-        self._gone.add(node)
+        self._to_reap.add(node)
 
     async def run(self, stop: Stop) -> None:
         """Clear up until `stop`."""
         while not stop.is_set():
-            for node in sorted(self._gone):
+            for node in sorted(self._to_reap):
                 _log.warning("a node is gone: its sessions are free, its wills are published", node=node)
                 await until_available(lambda node=node: self.reap(node))  # type: ignore[misc]
-                self._gone.discard(node)
+                self._to_reap.discard(node)
             try:
                 while await self.expire() and not stop.is_set():
                     pass

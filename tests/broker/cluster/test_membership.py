@@ -24,7 +24,7 @@ class Seconds:
 
 def doomed(node: Running) -> set[str]:
     """The nodes that it takes for dead."""
-    return node.cluster._reaper._gone
+    return node.cluster._reaper._to_reap
 
 
 async def beat(node: Running, seconds: Seconds, *, times: int, every: float = 1.0) -> None:
