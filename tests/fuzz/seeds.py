@@ -1,4 +1,4 @@
-"""Well-formed input of every kind, which fuzzing starts from."""
+"""Input of every kind, which fuzzing starts from: well-formed, but for the packets that break the standard."""
 
 import base64
 import json
@@ -7,6 +7,7 @@ from random import Random
 
 from broker.transport.proxy_protocol import SIGNATURE
 from tests.broker.frames import CLOSE, PING, PONG, TEXT, close, frame, request
+from tests.mqtt.breaking import BREAKING
 from tests.mqtt.wire import DISCONNECT, PINGREQ, Kind, Will, ack, connect, publish, subscribe, unsubscribe
 
 
@@ -73,7 +74,7 @@ def payloads() -> list[bytes]:
 
 
 SEEDS: dict[str, Callable[[], list[bytes]]] = {
-    "mqtt": mqtt_packets,
+    "mqtt": lambda: mqtt_packets() + [each.packet for each in BREAKING],
     "websocket": websockets,
     "frames": lambda: [conversation.partition(b"\r\n\r\n")[2] for conversation in websockets()],
     "proxy": proxy_headers,

@@ -21,7 +21,9 @@ def test_no_bytes_at_all_do_harm(name: str, cut: bytes, data: bytes) -> None:
 
 
 @names
-@given(cut=cuts, order=st.lists(st.integers(0, 100), min_size=1, max_size=20), random=st.randoms(use_true_random=False))
+@given(
+    cut=cuts, order=st.lists(st.integers(0, 1000), min_size=1, max_size=20), random=st.randoms(use_true_random=False)
+)
 @settings(deadline=None, max_examples=200)
 def test_no_mistake_in_what_is_well_formed_does_harm(name: str, cut: bytes, order: list[int], random: Random) -> None:
     seeds = SEEDS[name]()
@@ -31,7 +33,7 @@ def test_no_mistake_in_what_is_well_formed_does_harm(name: str, cut: bytes, orde
 
 
 @names
-def test_what_is_well_formed_does_none(name: str) -> None:
+def test_what_fuzzing_starts_from_does_none(name: str) -> None:
     for cut in range(8):
         for seed in SEEDS[name]():
             TARGETS[name](bytes((cut,)) + seed)

@@ -58,35 +58,12 @@ async def test_packets_sent_right_behind_connect_are_answered_after_connack(serv
     assert Pingresp() in rest
 
 
-@clause("MQTT-3.1.0-1", "MQTT-4.8.0-1")
-@pytest.mark.parametrize(
-    "first",
-    [
-        pytest.param(publish("t"), id="publish"),
-        pytest.param(subscribe(1, ("t", 0)), id="subscribe"),
-        pytest.param(PINGREQ, id="pingreq"),
-        pytest.param(DISCONNECT, id="disconnect"),
-    ],
-)
-async def test_a_connection_that_begins_with_something_else_is_closed(service: Service, first: bytes) -> None:
-    await service.refused(first)
-
-
 @clause("MQTT-3.1.0-2", "MQTT-4.8.0-1")
 async def test_a_second_connect_closes_the_connection(service: Service) -> None:
     name = service.name()
     connection = await service.connect(name)
     await connection.send(connect(name))
     await connection.closed()
-
-
-@clause("MQTT-3.1.2-1")
-@pytest.mark.parametrize("protocol", ["hj", "mqtt", "MQTT ", "MQT", "MQTTT", ""])
-async def test_a_wrong_protocol_name_is_not_processed(service: Service, protocol: str) -> None:
-    connection = await service.dial()
-    await connection.send(connect(service.name(), protocol=protocol))
-    # A server may say more than the standard asks for, but it may not accept.
-    assert set(await connection.closed_whatever_came_before()) <= {Connack(session_present=False, code=1)}
 
 
 @clause("MQTT-3.1.2-2", "MQTT-3.2.2-4", "MQTT-3.2.2-5")

@@ -1,73 +1,9 @@
-"""UTF-8 encoded strings (1.5.3) wherever a packet holds one, and topic names as they are (4.7.3)."""
+"""Strings and topic names are kept and compared as they are (1.5.3, 4.7.3); ill-formed ones are in breaking.py."""
 
 import pytest
 
 from tests.mqtt.clauses import clause
 from tests.mqtt.client import Service
-from tests.mqtt.wire import Will, connect, publish, subscribe, unsubscribe
-
-ILL_FORMED = pytest.mark.parametrize(
-    "text",
-    [
-        pytest.param(b"a\xff", id="no-utf-8-byte"),
-        pytest.param(b"\xc3", id="ends-within-a-character"),
-        pytest.param(b"\x80a", id="continuation-first"),
-        pytest.param(b"\xc0\xaf", id="overlong-two-bytes"),
-        pytest.param(b"\xe0\x80\xaf", id="overlong-three-bytes"),
-        pytest.param(b"a\xed\xa0\x80", id="first-surrogate"),
-        pytest.param(b"a\xed\xbf\xbf", id="last-surrogate"),
-        pytest.param(b"\xf4\x90\x80\x80", id="beyond-unicode"),
-        pytest.param(b"a\x00b", id="null", marks=clause("MQTT-1.5.3-2")),
-        pytest.param(b"\xc0\x80", id="overlong-null", marks=clause("MQTT-1.5.3-2")),
-    ],
-)
-
-
-@clause("MQTT-1.5.3-1", "MQTT-3.1.3-4")
-@ILL_FORMED
-async def test_an_ill_formed_client_identifier_closes_the_connection(service: Service, text: bytes) -> None:
-    connection = await service.dial()
-    await connection.send(connect(text))
-    await connection.closed()
-
-
-@clause("MQTT-1.5.3-1", "MQTT-3.1.3-10")
-@ILL_FORMED
-async def test_an_ill_formed_will_topic_closes_the_connection(service: Service, text: bytes) -> None:
-    await service.refused(connect(service.name(), will=Will(text)))
-
-
-@clause("MQTT-1.5.3-1", "MQTT-3.1.3-11")
-@ILL_FORMED
-async def test_an_ill_formed_user_name_closes_the_connection(service: Service, text: bytes) -> None:
-    await service.refused(connect(service.name(), user=text, password=b"any"))
-
-
-@clause("MQTT-1.5.3-1")
-@ILL_FORMED
-async def test_an_ill_formed_protocol_name_closes_the_connection(service: Service, text: bytes) -> None:
-    connection = await service.dial()
-    await connection.send(connect(service.name(), protocol=text))
-    await connection.closed_whatever_came_before()
-
-
-@clause("MQTT-1.5.3-1", "MQTT-3.3.2-1", "MQTT-4.7.3-2")
-@pytest.mark.parametrize("qos", [0, 1, 2])
-@ILL_FORMED
-async def test_an_ill_formed_topic_name_closes_the_connection(service: Service, text: bytes, qos: int) -> None:
-    await service.breaks(publish(text, b"payload", qos=qos, packet_id=7 if qos else None))
-
-
-@clause("MQTT-1.5.3-1", "MQTT-3.8.3-1", "MQTT-4.7.3-2")
-@ILL_FORMED
-async def test_an_ill_formed_topic_filter_in_subscribe_closes_the_connection(service: Service, text: bytes) -> None:
-    await service.breaks(subscribe(7, (text, 0)))
-
-
-@clause("MQTT-1.5.3-1", "MQTT-3.10.3-1", "MQTT-4.7.3-2")
-@ILL_FORMED
-async def test_an_ill_formed_topic_filter_in_unsubscribe_closes_the_connection(service: Service, text: bytes) -> None:
-    await service.breaks(unsubscribe(7, text))
 
 
 @clause("MQTT-1.5.3-3")

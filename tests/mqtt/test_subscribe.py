@@ -4,7 +4,7 @@ import pytest
 
 from tests.mqtt.clauses import clause, mosquitto_deviates
 from tests.mqtt.client import Service
-from tests.mqtt.wire import Suback, frame, subscribe
+from tests.mqtt.wire import Suback, subscribe
 
 
 @clause("MQTT-3.8.4-1", "MQTT-3.8.4-2", "MQTT-2.3.1-7", "MQTT-3.9.3-2")
@@ -21,22 +21,6 @@ async def test_return_codes_are_in_the_order_of_the_filters(service: Service) ->
     qoses = (2, 0, 1, 1, 0, 2, 0)
     filters = [(service.topic(f"{index}"), qos) for index, qos in enumerate(qoses)]
     assert await connection.subscribe(*filters) == qoses
-
-
-@clause("MQTT-3.8.3-3")
-async def test_a_subscribe_without_a_filter_closes_the_connection(service: Service) -> None:
-    await service.breaks(frame(0x82, b"\x00\x07"))
-
-
-@clause("MQTT-3.8.3-4")
-@pytest.mark.parametrize("byte", [3, 4, 8, 0x10, 0x20, 0x40, 0x80, 0x81, 0xFF])
-async def test_reserved_bits_or_qos_3_close_the_connection(service: Service, byte: int) -> None:
-    await service.breaks(subscribe(7, (service.topic(), byte)))
-
-
-@clause("MQTT-3.8.3-4")
-async def test_one_bad_qos_among_good_ones_closes_the_connection(service: Service) -> None:
-    await service.breaks(subscribe(7, (service.topic("a"), 0), (service.topic("b"), 3), (service.topic("c"), 1)))
 
 
 @clause("MQTT-3.8.4-6", "MQTT-3.3.5-1", "MQTT-4.3.1-1")

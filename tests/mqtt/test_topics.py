@@ -4,22 +4,7 @@ import pytest
 
 from tests.mqtt.clauses import clause
 from tests.mqtt.client import Service
-from tests.mqtt.wire import publish, subscribe, unsubscribe
-
-INVALID_FILTERS = pytest.mark.parametrize(
-    "topic_filter",
-    [
-        pytest.param("", marks=clause("MQTT-4.7.3-1"), id="empty"),
-        *(
-            pytest.param(text, marks=clause("MQTT-4.7.1-2"))
-            for text in ("a#", "#a", "a/#/b", "##", "a/b#", "#/", "/#/", "a/##", "#+")
-        ),
-        *(
-            pytest.param(text, marks=clause("MQTT-4.7.1-3"))
-            for text in ("a+", "+a", "a/+b", "++", "a/b+/c", "+#", "a+/#")
-        ),
-    ],
-)
+from tests.mqtt.wire import publish
 
 
 @clause("MQTT-4.7.1-1", "MQTT-4.7.1-2", "MQTT-4.7.1-3", "MQTT-3.3.2-3")
@@ -83,30 +68,6 @@ async def test_a_leading_wildcard_does_not_bring_the_servers_own_topics(service:
     while not (message := await subscriber.take()).topic.startswith(service.prefix):
         topics.append(message.topic)
     assert not [topic for topic in topics if topic.startswith("$")]
-
-
-@clause("MQTT-4.7.1-1")
-@INVALID_FILTERS
-async def test_an_invalid_filter_in_subscribe_is_not_accepted(service: Service, topic_filter: str) -> None:
-    await service.breaks(subscribe(7, (topic_filter, 0)))
-
-
-@INVALID_FILTERS
-async def test_an_invalid_filter_in_unsubscribe_closes_the_connection(service: Service, topic_filter: str) -> None:
-    await service.breaks(unsubscribe(7, topic_filter))
-
-
-@clause("MQTT-3.3.2-2", "MQTT-4.7.1-1")
-@pytest.mark.parametrize("qos", [0, 1, 2])
-@pytest.mark.parametrize("topic", ["a/#", "#", "+", "a/+/b", "a+b", "a#b"])
-async def test_a_topic_name_with_a_wildcard_closes_the_connection(service: Service, topic: str, qos: int) -> None:
-    await service.breaks(publish(topic, b"payload", qos=qos, packet_id=7 if qos else None))
-
-
-@clause("MQTT-4.7.3-1")
-@pytest.mark.parametrize("qos", [0, 1, 2])
-async def test_an_empty_topic_name_closes_the_connection(service: Service, qos: int) -> None:
-    await service.breaks(publish("", b"payload", qos=qos, packet_id=7 if qos else None))
 
 
 @clause("MQTT-3.3.5-2")

@@ -4,7 +4,7 @@ import pytest
 
 from tests.mqtt.clauses import clause
 from tests.mqtt.client import Service
-from tests.mqtt.wire import Ack, Kind, ack, frame, unsubscribe
+from tests.mqtt.wire import Ack, Kind, ack, unsubscribe
 
 
 @clause("MQTT-3.10.4-4", "MQTT-3.10.4-5", "MQTT-2.3.1-7")
@@ -16,11 +16,6 @@ async def test_unsuback_has_the_identifier_of_its_unsubscribe_also_where_nothing
     await connection.send(unsubscribe(packet_id, service.topic("never"), service.topic("ever/#")))
     assert await connection.receive() == Ack(Kind.UNSUBACK, packet_id)
     await connection.nothing_more()
-
-
-@clause("MQTT-3.10.3-2")
-async def test_an_unsubscribe_without_a_filter_closes_the_connection(service: Service) -> None:
-    await service.breaks(frame(0xA2, b"\x00\x07"))
 
 
 @clause("MQTT-3.10.4-2")
