@@ -6,9 +6,6 @@ frame is ever kept, however long it says it is, and nobody puts fragments togeth
 
 from typing import NamedTuple
 
-# Written in C; in Python, this costs more than everything else here.
-from websockets.frames import apply_mask  # type: ignore[attr-defined]
-
 NORMAL = 1000
 PROTOCOL_ERROR = 1002
 NOT_BINARY = 1003
@@ -18,6 +15,9 @@ _FIN, _RESERVED, _MASKED = 0x80, 0x70, 0x80
 _CONTROL_BYTES = 125
 """What a control frame may carry (5.5)."""
 _LENGTH_BYTES = {126: 2, 127: 8}
+_MASKED_LONG = _MASKED | 126
+"""The second byte of a masked frame whose length has two bytes of its own."""
+_WHOLE_MESSAGE = _FIN | _BINARY
 _MASK_BYTES = 4
 _CLOSE_CODES = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))
 """Those below 3000 that may be sent (7.4.1, and the registry that it founds)."""
@@ -70,6 +70,7 @@ class FrameReader:
                 if self._left:
                     position += self._take(data, position, payload)
                     continue
+                position = self._take_messages(data, position, payload)
                 header = self._header(data, position)
                 if header is None:
                     self._rest = data[position:]
@@ -78,7 +79,7 @@ class FrameReader:
                 if opcode < _CLOSE:
                     self._left = length
                     continue
-                carried = apply_mask(data[position : position + length], self._mask)
+                carried = unmask(data[position : position + length], self._mask)
                 position += length
                 if opcode == _CLOSE:
                     close, self._closed = _close_code(carried), True
@@ -90,9 +91,27 @@ class FrameReader:
             close = end.code
         return Fed(b"".join(payload), ping, close)
 
+    def _take_messages(self, data: bytes, position: int, payload: list[bytes]) -> int:
+        """Take whole messages of one frame of up to 64 KiB, as nearly all are; the position of what is none."""
+        size = len(data)
+        while position + 8 <= size and data[position] == _WHOLE_MESSAGE and not self._in_message:
+            second = data[position + 1]
+            if second == _MASKED_LONG:
+                start, length = position + 8, data[position + 2] << 8 | data[position + 3]
+            elif _MASKED <= second < _MASKED_LONG:
+                start, length = position + 6, second & 0x7F
+            else:
+                break
+            end = start + length
+            if end > size:
+                break
+            payload.append(unmask(data[start:end], data[start - _MASK_BYTES : start]))
+            position = end
+        return position
+
     def _take(self, data: bytes, position: int, payload: list[bytes]) -> int:
         taken = data[position : position + self._left]
-        payload.append(apply_mask(taken, self._mask))
+        payload.append(unmask(taken, self._mask))
         self._left -= len(taken)
         turn = len(taken) % _MASK_BYTES
         self._mask = self._mask[turn:] + self._mask[:turn]
@@ -132,6 +151,13 @@ class FrameReader:
             allowed = opcode == (_CONTINUATION if self._in_message else _BINARY)
         if not allowed or first & _RESERVED or not second & _MASKED:
             raise _EndsError(PROTOCOL_ERROR)
+
+
+def unmask(data: bytes, mask: bytes) -> bytes:
+    """What a client has masked (5.3): as two numbers, for Python has no other XOR of bytes."""
+    size = len(data)
+    key = (mask * (size // _MASK_BYTES + 1))[:size]
+    return (int.from_bytes(data, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
 
 
 def _close_code(carried: bytes) -> int:
