@@ -112,7 +112,12 @@ def open_rooms(
 def _ingest(
     settings: ApiSettings, redis: Redis, watch: RedisWatch, clock: Clock, elapsed: Callable[[], float]
 ) -> Ingest:
-    writes = Writes(raw_redis(redis), durability=settings.durability, replicas=settings.replicas)
+    writes = Writes(
+        raw_redis(redis),
+        durability=settings.durability,
+        replicas=settings.replicas,
+        reserve=settings.redis_reserve,
+    )
     rate = parse_rates(settings.position_rate).get(Role.GATEWAY)
     return Ingest(
         redis=redis,

@@ -80,10 +80,17 @@ class Node:
             partitions=settings.partitions,
             max_length=settings.raw_max_length,
             no_room=lambda: self.redis.problem,
-            writes=Writes(raw_redis(client), durability=settings.durability, replicas=settings.replicas),
+            writes=Writes(
+                raw_redis(client),
+                durability=settings.durability,
+                replicas=settings.replicas,
+                reserve=settings.redis_reserve,
+            ),
         )
         self._newest_input = NewestInput(client=client, newest=lambda: self.ingest.newest)
-        self._writes = Writes(client, durability=settings.durability, replicas=settings.replicas)
+        self._writes = Writes(
+            client, durability=settings.durability, replicas=settings.replicas, reserve=settings.redis_reserve
+        )
 
         # Who wants what, here and elsewhere.
         self.subscriptions = Subscriptions(

@@ -72,8 +72,9 @@ class ReserveSettings(Settings):
 
     redis_reserve: Path | None = Field(
         default=None,
-        description="A file that is there as long as the disk of Redis has room; without it nothing new is taken."
-        " Whoever runs Redis makes and removes it, as `make run` does. Unset: nobody looks.",
+        description="A file beside Redis's data that is there as long as its disk has room; without it, and where less"
+        " than its size is free, nothing new is taken. Whoever runs Redis makes and removes it, as `make run` does."
+        " Unset: nobody looks.",
     )
 
 

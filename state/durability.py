@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, cast
 
 import structlog
@@ -17,6 +18,7 @@ from state.client import Redis, redis_errors
 from state.cluster import ClusterPipeline
 from state.codes import RedisUnavailableError
 from state.confirmed import Confirmation, Needed
+from state.disk import is_nearly_full, until_written
 from state.server import masters
 
 
@@ -51,8 +53,18 @@ class DurabilitySettings(Settings):
 class Writes:
     """Writes that count once they are as durable as DURABILITY says."""
 
-    def __init__(self, client: Redis, *, durability: Durability = Durability.ACCEPTED, replicas: int = 1) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        *,
+        durability: Durability = Durability.ACCEPTED,
+        replicas: int = 1,
+        reserve: Path | None = None,
+    ) -> None:
+        """`reserve` is that of the disk of Redis (`state.disk`); None where nobody keeps one."""
         self._client = client
+        self._reserve = reserve
+        self._unwritten = 0
         self._confirmation = (
             Confirmation(Needed(replicas, fsynced=durability is Durability.REPLICATED_FSYNCED))
             if durability in _REPLICATED
@@ -62,10 +74,27 @@ class Writes:
     @property
     def problem(self) -> str | None:
         """Why nothing counts at present, for what is written is not confirmed; None where all is well."""
+        if self._unwritten:
+            return "the disk of Redis is full: it has yet to write what it has answered"
         return self._confirmation.problem if self._confirmation else None
 
+    async def until_written(self, client: Redis | None = None) -> None:
+        """Return once what Redis has answered would survive it: at once, unless its disk is nearly full.
+
+        To be called after each answer; `run` does it. `client` is whose answer it was, unless it is the one of all.
+        Raises UnavailableError.
+        """
+        if not is_nearly_full(self._reserve):
+            return
+        self._unwritten += 1
+        try:
+            for server in await masters(client or self._client):
+                await until_written(server)
+        finally:
+            self._unwritten -= 1
+
     def pipeline(self) -> Pipeline | ClusterPipeline:
-        """A pipeline without a transaction, whose answers come once what it has written counts."""
+        """A pipeline without a transaction, whose answers come once what it has written counts; see `until_written`."""
         return self._pipeline_of(self._client)
 
     def _pipeline_of(self, client: Redis) -> Pipeline | ClusterPipeline:
@@ -82,17 +111,20 @@ class Writes:
         Where that is not confirmed in time, it is asked for again, and the script is not run again. Raises
         UnavailableError: it may have run then or not.
         """
-        if self._confirmation is None:
-            return await script(keys=keys, args=args)
-        words = [len(keys), *keys, *args]
         # Not always where everything else is: `raw` may lie on a Redis of its own.
         client = cast("Redis", script.registered_client)
+        if self._confirmation is None:
+            answer = await script(keys=keys, args=args)
+            await self.until_written(client)
+            return answer
+        words = [len(keys), *keys, *args]
         answer = await self._send(client, "EVALSHA", script.sha, *words)
         if isinstance(answer, NoScriptError):
             answer = await self._send(client, "EVAL", script.script, *words)
         if isinstance(answer, Exception):
             with redis_errors():
                 raise answer
+        await self.until_written(client)
         return answer
 
     async def _send(self, client: Redis, *command: Any) -> Any:  # noqa: ANN401

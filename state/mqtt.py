@@ -114,11 +114,13 @@ class Scripts:
         return found
 
     async def _pipeline(self, commands: Sequence[Command]) -> list[Answer]:
-        # The one place where what brokers change leaves for Redis: whoever waits for replicas does so here.
+        # The one place where what brokers change leaves for Redis: whoever waits for replicas or a disk does so here.
         async with self._writes.pipeline() as pipeline:
             for command in commands:
                 pipeline.execute_command(*command)
-            return await pipeline.execute(raise_on_error=False)
+            answers = await pipeline.execute(raise_on_error=False)
+        await self._writes.until_written()
+        return answers
 
 
 class PipelineBatcher:

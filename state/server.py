@@ -1,7 +1,6 @@
 """What Redis says of itself: whether it is set up to keep what it is given, and how full it is."""
 
 import asyncio
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from runtime.service import Stop, pause
 from state.client import Redis, redis_errors
 from state.cluster import ClusterClient
 from state.codes import RedisUnavailableError
+from state.disk import is_nearly_full
 from state.raw_redis import all_redis
 from state.sentinel import replicas_of
 
@@ -172,7 +172,7 @@ class RedisWatch:
     ) -> None:
         """`limit_share` is the part of maxmemory at which nothing new is to be given to it.
 
-        `reserve` is a file that is there as long as Redis's disk has room; None where nobody keeps one.
+        `reserve` is a file that is there as long as Redis's disk has room (`state.disk`); None where nobody keeps one.
         """
         self._client = client
         self._reserve = reserve
@@ -190,8 +190,7 @@ class RedisWatch:
     @property
     def disk_problem(self) -> str | None:
         """Why nothing may be written to its disk at present; None where there is room, or nobody looks."""
-        # Asked for each batch: it takes a microsecond, and what is found a moment later is too late.
-        if self._reserve is not None and not os.path.exists(self._reserve):  # noqa: PTH110 - half the time of Path.exists
+        if is_nearly_full(self._reserve):
             return "the disk of Redis is nearly full: nothing new is taken until there is room"
         return None
 

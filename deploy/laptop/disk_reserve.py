@@ -2,8 +2,8 @@
 
 Redis answers before it knows that its append-only file cannot be written (with `appendfsync everysec`): what it had in
 hand then is in its memory alone, and lost if it is stopped before there is room. With the reserve gone it has room at
-once, and the brokers, which see that the file is gone, give it nothing new (decision 18). The file is there again as
-soon as the disk has room for it.
+once, and the brokers, which look themselves whether the file is there and as much as it takes is free, give it nothing
+new (`state.disk`, decision 18). The file is there again as soon as the disk has room for it.
 """
 
 import os
