@@ -116,7 +116,6 @@ class _Run:
         """See Bench.costs."""
         with self._service("decoder", STAGES="observe", DECODER_NAME="bench") as decoder:
             found = self._messages(decoder, effort.messages)
-            found["memory now, bytes/device"] = self._measured.memory_bytes / self._size.devices
             if effort.parts:
                 found |= self._archive() | self._look(effort.look_seconds) | self._rollup()
         return found
@@ -147,17 +146,20 @@ class _Run:
 
     def _archive(self) -> dict[str, float]:
         """What it takes to make documents of positions, in SQLite; then they are gone."""
-        positions, count = self._measured.keys("positions"), min(PAUSED_MESSAGES, 10 * self._size.devices)
+        devices, positions = min(self._size.devices, PAUSED_MESSAGES), self._measured.keys("positions")
+        rounds = min(10, PAUSED_MESSAGES // devices)
         with self._service("decoder", STAGES="archive", DECODER_NAME="bench-archive") as archive:
             _until(lambda: not self._measured.count("XLEN", *positions))
             time.sleep(SETTLE_SECONDS)
             archive.pause()
-            self._appender.append(0, count, _now())
+            for second in range(rounds):
+                # A document is of a device and a time: the same again would be none.
+                self._appender.append(0, devices, _now() - second * 1000)
             self._drain()
             used = archive.cpu_seconds
             archive.resume()
             _until(lambda: not self._measured.count("XLEN", *positions))
-            return {"archive, decoder us/message": (archive.cpu_seconds - used) / count * 1e6}
+            return {"archive, decoder us/message": (archive.cpu_seconds - used) / rounds / devices * 1e6}
 
     def _look(self, seconds: float) -> dict[str, float]:
         """What the API takes to know where devices are: where nothing comes, and while they send as ever."""
@@ -219,10 +221,12 @@ class _Run:
         measured.on_all(measured.keys("positions"), "XTRIM", "MAXLEN", "0")
         used = measured.memory_bytes - empty
         measured.remove(NOT_OF_WINDOWS)
+        windows = measured.memory_bytes - empty
         return {
             "minutes of each device": minutes,
             "bytes/device-minute": used / size.devices / minutes,
-            "windows, bytes/device-minute": (measured.memory_bytes - empty) / size.devices / minutes,
+            "windows, bytes/device-minute": windows / size.devices / minutes,
+            "where they are, bytes/device": (used - windows) / size.devices,
         }
 
     def _service(self, module: str, **settings: str) -> AbstractContextManager[Service]:
