@@ -32,7 +32,7 @@ DEVICES = (2_000, 20_000, 200_000)
 ZONES = (22, 500, 5_000)
 MASTERS = 3
 UNITS = ROOT / "bench" / "capacity" / "units.json"
-FULL = Effort(messages=40_000, device_minutes=2_000_000, look_seconds=8.0)
+FULL = Effort(messages=40_000, device_minutes=4_000_000, look_seconds=8.0)
 QUICK = Effort(messages=4_000, device_minutes=30_000, look_seconds=2.0)
 BATCHES = (1, 10, 50, 200)
 BY_BATCH = ("append, Redis us/message", "observe, Redis us/message", "decoder us/message")
@@ -79,12 +79,14 @@ def _sizes(*, quick: bool, most: int) -> list[Size]:
     if quick:
         return [Size(500, 22)]
     devices = [count for count in DEVICES if count <= most]
-    return (
+    found = (
         [Size(count, ZONES[0]) for count in devices]
         + [Size(devices[min(1, len(devices) - 1)], zones) for zones in ZONES[1:]]
         + [Size(count, ZONES[0], MASTERS) for count in devices[1:]]
         + [Size(devices[min(1, len(devices) - 1)], ZONES[-1], MASTERS)]
     )
+    # What takes longest comes last.
+    return sorted(found, key=lambda size: (size.devices, size.masters, size.zones))
 
 
 def _units(now: Bench) -> dict[str, object]:

@@ -3,7 +3,7 @@
     python bench/state/appender.py ZONES DEVICES PARTITIONS BATCH        from the root of a checkout, REDIS_URL set
 
 Each line of its input is a JSON list [first device, how many devices, time of the positions in ms]; each is answered by
-the number of messages that Redis has taken.
+the number of messages that Redis has taken. Positions are of that time and up to SPREAD after it.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import import_module, resources
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any
 sys.path.insert(0, str(Path.cwd()))  # the checkout, whichever this file is of
 sys.path[:] = [path for path in sys.path if path != str(Path(__file__).parent)]
 
+SPREAD = timedelta(seconds=29)
 Append = Callable[[int, list[tuple[str, bytes]], int], Awaitable[None]]
 """Appends to a partition messages with their users, received at a time (ms)."""
 
@@ -34,10 +35,12 @@ async def main(zones: int, devices: int, partitions: int, batch: int) -> None:
         append = _appender(client, partitions)
         for line in sys.stdin:
             first, count, at = json.loads(line)
-            stamp = datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            begin = datetime.fromtimestamp(at / 1000, UTC)
             waiting: dict[int, list[tuple[str, bytes]]] = defaultdict(list)
             for number in range(first, first + count):
                 device = f"device-{number % devices}"
+                # Devices do not all send in the same moment.
+                stamp = (begin + SPREAD * (number % devices / devices)).isoformat(timespec="milliseconds")
                 longitude, latitude = place(number % devices, at // 60_000)
                 payload = b64encode(
                     b'{"type":"Feature","geometry":{"type":"Point","coordinates":[%a,%a]},"properties":{"device_id":"%s",'
