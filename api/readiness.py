@@ -4,7 +4,6 @@ import asyncio
 
 from api.rooms import Rooms
 from core.errors import BadSettingsError, UnavailableError
-from core.messages import Kind
 from runtime.failures import Failures
 from state.client import redis_errors
 from state.codes import RedisUnavailableError
@@ -43,7 +42,7 @@ async def _redis_problem(rooms: Rooms) -> str | None:
 async def _store_problem(rooms: Rooms) -> str | None:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
-            await rooms.history.store.extent(rooms.zones.campus.boundary.id, Kind.CAR, Width.MINUTE)
+            await rooms.history.store.extent(rooms.zones.campus.boundary.id, rooms.kinds.ids[0], Width.MINUTE)
     except (UnavailableError, TimeoutError):
         return "the occupancy store does not answer"
     return None

@@ -19,12 +19,10 @@ from api.positions.ingest import Ingest
 from api.settings import ApiSettings
 from api.zones import FollowedCampus, Zones
 from core.clock import Clock
-from core.kinds import Kinds
-from core.messages import Role
+from core.kinds import Kinds, Role
 from documents import DocumentStore
 from runtime.buckets import Buckets
 from runtime.devices import DeviceHasher
-from runtime.position_rates import parse_rates
 from state.client import Redis
 from state.durability import Writes
 from state.raw import Raw
@@ -65,18 +63,20 @@ def open_rooms(
 ) -> Rooms:
     """The rooms over these resources, which whoever calls opens and closes.
 
-    `elapsed` gives seconds since any moment, and never goes back. Raises BadSettingsError for POSITION_RATE.
+    `elapsed` gives seconds since any moment, and never goes back. Raises BadSettingsError for POSITION_RATE
+    and POSITION_MAX_AGE.
     """
     partitions = settings.partitions
     changes = change_log or ChangeLog()
     access = Access(keys=Keys(redis, clock=clock), public_occupancy=settings.api_public_occupancy)
-    zones = Zones(followed=followed, redis=redis, partitions=partitions, access=access, clock=clock)
+    zones = Zones(kinds=kinds, followed=followed, redis=redis, partitions=partitions, access=access, clock=clock)
     snapshots = Snapshots(
         redis,
+        kinds=kinds,
         settings=settings,
         followed=followed,
         lag=DecoderLag(redis, partitions=partitions, clock=clock),
-        input_=InputWatch(redis, clock=clock, elapsed=elapsed),
+        input_=InputWatch(redis, kinds, clock=clock, elapsed=elapsed),
         clock=clock,
     )
     return Rooms(
@@ -95,8 +95,10 @@ def open_rooms(
             least=settings.privacy_min_count,
         ),
         positions=PositionsResources(zones=zones, documents=documents, clock=clock),
-        ingest=_ingest(settings, redis, watch, clock, elapsed),
-        erasure=Erasure(zones=zones, documents=documents, hasher=hasher, redis=redis, partitions=partitions),
+        ingest=_ingest(settings, kinds, redis=redis, watch=watch, clock=clock, elapsed=elapsed),
+        erasure=Erasure(
+            kinds=kinds, zones=zones, documents=documents, hasher=hasher, redis=redis, partitions=partitions
+        ),
         live=LiveResources(
             zones=zones,
             snapshots=snapshots,
@@ -110,7 +112,7 @@ def open_rooms(
 
 
 def _ingest(
-    settings: ApiSettings, redis: Redis, watch: RedisWatch, clock: Clock, elapsed: Callable[[], float]
+    settings: ApiSettings, kinds: Kinds, *, redis: Redis, watch: RedisWatch, clock: Clock, elapsed: Callable[[], float]
 ) -> Ingest:
     writes = Writes(
         raw_redis(redis),
@@ -118,13 +120,14 @@ def _ingest(
         replicas=settings.replicas,
         reserve=settings.redis_reserve,
     )
-    rate = parse_rates(settings.position_rate).get(Role.GATEWAY)
+    rate = settings.position_rates(kinds).get(Role.GATEWAY)
     return Ingest(
+        kinds=kinds,
         redis=redis,
         raw=Raw(client=redis, partitions=settings.partitions, writes=writes),
         partitions=settings.partitions,
         max_length=settings.raw_max_length,
-        ages=settings.position_max_age_ms,
+        ages=settings.position_max_age_ms(kinds),
         watch=watch,
         buckets=None if rate is None else Buckets(rate=rate.rate, burst=rate.burst, seconds=elapsed),
         clock=clock,

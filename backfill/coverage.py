@@ -3,14 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from core.messages import Kind
+from core.kinds import KindId
 from timeseries.coverage import HOUR_MS, Coverage, CoverageStore, hour_of, minute_bit
 
-Recorded = dict[tuple[Kind, int], int]
+Recorded = dict[tuple[KindId, int], int]
 """Minutes by kind and start of the hour, as `Coverage.minutes` has them."""
 
 
-def minutes_with_devices(windows: Mapping[Kind, Iterable[int]]) -> Recorded:
+def minutes_with_devices(windows: Mapping[KindId, Iterable[int]]) -> Recorded:
     """The minutes of 1m windows with a device, which are given by their starts in milliseconds since the epoch."""
     recorded: Recorded = defaultdict(int)
     for kind, starts in windows.items():
@@ -19,7 +19,7 @@ def minutes_with_devices(windows: Mapping[Kind, Iterable[int]]) -> Recorded:
     return recorded
 
 
-async def add_recorded(store: CoverageStore, kind: Kind, hour: int, minutes: int, zones: Iterable[str]) -> None:
+async def add_recorded(store: CoverageStore, kind: KindId, hour: int, minutes: int, zones: Iterable[str]) -> None:
     """Have minutes of an hour recorded in all zones, beside those that are so already. Raises UnavailableError."""
     stored = {each.zone: each.minutes for each in await store.coverage(kind, start=hour, end=hour + HOUR_MS)}
     changed = [

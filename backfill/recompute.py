@@ -5,6 +5,7 @@ the distinct devices of all positions in it. They can differ in one thing only: 
 same millisecond the first is the document, and both were counted.
 """
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +17,8 @@ from backfill.coverage import add_recorded, minutes_with_devices
 from backfill.parts import Part, day_of, part_of, whole_windows
 from backfill.store_retry import StoreRetry
 from core.errors import UnavailableError
-from core.messages import Kind, Position
+from core.kinds import KindId
+from core.messages import Position
 from core.windows import Width, Window, window_end, window_start
 from documents import Document, DocumentStore, IndexBeingBuiltError, from_document
 from timeseries.distinct import DistinctDevices, Series
@@ -179,7 +181,7 @@ class Backfill:
         """Note that the minutes in which a device was seen were recorded, for all zones that are known."""
         everything = {*self._extents, *distinct.series()}
         first, end = part.windows[Width.MINUTE]
-        windows: dict[Kind, set[int]] = {kind: set() for kind in Kind}
+        windows: dict[KindId, set[int]] = defaultdict(set)
         for series in distinct.series():
             width, _, kind = series
             if width is Width.MINUTE:

@@ -32,10 +32,11 @@ import typer
 import uvloop
 from ibmcloudant.cloudant_v1 import CloudantV1
 
+from bench.kinds import MOBILE
 from bench.report import Report
 from bench.servers import couchdb_double, redis_server
 from core.clock import system_clock
-from core.messages import Kind, Position, encode_positions
+from core.messages import Position, encode_positions
 from decoder.archive import Archiver
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings
@@ -250,7 +251,7 @@ def _positions(count: int) -> list[Position]:
     now = system_clock()
     return [
         Position(
-            kind=Kind.MOBILE,
+            kind=MOBILE,
             device=f"{number % 5000:032x}",
             observed_at=now - number // 5000,
             received_at=now,

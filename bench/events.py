@@ -24,11 +24,11 @@ import uvloop
 from redis.asyncio import Redis
 from rich.console import Console
 
+from bench.kinds import CAR
 from bench.presence import see
 from bench.report import RESULTS, machine
 from bench.servers import redis_server
 from core.clock import system_clock
-from core.messages import Kind
 
 LIMIT_SECONDS = 1.0
 LIMIT_MB = 256.0
@@ -126,7 +126,7 @@ async def _round(redis: Redis, zones: list[str], readers: list[_Reader], number:
     for reader in readers:
         reader.expect(b'"car":%d,' % number, len(zones))
     began = time.perf_counter()
-    await asyncio.gather(*(see(redis, zone, Kind.CAR, {f"device-{number}": system_clock()}) for zone in zones))
+    await asyncio.gather(*(see(redis, zone, CAR, {f"device-{number}": system_clock()}) for zone in zones))
     while any(reader.missing > 0 for reader in readers) and time.perf_counter() - began < 10 * LIMIT_SECONDS:  # noqa: ASYNC110 - the readers set no event
         await asyncio.sleep(0.02)
     return [reader.at - began if reader.missing <= 0 else float("inf") for reader in readers]

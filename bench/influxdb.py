@@ -26,11 +26,12 @@ import typer
 import uvloop
 
 from api.history.body import HistoryQuery, histories, range_of
+from bench.kinds import CAR
 from bench.report import Report
 from bench.rollup import DEVICES, TIMEZONE, mark, windows_of
 from bench.servers import redis_server
 from core.clock import format_rfc3339, system_clock
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS
 from decoder.metrics import DecoderMetrics
 from decoder.rollup import WRITERS, Rollup
 from decoder.settings import DecoderSettings
@@ -146,6 +147,7 @@ async def _roll_up(server: InfluxServer, prefix: str, address: str, windows: lis
     async with open_redis(CommonSettings(redis_url=address)) as client, _store(server, prefix) as store:
         await mark(client, windows)
         rollup = Rollup(
+            kinds=DEFAULT_KINDS,
             client=client,
             store=store,
             clock=system_clock,
@@ -185,7 +187,7 @@ class _Day:
         self._end = system_clock() // DAY_MS * DAY_MS
         self._start = self._end - DAY_MS
         query = HistoryQuery(
-            kind=Kind.CAR,
+            kind=CAR,
             window=Width.FIVE_MINUTES,
             start=format_rfc3339(self._start),
             end=format_rfc3339(self._end),
@@ -198,7 +200,7 @@ class _Day:
             points = [
                 OccupancyPoint(Window(Width.FIVE_MINUTES, at, f"zone-{zone}", kind), (at // STEP_MS + zone) % 500)
                 for at in range(self._end - 7 * DAY_MS, self._end, STEP_MS)
-                for kind in Kind
+                for kind in DEFAULT_KINDS.ids
             ]
             (await self._store.write(points)).check()
 
@@ -220,13 +222,13 @@ class _Day:
 
     async def store(self, zone: str) -> None:
         found = await self._store.history(
-            zone=zone, kind=Kind.CAR, width=Width.FIVE_MINUTES, start=self._start, end=self._end
+            zone=zone, kind=CAR, width=Width.FIVE_MINUTES, start=self._start, end=self._end
         )
         if len(found) != DAY_MS // STEP_MS:
             raise AssertionError("points are missing")
 
     async def answer(self, zone: str) -> None:
-        await histories(self._store, [zone], Kind.CAR, self._asked, encoded=True)
+        await histories(self._store, [zone], CAR, self._asked, encoded=True)
 
 
 async def _history(server: InfluxServer, rounds: int) -> None:

@@ -24,6 +24,7 @@ from bench.report import Report
 from bench.servers import redis_server
 from bench.traffic import raw_messages
 from core.clock import system_clock
+from core.kinds import DEFAULT_KINDS
 from core.messages import RawMessage
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
@@ -92,13 +93,16 @@ async def _stage(
         metrics = DecoderMetrics()
         campus = load_campus(None)
         hasher = DeviceHasher(b"k" * KEY_BYTES)
-        decoder = BatchDecoder(fence=Geofence(campus), hasher=hasher)
+        decoder = BatchDecoder(kinds=DEFAULT_KINDS, fence=Geofence(campus), hasher=hasher)
         group = RawGroup(client=client, partition=0, partitions=1, consumer="bench", claim_after_ms=60_000)
         observer = Observer(
             partition=0,
             decoder=decoder,
-            campus=CampusFollower(client=client, decoder=decoder, file=campus, metrics=metrics, partitions=1),
+            campus=CampusFollower(
+                kinds=DEFAULT_KINDS, client=client, decoder=decoder, file=campus, metrics=metrics, partitions=1
+            ),
             effects=Effects(
+                kinds=DEFAULT_KINDS,
                 client=client,
                 partitions=1,
                 zone=ZoneInfo(settings.campus_timezone),

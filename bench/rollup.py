@@ -26,7 +26,7 @@ import uvloop
 from bench.report import Report
 from bench.servers import redis_server
 from core.clock import system_clock
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS
 from decoder.metrics import DecoderMetrics
 from decoder.rollup import Rollup
 from decoder.settings import DecoderSettings
@@ -90,6 +90,7 @@ class Bench:
             await store.setup()
             await mark(client, self._windows, self._partitions)
             rollup = Rollup(
+                kinds=DEFAULT_KINDS,
                 client=client,
                 store=store,
                 clock=system_clock,
@@ -154,7 +155,9 @@ def windows_of(count: int, newest: int, zones: int = ZONES) -> list[Window]:
     while len(found) < count:
         for width in Width:
             start = minute - minute % nominal_ms[width]
-            found |= {Window(width, start, f"zone-{zone}", kind): None for zone in range(zones) for kind in Kind}
+            found |= {
+                Window(width, start, f"zone-{zone}", kind): None for zone in range(zones) for kind in DEFAULT_KINDS.ids
+            }
         minute -= nominal_ms[Width.MINUTE]
     return list(found)[:count]
 

@@ -24,12 +24,12 @@ from api.rooms import open_rooms
 from api.settings import ApiSettings
 from api.zones import FollowedCampus
 from bench.campus import made_campus
+from bench.kinds import CAR
 from bench.presence import see
 from bench.report import RESULTS, machine
 from bench.servers import redis_server
 from core.clock import system_clock
 from core.kinds import DEFAULT_KINDS
-from core.messages import Kind
 from geofence import parse_campus
 from runtime.devices import DeviceHasher
 from state.client import open_redis
@@ -41,7 +41,7 @@ DEVICES = 20_000
 
 async def _arrive(redis: Redis, zones: list[str], name: str, devices: int) -> None:
     for number in range(devices):
-        await see(redis, zones[number % len(zones)], Kind.CAR, {f"{name}-{number}": system_clock()})
+        await see(redis, zones[number % len(zones)], CAR, {f"{name}-{number}": system_clock()})
 
 
 async def _measure(redis: Redis, settings: ApiSettings, zones: int, changes: int, rounds: int) -> tuple[float, float]:

@@ -5,7 +5,8 @@ import json
 import random
 
 from core.clock import format_rfc3339
-from core.messages import RawMessage, Role
+from core.kinds import Role
+from core.messages import RawMessage
 from geofence import load_campus
 
 DEVICES = 5000
@@ -36,4 +37,4 @@ def payloads(count: int, now: int) -> list[bytes]:
 
 def raw_messages(count: int, now: int) -> list[RawMessage]:
     """The same as a broker hands them on."""
-    return [RawMessage("mobile-iotp", "", Role.ANONYMOUS, now, payload) for payload in payloads(count, now)]
+    return [RawMessage("mobile-iotp", "", Role.ANONYMOUS.name, now, payload) for payload in payloads(count, now)]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import structlog
 
 from core.errors import UnavailableError
-from core.messages import Kind, ingest_kind
+from core.kinds import KindId, Kinds
 from runtime.retry import until_available
 from runtime.service import Stop, Wakeup, pause
 from state.client import Redis
@@ -46,6 +46,7 @@ class Ingest:
         self,
         *,
         client: Redis,
+        kinds: Kinds,
         partitions: int,
         max_length: int,
         no_room: Callable[[], str | None] = lambda: None,
@@ -56,11 +57,13 @@ class Ingest:
         `writes` says when something that was appended counts.
         """
         self._writes = writes or Writes(client)
-        self.newest: dict[Kind, int] = {}
+        self.newest: dict[KindId, int] = {}
         """When the newest message of each kind came that Redis has, in ms since the epoch."""
         raw = Raw(client=client, partitions=partitions, writes=self._writes)
         self._appenders = [
-            PartitionAppender(raw=raw, partition=number, max_length=max_length, newest=self.newest, no_room=no_room)
+            PartitionAppender(
+                raw=raw, partition=number, max_length=max_length, newest=self.newest, no_room=no_room, kinds=kinds
+            )
             for number in range(partitions)
         ]
 
@@ -98,7 +101,8 @@ class PartitionAppender:
         raw: Raw,
         partition: int,
         max_length: int,
-        newest: dict[Kind, int],
+        newest: dict[KindId, int],
+        kinds: Kinds,
         no_room: Callable[[], str | None],
     ) -> None:
         self._raw = raw
@@ -106,6 +110,7 @@ class PartitionAppender:
         self._no_room = no_room
         self._max_length = max_length
         self._newest = newest
+        self._kinds = kinds
         self._waiting: deque[_Append] = deque()
         self._in_hand: list[_Append] = []
         """What is being sent, or was when this failed: it is sent again then."""
@@ -173,7 +178,7 @@ class PartitionAppender:
         for append in batch:
             # Of one connection, in order: the last one is the newest.
             for group in append.groups[-1:]:
-                kind = ingest_kind(group.topic)
+                kind = self._kinds.ingest_kind(group.topic)
                 if kind is not None:
                     self._newest[kind] = max(group.received_at, self._newest.get(kind, 0))
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from core.errors import UnavailableError
-from core.messages import Kind
+from core.kinds import KindId
 from runtime.service import Stop, pause
 from state.client import Redis
 from state.newest_input import note_newest_input
@@ -14,11 +14,11 @@ EVERY_SECONDS = 1.0
 class NewestInput:
     """Beside the appends, so that a message costs nothing more for it."""
 
-    def __init__(self, *, client: Redis, newest: Callable[[], Mapping[Kind, int]]) -> None:
+    def __init__(self, *, client: Redis, newest: Callable[[], Mapping[KindId, int]]) -> None:
         """`newest` answers when the newest message of each kind came here, in ms since the epoch."""
         self._client = client
         self._newest = newest
-        self._noted: dict[Kind, int] = {}
+        self._noted: dict[KindId, int] = {}
 
     async def run(self, stop: Stop) -> None:
         """Note until `stop`."""

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from broker.auth.access import may_publish, may_receive
+from broker.auth.access import AccessRules
 from broker.auth.amqtt_broker import AmqttBroker
 from broker.auth.users import Authenticator
 from broker.cluster import Cluster, Limits
@@ -31,6 +31,7 @@ from broker.settings import BrokerSettings
 from broker.shares import Shares
 from broker.tasks import Tasks
 from core.clock import Clock
+from core.kinds import Kinds
 from runtime.failures import Failures
 from runtime.service import Stop, Wakeup, work_until_stopped
 from state.client import Redis
@@ -51,12 +52,14 @@ class Node:
         self,
         *,
         settings: BrokerSettings,
+        kinds: Kinds,
         client: Redis,
         authenticator: Authenticator,
         metrics: BrokerMetrics,
         clock: Clock,
     ) -> None:
         self.settings = settings
+        access = AccessRules(kinds)
         self.metrics = metrics
         self.now = asyncio.get_running_loop().time
         self.failures = Failures("broker", metrics.registry, minor=MINOR_STAGES)
@@ -77,6 +80,7 @@ class Node:
         )
         self.ingest = Ingest(
             client=client,
+            kinds=kinds,
             partitions=settings.partitions,
             max_length=settings.raw_max_length,
             no_room=lambda: self.redis.problem,
@@ -95,7 +99,7 @@ class Node:
         # Who wants what, here and elsewhere.
         self.subscriptions = Subscriptions(
             shares=Shares(each=settings.mqtt_user_filter_bytes, most=settings.mqtt_filter_bytes),
-            may_receive=may_receive,
+            may_receive=access.may_receive,
         )
         delivery = LocalDelivery(
             connections=self.connections,
@@ -107,6 +111,7 @@ class Node:
         )
         self.cluster = Cluster(
             client=client,
+            kinds=kinds,
             name=settings.broker_node,
             local=delivery,
             writes=self._writes,
@@ -131,15 +136,16 @@ class Node:
 
         # What clients may do, and what comes of it.
         closed = [each.strip() for each in settings.mqtt_no_subscribe.split(",") if each.strip()]
-        self._amqtt = AmqttBroker(internal=router, authenticator=authenticator, no_subscribe=closed)
+        self._amqtt = AmqttBroker(internal=router, authenticator=authenticator, access=access, no_subscribe=closed)
         self.refusals = Refusals(metrics=metrics, max_payload=settings.mqtt_max_payload, now=self.now)
-        topic_rules = TopicRules(settings=settings, may_publish=may_publish)
+        topic_rules = TopicRules(settings=settings, kinds=kinds, access=access)
         outboxes = Outboxes(
             settings=settings, sessions=self.cluster.sessions, subscriptions=self.subscriptions, metrics=metrics
         )
         subscribing = Subscribing(
             settings=settings,
             amqtt=self._amqtt,
+            access=access,
             cluster=self.cluster,
             subscriptions=self.subscriptions,
             advertiser=self.advertiser,
@@ -157,6 +163,7 @@ class Node:
             subscribing=subscribing,
             outboxes=outboxes,
             topic_rules=topic_rules,
+            rates=settings.position_rates(kinds),
             wills=Wills(settings=settings, topic_rules=topic_rules, router=router),
             connecting=self.connecting,
             closing=self.tasks,

@@ -18,6 +18,7 @@ from broker.settings import BrokerSettings
 from broker.transport.listeners import listening
 from core.clock import system_clock
 from core.errors import UnavailableError
+from core.kinds import load_kinds
 from runtime.ops import serve_ops
 from runtime.retry import until_available
 from runtime.service import Stop, run, work_until_stopped
@@ -36,17 +37,26 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
     # A line for every connection says nothing that the metrics do not.
     logging.getLogger("amqtt").setLevel(logging.WARNING)
     logging.getLogger("transitions").setLevel(logging.WARNING)
+    kinds = load_kinds(settings.kinds_file)
     metrics = BrokerMetrics()
     async with AsyncExitStack() as resources:
         client = await resources.enter_async_context(open_redis(settings))
         authenticator = Authenticator(
             users=Users(client),
+            kinds=kinds,
             allow_anonymous=settings.mqtt_allow_anonymous,
             clock=time.monotonic,
             passwords=Passwords(clock=time.monotonic, max_waiting=settings.mqtt_logins_waiting),
         )
         resources.callback(authenticator.close)
-        node = Node(settings=settings, client=client, authenticator=authenticator, metrics=metrics, clock=system_clock)
+        node = Node(
+            settings=settings,
+            kinds=kinds,
+            client=client,
+            authenticator=authenticator,
+            metrics=metrics,
+            clock=system_clock,
+        )
         describe(node)
         drain = Drain(node=node, notice=settings.drain_notice, seconds=settings.drain_seconds)
         drain.describe()

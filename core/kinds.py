@@ -5,7 +5,7 @@ kind follows from an entry of it: a topic, a role, a field of the answers, a col
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, NewType
@@ -140,8 +140,10 @@ class Kinds:
         self.device_roles = tuple(Role(kind.id, kind.id) for kind in kinds)
         self.roles = (Role.ANONYMOUS, *self.device_roles, Role.GATEWAY, Role.SERVICE)
         """All of them; each is one object, so that `is` may compare them."""
+        self.user_roles = self.roles[1:]
+        """Those that a user can have."""
+        self.role_by_name: Mapping[str, Role] = MappingProxyType({role.name: role for role in self.roles})
         self._by_topic = {kind.topic: kind.id for kind in kinds}
-        self._roles = {role.name: role for role in self.roles}
 
     def __iter__(self) -> Iterator[Kind]:
         """Each kind, in the table's order."""
@@ -168,16 +170,21 @@ class Kinds:
 
     def role(self, text: str) -> Role:
         """The role of this name. Raises ValueError with a sentence for one that nobody has here."""
-        role = self._roles.get(text)
+        role = self.role_by_name.get(text)
         if role is None:
-            raise ValueError(f"{text[:40]!r} is not one of {', '.join(self._roles)}")
+            raise ValueError(f"{text[:40]!r} is not one of {', '.join(self.role_by_name)}")
         return role
 
     @property
     def many(self) -> str:
         """What all of them are called in English: "cars and phones"."""
-        *others, last = (kind.many for kind in self)
-        return f"{', '.join(others)} and {last}" if others else last
+        return listed((kind.many for kind in self), "and")
+
+
+def listed(words: Iterable[str], conjunction: str) -> str:
+    """Words in a sentence: "a, b and c"."""
+    *others, last = words
+    return f"{', '.join(others)} {conjunction} {last}" if others else last
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,11 +1,13 @@
 """The messages between the stages: frozen values that own their wire format."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
 
 from core.errors import Reason
+from core.kinds import DEFAULT_KINDS, KIND_ID, KindId, Role
 
 
 class Kind(StrEnum):
@@ -15,26 +17,13 @@ class Kind(StrEnum):
     MOBILE = "mobile"
 
 
-class Role(StrEnum):
-    """What an MQTT user may do; devices are the users with the role `car` or `mobile`."""
-
-    ANONYMOUS = "anonymous"
-    CAR = "car"
-    MOBILE = "mobile"
-    GATEWAY = "gateway"
-    SERVICE = "service"
+CAR, MOBILE = DEFAULT_KINDS.ids
+"""For the API, which does not have the table yet."""
 
 
-DEVICE_ROLES = frozenset({Role.CAR, Role.MOBILE})
-"""Users with these roles are devices: the user's name is the device's id."""
-_ROLES = {role.value.encode(): role for role in Role}
-INGEST_TOPICS = {"car-iotp": Kind.CAR, "mobile-iotp": Kind.MOBILE}
-"""The topics that devices publish to. What is published below them (`car-iotp/...`) counts as well."""
-
-
-def ingest_kind(topic: str) -> Kind | None:
+def ingest_kind(topic: str) -> KindId | None:
     """The kind of device that publishes to a topic; None for a topic that is not for positions."""
-    return INGEST_TOPICS.get(topic) or INGEST_TOPICS.get(topic.partition("/")[0])
+    return DEFAULT_KINDS.ingest_kind(topic)
 
 
 class RawMessage(msgspec.Struct, frozen=True):
@@ -43,7 +32,8 @@ class RawMessage(msgspec.Struct, frozen=True):
     topic: str
     user: str
     """The MQTT user name, empty for an anonymous client."""
-    role: Role
+    role: str
+    """The name of the user's role, which need not be one that the reader knows."""
     received_at: int
     """Milliseconds since the epoch, by the broker's clock."""
     payload: bytes
@@ -55,7 +45,7 @@ class RawMessage(msgspec.Struct, frozen=True):
         fields: dict[bytes | str, bytes | str | int] = {
             "t": self.topic,
             "u": self.user,
-            "r": self.role.value,
+            "r": self.role,
             "a": self.received_at,
             "p": self.payload,
         }
@@ -70,7 +60,7 @@ class RawMessage(msgspec.Struct, frozen=True):
         return cls(
             fields[b"t"].decode(),
             fields[b"u"].decode(),
-            _ROLES[fields[b"r"]],
+            fields[b"r"].decode(),
             int(fields[b"a"]),
             fields[b"p"],
             Reason(refused.decode()) if refused else None,
@@ -80,7 +70,7 @@ class RawMessage(msgspec.Struct, frozen=True):
 class Position(msgspec.Struct, frozen=True, omit_defaults=True):
     """A device that was somewhere on the campus. Positions outside never become one."""
 
-    kind: Kind
+    kind: KindId
     device: str
     """Keyed hash of the device id: 32 hexadecimal digits."""
     observed_at: int
@@ -115,6 +105,7 @@ class Position(msgspec.Struct, frozen=True, omit_defaults=True):
 
 IMPLAUSIBLE = b"i"
 """Field of an entry of `positions`: indices of the positions that are implausible, joined by commas."""
+_kind_id = re.compile(KIND_ID, re.ASCII)
 _positions_encoder = msgspec.msgpack.Encoder()
 _positions_decoder = msgspec.msgpack.Decoder(list[Position])
 
@@ -125,11 +116,14 @@ def encode_positions(positions: list[Position]) -> bytes:
 
 
 def decode_positions(fields: dict[bytes, bytes]) -> list[Position]:
-    """The positions of an entry of the stream `positions`.
+    """The positions of an entry of the stream `positions`, also those of a kind that the reader does not know.
 
     Raises KeyError, ValueError or msgspec.DecodeError if no decoder of ours wrote it.
     """
     positions = _positions_decoder.decode(fields[b"d"])
+    for kind in {position.kind for position in positions}:
+        if not _kind_id.fullmatch(kind):
+            raise ValueError(f"{kind[:40]!r} is no kind")
     marks = fields.get(IMPLAUSIBLE)
     for index in map(int, marks.split(b",")) if marks else ():
         positions[index] = msgspec.structs.replace(positions[index], implausible=True)
@@ -151,7 +145,8 @@ class DeadLetter:
     feature. None unless each place in it is known and on the campus, for nothing may be kept of others."""
     user: str = ""
     """The MQTT user who sent it, empty for an anonymous client and where the payload is not kept."""
-    role: Role = Role.ANONYMOUS
+    role: str = Role.ANONYMOUS.name
+    """The name of that user's role."""
     size: int | None = None
     """Bytes of what could not be used; None where nobody has looked at it."""
     shape: str = ""
@@ -166,7 +161,7 @@ class DeadLetter:
             "received_at": self.received_at,
         }
         if self.payload is not None:
-            fields |= {"payload": self.payload, "user": self.user, "role": self.role.value}
+            fields |= {"payload": self.payload, "user": self.user, "role": self.role}
         if self.size is not None:
             fields["size"] = self.size
         if self.shape:
@@ -183,7 +178,7 @@ class DeadLetter:
             received_at=int(fields[b"received_at"]),
             payload=fields.get(b"payload"),
             user=fields.get(b"user", b"").decode(),
-            role=Role(fields.get(b"role", Role.ANONYMOUS.value.encode()).decode()),
+            role=fields[b"role"].decode() if b"role" in fields else Role.ANONYMOUS.name,
             size=int(fields[b"size"]) if b"size" in fields else None,
             shape=fields.get(b"shape", b"").decode(),
         )

@@ -13,14 +13,14 @@ from functools import lru_cache
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
-from core.messages import Kind
+from core.kinds import KIND_ID, KindId
 
 QUARTER_HOUR_MS = 15 * 60_000
 CACHED_QUARTER_HOURS = 8192
 """About 85 days of one time zone."""
 ZONE_ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _START = re.compile(r"(1m|5m|1h|1d):(0|-?[1-9][0-9]{0,14})", re.ASCII)
-_SERIES = re.compile(rf"({ZONE_ID}):(car|mobile)", re.ASCII)
+_SERIES = re.compile(rf"({ZONE_ID}):({KIND_ID})", re.ASCII)
 CACHED_SERIES = 16_384
 """Zones and kinds: of 8,000 zones."""
 _ONE_DAY = timedelta(days=1)
@@ -36,7 +36,6 @@ class Width(StrEnum):
 
 
 _WIDTHS = {width.value: width for width in Width}
-_KINDS = {kind.value: kind for kind in Kind}
 
 nominal_ms: Mapping[Width, int] = MappingProxyType(
     {Width.MINUTE: 60_000, Width.FIVE_MINUTES: 300_000, Width.HOUR: 3_600_000, Width.DAY: 86_400_000}
@@ -52,7 +51,7 @@ class Window:
     start: int
     """Its first millisecond, since the epoch, UTC. A day in 1970 can begin before the epoch."""
     zone: str
-    kind: Kind
+    kind: KindId
 
     @property
     def member(self) -> str:
@@ -61,7 +60,7 @@ class Window:
 
     @classmethod
     def parse(cls, member: str) -> "Window":
-        """The window of a name. Raises ValueError for what no `member` gives."""
+        """The window of a name, of whatever kind. Raises ValueError for what no `member` gives."""
         # Each half is in many names: a moment is that of all zones, and a zone and kind have many moments.
         half = member.find(":", member.find(":") + 1)
         start, series = _start(member[:half]), _series(member[half + 1 :])
@@ -77,9 +76,9 @@ def _start(text: str) -> tuple[Width, int] | None:
 
 
 @lru_cache(maxsize=CACHED_SERIES)
-def _series(text: str) -> tuple[str, Kind] | None:
+def _series(text: str) -> tuple[str, KindId] | None:
     found = _SERIES.fullmatch(text)
-    return (found[1], _KINDS[found[2]]) if found else None
+    return (found[1], KindId(found[2])) if found else None
 
 
 def window_start(width: Width, at_ms: int, zone: ZoneInfo) -> int:

@@ -9,6 +9,7 @@ import documents
 import timeseries
 from core.clock import system_clock
 from core.errors import BadSettingsError
+from core.kinds import load_kinds
 from decoder import dead_letters_command
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings, Stage
@@ -30,11 +31,12 @@ _log = structlog.stdlib.get_logger("decoder")
 
 async def serve(settings: DecoderSettings, stop: Stop) -> None:
     """Run the chosen stages until `stop`."""
+    kinds = load_kinds(settings.kinds_file)
     metrics = DecoderMetrics()
     failures = Failures("decoder", metrics.registry)
     async with AsyncExitStack() as resources:
         client = await resources.enter_async_context(open_redis(settings))
-        assembly = Assembly(settings=settings, client=client, clock=system_clock, metrics=metrics)
+        assembly = Assembly(settings=settings, kinds=kinds, client=client, clock=system_clock, metrics=metrics)
         stages: Stages = assembly.watch()
         if Stage.OBSERVE in settings.chosen_stages:
             campus = _campus(settings)

@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 
 from core.errors import InvalidMessageError, Reason
-from core.messages import DeadLetter, Kind, Position, RawMessage, Role, ingest_kind
+from core.kinds import KindId, Kinds, Role, listed
+from core.messages import DeadLetter, Position, RawMessage
 from decoder.dead_letters import Refused, dead_letters
 from decoder.devices import DeviceHasher
 from decoder.diagnosis import refuse_document, refuse_member
@@ -25,6 +26,7 @@ from decoder.payload import (
 )
 from decoder.rules import Rules
 from geofence import Geofence, cell
+from runtime.ages import parse_ages
 from state.effect_parts import Outside
 from state.slots import partition_of
 
@@ -56,7 +58,7 @@ class Batch:
     """Increments of the hash `totals` (`state.totals`); dead letters are counted where they are added."""
 
 
-Found = tuple[RawMessage, Kind, Fix]
+Found = tuple[RawMessage, KindId, Fix]
 
 
 class BatchDecoder:
@@ -65,6 +67,7 @@ class BatchDecoder:
     def __init__(
         self,
         *,
+        kinds: Kinds,
         fence: Geofence,
         hasher: DeviceHasher,
         rules: Rules | None = None,
@@ -76,11 +79,15 @@ class BatchDecoder:
         A batch ends with the message that brings it to `features_at_once`, usable or not.
         """
         self.fence = fence
+        self._kinds = kinds
+        self._topics = listed(kinds.topics, "or")
         self.number = 0
         """The number of the campus that `fence` is of."""
         self._partitions = partitions
-        self._rules = rules or Rules()
+        self._rules = rules or Rules(parse_ages("", kinds))
+        self._role_name = ""
         self._role: Role | None = None
+        self._is_device = False
         self._max_age: int | None = None
         self._hasher = hasher
         self._features_at_once = features_at_once
@@ -105,29 +112,41 @@ class BatchDecoder:
                 letter_bytes += len(message.payload)
         batch.totals["messages"] = batch.taken
         self._locate(fence, fixes, batch)
-        batch.dead += dead_letters(fence, refused)
+        batch.dead += dead_letters(fence, self._kinds, refused)
         batch.totals = +batch.totals
         return batch
 
     def _read(self, message: RawMessage, fixes: list[Found], refused: list[Refused]) -> None:
-        # Most batches are of one role, and members of an enumeration are slow to look up.
-        if message.role is not self._role:
-            self._role = message.role
-            self._max_age = self._rules.max_age_ms.get(message.role)
-        max_age = self._max_age
+        # Most batches are of one role.
+        if message.role != self._role_name:
+            self._role_name = message.role
+            role = self._role = self._kinds.role_by_name.get(message.role)
+            self._max_age = None if role is None else self._rules.max_age_ms.get(role)
+            self._is_device = role is not None and role.kind is not None
+        max_age, own = self._max_age, message.user if self._is_device else None
         try:
-            kind = _kind(message)
+            kind = self._kind(message)
             document = _document(message.payload)
             if isinstance(document, Collection):
                 for member in checked_size(document).features:
                     try:
-                        fixes.append((message, kind, fix_of(_member(member), message, max_age)))
+                        fixes.append((message, kind, fix_of(_member(member), message, own, max_age)))
                     except InvalidMessageError as error:
                         refused.append(Refused(message, error, bytes(member)))
             else:
-                fixes.append((message, kind, fix_of(document, message, max_age)))
+                fixes.append((message, kind, fix_of(document, message, own, max_age)))
         except InvalidMessageError as error:
             refused.append(Refused(message, error, None))
+
+    def _kind(self, message: RawMessage) -> KindId:
+        if message.refused is not None:
+            raise InvalidMessageError(message.refused, "a payload over the broker's limit; nothing of it was kept")
+        kind = self._kinds.ingest_kind(message.topic)
+        if kind is None:
+            raise InvalidMessageError(Reason.UNKNOWN_TOPIC, f"positions go to {self._topics}")
+        if self._role is None:
+            raise InvalidMessageError(Reason.MALFORMED_ENTRY, "sent in a role that is none: of a kind that has gone?")
+        return kind
 
     def _locate(self, fence: Geofence, fixes: list[Found], batch: Batch) -> None:
         places = np.array([(fix.longitude, fix.latitude) for _, _, fix in fixes], dtype=np.float64).reshape(-1, 2)
@@ -172,15 +191,6 @@ class BatchDecoder:
         batch.totals["positions"] = len(positions)
         batch.totals["outside"] = len(fixes) - len(positions)
         batch.outside = list(outside.values())
-
-
-def _kind(message: RawMessage) -> Kind:
-    if message.refused is not None:
-        raise InvalidMessageError(message.refused, "a payload over the broker's limit; nothing of it was kept")
-    kind = ingest_kind(message.topic)
-    if kind is None:
-        raise InvalidMessageError(Reason.UNKNOWN_TOPIC, "positions go to car-iotp or mobile-iotp")
-    return kind
 
 
 def _document(payload: bytes) -> Feature | Collection | Point:

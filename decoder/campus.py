@@ -1,5 +1,6 @@
 """Following the campus: zones may change while decoders run."""
 
+from core.kinds import Kinds
 from decoder.batch import BatchDecoder
 from decoder.metrics import DecoderMetrics
 from decoder.stage_retry import StageRetry
@@ -17,11 +18,19 @@ class CampusFollower:
     """Gives the decoder of batches the present geometry."""
 
     def __init__(
-        self, *, client: Redis, decoder: BatchDecoder, file: Campus, metrics: DecoderMetrics, partitions: int
+        self,
+        *,
+        client: Redis,
+        decoder: BatchDecoder,
+        kinds: Kinds,
+        file: Campus,
+        metrics: DecoderMetrics,
+        partitions: int,
     ) -> None:
         """`file` holds as long as there is no campus in Redis."""
         self._client = client
         self._partitions = partitions
+        self._kinds = kinds
         self._decoder = decoder
         self._retry = StageRetry("campus", metrics)
         self._followed = campus_follower.CampusFollower(
@@ -54,7 +63,7 @@ class CampusFollower:
 
     async def _take_up(self) -> None:
         # First, so that it is tried again where Redis is away.
-        await advance_partitions(self._client, self._partitions)
+        await advance_partitions(self._client, self._partitions, self._kinds)
         # Together: a batch is fenced with both.
         self._decoder.fence, self._decoder.number = self._followed.view, self._followed.number
 

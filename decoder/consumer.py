@@ -14,6 +14,7 @@ import structlog
 
 from core.clock import Clock
 from core.errors import UnavailableError
+from core.kinds import Kinds
 from decoder.metrics import DecoderMetrics
 from decoder.poison import poison_letter
 from decoder.stage_retry import StageRetry
@@ -53,6 +54,7 @@ class Consumer:
         alone: asyncio.Lock,
         poison_after: int,
         dead_letters_max: int,
+        kinds: Kinds,
         partition: int | None = None,
     ) -> None:
         """`alone` is one lock for all consumers of a process: whoever has a leftover in hand holds it.
@@ -69,6 +71,7 @@ class Consumer:
         self._alone = alone
         self._poison_after = poison_after
         self._dead_letters_max = dead_letters_max
+        self._kinds = kinds
         self._partition = partition
 
     async def run(self, stop: Stop) -> None:
@@ -141,7 +144,7 @@ class Consumer:
 
     async def _dead_letter(self, leftover: Leftover) -> None:
         entry = await self._retry.until_available(lambda: self._group.look(leftover))
-        letter = poison_letter(entry, stage=self._stage, deliveries=leftover.deliveries)
+        letter = poison_letter(entry, self._kinds, stage=self._stage, deliveries=leftover.deliveries)
         if await self._retry.until_available(
             lambda: self._group.dead_letter(leftover.entry_id, letter, self._dead_letters_max)
         ):

@@ -11,7 +11,8 @@ import structlog
 
 from core.clock import Clock
 from core.errors import Reason
-from core.messages import DeadLetter, Kind
+from core.kinds import KindId, Kinds
+from core.messages import DeadLetter
 from decoder.metrics import DecoderMetrics
 from decoder.stage_retry import StageRetry
 from geofence import Campus, parse_campus
@@ -41,6 +42,7 @@ class CoverageRecorder:
         *,
         client: Redis,
         store: TimeseriesStore,
+        kinds: Kinds,
         file: Campus,
         clock: Clock,
         metrics: DecoderMetrics,
@@ -48,6 +50,7 @@ class CoverageRecorder:
     ) -> None:
         """`file` is the campus as long as there is none in Redis."""
         self._client = client
+        self._kinds = kinds
         self._dead_letters = DeadLetters(client, partitions=1)  # only those of no partition
         self._store = store
         self._file = file
@@ -72,10 +75,10 @@ class CoverageRecorder:
     async def adopt(self) -> None:
         """Where windows were written before coverage was: take the hours in which any device was seen as recorded."""
         campus = self._file.boundary.id
-        if any([await self._store.coverage_extent(campus, kind) for kind in Kind]):
+        if any([await self._store.coverage_extent(campus, kind) for kind in self._kinds.ids]):
             return
         seen: set[int] = set()
-        for kind in Kind:
+        for kind in self._kinds.ids:
             known = await self._store.extent(campus, kind, Width.HOUR)
             if known is None:
                 continue
@@ -87,7 +90,7 @@ class CoverageRecorder:
         zones = [zone.id for zone in self._file.everything]
         for hour in sorted(seen):
             await self._store.write_coverage(
-                [Coverage(zone, kind, hour, WHOLE_HOUR) for zone in zones for kind in Kind]
+                [Coverage(zone, kind, hour, WHOLE_HOUR) for zone in zones for kind in self._kinds.ids]
             )
         if seen:
             _log.info("hours in which devices were seen count as recorded", hours=len(seen))
@@ -98,15 +101,15 @@ class CoverageRecorder:
         Raises UnavailableError.
         """
         now = self._clock()
-        signs = await signs_of_input(self._client)
+        signs = await signs_of_input(self._client, self._kinds)
         if self._silence.since(signs.beats) is None and signs.beats:
-            await self._minutes.mark([(kind, now) for kind in Kind])
+            await self._minutes.mark([(kind, now) for kind in self._kinds.ids])
         marks = await self._minutes.marks(HOURS_AT_ONCE)
         if marks:
             zones = await self._zones()
             for mark in marks:
                 try:
-                    hour, kind = parse_mark(mark)
+                    hour, kind = parse_mark(mark, self._kinds)
                 except ValueError:
                     await self._discard(mark)
                 else:
@@ -123,7 +126,7 @@ class CoverageRecorder:
         await self._dead_letters.add([letter], self._dead_letters_max)
         self._metrics.dead.labels(letter.reason.value).inc()
 
-    async def _write(self, hour: int, kind: Kind, zones: Sequence[str], now: int) -> None:
+    async def _write(self, hour: int, kind: KindId, zones: Sequence[str], now: int) -> None:
         bits = await self._minutes.read(hour, kind)
         stored: dict[str, int] = {}
         if hour + LIFE_MS <= now + HOUR_MS:

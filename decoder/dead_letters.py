@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from core.errors import InvalidMessageError
-from core.messages import DeadLetter, RawMessage, ingest_kind
+from core.kinds import Kinds
+from core.messages import DeadLetter, RawMessage
 from decoder.contents import Contents, contents
 from geofence import Geofence
 
@@ -24,7 +25,7 @@ class Refused(NamedTuple):
     """The feature's JSON; None where it is the whole message."""
 
 
-def dead_letters(fence: Geofence, refused: Sequence[Refused]) -> list[DeadLetter]:
+def dead_letters(fence: Geofence, kinds: Kinds, refused: Sequence[Refused]) -> list[DeadLetter]:
     """One for each. A payload is kept only where each place in it is on the campus, and nothing else may be a place."""
     found = [_contents(each) for each in refused]
     places = np.array([place for each in found if each for place in each.places], dtype=np.float64).reshape(-1, 2)
@@ -33,13 +34,13 @@ def dead_letters(fence: Geofence, refused: Sequence[Refused]) -> list[DeadLetter
     for each, inside in zip(refused, found, strict=True):
         here = [next(on_campus) for _ in inside.places] if inside else []
         kept = inside is not None and inside.known and bool(here) and all(here)
-        letters.append(_letter(each, inside, kept=kept))
+        letters.append(_letter(each, inside, kinds, kept=kept))
     return letters
 
 
-def first_level(topic: str) -> str:
+def first_level(topic: str, kinds: Kinds) -> str:
     """As much of a topic as can name no device: nothing of one that is not for positions."""
-    return topic.partition("/")[0] if ingest_kind(topic) else "?"
+    return topic.partition("/")[0] if kinds.ingest_kind(topic) else "?"
 
 
 def _contents(refused: Refused) -> Contents | None:
@@ -49,7 +50,7 @@ def _contents(refused: Refused) -> Contents | None:
     return contents(refused.message.payload if refused.member is None else refused.member)
 
 
-def _letter(refused: Refused, inside: Contents | None, *, kept: bool) -> DeadLetter:
+def _letter(refused: Refused, inside: Contents | None, kinds: Kinds, *, kept: bool) -> DeadLetter:
     message, error, member = refused
     size = None if inside is None else len(message.payload if member is None else member)
     shape = "" if inside is None else inside.shape
@@ -57,7 +58,7 @@ def _letter(refused: Refused, inside: Contents | None, *, kept: bool) -> DeadLet
         return DeadLetter(
             error.reason,
             error.detail,
-            first_level(message.topic),
+            first_level(message.topic, kinds),
             message.received_at,
             payload=None,
             size=size,

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
+from core.kinds import Kinds
 from core.messages import Position
 from decoder.batch import Batch
 from state.client import Redis
@@ -22,6 +23,7 @@ class Effects:
         *,
         client: Redis,
         partitions: int,
+        kinds: Kinds,
         zone: ZoneInfo,
         away: Callable[[str], str],
         presence_ttl: int,
@@ -39,6 +41,7 @@ class Effects:
             PartitionEffects(
                 client=client,
                 room=Room(partition, partitions, zone, away, int(rollup_every * 1000)),
+                kinds=kinds,
                 presence_ttl_ms=presence_ttl * 1000,
                 dead_letters_max=dead_letters_max,
                 implausible_speed=implausible_speed,

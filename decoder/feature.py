@@ -6,7 +6,7 @@ import msgspec
 
 from core.clock import AHEAD_MS, EARLIEST_MS, LATEST_MS, to_milliseconds
 from core.errors import InvalidMessageError, Reason
-from core.messages import DEVICE_ROLES, RawMessage
+from core.messages import RawMessage
 from decoder.payload import Feature, Point, Properties
 
 MAX_DEVICE_ID = 128
@@ -35,8 +35,11 @@ class Fix(msgspec.Struct, frozen=True):
     """Degrees clockwise from true north."""
 
 
-def fix_of(found: Feature | Point, message: RawMessage, max_age: int | None = None) -> Fix:
-    """The fix in a feature, or in a bare Point, of `message`; `max_age` is how old it may be (ms), None for any age.
+def fix_of(found: Feature | Point, message: RawMessage, own: str | None, max_age: int | None) -> Fix:
+    """The fix in a feature, or in a bare Point, of `message`.
+
+    `own` is the id of the device that sent it, None where the sender is none and says whose it is. `max_age` is how old
+    the fix may be (ms), None for any age.
 
     Raises InvalidMessageError with the reason bad_coordinates, bad_property, no_device, wrong_device, future_timestamp
     or too_old.
@@ -47,7 +50,7 @@ def fix_of(found: Feature | Point, message: RawMessage, max_age: int | None = No
         point, properties = found.geometry, found.properties or _NOTHING
     longitude, latitude, altitude = checked_place(point.coordinates)
     return Fix(
-        _device(properties.device_id, message),
+        _device(properties.device_id, own),
         longitude,
         latitude,
         altitude,
@@ -96,8 +99,7 @@ def _time(timestamp: datetime | float | None, message: RawMessage, max_age: int 
     return observed_at
 
 
-def _device(device_id: str | None, message: RawMessage) -> str:
-    own = message.user if message.role in DEVICE_ROLES else None
+def _device(device_id: str | None, own: str | None) -> str:
     if device_id is None:
         if own is None:
             raise InvalidMessageError(Reason.NO_DEVICE, "no device_id, and the MQTT user is not a device")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from core.clock import Clock
 from core.errors import UnavailableError
-from core.messages import Kind
+from core.kinds import Kinds
 from runtime.service import Stop, pause
 from state.client import Redis
 from state.dead_letters import DeadLetters
@@ -32,6 +32,7 @@ class Housekeeping:
         client: Redis,
         partitions: int,
         zones: Callable[[], Iterable[str]],
+        kinds: Kinds,
         presence_ttl: int,
         forget_after: float,
         dead_letters_keep: int,
@@ -48,6 +49,7 @@ class Housekeeping:
         self._dead_letters = DeadLetters(client, partitions=partitions)
         self._partitions = partitions
         self._zones = zones
+        self._kinds = kinds
         self._ttl_ms = presence_ttl * 1000
         self._dead_letters_keep_ms = dead_letters_keep
         self._forget_after_ms = int(forget_after * 1000)
@@ -78,7 +80,7 @@ class Housekeeping:
             await self.tidy(())
             return
         await self.tidy(zones)
-        sets = len(zones) * len(Kind) * self._partitions
+        sets = len(zones) * len(self._kinds) * self._partitions
         self._zones_due_at = self._clock() + sets * 1000 // SETS_A_SECOND
 
     async def tidy(self, zones: Iterable[str] | None = None) -> None:
@@ -89,7 +91,7 @@ class Housekeeping:
         wanted = [*(self._zones() if zones is None else zones)]
         lapsed = self._clock() - self._ttl_ms
         for partition in range(self._partitions):
-            await tidy(self._client, tag(partition, self._partitions), wanted, lapsed)
+            await tidy(self._client, tag(partition, self._partitions), wanted, self._kinds, lapsed)
 
     async def forget(self) -> None:
         """Have Redis rewrite its append-only file, if messages were processed since the last time.

@@ -4,6 +4,7 @@ import structlog
 
 from core.clock import format_rfc3339
 from core.errors import Reason
+from core.kinds import Kinds
 from core.messages import DeadLetter
 from decoder.dead_letters import first_level
 from state.entries import decode_entry
@@ -12,7 +13,7 @@ from state.group import Entry
 _log = structlog.stdlib.get_logger("poison")
 
 
-def poison_letter(entry: Entry, *, stage: str, deliveries: int) -> DeadLetter:
+def poison_letter(entry: Entry, kinds: Kinds, *, stage: str, deliveries: int) -> DeadLetter:
     """The dead letter for an entry that was delivered so often and never finished.
 
     Nothing of its payload is kept, and no topic below which a device may be named: where it lies is not known, for
@@ -21,7 +22,7 @@ def poison_letter(entry: Entry, *, stage: str, deliveries: int) -> DeadLetter:
     entry_id, fields = entry
     try:
         message = decode_entry(fields)[0]
-        topic, received_at = first_level(message.topic), message.received_at
+        topic, received_at = first_level(message.topic, kinds), message.received_at
     except ValueError:  # an entry of the stream positions, or one that no broker wrote
         topic, received_at = "", int(entry_id.partition(b"-")[0])
     detail = f"delivered {deliveries} times to the stage {stage}, and never finished"

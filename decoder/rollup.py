@@ -10,7 +10,8 @@ import structlog
 
 from core.clock import Clock
 from core.errors import Reason, UnansweredError, UnavailableError
-from core.messages import DeadLetter, Kind
+from core.kinds import KindId, Kinds
+from core.messages import DeadLetter
 from decoder.held_windows import HeldWindows
 from decoder.metrics import DecoderMetrics
 from decoder.stage_retry import StageRetry
@@ -47,6 +48,7 @@ class Rollup:
         *,
         client: Redis,
         store: OccupancyStore,
+        kinds: Kinds,
         clock: Clock,
         metrics: DecoderMetrics,
         partitions: int,
@@ -59,6 +61,7 @@ class Rollup:
         self._dirty = DirtyWindows(client=client, partitions=partitions, timezone=timezone, every_ms=every_ms)
         self._counts = WindowCounts(client=client, partitions=partitions, timezone=timezone)
         self._recorded = RecordedMinutes(client)
+        self._kinds = kinds
         self._store = store
         self._clock = clock
         self._metrics = metrics
@@ -122,7 +125,9 @@ class Rollup:
         windows: dict[bytes, Window] = {}
         for member in claim.members:
             with suppress(ValueError):
-                windows[member] = Window.parse(member.decode())
+                window = Window.parse(member.decode())
+                self._kinds.parse(window.kind)
+                windows[member] = window
         counts = await self._counts.read([*windows.values()])
         # What has lapsed while its window was waiting says nothing: what is written already stays.
         points = [
@@ -222,7 +227,7 @@ class Rollup:
             self._held.hold(len(members), until, reason)
 
 
-def _minutes(points: Iterable[OccupancyPoint]) -> Iterable[tuple[Kind, int]]:
+def _minutes(points: Iterable[OccupancyPoint]) -> Iterable[tuple[KindId, int]]:
     """The minutes in which somebody was seen, by kind."""
     return {(point.window.kind, point.window.start) for point in points if point.window.width is Width.MINUTE}
 

@@ -1,17 +1,16 @@
 """What a position must be to count, as the settings say."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from core.messages import Role
-from runtime.ages import DEFAULT_AGES, parse_ages
+from core.kinds import Role
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The limits."""
 
-    max_age_ms: Mapping[Role, int] = field(default_factory=lambda: parse_ages(DEFAULT_AGES))
+    max_age_ms: Mapping[Role, int]
     """How old a position may be when the broker receives it, by the role of who sends it; a role that is not there may
     send any."""
     max_accuracy: float = 100.0

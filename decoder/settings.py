@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field, field_validator
 
+from core.kinds import Kinds
 from decoder.rules import Rules
 from documents import DocumentSettings
 from runtime.durations import parse_duration
@@ -115,11 +116,10 @@ class DecoderSettings(
         """ROLLUP_EVERY in milliseconds."""
         return int(self.rollup_every * 1000)
 
-    @property
-    def rules(self) -> Rules:
-        """What a position must be to count."""
+    def rules(self, kinds: Kinds) -> Rules:
+        """What a position must be to count. Raises BadSettingsError."""
         return Rules(
-            max_age_ms=self.position_max_age_ms,
+            max_age_ms=self.position_max_age_ms(kinds),
             max_accuracy=self.max_accuracy,
             max_accuracy_campus=self.max_accuracy_campus,
         )

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from zoneinfo import ZoneInfo
 
 from core.clock import Clock
+from core.kinds import Kinds
 from decoder.archive import Archiver, part_positions
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
@@ -39,8 +40,11 @@ Stages = dict[str, Callable[[Stop], Awaitable[None]]]
 class Assembly:
     """Makes the stages of one process from its settings and resources."""
 
-    def __init__(self, *, settings: DecoderSettings, client: Redis, clock: Clock, metrics: DecoderMetrics) -> None:
+    def __init__(
+        self, *, settings: DecoderSettings, kinds: Kinds, client: Redis, clock: Clock, metrics: DecoderMetrics
+    ) -> None:
         self._settings = settings
+        self._kinds = kinds
         self._client = client
         self._clock = clock
         self._metrics = metrics
@@ -58,11 +62,16 @@ class Assembly:
         """From raw to presence, windows and positions: a consumer a partition, and what tidies up."""
         settings = self._settings
         decoder = BatchDecoder(
-            fence=Geofence(campus), hasher=hasher, rules=settings.rules, partitions=settings.partitions
+            kinds=self._kinds,
+            fence=Geofence(campus),
+            hasher=hasher,
+            rules=settings.rules(self._kinds),
+            partitions=settings.partitions,
         )
         effects = Effects(
             client=self._client,
             partitions=settings.partitions,
+            kinds=self._kinds,
             zone=ZoneInfo(settings.campus_timezone),
             away=hasher.away,
             presence_ttl=settings.presence_ttl,
@@ -75,6 +84,7 @@ class Assembly:
         follower = CampusFollower(
             client=self._client,
             decoder=decoder,
+            kinds=self._kinds,
             file=campus,
             metrics=self._metrics,
             partitions=settings.partitions,
@@ -103,6 +113,7 @@ class Assembly:
             client=self._client,
             partitions=settings.partitions,
             zones=lambda: decoder.fence.zone_ids,
+            kinds=self._kinds,
             presence_ttl=settings.presence_ttl,
             forget_after=settings.forget_after,
             dead_letters_keep=settings.dead_letters_keep_ms,
@@ -152,6 +163,7 @@ class Assembly:
         rollup = Rollup(
             client=self._client,
             store=store,
+            kinds=self._kinds,
             clock=self._clock,
             metrics=self._metrics,
             partitions=self._settings.partitions,
@@ -168,6 +180,7 @@ class Assembly:
         recorder = CoverageRecorder(
             client=self._client,
             store=store,
+            kinds=self._kinds,
             file=campus,
             clock=self._clock,
             metrics=self._metrics,
@@ -184,6 +197,7 @@ class Assembly:
             metrics=self._metrics,
             batch_size=batch_size,
             alone=self._alone,
+            kinds=self._kinds,
             poison_after=self._settings.poison_after,
             dead_letters_max=self._letters_each,
             partition=partition,

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from core.clock import parse_rfc3339
-from core.messages import Kind, Position
+from core.kinds import KIND_ID, KindId
+from core.messages import Position
 from documents.tiles import TILE_CHARACTERS
 
 Document = dict[str, Any]
@@ -58,7 +59,7 @@ def to_document(position: Position, *, key: Key = document_id) -> Document:
     if position.altitude is not None:
         coordinates.append(position.altitude)
     properties: dict[str, Any] = {
-        "kind": position.kind.value,
+        "kind": position.kind,
         "device": position.device,
         "observed_at": format_time(position.observed_at),
         "received_at": format_time(position.received_at),
@@ -121,7 +122,7 @@ class _Point(msgspec.Struct):
 
 
 class _Properties(msgspec.Struct):
-    kind: Kind
+    kind: Annotated[KindId, msgspec.Meta(pattern=f"^{KIND_ID}$")]
     device: str
     observed_at: str
     received_at: str

@@ -2,25 +2,27 @@
 
 from collections.abc import Mapping
 
-from core.messages import Role
+from core.kinds import Kinds, Role
 from runtime.durations import parse_duration
 
-DEFAULT_AGES = "car=7d,mobile=7d,anonymous=7d"
-"""Gateways and services may send positions of any time: a replay, or what was kept while a network was away."""
+_USUAL = "7d"
 
 
-def parse_ages(text: str) -> dict[Role, int]:
+def parse_ages(text: str, kinds: Kinds) -> dict[Role, int]:
     """Milliseconds by role, of a text such as `car=7d,mobile=12h`; a role that is not named has no limit.
 
-    Raises ValueError that says what is wrong.
+    Without a text devices and clients without a user have seven days. Gateways and services may send positions of any
+    time: a replay, or what was kept while a network was away. Raises ValueError that says what is wrong.
     """
+    if not text.strip():
+        return dict.fromkeys((*kinds.device_roles, Role.ANONYMOUS), parse_duration(_USUAL))
     ages: dict[Role, int] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, duration = part.partition("=")
         try:
-            role = Role(name.strip())
-        except ValueError:
-            raise ValueError(f"{name!r} is not a role: {', '.join(Role)}") from None
+            role = kinds.role(name.strip())
+        except ValueError as error:
+            raise ValueError(f"{part!r} is not role=duration: {error}") from None
         if role in ages:
             raise ValueError(f"{role} is there twice")
         ages[role] = parse_duration(duration.strip())

@@ -15,6 +15,8 @@ import typer
 
 from core.clock import parse_rfc3339
 from core.errors import BadSettingsError, UnavailableError
+from core.kinds import Kind
+from runtime.settings import KindsSettings, kinds_or_exit
 
 Answer = TypeVar("Answer")
 
@@ -67,6 +69,15 @@ def _time(option: str, text: str) -> int:
         return parse_rfc3339(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def chosen_kind(option: str | None, settings: KindsSettings) -> Kind:
+    """The kind that `--kind` names, the first of KINDS_FILE without it; one that is not there ends the command."""
+    kinds = kinds_or_exit(settings)
+    try:
+        return kinds[kinds.ids[0] if option is None else kinds.parse(option)]
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--kind") from error
 
 
 def fail(message: str, *, code: int = 1) -> NoReturn:

@@ -8,8 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.messages import Role
-
 DEMO_USERS = "demo-users.csv"
 """The file in DATA_DIR, in the form that `python -m broker users import` reads."""
 _COLUMNS = 3
@@ -20,19 +18,19 @@ class DemoUser:
     """A user whose password everybody may read who may read DATA_DIR."""
 
     name: str
-    role: Role
+    role: str
     password: str = field(repr=False)
 
 
-def demo_name(role: Role) -> str:
+def demo_name(role: str) -> str:
     """The name of the demo user with this role."""
-    return f"demo-{role.value}"
+    return f"demo-{role}"
 
 
 def to_csv(users: Iterable[DemoUser]) -> str:
     """The users as lines of `name,role,password`."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows((user.name, user.role.value, user.password) for user in users)
+    csv.writer(text, lineterminator="\n").writerows((user.name, user.role, user.password) for user in users)
     return text.getvalue()
 
 
@@ -50,5 +48,5 @@ def kept_demo_users(folder: Path) -> list[DemoUser]:
     """The users of the file; none where it is missing or cannot be read."""
     users = []
     with suppress(OSError, ValueError, csv.Error), (folder / DEMO_USERS).open(newline="") as file:
-        users = [DemoUser(row[0], Role(row[1]), row[2]) for row in csv.reader(file) if len(row) == _COLUMNS]
+        users = [DemoUser(row[0], row[1], row[2]) for row in csv.reader(file) if len(row) == _COLUMNS]
     return users

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from core.errors import BadSettingsError
-from core.messages import Kind
+from core.kinds import KindId
 from runtime.settings import DeviceSettings
 
 KEY_BYTES = 32
@@ -31,7 +31,7 @@ class DeviceHasher:
         """The second hash of a device by its first: 16 hexadecimal digits, under which it is known while it is outside
         the campus. Without the key nobody can tell which devices the two are of."""
 
-    def hash(self, kind: Kind, device_id: str) -> str:
+    def hash(self, kind: KindId, device_id: str) -> str:
         """32 hexadecimal digits. A car and a phone of the same name are two devices."""
         hashed = self._keyed.copy()
         hashed.update(f"{kind}\0{device_id}".encode())

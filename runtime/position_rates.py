@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from core.messages import Role
+from core.errors import BadSettingsError
+from core.kinds import Kinds, Role
 from runtime.settings import Settings
 
 BYTES_OF_ONE = 512
@@ -21,26 +22,34 @@ class Rate(NamedTuple):
     burst: float
 
 
+_USUAL = Rate(100, 1000)
+
+
 def cost_of(size: int) -> int:
     """How many positions a message of so many bytes counts as."""
     return -(-size // BYTES_OF_ONE) or 1
 
 
-def parse_rates(text: str) -> Mapping[Role, Rate]:
-    """`role=rate:burst`, joined by commas; roles that are not named have no limit. Raises ValueError."""
+def parse_rates(text: str, kinds: Kinds) -> Mapping[Role, Rate]:
+    """`role=rate:burst`, joined by commas; roles that are not named have no limit. Raises ValueError.
+
+    Without a text devices may send 100 positions a second, and 1000 at once.
+    """
+    if not text.strip():
+        return dict.fromkeys(kinds.device_roles, _USUAL)
     rates: dict[Role, Rate] = {}
     for part in filter(None, (each.strip() for each in text.split(","))):
         name, _, numbers = part.partition("=")
         rate, _, burst = numbers.partition(":")
         try:
-            role, found = Role(name.strip()), Rate(float(rate), float(burst or rate))
+            role, found = kinds.role(name.strip()), Rate(float(rate), float(burst or rate))
         except ValueError as error:
-            roles = ", ".join(role.value for role in Role)
+            roles = ", ".join(role.name for role in kinds.roles)
             raise ValueError(f"{part!r} is not role=rate:burst, where a role is one of {roles}") from error
         if not (0 < found.rate <= MAX_RATE and 1 <= found.burst <= MAX_RATE):
             raise ValueError(f"{part!r}: a rate is above 0, a burst 1 or more, and neither above {MAX_RATE:,}")
         if role in rates:
-            raise ValueError(f"{role.value} is there twice")
+            raise ValueError(f"{role.name} is there twice")
         rates[role] = found
     return rates
 
@@ -49,13 +58,15 @@ class RateSettings(Settings):
     """What brokers and the API must agree on about how fast positions may come."""
 
     position_rate: str = Field(
-        default="car=100:1000,mobile=100:1000",
-        description="Positions a second of one user, and at once, by role; roles that are not named have no limit. A"
-        " message counts as one for each 512 bytes begun. Over HTTP, keys are gateways.",
+        default="",
+        description="Positions a second of one user, and at once, by role: car=100:1000,gateway=2000; roles that are"
+        " not named have no limit; unset: 100:1000 for devices of each kind. A message counts as one for each 512 bytes"
+        " begun. Over HTTP, keys are gateways.",
     )
 
-    @field_validator("position_rate")
-    @classmethod
-    def _rates(cls, text: str) -> str:
-        parse_rates(text)
-        return text
+    def position_rates(self, kinds: Kinds) -> Mapping[Role, Rate]:
+        """POSITION_RATE by role. Raises BadSettingsError, which names it."""
+        try:
+            return parse_rates(self.position_rate, kinds)
+        except ValueError as error:
+            raise BadSettingsError(f"POSITION_RATE: {error}") from error

@@ -11,8 +11,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import BadSettingsError
-from core.messages import Role
-from runtime.ages import DEFAULT_AGES, parse_ages
+from core.kinds import Kinds, Role, load_kinds
+from runtime.ages import parse_ages
 
 REDIS_SOCKET = "redis.sock"
 SECRETS_DIR = "/run/secrets"
@@ -27,7 +27,15 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
-class CommonSettings(Settings):
+class KindsSettings(Settings):
+    """What all must agree on about what is counted."""
+
+    kinds_file: Path | None = Field(
+        default=None, description="JSON of the kinds of devices, the same for all services; unset: cars and phones."
+    )
+
+
+class CommonSettings(KindsSettings):
     """What every service needs."""
 
     data_dir: Path = Field(default=Path("data"), description="Folder of the embedded stores and keys.")
@@ -45,9 +53,6 @@ class CommonSettings(Settings):
         default=None,
         description="File of the authorities whose certificates Redis may have, where REDIS_URL is rediss; unset: the"
         " system's.",
-    )
-    kinds_file: Path | None = Field(
-        default=None, description="JSON of the kinds of devices, the same for all services; unset: cars and phones."
     )
     partitions: int = Field(default=1, ge=1, le=256, description="Partitions of the streams; the same everywhere.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
@@ -119,21 +124,17 @@ class PositionSettings(Settings):
     """What whoever takes positions must agree on about them."""
 
     position_max_age: str = Field(
-        default=DEFAULT_AGES,
+        default="",
         description="How old a position may be when it is received, by the role of who sends it: car=7d,mobile=12h. A"
-        " role that is not named may send any.",
+        " role that is not named may send any; unset: 7d for devices of each kind and for clients without a user.",
     )
 
-    @field_validator("position_max_age")
-    @classmethod
-    def _ages(cls, text: str) -> str:
-        parse_ages(text)
-        return text
-
-    @property
-    def position_max_age_ms(self) -> dict[Role, int]:
-        """POSITION_MAX_AGE in milliseconds."""
-        return parse_ages(self.position_max_age)
+    def position_max_age_ms(self, kinds: Kinds) -> dict[Role, int]:
+        """POSITION_MAX_AGE in milliseconds. Raises BadSettingsError, which names it."""
+        try:
+            return parse_ages(self.position_max_age, kinds)
+        except ValueError as error:
+            raise BadSettingsError(f"POSITION_MAX_AGE: {error}") from error
 
 
 class RetainedSettings(Settings):
@@ -196,6 +197,15 @@ def load(settings: type[AnySettings]) -> AnySettings:
             about = f" ({field.description})" if field and field.description else ""
             lines.append(f"{name.upper()}: {problem['msg']}{about}")
         raise BadSettingsError("\n".join(lines)) from error
+
+
+def kinds_or_exit(settings: KindsSettings) -> Kinds:
+    """The kinds of KINDS_FILE, or a message on standard error and exit code 2."""
+    try:
+        return load_kinds(settings.kinds_file)
+    except BadSettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(2) from error
 
 
 def load_or_exit(settings: type[AnySettings]) -> AnySettings:

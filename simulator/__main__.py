@@ -8,7 +8,6 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from core.messages import Kind
 from runtime import command
 from runtime.settings import load_or_exit
 from simulator.fix import BadTrackError, Fix
@@ -72,7 +71,9 @@ def _speed(text: str) -> float:
 def replay_command(
     file: Annotated[Path, typer.Argument(help="GPX, or GeoJSON with times.", show_default=False)],
     *,
-    kind: Annotated[Kind, typer.Option(help="car publishes to car-iotp, mobile to mobile-iotp.")] = Kind.CAR,
+    kind: Annotated[
+        str | None, typer.Option(help="What the device is, as in KINDS_FILE: car (default) or mobile, if unset.")
+    ] = None,
     speed: Annotated[
         float,
         typer.Option(
@@ -100,6 +101,7 @@ def replay_command(
 ) -> None:
     """Publish a recorded track; the help above is what people read."""
     settings = load_or_exit(SimulatorSettings)
+    topic = command.chosen_kind(kind, settings).topic
     try:
         track = read_track(file)
         plan = Plan(speed=speed, shuffle=shuffle, shift_to_now=shift_to_now, limit=limit, loop=loop)
@@ -114,7 +116,7 @@ def replay_command(
             host=host, port=port or settings.mqtt_port, username=login.username, password=login.password
         )
         try:
-            code = _run(track, publisher, kind=kind, device=name, plan=plan)
+            code = _run(track, publisher, topic=topic, device=name, plan=plan)
         except LoginRefusedError as error:
             problem = str(error)
         else:
@@ -122,7 +124,7 @@ def replay_command(
     _fail(f"{problem}. MQTT_USERNAME and MQTT_PASSWORD say who publishes")
 
 
-def _run(track: list[Fix], publisher: Publisher, *, kind: Kind, device: str, plan: Plan) -> int:
+def _run(track: list[Fix], publisher: Publisher, *, topic: str, device: str, plan: Plan) -> int:
     """The exit code. Raises Refused if the server does not let the publisher in at all."""
     started = time.monotonic()
     code = 0
@@ -131,7 +133,7 @@ def _run(track: list[Fix], publisher: Publisher, *, kind: Kind, device: str, pla
         with publisher:
             started = time.monotonic()
             with shown_progress(publisher, total=plan.total(track), console=Console()) as progress:
-                replay(track, publisher=publisher, kind=kind, device=device, plan=plan, progress=progress)
+                replay(track, publisher=publisher, topic=topic, device=device, plan=plan, progress=progress)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except (NotConnectedError, ValueError) as error:

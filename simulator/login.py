@@ -4,7 +4,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.messages import Role
+from core.kinds import Role
 from runtime.demo_users import kept_demo_users
 
 
@@ -22,7 +22,7 @@ def logins_without_a_user(host: str, data_dir: Path) -> list[Login]:
     On this machine that is the demo gateway, who may speak for any device, if `make run` has made one in `data_dir`;
     and then no user, since DATA_DIR may be that of another run. To other machines its password never goes.
     """
-    gateways = [user for user in kept_demo_users(data_dir) if user.role is Role.GATEWAY] if _is_here(host) else []
+    gateways = [user for user in kept_demo_users(data_dir) if user.role == Role.GATEWAY.name] if _is_here(host) else []
     return [*(Login(user.name, user.password) for user in gateways[:1]), Login()]
 
 

@@ -5,16 +5,10 @@ import base64
 import msgspec
 
 from core.clock import format_rfc3339
-from core.messages import INGEST_TOPICS, Kind
 from simulator.fix import Fix
 
 DEVICE_ID_MAX = 128
 """Characters in a device id, at the most."""
-
-
-def topic_of(kind: Kind) -> str:
-    """The topic that devices of a kind publish to."""
-    return next(topic for topic, of in INGEST_TOPICS.items() if of is kind)
 
 
 def payload(fix: Fix, device: str) -> bytes:

@@ -4,9 +4,8 @@ import time
 from collections.abc import Callable
 
 from core.clock import Clock, system_clock
-from core.messages import Kind
 from simulator.fix import Fix
-from simulator.message import payload, topic_of
+from simulator.message import payload
 from simulator.pacing import paced
 from simulator.plan import Plan
 from simulator.publisher import Publisher
@@ -16,7 +15,7 @@ def replay(
     track: list[Fix],
     *,
     publisher: Publisher,
-    kind: Kind,
+    topic: str,
     device: str,
     plan: Plan,
     progress: Callable[[], None],
@@ -24,12 +23,11 @@ def replay(
     elapsed: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Publish the fixes of `track` as `plan` says, and return when all of them are acknowledged.
+    """Publish the fixes of `track` to `topic`, as `plan` says, and return when all of them are acknowledged.
 
     `progress` is called after each step. Raises NotConnectedError if the server goes away and stays away, and
     ValueError if the plan does not fit the track.
     """
-    topic = topic_of(kind)
     for fixes in plan.rounds(track, clock):
         for fix in paced(fixes, speed=plan.pace, elapsed=elapsed, sleep=sleep):
             publisher.publish(topic, payload(fix, device))

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from runtime.settings import Port, Settings
+from runtime.settings import KindsSettings, Port
 
 
-class SimulatorSettings(Settings):
+class SimulatorSettings(KindsSettings):
     """The public MQTT port, and who the devices say they are."""
 
     data_dir: Path = Field(default=Path("data"), description="Folder in which make run keeps its demo users.")

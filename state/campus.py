@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from core.errors import UnavailableError
-from core.messages import Kind
+from core.kinds import Kinds
 from state.client import Redis, redis_errors
 from state.lua import lua
 from state.presence import presence_key, touched_at_key, touched_key
@@ -151,6 +151,7 @@ async def replace_campus(
     replaces: str,
     changed: Iterable[str],
     partitions: int,
+    kinds: Kinds,
     change: ZoneChange | None = None,
 ) -> bool:
     """Put a campus in the place of the one with the version `replaces`; False if that is not the present one.
@@ -166,11 +167,11 @@ async def replace_campus(
         replaced = await client.register_script(_REPLACE)(keys=[guard(CAMPUS_TAG), CAMPUS, CHANGES], args=args)
     if replaced:
         with suppress(UnavailableError):  # it is changed: whoever follows it does the rest
-            await advance_partitions(client, partitions)
+            await advance_partitions(client, partitions, kinds)
     return bool(replaced)
 
 
-async def advance_partitions(client: Redis, partitions: int) -> None:
+async def advance_partitions(client: Redis, partitions: int, kinds: Kinds) -> None:
     """Have all partitions hear of the present campus: of those that have, nothing changes. Raises UnavailableError.
 
     Whoever changes the campus does so, and whoever takes it up, for the former may have died.
@@ -183,10 +184,10 @@ async def advance_partitions(client: Redis, partitions: int) -> None:
             fences = await pipeline.execute()
     for partition, fence in enumerate(fences):
         if _number(fence) < number:
-            await advance_partition(client, partition, partitions)
+            await advance_partition(client, partition, partitions, kinds)
 
 
-async def advance_partition(client: Redis, partition: int, partitions: int) -> int:
+async def advance_partition(client: Redis, partition: int, partitions: int, kinds: Kinds) -> int:
     """Have a partition hear of the present campus, and forget who was present in what has changed since its own.
 
     Answers the number of the campus that it is at then. From then on it refuses what was fenced with an older one.
@@ -206,7 +207,7 @@ async def advance_partition(client: Redis, partition: int, partitions: int) -> i
                 touched = cast("list[bytes]", await client.zrange(touched_key(hash_tag), 0, -1))
             names = [name.decode(errors="replace") for name in touched]
         else:
-            names = [f"{zone}:{kind}" for zone in zones for kind in Kind]
+            names = [f"{zone}:{kind}" for zone in zones for kind in kinds.ids]
         sets = [presence_key(hash_tag, *name.rpartition(":")[::2]) for name in names]
         with redis_errors():
             if await advance(keys=[*fixed, *sets], args=[fence, number, *names]):

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, NamedTuple, cast
 
-from core.messages import Kind
+from core.kinds import KindId, Kinds
 from state.client import Redis, redis_errors
 from state.lua import lua
 from state.slots import CAMPUS, guard
@@ -34,7 +34,7 @@ class Bits(NamedTuple):
     """What Redis has."""
 
 
-def key_of(hour: int, kind: Kind) -> str:
+def key_of(hour: int, kind: KindId) -> str:
     """The key of an hour, which is given by its start."""
     return f"coverage:{CAMPUS}:{hour}:{kind}"
 
@@ -47,9 +47,9 @@ class RecordedMinutes:
         self._mark = client.register_script(lua("mark_minutes"))
         self._settle = client.register_script(lua("settle_minutes"))
 
-    async def mark(self, minutes: Iterable[tuple[Kind, int]]) -> None:
+    async def mark(self, minutes: Iterable[tuple[KindId, int]]) -> None:
         """Note that minutes were counted, by kind and any moment in them."""
-        hours: dict[tuple[int, Kind], set[int]] = defaultdict(set)
+        hours: dict[tuple[int, KindId], set[int]] = defaultdict(set)
         for kind, at in minutes:
             hours[at - at % HOUR_MS, kind].add(at % HOUR_MS // MINUTE_MS)
         if not hours:
@@ -66,13 +66,13 @@ class RecordedMinutes:
             found = cast("list[bytes]", await self._client.srandmember(DIRTY, most))
         return sorted(found)
 
-    async def read(self, hour: int, kind: Kind) -> Bits:
+    async def read(self, hour: int, kind: KindId) -> Bits:
         """The bits of an hour; none of them is set where they have lapsed."""
         with redis_errors():
             text = cast("bytes | None", await self._client.get(key_of(hour, kind))) or b""
         return Bits(int.from_bytes(text.ljust(_BYTES, b"\0")[:_BYTES], "big") >> _SPARE_BITS, text)
 
-    async def settle(self, hour: int, kind: Kind, bits: Bits) -> None:
+    async def settle(self, hour: int, kind: KindId, bits: Bits) -> None:
         """Note that bits are written; if they have changed since they were read, the hour stays as it was."""
         with redis_errors():
             await self._settle(keys=[guard(CAMPUS), DIRTY, key_of(hour, kind)], args=[_mark(hour, kind), bits.text])
@@ -83,12 +83,12 @@ class RecordedMinutes:
             return bool(await cast("Any", self._client.srem(DIRTY, mark)))
 
 
-def parse_mark(mark: bytes) -> tuple[int, Kind]:
+def parse_mark(mark: bytes, kinds: Kinds) -> tuple[int, KindId]:
     """The hour (its start) and the kind of a mark. Raises ValueError for what is none."""
     hour, _, kind = mark.decode().partition(":")
     at = int(hour)
-    return at - at % HOUR_MS, Kind(kind)
+    return at - at % HOUR_MS, kinds.parse(kind)
 
 
-def _mark(hour: int, kind: Kind) -> str:
+def _mark(hour: int, kind: KindId) -> str:
     return f"{hour}:{kind}"

@@ -17,7 +17,7 @@ import struct
 from collections.abc import Iterable
 from typing import cast
 
-from core.messages import Kind
+from core.kinds import KindId
 from state.client import Redis, redis_errors
 from state.lua import lua
 from state.presence import presence_key, touched_at_key, touched_key
@@ -75,7 +75,7 @@ def zones_of_newest(newest: bytes) -> list[str]:
 
 
 async def forget_device(
-    client: Redis, hash_tag: str, *, device: str, away: str, kind: Kind, zones: Iterable[str]
+    client: Redis, hash_tag: str, *, device: str, away: str, kind: KindId, zones: Iterable[str]
 ) -> int:
     """Forget a device by its two hashes, in its partition: all keys that it has there; in how many zones it was.
 

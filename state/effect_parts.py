@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from core.messages import Kind, Position
+from core.kinds import KindId
+from core.messages import Position
 from core.windows import Width, Window, window_end, window_start
 from state.devices import newest_key
 from state.dirty_windows import due_ms, owner_of
@@ -36,7 +37,7 @@ _SET = 3
 class Outside(msgspec.Struct, frozen=True):
     """A device that was outside the campus: not where."""
 
-    kind: Kind
+    kind: KindId
     device: str
     """Its hash."""
     observed_at: int
@@ -140,7 +141,7 @@ class _Counted(NamedTuple):
 
 
 @lru_cache(maxsize=20_000)
-def _windows_of(minute: int, name: str, kind: Kind, hash_tag: str, zone: ZoneInfo) -> list[_Counted]:
+def _windows_of(minute: int, name: str, kind: KindId, hash_tag: str, zone: ZoneInfo) -> list[_Counted]:
     """The windows of a minute in a zone, the shortest first."""
     at, shift = minute * MINUTE_MS, day_shift_ms(zone)
     found = []
@@ -172,7 +173,7 @@ class _Windows:
         self.counters = _Numbers()
         self.columns: tuple[list[int], list[str], list[str], list[int], list[int]] = ([], [], [], [], [])
 
-    def of_minute(self, minute: int, zones: Iterable[str], kind: Kind) -> list[int]:
+    def of_minute(self, minute: int, zones: Iterable[str], kind: KindId) -> list[int]:
         """Their numbers, four to a zone."""
         room, numbers, found = self._room, self._numbers, []
         counters, fields, members, dues, days = self.columns
@@ -194,7 +195,7 @@ class _Windows:
 def _part(positions: Sequence[Position], outside: Sequence[Outside], room: Room, now: int) -> Part:
     hash_tag = room.tag
     devices, days, places, names, sights = _Numbers(), _Numbers(), _Numbers(), _Numbers(), _Numbers()
-    kinds: list[Kind] = []
+    kinds: list[KindId] = []
     number_of, place_of = [], []
     sightings: dict[tuple[int, int, int], None] = {}
     for position in positions:
@@ -227,7 +228,7 @@ def _part(positions: Sequence[Position], outside: Sequence[Outside], room: Room,
         columns[1].append(seen)
         columns[2].append(seen if moment.day == moment.date else sights[number, moment.date])
         columns[3].append(site)
-    hashes, kind_numbers = list(devices), {kind: number for number, kind in enumerate(Kind, 1)}
+    hashes, kind_numbers = list(devices), _Numbers()
     seen_keys = [seen_key(hash_tag, day, hashes[number - 1]) for number, day in sights]
     seen_days = [days[day] for _, day in sights]
     fields = {

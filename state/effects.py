@@ -12,6 +12,7 @@ import msgspec
 
 from core.clock import AHEAD_MS
 from core.errors import Reason
+from core.kinds import Kinds
 from core.messages import DeadLetter
 from state.campus import advance_partition, fence_key
 from state.client import Redis, redis_errors
@@ -58,6 +59,7 @@ class PartitionEffects:
         *,
         client: Redis,
         room: Room,
+        kinds: Kinds,
         presence_ttl_ms: int,
         dead_letters_max: int,
         implausible_speed: float,
@@ -70,6 +72,7 @@ class PartitionEffects:
         """
         self._writes = writes or Writes(client)
         self.room = room
+        self._kinds = kinds
         self._client = client
         self._script = client.register_script(lua("totals", "touch", "effects"))
         tag = room.tag
@@ -124,12 +127,15 @@ class PartitionEffects:
                 case [1, newer]:
                     raise StaleFenceError(newer)
                 case [2, _]:
-                    known = await advance_partition(self._client, self.room.partition, self.room.partitions)
+                    known = await self._advance()
                     if known < number:
                         raise StaleFenceError(known)
                 case [_, needed]:
                     more |= dict.fromkeys(name.decode() for name in needed)
                     self._remember(more)
+
+    async def _advance(self) -> int:
+        return await advance_partition(self._client, self.room.partition, self.room.partitions, self._kinds)
 
     def _remember(self, names: Iterable[str]) -> None:
         for name in names:

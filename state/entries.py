@@ -15,7 +15,7 @@ import msgspec
 
 from core.clock import EARLIEST_MS, LATEST_MS
 from core.errors import Reason
-from core.messages import RawMessage, Role
+from core.messages import RawMessage
 
 MOST_MESSAGES = 500
 """Of one entry: as many as a decoder takes to a batch by default."""
@@ -24,7 +24,6 @@ MOST_BYTES = 512 * 1024
 VERSION: Literal[1] = 1
 COUNT, BATCH = b"n", b"b"
 """Names of the fields."""
-_ROLES = {role.value: role for role in Role}
 _REASONS = {"": None, **{reason.value: reason for reason in Reason}}
 
 
@@ -96,7 +95,7 @@ def group_of(message: RawMessage) -> Group:
     return Group(
         message.topic,
         message.user,
-        message.role.value,
+        message.role,
         message.received_at,
         message.refused.value if message.refused else "",
         [message.payload],
@@ -118,7 +117,7 @@ def decode_entry(fields: Mapping[bytes, bytes]) -> list[RawMessage]:
         if BATCH not in fields:
             return [RawMessage.decode(dict(fields))]
         messages = [
-            RawMessage(group.topic, group.user, _ROLES[group.role], group.received_at, payload, _REASONS[group.refused])
+            RawMessage(group.topic, group.user, group.role, group.received_at, payload, _REASONS[group.refused])
             for group in _decode(fields[BATCH])[1]
             if EARLIEST_MS <= group.received_at <= LATEST_MS
             for payload in group.payloads

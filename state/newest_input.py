@@ -8,10 +8,10 @@ Key, beside the heartbeats of `state.nodes`:
 
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from core.clock import Clock
-from core.messages import Kind
+from core.kinds import KindId, Kinds
 from state.client import Redis
 from state.nodes import NODES
 from state.slots import CAMPUS
@@ -45,25 +45,25 @@ class Silence:
         return None if now - elapsed < SILENT_SECONDS else since
 
 
-async def note_newest_input(client: Redis, newest: Mapping[Kind, int]) -> None:
+async def note_newest_input(client: Redis, newest: Mapping[KindId, int]) -> None:
     """Note when messages came (ms since the epoch); what is newer stays. Raises UnavailableError."""
-    await client.zadd(NEWEST_INPUT, {kind.value: at for kind, at in newest.items()}, gt=True)
+    await client.zadd(NEWEST_INPUT, dict[Any, Any](newest), gt=True)
 
 
 class Signs(NamedTuple):
     """What says that positions come in, or could."""
 
-    newest: dict[Kind, int]
+    newest: dict[KindId, int]
     """When the newest message of each kind came, ms since the epoch; without the kinds of which none ever has."""
     beats: dict[bytes, bytes]
     """How often each broker node has said that it lives."""
 
 
-async def signs_of_input(client: Redis) -> Signs:
+async def signs_of_input(client: Redis, kinds: Kinds) -> Signs:
     """In one round trip. Raises UnavailableError."""
     async with client.pipeline(transaction=False) as pipeline:
         pipeline.zrange(NEWEST_INPUT, 0, -1, withscores=True)
         pipeline.hgetall(NODES)
         came, beats = await pipeline.execute()
     found = dict(came)
-    return Signs({kind: int(found[kind.value.encode()]) for kind in Kind if kind.value.encode() in found}, beats)
+    return Signs({kind: int(found[kind.encode()]) for kind in kinds.ids if kind.encode() in found}, beats)

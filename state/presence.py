@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 from core.clock import AHEAD_MS
-from core.messages import Kind
+from core.kinds import KindId, Kinds
 from state.client import Redis, redis_errors
 from state.lua import lua
 from state.slots import guard, tag
@@ -25,7 +25,7 @@ from state.slots import guard, tag
 SETS_AT_ONCE = 500
 """Presence sets that one script reads, in some milliseconds of Redis."""
 
-Pair = tuple[str, Kind]
+Pair = tuple[str, KindId]
 """A zone, and a kind of device: each has a presence set in each partition."""
 
 
@@ -106,14 +106,14 @@ def added_up(parts: Iterable[PresenceOfPartition]) -> Presence:
 
 
 async def presence_now(
-    client: Redis, zones: Iterable[str], *, now: int, ttl: int, partitions: int = 1
-) -> dict[str, dict[Kind, Presence]]:
+    client: Redis, zones: Iterable[str], kinds: Kinds, *, now: int, ttl: int, partitions: int = 1
+) -> dict[str, dict[KindId, Presence]]:
     """Presence by zone and kind at `now` (milliseconds since the epoch), all of it read.
 
     A device counts from its newest position on, for `ttl` seconds. One that is further ahead than clocks may be says
     nothing: somebody's clock was wrong. Raises UnavailableError if Redis does not answer.
     """
-    wanted = [(zone, kind) for zone in zones for kind in Kind]
+    wanted = [(zone, kind) for zone in zones for kind in kinds.ids]
     parts: dict[Pair, list[PresenceOfPartition]] = {pair: [] for pair in wanted}
     for hash_tag in presence_tags(partitions):
         for start in range(0, len(wanted), SETS_AT_ONCE):
@@ -121,7 +121,7 @@ async def presence_now(
             found = await read_partition(client, hash_tag, some, now=now, ttl=ttl)
             for pair, part in zip(some, found, strict=True):
                 parts[pair].append(part)
-    result: dict[str, dict[Kind, Presence]] = {}
+    result: dict[str, dict[KindId, Presence]] = {}
     for (zone, kind), of_pair in parts.items():
         result.setdefault(zone, {})[kind] = added_up(of_pair)
     return result

@@ -13,7 +13,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from core.messages import Kind
+from core.kinds import KindId, Kinds
 from state import presence
 from state.client import Redis, redis_errors
 from state.lua import lua
@@ -30,19 +30,20 @@ _QUEUE_SPARE = 1000
 class PresenceReader:
     """Who is where, for one API process. Reads one after the other, whoever asks."""
 
-    def __init__(self, client: Redis, *, partitions: int, ttl: int) -> None:
+    def __init__(self, client: Redis, kinds: Kinds, *, partitions: int, ttl: int) -> None:
         """`ttl` is PRESENCE_TTL, in seconds."""
         self._client = client
+        self._kinds = kinds.ids
         self._ttl = ttl
         self._partitions = [_Partition(hash_tag) for hash_tag in presence.presence_tags(partitions)]
         self._zones: Sequence[str] = ()
         self._pairs: dict[bytes, Pair] = {}
         self._changed: set[str] = set()
-        self._present: dict[str, dict[Kind, Presence]] = {}
+        self._present: dict[str, dict[KindId, Presence]] = {}
         self._reading = asyncio.Lock()
 
     @property
-    def present(self) -> Mapping[str, Mapping[Kind, Presence]]:
+    def present(self) -> Mapping[str, Mapping[KindId, Presence]]:
         """By zone and kind, as it was read last."""
         return self._present
 
@@ -70,14 +71,16 @@ class PresenceReader:
             return
         wanted = set(zones)
         new = [zone for zone in zones if zone not in self._present]
-        self._present = {zone: self._present.get(zone) or dict.fromkeys(Kind, NOBODY) for zone in zones}
-        self._pairs = {f"{zone}:{kind}".encode(): (zone, kind) for zone in zones for kind in Kind}
+        self._present = {zone: self._present.get(zone) or dict.fromkeys(self._kinds, NOBODY) for zone in zones}
+        self._pairs = {f"{zone}:{kind}".encode(): (zone, kind) for zone in zones for kind in self._kinds}
         self._zones = zones
         self._changed = (self._changed & wanted).union(new)
         for partition in self._partitions:
             partition.keep_only(wanted)
             # Nobody noted which of these were touched before.
-            partition.to_read.update((zone, kind) for zone in new for kind in Kind if partition.seen != _EVERYTHING)
+            partition.to_read.update(
+                (zone, kind) for zone in new for kind in self._kinds if partition.seen != _EVERYTHING
+            )
 
     async def _read_partition(self, partition: "_Partition", now: int) -> None:
         for touched in await self._touched(partition, now):

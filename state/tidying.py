@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from core.messages import Kind
+from core.kinds import Kinds
 from state.client import Redis, redis_errors
 from state.devices import away_keys
 from state.lua import lua
@@ -42,24 +42,24 @@ return more
 """
 
 
-async def tidy(client: Redis, hash_tag: str, zones: Iterable[str], lapsed: int) -> None:
+async def tidy(client: Redis, hash_tag: str, zones: Iterable[str], kinds: Kinds, lapsed: int) -> None:
     """Remove from a partition the presence and the times outside that are not above `lapsed` (ms since the epoch).
 
     In scripts of bounded work. Raises UnavailableError.
     """
     script = client.register_script(lua("touch") + _TIDY)
     fixed = [guard(hash_tag), lives_key(hash_tag), touched_key(hash_tag), touched_at_key(hash_tag)]
-    for keys, names in _pieces(hash_tag, zones):
+    for keys, names in _pieces(hash_tag, zones, kinds):
         with redis_errors():
             while await script(keys=[*fixed, *keys], args=[lapsed, TIDIED_AT_ONCE, *names]):
                 pass  # there is more than one script does
 
 
-def _pieces(hash_tag: str, zones: Iterable[str]) -> Iterator[tuple[list[str], list[str]]]:
+def _pieces(hash_tag: str, zones: Iterable[str], kinds: Kinds) -> Iterator[tuple[list[str], list[str]]]:
     """Sorted sets, and what they are called as presence."""
     away = away_keys(hash_tag)
     yield away, [""] * len(away)
-    wanted = [(zone, kind) for zone in zones for kind in Kind]
+    wanted = [(zone, kind) for zone in zones for kind in kinds.ids]
     for first in range(0, len(wanted), SETS_AT_ONCE):
         some = wanted[first : first + SETS_AT_ONCE]
         yield [presence_key(hash_tag, *each) for each in some], [f"{zone}:{kind}" for zone, kind in some]

@@ -1,12 +1,13 @@
 """Commands around the time-series store: `python -m timeseries setup`, `history ZONE KIND`, and `drop`."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 import typer
 
 from core.clock import format_rfc3339
-from core.messages import Kind
+from core.kinds import KIND_ID, KindId
 from core.windows import Width
 from runtime import command
 from runtime.settings import load_or_exit
@@ -26,6 +27,13 @@ app = typer.Typer(
 )
 
 
+def _kind(text: str) -> KindId:
+    """Any kind, also one that has gone: what was counted of it is still there."""
+    if not re.fullmatch(KIND_ID, text, re.ASCII):
+        raise typer.BadParameter("the id of a kind, such as car")
+    return KindId(text)
+
+
 @app.command()
 def setup() -> None:
     """Make the buckets (InfluxDB) or the file (SQLite) where they are missing. Safe to repeat.
@@ -40,7 +48,7 @@ def setup() -> None:
 @app.command()
 def history(
     zone: Annotated[str, typer.Argument(help="Id of the zone, or campus.")],
-    kind: Annotated[Kind, typer.Argument(help="What is counted.")],
+    kind: Annotated[KindId, typer.Argument(parser=_kind, metavar="KIND", help="What is counted: car, for example.")],
     *,
     window: Annotated[Width, typer.Option(help="Width of the windows.")] = Width.FIVE_MINUTES,
     start: Annotated[str, typer.Option(help="Windows that begin at this time or later, RFC 3339.")],
@@ -74,7 +82,10 @@ def history(
 @app.command()
 def drop(
     zone: Annotated[str, typer.Option(help="Id of the zone, or campus.")],
-    kind: Annotated[Kind, typer.Option(help="What was counted.")],
+    kind: Annotated[
+        KindId,
+        typer.Option(parser=_kind, metavar="KIND", help="What was counted; a kind that KINDS_FILE has no more, too."),
+    ],
     *,
     start: Annotated[str, typer.Option(help="Windows that begin at this time or later, RFC 3339.")],
     end: Annotated[str, typer.Option(help="Windows that begin before this time, RFC 3339.")],

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from core.messages import Kind
+from core.kinds import KindId
 
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
@@ -18,7 +18,7 @@ class Coverage:
     """The minutes of one hour in which devices of a kind would have been counted in a zone."""
 
     zone: str
-    kind: Kind
+    kind: KindId
     hour: int
     """When the hour begins, milliseconds since the epoch: a whole hour of UTC."""
     minutes: int
@@ -57,11 +57,11 @@ class CoverageStore(Protocol):
         Raises ValueError, and writes nothing, where a zone's id is none.
         """
 
-    async def coverage(self, kind: Kind, *, start: int, end: int, zone: str | None = None) -> list[Coverage]:
+    async def coverage(self, kind: KindId, *, start: int, end: int, zone: str | None = None) -> list[Coverage]:
         """The hours that begin in [start, end), ms since the epoch, of one zone or of all, in order of zone and time.
 
         An hour that is left out was not recorded.
         """
 
-    async def coverage_extent(self, zone: str, kind: Kind) -> tuple[int, int] | None:
+    async def coverage_extent(self, zone: str, kind: KindId) -> tuple[int, int] | None:
         """The starts of the first and the last hour that were recorded at all; None where there is none."""

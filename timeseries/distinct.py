@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from core.messages import Kind
+from core.kinds import KindId
 from core.windows import Width, Window
 
 CACHE_KIB = 64 * 1024
@@ -24,7 +24,7 @@ CREATE TABLE seen (
 _COUNTS = "SELECT start, count(*) FROM seen WHERE series = ? AND start >= ? AND start < ? GROUP BY start"
 _EXTENT = "SELECT min(start), max(start) FROM seen WHERE series = ?"
 
-Series = tuple[Width, str, Kind]
+Series = tuple[Width, str, KindId]
 
 
 class DistinctDevices:

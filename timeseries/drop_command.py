@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from core.messages import Kind
+from core.kinds import KindId
 from core.windows import Width, nominal_ms
 from timeseries.store import MAX_POINTS, TimeseriesStore
 
@@ -20,7 +20,7 @@ class Found:
     last: int
 
 
-async def found_in(store: TimeseriesStore, zone: str, kind: Kind, *, start: int, end: int) -> list[Found]:
+async def found_in(store: TimeseriesStore, zone: str, kind: KindId, *, start: int, end: int) -> list[Found]:
     """What there is, width by width; those without a window are left out. Raises UnavailableError."""
     found = []
     for width in Width:

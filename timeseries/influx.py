@@ -15,7 +15,7 @@ import structlog
 
 from core.clock import Clock, system_clock
 from core.errors import UnavailableError
-from core.messages import Kind
+from core.kinds import KindId
 from core.windows import Width, Window, nominal_ms
 from timeseries.coverage import Coverage
 from timeseries.influx_answers import AnswerError
@@ -93,7 +93,7 @@ class InfluxOccupancyStore:
         self._clock = clock
         self._kept: dict[Width, tuple[float, int | None]] = {}
         self._taken: dict[Width, tuple[float, int]] = {}
-        self._extents: dict[tuple[str, Kind, Width], tuple[float, tuple[int, int] | None]] = {}
+        self._extents: dict[tuple[str, KindId, Width], tuple[float, tuple[int, int] | None]] = {}
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -165,7 +165,7 @@ class InfluxOccupancyStore:
         """InfluxDB does it by itself."""
         return 0
 
-    async def history(self, *, zone: str, kind: Kind, width: Width, start: int, end: int) -> list[OccupancyPoint]:
+    async def history(self, *, zone: str, kind: KindId, width: Width, start: int, end: int) -> list[OccupancyPoint]:
         """The points of the windows that begin in [start, end), as `OccupancyStore.history` says."""
         start, end = _representable(start), _representable(end)
         parameters = self._parameters(zone, kind, width, start, end)
@@ -178,7 +178,7 @@ class InfluxOccupancyStore:
         found = sorted([(milliseconds(row[3]), int(row[4])) for row in await self._http.rows(query, parameters)])
         return checked_length([OccupancyPoint(Window(width, at, zone, kind), devices) for at, devices in found])
 
-    async def extent(self, zone: str, kind: Kind, width: Width) -> tuple[int, int] | None:
+    async def extent(self, zone: str, kind: KindId, width: Width) -> tuple[int, int] | None:
         """As `OccupancyStore.extent` says, of what InfluxDB still keeps; it may be `EXTENT_SECONDS` old."""
         parameters = self._parameters(zone, kind, width, -FARTHEST_MS, FARTHEST_MS)
         series = (zone, kind, width)
@@ -193,30 +193,30 @@ class InfluxOccupancyStore:
         self._extents[series] = now, extent
         return extent
 
-    async def series(self, width: Width) -> list[tuple[str, Kind]]:
+    async def series(self, width: Width) -> list[tuple[str, KindId]]:
         """The zones and kinds of which InfluxDB still keeps a point, as `OccupancyStore.series` says."""
         parameters = {**self._range(width, -FARTHEST_MS, FARTHEST_MS), "_most": MAX_SERIES + 1}
-        return checked_series([(row[4], Kind(row[3])) for row in await self._http.rows(SERIES_QUERY, parameters)])
+        return checked_series([(row[4], KindId(row[3])) for row in await self._http.rows(SERIES_QUERY, parameters)])
 
     async def write_coverage(self, hours: Sequence[Coverage]) -> None:
         """As `CoverageStore.write_coverage` says."""
         await self._coverage.write(hours)
 
-    async def coverage(self, kind: Kind, *, start: int, end: int, zone: str | None = None) -> list[Coverage]:
+    async def coverage(self, kind: KindId, *, start: int, end: int, zone: str | None = None) -> list[Coverage]:
         """As `CoverageStore.coverage` says."""
         return await self._coverage.read(kind, start=start, end=end, zone=zone)
 
-    async def coverage_extent(self, zone: str, kind: Kind) -> tuple[int, int] | None:
+    async def coverage_extent(self, zone: str, kind: KindId) -> tuple[int, int] | None:
         """As `CoverageStore.coverage_extent` says."""
         return await self._coverage.extent(zone, kind)
 
-    async def drop(self, zone: str, kind: Kind, *, start: int, end: int) -> None:
+    async def drop(self, zone: str, kind: KindId, *, start: int, end: int) -> None:
         """Remove windows and recorded hours, as `TimeseriesStore.drop` says."""
         start, end = _representable(start), _representable(end)
         if start >= end:
             return
         self._extents.clear()
-        predicate = f'zone="{checked_zone(zone)}" AND kind="{kind.value}"'
+        predicate = f'zone="{checked_zone(zone)}" AND kind="{kind}"'
         try:
             for width in Width:
                 # What begins at the end stays: InfluxDB would delete that, too.
@@ -224,8 +224,8 @@ class InfluxOccupancyStore:
         except AnswerError as error:
             raise error.unavailable() from error
 
-    def _parameters(self, zone: str, kind: Kind, width: Width, start: int, end: int) -> dict[str, Parameter]:
-        return {**self._range(width, start, end), "_zone": checked_zone(zone), "_kind": kind.value}
+    def _parameters(self, zone: str, kind: KindId, width: Width, start: int, end: int) -> dict[str, Parameter]:
+        return {**self._range(width, start, end), "_zone": checked_zone(zone), "_kind": kind}
 
     def _range(self, width: Width, start: int, end: int) -> dict[str, Parameter]:
         return {

@@ -6,7 +6,7 @@ Measurement `coverage`, tags `kind` and `zone`, field `minutes` (an integer, a b
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from core.messages import Kind
+from core.kinds import KindId
 from timeseries.coverage import Coverage
 from timeseries.influx_http import InfluxHttp, Parameter, milliseconds
 from timeseries.influx_writing import write_batch
@@ -62,7 +62,7 @@ class InfluxCoverage:
             if batch.undone:
                 raise batch.undone[0][1]
 
-    async def read(self, kind: Kind, *, start: int, end: int, zone: str | None = None) -> list[Coverage]:
+    async def read(self, kind: KindId, *, start: int, end: int, zone: str | None = None) -> list[Coverage]:
         """The recorded hours that begin in [start, end)."""
         first, stop = _moment(start), _moment(end)
         # InfluxDB calls an empty range an error.
@@ -72,7 +72,7 @@ class InfluxCoverage:
             "_bucket": self._bucket,
             "_start": first,
             "_stop": stop,
-            "_kind": kind.value,
+            "_kind": kind,
         }
         query = COVERAGE_QUERY
         if zone is not None:
@@ -81,13 +81,13 @@ class InfluxCoverage:
         found = [Coverage(row[5], kind, milliseconds(row[3]), int(row[4])) for row in rows]
         return sorted(found, key=lambda each: (each.zone, each.hour))
 
-    async def extent(self, zone: str, kind: Kind) -> tuple[int, int] | None:
+    async def extent(self, zone: str, kind: KindId) -> tuple[int, int] | None:
         """The starts of the first and the last recorded hour."""
         parameters: dict[str, Parameter] = {
             "_bucket": self._bucket,
             "_start": _FIRST,
             "_stop": _LAST,
-            "_kind": kind.value,
+            "_kind": kind,
             "_zone": checked_zone(zone),
         }
         hours = [milliseconds(row[3]) for row in await self._http.rows(COVERAGE_EXTENT_QUERY, parameters)]

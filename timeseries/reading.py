@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from core.messages import Kind
+from core.kinds import KindId
 from core.windows import Width, Window, nominal_ms
 from timeseries.store import OccupancyStore
 
@@ -17,7 +17,7 @@ async def stored_devices(store: OccupancyStore, windows: Iterable[Window]) -> di
     One read for each zone, kind and width, more only where its windows are farther apart than `SPAN_WINDOWS`. Raises
     UnavailableError.
     """
-    starts: dict[tuple[str, Kind, Width], set[int]] = defaultdict(set)
+    starts: dict[tuple[str, KindId, Width], set[int]] = defaultdict(set)
     for window in windows:
         starts[window.zone, window.kind, window.width].add(window.start)
     found: dict[Window, int] = {}

@@ -8,7 +8,7 @@ from typing import Self
 
 from core.clock import Clock, system_clock
 from core.errors import UnavailableError
-from core.messages import Kind
+from core.kinds import KindId
 from core.windows import Width, Window
 from runtime.sqlite import SqliteFile
 from timeseries.coverage import Coverage
@@ -109,7 +109,7 @@ class SqliteOccupancyStore:
             (
                 point.window.width.value,
                 checked_zone(point.window.zone),
-                point.window.kind.value,
+                point.window.kind,
                 point.window.start,
                 point.devices,
             )
@@ -139,19 +139,19 @@ class SqliteOccupancyStore:
                 dropped += await self._drop(width, zone, kind)
         return dropped
 
-    async def _drop(self, width: Width, zone: str, kind: Kind) -> int:
+    async def _drop(self, width: Width, zone: str, kind: KindId) -> int:
         def drop(connection: sqlite3.Connection) -> int:
-            return connection.execute(_EXPIRED, (width.value, zone, kind.value, self._oldest(width))).rowcount
+            return connection.execute(_EXPIRED, (width.value, zone, kind, self._oldest(width))).rowcount
 
         return await self._file.write(drop)
 
     def _oldest(self, width: Width) -> int:
         return self._clock() - self._keep[width]
 
-    async def history(self, *, zone: str, kind: Kind, width: Width, start: int, end: int) -> list[OccupancyPoint]:
+    async def history(self, *, zone: str, kind: KindId, width: Width, start: int, end: int) -> list[OccupancyPoint]:
         """The points of the windows that begin in [start, end), as `OccupancyStore.history` says."""
         limits = [min(max(limit, -_INT64), _INT64) for limit in (start, end)]
-        parameters = (width.value, checked_zone(zone), kind.value, *limits, MAX_POINTS + 1)
+        parameters = (width.value, checked_zone(zone), kind, *limits, MAX_POINTS + 1)
 
         def points(connection: sqlite3.Connection) -> list[OccupancyPoint]:
             return [
@@ -161,9 +161,9 @@ class SqliteOccupancyStore:
 
         return checked_length(await self._file.read(points))
 
-    async def extent(self, zone: str, kind: Kind, width: Width) -> tuple[int, int] | None:
+    async def extent(self, zone: str, kind: KindId, width: Width) -> tuple[int, int] | None:
         """The starts of the first and the last window, as `OccupancyStore.extent` says."""
-        parameters = {"width": width.value, "zone": checked_zone(zone), "kind": kind.value}
+        parameters = {"width": width.value, "zone": checked_zone(zone), "kind": kind}
 
         def ends(connection: sqlite3.Connection) -> tuple[int, int] | None:
             first, last = connection.execute(_EXTENT, parameters).fetchone()
@@ -171,24 +171,24 @@ class SqliteOccupancyStore:
 
         return await self._file.read(ends)
 
-    async def series(self, width: Width) -> list[tuple[str, Kind]]:
+    async def series(self, width: Width) -> list[tuple[str, KindId]]:
         """The zones and kinds, as `OccupancyStore.series` says."""
 
-        def names(connection: sqlite3.Connection) -> list[tuple[str, Kind]]:
-            found: list[tuple[str, Kind]] = []
+        def names(connection: sqlite3.Connection) -> list[tuple[str, KindId]]:
+            found: list[tuple[str, KindId]] = []
             last = ("", "")
             while len(found) <= MAX_SERIES and (
                 row := connection.execute(_NEXT_SERIES, (width.value, *last)).fetchone()
             ):
                 last = row
-                found.append((last[0], Kind(last[1])))
+                found.append((last[0], KindId(last[1])))
             return found
 
         return checked_series(await self._file.read(names))
 
     async def write_coverage(self, hours: Sequence[Coverage]) -> None:
         """Write which minutes of hours were recorded, in one transaction, as `OccupancyStore.write_coverage` says."""
-        rows = [(checked_zone(each.zone), each.kind.value, each.hour, each.minutes) for each in hours]
+        rows = [(checked_zone(each.zone), each.kind, each.hour, each.minutes) for each in hours]
 
         def upsert(connection: sqlite3.Connection) -> None:
             connection.executemany(_COVERAGE_UPSERT, rows)
@@ -196,23 +196,23 @@ class SqliteOccupancyStore:
         if rows:
             await self._file.write(upsert)
 
-    async def coverage(self, kind: Kind, *, start: int, end: int, zone: str | None = None) -> list[Coverage]:
+    async def coverage(self, kind: KindId, *, start: int, end: int, zone: str | None = None) -> list[Coverage]:
         """The recorded hours that begin in [start, end), as `OccupancyStore.coverage` says."""
         limits = [min(max(limit, -_INT64), _INT64) for limit in (start, end)]
 
         def hours(connection: sqlite3.Connection) -> list[Coverage]:
             found = (
-                connection.execute(_COVERAGE_OF_ALL, (kind.value, *limits))
+                connection.execute(_COVERAGE_OF_ALL, (kind, *limits))
                 if zone is None
-                else connection.execute(_COVERAGE_OF_ZONE, (kind.value, *limits, checked_zone(zone)))
+                else connection.execute(_COVERAGE_OF_ZONE, (kind, *limits, checked_zone(zone)))
             )
             return [Coverage(name, kind, hour, minutes) for name, hour, minutes in found]
 
         return await self._file.read(hours)
 
-    async def coverage_extent(self, zone: str, kind: Kind) -> tuple[int, int] | None:
+    async def coverage_extent(self, zone: str, kind: KindId) -> tuple[int, int] | None:
         """The first and the last recorded hour, as `OccupancyStore.coverage_extent` says."""
-        parameters = {"zone": checked_zone(zone), "kind": kind.value}
+        parameters = {"zone": checked_zone(zone), "kind": kind}
 
         def ends(connection: sqlite3.Connection) -> tuple[int, int] | None:
             first, last = connection.execute(_COVERAGE_EXTENT, parameters).fetchone()
@@ -220,10 +220,10 @@ class SqliteOccupancyStore:
 
         return await self._file.read(ends)
 
-    async def drop(self, zone: str, kind: Kind, *, start: int, end: int) -> None:
+    async def drop(self, zone: str, kind: KindId, *, start: int, end: int) -> None:
         """Remove windows and recorded hours, in one transaction, as `TimeseriesStore.drop` says."""
         limits = [min(max(limit, -_INT64), _INT64) for limit in (start, end)]
-        parameters = (checked_zone(zone), kind.value, *limits)
+        parameters = (checked_zone(zone), kind, *limits)
 
         def remove(connection: sqlite3.Connection) -> None:
             connection.execute(

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from core.errors import UnansweredError, UnavailableError
-from core.messages import Kind
+from core.kinds import KindId
 from core.windows import ZONE_ID, Width, Window
 from timeseries.coverage import CoverageStore
 
@@ -75,20 +75,20 @@ class OccupancyStore(Protocol):
     async def drop_expired(self) -> int:
         """Remove the points of windows that are not kept any more; how many. A server does that by itself: 0."""
 
-    async def history(self, *, zone: str, kind: Kind, width: Width, start: int, end: int) -> list[OccupancyPoint]:
+    async def history(self, *, zone: str, kind: KindId, width: Width, start: int, end: int) -> list[OccupancyPoint]:
         """The points of the windows that begin in [start, end), milliseconds since the epoch, in order of time.
 
         A window that was never written is left out; `extent` tells whether it is zero or unknown. Raises ValueError
         for more than `MAX_POINTS` points, and for a zone's id that is none.
         """
 
-    async def extent(self, zone: str, kind: Kind, width: Width) -> tuple[int, int] | None:
+    async def extent(self, zone: str, kind: KindId, width: Width) -> tuple[int, int] | None:
         """The starts of the first and of the last window that were ever written; None where there is none.
 
         Raises ValueError for a zone's id that is none.
         """
 
-    async def series(self, width: Width) -> list[tuple[str, Kind]]:
+    async def series(self, width: Width) -> list[tuple[str, KindId]]:
         """The zones and kinds of which there is a point of this width, in alphabetical order.
 
         Raises ValueError for more than `MAX_SERIES`.
@@ -98,7 +98,7 @@ class OccupancyStore(Protocol):
 class TimeseriesStore(OccupancyStore, CoverageStore, Protocol):
     """What `open_store` opens: the windows, and which minutes were counted at all."""
 
-    async def drop(self, zone: str, kind: Kind, *, start: int, end: int) -> None:
+    async def drop(self, zone: str, kind: KindId, *, start: int, end: int) -> None:
         """Remove the windows of all widths, and the recorded hours, that begin in [start, end), ms since the epoch.
 
         Raises ValueError for a zone's id that is none.
@@ -122,7 +122,7 @@ def checked_length(points: list[OccupancyPoint]) -> list[OccupancyPoint]:
     return points
 
 
-def checked_series(series: list[tuple[str, Kind]]) -> list[tuple[str, Kind]]:
+def checked_series(series: list[tuple[str, KindId]]) -> list[tuple[str, KindId]]:
     """The series in alphabetical order. Raises ValueError for more than `MAX_SERIES`."""
     if len(series) > MAX_SERIES:
         raise ValueError(f"more than {MAX_SERIES:,} zones and kinds have points")

@@ -19,7 +19,8 @@ from api.http.problems import ProblemError, WrongParameter, no_longer_kept, wron
 from api.privacy import shown_count
 from core.clock import format_rfc3339
 from core.errors import UnavailableError
-from core.messages import Kind
+from core.kinds import KindId
+from core.messages import MOBILE, Kind
 from timeseries import (
     OccupancyStore,
     TimeseriesStore,
@@ -290,7 +291,7 @@ async def check_kept(
 async def histories(
     store: TimeseriesStore,
     zones: Sequence[str],
-    kind: Kind,
+    kind: KindId,
     asked: Range,
     *,
     shown_in: ZoneInfo | None = None,
@@ -318,7 +319,7 @@ async def histories(
         devices = {point.window.start: point.devices for point in found}
         return History(
             zone=zone,
-            kind=kind,
+            kind=Kind(kind),
             window=asked.width,
             timezone=name_of(shown_in),
             start=write(asked.start),
@@ -327,7 +328,7 @@ async def histories(
                 asked,
                 edges,
                 devices,
-                least if kind is Kind.MOBILE else 0,
+                least if kind == MOBILE else 0,
             ),
             first=None if extent is None else write(max(extent[0], EARLIEST)),
             last=None if extent is None else write(extent[1]),

@@ -27,6 +27,7 @@ from api.http.answers import Json
 from api.http.instants import name_of, writer
 from api.http.openapi import problems
 from api.zones import ZoneId
+from core.kinds import KindId
 from timeseries import Width
 
 CACHE_CONTROL = "no-cache"
@@ -108,7 +109,7 @@ async def zone_summary(resources: Resources, zone: ZoneId, query: Annotated[Summ
     body = await summary(
         resources.store,
         zone=known.id,
-        kind=query.kind,
+        kind=KindId(query.kind.value),
         asked=asked,
         most=resources.most,
         timezone=resources.timezone,
@@ -136,7 +137,7 @@ async def _answer(
     found = await histories(
         resources.store,
         zones,
-        query.kind,
+        KindId(query.kind.value),
         asked,
         shown_in=query.tz,
         least=resources.least,

@@ -20,7 +20,8 @@ from api.http.problems import ProblemError, WrongParameter, wrong_parameters
 from api.privacy import shown_count
 from core.clock import format_rfc3339
 from core.errors import UnavailableError
-from core.messages import Kind
+from core.kinds import KindId
+from core.messages import MOBILE, Kind
 from timeseries import TimeseriesStore, Width, recorded_minutes
 
 HOUR_MS = 3_600_000
@@ -188,7 +189,7 @@ async def summary(
     store: TimeseriesStore,
     *,
     zone: str,
-    kind: Kind,
+    kind: KindId,
     asked: Hours,
     most: int,
     timezone: ZoneInfo,
@@ -211,14 +212,14 @@ async def summary(
     except TimeoutError as error:
         raise UnavailableError(f"the occupancy store did not answer within {STORE_SECONDS} s") from error
     first, last = extent or (None, None)
-    least = least if kind is Kind.MOBILE else 0
+    least = least if kind == MOBILE else 0
     shown = {at: shown_count(devices, least) for at, devices in counts.items()}
     visible = {at: devices or 0 for at, (devices, _) in shown.items()}
     days = popular_times(visible, timezone, least)
     write = writer(shown_in)
     return Summary(
         zone=zone,
-        kind=kind,
+        kind=Kind(kind),
         window=Width.HOUR,
         timezone=name_of(shown_in),
         campus_timezone=timezone.key,
@@ -239,7 +240,7 @@ async def summary(
 
 
 async def _recorded(
-    store: TimeseriesStore, zone: str, kind: Kind, asked: Hours, most: int
+    store: TimeseriesStore, zone: str, kind: KindId, asked: Hours, most: int
 ) -> tuple[tuple[int, int] | None, int, dict[int, int]]:
     """The first and last recorded hour, recorded minutes of the hours asked for, and the devices of each of these.
 

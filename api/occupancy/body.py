@@ -13,7 +13,8 @@ from api.occupancy.newest_input import Input
 from api.occupancy.snapshot import Snapshot, ZonePart
 from api.privacy import shown_counts
 from core.clock import format_rfc3339
-from core.messages import Kind
+from core.kinds import KindId
+from core.messages import CAR, MOBILE
 from geofence import Zone
 from state.presence import Presence
 
@@ -180,9 +181,9 @@ class OccupancyOfAll:
     ]
 
 
-def zone_counts(zone: Zone, presence: Mapping[Kind, Presence], *, least: int = 0) -> ZoneCounts:
+def zone_counts(zone: Zone, presence: Mapping[KindId, Presence], *, least: int = 0) -> ZoneCounts:
     """Who is in a zone; `least` is PRIVACY_MIN_COUNT."""
-    car, mobile = presence[Kind.CAR], presence[Kind.MOBILE]
+    car, mobile = presence[CAR], presence[MOBILE]
     shown = shown_counts(car=car.devices, mobile=mobile.devices, least=least)
     used = car.devices if zone.category == CAR_PARK else shown.total
     # A time would tell that somebody is there whose number is not told.
@@ -216,7 +217,7 @@ def shared_members(*, now: int, ttl: int, lag: int = 0, least: int = 0, input_: 
         last_updated=format_rfc3339(now),
         ttl=ttl,
         lag_seconds=lag,
-        newest_input_at=NewestInput(*(_came(input_.newest.get(kind), least) for kind in (Kind.CAR, Kind.MOBILE))),
+        newest_input_at=NewestInput(*(_came(input_.newest.get(kind), least) for kind in (CAR, MOBILE))),
         stale=input_.stale,
     )
     return msgspec.json.encode(shared)[1:-1]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from core.clock import Clock, format_rfc3339
-from core.messages import Kind
+from core.kinds import KindId, Kinds
 from state.client import Redis
 from state.newest_input import Silence, signs_of_input
 
@@ -17,7 +17,7 @@ CACHE_SECONDS = 0.4
 class Input:
     """What is known of what comes in."""
 
-    newest: Mapping[Kind, int]
+    newest: Mapping[KindId, int]
     """When the newest message of each kind came, ms since the epoch; without the kinds of which none ever has."""
     stale: str | None
     """Why the counts cannot be those of now, for people; None where nothing is known against them."""
@@ -26,9 +26,10 @@ class Input:
 class InputWatch:
     """What one API process knows of it."""
 
-    def __init__(self, client: Redis, *, clock: Clock, elapsed: Callable[[], float]) -> None:
+    def __init__(self, client: Redis, kinds: Kinds, *, clock: Clock, elapsed: Callable[[], float]) -> None:
         """`elapsed` answers seconds that never go back."""
         self._client = client
+        self._kinds = kinds
         self._elapsed = elapsed
         self._silence = Silence(clock, elapsed=elapsed)
         self._reading = asyncio.Lock()
@@ -40,7 +41,7 @@ class InputWatch:
             now = self._elapsed()
             if self._read is not None and now - self._read[0] < CACHE_SECONDS:
                 return self._read[1]
-            newest, beats = await signs_of_input(self._client)
+            newest, beats = await signs_of_input(self._client, self._kinds)
             found = Input(newest, _doubt(self._silence.since(beats)))
             self._read = (now, found)
             return found

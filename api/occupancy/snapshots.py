@@ -10,6 +10,7 @@ from api.settings import ApiSettings
 from api.zones import CampusView, FollowedCampus
 from core.clock import Clock
 from core.errors import UnavailableError
+from core.kinds import Kinds
 from geofence import Zone
 from state.client import Redis
 from state.presence import presence_now
@@ -26,6 +27,7 @@ class Snapshots:
         self,
         client: Redis,
         *,
+        kinds: Kinds,
         settings: ApiSettings,
         followed: FollowedCampus,
         lag: DecoderLag,
@@ -33,13 +35,14 @@ class Snapshots:
         clock: Clock,
     ) -> None:
         self._client = client
+        self._kinds = kinds
         self._settings = settings
         self._followed = followed
         self._lag = lag
         self.input = input_
         """Whether positions come in."""
         self._clock = clock
-        self._reader = PresenceReader(client, partitions=settings.partitions, ttl=settings.presence_ttl)
+        self._reader = PresenceReader(client, kinds, partitions=settings.partitions, ttl=settings.presence_ttl)
         self._taking = asyncio.Lock()
         self._view: CampusView | None = None
         """The campus that `_parts` are of; None while they do not fit what was read."""
@@ -67,7 +70,12 @@ class Snapshots:
             async with asyncio.timeout(REDIS_SECONDS):
                 shared, _ = await self._shared(now)
                 present = await presence_now(
-                    self._client, [zone.id], now=now, ttl=settings.presence_ttl, partitions=settings.partitions
+                    self._client,
+                    [zone.id],
+                    self._kinds,
+                    now=now,
+                    ttl=settings.presence_ttl,
+                    partitions=settings.partitions,
                 )
         except TimeoutError as error:
             raise _too_late() from error

@@ -13,6 +13,7 @@ from api.http.dependencies import opened
 from api.http.openapi import problems
 from api.http.problems import ProblemError
 from api.positions.erasure import Erased, Erasure, UnfinishedError
+from core.kinds import KindId
 from core.messages import Kind
 
 MAX_DEVICE_ID = 128
@@ -68,7 +69,7 @@ async def erase_device(
     is left. A device that goes on sending is known again from its next position on.
     """
     try:
-        erased = await erasure.erase(device_id, [query.kind] if query.kind else Kind)
+        erased = await erasure.erase(device_id, [KindId(query.kind.value)] if query.kind else erasure.kinds.ids)
     except UnfinishedError as error:
         seconds = str(max(1, round(error.retry_after or 1)))
         raise ProblemError(

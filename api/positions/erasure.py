@@ -27,7 +27,7 @@ from pydantic import Field
 
 from api.zones import Zones
 from core.errors import UnavailableError
-from core.messages import Kind, Role, ingest_kind
+from core.kinds import KindId, Kinds
 from documents import DocumentStore
 from runtime.devices import DeviceHasher
 from state.client import Redis
@@ -43,14 +43,13 @@ PASS_SECONDS = 5.0
 ERASE_SECONDS = 20.0
 """How long documents are deleted for one request; what is left then takes another one."""
 ERASE_DOCUMENTS = 500
-_DEVICES = {Role.CAR.value.encode(): Kind.CAR, Role.MOBILE.value.encode(): Kind.MOBILE}
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
     """One device to be forgotten."""
 
-    kind: Kind
+    kind: KindId
     id: str
     """As it calls itself. It is never logged, and part of no answer."""
     hash: str
@@ -80,13 +79,14 @@ class UnfinishedError(UnavailableError):
 class Erasure:
     """All places that hold something of a device. It may be repeated, and done by several at once."""
 
+    kinds: Kinds
     zones: Zones
     documents: DocumentStore
     hasher: DeviceHasher
     redis: Redis
     partitions: int
 
-    async def erase(self, device_id: str, kinds: Iterable[Kind]) -> Erased:
+    async def erase(self, device_id: str, kinds: Iterable[KindId]) -> Erased:
         """Forget the devices of these kinds that call themselves so.
 
         Raises UnavailableError where a store is away, and UnfinishedError where something is left: all that could be
@@ -110,16 +110,16 @@ class Erasure:
                 kind=device.kind,
                 zones=zones,
             )
-        letters = await _drop_letters(DeadLetters(self.redis, partitions=self.partitions), devices)
+        letters = await _drop_letters(DeadLetters(self.redis, partitions=self.partitions), devices, self.kinds)
         queued = await drop_queued(
-            self.redis, lambda message: any(_is_position_of(message, device) for device in devices)
+            self.redis, lambda message: any(_is_position_of(message, device, self.kinds) for device in devices)
         )
         documents = sum([await _erase_documents(self.documents, device.hash) for device in devices])
         if left:
             raise left
         return Erased(documents=documents, present=present, dead_letters=letters, queued=queued)
 
-    def _device(self, kind: Kind, device_id: str) -> Device:
+    def _device(self, kind: KindId, device_id: str) -> Device:
         hashed = self.hasher.hash(kind, device_id)
         return Device(kind=kind, id=device_id, hash=hashed, away=self.hasher.away(hashed))
 
@@ -147,35 +147,34 @@ async def _erase_documents(store: DocumentStore, device: str) -> int:
     return erased
 
 
-async def _drop_letters(letters: DeadLetters, devices: Sequence[Device]) -> int:
+async def _drop_letters(letters: DeadLetters, devices: Sequence[Device], kinds: Kinds) -> int:
     dropped = 0
     async for page in letters.raw_fields():
-        ids = [letter_id for letter_id, fields in page if any(_is_of(fields, device) for device in devices)]
+        ids = [letter_id for letter_id, fields in page if any(_is_of(fields, device, kinds) for device in devices)]
         dropped += await letters.drop(ids)
     return dropped
 
 
-def _is_of(letter: Mapping[bytes, bytes], device: Device) -> bool:
+def _is_of(letter: Mapping[bytes, bytes], device: Device, kinds: Kinds) -> bool:
     """Whether a dead letter holds something of a device: rather one too many, for none of them can be used."""
     # The key of a document that the store refused.
     if device.hash.encode() in letter.get(b"detail", b""):
         return True
     topic = letter.get(b"topic", b"").decode(errors="replace")
-    if ingest_kind(topic) not in {device.kind, None}:
+    if kinds.ingest_kind(topic) not in {device.kind, None}:
         return False
     if device.id in topic.split("/")[1:]:
         return True
-    own = _DEVICES.get(letter.get(b"role", b""))
-    if own is device.kind and letter.get(b"user", b"").decode(errors="replace") == device.id:
+    if letter.get(b"role") == device.kind.encode() and letter.get(b"user", b"").decode(errors="replace") == device.id:
         return True
     return _names(letter.get(b"payload", b""), device.id)
 
 
-def _is_position_of(message: Message, device: Device) -> bool:
+def _is_position_of(message: Message, device: Device, kinds: Kinds) -> bool:
     """Whether a message that waits for a subscriber is a device's: rather one too many."""
-    if ingest_kind(message.topic) is device.kind and message.user == device.id:
+    if kinds.ingest_kind(message.topic) == device.kind and message.user == device.id:
         return True
-    return _is_of({b"topic": message.topic.encode(), b"payload": message.payload}, device)
+    return _is_of({b"topic": message.topic.encode(), b"payload": message.payload}, device, kinds)
 
 
 def _names(payload: bytes, device: str) -> bool:

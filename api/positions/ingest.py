@@ -16,7 +16,8 @@ from api.http.instants import Rfc3339
 from api.http.problems import ProblemError, WrongParameter, wrong_parameters
 from core.clock import Clock, to_milliseconds
 from core.errors import UnavailableError
-from core.messages import INGEST_TOPICS, Kind, RawMessage, Role
+from core.kinds import KindId, Kinds, Role
+from core.messages import Kind, RawMessage
 from runtime.ages import too_old
 from runtime.buckets import Buckets
 from state.client import Redis, redis_errors
@@ -34,7 +35,6 @@ APPEND_SECONDS = 5.0
 FULL_RETRY_SECONDS = 5
 SENDER = Role.GATEWAY
 """The role that decoders see: a key may speak for many devices."""
-_TOPICS = {kind: topic for topic, kind in INGEST_TOPICS.items()}
 
 
 class IngestQuery(BaseModel):
@@ -144,6 +144,7 @@ def _milliseconds(timestamp: datetime | float | None) -> int | None:
 class Ingest:
     """How positions are taken, as durable as Redis makes what a broker appends."""
 
+    kinds: Kinds
     redis: Redis
     raw: Raw
     partitions: int
@@ -157,7 +158,7 @@ class Ingest:
     """How many positions each key may send: keys are gateways. None where gateways have no limit."""
     clock: Clock
 
-    async def append(self, payload: bytes, *, kind: Kind, user: str) -> int:
+    async def append(self, payload: bytes, *, kind: KindId, user: str) -> int:
         """Append a message to a stream `raw`; when it was received, in milliseconds since the epoch.
 
         It is there when this returns. `user` is who sent it, and may speak for many devices, as a gateway may. Raises
@@ -165,7 +166,7 @@ class Ingest:
         then or not, and it does no harm to send it again.
         """
         received_at = self.clock()
-        message = RawMessage(_TOPICS[kind], user, SENDER, received_at, payload)
+        message = RawMessage(self.kinds[kind].topic, user, SENDER.name, received_at, payload)
         # Nothing depends on the order: this spreads what one sender sends.
         partition = partition_of(payload.decode("ascii"), self.partitions)
         try:

@@ -16,6 +16,7 @@ from api.http.openapi import problems
 from api.positions.ingest import Accepted, Ingest, IngestQuery, payload_of
 from core.clock import format_rfc3339
 from core.errors import UnavailableError
+from core.kinds import KindId
 from runtime.position_rates import cost_of
 
 _EXAMPLE = {
@@ -90,6 +91,6 @@ async def ingest_positions(
         raise UnavailableError(problem)
     if ingest.buckets is not None and (wait := ingest.buckets.take(key.id, cost_of(len(payload)))):
         raise too_many(wait, "Your key sends more positions than POSITION_RATE allows to a gateway.")
-    received_at = await ingest.append(payload, kind=query.kind, user=key.name)
+    received_at = await ingest.append(payload, kind=KindId(query.kind.value), user=key.name)
     body = Accepted(kind=query.kind, received_at=format_rfc3339(received_at))
     return Json(body, status_code=202, headers={"Cache-Control": "no-store"})

@@ -10,6 +10,7 @@ from api.http.dependencies import opened
 from api.http.problems import unknown_zone
 from api.zones.campus import CampusView, FollowedCampus
 from core.clock import Clock
+from core.kinds import Kinds
 from geofence import Campus, Zone
 from state.client import Redis
 
@@ -20,6 +21,7 @@ ZoneId = Annotated[str, Path(description="Id of a zone, as /v1/zones lists it.",
 class Zones:
     """The zones of one API process."""
 
+    kinds: Kinds
     followed: FollowedCampus
     redis: Redis
     partitions: int

@@ -58,6 +58,7 @@ async def change_zone(
             replaces=view.version,
             changed=changed_zones(view.campus, campus),
             partitions=zones.partitions,
+            kinds=zones.kinds,
             change=ZoneChange(zone=zone, at=zones.clock(), by=key.id, before=view.features.get(zone)),
         )
         if stored:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
+from bench.kinds import CAR
 from bench.presence import leave, see
 from core.clock import system_clock
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS, KindId
 from geofence import load_campus
 from timeseries import OccupancyPoint, OccupancyStore, TimeseriesSettings, Width, Window, nominal_ms, open_store
 
@@ -29,9 +30,9 @@ async def arrive(client: Redis) -> None:
     chance = random.Random(20_000)  # noqa: S311 - where people are, not a secret
     zones, now = zone_ids(), system_clock()
     campus = load_campus(None).boundary.id
-    found: dict[tuple[str, Kind], dict[str, int]] = defaultdict(dict)
+    found: dict[tuple[str, KindId], dict[str, int]] = defaultdict(dict)
     for number in range(DEVICES):
-        kind, at = chance.choice(list(Kind)), now - chance.randrange(60_000)
+        kind, at = chance.choice(DEFAULT_KINDS.ids), now - chance.randrange(60_000)
         found[campus, kind][f"{number:032x}"] = found[chance.choice(zones), kind][f"{number:032x}"] = at
     for (zone, kind), devices in found.items():
         await see(client, zone, kind, devices)
@@ -45,9 +46,9 @@ async def come_and_go(client: Redis) -> None:
         here = not here
         for zone in zones:
             if here:
-                await see(client, zone, Kind.CAR, {"a guest": system_clock()})
+                await see(client, zone, CAR, {"a guest": system_clock()})
             else:
-                await leave(client, zone, Kind.CAR, "a guest")
+                await leave(client, zone, CAR, "a guest")
         await asyncio.sleep(1)
 
 
@@ -57,7 +58,7 @@ async def record(folder: Path, start: int) -> None:
     async with open_store(TimeseriesSettings(data_dir=folder)) as store:
         await store.setup()
         for zone in zone_ids():
-            for kind in Kind:
+            for kind in DEFAULT_KINDS.ids:
                 await store.write(
                     [
                         OccupancyPoint(
@@ -70,6 +71,6 @@ async def record(folder: Path, start: int) -> None:
 
 async def day(store: OccupancyStore, zone: str, start: int) -> None:
     """What the store itself is asked for one day of one zone."""
-    points = await store.history(zone=zone, kind=Kind.CAR, width=Width.FIVE_MINUTES, start=start, end=start + DAY_MS)
+    points = await store.history(zone=zone, kind=CAR, width=Width.FIVE_MINUTES, start=start, end=start + DAY_MS)
     if len(points) != DAY_MS // _STEP:
         raise AssertionError(f"{len(points)} windows in a day")

@@ -11,8 +11,8 @@ import uvloop
 from bench.api.data import DAY_MS, HISTORY_DAYS, day, zone_ids
 from bench.api.load import Job
 from bench.api.servers import Served
+from bench.kinds import CAR
 from core.clock import format_rfc3339, system_clock
-from core.messages import Kind
 from timeseries import TimeseriesSettings, Width, open_store
 
 STORE, STORE_BOTH = "store", "store with extent"
@@ -52,7 +52,7 @@ async def _store_seconds(folder: Path, start: int, seconds: float) -> dict[str, 
             await day(store, zone, begin)
 
         async def both() -> None:
-            await asyncio.gather(points(), store.extent(zone, Kind.CAR, Width.FIVE_MINUTES))
+            await asyncio.gather(points(), store.extent(zone, CAR, Width.FIVE_MINUTES))
 
         return {STORE: await _median(points, seconds), STORE_BOTH: await _median(both, seconds)}
 

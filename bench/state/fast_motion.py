@@ -20,10 +20,12 @@ import redis
 import typer
 from rich.console import Console
 
+from bench.kinds import MOBILE
 from bench.report import machine
 from bench.servers import redis_server
 from bench.state.campus import Grid
-from core.messages import Kind, Position
+from core.kinds import DEFAULT_KINDS
+from core.messages import Position
 from core.windows import Width, Window, window_start
 from decoder.batch import Batch
 from decoder.effects import Effects
@@ -63,7 +65,7 @@ class Days:
     def __init__(self, *, devices: int, hours: int, every: int, zones: int) -> None:
         hasher = DeviceHasher(b"k" * KEY_BYTES)
         self.hasher = hasher
-        self.names = [hasher.hash(Kind.MOBILE, f"device-{number}") for number in range(devices)]
+        self.names = [hasher.hash(MOBILE, f"device-{number}") for number in range(devices)]
         self.minutes = hours * 60
         self.step = max(1, every // 60)
         self._grid = Grid(zones)
@@ -81,13 +83,14 @@ class Days:
             if 0 <= passed < self.minutes and passed % self.step == 0:
                 longitude, latitude = self._grid.place(number, at // MINUTE_MS)
                 zone = self._grid.zone(number, at // MINUTE_MS)
-                found.append(Position(Kind.MOBILE, name, at, at, longitude, latitude, ("campus", zone), ""))
+                found.append(Position(MOBILE, name, at, at, longitude, latitude, ("campus", zone), ""))
         return found
 
 
 async def _pass(url: str, passing: Days, days: int) -> None:
     async with open_redis(CommonSettings(redis_url=url)) as client:
         effects = Effects(
+            kinds=DEFAULT_KINDS,
             client=client,
             partitions=1,
             zone=DUBLIN,
@@ -116,7 +119,7 @@ async def _pass(url: str, passing: Days, days: int) -> None:
                         )
             counts = WindowCounts(client=client, partitions=1, timezone=DUBLIN)
             starts = [window_start(Width.DAY, MONDAY + day * DAY_MS + DAY_MS // 2, DUBLIN) for day in range(days)]
-            found = await counts.read([Window(Width.DAY, start, "campus", Kind.MOBILE) for start in starts])
+            found = await counts.read([Window(Width.DAY, start, "campus", MOBILE) for start in starts])
             used = int(watcher.info("memory")["used_memory"])
         minutes = len(passing.names) * passing.minutes * days
         _console.print(

@@ -9,12 +9,10 @@ from amqtt.session import Session
 
 from broker.auth.users import Authenticator
 from broker.protocol.topics import MIRROR
-from core.messages import INGEST_TOPICS, Kind, Role
+from core.kinds import Kinds, Role
 
 ROLE_ATTRIBUTE = "campus.role"
 """Where amqtt's session holds the role of its user."""
-_CAR = next(topic for topic, kind in INGEST_TOPICS.items() if kind is Kind.CAR)
-_MOBILE = next(topic for topic, kind in INGEST_TOPICS.items() if kind is Kind.MOBILE)
 _SYS = "$SYS"
 _SHARED = "$share"
 
@@ -52,37 +50,46 @@ class Rule:
     """What reaches a subscriber at all: a subscription to `#` is no way to positions."""
 
 
-# Nobody speaks as $SYS but the nodes themselves. Shared subscriptions are no part of MQTT 3.1.1: whoever asks for one
-# is told so (0x80), since it would deliver nothing.
-RULES = {
-    Role.CAR: Rule(publish=only(_CAR), subscribe=only(MIRROR), receive=only(MIRROR)),
-    Role.MOBILE: Rule(publish=only(_MOBILE), subscribe=only(MIRROR), receive=only(MIRROR)),
-    Role.GATEWAY: Rule(publish=only(_CAR, _MOBILE), subscribe=only(MIRROR), receive=only(MIRROR)),
-    Role.SERVICE: Rule(publish=all_but(_SYS), subscribe=all_but(_SHARED), receive=all_but()),
-    Role.ANONYMOUS: Rule(
-        publish=all_but(_SYS, MIRROR),
-        subscribe=all_but(_SHARED, *INGEST_TOPICS),
-        receive=all_but(*INGEST_TOPICS),
-    ),
-}
+def rules(kinds: Kinds) -> dict[Role, Rule]:
+    """What each role may do, where there are these kinds."""
+    # Nobody speaks as $SYS but the nodes themselves. Shared subscriptions are no part of MQTT 3.1.1: whoever asks for
+    # one is told so (0x80), since it would deliver nothing.
+    return {
+        **{
+            role: Rule(only(topic), only(MIRROR), only(MIRROR))
+            for role, topic in zip(kinds.device_roles, kinds.topics, strict=True)
+        },
+        Role.GATEWAY: Rule(only(*kinds.topics), only(MIRROR), only(MIRROR)),
+        Role.SERVICE: Rule(publish=all_but(_SYS), subscribe=all_but(_SHARED), receive=all_but()),
+        Role.ANONYMOUS: Rule(
+            publish=all_but(_SYS, MIRROR),
+            subscribe=all_but(_SHARED, *kinds.topics),
+            receive=all_but(*kinds.topics),
+        ),
+    }
 
 
-def may_publish(role: Role, topic: str) -> bool:
-    """Whether a user with this role may publish to a topic."""
-    return RULES[role].publish.has(topic)
+class AccessRules:
+    """Who may do what where there are these kinds."""
 
+    def __init__(self, kinds: Kinds) -> None:
+        self._rules = rules(kinds)
 
-def may_subscribe(role: Role, topic_filter: str, closed: Collection[str] = ()) -> bool:
-    """Whether a user with this role may subscribe to a topic filter.
+    def may_publish(self, role: Role, topic: str) -> bool:
+        """Whether a user with this role may publish to a topic."""
+        return self._rules[role].publish.has(topic)
 
-    The filters in `closed`, written exactly so, are for services alone: see MQTT_NO_SUBSCRIBE.
-    """
-    return RULES[role].subscribe.has(topic_filter) and (topic_filter not in closed or role is Role.SERVICE)
+    def may_subscribe(self, role: Role, topic_filter: str, closed: Collection[str] = ()) -> bool:
+        """Whether a user with this role may subscribe to a topic filter.
 
+        The filters in `closed`, written exactly so, are for services alone: see MQTT_NO_SUBSCRIBE.
+        """
+        allowed = self._rules[role].subscribe.has(topic_filter)
+        return allowed and (topic_filter not in closed or role is Role.SERVICE)
 
-def may_receive(role: Role, topic: str) -> bool:
-    """Whether what is published to a topic may be delivered to a user with this role, whatever it subscribed to."""
-    return RULES[role].receive.has(topic)
+    def may_receive(self, role: Role, topic: str) -> bool:
+        """Whether what is published to a topic may be delivered to a user with this role, whatever it subscribed to."""
+        return self._rules[role].receive.has(topic)
 
 
 class Authentication(BaseAuthPlugin):
@@ -120,6 +127,7 @@ class Topics(BaseTopicPlugin):
     class Config:
         """What the node hands over."""
 
+        access: AccessRules
         no_subscribe: list[str] = field(default_factory=list)
 
     async def topic_filtering(
@@ -129,10 +137,11 @@ class Topics(BaseTopicPlugin):
         if session is None or topic is None or action is None:
             return False
         role = session.attributes.get(ROLE_ATTRIBUTE, Role.ANONYMOUS)
+        access: AccessRules = self.config.access
         match action:
             case Action.PUBLISH:
-                return may_publish(role, topic)
+                return access.may_publish(role, topic)
             case Action.SUBSCRIBE:
-                return may_subscribe(role, topic, self.config.no_subscribe)
+                return access.may_subscribe(role, topic, self.config.no_subscribe)
             case Action.RECEIVE:
-                return may_receive(role, topic)
+                return access.may_receive(role, topic)

@@ -11,9 +11,9 @@ from amqtt.broker import Broker
 from amqtt.contexts import Action, BrokerConfig
 from amqtt.session import Session
 
-from broker.auth.access import ROLE_ATTRIBUTE, Authentication, Topics
+from broker.auth.access import ROLE_ATTRIBUTE, AccessRules, Authentication, Topics
 from broker.auth.users import Authenticator
-from core.messages import Role
+from core.kinds import Role
 
 
 class PluginSession(Session):
@@ -33,7 +33,9 @@ class Internal(Protocol):
 class AmqttBroker(Broker):
     """amqtt's broker without its network, its sessions and its routing."""
 
-    def __init__(self, *, internal: Internal, authenticator: Authenticator, no_subscribe: list[str]) -> None:
+    def __init__(
+        self, *, internal: Internal, authenticator: Authenticator, access: AccessRules, no_subscribe: list[str]
+    ) -> None:
         self._internal = internal
         super().__init__(
             BrokerConfig.from_dict(
@@ -42,7 +44,7 @@ class AmqttBroker(Broker):
                     # Named one by one: amqtt's defaults let everybody in (contexts.py 150).
                     "plugins": {
                         f"{Authentication.__module__}.{Authentication.__name__}": {"authenticator": authenticator},
-                        f"{Topics.__module__}.{Topics.__name__}": {"no_subscribe": no_subscribe},
+                        f"{Topics.__module__}.{Topics.__name__}": {"access": access, "no_subscribe": no_subscribe},
                     },
                 }
             )

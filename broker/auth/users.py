@@ -4,38 +4,40 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 import msgspec
+import structlog
 
 from broker.auth.passwords import BusyError, Passwords, hash_problem
-from core.messages import Role
+from core.kinds import Kinds, Role
 from core.names import name_problem
 from runtime.addresses import network_of
+from runtime.log_throttle import LogThrottle
 from state.client import Redis
 from state.users import USERS, UserStore
 
-__all__ = ["ROLES", "Authenticator", "BusyError", "User", "Users"]
+__all__ = ["Authenticator", "BusyError", "User", "Users"]
 
-ROLES = tuple(role for role in Role if role is not Role.ANONYMOUS)
-"""The roles that a user can have."""
+_log = structlog.stdlib.get_logger("users")
 
 
 class User(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One user, as Redis holds it. Its repr tells no hash."""
 
     name: str
-    role: Role
+    role: str
+    """The name of its role: one of a kind that has gone lets nobody in."""
     password: str
     """The argon2id hash, in PHC form."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for a user that cannot be one."""
         problem = name_problem(self.name) or hash_problem(self.password)
-        if self.role not in ROLES:
+        if self.role == Role.ANONYMOUS.name:
             problem = f"nobody can be given the role {self.role}"
         if problem:
             raise ValueError(problem)
 
     def __repr__(self) -> str:
-        return f"User(name={self.name!r}, role={self.role.value!r})"
+        return f"User(name={self.name!r}, role={self.role!r})"
 
 
 class Users(UserStore[User]):
@@ -56,13 +58,16 @@ class Authenticator:
         self,
         *,
         users: Users,
+        kinds: Kinds,
         allow_anonymous: bool,
         clock: Callable[[], float],
         passwords: Passwords | None = None,
     ) -> None:
         """`clock` gives seconds and never goes back; its zero is any."""
         self._users = users
+        self._kinds = kinds
         self._allow_anonymous = allow_anonymous
+        self._throttle = LogThrottle(clock)
         self._passwords = passwords or Passwords(clock=clock)
         self._asked: set[str] = set()
         self._asking: asyncio.Task[dict[str, User]] | None = None
@@ -73,7 +78,8 @@ class Authenticator:
     async def authenticate(self, name: str | None, password: bytes | None, *, address: str = "") -> Role | None:
         """The role of a client with this user name and password; None if it is refused. `address` is its own.
 
-        Without a name it is ANONYMOUS, where that is allowed; with one, it has to be a user, and the password right.
+        Without a name it is ANONYMOUS, where that is allowed; with one, it has to be a user, the password right, and
+        its role one of the table of kinds.
         An unknown user takes as long as a wrong password. Raises BusyError where the client should try again later, and
         UnavailableError where Redis does not answer.
         """
@@ -88,10 +94,16 @@ class Authenticator:
             right = await self._passwords.check(name, password, stored, address=network_of(address))
             if not right or user is None:
                 return None
+            role = self._kinds.role_by_name.get(user.role)
+            if role is None:
+                # It stays as it is: another table may have its kind again.
+                if self._throttle.lets_through(user.role):
+                    _log.warning("no kind of KINDS_FILE has the role of a user: refused", role=user.role, user=name)
+                return None
             # Where users have changed meanwhile, this one may be gone, and `changed` could not know of this login.
             if changes == self._changes:
                 self._let_in[name] = user if self._let_in.get(name, user) == user else None
-                return user.role
+                return role
 
     async def changed(self, connected: Mapping[str, Role]) -> set[str]:
         """The users who must go: they were removed, or have another role or another password.
@@ -110,7 +122,7 @@ class Authenticator:
             for name in names
             if (user := present.get(name)) is None
             or user != let_in.get(name)
-            or user.role is not roles.get(name, user.role)
+            or (name in roles and user.role != roles[name].name)
         }
         for name in names:
             if name in gone or name not in roles:

@@ -16,11 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from broker.auth.passwords import generate_password, hash_password
-from broker.auth.users import ROLES, User, Users
+from broker.auth.users import User, Users
 from broker.auth.users_file import Row, UsersFileError, hashed, read_rows
-from core.messages import Role
+from core.kinds import Kinds
 from core.names import name_problem
 from runtime.command import fail
+from runtime.settings import CommonSettings, kinds_or_exit, load_or_exit
 from state.command import ask_redis
 
 users_app = typer.Typer(
@@ -30,7 +31,10 @@ users_app = typer.Typer(
     rich_markup_mode="markdown",
     help="""Who may log in over MQTT, and as what.
 
-    - `car` publishes to `car-iotp` and below it, `mobile` to `mobile-iotp`, `gateway` to both
+    - the role of a device is its kind: `car` publishes to `car-iotp` and below it, `mobile` to `mobile-iotp`, others
+      as KINDS_FILE has them
+
+    - `gateway` publishes to the topics of all kinds
 
     - all of them may read the mirror of the REST resources, `v1/#`, and nothing else
 
@@ -42,17 +46,17 @@ users_app = typer.Typer(
     """,
 )
 Answer = TypeVar("Answer")
-_ROLES = "|".join(ROLES)
 
 
-def _role(text: str) -> Role:
-    try:
-        role = Role(text)
-    except ValueError:
-        role = Role.ANONYMOUS
-    if role not in ROLES:
-        raise typer.BadParameter(f"one of {', '.join(ROLES)}")
-    return role
+def _kinds() -> Kinds:
+    return kinds_or_exit(load_or_exit(CommonSettings))
+
+
+def _role(text: str) -> str:
+    roles = [role.name for role in _kinds().user_roles]
+    if text not in roles:
+        raise typer.BadParameter(f"one of {', '.join(roles)}")
+    return text
 
 
 def _name(text: str) -> str:
@@ -64,7 +68,12 @@ def _name(text: str) -> str:
 @users_app.command()
 def add(
     name: Annotated[str, typer.Argument(parser=_name, metavar="NAME", help="Its MQTT user name; of a device, its id.")],
-    role: Annotated[Role, typer.Option(parser=_role, metavar=_ROLES, help="What it may do.", show_default=False)],
+    role: Annotated[
+        str,
+        typer.Option(
+            parser=_role, metavar="KIND|gateway|service", help="What it may do: a device, its kind.", show_default=False
+        ),
+    ],
     *,
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input, or ask for it there.")
@@ -170,9 +179,9 @@ def _rows(file: Path) -> list[Row]:
     try:
         if str(file) == "-":
             # Not sys.stdin itself: its encoding is the terminal's.
-            return read_rows(io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", newline=""))
+            return read_rows(io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", newline=""), _kinds())
         with file.open(encoding="utf-8-sig", newline="") as text:
-            return read_rows(text)
+            return read_rows(text, _kinds())
     except OSError as error:
         raise UsersFileError([f"{file}: {error.strerror or error}"]) from error
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
 from broker.auth.passwords import HASH_PREFIX, MAX_PASSWORD_BYTES, hash_password, hash_problem, matches
-from broker.auth.users import ROLES, User
-from core.messages import Role
+from broker.auth.users import User
+from core.kinds import Kinds
 from core.names import name_problem
 
 HEADER = ["name", "role", "password"]
@@ -16,7 +16,6 @@ MAX_USERS = 100_000
 """In one file."""
 MAX_PROBLEMS = 20
 """So many are told; after that nobody reads on."""
-_ROLES = {role.value: role for role in ROLES}
 
 
 class UsersFileError(Exception):
@@ -32,7 +31,8 @@ class Row:
     """One user of a file."""
 
     name: str
-    role: Role
+    role: str
+    """The name of a role."""
     password: str = field(repr=False)
     """As it is, or as an argon2id hash in PHC form."""
 
@@ -47,11 +47,11 @@ class Row:
         return User(self.name, self.role, hash_password(password))
 
 
-def read_rows(lines: Iterable[str]) -> list[Row]:
+def read_rows(lines: Iterable[str], kinds: Kinds) -> list[Row]:
     """The users of a CSV file, with or without a header. Raises UsersFileError, which tells all that is wrong."""
     rows: dict[str, Row] = {}
     problems: list[str] = []
-    for line, row in _read(lines):
+    for line, row in _read(lines, kinds):
         if isinstance(row, str):
             problems.append(f"line {line}: {row}")
         elif row.name in rows:
@@ -80,14 +80,15 @@ def hashed(rows: list[Row], present: Mapping[str, User], progress: Callable[[], 
             yield done.result()
 
 
-def _read(lines: Iterable[str]) -> Iterator[tuple[int, Row | str]]:
+def _read(lines: Iterable[str], kinds: Kinds) -> Iterator[tuple[int, Row | str]]:
     """The number of each line, and its user, or what is wrong with it."""
+    roles = [role.name for role in kinds.user_roles]
     reader = csv.reader(lines, strict=True)
     first = True
     try:
         for cells in reader:
             if cells and not (first and [cell.strip().lower() for cell in cells] == HEADER):
-                yield reader.line_num, _row(cells)
+                yield reader.line_num, _row(cells, roles)
             first = False
     except csv.Error:
         # Its own words may quote what is in the line.
@@ -96,15 +97,15 @@ def _read(lines: Iterable[str]) -> Iterator[tuple[int, Row | str]]:
         yield reader.line_num + 1, "this line, or one after it, is not UTF-8"
 
 
-def _row(cells: list[str]) -> Row | str:
+def _row(cells: list[str], roles: list[str]) -> Row | str:
     if len(cells) != len(HEADER):
         return f"{len(cells)} columns: name,role,password are wanted (quote a password that has a comma)"
     name, role, password = cells[0].strip(), cells[1].strip(), cells[2]
     problem = name_problem(name)
-    if role not in _ROLES:
-        problem = problem or f"the role is none of {', '.join(_ROLES)}"
+    if role not in roles:
+        problem = problem or f"the role is none of {', '.join(roles)}"
     if password.startswith(HASH_PREFIX):
         problem = problem or hash_problem(password)
     elif not 1 <= len(password.encode(errors="replace")) <= MAX_PASSWORD_BYTES:
         problem = problem or f"a password has 1 to {MAX_PASSWORD_BYTES} bytes"
-    return problem or Row(name, _ROLES[role], password)
+    return problem or Row(name, role, password)

@@ -7,7 +7,7 @@ import msgspec
 
 from broker.cluster.routes import Plan, Wanted
 from broker.protocol.message import Message
-from core.messages import ingest_kind
+from core.kinds import Kinds
 
 MAX_ENTRY_BYTES = 256 * 1024
 """Payload of one entry of an inbox, unless a single message has more."""
@@ -96,7 +96,7 @@ def split(messages: Sequence[Routed]) -> Iterator[list[Routed]]:
         yield some
 
 
-def build(messages: Sequence[Routed]) -> list[Part]:
+def build(messages: Sequence[Routed], kinds: Kinds) -> list[Part]:
     """The scripts that do all of it: the first has the guards, later ones only more messages for queues."""
     first = Part()
     parts = [first]
@@ -109,13 +109,13 @@ def build(messages: Sequence[Routed]) -> list[Part]:
         for node in plan.nodes if message.qos else plan.nodes_qos_0:
             entry = open_entries.get(node)
             if entry is None:
-                entry = open_entries[node] = _Entry(node)
+                entry = open_entries[node] = _Entry(node, kinds)
             entry.add(message, number, first)
         if state:
             for node in plan.nodes_qos_0:
                 first.states.setdefault(node, []).append((number, message.topic))
         elif message.qos and plan.queues:
-            _queue(message, number, plan, parts)
+            _queue(message, number, plan, kinds, parts)
         if retain:
             blob = first.blob(message) if message.payload else 0
             first.retained.append((number, message.topic, blob, message.anonymous, message.qos if state else 0))
@@ -127,10 +127,11 @@ def build(messages: Sequence[Routed]) -> list[Part]:
 class _Entry:
     """The entry of a node's inbox that is being filled; a message with a guard has one to itself."""
 
-    __slots__ = ("_messages", "_node", "_size")
+    __slots__ = ("_kinds", "_messages", "_node", "_size")
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, kinds: Kinds) -> None:
         self._node = node
+        self._kinds = kinds
         self._messages: list[Message] = []
         self._size = 0
 
@@ -147,13 +148,13 @@ class _Entry:
         if self._messages:
             entry = (guard, part.blob(self._messages), len(self._messages))
             part.inboxes.setdefault(self._node, []).append(entry)
-            part.positions |= any(ingest_kind(message.topic) for message in self._messages)
+            part.positions |= any(self._kinds.ingest_kind(message.topic) for message in self._messages)
         self._messages = []
         self._size = 0
 
 
-def _queue(message: Message, guard: int, plan: Plan, parts: list[Part]) -> None:
-    position = ingest_kind(message.topic) is not None
+def _queue(message: Message, guard: int, plan: Plan, kinds: Kinds, parts: list[Part]) -> None:
+    position = kinds.ingest_kind(message.topic) is not None
     # Those who want the same share it, so it is known by itself alone: that is faster than by what is in it.
     alike: dict[int, tuple[Wanted, list[str]]] = {}
     for client, wanted in plan.queues.items():

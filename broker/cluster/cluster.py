@@ -18,6 +18,7 @@ from broker.cluster.routes import Routes
 from broker.cluster.sessions import Sessions
 from core.clock import Clock
 from core.errors import UnavailableError
+from core.kinds import Kinds
 from runtime.failures import Failures
 from runtime.service import Stop, work_until_stopped
 from state.client import Redis
@@ -44,6 +45,7 @@ class Cluster:
         self,
         *,
         client: Redis,
+        kinds: Kinds,
         name: str,
         local: Local,
         clock: Clock,
@@ -62,13 +64,14 @@ class Cluster:
         # A node says that it lives, whether there are replicas or not.
         scripts, acknowledged = Scripts(client), Scripts(client, writes)
         nodes, store = Nodes(client, scripts), SessionStore(client, PipelineBatcher(acknowledged))
-        self.routes = Routes(store=RouteStore(client), identity=self._identity)
+        self.routes = Routes(store=RouteStore(client), kinds=kinds, identity=self._identity)
         self.sessions = Sessions(store=store, identity=self._identity, limits=limits, dropped=self.dropped, clock=clock)
         self.retained = Retained(RetainedStore(client))
         self.publisher = Publisher(
             nodes=nodes,
             scripts=acknowledged,
             identity=self._identity,
+            kinds=kinds,
             routes=self.routes,
             limits=limits,
             dropped=self.dropped,
@@ -89,6 +92,7 @@ class Cluster:
             nodes=nodes,
             scripts=scripts,
             identity=self._identity,
+            kinds=kinds,
             routes=self.routes,
             reaper=self._reaper,
             local=local,

@@ -11,7 +11,7 @@ from broker.cluster.local import Local
 from broker.cluster.reaper import Reaper
 from broker.cluster.routes import Routes
 from core.errors import UnavailableError
-from core.messages import INGEST_TOPICS
+from core.kinds import Kinds
 from runtime.service import Stop, pause
 from state.mqtt import Scripts
 from state.nodes import Nodes
@@ -44,6 +44,7 @@ class Membership:
         nodes: Nodes,
         scripts: Scripts,
         identity: Identity,
+        kinds: Kinds,
         routes: Routes,
         reaper: Reaper,
         local: Local,
@@ -52,6 +53,7 @@ class Membership:
         dead_after: float,
     ) -> None:
         self._nodes = nodes
+        self._kinds = kinds
         self._scripts = scripts
         self._identity = identity
         self._routes = routes
@@ -110,7 +112,7 @@ class Membership:
 
     async def _join(self) -> None:
         await self._nodes.join(self._identity.node)
-        await tidy_retained(self._scripts, tuple(INGEST_TOPICS))
+        await tidy_retained(self._scripts, self._kinds.topics)
         await self._routes.update()
         self._joined = True
         _log.info("joined the cluster", node=self._identity.node)

@@ -22,6 +22,7 @@ from broker.cluster.routes import Plan, Routes
 from broker.protocol.message import Message
 from core.clock import Clock
 from core.errors import UnavailableError
+from core.kinds import Kinds
 from runtime.log_throttle import LogThrottle
 from runtime.retry import until_available
 from runtime.service import Stop, Wakeup
@@ -58,6 +59,7 @@ class Publisher:
         nodes: Nodes,
         scripts: Scripts,
         identity: Identity,
+        kinds: Kinds,
         routes: Routes,
         limits: Limits,
         dropped: Dropped,
@@ -66,6 +68,7 @@ class Publisher:
     ) -> None:
         """`no_room` answers why nothing new is to be given to Redis at present, None where there is no reason."""
         self._nodes = nodes
+        self._kinds = kinds
         self._scripts = scripts
         self._identity = identity
         self._routes = routes
@@ -172,7 +175,7 @@ class Publisher:
                 message,
                 guard,
                 self._plan(message),
-                message.retain and may_be_retained(message.topic),
+                message.retain and may_be_retained(message.topic, self._kinds),
                 state=is_state(message),
             )
             for waiting in batch
@@ -189,7 +192,7 @@ class Publisher:
 
     async def _publish_some(self, routed: list[Routed], version: str) -> list[bool]:
         """Which of them are new."""
-        first, *others = build(routed)
+        first, *others = build(routed, self._kinds)
         answer = await self._send(first, version)
         refused = {number for number, new in enumerate(answer.new, 1) if new == "0"}
         for part in others:
@@ -213,7 +216,7 @@ class Publisher:
             plan = self._routes.plan(each.message.topic)
             if each.state and plan.queues:
                 queued.append(Routed(each.message, None, Plan((), (), plan.queues), retain=False))
-        for part in build(queued):
+        for part in build(queued, self._kinds):
             if part.blobs:
                 await self._send(part, self._routes.version)
 
@@ -225,7 +228,7 @@ class Publisher:
             newest = self._plan(message)
             if newest is not plan:
                 missed.append(Routed(message, None, newest.beyond(plan), retain=False, state=state))
-        for part in build(missed):
+        for part in build(missed, self._kinds):
             if part.blobs or part.states:
                 await self._send(part, self._routes.version)
 

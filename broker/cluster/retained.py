@@ -5,20 +5,20 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from broker.protocol.message import Message
 from broker.protocol.topics import TopicTree, must_be_named
-from core.messages import Role, ingest_kind
+from core.kinds import Kinds, Role
 from state.retained import RetainedStore
 
 TOPICS_IN_A_ROW = 1000
 """How many topics are matched before others have their turn."""
 
 
-def may_be_retained(topic: str) -> bool:
+def may_be_retained(topic: str, kinds: Kinds) -> bool:
     """Whether a message to a topic is retained if its publisher asks for that [MQTT-3.3.1-5].
 
     Positions never are, be it that they lie on the campus or not: they are no state of a topic, and nobody would ever
     remove them.
     """
-    return ingest_kind(topic) is None
+    return kinds.ingest_kind(topic) is None
 
 
 def is_state(message: Message) -> bool:

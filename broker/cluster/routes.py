@@ -7,7 +7,7 @@ from typing import NamedTuple
 from broker.cluster.filters import FilterTable, Match
 from broker.cluster.identity import Identity
 from broker.protocol.topics import must_be_named
-from core.messages import ingest_kind
+from core.kinds import Kinds
 from state.routes import NOTHING_YET, RouteStore, number_of
 
 ANY_QOS = 1
@@ -46,7 +46,8 @@ class Plan(NamedTuple):
 class Routes:
     """The replica; empty until `update`."""
 
-    def __init__(self, *, store: RouteStore, identity: Identity) -> None:
+    def __init__(self, *, store: RouteStore, kinds: Kinds, identity: Identity) -> None:
+        self._kinds = kinds
         self._store = store
         self._identity = identity
         self._tables = _Tables(FilterTable(), FilterTable())
@@ -182,9 +183,8 @@ class Routes:
         nodes.pop(self._identity.node, None)
         return tuple(node for node, flags in nodes.items() if flags & ANY_QOS), tuple(nodes)
 
-    @staticmethod
-    def _matches(table: FilterTable, topic: str) -> Iterator[Match]:
-        positions, named = ingest_kind(topic) is not None, must_be_named(topic)
+    def _matches(self, table: FilterTable, topic: str) -> Iterator[Match]:
+        positions, named = self._kinds.ingest_kind(topic) is not None, must_be_named(topic)
         for match in table.match(topic):
             if match.flags & INGEST or not (positions or (named and match.topic_filter[0] in "+#")):
                 yield match

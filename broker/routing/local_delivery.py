@@ -6,7 +6,7 @@ from broker.protocol.message import Message
 from broker.routing.ports import Connected
 from broker.routing.subscriptions import Subscriptions
 from broker.tasks import Tasks
-from core.messages import Role
+from core.kinds import Role
 from runtime.retry import until_available
 
 ChangedUsers = Callable[[Mapping[str, Role]], Awaitable[set[str]]]

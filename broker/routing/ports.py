@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from broker.protocol.message import Message
-from core.messages import Role
+from core.kinds import Role
 
 
 class Subscriber(Protocol):

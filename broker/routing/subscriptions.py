@@ -9,7 +9,7 @@ from broker.protocol.message import Message
 from broker.protocol.topics import TopicTree, must_be_named
 from broker.routing.ports import Subscriber
 from broker.shares import Shares
-from core.messages import Role
+from core.kinds import Role
 
 MAX_REMEMBERED = 4096
 """Topics whose subscribers are remembered until somebody subscribes or unsubscribes."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from uuid import uuid4
 
 from amqtt.errors import AMQTTError
@@ -25,9 +25,9 @@ from broker.session.user_rate import UserRates
 from broker.session.wills import Wills
 from broker.settings import BrokerSettings
 from broker.tasks import Tasks
-from core.messages import DEVICE_ROLES, Role
+from core.kinds import Role
 from runtime.buckets import Buckets
-from runtime.position_rates import parse_rates
+from runtime.position_rates import Rate
 from runtime.retry import until_available
 from state.slots import partition_of
 
@@ -49,6 +49,7 @@ class Admission:
         outboxes: Outboxes,
         topic_rules: TopicRules,
         wills: Wills,
+        rates: Mapping[Role, Rate],
         connecting: Tasks,
         closing: Tasks,
         problem: Callable[[], str | None],
@@ -56,9 +57,9 @@ class Admission:
     ) -> None:
         """`clients` are kept up to date: who is let in, by client id.
 
-        `connecting` are those who are being let in, also where they have gone meanwhile, and `closing` what their ends
-        leave to be done. `problem` answers why Redis takes nothing at present, None when it does; `now` gives seconds,
-        as the event loop does.
+        `rates` are POSITION_RATE. `connecting` are those who are being let in, also where they have gone meanwhile, and
+        `closing` what their ends leave to be done. `problem` answers why Redis takes nothing at present, None when it
+        does; `now` gives seconds, as the event loop does.
         """
         self._settings = settings
         self._clients = clients
@@ -72,7 +73,7 @@ class Admission:
         self._connecting = connecting
         self._closing = closing
         self._problem = problem
-        self._rates = UserRates(parse_rates(settings.position_rate), now)
+        self._rates = UserRates(rates, now)
         self._users: Counter[str] = Counter()
         self._logins = Buckets(rate=settings.client_connect_rate / 60, burst=settings.client_connect_rate, seconds=now)
 
@@ -175,7 +176,7 @@ class Admission:
         connection.rate = self._rates.of(role, connection.user or connection.address)
         connection.keepalive = request.keepalive * 1.5
         # A device's messages lie where all else of it does, if it is known who it is.
-        name = connection.user if role in DEVICE_ROLES else connection.client_id
+        name = connection.user if role.kind else connection.client_id
         connection.partition = partition_of(name, self._settings.partitions)
         if role is not Role.ANONYMOUS:
             self._users[connection.user] += 1

@@ -11,7 +11,7 @@ from broker.session.outbox import Outbox
 from broker.session.stored_outbox import StoredOutbox
 from broker.session.topic_rules import Topic
 from broker.session.user_rate import UserRate
-from core.messages import Role
+from core.kinds import Role
 
 _NO_TOPICS: Mapping[bytes, Topic] = MappingProxyType({})
 

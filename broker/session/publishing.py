@@ -18,7 +18,7 @@ from broker.session.user_rate import UserRate
 from broker.settings import BrokerSettings
 from core.clock import Clock
 from core.errors import Reason
-from core.messages import Role
+from core.kinds import Role
 from runtime.position_rates import cost_of
 from state.entries import Group
 
@@ -45,7 +45,7 @@ class _Taken:
         self.last = topic
         self.wanted = wanted
         self.payloads = []
-        self.groups.append(Group(topic.name, sender.user, sender.role, self.now, "", self.payloads))
+        self.groups.append(Group(topic.name, sender.user, sender.role.name, self.now, "", self.payloads))
 
 
 class Publishing:
@@ -149,7 +149,9 @@ class Publishing:
         self._refusals.refuse_payload(connection)
         if topic.ingest:
             # The decoder makes a dead letter of it, without the payload.
-            taken.groups.append(Group(topic.name, connection.user, connection.role, taken.now, Reason.TOO_LARGE, [b""]))
+            taken.groups.append(
+                Group(topic.name, connection.user, connection.role.name, taken.now, Reason.TOO_LARGE, [b""])
+            )
             taken.last = None
 
     def _is_new(self, connection: Connection, packet_id: int) -> bool:

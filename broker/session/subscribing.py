@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from broker.auth.access import may_receive
+from broker.auth.access import AccessRules
 from broker.auth.amqtt_broker import AmqttBroker
 from broker.cluster import Cluster
 from broker.cluster.retained import state_filters
@@ -19,7 +19,7 @@ from broker.session.outboxes import Outboxes
 from broker.session.refusals import Refusals
 from broker.session.topic_rules import TopicRules
 from broker.settings import BrokerSettings
-from core.messages import Role
+from core.kinds import Role
 from runtime.retry import until_available
 
 
@@ -31,6 +31,7 @@ class Subscribing:
         *,
         settings: BrokerSettings,
         amqtt: AmqttBroker,
+        access: AccessRules,
         cluster: Cluster,
         subscriptions: Subscriptions,
         advertiser: RouteAdvertiser,
@@ -41,6 +42,7 @@ class Subscribing:
     ) -> None:
         self._settings = settings
         self._amqtt = amqtt
+        self._access = access
         self._cluster = cluster
         self._subscriptions = subscriptions
         self._advertiser = advertiser
@@ -171,7 +173,7 @@ class Subscribing:
         stored: list[tuple[str, int]] = []
         for (topic_filter, qos), messages in zip(filters.items(), retained, strict=True):
             for message in messages:
-                if not _may_receive(connection.role, message.topic, topic_filter):
+                if not self._may_receive(connection.role, message.topic, topic_filter):
                     continue
                 if qos and message.qos and not connection.clean:
                     stored.append((message.topic, min(qos, message.qos)))
@@ -184,7 +186,6 @@ class Subscribing:
             )
             connection.wake()
 
-
-def _may_receive(role: Role, topic: str, topic_filter: str) -> bool:
-    by_wildcard = topic_filter[0] in "+#" and role is not Role.SERVICE
-    return may_receive(role, topic) and not (by_wildcard and must_be_named(topic))
+    def _may_receive(self, role: Role, topic: str, topic_filter: str) -> bool:
+        by_wildcard = topic_filter[0] in "+#" and role is not Role.SERVICE
+        return self._access.may_receive(role, topic) and not (by_wildcard and must_be_named(topic))

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from core.messages import Role
+from core.kinds import Role
 from runtime.position_rates import Rate
 
 LEAST_PAUSE = 0.1
@@ -86,7 +86,7 @@ class UserRates:
         rate = self._rates.get(role)
         if rate is None:
             return None
-        key = f"{role.value} {whose}"
+        key = f"{role.name} {whose}"
         if key not in self._users and len(self._users) >= MAX_USERS:
             self._users = {each: found for each, found in self._users.items() if not found.is_idle}
         return self._users.setdefault(key, UserRate(rate, self._now))

@@ -1,6 +1,5 @@
 """The wills of a node's clients: who may have one, and what becomes of it."""
 
-from broker.auth.access import may_publish
 from broker.auth.owner import owner_of
 from broker.protocol.packets import Connect, ConnectCode, RefusedConnectError, Will
 from broker.routing.router import Router
@@ -8,7 +7,7 @@ from broker.session.client import Client
 from broker.session.topic_rules import TopicRules
 from broker.settings import BrokerSettings
 from broker.shares import Shares
-from core.messages import Role, ingest_kind
+from core.kinds import Role
 
 WILL_BYTES = 64
 """What a will counts besides its topic and its payload."""
@@ -32,8 +31,7 @@ class Wills:
         settings, will = self._settings, request.will
         if will is None:
             return
-        # A position that was made before the connection began is none: wills go to other topics.
-        if not may_publish(role, will.topic) or ingest_kind(will.topic) or self._topic_rules.problem(will.topic):
+        if not self._topic_rules.may_have_will(role, will.topic):
             raise RefusedConnectError(
                 ConnectCode.NOT_AUTHORIZED, "a will for a topic that this client may not have one for"
             )

@@ -12,7 +12,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from deploy.compose.welcome import FIRST_START
@@ -21,12 +21,14 @@ OURS = 10001
 """The user of our Python images; the others are those of the images of HAProxy, Redis, CouchDB and InfluxDB."""
 HAPROXY, REDIS, COUCHDB, INFLUXDB = 99, 999, 5984, 1000
 VALUES = "values.json"
-DEMO_ROLES = ("car", "mobile", "gateway", "service")
 MIRROR_USER = "mirror"
 RAW_REDIS_URL = "RAW_REDIS_URL"
 REDIS_AT = "redis://redis:6379/0"
 """REDIS_URL without its user, where the variable REDIS_AT says nothing else."""
-_CERTIFICATE = Path(__file__).resolve().parents[2] / "haproxy" / "certificate"
+_ROOT = Path(__file__).resolve().parents[2]
+_CERTIFICATE = _ROOT / "haproxy" / "certificate"
+KINDS = _ROOT / "core" / "kinds.json"
+"""The table of kinds, where KINDS_FILE names no other."""
 
 
 def _password() -> str:
@@ -38,7 +40,7 @@ def _api_key() -> str:
     return f"ck_{secrets.token_hex(8)}_{secret}"
 
 
-MADE: Mapping[str, Callable[[], str]] = {
+_MADE: Mapping[str, Callable[[], str]] = {
     "redis_password": _password,
     "redis_replica_password": _password,
     "redis_cluster_password": _password,
@@ -48,27 +50,42 @@ MADE: Mapping[str, Callable[[], str]] = {
     "influxdb_token": lambda: secrets.token_urlsafe(48),
     "mirror_password": _password,
     "api_key": _api_key,
-    **{f"demo_{role}_password": lambda: secrets.token_urlsafe(12) for role in DEMO_ROLES},
 }
-"""How each value is made, by its name in `values.json`."""
 
 
-def values(folder: Path) -> dict[str, str]:
+def demo_roles(kinds: Path) -> list[str]:
+    """The roles that have a demo user: each kind of a file, gateway and service.
+
+    Raises OSError, and ValueError where it is no table of kinds.
+    """
+    try:
+        return [*(str(kind["id"]) for kind in json.loads(kinds.read_text())["kinds"]), "gateway", "service"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"KINDS_FILE: {kinds} is no table of kinds: {error}") from error
+
+
+def made(roles: Sequence[str]) -> Mapping[str, Callable[[], str]]:
+    """How each value is made, by its name in `values.json`; with the passwords of the demo users of these roles."""
+    return {**_MADE, **{f"demo_{role}_password": lambda: secrets.token_urlsafe(12) for role in roles}}
+
+
+def values(folder: Path, roles: Sequence[str]) -> dict[str, str]:
     """The random values of this folder; those that are missing are made and kept, for root alone."""
     path = folder / VALUES
     known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    complete = {name: known.get(name) or make() for name, make in MADE.items()}
+    complete = {name: known.get(name) or make() for name, make in made(roles).items()}
     if complete != known:
         _write(path, json.dumps(complete, indent=2) + "\n", owner=(os.geteuid(), os.getegid()))
     return complete
 
 
 def files(
-    value: Mapping[str, str], *, demo: bool, redis_at: str = REDIS_AT, raw_redis_at: str = ""
+    value: Mapping[str, str], roles: Sequence[str], *, demo: bool, redis_at: str = REDIS_AT, raw_redis_at: str = ""
 ) -> dict[str, dict[str, str]]:
     """What each service is given: contents by file name, by service. A name in capitals is a variable there.
 
-    `redis_at` is REDIS_URL without its user, `raw_redis_at` RAW_REDIS_URL, empty where there is none.
+    `roles` are those of the demo users. `redis_at` is REDIS_URL without its user, `raw_redis_at` RAW_REDIS_URL, empty
+    where there is none.
     """
     redis_url = {
         name: at.replace("://", f"://campus:{value['redis_password']}@", 1)
@@ -77,9 +94,7 @@ def files(
     }
     device_key = {"DEVICE_KEY": value["device_key"]}
     stores = {"CLOUDANT_PASSWORD": value["couchdb_password"], "INFLUXDB_V2_TOKEN": value["influxdb_token"]}
-    demo_users = (
-        "".join(f"demo-{role},{role},{value[f'demo_{role}_password']}\n" for role in DEMO_ROLES) if demo else ""
-    )
+    demo_users = "".join(f"demo-{role},{role},{value[f'demo_{role}_password']}\n" for role in roles) if demo else ""
     return {
         "redis": {
             "users.acl": _redis_users(value),
@@ -116,17 +131,29 @@ def _redis_users(value: Mapping[str, str]) -> str:
     )
 
 
-def make(folder: Path, names: list[str], *, demo: bool, redis_at: str = REDIS_AT, raw_redis_at: str = "") -> None:
+def make(
+    folder: Path,
+    names: list[str],
+    *,
+    demo: bool,
+    redis_at: str = REDIS_AT,
+    raw_redis_at: str = "",
+    kinds: Path = KINDS,
+) -> None:
     """Make what is missing in FOLDER; `names` are further host names of the certificate.
 
-    Needs root, to give files away. Raises OSError, and CalledProcessError where the certificate could not be made.
+    Needs root, to give files away. Raises OSError, ValueError for a table of kinds that is none, and CalledProcessError
+    where the certificate could not be made.
     """
     person = folder.stat().st_uid, folder.stat().st_gid
     first = not (folder / VALUES).exists()
+    roles = demo_roles(kinds)
     # Who may list the folder sees which services there are; what is in them is for each alone.
     folder.chmod(0o755)
     owners = {"redis": REDIS, "couchdb": COUCHDB, "influxdb": INFLUXDB}
-    for service, contents in files(values(folder), demo=demo, redis_at=redis_at, raw_redis_at=raw_redis_at).items():
+    for service, contents in files(
+        values(folder, roles), roles, demo=demo, redis_at=redis_at, raw_redis_at=raw_redis_at
+    ).items():
         owner = person if service == "people" else (owners.get(service, OURS),) * 2
         own = _folder(folder / service, owner)
         for name, content in contents.items():
@@ -178,6 +205,7 @@ def main(arguments: list[str]) -> int:
             demo=os.environ.get("DEMO_USERS", "true") == "true",
             redis_at=os.environ.get("REDIS_AT") or REDIS_AT,
             raw_redis_at=os.environ.get("RAW_REDIS_AT", ""),
+            kinds=Path(os.environ.get("KINDS_FILE") or KINDS),
         )
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
         sys.stderr.write(f"the secrets could not be made in {folder}: {error}\n")

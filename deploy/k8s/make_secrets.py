@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from deploy.compose.make_secrets import REDIS_AT, files, values
+from deploy.compose.make_secrets import KINDS, REDIS_AT, demo_roles, files, values
 
 HERE = Path(__file__).resolve().parent
 DEFAULT_FOLDER = HERE / "credentials" / "local"
@@ -21,9 +21,9 @@ _CERTIFICATE = HERE.parents[1] / "haproxy" / "certificate"
 _PEM = re.compile(r"-----BEGIN (?P<what>[A-Z ]+)-----.*?-----END (?P=what)-----\n", re.DOTALL)
 
 
-def contents(value: dict[str, str], *, redis_at: str = REDIS_AT) -> dict[str, dict[str, str]]:
+def contents(value: dict[str, str], roles: list[str], *, redis_at: str = REDIS_AT) -> dict[str, dict[str, str]]:
     """What each Secret holds, by file name; `value` as compose makes them, `redis_at` is REDIS_URL without its user."""
-    made = files(value, demo=True, redis_at=redis_at)
+    made = files(value, roles, demo=True, redis_at=redis_at)
     redis = urlsplit(made["broker"]["REDIS_URL"])
     return {
         **{name: made[name] for name in ("broker", "decoder", "api", "users", "api-key", "redis", "influxdb")},
@@ -45,7 +45,8 @@ def make(folder: Path, names: list[str]) -> None:
     Raises OSError, or subprocess.CalledProcessError where there can be no certificate.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for secret, held in contents(values(folder), redis_at=os.environ.get("REDIS_AT") or REDIS_AT).items():
+    roles = demo_roles(Path(os.environ.get("KINDS_FILE") or KINDS))
+    for secret, held in contents(values(folder, roles), roles, redis_at=os.environ.get("REDIS_AT") or REDIS_AT).items():
         for name, content in held.items():
             _write(folder / secret / name, content)
     subprocess.run([_CERTIFICATE, folder / "haproxy", *names], check=True)  # noqa: S603 - ours

@@ -11,6 +11,7 @@ from threading import Event
 import typer
 
 from core.errors import BadSettingsError
+from core.kinds import Kinds, load_kinds
 from deploy.laptop.data_dir import data_dir, refuse_a_second_redis
 from deploy.laptop.demo_key import demo_key
 from deploy.laptop.demo_users import demo_users
@@ -55,6 +56,7 @@ def main() -> None:
 
 def _run() -> int:
     settings = load(LaptopSettings)
+    kinds = load_kinds(settings.kinds_file)
     with data_dir(settings.data_dir) as folder:
         programs = Programs(
             redis_server=None if settings.redis_url else redis_executable(folder),
@@ -81,7 +83,7 @@ def _run() -> int:
             partial(
                 once_redis_answers,
                 partial(redis_answers, settings),
-                partial(_first_start, settings, folder),
+                partial(_first_start, settings, kinds, folder),
                 say=runner.say,
                 made=made,
                 stop=runner.stopping,
@@ -106,9 +108,9 @@ def _run() -> int:
         return runner.run(opening=_opening(settings, folder, ports, programs))
 
 
-def _first_start(settings: LaptopSettings, folder: Path) -> list[str]:
+def _first_start(settings: LaptopSettings, kinds: Kinds, folder: Path) -> list[str]:
     environment = service_environment(settings, folder=folder, environment=os.environ)
-    users = demo_users(settings, folder=folder, environment=environment)
+    users = demo_users(settings, kinds, folder=folder, environment=environment)
     key = demo_key(settings, folder=folder, environment=environment)
     return [*users, *key]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from core.errors import UnavailableError
-from core.messages import Role
+from core.kinds import Kinds
 from runtime.demo_users import DEMO_USERS, DemoUser, demo_name, keep_demo_users, kept_demo_users, to_csv
 from runtime.settings import CommonSettings
 from state.client import open_redis
@@ -18,7 +18,7 @@ _IMPORT_SECONDS = 60.0
 _PASSWORD_BYTES = 12
 
 
-def demo_users(settings: CommonSettings, *, folder: Path, environment: Mapping[str, str]) -> list[str]:
+def demo_users(settings: CommonSettings, kinds: Kinds, *, folder: Path, environment: Mapping[str, str]) -> list[str]:
     """Make the demo users, if this is the first start, and tell of them, in lines for people.
 
     It is the first start where `folder`, which is DATA_DIR, has no file of them, and where Redis never had a user: who
@@ -28,9 +28,7 @@ def demo_users(settings: CommonSettings, *, folder: Path, environment: Mapping[s
         names = ", ".join(user.name for user in kept_demo_users(folder))
         return [f"demo users: {names}; their passwords are in {folder / DEMO_USERS}"]
     users = [
-        DemoUser(demo_name(role), role, secrets.token_urlsafe(_PASSWORD_BYTES))
-        for role in Role
-        if role is not Role.ANONYMOUS
+        DemoUser(demo_name(role.name), role.name, secrets.token_urlsafe(_PASSWORD_BYTES)) for role in kinds.user_roles
     ]
     # In Redis first: were the file there first, a start that is interrupted here would leave users that nobody knows.
     if problem := _import(to_csv(users), environment):

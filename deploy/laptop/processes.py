@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.messages import Role
+from core.kinds import Role
 from deploy.laptop.disk_reserve import reserve_path
 from deploy.laptop.ports import LOOPBACK, reachable, shown
 from deploy.laptop.redis_server import redis_command
@@ -94,7 +94,7 @@ def _mirror(settings: LaptopSettings, ports: Mapping[str, int], environment: Map
         "MIRROR": str(settings.api_public_occupancy).lower(),
         "MIRROR_URL": f"mqtt://{shown(reachable(settings.bind_address), ports['mqtt_port'])}",
         # The first start makes this user when all else runs; the API reads its password from DATA_DIR then.
-        "MIRROR_USERNAME": demo_name(Role.SERVICE),
+        "MIRROR_USERNAME": demo_name(Role.SERVICE.name),
     }
     return {name: environment.get(name) or value for name, value in own.items()}
 

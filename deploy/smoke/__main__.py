@@ -6,7 +6,6 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from core.messages import Kind
 from deploy.smoke.addresses import Address, api_address, mqtt_address
 from deploy.smoke.api import Api
 from deploy.smoke.check import Check
@@ -76,7 +75,10 @@ def main(
     ca: Annotated[
         Path | None, typer.Option(help="Certificates (PEM) of who may vouch for the servers; by default the system's.")
     ] = None,
-    kind: Annotated[Kind, typer.Option(help="What the device is; counts of phones can be withheld.")] = Kind.CAR,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="What the device is; by default the first of KINDS_FILE. Counts of phones can be withheld."),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help=f"Device id; by default the user's name, or {NOBODY} without one.")
     ] = None,
@@ -93,7 +95,7 @@ def main(
     check = Check(
         Api(api, tls=tls, key=settings.api_key.get_secret_value() if settings.api_key else None, limit=limit),
         Device(mqtt, Login(username, password), tls=tls, limit=limit),
-        kind=kind,
+        kind=command.chosen_kind(kind, settings),
         device_id=device or username or NOBODY,
         limit=limit,
         say=typer.echo,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from core.clock import format_rfc3339, parse_rfc3339
-from core.messages import INGEST_TOPICS, Kind
+from core.kinds import Kind
 from deploy.smoke.api import Api
 from deploy.smoke.device import Device
 from deploy.smoke.failed import CheckFailedError
@@ -49,11 +49,11 @@ class Check:
         place = quietest(self._api.get("/v1/zones"), self._api.get("/v1/occupancy"), self._kind)
         path = f"/v1/zones/{place.zone}/occupancy"
         before = self._api.get(path)
-        self._tell(f"the API answers; zone {place.zone} has {self._count(before)} of kind {self._kind}")
+        self._tell(f"the API answers; zone {place.zone} has {self._count(before)} of kind {self._kind.id}")
         with self._api.events(place.zone) as events:
             next(events)
             self._tell("the event stream has begun")
-            topic = next(topic for topic, kind in INGEST_TOPICS.items() if kind is self._kind)
+            topic = self._kind.topic
             self._device.publish(topic, payload(place, self._device_id))
             self._tell(f"the broker has acknowledged a position of device {self._device_id} on {topic}")
             after = self._until_counted(path, before)
@@ -67,7 +67,7 @@ class Check:
         self._say(f"{self._elapsed() - self._began:6.2f} s  {what}")
 
     def _count(self, body: Any) -> int:  # noqa: ANN401 - an occupancy
-        return int(body[self._kind] or 0)
+        return int(body[self._kind.id] or 0)
 
     def _is_news(self, body: Any, before: Any) -> bool:  # noqa: ANN401 - occupancies
         """Whether somebody of the kind is there, and was seen after `before`; by the system's clock, not by ours."""
@@ -93,7 +93,7 @@ class Check:
                     f"The decoder is {lag} s behind: does it run, and are its stores there?"
                     if lag
                     else f"The decoder is not behind, so it was not accepted: may this user publish as a "
-                    f"{self._kind}, and as device {self._device_id}? {_DEAD_LETTERS}"
+                    f"{self._kind.id}, and as device {self._device_id}? {_DEAD_LETTERS}"
                 )
             )
         return found
@@ -110,7 +110,7 @@ class Check:
     def _until_kept(self, path: str, observed_at: int) -> Any:  # noqa: ANN401 - a window
         start = observed_at - observed_at % _MINUTE_MS
         query = {
-            "kind": self._kind.value,
+            "kind": self._kind.id,
             "window": "1m",
             "start": format_rfc3339(start),
             "end": format_rfc3339(start + _MINUTE_MS),

@@ -5,7 +5,7 @@ from typing import Any
 
 import shapely
 
-from core.messages import Kind
+from core.kinds import Kind
 from deploy.smoke.failed import CheckFailedError
 
 
@@ -26,7 +26,7 @@ def quietest(zones: Any, occupancy: Any, kind: Kind) -> Place:  # noqa: ANN401 -
     A device that was there a minute ago is in another one now, so that its coming is always a change.
     Raises Failed if there is no zone whose count is told.
     """
-    counts = {body["zone"]: body[kind] for body in occupancy["zones"]}
+    counts = {body["zone"]: body[kind.id] for body in occupancy["zones"]}
     outline = next(_shape(feature) for feature in zones["features"] if feature["properties"]["role"] == "boundary")
     found: list[tuple[int, str, Any]] = []
     for feature in zones["features"]:
@@ -37,8 +37,9 @@ def quietest(zones: Any, occupancy: Any, kind: Kind) -> Place:  # noqa: ANN401 -
             found.append((counts[feature["id"]], feature["id"], point))
     if not found:
         raise CheckFailedError(
-            f"no zone tells its count of {kind}: PRIVACY_MIN_COUNT withholds small counts of phones, so use --kind car"
-            if kind is Kind.MOBILE
+            f"no zone tells its count of {kind.id}: PRIVACY_MIN_COUNT withholds small counts of people; "
+            "use another --kind"
+            if kind.person
             else "the campus has no zone, so nothing can be counted"
         )
     _, zone, point = min(found, key=lambda each: each[:2])

@@ -2,11 +2,11 @@
 
 from pydantic import Field, SecretStr
 
-from runtime.settings import Settings
+from runtime.settings import KindsSettings
 
 
-class SmokeSettings(Settings):
-    """Its secrets, from the environment."""
+class SmokeSettings(KindsSettings):
+    """What it knows from the environment."""
 
     mqtt_password: SecretStr | None = Field(default=None, description="The password of the MQTT user.")
     api_key: SecretStr | None = Field(

@@ -22,8 +22,7 @@ from api.settings import ApiSettings
 from api.zones.campus import FollowedCampus
 from bench.presence import see
 from core.clock import Clock
-from core.kinds import DEFAULT_KINDS, Kinds
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS, KindId, Kinds
 from documents import DocumentStore
 from documents import open_store as open_documents
 from geofence import Campus, load_campus
@@ -135,18 +134,18 @@ async def key_for(redis: Redis, *scopes: str, name: str = "a test") -> dict[str,
     return {"Authorization": f"Bearer {made.text}"}
 
 
-async def arrive(redis: Redis, zone: str, kind: Kind, *observed_at: int) -> None:
+async def arrive(redis: Redis, zone: str, kind: KindId, *observed_at: int) -> None:
     """Let a device of its own be seen in a zone at each of these times."""
     await see(redis, zone, kind, {f"{kind}{number}": at for number, at in enumerate(observed_at)})
 
 
-async def watched(store: TimeseriesStore, zone: str, kind: Kind, start: int, end: int) -> None:
+async def watched(store: TimeseriesStore, zone: str, kind: KindId, start: int, end: int) -> None:
     """Keep that the hours that begin in [start, end) were recorded, ms since the epoch."""
     hours = range(hour_of(start), end, 3_600_000)
     await store.write_coverage([Coverage(zone, kind, hour, 2**60 - 1) for hour in hours])
 
 
-async def record(store: TimeseriesStore, zone: str, kind: Kind, width: Width, windows: dict[int, int]) -> None:
+async def record(store: TimeseriesStore, zone: str, kind: KindId, width: Width, windows: dict[int, int]) -> None:
     """Keep devices by the start of their window, and that these hours were recorded."""
     for start in windows if width in {Width.HOUR, Width.DAY} else ():
         await watched(store, zone, kind, start, start + 1)

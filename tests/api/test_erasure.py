@@ -19,7 +19,8 @@ from api.http import problems
 from api.positions.erasure import Erased
 from api.settings import ApiSettings
 from core.errors import Reason, UnavailableError
-from core.messages import DeadLetter, Kind, Position, Role
+from core.kinds import DEFAULT_KINDS, KindId
+from core.messages import DeadLetter, Position
 from decoder.batch import Batch
 from documents import DocumentStore
 from state.devices import away_key, away_keys, newest_key, newest_value
@@ -34,6 +35,7 @@ from tests.decoder.conftest import effects_of
 from tests.decoder.conftest import position as sighting
 from tests.decoder.counters import counted_windows
 from tests.documents.positions import position
+from tests.kinds_of_tests import CAR, MOBILE
 from tests.raw_streams import raw_key
 from tests.redis_servers.clients import calls
 from timeseries import TimeseriesStore, Width
@@ -64,7 +66,7 @@ async def erased(client: httpx.AsyncClient, device: str = DEVICE, **query: str) 
     return body
 
 
-def track(hashed: str, kind: Kind = Kind.CAR, *, months: int = 15, each: int = 3) -> list[Position]:
+def track(hashed: str, kind: KindId = CAR, *, months: int = 15, each: int = 3) -> list[Position]:
     return [
         position(kind=kind, device=hashed, observed_at=NOON - month * MONTH - number)
         for month in range(months)
@@ -84,7 +86,7 @@ def letter(payload: object = None, **changes: Any) -> DeadLetter:
         "received_at": NOON,
         "payload": payload if isinstance(payload, bytes | None) else base64.b64encode(json.dumps(payload).encode()),
         "user": "gate",
-        "role": Role.GATEWAY,
+        "role": "gateway",
     }
     return DeadLetter(**fields | changes)
 
@@ -93,10 +95,10 @@ async def test_the_documents_of_all_months_are_gone_and_those_of_others_are_not(
     admin: httpx.AsyncClient, parts: Parts, documents: DocumentStore
 ) -> None:
     mine, same_name = (
-        track(parts.hasher.hash(Kind.CAR, DEVICE)),
-        track(parts.hasher.hash(Kind.MOBILE, DEVICE), Kind.MOBILE),
+        track(parts.hasher.hash(CAR, DEVICE)),
+        track(parts.hasher.hash(MOBILE, DEVICE), MOBILE),
     )
-    other = track(parts.hasher.hash(Kind.CAR, "bus-305"))
+    other = track(parts.hasher.hash(CAR, "bus-305"))
     await documents.put([*mine, *same_name, *other])
 
     assert await erased(admin, kind="car") == {**NOTHING, "documents": 45}
@@ -109,7 +111,7 @@ async def test_the_documents_of_all_months_are_gone_and_those_of_others_are_not(
 async def test_without_a_kind_a_car_and_a_phone_of_that_id_are_forgotten(
     admin: httpx.AsyncClient, parts: Parts, documents: DocumentStore
 ) -> None:
-    for kind in Kind:
+    for kind in DEFAULT_KINDS.ids:
         await documents.put(track(parts.hasher.hash(kind, DEVICE), kind, months=1))
 
     assert (await erased(admin))["documents"] == 6
@@ -119,7 +121,7 @@ async def test_without_a_kind_a_car_and_a_phone_of_that_id_are_forgotten(
 async def test_to_ask_again_finds_nothing_and_is_no_error(
     admin: httpx.AsyncClient, parts: Parts, documents: DocumentStore
 ) -> None:
-    await documents.put(track(parts.hasher.hash(Kind.CAR, DEVICE), months=1))
+    await documents.put(track(parts.hasher.hash(CAR, DEVICE), months=1))
     await erased(admin)
 
     assert await erased(admin) == NOTHING
@@ -129,10 +131,10 @@ async def test_to_ask_again_finds_nothing_and_is_no_error(
 async def test_it_is_not_present_any_more_and_others_are(
     admin: httpx.AsyncClient, parts: Parts, redis_client: Redis
 ) -> None:
-    mine, other = parts.hasher.hash(Kind.CAR, DEVICE), parts.hasher.hash(Kind.CAR, "bus-305")
+    mine, other = parts.hasher.hash(CAR, DEVICE), parts.hasher.hash(CAR, "bus-305")
     # `cellar` is a zone that this process does not know of yet.
     for zone in ("campus", "kemmy", "cellar"):
-        await redis_client.zadd(presence_key("{0}", zone, Kind.CAR), {mine: NOON, other: NOON})
+        await redis_client.zadd(presence_key("{0}", zone, CAR), {mine: NOON, other: NOON})
     for device in (mine, other):
         newest = newest_value(NOON, -8.57, 52.67, "campus,kemmy,cellar")
         await redis_client.set(newest_key("{0}", device), newest)
@@ -140,7 +142,7 @@ async def test_it_is_not_present_any_more_and_others_are(
     assert await erased(admin, kind="car") == {**NOTHING, "present": 3}
 
     for zone in ("campus", "kemmy", "cellar"):
-        assert await redis_client.zrange(presence_key("{0}", zone, Kind.CAR), 0, -1) == [other.encode()]
+        assert await redis_client.zrange(presence_key("{0}", zone, CAR), 0, -1) == [other.encode()]
     assert not await redis_client.exists(newest_key("{0}", mine))
     assert await redis_client.exists(newest_key("{0}", other))
     assert (await admin.get("/v1/zones/kemmy/occupancy")).json()["car"] == 1
@@ -149,8 +151,8 @@ async def test_it_is_not_present_any_more_and_others_are(
 async def test_when_it_was_outside_is_forgotten_too(
     admin: httpx.AsyncClient, parts: Parts, redis_client: Redis
 ) -> None:
-    mine = parts.hasher.away(parts.hasher.hash(Kind.CAR, DEVICE))
-    other = parts.hasher.away(parts.hasher.hash(Kind.CAR, "bus-305"))
+    mine = parts.hasher.away(parts.hasher.hash(CAR, DEVICE))
+    other = parts.hasher.away(parts.hasher.hash(CAR, "bus-305"))
     for device in (mine, other):
         await redis_client.zadd(away_key("{0}", device), {device: NOON})
     await erased(admin)
@@ -161,9 +163,9 @@ async def test_when_it_was_outside_is_forgotten_too(
 async def test_a_newest_position_that_another_version_wrote_is_forgotten_too(
     admin: httpx.AsyncClient, parts: Parts, redis_client: Redis
 ) -> None:
-    mine = parts.hasher.hash(Kind.CAR, DEVICE)
+    mine = parts.hasher.hash(CAR, DEVICE)
     await redis_client.set(newest_key("{0}", mine), f"{NOON},-8.57,52.67,campus")
-    await redis_client.zadd(presence_key("{0}", "kemmy", Kind.CAR), {mine: NOON})
+    await redis_client.zadd(presence_key("{0}", "kemmy", CAR), {mine: NOON})
 
     assert (await erased(admin))["present"] == 1
     assert not await redis_client.exists(newest_key("{0}", mine))
@@ -172,12 +174,12 @@ async def test_a_newest_position_that_another_version_wrote_is_forgotten_too(
 async def test_what_it_was_seen_in_goes_and_the_counts_stay(
     admin: httpx.AsyncClient, parts: Parts, redis_client: Redis, store: TimeseriesStore
 ) -> None:
-    mine, other = (parts.hasher.hash(Kind.CAR, name) for name in (DEVICE, "bus-305"))
+    mine, other = (parts.hasher.hash(CAR, name) for name in (DEVICE, "bus-305"))
     effects = effects_of(redis_client)
     batch = Batch(positions=[sighting(each, at, "kemmy") for each in (mine, other) for at in (NOON, NOON - DAY_MS)])
     await effects.apply(batch, now=NOON)
     counts = await counted_windows(redis_client)
-    await record(store, "kemmy", Kind.CAR, Width.MINUTE, {NOON - 60_000: 2})
+    await record(store, "kemmy", CAR, Width.MINUTE, {NOON - 60_000: 2})
 
     await erased(admin)
 
@@ -185,15 +187,14 @@ async def test_what_it_was_seen_in_goes_and_the_counts_stay(
     assert not [key for key in cast("list[bytes]", await redis_client.keys("*")) if mine.encode() in key]
     assert len(await redis_client.keys("seen:*")) == 2
     assert [
-        point.devices
-        for point in await store.history(zone="kemmy", kind=Kind.CAR, width=Width.MINUTE, start=0, end=NOON)
+        point.devices for point in await store.history(zone="kemmy", kind=CAR, width=Width.MINUTE, start=0, end=NOON)
     ] == [2]
 
 
 async def test_a_device_that_goes_on_sending_is_counted_as_a_new_one_once(
     admin: httpx.AsyncClient, parts: Parts, redis_client: Redis
 ) -> None:
-    batch = Batch(positions=[sighting(parts.hasher.hash(Kind.CAR, DEVICE), NOON)])
+    batch = Batch(positions=[sighting(parts.hasher.hash(CAR, DEVICE), NOON)])
     effects = effects_of(redis_client)
     await effects.apply(batch, now=NOON)
     await erased(admin)
@@ -211,7 +212,7 @@ async def test_dead_letters_that_hold_something_of_it_are_dropped_and_counted_as
         letter(feature),
         letter({"type": "FeatureCollection", "features": [feature]}, reason=Reason.TOO_MANY_FEATURES),
         # A device of its own that names nobody.
-        letter({"type": "Point"}, user=DEVICE, role=Role.CAR),
+        letter({"type": "Point"}, user=DEVICE, role="car"),
         # Neither base64 nor JSON can be read, and it is there.
         letter(b'{"device_id":"bus-304","speed":NaN}'),
         letter(base64.b64encode(b'{"device_id":"bus-304","speed":NaN}')),
@@ -223,7 +224,7 @@ async def test_dead_letters_that_hold_something_of_it_are_dropped_and_counted_as
             None,
             reason=Reason.REJECTED_DOCUMENT,
             topic="",
-            detail=f"the document store refused {parts.hasher.hash(Kind.CAR, DEVICE)}-001772366400000: too large",
+            detail=f"the document store refused {parts.hasher.hash(CAR, DEVICE)}-001772366400000: too large",
         ),
     )
     kept = await letters(
@@ -231,7 +232,7 @@ async def test_dead_letters_that_hold_something_of_it_are_dropped_and_counted_as
         letter({"type": "Feature", "properties": {"device_id": "bus-3045"}}),
         letter({"type": "Feature", "properties": {"device_id": "x-bus-304"}}),
         letter(feature, topic="mobile-iotp"),
-        letter({"type": "Point"}, user=DEVICE, role=Role.GATEWAY),
+        letter({"type": "Point"}, user=DEVICE, role="gateway"),
         letter(b"bus-3045;52.6;-8.5"),
         letter(None),
     )
@@ -271,7 +272,7 @@ async def test_what_is_on_its_way_is_waited_for(
 
     async def decode() -> None:
         await eventually(lambda: somebody_waits(redis_client))
-        await documents.put(track(parts.hasher.hash(Kind.CAR, DEVICE), months=1))
+        await documents.put(track(parts.hasher.hash(CAR, DEVICE), months=1))
         await redis_client.xack(stream, group, entry_id)
 
     await redis_client.config_resetstat()
@@ -292,7 +293,7 @@ async def test_what_is_not_decoded_in_time_is_a_503_after_all_else_is_gone(
     delivered: bool,
 ) -> None:
     monkeypatch.setattr("api.positions.erasure.PASS_SECONDS", 0.2)
-    await documents.put(track(parts.hasher.hash(Kind.CAR, DEVICE), months=1))
+    await documents.put(track(parts.hasher.hash(CAR, DEVICE), months=1))
     if delivered:
         entry_id = await enter(redis_client, RAW, OBSERVE_GROUP)
     else:
@@ -331,7 +332,7 @@ async def test_many_documents_take_several_requests(
 ) -> None:
     monkeypatch.setattr("api.positions.erasure.ERASE_DOCUMENTS", 10)
     monkeypatch.setattr("api.positions.erasure.ERASE_SECONDS", 0)
-    await documents.put(track(parts.hasher.hash(Kind.CAR, DEVICE), months=5, each=5))
+    await documents.put(track(parts.hasher.hash(CAR, DEVICE), months=5, each=5))
 
     answers = [await admin.delete(address(), params={"kind": "car"}) for _ in range(4)]
 
@@ -362,7 +363,7 @@ async def test_a_store_that_is_away_is_a_503_and_the_id_is_in_no_log(
 async def test_an_id_may_be_any_text(
     admin: httpx.AsyncClient, parts: Parts, documents: DocumentStore, device: str
 ) -> None:
-    await documents.put(track(parts.hasher.hash(Kind.CAR, device), months=1))
+    await documents.put(track(parts.hasher.hash(CAR, device), months=1))
 
     assert (await erased(admin, device))["documents"] == 3
 
@@ -383,7 +384,7 @@ async def test_only_an_administrator_may(
     client: httpx.AsyncClient, parts: Parts, redis_client: Redis, documents: DocumentStore
 ) -> None:
     await documents.setup()
-    await documents.put(track(parts.hasher.hash(Kind.CAR, DEVICE), months=1))
+    await documents.put(track(parts.hasher.hash(CAR, DEVICE), months=1))
     scopes: Sequence[str] = ("positions:read", "positions:write")
 
     assert_problem(await client.delete(address()), 401)

@@ -14,12 +14,12 @@ from api.live.poller import STALE_SECONDS, poll_once
 from api.settings import ApiSettings
 from bench.presence import leave
 from core.errors import UnavailableError
-from core.messages import Kind
 from runtime.service import Stop
 from state.client import open_redis
 from tests.api.conftest import Parts, arrive, assert_problem, client_over, key_for
 from tests.api.streams import streaming
 from tests.conftest import NOON, eventually, free_port
+from tests.kinds_of_tests import CAR, MOBILE
 
 
 class Seconds:
@@ -52,7 +52,7 @@ def with_settings(parts: Parts, **settings: object) -> Parts:
 
 
 async def test_a_stream_begins_with_what_get_answers(parts: Parts, app: FastAPI, redis_client: Redis) -> None:
-    await arrive(redis_client, "kemmy", Kind.CAR, NOON)
+    await arrive(redis_client, "kemmy", CAR, NOON)
     await poll_once(parts.live)
 
     async with streaming(app) as stream, client_over(parts) as client:
@@ -72,7 +72,7 @@ async def test_a_change_is_the_json_of_its_zone(parts: Parts, app: FastAPI, redi
 
     async with streaming(app) as stream, client_over(parts) as client:
         await stream.until(1)
-        await arrive(redis_client, "kemmy", Kind.MOBILE, NOON)
+        await arrive(redis_client, "kemmy", MOBILE, NOON)
         await poll_once(parts.live)
         _, change = await stream.until(2)
         answer = await client.get("/v1/zones/kemmy/occupancy")
@@ -87,7 +87,7 @@ async def test_a_filter_leaves_only_its_zones(parts: Parts, app: FastAPI, redis_
     async with streaming(app, "zone=kemmy&zone=schuman") as stream:
         [snapshot] = await stream.until(1)
         for zone in ("campus", "schuman", "car-park-west"):
-            await arrive(redis_client, zone, Kind.CAR, NOON)
+            await arrive(redis_client, zone, CAR, NOON)
         await poll_once(parts.live)
         _, change = await stream.until(2)
 
@@ -100,9 +100,9 @@ async def test_what_was_missed_comes_first(parts: Parts, app: FastAPI, redis_cli
     await poll_once(parts.live)
     async with streaming(app) as stream:
         [snapshot] = await stream.until(1)
-    await arrive(redis_client, "kemmy", Kind.CAR, NOON)
+    await arrive(redis_client, "kemmy", CAR, NOON)
     await poll_once(parts.live)
-    await arrive(redis_client, "kemmy", Kind.CAR, NOON, NOON)
+    await arrive(redis_client, "kemmy", CAR, NOON, NOON)
     await poll_once(parts.live)
 
     async with streaming(app, last_event_id=snapshot.id) as stream:
@@ -160,7 +160,7 @@ async def test_a_reader_that_does_not_read_is_cut_off(
     async with streaming(app) as stuck, streaming(app) as other:
         await stuck.until(1)
         stuck.reads.clear()
-        await arrive(redis_client, "kemmy", Kind.CAR, NOON)
+        await arrive(redis_client, "kemmy", CAR, NOON)
         await poll_once(parts.live)
 
         await stuck.until_ended()
@@ -181,7 +181,7 @@ async def test_a_reader_whose_place_is_not_kept_any_more_is_cut_off(
         await slow.until(1)
         slow.reads.clear()
         for count in range(1, 7):
-            await arrive(redis_client, "kemmy", Kind.CAR, *([NOON] * count))
+            await arrive(redis_client, "kemmy", CAR, *([NOON] * count))
             await poll_once(parts.live)
         slow.reads.set()
 
@@ -279,17 +279,17 @@ async def test_before_the_first_look_there_is_no_stream(client: httpx.AsyncClien
 
 async def test_small_counts_are_suppressed_in_events_too(parts: Parts, redis_client: Redis) -> None:
     parts = with_settings(parts, privacy_min_count=3)
-    await arrive(redis_client, "kemmy", Kind.MOBILE, NOON, NOON)
+    await arrive(redis_client, "kemmy", MOBILE, NOON, NOON)
     await poll_once(parts.live)
 
     async with streaming(parts.app(), "zone=kemmy") as stream:
         [snapshot] = await stream.until(1)
-        await arrive(redis_client, "kemmy", Kind.CAR, NOON)
+        await arrive(redis_client, "kemmy", CAR, NOON)
         await poll_once(parts.live)
         _, change = await stream.until(2)
         # A phone more, and one that is still too few, is no change: that there is an event would tell of it.
-        await leave(redis_client, "kemmy", Kind.MOBILE)
-        await arrive(redis_client, "kemmy", Kind.MOBILE, NOON + 1)
+        await leave(redis_client, "kemmy", MOBILE)
+        await arrive(redis_client, "kemmy", MOBILE, NOON + 1)
         await poll_once(parts.live)
         assert parts.change_log.number == 1
 

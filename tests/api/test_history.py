@@ -11,9 +11,9 @@ import pytest
 from api.history.body import HistoryQuery, histories, range_of
 from api.settings import ApiSettings
 from core.clock import format_rfc3339, parse_rfc3339
-from core.messages import Kind
 from tests.api.conftest import Parts, assert_problem, client_over, record
 from tests.conftest import NOON, WAIT_SECONDS
+from tests.kinds_of_tests import CAR, MOBILE
 from timeseries import TimeseriesStore, Width, open_store
 
 KEMMY = "/v1/zones/kemmy/occupancy/history"
@@ -30,9 +30,9 @@ def devices(answer: httpx.Response) -> dict[str, int]:
 async def test_history_has_every_window_of_the_range_with_zeros_where_nobody_was(
     client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
-    await record(store, "kemmy", Kind.CAR, Width.MINUTE, {NOON - 2 * MINUTE: 3, NOON - 5 * MINUTE: 1, NOON: 7})
-    await record(store, "kemmy", Kind.MOBILE, Width.MINUTE, {NOON - 3 * MINUTE: 99})
-    await record(store, "campus", Kind.CAR, Width.MINUTE, {NOON - 3 * MINUTE: 99})
+    await record(store, "kemmy", CAR, Width.MINUTE, {NOON - 2 * MINUTE: 3, NOON - 5 * MINUTE: 1, NOON: 7})
+    await record(store, "kemmy", MOBILE, Width.MINUTE, {NOON - 3 * MINUTE: 99})
+    await record(store, "campus", CAR, Width.MINUTE, {NOON - 3 * MINUTE: 99})
 
     answer = await client.get(
         KEMMY, params={"kind": "car", "window": "1m", "start": "2026-03-01T11:57:00Z", "end": "2026-03-01T12:00:00Z"}
@@ -64,7 +64,7 @@ async def test_history_has_every_window_of_the_range_with_zeros_where_nobody_was
 async def test_the_first_window_is_the_one_that_holds_the_start(
     client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
-    await record(store, "kemmy", Kind.CAR, Width.FIVE_MINUTES, {NOON: 2, NOON + 5 * MINUTE: 4})
+    await record(store, "kemmy", CAR, Width.FIVE_MINUTES, {NOON: 2, NOON + 5 * MINUTE: 4})
 
     answer = await client.get(
         KEMMY,
@@ -78,7 +78,7 @@ async def test_zero_and_no_data_differ_by_first_and_last(client: httpx.AsyncClie
     query = {"kind": "mobile", "window": "1h", "start": "2026-03-01T09:00:00Z", "end": "2026-03-01T12:00:00Z"}
 
     unknown = (await client.get(KEMMY, params=query)).json()
-    await record(store, "kemmy", Kind.MOBILE, Width.HOUR, {NOON - 2 * HOUR: 0})
+    await record(store, "kemmy", MOBILE, Width.HOUR, {NOON - 2 * HOUR: 0})
     known = (await client.get(KEMMY, params=query)).json()
 
     assert (unknown["first"], unknown["last"]) == (None, None)
@@ -90,7 +90,7 @@ async def test_zero_and_no_data_differ_by_first_and_last(client: httpx.AsyncClie
 async def test_days_are_those_of_the_campus_23_hours_long_when_clocks_go_forward(
     client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
-    await record(store, "kemmy", Kind.CAR, Width.DAY, {parse_rfc3339("2026-03-29T00:00:00Z"): 5})
+    await record(store, "kemmy", CAR, Width.DAY, {parse_rfc3339("2026-03-29T00:00:00Z"): 5})
 
     answer = await client.get(
         KEMMY,
@@ -254,7 +254,7 @@ async def largest(parts: Parts) -> AsyncIterator[httpx.AsyncClient]:
 async def test_the_largest_answer_that_can_be_set_can_be_given(
     largest: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
-    await record(store, "kemmy", Kind.CAR, Width.MINUTE, {NOON - minute * MINUTE: 1 for minute in range(100_001)})
+    await record(store, "kemmy", CAR, Width.MINUTE, {NOON - minute * MINUTE: 1 for minute in range(100_001)})
 
     answer = await largest.get(
         KEMMY,
@@ -272,14 +272,14 @@ async def test_the_largest_answer_that_can_be_set_can_be_given(
 @pytest.mark.parametrize("least", [0, 3])
 async def test_points_that_are_written_at_once_are_the_same_json(store: TimeseriesStore, least: int) -> None:
     await store.setup()
-    await record(store, "kemmy", Kind.MOBILE, Width.MINUTE, {NOON: 2, NOON + 60_000: 3})
+    await record(store, "kemmy", MOBILE, Width.MINUTE, {NOON: 2, NOON + 60_000: 3})
     query = HistoryQuery.model_validate(
         {"kind": "mobile", "window": "1m", "start": "2026-03-01T12:00:00Z", "end": "2026-03-01T12:05:00Z"}
     )
     asked = range_of(query, now=NOON, timezone=ZoneInfo("Europe/Dublin"), most=100)
 
-    [plain] = await histories(store, ["kemmy"], Kind.MOBILE, asked, least=least)
-    [encoded] = await histories(store, ["kemmy"], Kind.MOBILE, asked, least=least, encoded=True)
+    [plain] = await histories(store, ["kemmy"], MOBILE, asked, least=least)
+    [encoded] = await histories(store, ["kemmy"], MOBILE, asked, least=least, encoded=True)
 
     assert len(plain.points) == 5
     assert msgspec.json.encode(encoded) == msgspec.json.encode(plain)
@@ -287,7 +287,7 @@ async def test_points_that_are_written_at_once_are_the_same_json(store: Timeseri
 
 async def test_the_very_first_window_can_be_asked_for(client: httpx.AsyncClient, store: TimeseriesStore) -> None:
     # A day in Dublin, which began an hour before it did in UTC.
-    await record(store, "kemmy", Kind.CAR, Width.DAY, {-3_600_000: 2})
+    await record(store, "kemmy", CAR, Width.DAY, {-3_600_000: 2})
     query = {"kind": "car", "window": "1d", "start": "1970-01-01T00:00:00Z", "end": "1970-01-02T00:00:00Z"}
 
     body = (await client.get(KEMMY, params=query)).json()

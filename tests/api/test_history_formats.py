@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from api.http.instants import EARLIEST, LATEST, time_zone, writer, written
 from api.settings import ApiSettings
 from core.clock import format_rfc3339, parse_rfc3339
-from core.messages import Kind
 from tests.api.conftest import Parts, assert_problem, client_over, record
 from tests.conftest import NOON
+from tests.kinds_of_tests import CAR, MOBILE
 from timeseries import Coverage, TimeseriesStore, Width
 
 KEMMY = "/v1/zones/kemmy/occupancy/history"
@@ -34,8 +34,8 @@ def rows(answer: httpx.Response) -> list[dict[str, str]]:
 async def test_several_zones_come_in_the_order_asked_for_each_as_if_asked_alone(
     client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
-    await record(store, "kemmy", Kind.CAR, Width.MINUTE, {NOON - MINUTE: 3})
-    await record(store, "schuman", Kind.CAR, Width.MINUTE, {NOON - 2 * MINUTE: 8})
+    await record(store, "kemmy", CAR, Width.MINUTE, {NOON - MINUTE: 3})
+    await record(store, "schuman", CAR, Width.MINUTE, {NOON - 2 * MINUTE: 8})
 
     zones = [("zone", "schuman"), ("zone", "kemmy"), ("zone", "schuman")]
     answer = await client.get(SEVERAL, params=[*LAST_TWO.items(), *zones])
@@ -57,7 +57,7 @@ async def test_several_zones_come_in_the_order_asked_for_each_as_if_asked_alone(
 async def test_without_a_zone_all_of_them_are_given_the_campus_first(
     parts: Parts, client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
-    await record(store, "campus", Kind.CAR, Width.MINUTE, {NOON - MINUTE: 3})
+    await record(store, "campus", CAR, Width.MINUTE, {NOON - MINUTE: 3})
 
     zones = (await client.get(SEVERAL, params=LAST_TWO)).json()["zones"]
 
@@ -109,8 +109,8 @@ async def test_more_zones_than_an_answer_may_have_are_refused_with_a_hint(
 async def test_csv_has_a_row_a_window_and_says_where_data_begin_and_end(
     client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
-    await record(store, "kemmy", Kind.CAR, Width.MINUTE, {NOON - 4 * MINUTE: 3, NOON - 2 * MINUTE: 1})
-    await store.write_coverage([Coverage("kemmy", Kind.CAR, NOON - 60 * MINUTE, 0b1110)])
+    await record(store, "kemmy", CAR, Width.MINUTE, {NOON - 4 * MINUTE: 3, NOON - 2 * MINUTE: 1})
+    await store.write_coverage([Coverage("kemmy", CAR, NOON - 60 * MINUTE, 0b1110)])
     query = {**LAST_TWO, "start": format_rfc3339(NOON - 5 * MINUTE)}
 
     answer = await client.get(KEMMY, params={**query, "format": "csv"})
@@ -130,7 +130,7 @@ async def test_csv_has_a_row_a_window_and_says_where_data_begin_and_end(
 
 
 async def test_csv_and_json_of_several_zones_say_the_same(client: httpx.AsyncClient, store: TimeseriesStore) -> None:
-    await record(store, "kemmy", Kind.CAR, Width.MINUTE, {NOON - MINUTE: 3})
+    await record(store, "kemmy", CAR, Width.MINUTE, {NOON - MINUTE: 3})
     query = {**LAST_TWO, "zone": ["schuman", "kemmy"], "tz": "Asia/Tokyo"}
 
     body = (await client.get(SEVERAL, params=query)).json()
@@ -179,7 +179,7 @@ async def test_the_parameter_goes_before_accept(client: httpx.AsyncClient) -> No
 async def test_times_are_written_in_the_time_zone_asked_for_and_windows_stay_the_same(
     client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
-    await record(store, "kemmy", Kind.CAR, Width.HOUR, {parse_rfc3339("2026-03-29T00:00:00Z"): 5})
+    await record(store, "kemmy", CAR, Width.HOUR, {parse_rfc3339("2026-03-29T00:00:00Z"): 5})
     query = {"kind": "car", "window": "1h", "start": "2026-03-29T00:00:00Z", "end": "2026-03-29T02:00:00Z"}
 
     body = (await client.get(KEMMY, params={**query, "tz": "Europe/Dublin"})).json()
@@ -222,8 +222,8 @@ def test_a_time_is_the_same_instant_however_it_is_written(at: int, zone: str) ->
 async def test_counts_of_phones_under_the_minimum_are_null_in_json_and_empty_in_csv(
     parts: Parts, store: TimeseriesStore
 ) -> None:
-    await record(store, "kemmy", Kind.MOBILE, Width.MINUTE, {NOON - 2 * MINUTE: 4, NOON - MINUTE: 5})
-    await record(store, "kemmy", Kind.CAR, Width.MINUTE, {NOON - 2 * MINUTE: 4})
+    await record(store, "kemmy", MOBILE, Width.MINUTE, {NOON - 2 * MINUTE: 4, NOON - MINUTE: 5})
+    await record(store, "kemmy", CAR, Width.MINUTE, {NOON - 2 * MINUTE: 4})
     settings = ApiSettings(data_dir=parts.settings.data_dir, privacy_min_count=5)
     phones = {**LAST_TWO, "kind": "mobile"}
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from core.messages import Kind
 from tests.api.conftest import Parts, assert_problem, client_over, record
 from tests.conftest import NOON
+from tests.kinds_of_tests import CAR
 from timeseries import Coverage, Width
 from timeseries.keep import Keep, parse_keep
 from timeseries.sqlite import SqliteOccupancyStore
@@ -32,8 +32,8 @@ async def client(parts: Parts, tmp_path: Path, keep: Keep) -> AsyncIterator[http
     now = NOON + 30_000
     async with SqliteOccupancyStore(file=tmp_path / "kept.sqlite3", keep=keep, clock=lambda: now) as store:
         await store.setup()
-        await record(store, "kemmy", Kind.CAR, Width.MINUTE, {NOON - DAY: 3, NOON - DAY + MINUTE: 1})
-        await record(store, "kemmy", Kind.CAR, Width.HOUR, {NOON - DAY: 3, NOON - 40 * DAY: 5})
+        await record(store, "kemmy", CAR, Width.MINUTE, {NOON - DAY: 3, NOON - DAY + MINUTE: 1})
+        await record(store, "kemmy", CAR, Width.HOUR, {NOON - DAY: 3, NOON - 40 * DAY: 5})
         async with client_over(dataclasses.replace(parts, store=store, clock=lambda: now)) as opened:
             yield opened
 
@@ -155,7 +155,7 @@ async def test_what_is_not_kept_any_more_is_not_recorded_although_somebody_was_c
     async with SqliteOccupancyStore(file=tmp_path / "kept.sqlite3", keep=keep, clock=lambda: NOON) as store:
         await store.setup()
         hours = [NOON - days * DAY for days in (2, 70)] + [NOON - 2 * DAY - 3_600_000, NOON - 60 * DAY]
-        await store.write_coverage([Coverage("kemmy", Kind.CAR, hour, (1 << 60) - 1) for hour in hours])
+        await store.write_coverage([Coverage("kemmy", CAR, hour, (1 << 60) - 1) for hour in hours])
         async with client_over(dataclasses.replace(parts, store=store, clock=lambda: NOON)) as client:
             query = asked("1m", "2026-02-27T11:58:00Z", "2026-02-27T12:02:00Z")
             history = (await client.get(f"{KEMMY}/history", params=query)).json()

@@ -18,13 +18,14 @@ from redis.asyncio import Redis
 from api.positions.ingest import MAX_PAYLOAD, MAX_PLAIN, Accepted
 from api.settings import ApiSettings
 from core.errors import Reason
-from core.messages import Kind, Role
+from core.kinds import DEFAULT_KINDS, KindId
 from decoder.batch import BatchDecoder
 from geofence import Campus, Geofence
 from runtime.devices import DeviceHasher
 from state.raw import Raw
 from tests.api.conftest import Parts, assert_problem, client_over, key_for
 from tests.conftest import NOON, RAW, entries
+from tests.kinds_of_tests import CAR
 from tests.raw_streams import raw_messages
 
 POSITIONS = "/v1/positions"
@@ -48,17 +49,17 @@ def of_size(size: int) -> bytes:
     return text[:-2] + b"a" * (size - len(text)) + text[-2:]
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", DEFAULT_KINDS.ids)
 async def test_what_was_accepted_is_in_raw_as_a_gateway_would_have_published_it(
-    gateway: httpx.AsyncClient, redis_client: Redis, kind: Kind
+    gateway: httpx.AsyncClient, redis_client: Redis, kind: KindId
 ) -> None:
-    answer = await gateway.post(POSITIONS, params={"kind": kind.value}, json=FEATURE)
+    answer = await gateway.post(POSITIONS, params={"kind": kind}, json=FEATURE)
 
     assert answer.status_code == 202
-    assert answer.json() == {"kind": kind.value, "received_at": "2026-03-01T12:00:00Z"}
+    assert answer.json() == {"kind": kind, "received_at": "2026-03-01T12:00:00Z"}
     TypeAdapter(Accepted).validate_json(answer.content)
     [message] = await raw_messages(redis_client)
-    assert (message.topic, message.user, message.role) == (f"{kind.value}-iotp", "north gate", Role.GATEWAY)
+    assert (message.topic, message.user, message.role) == (f"{kind}-iotp", "north gate", "gateway")
     assert message.received_at == NOON
     assert message.refused is None
     assert json.loads(base64.b64decode(message.payload, validate=True)) == FEATURE
@@ -90,11 +91,11 @@ async def test_the_decoder_makes_of_it_what_it_makes_of_a_message_over_mqtt(
     hasher = DeviceHasher(b"k" * 32)
 
     messages = await raw_messages(redis_client)
-    batch = BatchDecoder(fence=Geofence(campus), hasher=hasher).decode(messages)
+    batch = BatchDecoder(kinds=DEFAULT_KINDS, fence=Geofence(campus), hasher=hasher).decode(messages)
 
     assert [(each.device, each.observed_at) for each in batch.positions] == [
-        (hasher.hash(Kind.CAR, "bus-304"), NOON - 60_000),
-        (hasher.hash(Kind.CAR, "bus-306"), NOON),
+        (hasher.hash(CAR, "bus-304"), NOON - 60_000),
+        (hasher.hash(CAR, "bus-306"), NOON),
     ]
     assert [letter.reason for letter in batch.dead] == [Reason.BAD_PROPERTY]
 

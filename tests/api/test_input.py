@@ -11,10 +11,11 @@ from api.live.poller import poll_once
 from api.occupancy.newest_input import Input, InputWatch
 from api.readiness import readiness_problem
 from api.settings import ApiSettings
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS
 from state.newest_input import note_newest_input
 from tests.api.conftest import Parts, client_over, key_for
 from tests.conftest import NOON
+from tests.kinds_of_tests import CAR, MOBILE
 
 SILENT = (
     "No broker has given a sign of life since 2026-03-01T12:00:00Z: positions that devices send do not arrive, so "
@@ -39,7 +40,7 @@ def elapsed() -> Elapsed:
 
 @pytest.fixture
 def watch(redis_client: Redis, elapsed: Elapsed) -> InputWatch:
-    return InputWatch(redis_client, clock=lambda: NOON + 250, elapsed=elapsed)
+    return InputWatch(redis_client, DEFAULT_KINDS, clock=lambda: NOON + 250, elapsed=elapsed)
 
 
 async def beat(redis: Redis, node: str) -> None:
@@ -82,10 +83,10 @@ async def test_nodes_that_never_came_are_silence_too(watch: InputWatch, elapsed:
 
 
 async def test_the_newest_input_of_a_kind_never_goes_back(watch: InputWatch, redis_client: Redis) -> None:
-    await note_newest_input(redis_client, {Kind.CAR: NOON, Kind.MOBILE: NOON - 5000})
-    await note_newest_input(redis_client, {Kind.CAR: NOON - 9000})
+    await note_newest_input(redis_client, {CAR: NOON, MOBILE: NOON - 5000})
+    await note_newest_input(redis_client, {CAR: NOON - 9000})
 
-    assert (await watch.status()).newest == {Kind.CAR: NOON, Kind.MOBILE: NOON - 5000}
+    assert (await watch.status()).newest == {CAR: NOON, MOBILE: NOON - 5000}
 
 
 async def test_answers_events_and_readiness_say_that_nothing_comes_in(
@@ -93,7 +94,7 @@ async def test_answers_events_and_readiness_say_that_nothing_comes_in(
 ) -> None:
     parts = dataclasses.replace(parts, elapsed=elapsed)
     await beat(redis_client, "one")
-    await note_newest_input(redis_client, {Kind.CAR: NOON - 1234})
+    await note_newest_input(redis_client, {CAR: NOON - 1234})
     await poll_once(parts.live)
     assert await readiness_problem(parts.rooms, parts.failures) is None
     number = parts.change_log.number
@@ -128,7 +129,7 @@ async def test_where_small_counts_are_withheld_the_newest_input_is_told_by_the_m
     careful = dataclasses.replace(
         parts, settings=ApiSettings(data_dir=parts.settings.data_dir, privacy_min_count=5, api_rate_limit=0)
     )
-    await note_newest_input(redis_client, {Kind.MOBILE: NOON + 59_999})
+    await note_newest_input(redis_client, {MOBILE: NOON + 59_999})
     async with client_over(careful) as client:
         body = (await client.get("/v1/occupancy")).json()
 

@@ -16,7 +16,6 @@ from api.live.poller import poll_once
 from api.settings import ApiSettings
 from api.zones.campus import CampusView
 from core.errors import BadSettingsError
-from core.messages import Kind, Role
 from geofence import Campus
 from runtime.demo_users import DemoUser, keep_demo_users
 from runtime.service import Stop
@@ -25,6 +24,7 @@ from state.retained import RETAINED
 from tests.api.conftest import Parts, arrive, client_over
 from tests.api.mirror_broker import PASSWORD, USER, Broker, a_broker
 from tests.conftest import NOON, WAIT_SECONDS, eventually, free_port
+from tests.kinds_of_tests import CAR, MOBILE
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ async def nothing_comes(client: aiomqtt.Client, turns: Turns) -> None:
 async def test_every_resource_is_retained_under_its_path_as_get_answers_it(
     parts: Parts, turns: Turns, broker: Broker, subscriber: aiomqtt.Client, redis_client: Redis
 ) -> None:
-    await arrive(redis_client, "kemmy", Kind.CAR, NOON)
+    await arrive(redis_client, "kemmy", CAR, NOON)
     await poll_once(parts.live)
 
     async with mirroring(parts, turns), client_over(parts) as client:
@@ -167,7 +167,7 @@ async def test_only_what_changed_is_published(
         await poll_once(parts.live)
         await nothing_comes(subscriber, turns)
 
-        await arrive(redis_client, "kemmy", Kind.CAR, NOON)
+        await arrive(redis_client, "kemmy", CAR, NOON)
         await poll_once(parts.live)
         await turns.next()
         changed = await messages(subscriber, 1)
@@ -185,7 +185,7 @@ async def test_two_changes_within_a_second_are_one_message(
         await subscriber.subscribe("v1/zones/kemmy/occupancy", qos=1)
         await messages(subscriber, 1)
         for count in (1, 2, 3):
-            await arrive(redis_client, "kemmy", Kind.CAR, *[NOON] * count)
+            await arrive(redis_client, "kemmy", CAR, *[NOON] * count)
             await poll_once(parts.live)
         await turns.next()
 
@@ -238,7 +238,7 @@ async def test_small_counts_are_suppressed_on_mqtt_too(
     parts: Parts, turns: Turns, subscriber: aiomqtt.Client, redis_client: Redis
 ) -> None:
     parts = with_settings(parts, privacy_min_count=3)
-    await arrive(redis_client, "kemmy", Kind.MOBILE, NOON, NOON)
+    await arrive(redis_client, "kemmy", MOBILE, NOON, NOON)
     await poll_once(parts.live)
 
     async with mirroring(parts, turns):
@@ -302,7 +302,7 @@ async def test_a_broker_that_comes_back_gets_everything_anew(
             host, port = broker.node.mqtt
             async with aiomqtt.Client(host, port, identifier=client_id, username=USER, password=PASSWORD):
                 await redis.delete(RETAINED)
-            await arrive(redis_client, "kemmy", Kind.CAR, NOON)
+            await arrive(redis_client, "kemmy", CAR, NOON)
             await poll_once(parts.live)
             # One turn in which it notices, and one in which it begins anew.
             await turns.next()
@@ -332,7 +332,7 @@ async def test_the_demo_user_is_asked_for_when_it_is_made(parts: Parts, turns: T
 
     async with mirroring(parts, turns):
         assert await broker.retained() == set()
-        keep_demo_users(parts.settings.data_dir, [DemoUser(USER, Role.SERVICE, PASSWORD)])
+        keep_demo_users(parts.settings.data_dir, [DemoUser(USER, "service", PASSWORD)])
         await turns.next()
         assert "v1/zones" in await broker.retained()
 

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from api.live.lease import LEASE_SECONDS, Lease
 from api.zones.campus import CampusView
 from core.clock import system_clock
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS
 from geofence import Campus
 from state.campus import StoredCampus, replace_campus
 from state.mirror import CLIENT, HOLDER
@@ -24,6 +24,7 @@ from tests.api.conftest import arrive
 from tests.api.mirror_broker import Broker, a_broker
 from tests.api.test_process import client_of, operations, running, until
 from tests.conftest import WAIT_SECONDS, eventually, free_port
+from tests.kinds_of_tests import CAR, MOBILE
 
 RECIPE = Path(__file__).parents[2] / "docs" / "interfaces.md"
 
@@ -64,7 +65,7 @@ async def test_get_subscribe_apply_get_again_equal(
 ) -> None:
     follow = recipe()
     gone = campus.zones[-1].id
-    await arrive(redis_client, "kemmy", Kind.CAR, system_clock())
+    await arrive(redis_client, "kemmy", CAR, system_clock())
 
     async with an_api(environment) as (_, client):
         url = str(client.base_url)
@@ -81,11 +82,13 @@ async def test_get_subscribe_apply_get_again_equal(
         baseline = follow["content"](resources)
         subscription = follow["follow"](resources, *broker.node.mqtt)
         try:
-            await arrive(redis_client, "kemmy", Kind.CAR, *[system_clock()] * 3)
-            await arrive(redis_client, "campus", Kind.MOBILE, *[system_clock()] * 5)
+            await arrive(redis_client, "kemmy", CAR, *[system_clock()] * 3)
+            await arrive(redis_client, "campus", MOBILE, *[system_clock()] * 5)
             smaller = CampusView(Campus(boundary=campus.boundary, zones=campus.zones[:-1]))
             stored = StoredCampus(smaller.version, smaller.collection)
-            assert await replace_campus(redis_client, stored, replaces=campus.version, changed=[gone], partitions=1)
+            assert await replace_campus(
+                redis_client, stored, replaces=campus.version, changed=[gone], partitions=1, kinds=DEFAULT_KINDS
+            )
 
             async def changed() -> bool:
                 try:
@@ -124,7 +127,7 @@ async def test_exactly_one_of_two_processes_mirrors_and_the_other_one_goes_on_wh
         first = looks[-1].index(True)
         (killed, _), (_, other) = apis[first], apis[1 - first]
         killed.send_signal(signal.SIGKILL)
-        await arrive(redis_client, "kemmy", Kind.CAR, *[system_clock()] * 7)
+        await arrive(redis_client, "kemmy", CAR, *[system_clock()] * 7)
 
         async with broker.client() as subscriber:
             await subscriber.subscribe("v1/zones/kemmy/occupancy", qos=1)
@@ -156,7 +159,7 @@ async def test_a_process_that_stands_still_and_goes_on_later_changes_nothing(
                 return await mirrors(other)
 
             await eventually(other_mirrors)
-            await arrive(redis_client, "kemmy", Kind.CAR, *[system_clock()] * 3)
+            await arrive(redis_client, "kemmy", CAR, *[system_clock()] * 3)
         finally:
             stopped.send_signal(signal.SIGCONT)
 

@@ -12,25 +12,26 @@ from api.occupancy.decoder_lag import CACHE_MS, DecoderLag
 from api.occupancy.dependencies import FRESH_MS
 from api.settings import ApiSettings
 from api.zones.campus import FollowedCampus
-from core.messages import Kind
+from core.kinds import KindId
 from geofence import Campus
 from state.client import MAX_CONNECTIONS, open_redis
 from state.presence import Presence
 from tests.api.conftest import Parts, arrive, assert_problem, client_over
 from tests.conftest import NOON, POSITIONS, RAW, WAIT_SECONDS, free_port
+from tests.kinds_of_tests import CAR, MOBILE
 
 NOBODY = Presence(devices=0, observed_at=None)
 
 
-def presence(*, car: int = 0, mobile: int = 0) -> dict[Kind, Presence]:
-    return {Kind.CAR: Presence(car, NOON if car else None), Kind.MOBILE: Presence(mobile, NOON if mobile else None)}
+def presence(*, car: int = 0, mobile: int = 0) -> dict[KindId, Presence]:
+    return {CAR: Presence(car, NOON if car else None), MOBILE: Presence(mobile, NOON if mobile else None)}
 
 
 async def test_the_occupancy_of_a_zone_counts_cars_and_phones_apart(
     client: httpx.AsyncClient, redis_client: Redis
 ) -> None:
-    await arrive(redis_client, "kemmy", Kind.CAR, NOON - 9_000)
-    await arrive(redis_client, "kemmy", Kind.MOBILE, NOON - 2_500, NOON - 60_000)
+    await arrive(redis_client, "kemmy", CAR, NOON - 9_000)
+    await arrive(redis_client, "kemmy", MOBILE, NOON - 2_500, NOON - 60_000)
 
     answer = await client.get("/v1/zones/kemmy/occupancy")
 
@@ -57,7 +58,7 @@ async def test_the_occupancy_of_a_zone_counts_cars_and_phones_apart(
 
 
 async def test_who_was_not_seen_for_the_presence_ttl_is_gone(client: httpx.AsyncClient, redis_client: Redis) -> None:
-    await arrive(redis_client, "campus", Kind.CAR, NOON - 300_000, NOON - 299_999)
+    await arrive(redis_client, "campus", CAR, NOON - 300_000, NOON - 299_999)
 
     assert (await client.get("/v1/zones/campus/occupancy")).json()["car"] == 1
 
@@ -72,8 +73,8 @@ async def test_an_empty_zone_has_zeros_and_no_time_of_observation(client: httpx.
 async def test_the_occupancy_of_all_zones_has_the_campus_first_and_each_as_alone(
     client: httpx.AsyncClient, redis_client: Redis
 ) -> None:
-    await arrive(redis_client, "campus", Kind.MOBILE, NOON)
-    await arrive(redis_client, "car-park-west", Kind.CAR, NOON, NOON - 1)
+    await arrive(redis_client, "campus", MOBILE, NOON)
+    await arrive(redis_client, "car-park-west", CAR, NOON, NOON - 1)
 
     answer = await client.get("/v1/occupancy")
 
@@ -100,10 +101,10 @@ def test_the_percentage_is_of_the_total_and_in_a_car_park_of_the_cars(campus: Ca
 
 
 def test_an_observation_is_the_newest_of_either_kind(campus: Campus) -> None:
-    seen = {Kind.CAR: Presence(1, NOON - 5000), Kind.MOBILE: Presence(1, NOON - 1000)}
-    only_cars = {Kind.CAR: Presence(1, NOON - 5000), Kind.MOBILE: NOBODY}
+    seen = {CAR: Presence(1, NOON - 5000), MOBILE: Presence(1, NOON - 1000)}
+    only_cars = {CAR: Presence(1, NOON - 5000), MOBILE: NOBODY}
 
-    def body(present: dict[Kind, Presence]) -> ZoneCounts:
+    def body(present: dict[KindId, Presence]) -> ZoneCounts:
         return zone_counts(campus.boundary, present)
 
     assert body(seen).observed_at == "2026-03-01T11:59:59Z"
@@ -169,8 +170,8 @@ async def test_zones_of_some_categories_can_be_asked_for(client: httpx.AsyncClie
 async def test_sorted_by_count_the_fullest_come_first_and_equals_as_they_were(
     client: httpx.AsyncClient, redis_client: Redis
 ) -> None:
-    await arrive(redis_client, "kemmy", Kind.MOBILE, NOON, NOON - 1)
-    await arrive(redis_client, "schuman", Kind.CAR, NOON)
+    await arrive(redis_client, "kemmy", MOBILE, NOON, NOON - 1)
+    await arrive(redis_client, "schuman", CAR, NOON)
 
     sorted_ids = [zone["zone"] for zone in (await client.get("/v1/occupancy?sort=count")).json()["zones"]]
 
@@ -240,7 +241,7 @@ async def test_a_fresh_snapshot_answers_without_redis(parts: Parts) -> None:
 async def test_an_answer_of_a_snapshot_is_the_one_that_would_be_given_without_it(
     parts: Parts, redis_client: Redis, client: httpx.AsyncClient
 ) -> None:
-    await arrive(redis_client, "kemmy", Kind.MOBILE, NOON)
+    await arrive(redis_client, "kemmy", MOBILE, NOON)
     before = {path: await client.get(path) for path in ("/v1/occupancy", "/v1/zones/kemmy/occupancy")}
     await poll_once(parts.live)
     for path, own in before.items():
@@ -251,7 +252,7 @@ async def test_an_answer_of_a_snapshot_is_the_one_that_would_be_given_without_it
 
 async def test_an_old_snapshot_and_one_of_another_campus_are_not_used(parts: Parts, redis_client: Redis) -> None:
     await poll_once(parts.live)
-    await arrive(redis_client, "kemmy", Kind.MOBILE, NOON)
+    await arrive(redis_client, "kemmy", MOBILE, NOON)
     later = dataclasses.replace(parts, clock=lambda: NOON + FRESH_MS)
     kemmy = parts.campus.by_id["kemmy"]
     smaller = dataclasses.replace(parts.campus, zones=(kemmy,))

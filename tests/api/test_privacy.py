@@ -9,11 +9,11 @@ from redis.asyncio import Redis
 
 from api.occupancy.body import zone_counts
 from api.privacy import shown_count, shown_counts
-from core.messages import Kind
 from geofence import Campus
 from state.presence import Presence
 from tests.api.conftest import Parts, arrive, client_over
 from tests.conftest import NOON
+from tests.kinds_of_tests import CAR, MOBILE
 
 
 @given(car=st.integers(0, 50), mobile=st.integers(0, 50), least=st.integers(0, 50))
@@ -32,7 +32,7 @@ def test_a_body_with_a_suppressed_count_is_the_same_whatever_it_is(campus: Campu
     known = dataclasses.replace(campus.by_id[zone], capacity=10)
 
     def body(phones: int, seen: int | None) -> object:
-        present = {Kind.CAR: Presence(2, NOON - 9000), Kind.MOBILE: Presence(phones, seen)}
+        present = {CAR: Presence(2, NOON - 9000), MOBILE: Presence(phones, seen)}
         return zone_counts(known, present, least=5)
 
     assert body(0, None) == body(1, NOON) == body(4, NOON - 1)
@@ -40,7 +40,7 @@ def test_a_body_with_a_suppressed_count_is_the_same_whatever_it_is(campus: Campu
 
 
 async def test_without_the_setting_every_count_is_shown(parts: Parts, redis_client: Redis) -> None:
-    await arrive(redis_client, "kemmy", Kind.MOBILE, NOON)
+    await arrive(redis_client, "kemmy", MOBILE, NOON)
     async with client_over(parts) as client:
         body = (await client.get("/v1/zones/kemmy/occupancy")).json()
 
@@ -49,9 +49,9 @@ async def test_without_the_setting_every_count_is_shown(parts: Parts, redis_clie
 
 async def test_with_the_setting_small_counts_are_null_and_come_last(parts: Parts, redis_client: Redis) -> None:
     few = dataclasses.replace(parts, settings=parts.settings.model_copy(update={"privacy_min_count": 3}))
-    await arrive(redis_client, "kemmy", Kind.MOBILE, NOON, NOON - 1)
-    await arrive(redis_client, "kemmy", Kind.CAR, *range(NOON - 50, NOON))
-    await arrive(redis_client, "schuman", Kind.MOBILE, NOON, NOON - 1, NOON - 2)
+    await arrive(redis_client, "kemmy", MOBILE, NOON, NOON - 1)
+    await arrive(redis_client, "kemmy", CAR, *range(NOON - 50, NOON))
+    await arrive(redis_client, "schuman", MOBILE, NOON, NOON - 1, NOON - 2)
     async with client_over(few) as client:
         zones = (await client.get("/v1/occupancy", params={"sort": "count"})).json()["zones"]
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.history.recorded import unrecorded
-from core.messages import Kind
 from tests.api.conftest import record
 from tests.conftest import NOON
+from tests.kinds_of_tests import CAR
 from timeseries import Coverage, TimeseriesStore, Width
 
 KEMMY = "/v1/zones/kemmy/occupancy/history"
@@ -18,7 +18,7 @@ MINUTE = 60_000
 
 
 def covered(hour: int, *minutes: int) -> Coverage:
-    return Coverage("kemmy", Kind.CAR, hour, sum(1 << (59 - minute) for minute in minutes))
+    return Coverage("kemmy", CAR, hour, sum(1 << (59 - minute) for minute in minutes))
 
 
 async def test_an_outage_is_told_from_an_empty_zone(client: httpx.AsyncClient, store: TimeseriesStore) -> None:
@@ -42,8 +42,8 @@ async def test_an_outage_is_told_from_an_empty_zone(client: httpx.AsyncClient, s
 async def test_a_window_with_a_point_was_recorded_whatever_else_is_known(
     client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
-    await record(store, "kemmy", Kind.CAR, Width.MINUTE, {NOON: 1})
-    await store.drop("kemmy", Kind.CAR, start=NOON, end=NOON)
+    await record(store, "kemmy", CAR, Width.MINUTE, {NOON: 1})
+    await store.drop("kemmy", CAR, start=NOON, end=NOON)
     query = {"kind": "car", "window": "1m", "start": "2026-03-01T12:00:00Z", "end": "2026-03-01T12:01:00Z"}
 
     assert (await client.get(KEMMY, params=query)).json()["unrecorded"] == []

@@ -27,12 +27,12 @@ from api.live.poller import poll_once
 from api.settings import ApiSettings
 from api.zones.campus import FollowedCampus
 from core.kinds import DEFAULT_KINDS
-from core.messages import Kind
 from documents import open_store as open_documents
 from geofence import load_campus
 from runtime.devices import DeviceHasher
 from tests.api.conftest import Parts, arrive, record
 from tests.conftest import NOON
+from tests.kinds_of_tests import CAR
 from tests.raw_streams import raw_key
 from timeseries import Width, open_store
 
@@ -77,9 +77,9 @@ async def _seeded(folder: Path, redis_url: str) -> AsyncIterator[tuple[Parts, st
         await parts.rooms.access.keys.add(made.key)
         await store.setup()
         await documents.setup()
-        await arrive(client, "kemmy", Kind.CAR, NOON - 2000, NOON - 1000)
+        await arrive(client, "kemmy", CAR, NOON - 2000, NOON - 1000)
         for width, step in ((Width.MINUTE, _MINUTE), (Width.HOUR, 60 * _MINUTE)):
-            await record(store, "kemmy", Kind.CAR, width, {NOON - number * step: number for number in range(1, 60)})
+            await record(store, "kemmy", CAR, width, {NOON - number * step: number for number in range(1, 60)})
         await poll_once(parts.live)
         trimming = asyncio.create_task(_trim(client, chosen.partitions))
         # A stream of events then ends after its snapshot.

@@ -11,9 +11,9 @@ import uvicorn
 from api.http.server import Http, Server
 from api.live.poller import poll_once
 from bench.presence import leave
-from core.messages import Kind
 from tests.api.conftest import Parts, arrive
 from tests.conftest import NOON, WAIT_SECONDS, eventually
+from tests.kinds_of_tests import CAR
 
 REQUEST = b"GET /v1/events HTTP/1.1\r\nHost: campus\r\n\r\n"
 
@@ -46,8 +46,8 @@ async def connected(port: int) -> socket.socket:
 async def all_change(parts: Parts, look_number: int) -> None:
     """Let something change in every zone."""
     for zone in parts.campus.everything:
-        await leave(parts.redis, zone.id, Kind.CAR)
-        await arrive(parts.redis, zone.id, Kind.CAR, *[NOON] * (1 + look_number % 2))
+        await leave(parts.redis, zone.id, CAR)
+        await arrive(parts.redis, zone.id, CAR, *[NOON] * (1 + look_number % 2))
     await poll_once(parts.live)
 
 

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from api.history.summary import WEEKDAYS, popular_times
 from api.settings import ApiSettings
 from core.clock import format_rfc3339, parse_rfc3339
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS
 from tests.api.conftest import Parts, assert_problem, client_over, record, watched
 from tests.conftest import NOON, WAIT_SECONDS
+from tests.kinds_of_tests import CAR
 from timeseries import Coverage, TimeseriesStore, Width, open_store
 
 KEMMY = "/v1/zones/kemmy/occupancy/summary"
@@ -47,10 +48,10 @@ async def test_the_peak_the_mean_and_the_usual_week_of_four_weeks(
     client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
     for week, count in enumerate((9, 5, 2, 30)):
-        await record(store, "kemmy", Kind.CAR, Width.HOUR, {TUESDAY_11 - week * WEEK: count})
-    await record(store, "kemmy", Kind.CAR, Width.HOUR, {TUESDAY_11 + HOUR: 4})
+        await record(store, "kemmy", CAR, Width.HOUR, {TUESDAY_11 - week * WEEK: count})
+    await record(store, "kemmy", CAR, Width.HOUR, {TUESDAY_11 + HOUR: 4})
     # The system was counting all the time: so mostly nobody was there.
-    await watched(store, "kemmy", Kind.CAR, TUESDAY_11 - 3 * WEEK, NOON)
+    await watched(store, "kemmy", CAR, TUESDAY_11 - 3 * WEEK, NOON)
 
     body = await summary(client)
 
@@ -90,9 +91,9 @@ async def test_a_time_in_which_nothing_was_recorded_halves_no_figure(
     client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
     # A replay of long ago, then an outage of a week in the middle of four.
-    await record(store, "kemmy", Kind.CAR, Width.HOUR, {parse_rfc3339("2019-02-18T08:00:00Z"): 1})
+    await record(store, "kemmy", CAR, Width.HOUR, {parse_rfc3339("2019-02-18T08:00:00Z"): 1})
     for week in (0, 1, 3):
-        await record(store, "kemmy", Kind.CAR, Width.HOUR, {TUESDAY_11 - week * WEEK: 60})
+        await record(store, "kemmy", CAR, Width.HOUR, {TUESDAY_11 - week * WEEK: 60})
 
     body = await summary(client, start="2019-02-18T08:00:00Z")
 
@@ -102,7 +103,7 @@ async def test_a_time_in_which_nothing_was_recorded_halves_no_figure(
 
 
 async def test_what_is_called_first_can_be_asked_for(client: httpx.AsyncClient, store: TimeseriesStore) -> None:
-    await record(store, "kemmy", Kind.CAR, Width.HOUR, {parse_rfc3339("1980-01-06T00:00:00Z"): 1, TUESDAY_11: 3})
+    await record(store, "kemmy", CAR, Width.HOUR, {parse_rfc3339("1980-01-06T00:00:00Z"): 1, TUESDAY_11: 3})
 
     first = (await summary(client))["first"]
 
@@ -111,7 +112,7 @@ async def test_what_is_called_first_can_be_asked_for(client: httpx.AsyncClient, 
 
 
 async def test_minutes_that_were_not_recorded_are_said(client: httpx.AsyncClient, store: TimeseriesStore) -> None:
-    await store.write_coverage([Coverage("kemmy", Kind.CAR, NOON - HOUR, 0b111)])
+    await store.write_coverage([Coverage("kemmy", CAR, NOON - HOUR, 0b111)])
 
     body = await summary(client)
 
@@ -119,7 +120,7 @@ async def test_minutes_that_were_not_recorded_are_said(client: httpx.AsyncClient
 
 
 async def test_hours_that_were_not_recorded_are_not_counted(client: httpx.AsyncClient, store: TimeseriesStore) -> None:
-    await record(store, "kemmy", Kind.CAR, Width.HOUR, {NOON - 10 * HOUR: 6, NOON - 9 * HOUR: 2})
+    await record(store, "kemmy", CAR, Width.HOUR, {NOON - 10 * HOUR: 6, NOON - 9 * HOUR: 2})
 
     body = await summary(client)
 
@@ -128,7 +129,7 @@ async def test_hours_that_were_not_recorded_are_not_counted(client: httpx.AsyncC
 
 async def test_only_whole_hours_that_are_over_count(client: httpx.AsyncClient, store: TimeseriesStore) -> None:
     hours = {NOON - 2 * HOUR: 100, NOON - HOUR: 3, NOON: 100}
-    await record(store, "kemmy", Kind.CAR, Width.HOUR, hours)
+    await record(store, "kemmy", CAR, Width.HOUR, hours)
 
     body = await summary(client, start="2026-03-01T10:00:00.001Z", end="2026-03-01T13:00:00Z")
 
@@ -136,7 +137,7 @@ async def test_only_whole_hours_that_are_over_count(client: httpx.AsyncClient, s
 
 
 async def test_a_range_without_a_whole_hour_rests_on_none(client: httpx.AsyncClient, store: TimeseriesStore) -> None:
-    await record(store, "kemmy", Kind.CAR, Width.HOUR, {NOON - HOUR: 3})
+    await record(store, "kemmy", CAR, Width.HOUR, {NOON - HOUR: 3})
 
     for start, end in (
         ("2026-03-01T11:10:00Z", "2026-03-01T11:50:00Z"),
@@ -149,7 +150,7 @@ async def test_popular_times_are_in_the_time_of_the_campus_whatever_tz_is(
     client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
     summer = parse_rfc3339("2025-07-07T23:00:00Z")  # midnight of Tuesday in Dublin
-    await record(store, "kemmy", Kind.CAR, Width.HOUR, {summer: 8})
+    await record(store, "kemmy", CAR, Width.HOUR, {summer: 8})
 
     body = await summary(client, start="2025-07-07T00:00:00Z", end="2025-07-09T00:00:00Z", tz="America/New_York")
 
@@ -189,7 +190,7 @@ def test_popular_times_are_the_plain_median_by_weekday_and_hour(counts: dict[int
 
 async def test_figures_that_rest_on_few_phones_are_withheld(parts: Parts, store: TimeseriesStore) -> None:
     counts = {TUESDAY_11: 4, TUESDAY_11 + HOUR: 20, TUESDAY_11 + 2 * HOUR: 8}
-    for kind in Kind:
+    for kind in DEFAULT_KINDS.ids:
         await record(store, "kemmy", kind, Width.HOUR, counts)
     settings = ApiSettings(data_dir=parts.settings.data_dir, privacy_min_count=5)
 
@@ -211,7 +212,7 @@ async def test_figures_that_rest_on_few_phones_are_withheld(parts: Parts, store:
 async def test_a_range_with_too_many_recorded_hours_is_refused_with_a_hint(
     client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
-    await watched(store, "kemmy", Kind.CAR, NOON - 1001 * HOUR, NOON)
+    await watched(store, "kemmy", CAR, NOON - 1001 * HOUR, NOON)
     query = {"kind": "car", "start": "2016-03-01T00:00:00Z", "end": "2026-03-01T12:00:00Z"}
 
     problem = assert_problem(await client.get(KEMMY, params=query), 422)

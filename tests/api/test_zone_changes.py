@@ -16,7 +16,7 @@ from api.zones import edits as zone_edits
 from api.zones.campus import EVERY_SECONDS, CampusView, FollowedCampus
 from api.zones.edits import merged
 from core.errors import UnavailableError
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS
 from geofence import Campus, parse_campus
 from runtime.service import Stop
 from state.campus import (
@@ -32,6 +32,7 @@ from state.campus import (
 from state.client import open_redis
 from tests.api.conftest import Parts, arrive, assert_problem, client_over, key_for
 from tests.conftest import NOON, eventually, free_port
+from tests.kinds_of_tests import CAR
 
 SQUARE = [[[-8.5777, 52.6724], [-8.5767, 52.6724], [-8.5767, 52.6729], [-8.5777, 52.6729], [-8.5777, 52.6724]]]
 NEW: dict[str, Any] = {
@@ -109,7 +110,9 @@ async def test_a_look_that_began_before_a_change_does_not_undo_it(
         parts.followed.replace(newer)
         return PresentCampus(1, StoredCampus("older", json.dumps(campus.as_feature_collection()).encode()))
 
-    await replace_campus(parts.redis, StoredCampus("older", b""), replaces="", changed=[], partitions=1)
+    await replace_campus(
+        parts.redis, StoredCampus("older", b""), replaces="", changed=[], partitions=1, kinds=DEFAULT_KINDS
+    )
     monkeypatch.setattr("state.campus_follower.present_campus", old_answer)
 
     assert await parts.followed.look() is newer
@@ -271,7 +274,7 @@ async def test_who_was_in_an_outline_that_changed_is_forgotten_and_nobody_else(
     admin: httpx.AsyncClient, redis_client: Redis
 ) -> None:
     for zone in ("kemmy", "schuman"):
-        await arrive(redis_client, zone, Kind.CAR, NOON)
+        await arrive(redis_client, zone, CAR, NOON)
     await admin.patch("/v1/zones/schuman", json={"properties": {"name": "S"}}, headers={"If-Match": "*"})
     await admin.patch("/v1/zones/kemmy", json={"geometry": {"coordinates": SQUARE}}, headers={"If-Match": "*"})
 
@@ -382,7 +385,7 @@ async def test_without_redis_nothing_is_changed_and_the_client_is_told(parts: Pa
 
 async def test_a_campus_in_redis_that_is_none_is_not_taken_up(parts: Parts, admin: httpx.AsyncClient) -> None:
     broken = StoredCampus("broken", b'{"type":"FeatureCollection","features":[]}')
-    assert await replace_campus(parts.redis, broken, replaces="", changed=[], partitions=1)
+    assert await replace_campus(parts.redis, broken, replaces="", changed=[], partitions=1, kinds=DEFAULT_KINDS)
 
     with pytest.raises(UnavailableError, match="boundary"):
         await parts.followed.look()

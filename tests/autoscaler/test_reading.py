@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from autoscaler.nodes import HttpNodes, NodeFigures, parse_figures
 from autoscaler.reading import Reader, decoder_lag
 from broker.metrics import BrokerMetrics
-from core.messages import RawMessage, Role
+from core.messages import RawMessage
 from state.raw import OBSERVE_GROUP, Finisher, Part
 from tests.autoscaler.fakes import World
 from tests.conftest import NOON, free_port
@@ -19,7 +19,7 @@ from tests.raw_streams import append, append_each, raw_key
 
 
 async def publish(client: Redis, partition: int, messages: int, partitions: int = 2) -> None:
-    sent = [RawMessage("car-iotp", "", Role.ANONYMOUS, NOON, b"%d" % number) for number in range(messages)]
+    sent = [RawMessage("car-iotp", "", "anonymous", NOON, b"%d" % number) for number in range(messages)]
     await append_each(client, *sent[::2], partition=partition, partitions=partitions)
     await append(client, *sent[1::2], partition=partition, partitions=partitions)
 

@@ -17,7 +17,7 @@ import documents
 from backfill import report, store_retry
 from backfill.__main__ import app
 from core.errors import UnavailableError
-from core.messages import Kind
+from tests.kinds_of_tests import CAR
 from tests.timeseries.live import position
 from timeseries import OccupancyPoint, TimeseriesSettings, Width, Window, open_store
 
@@ -42,7 +42,7 @@ def write(*starts: int) -> None:
             await store.write(
                 [
                     OccupancyPoint(
-                        window=Window(width=Width.MINUTE, start=start, zone="campus", kind=Kind.CAR), devices=number
+                        window=Window(width=Width.MINUTE, start=start, zone="campus", kind=CAR), devices=number
                     )
                     for number, start in enumerate(starts, start=1)
                 ]
@@ -56,7 +56,7 @@ def stored(width: Width = Width.MINUTE) -> list[int]:
 
     async def ask() -> list[int]:
         async with open_store(TimeseriesSettings()) as store:
-            points = await store.history(zone="campus", kind=Kind.CAR, width=width, start=0, end=2 * NINE)
+            points = await store.history(zone="campus", kind=CAR, width=width, start=0, end=2 * NINE)
             return [point.devices for point in points]
 
     return asyncio.run(ask())

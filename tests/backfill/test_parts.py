@@ -14,10 +14,12 @@ from backfill.parts import part_of, whole_windows
 from backfill.recompute import Backfill, Outcome
 from core.clock import parse_rfc3339
 from core.errors import UnavailableError
-from core.messages import Kind, Position
+from core.kinds import DEFAULT_KINDS
+from core.messages import Position
 from core.windows import window_end, windows_between
 from documents import Document, DocumentSettings, DocumentStore
 from tests.backfill.test_recompute import Silent
+from tests.kinds_of_tests import CAR
 from tests.timeseries.live import everything, position
 from timeseries import OccupancyPoint, TimeseriesSettings, TimeseriesStore, Width, Window, open_store, window_start
 
@@ -80,7 +82,7 @@ def traffic(dice: random.Random, middle: int, count: int = 200) -> list[Position
     """Some of it in the same few minutes; of one device at one instant there is one position, as of documents."""
     positions = {}
     for _ in range(count):
-        kind = dice.choice(list(Kind))
+        kind = dice.choice(DEFAULT_KINDS.ids)
         device = f"{kind}-{dice.randrange(6)}"
         at = middle + dice.choice([dice.randrange(-60 * HOUR, 60 * HOUR), dice.randrange(-5, 5) * 60_000])
         positions[device, at] = position(device, at, dice.choice(["library", "foundation"]), kind=kind)
@@ -248,7 +250,7 @@ async def test_a_store_that_never_answered_is_told_of_at_once(archive: DocumentS
 async def test_years_in_which_there_is_nothing_are_passed_over(archive: DocumentStore, stores: Stores) -> None:
     store = await stores.another()
     early, late = parse_rfc3339("1971-02-10T09:00:00Z"), parse_rfc3339("2026-02-10T09:00:00Z")
-    gone = Window(Width.MINUTE, parse_rfc3339("1999-01-01T00:00:00Z"), "campus", Kind.CAR)
+    gone = Window(Width.MINUTE, parse_rfc3339("1999-01-01T00:00:00Z"), "campus", CAR)
     await archive.put([position("a", early), position("a", late)])
     await store.write([OccupancyPoint(gone, 5)])
     silent = Silent()

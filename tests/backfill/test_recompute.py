@@ -12,11 +12,12 @@ from redis.asyncio import Redis
 import documents
 from backfill.recompute import LIVE_MS, Backfill, Outcome
 from core.clock import parse_rfc3339
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS
 from documents import DocumentSettings, DocumentStore
 from state.seen import KEEP_MS
 from tests.decoder.conftest import LIBRARY, HandClock
 from tests.influxd.server import InfluxServer
+from tests.kinds_of_tests import CAR, MOBILE
 from tests.timeseries.live import DUBLIN, Live, counted, everything, position
 from timeseries import (
     Coverage,
@@ -102,7 +103,7 @@ async def test_a_backfill_gives_the_points_of_the_live_path_also_around_a_change
     clock = HandClock(middle + 2 * DAY)
     async with Live(client=redis_client, clock=clock, folder=tmp_path, store=store, archive=archive) as live:
         for _ in range(400):
-            kind = dice.choice(list(Kind))
+            kind = dice.choice(DEFAULT_KINDS.ids)
             place = (LIBRARY[0] + dice.uniform(-0.006, 0.006), LIBRARY[1] + dice.uniform(-0.006, 0.006))
             at = middle + dice.randrange(-36 * HOUR, 36 * HOUR) // dice.choice([1, 30])
             await live.accept(f"{kind}-{dice.randrange(12)}", kind, place, at)
@@ -139,7 +140,7 @@ async def test_the_range_grows_to_whole_windows_and_no_further(archive: Document
         if window.start == {Width.DAY: day, Width.HOUR: NINE, Width.FIVE_MINUTES: NINE}.get(window.width)
     }
     assert found == expected
-    assert found[Window(Width.DAY, day, "library", Kind.CAR)] == 24
+    assert found[Window(Width.DAY, day, "library", CAR)] == 24
     assert outcome.documents == 24
 
 
@@ -152,7 +153,7 @@ async def test_every_zone_and_kind_and_width_is_counted(
         position(
             f"{kind}-{dice.randrange(9)}", NINE + dice.randrange(DAY), dice.choice(["library", "foundation"]), kind=kind
         )
-        for kind in Kind
+        for kind in DEFAULT_KINDS.ids
         for _ in range(300)
     ]
     await archive.put(positions, **({"key": documents.sample_id} if sampled else {}))
@@ -164,8 +165,8 @@ async def test_a_window_without_a_device_gets_a_zero_only_where_it_had_a_point(
     archive: DocumentStore, store: TimeseriesStore
 ) -> None:
     await archive.put([position("a", NINE - 2 * DAY), position("a", NINE)])
-    gone = Window(Width.MINUTE, NINE + 60_000, "closed", Kind.MOBILE)
-    outside = Window(Width.MINUTE, NINE + 10 * 60_000, "closed", Kind.MOBILE)
+    gone = Window(Width.MINUTE, NINE + 60_000, "closed", MOBILE)
+    outside = Window(Width.MINUTE, NINE + 10 * 60_000, "closed", MOBILE)
     await store.write([OccupancyPoint(gone, 5), OccupancyPoint(outside, 5)])
     outcome = await backfill(archive, store, NINE, NINE + 5 * 60_000)
     found = await everything(store)
@@ -194,7 +195,7 @@ async def test_a_figure_is_lowered_only_where_the_documents_are_all_there_were(
     archive: DocumentStore, store: TimeseriesStore, *, now: int, oldest: int, lower: bool | None, expected: int
 ) -> None:
     await archive.put([position("a", oldest), position("a", NINE + 1)])
-    minute = Window(Width.MINUTE, NINE, "campus", Kind.CAR)
+    minute = Window(Width.MINUTE, NINE, "campus", CAR)
     await store.write([OccupancyPoint(minute, 9)])
     outcome = await backfill(archive, store, NINE, NINE + 60_000, now=now, lower=lower)
     assert (await everything(store))[minute] == expected
@@ -207,7 +208,7 @@ async def test_a_figure_from_before_the_time_for_which_documents_are_kept_is_not
 ) -> None:
     """The month was dropped, and then a late position came."""
     await archive.put([position("a", NINE - DAY), position("a", NINE + 1)])
-    minute = Window(Width.MINUTE, NINE, "campus", Kind.CAR)
+    minute = Window(Width.MINUTE, NINE, "campus", CAR)
     await store.write([OccupancyPoint(minute, 9)])
     work = Backfill(
         documents=archive,
@@ -224,7 +225,7 @@ async def test_a_figure_from_before_the_time_for_which_documents_are_kept_is_not
 
 async def test_without_any_document_nothing_is_lowered(archive: DocumentStore, store: TimeseriesStore) -> None:
     """The wrong folder, or the wrong database."""
-    minute = Window(Width.MINUTE, NINE, "campus", Kind.CAR)
+    minute = Window(Width.MINUTE, NINE, "campus", CAR)
     await store.write([OccupancyPoint(minute, 9)])
     await backfill(archive, store, NINE, NINE + DAY)
     assert await everything(store) == {minute: 9}
@@ -234,7 +235,7 @@ async def test_a_figure_that_is_too_low_is_raised_whatever_its_age(
     archive: DocumentStore, store: TimeseriesStore
 ) -> None:
     await archive.put([position("a", NINE), position("b", NINE)])
-    minute = Window(Width.MINUTE, NINE, "campus", Kind.CAR)
+    minute = Window(Width.MINUTE, NINE, "campus", CAR)
     await store.write([OccupancyPoint(minute, 1)])
     await backfill(archive, store, NINE, NINE + 1, now=NINE + 1, lower=False)
     assert (await everything(store))[minute] == 2
@@ -242,7 +243,7 @@ async def test_a_figure_that_is_too_low_is_raised_whatever_its_age(
 
 async def test_a_dry_run_says_the_same_and_writes_nothing(archive: DocumentStore, store: TimeseriesStore) -> None:
     await archive.put([position("a", NINE - DAY), position("a", NINE)])
-    minute = Window(Width.MINUTE, NINE + 60_000, "campus", Kind.CAR)
+    minute = Window(Width.MINUTE, NINE + 60_000, "campus", CAR)
     await store.write([OccupancyPoint(minute, 9)])
     dry = await backfill(archive, store, NINE, NINE + DAY, dry_run=True)
     assert await everything(store) == {minute: 9}
@@ -281,24 +282,24 @@ async def test_a_backfill_knows_which_minutes_were_recorded_and_takes_none_away(
     await archive.put(
         [
             position("one", NINE, "kemmy"),
-            position("two", NINE + 59 * 60_000, kind=Kind.MOBILE),
+            position("two", NINE + 59 * 60_000, kind=MOBILE),
             position("one", NINE + 59 * 60_000 + 59_999),
         ]
     )
-    await store.write_coverage([Coverage("campus", Kind.CAR, NINE, 0b10)])
+    await store.write_coverage([Coverage("campus", CAR, NINE, 0b10)])
 
     await backfill(archive, store, NINE, NINE + HOUR, dry_run=True)
-    assert await store.coverage(Kind.MOBILE, start=0, end=LATER) == []
+    assert await store.coverage(MOBILE, start=0, end=LATER) == []
     for _ in range(2):
         await backfill(archive, store, NINE, NINE + HOUR)
 
     first = 1 << 59
-    assert await store.coverage(Kind.CAR, start=0, end=LATER) == [
-        Coverage("campus", Kind.CAR, NINE, first | 0b11),
-        Coverage("kemmy", Kind.CAR, NINE, first | 0b1),
+    assert await store.coverage(CAR, start=0, end=LATER) == [
+        Coverage("campus", CAR, NINE, first | 0b11),
+        Coverage("kemmy", CAR, NINE, first | 0b1),
     ]
     # Nobody was in this zone, and it would have been seen.
-    assert await store.coverage(Kind.MOBILE, start=0, end=LATER) == [
-        Coverage("campus", Kind.MOBILE, NINE, 0b1),
-        Coverage("kemmy", Kind.MOBILE, NINE, 0b1),
+    assert await store.coverage(MOBILE, start=0, end=LATER) == [
+        Coverage("campus", MOBILE, NINE, 0b1),
+        Coverage("kemmy", MOBILE, NINE, 0b1),
     ]

@@ -23,7 +23,7 @@ from broker.session.connection import Connection as NodeConnection
 from broker.settings import BrokerSettings
 from broker.transport.listeners import listening
 from core.clock import system_clock
-from core.messages import Role
+from core.kinds import DEFAULT_KINDS, Role
 from runtime.service import Stop, work_until_stopped
 from state.client import open_redis
 from tests.conftest import eventually, free_port
@@ -74,12 +74,20 @@ async def running_node(url: str, **settings: Any) -> AsyncIterator[RunningNode]:
     async with open_redis(own) as client:
         authenticator = Authenticator(
             users=Users(client),
+            kinds=DEFAULT_KINDS,
             allow_anonymous=own.mqtt_allow_anonymous,
             clock=time.monotonic,
             passwords=Passwords(clock=time.monotonic, max_waiting=own.mqtt_logins_waiting),
         )
         metrics = BrokerMetrics()
-        node = Node(settings=own, client=client, authenticator=authenticator, metrics=metrics, clock=system_clock)
+        node = Node(
+            settings=own,
+            kinds=DEFAULT_KINDS,
+            client=client,
+            authenticator=authenticator,
+            metrics=metrics,
+            clock=system_clock,
+        )
         describe(node)
         stopped = Stop()
         async with listening(own, node.new_connection):
@@ -153,7 +161,7 @@ async def has(probe: Callable[[], Any]) -> bool:
 
 
 async def put_user(redis_client: Redis, name: str, role: Role, password: bytes = PASSWORD) -> None:
-    await Users(redis_client).put([User(name, role, hash_password(password))])
+    await Users(redis_client).put([User(name, role.name, hash_password(password))])
 
 
 async def next_publish(connection: Connection) -> Publish:

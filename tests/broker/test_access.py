@@ -7,15 +7,17 @@ from amqtt.plugins.manager import PluginManager
 from amqtt.session import Session
 from redis.asyncio import Redis
 
-from broker.auth.access import RULES, may_publish, may_receive, may_subscribe
+from broker.auth.access import AccessRules, rules
 from broker.auth.passwords import hash_password
 from broker.auth.users import Authenticator, User, Users
-from core.messages import Role
+from core.kinds import DEFAULT_KINDS, Role
+from tests.kinds_of_tests import CAR_ROLE, MOBILE_ROLE
 
 Plugins = PluginManager[BaseContext]
-CAR, MOBILE, GATEWAY, SERVICE, ANONYMOUS = Role.CAR, Role.MOBILE, Role.GATEWAY, Role.SERVICE, Role.ANONYMOUS
+CAR, MOBILE, GATEWAY, SERVICE, ANONYMOUS = CAR_ROLE, MOBILE_ROLE, Role.GATEWAY, Role.SERVICE, Role.ANONYMOUS
 NOBODY: set[Role] = set()
-EVERYBODY = set(Role)
+RULES = AccessRules(DEFAULT_KINDS)
+EVERYBODY = set(DEFAULT_KINDS.roles)
 
 PUBLISHERS = {
     "car-iotp": {CAR, GATEWAY, SERVICE, ANONYMOUS},
@@ -72,29 +74,34 @@ RECEIVERS = {
 
 @pytest.mark.parametrize("topic", PUBLISHERS)
 def test_only_these_roles_may_publish_to(topic: str) -> None:
-    assert {role for role in Role if may_publish(role, topic)} == PUBLISHERS[topic]
+    assert {role for role in DEFAULT_KINDS.roles if RULES.may_publish(role, topic)} == PUBLISHERS[topic]
 
 
 @pytest.mark.parametrize("topic_filter", SUBSCRIBERS)
 def test_only_these_roles_may_subscribe_to(topic_filter: str) -> None:
-    assert {role for role in Role if may_subscribe(role, topic_filter)} == SUBSCRIBERS[topic_filter]
+    assert {role for role in DEFAULT_KINDS.roles if RULES.may_subscribe(role, topic_filter)} == SUBSCRIBERS[
+        topic_filter
+    ]
 
 
 @pytest.mark.parametrize("topic", RECEIVERS)
 def test_only_these_roles_may_receive_from(topic: str) -> None:
-    assert {role for role in Role if may_receive(role, topic)} == RECEIVERS[topic]
+    assert {role for role in DEFAULT_KINDS.roles if RULES.may_receive(role, topic)} == RECEIVERS[topic]
 
 
 def test_every_role_has_a_rule() -> None:
-    assert set(RULES) == EVERYBODY
+    assert set(rules(DEFAULT_KINDS)) == EVERYBODY
 
 
 def test_a_closed_filter_is_for_services_alone_and_closes_no_other() -> None:
     closed = ("test/nosubscribe", "v1/closed")
-    assert {role for role in Role if may_subscribe(role, "test/nosubscribe", closed)} == {SERVICE}
-    assert {role for role in Role if may_subscribe(role, "v1/closed", closed)} == {SERVICE}
-    assert {role for role in Role if may_subscribe(role, "test/nosubscribe/below", closed)} == {SERVICE, ANONYMOUS}
-    assert may_subscribe(CAR, "v1/#", closed)
+    assert {role for role in DEFAULT_KINDS.roles if RULES.may_subscribe(role, "test/nosubscribe", closed)} == {SERVICE}
+    assert {role for role in DEFAULT_KINDS.roles if RULES.may_subscribe(role, "v1/closed", closed)} == {SERVICE}
+    assert {role for role in DEFAULT_KINDS.roles if RULES.may_subscribe(role, "test/nosubscribe/below", closed)} == {
+        SERVICE,
+        ANONYMOUS,
+    }
+    assert RULES.may_subscribe(CAR, "v1/#", closed)
 
 
 class TestPlugins:
@@ -103,13 +110,13 @@ class TestPlugins:
     @pytest.fixture
     async def manager(self, redis_client: Redis) -> AsyncIterator[Plugins]:
         users = Users(redis_client)
-        await users.put([User("car-7", CAR, hash_password(b"secret"))])
-        authenticator = Authenticator(users=users, allow_anonymous=True, clock=lambda: 0.0)
+        await users.put([User("car-7", "car", hash_password(b"secret"))])
+        authenticator = Authenticator(users=users, kinds=DEFAULT_KINDS, allow_anonymous=True, clock=lambda: 0.0)
         context = BaseContext()
         context.config = {
             "plugins": {
                 "broker.auth.access.Authentication": {"authenticator": authenticator},
-                "broker.auth.access.Topics": {"no_subscribe": ["test/nosubscribe"]},
+                "broker.auth.access.Topics": {"access": RULES, "no_subscribe": ["test/nosubscribe"]},
             }
         }
         yield PluginManager("test", context, asyncio.get_running_loop())

@@ -8,7 +8,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from core.messages import Role
+from core.kinds import Role
 from tests.broker.conftest import PASSWORD, RunningNode, StartNode, TwoNodes, has, put_user
 from tests.conftest import eventually
 from tests.mqtt.wire import Ack, Connack, Kind, Publish, ack, connect, publish

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from broker.session.acknowledgements import READ_AHEAD_BYTES
 from broker.session.client import State
 from broker.session.connection import Connection
-from core.messages import Role
+from core.kinds import Role
 from tests.broker.conftest import RunningNode, TwoNodes, has, put_user
 from tests.conftest import eventually
 from tests.mqtt.wire import (

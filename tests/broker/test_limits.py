@@ -8,10 +8,11 @@ import pytest
 from redis.asyncio import Redis
 
 from broker.session import connection as connections
-from core.messages import Role
+from core.kinds import Role
 from state.sessions import queue
 from tests.broker.conftest import PASSWORD, RunningNode, StartNode, has, put_user
 from tests.conftest import eventually
+from tests.kinds_of_tests import CAR_ROLE, MOBILE_ROLE
 from tests.mqtt.client import Connection
 from tests.mqtt.wire import PINGREQ, Ack, Connack, Kind, Publish, Suback, Will, ack, connect, publish, subscribe
 
@@ -507,7 +508,7 @@ class TestSessionsMax:
         self, start_node: StartNode, redis_client: Redis
     ) -> None:
         node = await start_node(sessions_user_max=2)
-        await put_user(redis_client, "phones", Role.MOBILE)
+        await put_user(redis_client, "phones", MOBILE_ROLE)
         login: dict[str, Any] = {"user": "phones", "password": PASSWORD}
         for name in "ab":
             client = await node.service.subscriber(("v1/#", 1), client_id=name, clean=False, **login)
@@ -547,7 +548,7 @@ class TestRetainedAnonymousMax:
         self, start_node: StartNode, redis_client: Redis
     ) -> None:
         node = await start_node(retained_max=3, retained_anonymous_max=1, sys_interval=0.1)
-        await put_user(redis_client, "car", Role.CAR)
+        await put_user(redis_client, "car", CAR_ROLE)
         await put_user(redis_client, "mirror", Role.SERVICE)
         service = await node.service.subscriber(("#", 1), user="mirror", password=PASSWORD)
         car = await node.service.connect(user="car", password=PASSWORD)

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from broker.auth.users import Users
-from core.messages import Role
+from core.kinds import DEFAULT_KINDS, Role
 from tests.broker.conftest import (
     PASSWORD,
     RunningNode,
@@ -19,6 +19,7 @@ from tests.broker.conftest import (
     put_user,
 )
 from tests.conftest import eventually
+from tests.kinds_of_tests import CAR_ROLE
 from tests.mqtt.client import Connection
 from tests.mqtt.wire import Connack, Publish, Will, connect, publish
 from tests.raw_streams import raw_messages
@@ -35,7 +36,7 @@ async def test_positions_of_a_device_lie_in_its_partition_and_those_of_others_in
     start_node: StartNode, redis_client: Redis
 ) -> None:
     node = await start_node(partitions=16)
-    for name, role in (("car-7", Role.CAR), ("gate", Role.GATEWAY)):
+    for name, role in (("car-7", CAR_ROLE), ("gate", Role.GATEWAY)):
         await put_user(redis_client, name, role)
     # Of 16 partitions, car-7 is in the ninth, car-1 in the fourteenth.
     await (await logged_in(node, "car-7", "radio")).publish("car-iotp", b"device", qos=1)
@@ -74,7 +75,7 @@ class TestAccess:
     @pytest.fixture(autouse=True)
     async def _users(self, redis_client: Redis) -> None:
         for role in ("car", "mobile", "gateway", "service"):
-            await put_user(redis_client, role, Role(role))
+            await put_user(redis_client, role, DEFAULT_KINDS.role(role))
 
     @pytest.fixture
     async def node(self, start_node: StartNode) -> RunningNode:
@@ -211,7 +212,7 @@ class TestUsersThatChange:
         assert nodes.first.refused("user_changed") == nodes.second.refused("user_changed") == 1
         assert await code_for(nodes.first, connect("a", user="gate", password=PASSWORD)) == BAD_CREDENTIALS
 
-    @pytest.mark.parametrize(("role", "password"), [(Role.CAR, PASSWORD), (Role.GATEWAY, b"another")])
+    @pytest.mark.parametrize(("role", "password"), [(CAR_ROLE, PASSWORD), (Role.GATEWAY, b"another")])
     async def test_a_user_with_another_role_or_password_has_to_come_again(
         self, nodes: TwoNodes, redis_client: Redis, role: Role, password: bytes
     ) -> None:
@@ -385,7 +386,7 @@ class TestFigures:
     async def test_others_may_not_read_them_and_wildcards_do_not_bring_them(
         self, node: RunningNode, redis_client: Redis
     ) -> None:
-        await put_user(redis_client, "car", Role.CAR)
+        await put_user(redis_client, "car", CAR_ROLE)
         car = await logged_in(node, "car")
         assert await car.subscribe(("$SYS/#", 0)) == (0x80,)
         everything = await node.service.subscriber(("#", 0), ("+/broker/#", 0))

@@ -7,9 +7,10 @@ from redis.asyncio import Redis
 
 from broker.auth.owner import owner_of
 from broker.auth.users import Users
-from core.messages import Role
+from core.kinds import Role
 from tests.broker.conftest import PASSWORD, RunningNode, StartNode, TwoNodes, has, put_user
 from tests.conftest import eventually
+from tests.kinds_of_tests import CAR_ROLE
 from tests.mqtt.client import Connection
 from tests.mqtt.wire import Connack, Will, connect
 
@@ -46,7 +47,7 @@ async def test_a_connected_service_notices_nothing_of_another_with_its_client_id
     nodes: TwoNodes, redis_client: Redis, *, clean: bool
 ) -> None:
     await put_user(redis_client, "report", Role.SERVICE)
-    await put_user(redis_client, "demo-car", Role.CAR)
+    await put_user(redis_client, "demo-car", CAR_ROLE)
     service = await nodes.first.service.subscriber(
         ("x", 1), client_id="reports", clean=False, user="report", password=PASSWORD
     )
@@ -72,7 +73,7 @@ async def test_a_service_that_is_away_finds_its_subscriptions_and_messages(
     nodes: TwoNodes, redis_client: Redis
 ) -> None:
     await put_user(redis_client, "report", Role.SERVICE)
-    await put_user(redis_client, "demo-car", Role.CAR)
+    await put_user(redis_client, "demo-car", CAR_ROLE)
     login = {"user": "report", "password": PASSWORD}
     service = await nodes.first.service.subscriber(("x", 1), client_id="reports", clean=False, **login)
     await service.disconnect()

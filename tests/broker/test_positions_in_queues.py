@@ -3,10 +3,11 @@
 import pytest
 from redis.asyncio import Redis
 
-from core.messages import Role
+from core.kinds import Role
 from state.sessions import BRIEF, brief
 from tests.broker.conftest import PASSWORD, RunningNode, StartNode, put_user
 from tests.conftest import RAW, eventually
+from tests.kinds_of_tests import CAR_ROLE
 from tests.mqtt.client import Connection
 from tests.mqtt.wire import Publish
 
@@ -24,7 +25,7 @@ async def report(node: RunningNode, *filters: str) -> Connection:
 @pytest.fixture
 async def users(redis_client: Redis) -> None:
     await put_user(redis_client, "report", Role.SERVICE)
-    await put_user(redis_client, "car", Role.CAR)
+    await put_user(redis_client, "car", CAR_ROLE)
 
 
 @pytest.mark.usefixtures("users")

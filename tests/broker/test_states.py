@@ -3,13 +3,14 @@
 import pytest
 from redis.asyncio import Redis
 
-from core.messages import Role
+from core.kinds import Role
 from tests.broker.conftest import PASSWORD, StartNode, TwoNodes, next_publish, put_user
+from tests.kinds_of_tests import MOBILE_ROLE
 from tests.mqtt.client import Connection
 from tests.mqtt.wire import Kind, Publish, ack
 
 
-async def follower(nodes: TwoNodes, redis_client: Redis, topic_filter: str = "v1/#", role: Role = Role.MOBILE) -> None:
+async def follower(nodes: TwoNodes, redis_client: Redis, topic_filter: str = "v1/#", role: Role = MOBILE_ROLE) -> None:
     await put_user(redis_client, "mirror", Role.SERVICE)
     await put_user(redis_client, "phone", role)
     await (await back(nodes, 0, topic_filter)).disconnect()
@@ -82,7 +83,7 @@ async def test_what_is_retained_when_a_client_subscribes_has_the_flag_and_later_
     nodes: TwoNodes, redis_client: Redis
 ) -> None:
     await put_user(redis_client, "mirror", Role.SERVICE)
-    await put_user(redis_client, "phone", Role.MOBILE)
+    await put_user(redis_client, "phone", MOBILE_ROLE)
     publisher = await mirror(nodes, 1)
     await publisher.publish("v1/a", b"1", qos=1, retain=True)
     client = await back(nodes, 0, "v1/+")

@@ -7,9 +7,10 @@ import pytest
 from redis.asyncio import Redis
 
 from broker.session.user_rate import UserRate, UserRates
-from core.messages import Role
+from core.kinds import Role
 from runtime.position_rates import Rate
 from tests.broker.conftest import PASSWORD, RunningNode, StartNode, put_user
+from tests.kinds_of_tests import CAR_ROLE
 from tests.mqtt.client import Connection
 from tests.mqtt.wire import Ack, Kind, publish
 from tests.raw_streams import raw_messages
@@ -59,14 +60,14 @@ def test_users_of_a_role_without_a_rate_have_none_and_those_who_were_silent_are_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("broker.session.user_rate.MAX_USERS", 3)
-    rates = UserRates({Role.CAR: Rate(1, 10)}, Seconds())
+    rates = UserRates({CAR_ROLE: Rate(1, 10)}, Seconds())
     assert rates.of(Role.GATEWAY, "g") is None
-    busy = rates.of(Role.CAR, "busy")
+    busy = rates.of(CAR_ROLE, "busy")
     assert busy is not None
     busy.take(1000)
     for number in range(10):
-        rates.of(Role.CAR, f"car-{number}")
-    assert rates.of(Role.CAR, "busy") is busy
+        rates.of(CAR_ROLE, f"car-{number}")
+    assert rates.of(CAR_ROLE, "busy") is busy
     assert len(rates._users) <= 4
 
 
@@ -76,7 +77,7 @@ async def as_user(node: RunningNode, name: str, client_id: str, *, keepalive: in
 
 @pytest.fixture
 async def node(start_node: StartNode, redis_client: Redis) -> RunningNode:
-    for name, role in (("car", Role.CAR), ("other", Role.CAR), ("gate", Role.GATEWAY)):
+    for name, role in (("car", CAR_ROLE), ("other", CAR_ROLE), ("gate", Role.GATEWAY)):
         await put_user(redis_client, name, role)
     return await start_node(position_rate="car=5:10")
 
@@ -127,7 +128,7 @@ async def test_a_large_message_counts_as_many(node: RunningNode) -> None:
 
 
 async def test_who_waits_for_its_rate_is_not_silent(start_node: StartNode, redis_client: Redis) -> None:
-    await put_user(redis_client, "car", Role.CAR)
+    await put_user(redis_client, "car", CAR_ROLE)
     node = await start_node(position_rate="car=4:1")
     client = await as_user(node, "car", "c", keepalive=1)
     await client.send(*positions(9))

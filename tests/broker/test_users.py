@@ -4,23 +4,25 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from broker.auth import passwords
-from broker.auth.passwords import hash_password
+from broker.auth.passwords import Passwords, hash_password
 from broker.auth.users import Authenticator, User, Users
 from core.errors import UnavailableError
-from core.messages import Role
+from core.kinds import DEFAULT_KINDS, Role
 from core.names import name_problem
 from runtime.settings import CommonSettings
 from state.client import open_redis
 from state.users import USERS
 from tests.conftest import free_port
+from tests.kinds_of_tests import CAR_ROLE, MOBILE_ROLE
 
 PASSWORD = b"secret"
 # The same in every process: it is in the names of tests.
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$JCywnR3mW9hf+LOwZcujdg$Ey+DaStEz7p5PGWcRqS1n5e2TTpUBtXrVzlxjaxBeB0"
-CAR = User("car-7", Role.CAR, HASH)
-GATEWAY = User("gate way é", Role.GATEWAY, HASH)
+CAR = User("car-7", "car", HASH)
+GATEWAY = User("gate way é", "gateway", HASH)
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def users(redis_client: Redis) -> Users:
 @pytest.fixture
 async def authenticator(users: Users) -> AsyncIterator[Authenticator]:
     await users.put([CAR, GATEWAY])
-    made = Authenticator(users=users, allow_anonymous=False, clock=lambda: 0.0)
+    made = Authenticator(users=users, kinds=DEFAULT_KINDS, allow_anonymous=False, clock=lambda: 0.0)
     yield made
     made.close()
 
@@ -48,7 +50,7 @@ async def test_every_change_moves_the_version(users: Users) -> None:
     assert seen == [0]
     await users.put([CAR])
     seen.append(await users.version())
-    assert await users.put([User("car-7", Role.MOBILE, HASH)]) == 0
+    assert await users.put([User("car-7", "mobile", HASH)]) == 0
     seen.append(await users.version())
     assert await users.remove(["car-7", "nobody"]) == 1
     seen.append(await users.version())
@@ -57,7 +59,7 @@ async def test_every_change_moves_the_version(users: Users) -> None:
 
 
 async def test_more_users_than_fit_into_one_command_are_one_change(users: Users) -> None:
-    many = [User(f"car-{number:04}", Role.CAR, HASH) for number in range(2500)]
+    many = [User(f"car-{number:04}", "car", HASH) for number in range(2500)]
     assert await users.put(many) == 2500
     assert await users.version() == 1
     assert await users.all() == many
@@ -71,7 +73,7 @@ async def test_more_users_than_fit_into_one_command_are_one_change(users: Users)
 def test_a_name_that_speaks_to_the_terminal_or_has_no_end_is_none(name: str) -> None:
     assert name_problem(name)
     with pytest.raises(ValueError, match="name"):
-        User(name, Role.CAR, HASH)
+        User(name, "car", HASH)
 
 
 @pytest.mark.parametrize("name", ["a", "x" * 128, "car 7", "Áras/1:2", "手机", "$SYS", "#"])
@@ -81,9 +83,9 @@ def test_other_names_are_fine(name: str) -> None:
 
 def test_nobody_can_be_given_the_role_anonymous_or_a_password_as_it_is() -> None:
     with pytest.raises(ValueError, match="role anonymous"):
-        User("a", Role.ANONYMOUS, HASH)
+        User("a", "anonymous", HASH)
     with pytest.raises(ValueError, match="argon2"):
-        User("a", Role.CAR, "secret")
+        User("a", "car", "secret")
 
 
 def test_a_users_repr_tells_no_hash() -> None:
@@ -98,7 +100,7 @@ def test_a_users_repr_tells_no_hash() -> None:
         b"[]",
         b"{}",
         msgspec.json.encode({"name": "car-7", "role": "anonymous", "password": HASH}),
-        msgspec.json.encode({"name": "car-7", "role": "king", "password": HASH}),
+        msgspec.json.encode({"name": "car-7", "role": 7, "password": HASH}),
         msgspec.json.encode({"name": "car-7", "role": "car", "password": "secret"}),
         msgspec.json.encode({"name": "car-7", "role": "car", "password": HASH, "more": 1}),
         msgspec.json.encode({"name": "car-8", "role": "car", "password": HASH}),
@@ -113,8 +115,35 @@ async def test_what_is_no_user_in_redis_cannot_log_in(
     assert await authenticator.authenticate("car-7", PASSWORD) is None
 
 
+async def test_a_user_whose_role_no_kind_has_is_refused_with_one_line_a_minute_and_stays_a_user(users: Users) -> None:
+    tram = User("tram-1", "tram", HASH)
+    await users.put([tram])
+    clock = iter((0.0, 1.0, 59.0, 61.0))
+    authenticator = Authenticator(
+        users=users,
+        kinds=DEFAULT_KINDS,
+        allow_anonymous=False,
+        clock=lambda: next(clock),
+        passwords=Passwords(clock=lambda: 0.0),
+    )
+    with capture_logs() as logs:
+        for _ in range(4):
+            assert await authenticator.authenticate("tram-1", PASSWORD) is None
+    authenticator.close()
+    assert [(log["role"], log["user"], log["log_level"]) for log in logs] == [("tram", "tram-1", "warning")] * 2
+    assert await users.all() == [tram]
+
+
+async def test_who_is_given_a_role_that_no_kind_has_must_go_once(users: Users, authenticator: Authenticator) -> None:
+    assert await authenticator.authenticate("car-7", PASSWORD) is CAR_ROLE
+    await users.put([User("car-7", "tram", HASH)])
+    assert await authenticator.changed({"car-7": CAR_ROLE}) == {"car-7"}
+    assert await authenticator.authenticate("car-7", PASSWORD) is None
+    assert await authenticator.changed({}) == set()
+
+
 async def test_a_user_with_its_password_has_its_role(authenticator: Authenticator) -> None:
-    assert await authenticator.authenticate("car-7", PASSWORD) is Role.CAR
+    assert await authenticator.authenticate("car-7", PASSWORD) is CAR_ROLE
     assert await authenticator.authenticate("gate way é", PASSWORD) is Role.GATEWAY
 
 
@@ -140,7 +169,7 @@ async def test_anybody_else_who_gives_a_name_is_refused(
     users: Users, name: str, password: bytes | None, *, allow_anonymous: bool
 ) -> None:
     await users.put([CAR])
-    authenticator = Authenticator(users=users, allow_anonymous=allow_anonymous, clock=lambda: 0.0)
+    authenticator = Authenticator(users=users, kinds=DEFAULT_KINDS, allow_anonymous=allow_anonymous, clock=lambda: 0.0)
     assert await authenticator.authenticate(name, password) is None
     authenticator.close()
 
@@ -152,7 +181,7 @@ async def test_without_a_name_a_client_is_anonymous_where_that_is_allowed(
     *,
     allowed: bool,
 ) -> None:
-    authenticator = Authenticator(users=users, allow_anonymous=allowed, clock=lambda: 0.0)
+    authenticator = Authenticator(users=users, kinds=DEFAULT_KINDS, allow_anonymous=allowed, clock=lambda: 0.0)
     assert await authenticator.authenticate(None, None) is role
     assert await authenticator.authenticate(None, PASSWORD) is role
     authenticator.close()
@@ -169,17 +198,17 @@ async def test_an_unknown_user_is_hashed_like_a_known_one(
 
     monkeypatch.setattr(passwords, "matches", counted)
     assert await authenticator.authenticate("stranger", PASSWORD) is None
-    assert await authenticator.authenticate("car-7", PASSWORD) is Role.CAR
+    assert await authenticator.authenticate("car-7", PASSWORD) is CAR_ROLE
     assert [stored.split("$")[:4] for stored in hashed] == [HASH.split("$")[:4]] * 2
 
 
 async def test_a_changed_password_holds_at_once_and_a_removed_user_is_refused(
     users: Users, authenticator: Authenticator
 ) -> None:
-    assert await authenticator.authenticate("car-7", PASSWORD) is Role.CAR
-    await users.put([User("car-7", Role.MOBILE, hash_password(b"new"))])
+    assert await authenticator.authenticate("car-7", PASSWORD) is CAR_ROLE
+    await users.put([User("car-7", "mobile", hash_password(b"new"))])
     assert await authenticator.authenticate("car-7", PASSWORD) is None
-    assert await authenticator.authenticate("car-7", b"new") is Role.MOBILE
+    assert await authenticator.authenticate("car-7", b"new") is MOBILE_ROLE
     await users.remove(["car-7"])
     assert await authenticator.authenticate("car-7", b"new") is None
 
@@ -208,17 +237,17 @@ async def test_a_storm_of_logins_asks_redis_and_hashes_once(
         return True
 
     monkeypatch.setattr(passwords, "matches", counted)
-    authenticator = Authenticator(users=users, allow_anonymous=False, clock=lambda: 0.0)
+    authenticator = Authenticator(users=users, kinds=DEFAULT_KINDS, allow_anonymous=False, clock=lambda: 0.0)
     logins = [authenticator.authenticate(name, PASSWORD) for name in ("car-7", "gate way é") * 500]
     roles = await asyncio.gather(*logins)
-    assert set(roles) == {Role.CAR, Role.GATEWAY}
+    assert set(roles) == {CAR_ROLE, Role.GATEWAY}
     assert users.asked == [["car-7", "gate way é"]]
     assert len(hashed) == 2
     authenticator.close()
 
 
 async def test_who_is_removed_or_changed_must_go_and_nobody_else(users: Users, authenticator: Authenticator) -> None:
-    others = [User(f"user-{number}", Role.SERVICE, HASH) for number in range(3)]
+    others = [User(f"user-{number}", "service", HASH) for number in range(3)]
     await users.put(others)
     connected = {}
     for user in (CAR, GATEWAY, *others):
@@ -227,7 +256,7 @@ async def test_who_is_removed_or_changed_must_go_and_nobody_else(users: Users, a
         connected[user.name] = role
     assert await authenticator.changed(connected) == set()
     await users.remove(["user-0"])
-    await users.put([User("user-1", Role.CAR, HASH), User("car-7", Role.CAR, hash_password(PASSWORD))])
+    await users.put([User("user-1", "car", HASH), User("car-7", "car", hash_password(PASSWORD))])
     assert await authenticator.changed(connected) == {"user-0", "user-1", "car-7"}
     for name in ("user-0", "user-1", "car-7"):
         del connected[name]
@@ -238,22 +267,22 @@ async def test_who_was_let_in_with_the_old_password_goes_even_if_the_new_one_was
     users: Users, authenticator: Authenticator
 ) -> None:
     assert await authenticator.authenticate("car-7", PASSWORD)
-    await users.put([User("car-7", Role.CAR, hash_password(b"new"))])
+    await users.put([User("car-7", "car", hash_password(b"new"))])
     assert await authenticator.authenticate("car-7", b"new")
-    assert await authenticator.changed({"car-7": Role.CAR}) == {"car-7"}
+    assert await authenticator.changed({"car-7": CAR_ROLE}) == {"car-7"}
     # It comes back with the new one, and stays.
     assert await authenticator.authenticate("car-7", b"new")
-    assert await authenticator.changed({"car-7": Role.CAR}) == set()
+    assert await authenticator.changed({"car-7": CAR_ROLE}) == set()
 
 
 async def test_who_comes_back_with_the_new_password_after_a_look_stays(
     users: Users, authenticator: Authenticator
 ) -> None:
     assert await authenticator.authenticate("car-7", PASSWORD)
-    await users.put([User("car-7", Role.CAR, hash_password(b"new"))])
-    assert await authenticator.changed({"car-7": Role.CAR}) == {"car-7"}
+    await users.put([User("car-7", "car", hash_password(b"new"))])
+    assert await authenticator.changed({"car-7": CAR_ROLE}) == {"car-7"}
     assert await authenticator.authenticate("car-7", b"new")
-    assert await authenticator.changed({"car-7": Role.CAR}) == set()
+    assert await authenticator.changed({"car-7": CAR_ROLE}) == set()
 
 
 async def test_a_login_that_no_connection_is_known_of_yet_is_looked_at_as_well(
@@ -261,7 +290,7 @@ async def test_a_login_that_no_connection_is_known_of_yet_is_looked_at_as_well(
 ) -> None:
     assert await authenticator.authenticate("car-7", PASSWORD)
     assert await authenticator.authenticate("gate way é", PASSWORD)
-    await users.put([User("car-7", Role.MOBILE, HASH)])
+    await users.put([User("car-7", "mobile", HASH)])
     assert await authenticator.changed({}) == {"car-7"}
     assert not authenticator._let_in
 
@@ -300,18 +329,18 @@ async def test_a_change_of_somebody_else_meanwhile_refuses_nobody(
         return True
 
     monkeypatch.setattr(passwords, "matches", slow)
-    assert await authenticator.authenticate("car-7", PASSWORD) is Role.CAR
+    assert await authenticator.authenticate("car-7", PASSWORD) is CAR_ROLE
     assert len(changes) == 1
 
 
 async def test_while_redis_is_away_nobody_is_refused_and_nobody_is_let_in() -> None:
     async with open_redis(CommonSettings(redis_url=f"redis://127.0.0.1:{free_port()}")) as client:
-        authenticator = Authenticator(users=Users(client), allow_anonymous=True, clock=lambda: 0.0)
+        authenticator = Authenticator(users=Users(client), kinds=DEFAULT_KINDS, allow_anonymous=True, clock=lambda: 0.0)
         logins = [authenticator.authenticate("car-7", PASSWORD) for _ in range(3)]
         answers = await asyncio.gather(*logins, return_exceptions=True)
         assert [isinstance(answer, UnavailableError) for answer in answers] == [True] * 3
         with pytest.raises(UnavailableError):
-            await authenticator.changed({"car-7": Role.CAR})
+            await authenticator.changed({"car-7": CAR_ROLE})
         assert await authenticator.authenticate(None, None) is Role.ANONYMOUS
         authenticator.close()
 
@@ -321,4 +350,4 @@ async def test_a_login_that_is_given_up_disturbs_no_other(authenticator: Authent
     await asyncio.sleep(0)
     for login in logins[:5]:
         login.cancel()
-    assert await asyncio.gather(*logins[5:]) == [Role.CAR] * 5
+    assert await asyncio.gather(*logins[5:]) == [CAR_ROLE] * 5

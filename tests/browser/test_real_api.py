@@ -14,10 +14,11 @@ import pytest
 import redis
 
 from bench.presence import SEE, arguments_of, keys_of
-from core.messages import Kind
+from core.kinds import KindId
 from state.nodes import NODES
 from tests.browser.page import Page
 from tests.conftest import WAIT_SECONDS, free_port
+from tests.kinds_of_tests import CAR, MOBILE
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,7 +56,7 @@ def presence(redis_server: str) -> Iterator[redis.Redis]:
         beating.join()
 
 
-def arrive(client: redis.Redis, zone: str, kind: Kind, count: int) -> None:
+def arrive(client: redis.Redis, zone: str, kind: KindId, count: int) -> None:
     now = int(time.time() * 1000)
     keys = keys_of(zone, kind)
     client.eval(SEE, len(keys), *keys, *arguments_of(zone, kind, {f"{kind}{number}": now for number in range(count)}))
@@ -74,14 +75,14 @@ def test_positions_show_as_they_come_and_an_interruption_is_said_and_over(
     address = f"http://127.0.0.1:{port}/"
     with running(port, redis_server, tmp_path):
         page.until(lambda: answers(port))
-        arrive(presence, "kemmy", Kind.MOBILE, 3)
+        arrive(presence, "kemmy", MOBILE, 3)
         page.open(address)
         page.until(lambda: page.row("kemmy")[1:4] == ["0", "3", "3"])
         page.until(lambda: page.notice() == ("live", "Live"))
 
         began = time.monotonic()
-        arrive(presence, "kemmy", Kind.MOBILE, 118)
-        arrive(presence, "car-park-west", Kind.CAR, 7)
+        arrive(presence, "kemmy", MOBILE, 118)
+        arrive(presence, "car-park-west", CAR, 7)
         page.until(lambda: page.row("kemmy")[1:4] == ["0", "118", "118"])
         page.until(lambda: page.row("car-park-west")[1] == "7")
         with capsys.disabled():
@@ -96,6 +97,6 @@ def test_positions_show_as_they_come_and_an_interruption_is_said_and_over(
     assert page.notice()[1].endswith(": The server cannot be reached. Trying again.")
 
     with running(port, redis_server, tmp_path):
-        arrive(presence, "kemmy", Kind.MOBILE, 121)
+        arrive(presence, "kemmy", MOBILE, 121)
         page.until(lambda: page.row("kemmy")[2] == "121")
         page.until(lambda: page.notice() == ("live", "Live"))

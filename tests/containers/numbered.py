@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.clock import format_rfc3339
-from core.messages import Kind, RawMessage, Role
+from core.kinds import DEFAULT_KINDS
+from core.messages import RawMessage
 from tests.oracle.naive import Truth, load_shapes
 
 ZONES = ("main", "car-park-west", "schuman", "foundation")
@@ -37,7 +38,7 @@ class Numbered:
     def message(self, number: int) -> tuple[str, bytes]:
         """Topic and payload."""
         device, step = number % self.devices, number // self.devices
-        kind = list(Kind)[device % 2]
+        kind = DEFAULT_KINDS.ids[device % 2]
         inside = (number * 7 + step) % 10 < self.on_campus
         place = _PLACES[(device + step // 10) % len(_PLACES)] if inside else _OUTSIDE
         feature = {
@@ -60,7 +61,7 @@ class Numbered:
         truth = Truth(key)
         for number in numbers:
             topic, payload = self.message(number)
-            truth.add(RawMessage(topic, user, Role.GATEWAY, now, payload))
+            truth.add(RawMessage(topic, user, "gateway", now, payload))
         return truth
 
 

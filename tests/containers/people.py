@@ -4,7 +4,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.messages import Role
+from core.kinds import DEFAULT_KINDS, Role
 from tests.containers.senders import Door, User
 from tests.containers.stack import Stack
 
@@ -43,7 +43,7 @@ def people_of(secrets: Path) -> People:
     folder = secrets / "people"
     rows = [line.split(",") for line in (folder / "demo-users.csv").read_text().splitlines()]
     return People(
-        users={Role(role): User(name, password) for name, role, password in rows},
+        users={DEFAULT_KINDS.role(role): User(name, password) for name, role, password in rows},
         api_key=(folder / "api-key").read_text().strip(),
         authority=folder / "ca.pem",
     )

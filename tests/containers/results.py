@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from core.clock import format_rfc3339
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS
 from tests.containers.people import People
 from tests.containers.stack import Stack, until
 from tests.oracle.naive import Content, Truth, Window, load_shapes
@@ -65,12 +65,12 @@ def windows(stack: Stack, people: People, day: str) -> dict[Window, int]:
     found: dict[Window, int] = {}
     with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {people.api_key}"}) as client:
         for zone in load_shapes():
-            for kind in Kind:
+            for kind in DEFAULT_KINDS.ids:
                 for width, span in SPANS.items():
                     answer = client.get(
                         f"/v1/zones/{zone}/occupancy/history",
                         params={
-                            "kind": kind.value,
+                            "kind": kind,
                             "window": width,
                             "start": format_rfc3339(start),
                             "end": format_rfc3339(start + span),
@@ -78,7 +78,7 @@ def windows(stack: Stack, people: People, day: str) -> dict[Window, int]:
                     )
                     assert answer.status_code == httpx.codes.OK, answer.text
                     found |= {
-                        (width, _milliseconds(point["start"]), zone, kind.value): point["devices"]
+                        (width, _milliseconds(point["start"]), zone, kind): point["devices"]
                         for point in answer.json()["points"]
                         if point["devices"]
                     }

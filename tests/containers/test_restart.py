@@ -4,13 +4,14 @@ import httpx
 import pytest
 
 from core.clock import system_clock
-from core.messages import Role
+from core.kinds import Role
 from tests.containers.conftest import Figures
 from tests.containers.numbered import Numbered
 from tests.containers.people import People, people_of
 from tests.containers.results import device_key, differences, status, wait_until_done
 from tests.containers.senders import LEAKS, Connection, Door, User, send_all
 from tests.containers.stack import Stack, until
+from tests.kinds_of_tests import MOBILE_ROLE
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200), *LEAKS]
 TRAFFIC = Numbered(prefix="restart", day="2019-03-12")
@@ -48,7 +49,7 @@ def queued(door: Door, user: User) -> list[bytes]:
 def test_documents_history_users_retained_messages_sessions_and_zones_are_there_after_down_and_up(
     stack: Stack, people: People, figures: Figures
 ) -> None:
-    door, service, phone = people.doors(stack)["mqtts"], people.users[Role.SERVICE], people.users[Role.MOBILE]
+    door, service, phone = people.doors(stack)["mqtts"], people.users[Role.SERVICE], people.users[MOBILE_ROLE]
     assert send_all([door], people.gateway, "restart", TRAFFIC.messages(MESSAGES)) == MESSAGES
     with Connection(door, phone, "sleeper", clean=False) as sleeper:
         sleeper.subscribe(f"{TOPIC}/queue")

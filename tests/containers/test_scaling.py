@@ -12,7 +12,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from core.clock import system_clock
-from core.messages import Role
+from core.kinds import Role
 from tests.containers.conftest import IMAGES, Figures
 from tests.containers.engine import docker
 from tests.containers.numbered import Numbered
@@ -20,6 +20,7 @@ from tests.containers.people import People
 from tests.containers.results import device_key, differences, wait_until_done
 from tests.containers.senders import LEAKS, Connection, Door, Sender, Stream, User
 from tests.containers.stack import ARTEFACTS, Container, Stack, until
+from tests.kinds_of_tests import CAR_ROLE, MOBILE_ROLE
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200), *LEAKS]
 TRAFFIC = Numbered(prefix="scaling", day="2019-05-07")
@@ -111,14 +112,14 @@ def test_a_third_broker_comes_with_a_wave_of_connections_and_leaves_after_it_and
     news = Stream(Sender(door, people.users[Role.SERVICE], "scaling-news"), headline, rate=20)
 
     with positions, contextlib.ExitStack() as readers:
-        with wave(door, people.users[Role.MOBILE], WAVE):
+        with wave(door, people.users[MOBILE_ROLE], WAVE):
             began = time.monotonic()
             until(lambda: len(running(stack)) == 3, "a third broker runs", 60, told=lambda: stack.logs("autoscaler"))
             came = time.monotonic() - began
             until(lambda: in_rotation(stack) == 3, "it is in rotation", 30, told=lambda: stack.logs("autoscaler"))
             served = time.monotonic() - began
             # Whoever comes now is sent to the newcomer, which has the fewest connections.
-            reader = readers.enter_context(Connection(door, people.users[Role.CAR], "scaling-reader", clean=False))
+            reader = readers.enter_context(Connection(door, people.users[CAR_ROLE], "scaling-reader", clean=False))
             reader.subscribe(TOPIC)
             readers.enter_context(news)
             until(lambda: len(reader.received) > 10, "the reader gets the news")
@@ -160,7 +161,7 @@ def test_the_number_of_brokers_follows_a_day_in_fast_motion_and_nothing_is_lost(
     with Stream(Sender(door, people.gateway, "day"), WHOLE_DAY.message, rate=50) as positions:
         for time_of_day, connections, brokers in DAY:
             began = time.monotonic()
-            with wave(door, people.users[Role.MOBILE], connections, time_of_day):
+            with wave(door, people.users[MOBILE_ROLE], connections, time_of_day):
                 until(
                     partial(serving, stack, brokers),
                     f"{brokers} brokers at {time_of_day}",

@@ -6,7 +6,7 @@ import subprocess
 import httpx
 import pytest
 
-from core.messages import Role
+from core.kinds import DEFAULT_KINDS, Role
 from tests.containers.conftest import IMAGES, Figures
 from tests.containers.engine import docker
 from tests.containers.people import People
@@ -49,7 +49,7 @@ def test_the_log_says_where_everything_is_and_who_may_come_in(stack: Stack, peop
         assert user.name in log
         assert user.password in log
     assert people.api_key in log
-    assert set(people.users) == set(Role) - {Role.ANONYMOUS}
+    assert set(people.users) == set(DEFAULT_KINDS.roles) - {Role.ANONYMOUS}
 
 
 def test_no_log_but_the_welcome_tells_a_secret(stack: Stack, people: People) -> None:

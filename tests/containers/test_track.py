@@ -8,9 +8,8 @@ import pytest
 from paho.mqtt.client import MQTTMessage
 
 from core.clock import system_clock
-from core.messages import Kind, Role
 from geofence import Geofence, load_campus
-from simulator.message import payload, topic_of
+from simulator.message import payload
 from simulator.plan import Plan
 from simulator.tracks import read_track
 from tests.browser.page import Page, opened_browser
@@ -20,6 +19,7 @@ from tests.containers.results import documents, status, wait_until_done
 from tests.containers.senders import LEAKS, Connection, send_all
 from tests.containers.stack import Stack, until
 from tests.e2e.system import BUS
+from tests.kinds_of_tests import MOBILE_ROLE
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200), *LEAKS]
 FIXES = 2144
@@ -29,7 +29,7 @@ RECORDED = (1_550_448_000_000, 1_550_534_400_000)
 
 
 def recorded(device: str = BUS.stem) -> list[tuple[str, bytes]]:
-    return [(topic_of(Kind.CAR), payload(fix, device)) for fix in read_track(BUS)]
+    return [("car-iotp", payload(fix, device)) for fix in read_track(BUS)]
 
 
 def history(stack: Stack, zone: str, window: str) -> list[int]:
@@ -92,9 +92,9 @@ def test_a_bus_that_drives_now_shows_on_the_map_and_on_mqtt(page: Page, stack: S
     assert page.row("campus")[1:4] == ["0", "0", "0"]
 
     doors = people.doors(stack)
-    with Connection(doors["wss"], people.users[Role.MOBILE], "watcher") as watcher:
+    with Connection(doors["wss"], people.users[MOBILE_ROLE], "watcher") as watcher:
         watcher.subscribe("v1/#")
-        messages = [(topic_of(Kind.CAR), payload(fix, "bus-now")) for fix in shifted]
+        messages = [("car-iotp", payload(fix, "bus-now")) for fix in shifted]
         assert send_all([doors["mqtts"]], people.gateway, "bus-now", messages) == ON_CAMPUS
 
         page.until(lambda: page.row("campus")[1:4] == ["1", "0", "1"])

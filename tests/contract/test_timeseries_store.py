@@ -12,8 +12,9 @@ from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.service.buckets_service import BucketsService
 
 from core.clock import system_clock
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS, KindId
 from tests.influxd.server import InfluxServer
+from tests.kinds_of_tests import CAR, MOBILE
 from timeseries import (
     Coverage,
     OccupancyPoint,
@@ -72,7 +73,7 @@ async def store(opening: Opening) -> AsyncIterator[TimeseriesStore]:
 
 
 def point(
-    start: int = NINE, *, devices: int = 1, zone: str = "campus", kind: Kind = Kind.CAR, width: Width = Width.HOUR
+    start: int = NINE, *, devices: int = 1, zone: str = "campus", kind: KindId = CAR, width: Width = Width.HOUR
 ) -> OccupancyPoint:
     return OccupancyPoint(window=Window(width=width, start=start, zone=zone, kind=kind), devices=devices)
 
@@ -81,7 +82,7 @@ async def history(
     store: TimeseriesStore,
     *,
     zone: str = "campus",
-    kind: Kind = Kind.CAR,
+    kind: KindId = CAR,
     width: Width = Width.HOUR,
     start: int = NINE - 100 * HOUR,
     end: int = NINE + 100 * HOUR,
@@ -150,12 +151,12 @@ async def test_windows_that_were_never_written_are_left_out(store: TimeseriesSto
 async def test_an_unknown_zone_has_no_history_and_no_extent(store: TimeseriesStore) -> None:
     await store.write([point()])
     assert await history(store, zone="nowhere") == []
-    assert await store.extent("nowhere", Kind.CAR, Width.HOUR) is None
+    assert await store.extent("nowhere", CAR, Width.HOUR) is None
 
 
 async def test_an_empty_store_has_no_history_and_no_extent(store: TimeseriesStore) -> None:
     assert await history(store) == []
-    assert await store.extent("campus", Kind.CAR, Width.HOUR) is None
+    assert await store.extent("campus", CAR, Width.HOUR) is None
 
 
 async def test_zones_and_kinds_and_widths_do_not_mix(store: TimeseriesStore) -> None:
@@ -164,7 +165,7 @@ async def test_zones_and_kinds_and_widths_do_not_mix(store: TimeseriesStore) -> 
     points = [
         point(start, zone=zone, kind=kind, width=width)
         for zone in ("campus", "campus-2", "2")
-        for kind in Kind
+        for kind in DEFAULT_KINDS.ids
         for width in Width
     ]
     numbered = [OccupancyPoint(window=point.window, devices=number) for number, point in enumerate(points)]
@@ -178,13 +179,13 @@ async def test_zones_and_kinds_and_widths_do_not_mix(store: TimeseriesStore) -> 
 
 async def test_the_extent_is_from_the_first_to_the_last_window(store: TimeseriesStore) -> None:
     await store.write([point(NINE + hour * HOUR) for hour in (2, 7, 3)])
-    assert await store.extent("campus", Kind.CAR, Width.HOUR) == (NINE + 2 * HOUR, NINE + 7 * HOUR)
+    assert await store.extent("campus", CAR, Width.HOUR) == (NINE + 2 * HOUR, NINE + 7 * HOUR)
     await store.write([point(NINE - 20_000 * HOUR)])
-    assert await store.extent("campus", Kind.CAR, Width.HOUR) == (NINE - 20_000 * HOUR, NINE + 7 * HOUR)
+    assert await store.extent("campus", CAR, Width.HOUR) == (NINE - 20_000 * HOUR, NINE + 7 * HOUR)
 
 
 async def test_the_series_are_the_zones_and_kinds_of_one_width(store: TimeseriesStore) -> None:
-    series = [("A", Kind.MOBILE), ("a", Kind.CAR), ("b", Kind.CAR), ("b", Kind.MOBILE), ("b.1", Kind.CAR)]
+    series = [("A", MOBILE), ("a", CAR), ("b", CAR), ("b", MOBILE), ("b.1", CAR)]
     assert await store.series(Width.HOUR) == []
     await store.write(
         [
@@ -195,7 +196,7 @@ async def test_the_series_are_the_zones_and_kinds_of_one_width(store: Timeseries
     )
     await store.write([point(width=Width.DAY, zone="only-by-day")])
     assert await store.series(Width.HOUR) == series
-    assert await store.series(Width.DAY) == [("only-by-day", Kind.CAR)]
+    assert await store.series(Width.DAY) == [("only-by-day", CAR)]
 
 
 async def test_everything_is_taken_and_kept_where_no_setting_says_otherwise(store: TimeseriesStore) -> None:
@@ -293,45 +294,45 @@ async def test_a_hostile_zone_is_refused_and_writes_nothing(store: TimeseriesSto
     with pytest.raises(ValueError, match="is no id of a zone"):
         await history(store, zone=zone)
     with pytest.raises(ValueError, match="is no id of a zone"):
-        await store.extent(zone, Kind.CAR, Width.HOUR)
+        await store.extent(zone, CAR, Width.HOUR)
     assert await history(store) == []
 
 
-def covered(zone: str, kind: Kind, hour: int, minutes: int) -> Coverage:
+def covered(zone: str, kind: KindId, hour: int, minutes: int) -> Coverage:
     return Coverage(zone=zone, kind=kind, hour=hour * 3_600_000, minutes=minutes)
 
 
 async def test_hours_that_were_recorded_are_found_by_kind_zone_and_time(store: TimeseriesStore) -> None:
     whole = 2**60 - 1
     hours = [
-        covered("a", Kind.CAR, 10, whole),
-        covered("a", Kind.CAR, 11, 1),
-        covered("b", Kind.CAR, 10, 1 << 59),
-        covered("a", Kind.MOBILE, 10, 7),
+        covered("a", CAR, 10, whole),
+        covered("a", CAR, 11, 1),
+        covered("b", CAR, 10, 1 << 59),
+        covered("a", MOBILE, 10, 7),
     ]
     await store.write_coverage(hours)
 
-    everything = await store.coverage(Kind.CAR, start=10 * 3_600_000, end=11 * 3_600_000 + 1)
+    everything = await store.coverage(CAR, start=10 * 3_600_000, end=11 * 3_600_000 + 1)
     assert everything == [hours[0], hours[1], hours[2]]
-    assert await store.coverage(Kind.CAR, start=10 * 3_600_000, end=11 * 3_600_000, zone="a") == [hours[0]]
-    assert await store.coverage(Kind.CAR, start=12 * 3_600_000, end=13 * 3_600_000) == []
-    assert await store.coverage_extent("a", Kind.CAR) == (36_000_000, 39_600_000)
-    assert await store.coverage_extent("b", Kind.CAR) == (36_000_000, 36_000_000)
-    assert await store.coverage_extent("b", Kind.MOBILE) is None
+    assert await store.coverage(CAR, start=10 * 3_600_000, end=11 * 3_600_000, zone="a") == [hours[0]]
+    assert await store.coverage(CAR, start=12 * 3_600_000, end=13 * 3_600_000) == []
+    assert await store.coverage_extent("a", CAR) == (36_000_000, 39_600_000)
+    assert await store.coverage_extent("b", CAR) == (36_000_000, 36_000_000)
+    assert await store.coverage_extent("b", MOBILE) is None
 
 
 async def test_an_hour_that_is_written_again_has_its_new_minutes(store: TimeseriesStore) -> None:
-    await store.write_coverage([covered("a", Kind.CAR, 10, 1)])
-    await store.write_coverage([covered("a", Kind.CAR, 10, 3)])
+    await store.write_coverage([covered("a", CAR, 10, 1)])
+    await store.write_coverage([covered("a", CAR, 10, 3)])
 
-    assert await store.coverage(Kind.CAR, start=0, end=10**12) == [covered("a", Kind.CAR, 10, 3)]
+    assert await store.coverage(CAR, start=0, end=10**12) == [covered("a", CAR, 10, 3)]
 
 
 async def test_coverage_is_no_series_of_windows(store: TimeseriesStore) -> None:
-    await store.write_coverage([covered("a", Kind.CAR, 10, 1)])
+    await store.write_coverage([covered("a", CAR, 10, 1)])
 
     assert await store.series(Width.HOUR) == []
-    assert await store.extent("a", Kind.CAR, Width.HOUR) is None
+    assert await store.extent("a", CAR, Width.HOUR) is None
 
 
 async def test_drop_removes_windows_of_all_widths_and_recorded_hours_of_one_zone_and_kind(
@@ -339,17 +340,22 @@ async def test_drop_removes_windows_of_all_widths_and_recorded_hours_of_one_zone
 ) -> None:
     hour = 10 * 3_600_000
     await store.write(
-        [OccupancyPoint(Window(width, hour, zone, kind), 1) for width in Width for zone in ("a", "b") for kind in Kind]
+        [
+            OccupancyPoint(Window(width, hour, zone, kind), 1)
+            for width in Width
+            for zone in ("a", "b")
+            for kind in DEFAULT_KINDS.ids
+        ]
     )
-    await store.write([OccupancyPoint(Window(Width.MINUTE, hour + 60_000, "a", Kind.CAR), 2)])
-    await store.write_coverage([covered("a", Kind.CAR, 10, 3), covered("b", Kind.CAR, 10, 3)])
+    await store.write([OccupancyPoint(Window(Width.MINUTE, hour + 60_000, "a", CAR), 2)])
+    await store.write_coverage([covered("a", CAR, 10, 3), covered("b", CAR, 10, 3)])
 
-    await store.drop("a", Kind.CAR, start=hour, end=hour + 60_000)
+    await store.drop("a", CAR, start=hour, end=hour + 60_000)
 
     for width in Width:
-        assert await store.extent("b", Kind.CAR, width) == (hour, hour)
-        assert await store.extent("a", Kind.MOBILE, width) == (hour, hour)
+        assert await store.extent("b", CAR, width) == (hour, hour)
+        assert await store.extent("a", MOBILE, width) == (hour, hour)
         left = (hour + 60_000, hour + 60_000) if width is Width.MINUTE else None
-        assert await store.extent("a", Kind.CAR, width) == left
-    assert await store.coverage_extent("a", Kind.CAR) is None
-    assert await store.coverage_extent("b", Kind.CAR) == (hour, hour)
+        assert await store.extent("a", CAR, width) == left
+    assert await store.coverage_extent("a", CAR) is None
+    assert await store.coverage_extent("b", CAR) == (hour, hour)

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from redis.asyncio import Redis
 
-from core.messages import DeadLetter, Kind, Position, RawMessage, Role
+from core.kinds import DEFAULT_KINDS, KindId
+from core.messages import DeadLetter, Position, RawMessage
 from decoder.batch import Batch, BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.devices import DeviceHasher
@@ -20,6 +21,7 @@ from state.group import Group
 from state.raw import Finisher, Part
 from state.raw_group import RawGroup
 from tests.conftest import NOON, RAW
+from tests.kinds_of_tests import CAR
 
 TTL = 300
 HASHER = DeviceHasher(b"k" * 32)
@@ -53,11 +55,12 @@ def fence() -> Geofence:
 
 @pytest.fixture
 def decoder(fence: Geofence) -> BatchDecoder:
-    return BatchDecoder(fence=fence, hasher=HASHER)
+    return BatchDecoder(kinds=DEFAULT_KINDS, fence=fence, hasher=HASHER)
 
 
 def effects_of(client: Redis, *, partitions: int = 1, zone: str = "Europe/Dublin", rollup_every: float = 0) -> Effects:
     return Effects(
+        kinds=DEFAULT_KINDS,
         client=client,
         partitions=partitions,
         zone=ZoneInfo(zone),
@@ -80,7 +83,9 @@ def effects(redis_client: Redis) -> Effects:
 
 @pytest.fixture
 def follower(redis_client: Redis, decoder: BatchDecoder, metrics: DecoderMetrics) -> CampusFollower:
-    return CampusFollower(client=redis_client, decoder=decoder, file=load_campus(None), metrics=metrics, partitions=1)
+    return CampusFollower(
+        kinds=DEFAULT_KINDS, client=redis_client, decoder=decoder, file=load_campus(None), metrics=metrics, partitions=1
+    )
 
 
 async def finish(client: Redis, effects: Effects, batch: Batch, entry_ids: Sequence[bytes]) -> None:
@@ -129,12 +134,10 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 def raw(payload: bytes, *, topic: str = "car-iotp", received_at: int = NOON) -> RawMessage:
-    return RawMessage(topic, "", Role.ANONYMOUS, received_at, payload)
+    return RawMessage(topic, "", "anonymous", received_at, payload)
 
 
-def position(
-    device: str, at: int, *zones: str, kind: Kind = Kind.CAR, place: tuple[float, float] = LIBRARY
-) -> Position:
+def position(device: str, at: int, *zones: str, kind: KindId = CAR, place: tuple[float, float] = LIBRARY) -> Position:
     return Position(
         kind=kind,
         device=device,

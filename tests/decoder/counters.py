@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from redis.asyncio import Redis
 
-from core.messages import Kind
+from core.kinds import KindId
 from core.windows import Width, Window, window_start
 from state.windows import BLOCK_MS, DAY_MS, HOUR_MS, MINUTE_MS, day_shift_ms
 
@@ -27,9 +27,9 @@ def _window(what: str, field: str, series: list[str], zone: ZoneInfo) -> Window:
     name, kind = series
     number, shift = int(what[1:]), day_shift_ms(zone)
     if what[0] == "m":
-        return Window(Width.MINUTE, number * BLOCK_MS + int(field) * MINUTE_MS - shift, name, Kind(kind))
+        return Window(Width.MINUTE, number * BLOCK_MS + int(field) * MINUTE_MS - shift, name, KindId(kind))
     day = number * DAY_MS - shift
     if field == "d":
-        return Window(Width.DAY, window_start(Width.DAY, day + DAY_MS // 2, zone), name, Kind(kind))
+        return Window(Width.DAY, window_start(Width.DAY, day + DAY_MS // 2, zone), name, KindId(kind))
     width, step = {"f": (Width.FIVE_MINUTES, 5 * MINUTE_MS), "h": (Width.HOUR, HOUR_MS)}[field[0]]
-    return Window(width, day + int(field[1:]) * step, name, Kind(kind))
+    return Window(width, day + int(field[1:]) * step, name, KindId(kind))

@@ -10,7 +10,7 @@ import redis.asyncio.client
 from redis.asyncio import Redis
 
 from core.errors import UnansweredError, UnavailableError
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS
 from core.windows import Width, Window, window_end
 from decoder.metrics import DecoderMetrics
 from decoder.rollup import Rollup
@@ -18,12 +18,13 @@ from state.dirty_windows import due_ms, keys_of, owner_of, waiting
 from state.slots import tag
 from state.windows import counter
 from tests.conftest import NOON
+from tests.kinds_of_tests import CAR
 from timeseries import OccupancyPoint, OccupancyStore, Undone, Written
 
 LEASE = 60_000
 EVERY = 2000
 DUBLIN = ZoneInfo("Europe/Dublin")
-WINDOWS = [Window(Width.MINUTE, NOON - 60_000, "kemmy", Kind.CAR), Window(Width.HOUR, NOON, "campus", Kind.CAR)]
+WINDOWS = [Window(Width.MINUTE, NOON - 60_000, "kemmy", CAR), Window(Width.HOUR, NOON, "campus", CAR)]
 """One that has ended, and one that is open."""
 Answer = TypeVar("Answer")
 
@@ -143,6 +144,7 @@ class Roller:
         self.answer = "ok"
         self._points: Sequence[OccupancyPoint] = ()
         self._rollup = Rollup(
+            kinds=DEFAULT_KINDS,
             client=client,
             store=cast("OccupancyStore", self),
             clock=lambda: world.now,

@@ -18,7 +18,8 @@ from redis.asyncio import Redis
 import documents
 import timeseries
 from core.errors import Reason, UnavailableError
-from core.messages import Kind, Position, decode_positions, encode_positions
+from core.kinds import DEFAULT_KINDS
+from core.messages import Position, decode_positions, encode_positions
 from decoder.archive import Archiver, part_positions
 from decoder.metrics import DecoderMetrics
 from decoder.samples import Samples
@@ -37,6 +38,7 @@ from state.presence import presence_key
 from state.raw import ARCHIVE_GROUP
 from tests.conftest import NOON, POSITIONS, RAW, TOTALS, entries, eventually
 from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, dead_letters, position, raw
+from tests.kinds_of_tests import CAR
 from timeseries import Width
 
 STREAM = POSITIONS
@@ -351,7 +353,9 @@ async def test_months_that_were_over_are_dropped_while_the_stage_runs(redis_clie
     async with documents.open_store(settings) as store:
         await store.setup()
         await store.put([position("old", NOON - 200 * 86_400_000), position("new", NOON)])
-        assembly = Assembly(settings=settings, client=redis_client, clock=HandClock(), metrics=DecoderMetrics())
+        assembly = Assembly(
+            kinds=DEFAULT_KINDS, settings=settings, client=redis_client, clock=HandClock(), metrics=DecoderMetrics()
+        )
         running = [asyncio.ensure_future(stage(stop)) for stage in assembly.archive(store).values()]
 
         async def dropped() -> bool:
@@ -466,7 +470,7 @@ async def test_a_store_that_is_away_delays_no_counts_and_has_every_document_when
         for device in devices:
             at = NOON + minute * 60_000
             await redis_client.xadd(RAW, message(device, at))
-            expected.add(f"{HASHER.hash(Kind.CAR, device)}-{at:015d}")
+            expected.add(f"{HASHER.hash(CAR, device)}-{at:015d}")
 
     async with couch_server(couch) as url:
         settings = DecoderSettings.model_validate(
@@ -483,13 +487,15 @@ async def test_a_store_that_is_away_delays_no_counts_and_has_every_document_when
             documents.open_store(settings, clock=clock) as store,
             timeseries.open_store(settings) as series,
         ):
-            assembly = Assembly(settings=settings, client=redis_client, clock=clock, metrics=metrics)
+            assembly = Assembly(
+                kinds=DEFAULT_KINDS, settings=settings, client=redis_client, clock=clock, metrics=metrics
+            )
             stages = assembly.observe(load_campus(None), HASHER) | assembly.archive(store) | assembly.rollup(series)
             running = [asyncio.ensure_future(stage(stop)) for stage in stages.values()]
 
             async def counted() -> list[int]:
                 points = await series.history(
-                    zone="glucksman-library", kind=Kind.CAR, width=Width.MINUTE, start=NOON - 1, end=NOON + 600_000
+                    zone="glucksman-library", kind=CAR, width=Width.MINUTE, start=NOON - 1, end=NOON + 600_000
                 )
                 return [point.devices for point in points]
 
@@ -536,7 +542,9 @@ async def test_counts_do_not_depend_on_what_is_archived(archive: Archive, redis_
     stop = Stop()
     settings = DecoderSettings(data_dir=tmp_path, presence_ttl=TTL, archive=archive, rollup_every=0)
     async with documents.open_store(settings) as store, timeseries.open_store(settings) as series:
-        assembly = Assembly(settings=settings, client=redis_client, clock=HandClock(), metrics=DecoderMetrics())
+        assembly = Assembly(
+            kinds=DEFAULT_KINDS, settings=settings, client=redis_client, clock=HandClock(), metrics=DecoderMetrics()
+        )
         stages = assembly.observe(load_campus(None), HASHER) | assembly.archive(store) | assembly.rollup(series)
         running = [asyncio.ensure_future(stage(stop)) for stage in stages.values()]
         for seconds in range(0, 120, 10):
@@ -549,7 +557,7 @@ async def test_counts_do_not_depend_on_what_is_archived(archive: Archive, redis_
 
         await eventually(idle)
         points = await series.history(
-            zone="glucksman-library", kind=Kind.CAR, width=Width.MINUTE, start=NOON - 3_600_000, end=NOON + 1
+            zone="glucksman-library", kind=CAR, width=Width.MINUTE, start=NOON - 3_600_000, end=NOON + 1
         )
         assert [point.devices for point in points] == [3, 3, 3]
         assert await redis_client.zcard(presence_key("{0}", "glucksman-library", "car")) == 3
@@ -588,7 +596,9 @@ async def test_a_server_that_says_no_to_all_documents_is_waited_for_and_readines
             await store.setup()
             couch.no, couch.status = {"error": error, "reason": reason}, status
             await observed(redis_client, positions)
-            assembly = Assembly(settings=settings, client=redis_client, clock=clock, metrics=metrics)
+            assembly = Assembly(
+                kinds=DEFAULT_KINDS, settings=settings, client=redis_client, clock=clock, metrics=metrics
+            )
             running = [asyncio.ensure_future(stage(stop)) for stage in assembly.archive(store).values()]
 
             async def waits() -> bool:

@@ -7,7 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from core.errors import Reason
-from core.messages import Kind, RawMessage, Role, decode_positions
+from core.kinds import DEFAULT_KINDS, Role
+from core.messages import RawMessage, decode_positions
 from decoder.batch import Batch, BatchDecoder
 from decoder.rules import Rules
 from documents.document import from_document, to_document
@@ -16,6 +17,7 @@ from state.presence import presence_now
 from state.slots import partition_of
 from tests.conftest import NOON, POSITIONS, entries
 from tests.decoder.conftest import HASHER, LIBRARY, TTL, Apply, position, raw
+from tests.kinds_of_tests import CAR, CAR_ROLE, MOBILE, MOBILE_ROLE
 
 AWAY = (-8.66, 52.63)
 
@@ -37,8 +39,8 @@ def test_a_position_on_the_campus_has_its_zones_and_a_hash_instead_of_a_name(dec
     batch = decoder.decode([raw(payload(fix(timestamp=NOON - 1000, speed=3)), topic="mobile-iotp/x")])
     (position,) = batch.positions
     assert position.zones == ("campus", "glucksman-library")
-    assert position.kind == Kind.MOBILE
-    assert position.device == HASHER.hash(Kind.MOBILE, "bus")
+    assert position.kind == MOBILE
+    assert position.device == HASHER.hash(MOBILE, "bus")
     assert (position.observed_at, position.received_at, position.speed) == (NOON - 1000, NOON, 3)
     assert (position.longitude, position.latitude) == LIBRARY
     assert batch.totals == {"messages": 1, "positions": 1}
@@ -70,7 +72,7 @@ def test_a_bad_member_becomes_a_dead_letter_of_its_own(decoder: BatchDecoder) ->
 
 
 def test_what_the_broker_refused_becomes_a_dead_letter_without_a_payload(decoder: BatchDecoder) -> None:
-    refused = RawMessage("car-iotp", "", Role.ANONYMOUS, NOON, b"", refused=Reason.TOO_LARGE)
+    refused = RawMessage("car-iotp", "", "anonymous", NOON, b"", refused=Reason.TOO_LARGE)
     (letter,) = decoder.decode([refused]).dead
     assert (letter.reason, letter.payload) == (Reason.TOO_LARGE, None)
 
@@ -93,9 +95,9 @@ def test_an_empty_batch_is_nothing(decoder: BatchDecoder) -> None:
 @pytest.mark.parametrize(
     ("role", "age", "reason"),
     [
-        (Role.CAR, 604_800_000, None),
-        (Role.CAR, 604_800_001, Reason.TOO_OLD),
-        (Role.MOBILE, 604_800_001, Reason.TOO_OLD),
+        (CAR_ROLE, 604_800_000, None),
+        (CAR_ROLE, 604_800_001, Reason.TOO_OLD),
+        (MOBILE_ROLE, 604_800_001, Reason.TOO_OLD),
         (Role.ANONYMOUS, 604_800_001, Reason.TOO_OLD),
         (Role.GATEWAY, 10 * 365 * 86_400_000, None),
         (Role.SERVICE, 10 * 365 * 86_400_000, None),
@@ -104,16 +106,18 @@ def test_an_empty_batch_is_nothing(decoder: BatchDecoder) -> None:
 def test_how_old_a_position_may_be_depends_on_who_sends_it(
     decoder: BatchDecoder, role: Role, age: int, reason: Reason | None
 ) -> None:
-    message = RawMessage("car-iotp", "bus", role, NOON, payload(fix(timestamp=NOON - age)))
+    message = RawMessage("car-iotp", "bus", role.name, NOON, payload(fix(timestamp=NOON - age)))
     batch = decoder.decode([message])
     assert [letter.reason for letter in batch.dead] == ([reason] if reason else [])
     assert len(batch.positions) == (0 if reason else 1)
 
 
 def test_the_ages_are_a_setting(fence: Geofence) -> None:
-    decoder = BatchDecoder(fence=fence, hasher=HASHER, rules=Rules(max_age_ms={Role.GATEWAY: 1000}))
-    gateway = RawMessage("car-iotp", "north", Role.GATEWAY, NOON, payload(fix(timestamp=NOON - 1001)))
-    car = RawMessage("car-iotp", "bus", Role.CAR, NOON, payload(fix(timestamp=100_000_000_000)))
+    decoder = BatchDecoder(
+        kinds=DEFAULT_KINDS, fence=fence, hasher=HASHER, rules=Rules(max_age_ms={Role.GATEWAY: 1000})
+    )
+    gateway = RawMessage("car-iotp", "north", "gateway", NOON, payload(fix(timestamp=NOON - 1001)))
+    car = RawMessage("car-iotp", "bus", "car", NOON, payload(fix(timestamp=100_000_000_000)))
     batch = decoder.decode([gateway, car])
     assert [letter.reason for letter in batch.dead] == [Reason.TOO_OLD]
     assert [each.observed_at for each in batch.positions] == [100_000_000_000]
@@ -150,15 +154,15 @@ async def test_a_place_that_counts_nowhere_moves_nobody_and_is_no_jump(redis_cli
     """Its document is kept all the same."""
     there = msgspec.structs.replace(position("a", NOON, place=(-8.5634, 52.6733)), zones=(), inaccurate=True)
     await apply(Batch(positions=[position("a", NOON - 1000, "main"), there]))
-    present = await presence_now(redis_client, ["campus", "main"], now=NOON, ttl=TTL)
-    assert [kinds[Kind.CAR].devices for kinds in present.values()] == [1, 1]
+    present = await presence_now(redis_client, ["campus", "main"], DEFAULT_KINDS, now=NOON, ttl=TTL)
+    assert [kinds[CAR].devices for kinds in present.values()] == [1, 1]
     ((fields),) = await entries(redis_client, POSITIONS)
     assert decode_positions(fields)[1] == there
 
 
 def test_a_batch_knows_the_partition_of_each_device(fence: Geofence) -> None:
     """Of its own id, not of its hash: brokers put it where they know only that."""
-    decoder = BatchDecoder(fence=fence, hasher=HASHER, partitions=3)
+    decoder = BatchDecoder(kinds=DEFAULT_KINDS, fence=fence, hasher=HASHER, partitions=3)
     names = [f"bus-{number}" for number in range(8)]
     batch = decoder.decode(
         [raw(payload(fix(device_id=name))) for name in names]
@@ -166,4 +170,6 @@ def test_a_batch_knows_the_partition_of_each_device(fence: Geofence) -> None:
     )
     assert batch.partitions == [partition_of(name, 3) for name in names]
     assert [each.partition for each in batch.outside] == batch.partitions
-    assert BatchDecoder(fence=fence, hasher=HASHER).decode([raw(payload(fix()))]).partitions is None
+    assert (
+        BatchDecoder(kinds=DEFAULT_KINDS, fence=fence, hasher=HASHER).decode([raw(payload(fix()))]).partitions is None
+    )

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 from redis.asyncio import Redis
 
-from core.messages import RawMessage, Role, decode_positions
+from core.messages import RawMessage, decode_positions
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.effects import Effects, StaleFenceError
@@ -108,7 +108,7 @@ async def observe(
 
 def message(features: list[Any]) -> RawMessage:
     text = json.dumps({"type": "FeatureCollection", "features": features}, separators=(",", ":"))
-    return RawMessage("mobile-iotp", "gateway", Role.GATEWAY, NOON, base64.b64encode(text.encode()))
+    return RawMessage("mobile-iotp", "gateway", "gateway", NOON, base64.b64encode(text.encode()))
 
 
 def feature(device: str, at: int, place: tuple[float, float]) -> dict[str, Any]:
@@ -187,7 +187,7 @@ async def test_unusable_messages_of_the_largest_size_are_spread_over_scripts(
     redis_client: Redis, observer: Observer, group_of: GroupOf, scripts: Scripts
 ) -> None:
     """Each script takes about 1 MB of them."""
-    large = RawMessage("mobile-iotp", "gateway", Role.GATEWAY, NOON, b"%" * 65_536)
+    large = RawMessage("mobile-iotp", "gateway", "gateway", NOON, b"%" * 65_536)
     await observe(redis_client, observer, group_of("a"), [large] * 100, scripts)
     assert len(scripts.commands) == 14  # effects, and the end, of each of seven batches
     assert await redis_client.hget(TOTALS, "dead:not_base64") == b"100"

@@ -9,7 +9,8 @@ import pytest
 from redis.asyncio import Redis
 
 from core.errors import UnavailableError
-from core.messages import Kind, decode_positions
+from core.kinds import DEFAULT_KINDS
+from core.messages import decode_positions
 from decoder.batch import Batch, BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.effects import Effects, StaleFenceError
@@ -21,6 +22,7 @@ from state.group import Group
 from state.presence import presence_now
 from tests.conftest import NOON, POSITIONS, RAW, entries
 from tests.decoder.conftest import LIBRARY, TTL, Apply, HandClock, finisher_of, position, raw
+from tests.kinds_of_tests import CAR
 from tests.raw_streams import append
 
 FILE = load_campus(None)
@@ -39,7 +41,7 @@ def without(zone: str) -> tuple[Campus, StoredCampus]:
 async def replaced(client: Redis, zone: str) -> StoredCampus:
     campus, stored = without(zone)
     assert await replace_campus(
-        client, stored, replaces=FILE.version, changed=changed_zones(FILE, campus), partitions=1
+        client, stored, replaces=FILE.version, changed=changed_zones(FILE, campus), partitions=1, kinds=DEFAULT_KINDS
     )
     return stored
 
@@ -98,16 +100,23 @@ async def test_a_decoder_takes_up_the_new_geometry_and_decodes_the_batch_again(
 async def test_a_deleted_zone_takes_its_counts_with_it(redis_client: Redis, apply: Apply) -> None:
     await apply(Batch(positions=[position("a", NOON, "main", "schuman")]))
     await replaced(redis_client, "main")
-    present = await presence_now(redis_client, ["campus", "main", "schuman"], now=NOON, ttl=TTL)
-    assert [kinds[Kind.CAR].devices for kinds in present.values()] == [1, 0, 1]
+    present = await presence_now(redis_client, ["campus", "main", "schuman"], DEFAULT_KINDS, now=NOON, ttl=TTL)
+    assert [kinds[CAR].devices for kinds in present.values()] == [1, 0, 1]
 
 
 async def test_of_two_changes_at_once_one_is_refused(redis_client: Redis) -> None:
     stored = await replaced(redis_client, "main")
-    assert not await replace_campus(redis_client, stored, replaces=FILE.version, changed=[], partitions=1)
+    assert not await replace_campus(
+        redis_client, stored, replaces=FILE.version, changed=[], partitions=1, kinds=DEFAULT_KINDS
+    )
     assert await stored_version(redis_client) == stored.version
     assert await replace_campus(
-        redis_client, StoredCampus("next", b"{}"), replaces=stored.version, changed=[], partitions=1
+        redis_client,
+        StoredCampus("next", b"{}"),
+        replaces=stored.version,
+        changed=[],
+        partitions=1,
+        kinds=DEFAULT_KINDS,
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from core.errors import UnavailableError
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS
 from decoder.batch import Batch, BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.effects import Effects, StaleFenceError
@@ -19,6 +19,7 @@ from state.slots import partition_of, tag
 from tests.conftest import NOON
 from tests.decoder.conftest import HASHER, TTL, effects_of, position
 from tests.decoder.test_campus import FILE, without
+from tests.kinds_of_tests import CAR
 
 DEVICES = [f"device-{number}" for number in range(64)]
 
@@ -30,8 +31,8 @@ def seen(*zones: str, number: int, partitions: int, at: int = NOON) -> Batch:
 
 
 async def present(client: Redis, partitions: int, *zones: str) -> list[int]:
-    found = await presence_now(client, zones, now=NOON, ttl=TTL, partitions=partitions)
-    return [found[zone][Kind.CAR].devices for zone in zones]
+    found = await presence_now(client, zones, DEFAULT_KINDS, now=NOON, ttl=TTL, partitions=partitions)
+    return [found[zone][CAR].devices for zone in zones]
 
 
 async def fences(client: Redis, partitions: int) -> list[bytes | None]:
@@ -44,17 +45,21 @@ async def changed(
 ) -> StoredCampus:
     _, stored = without("main")
     stored = StoredCampus(f"{stored.version}-{replaces}", stored.geojson)
-    assert await replace_campus(client, stored, replaces=replaces, changed=zones, partitions=partitions)
+    assert await replace_campus(
+        client, stored, replaces=replaces, changed=zones, partitions=partitions, kinds=DEFAULT_KINDS
+    )
     return stored
 
 
 def follower_of(client: Redis, decoder: BatchDecoder, partitions: int) -> CampusFollower:
-    return CampusFollower(client=client, decoder=decoder, file=FILE, metrics=DecoderMetrics(), partitions=partitions)
+    return CampusFollower(
+        kinds=DEFAULT_KINDS, client=client, decoder=decoder, file=FILE, metrics=DecoderMetrics(), partitions=partitions
+    )
 
 
 @pytest.fixture
 def decoder() -> BatchDecoder:
-    return BatchDecoder(fence=Geofence(load_campus(None)), hasher=HASHER)
+    return BatchDecoder(kinds=DEFAULT_KINDS, fence=Geofence(load_campus(None)), hasher=HASHER)
 
 
 @pytest.mark.parametrize("partitions", [1, 3, 16])

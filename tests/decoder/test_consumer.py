@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from core.errors import Reason
+from core.kinds import DEFAULT_KINDS
 from core.messages import encode_positions
 from decoder.consumer import CLAIM_EVERY_MS, Consumer, Work
 from decoder.metrics import DecoderMetrics
@@ -52,6 +53,7 @@ def consumer(  # a decoder's, as decoder/stages.py makes them
     batch_size: int = 500,
 ) -> Consumer:
     return Consumer(
+        kinds=DEFAULT_KINDS,
         stage="observe",
         group=group,
         work=work,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Reason
-from core.messages import DeadLetter, RawMessage, Role
+from core.messages import DeadLetter, RawMessage
 from decoder.batch import BatchDecoder
 from decoder.contents import contents
 from decoder.shape import MAX_CHARACTERS, shape_of
@@ -93,7 +93,7 @@ BROKEN = {
 
 
 def letter_of(decoder: BatchDecoder, payload: bytes) -> DeadLetter:
-    message = RawMessage("car-iotp/bus", "somebody", Role.SERVICE, NOON, payload)
+    message = RawMessage("car-iotp/bus", "somebody", "service", NOON, payload)
     batch = decoder.decode([message])
     assert not batch.positions
     (letter,) = batch.dead
@@ -142,7 +142,7 @@ def test_one_place_outside_is_enough_for_nothing_to_be_kept(decoder: BatchDecode
 def test_of_a_collection_each_feature_is_looked_at_alone(decoder: BatchDecoder) -> None:
     features = [feature(point(HERE), speed="?"), feature(point(AWAY), speed="?"), feature(point(HERE))]
     message = RawMessage(
-        "car-iotp", "", Role.ANONYMOUS, NOON, encoded({"type": "FeatureCollection", "features": features})
+        "car-iotp", "", "anonymous", NOON, encoded({"type": "FeatureCollection", "features": features})
     )
     batch = decoder.decode([message])
     assert len(batch.positions) == 1

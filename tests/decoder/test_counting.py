@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from core.messages import Kind, Position
+from core.kinds import DEFAULT_KINDS
+from core.messages import Position
 from core.windows import Width, Window, window_start
 from decoder.batch import Batch
 from state.devices import newest_key
@@ -23,6 +24,7 @@ from state.slots import partition_of, tag
 from tests.conftest import NOON, eventually
 from tests.decoder.conftest import TTL, effects_of, position
 from tests.decoder.counters import counted_windows
+from tests.kinds_of_tests import CAR
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -45,7 +47,7 @@ sightings = st.lists(
         st.sampled_from("abc"),
         times,
         st.sets(st.sampled_from(["main", "schuman", "a-zone-of-20-letters"]), max_size=2),
-        st.sampled_from(Kind),
+        st.sampled_from(DEFAULT_KINDS.ids),
     ),
     max_size=40,
 )
@@ -249,8 +251,8 @@ async def test_devices_are_counted_in_their_partitions_and_all_lies_there(redis_
     assert applied.implausible == []
     jump = batch_of([position(each, NOON + 5, "main", place=(-8.1, 52.0)) for each in devices[8:11]], partitions)
     assert (await effects.apply(jump, now=NOON)).implausible == [0, 1, 2]
-    present = await presence_now(redis_client, ["main"], now=NOON, ttl=TTL, partitions=partitions)
-    assert present["main"][Kind.CAR].devices == 40
+    present = await presence_now(redis_client, ["main"], DEFAULT_KINDS, now=NOON, ttl=TTL, partitions=partitions)
+    assert present["main"][CAR].devices == 40
     for device in devices:
         hash_tag = tag(partition_of(device, partitions), partitions)
         assert await redis_client.exists(newest_key(hash_tag, device), seen_key(hash_tag, 20513, device)) == 2

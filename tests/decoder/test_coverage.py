@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS, KindId
 from decoder.coverage import CoverageRecorder
 from decoder.metrics import DecoderMetrics
 from geofence import Campus, load_campus
@@ -15,6 +15,7 @@ from state.campus import StoredCampus, replace_campus
 from state.coverage import RecordedMinutes
 from tests.conftest import NOON
 from tests.decoder.conftest import HandClock
+from tests.kinds_of_tests import CAR, MOBILE
 from timeseries import OccupancyPoint, TimeseriesSettings, TimeseriesStore, Width, Window, open_store
 
 HOUR = 3_600_000
@@ -39,6 +40,7 @@ def clock() -> HandClock:
 
 def recorder(client: Redis, store: TimeseriesStore, clock: HandClock, campus: Campus | None = None) -> CoverageRecorder:
     return CoverageRecorder(
+        kinds=DEFAULT_KINDS,
         client=client,
         store=store,
         file=campus or load_campus(None),
@@ -48,7 +50,7 @@ def recorder(client: Redis, store: TimeseriesStore, clock: HandClock, campus: Ca
     )
 
 
-async def covered(store: TimeseriesStore, zone: str, kind: Kind) -> dict[int, int]:
+async def covered(store: TimeseriesStore, zone: str, kind: KindId) -> dict[int, int]:
     return {each.hour: each.minutes for each in await store.coverage(kind, start=0, end=10**15, zone=zone)}
 
 
@@ -62,12 +64,12 @@ async def test_a_minute_is_recorded_for_all_zones_and_kinds_while_a_broker_lives
         await recording.step()
 
     for zone in ("campus", "kemmy", "car-park-west"):
-        for kind in Kind:
+        for kind in DEFAULT_KINDS.ids:
             assert await covered(store, zone, kind) == {
                 NOON: FIRST_MINUTE | FIRST_MINUTE >> 1 | FIRST_MINUTE >> 5,
             }
-    assert len(await store.coverage(Kind.CAR, start=NOON, end=NOON + 1)) == 23
-    assert await store.coverage_extent("kemmy", Kind.CAR) == (NOON, NOON)
+    assert len(await store.coverage(CAR, start=NOON, end=NOON + 1)) == 23
+    assert await store.coverage_extent("kemmy", CAR) == (NOON, NOON)
 
 
 async def test_nothing_is_recorded_while_no_broker_lives(
@@ -75,20 +77,18 @@ async def test_nothing_is_recorded_while_no_broker_lives(
 ) -> None:
     await recorder(redis_client, store, clock).step()
 
-    assert await store.coverage_extent("campus", Kind.CAR) is None
+    assert await store.coverage_extent("campus", CAR) is None
 
 
 async def test_a_window_with_a_device_records_its_minute_for_its_kind_whenever_it_comes(
     redis_client: Redis, store: TimeseriesStore, clock: HandClock
 ) -> None:
     long_ago = NOON - 7 * 365 * 24 * HOUR
-    await RecordedMinutes(redis_client).mark(
-        [(Kind.CAR, long_ago + 58 * MINUTE), (Kind.CAR, long_ago + 59 * MINUTE + 1)]
-    )
+    await RecordedMinutes(redis_client).mark([(CAR, long_ago + 58 * MINUTE), (CAR, long_ago + 59 * MINUTE + 1)])
     await recorder(redis_client, store, clock).step()
 
-    assert await covered(store, "kemmy", Kind.CAR) == {long_ago: 0b11}
-    assert await covered(store, "kemmy", Kind.MOBILE) == {}
+    assert await covered(store, "kemmy", CAR) == {long_ago: 0b11}
+    assert await covered(store, "kemmy", MOBILE) == {}
 
 
 async def test_what_is_marked_after_redis_has_forgotten_is_joined_with_what_is_stored(
@@ -96,11 +96,11 @@ async def test_what_is_marked_after_redis_has_forgotten_is_joined_with_what_is_s
 ) -> None:
     long_ago = NOON - 100 * 24 * HOUR
     for minute in (0, 59):
-        await RecordedMinutes(redis_client).mark([(Kind.CAR, long_ago + minute * MINUTE)])
+        await RecordedMinutes(redis_client).mark([(CAR, long_ago + minute * MINUTE)])
         await recorder(redis_client, store, clock).step()
         await redis_client.delete(f"coverage:{{campus}}:{long_ago}:car")
 
-    assert await covered(store, "kemmy", Kind.CAR) == {long_ago: FIRST_MINUTE | 1}
+    assert await covered(store, "kemmy", CAR) == {long_ago: FIRST_MINUTE | 1}
 
 
 async def test_any_number_of_recorders_in_any_order_record_the_same(
@@ -113,7 +113,7 @@ async def test_any_number_of_recorders_in_any_order_record_the_same(
         for each in two:
             await each.step()
 
-    assert await covered(store, "campus", Kind.MOBILE) == {NOON: 0b0111 << 56}
+    assert await covered(store, "campus", MOBILE) == {NOON: 0b0111 << 56}
     assert await redis_client.scard("coverage:dirty:{campus}") == 0
 
 
@@ -123,34 +123,34 @@ async def test_an_hour_is_written_again_only_for_a_minute_that_is_new(
     """Windows of the same minute are written many times, and an hour has a point for each zone."""
     recording = recorder(redis_client, store, clock)
     minutes = RecordedMinutes(redis_client)
-    await minutes.mark([(Kind.CAR, NOON), (Kind.CAR, NOON + MINUTE)])
+    await minutes.mark([(CAR, NOON), (CAR, NOON + MINUTE)])
     assert await recording.step() == 1
-    await minutes.mark([(Kind.CAR, NOON + MINUTE + 30_000)])
+    await minutes.mark([(CAR, NOON + MINUTE + 30_000)])
     assert await recording.step() == 0
-    await minutes.mark([(Kind.CAR, NOON + 2 * MINUTE), (Kind.CAR, NOON)])
+    await minutes.mark([(CAR, NOON + 2 * MINUTE), (CAR, NOON)])
     assert await recording.step() == 1
 
-    assert await covered(store, "kemmy", Kind.CAR) == {NOON: 0b111 << 57}
+    assert await covered(store, "kemmy", CAR) == {NOON: 0b111 << 57}
 
 
 async def test_a_change_while_an_hour_is_written_is_written_as_well(
     redis_client: Redis, store: TimeseriesStore, clock: HandClock
 ) -> None:
     recording = recorder(redis_client, store, clock)
-    await RecordedMinutes(redis_client).mark([(Kind.CAR, NOON)])
+    await RecordedMinutes(redis_client).mark([(CAR, NOON)])
     original = store.write_coverage
 
     async def meanwhile(hours: object) -> None:
         store.write_coverage = original  # type: ignore[method-assign]
-        await RecordedMinutes(redis_client).mark([(Kind.CAR, NOON + MINUTE)])
+        await RecordedMinutes(redis_client).mark([(CAR, NOON + MINUTE)])
         await original(hours)  # type: ignore[arg-type]
 
     store.write_coverage = meanwhile  # type: ignore[method-assign]
     await recording.step()
-    assert await covered(store, "kemmy", Kind.CAR) == {NOON: FIRST_MINUTE}
+    assert await covered(store, "kemmy", CAR) == {NOON: FIRST_MINUTE}
     await recording.step()
 
-    assert await covered(store, "kemmy", Kind.CAR) == {NOON: FIRST_MINUTE | FIRST_MINUTE >> 1}
+    assert await covered(store, "kemmy", CAR) == {NOON: FIRST_MINUTE | FIRST_MINUTE >> 1}
 
 
 async def test_the_zones_are_those_that_the_campus_has_at_the_time(
@@ -158,28 +158,30 @@ async def test_the_zones_are_those_that_the_campus_has_at_the_time(
 ) -> None:
     file = load_campus(None)
     recording = recorder(redis_client, store, clock, file)
-    await RecordedMinutes(redis_client).mark([(Kind.CAR, NOON)])
+    await RecordedMinutes(redis_client).mark([(CAR, NOON)])
     await recording.step()
     fewer = Campus(boundary=file.boundary, zones=file.zones[1:])
     geojson = msgspec.json.encode(fewer.as_feature_collection())
     stored = StoredCampus("2", geojson)
-    assert await replace_campus(redis_client, stored, replaces=file.version, changed=[], partitions=1)
-    await RecordedMinutes(redis_client).mark([(Kind.CAR, NOON + HOUR)])
+    assert await replace_campus(
+        redis_client, stored, replaces=file.version, changed=[], partitions=1, kinds=DEFAULT_KINDS
+    )
+    await RecordedMinutes(redis_client).mark([(CAR, NOON + HOUR)])
     await recording.step()
 
-    assert list(await covered(store, file.zones[0].id, Kind.CAR)) == [NOON]
-    assert list(await covered(store, file.zones[1].id, Kind.CAR)) == [NOON, NOON + HOUR]
+    assert list(await covered(store, file.zones[0].id, CAR)) == [NOON]
+    assert list(await covered(store, file.zones[1].id, CAR)) == [NOON, NOON + HOUR]
 
 
 async def test_a_mark_that_no_decoder_made_becomes_a_dead_letter_once_and_the_rest_goes_on(
     redis_client: Redis, store: TimeseriesStore, clock: HandClock
 ) -> None:
     await redis_client.sadd("coverage:dirty:{campus}", "nonsense", b"\xff:car", "3600000:bicycle")
-    await RecordedMinutes(redis_client).mark([(Kind.CAR, NOON)])
+    await RecordedMinutes(redis_client).mark([(CAR, NOON)])
     for _ in range(2):
         await recorder(redis_client, store, clock).step()
 
-    assert await covered(store, "campus", Kind.CAR) == {NOON: FIRST_MINUTE}
+    assert await covered(store, "campus", CAR) == {NOON: FIRST_MINUTE}
     assert await redis_client.xlen("dead:{campus}") == 3
     assert await redis_client.scard("coverage:dirty:{campus}") == 0
 
@@ -187,8 +189,8 @@ async def test_a_mark_that_no_decoder_made_becomes_a_dead_letter_once_and_the_re
 async def test_hours_with_devices_of_the_version_before_count_as_recorded(
     redis_client: Redis, store: TimeseriesStore, clock: HandClock
 ) -> None:
-    window = Window(Width.HOUR, NOON, "campus", Kind.CAR)
-    empty = Window(Width.HOUR, NOON + HOUR, "campus", Kind.CAR)
+    window = Window(Width.HOUR, NOON, "campus", CAR)
+    empty = Window(Width.HOUR, NOON + HOUR, "campus", CAR)
     await store.write([OccupancyPoint(window, 3), OccupancyPoint(empty, 0)])
     recording = recorder(redis_client, store, clock)
     await recording.adopt()
@@ -196,7 +198,7 @@ async def test_hours_with_devices_of_the_version_before_count_as_recorded(
     await store.write([OccupancyPoint(empty, 1)])
     await recording.adopt()
 
-    for kind in Kind:
+    for kind in DEFAULT_KINDS.ids:
         assert await covered(store, "kemmy", kind) == {NOON: 2**60 - 1}
 
 
@@ -204,9 +206,9 @@ async def test_however_many_hours_wait_a_step_takes_two_hundred_and_all_are_writ
     redis_client: Redis, store: TimeseriesStore, clock: HandClock
 ) -> None:
     hours = [NOON - number * HOUR for number in range(450)]
-    await RecordedMinutes(redis_client).mark([(Kind.CAR, hour) for hour in hours])
+    await RecordedMinutes(redis_client).mark([(CAR, hour) for hour in hours])
     recording = recorder(redis_client, store, clock)
 
     assert [await recording.step() for _ in range(4)] == [200, 200, 50, 0]
 
-    assert await covered(store, "campus", Kind.CAR) == dict.fromkeys(hours, FIRST_MINUTE)
+    assert await covered(store, "campus", CAR) == dict.fromkeys(hours, FIRST_MINUTE)

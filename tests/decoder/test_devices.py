@@ -4,20 +4,20 @@ from pathlib import Path
 import pytest
 
 from core.errors import BadSettingsError
-from core.messages import Kind
 from decoder.devices import DeviceHasher, device_key
+from tests.kinds_of_tests import CAR, MOBILE
 
 
 def test_a_device_has_one_hash_for_one_key_and_another_for_another() -> None:
     one, two = DeviceHasher(b"1" * 32), DeviceHasher(b"2" * 32)
-    assert one.hash(Kind.CAR, "bus") == one.hash(Kind.CAR, "bus")
-    assert one.hash(Kind.CAR, "bus") != two.hash(Kind.CAR, "bus")
-    assert len(one.hash(Kind.CAR, "bus")) == 32
+    assert one.hash(CAR, "bus") == one.hash(CAR, "bus")
+    assert one.hash(CAR, "bus") != two.hash(CAR, "bus")
+    assert len(one.hash(CAR, "bus")) == 32
 
 
 def test_a_car_and_a_phone_of_the_same_name_are_two_devices() -> None:
     hasher = DeviceHasher(b"1" * 32)
-    assert hasher.hash(Kind.CAR, "7") != hasher.hash(Kind.MOBILE, "7")
+    assert hasher.hash(CAR, "7") != hasher.hash(MOBILE, "7")
 
 
 def test_a_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from core.errors import Reason
-from core.messages import DeadLetter, Kind, Position, decode_positions
+from core.kinds import DEFAULT_KINDS
+from core.messages import DeadLetter, Position, decode_positions
 from decoder.batch import Batch
 from decoder.effects import Effects
 from state.devices import newest_key, zones_of_newest
@@ -18,6 +19,7 @@ from state.presence import presence_now
 from tests.conftest import NOON, POSITIONS, RAW, TOTALS, entries
 from tests.decoder.conftest import TTL, Apply, dead_letters, finish, position
 from tests.decoder.counters import counted_windows
+from tests.kinds_of_tests import CAR, MOBILE
 from timeseries import Width, Window, window_start
 
 ZONES = ["main", "schuman", "car-park-west"]
@@ -72,8 +74,8 @@ async def test_in_any_order_any_pieces_and_any_repetition_the_result_is_the_same
     cut = data.draw(st.integers(0, len(shuffled)))
     for part in (shuffled[:cut], shuffled[cut:]):
         await apply(Batch(positions=part))
-    present = await presence_now(redis_client, ["campus", *ZONES], now=NOON, ttl=TTL)
-    assert {zone: kinds[Kind.CAR].devices for zone, kinds in present.items() if kinds[Kind.CAR].devices} == dict(
+    present = await presence_now(redis_client, ["campus", *ZONES], DEFAULT_KINDS, now=NOON, ttl=TTL)
+    assert {zone: kinds[CAR].devices for zone, kinds in present.items() if kinds[CAR].devices} == dict(
         expected_presence(positions)
     )
     assert await counted_windows(redis_client) == expected_windows(positions)
@@ -82,8 +84,8 @@ async def test_in_any_order_any_pieces_and_any_repetition_the_result_is_the_same
 async def test_a_device_that_moves_leaves_the_zone_it_was_in(redis_client: Redis, apply: Apply) -> None:
     await apply(Batch(positions=[position("a", NOON - 1000, "main")]))
     await apply(Batch(positions=[position("a", NOON, "schuman")]))
-    present = await presence_now(redis_client, ["campus", "main", "schuman"], now=NOON, ttl=TTL)
-    assert [kinds[Kind.CAR].devices for kinds in present.values()] == [1, 0, 1]
+    present = await presence_now(redis_client, ["campus", "main", "schuman"], DEFAULT_KINDS, now=NOON, ttl=TTL)
+    assert [kinds[CAR].devices for kinds in present.values()] == [1, 0, 1]
 
 
 async def test_the_zones_of_a_device_are_those_of_its_newest_position(redis_client: Redis, apply: Apply) -> None:
@@ -94,15 +96,15 @@ async def test_the_zones_of_a_device_are_those_of_its_newest_position(redis_clie
 
 
 async def test_a_car_and_a_phone_of_one_batch_are_present_as_what_they_are(redis_client: Redis, apply: Apply) -> None:
-    phone = position("b", NOON, "main", kind=Kind.MOBILE)
+    phone = position("b", NOON, "main", kind=MOBILE)
     await apply(Batch(positions=[position("a", NOON - 1000, "main"), phone, position("a", NOON, "schuman")]))
-    present = await presence_now(redis_client, ["campus", "main", "schuman"], now=NOON, ttl=TTL)
-    assert [(kinds[Kind.CAR].devices, kinds[Kind.MOBILE].devices) for kinds in present.values()] == [
+    present = await presence_now(redis_client, ["campus", "main", "schuman"], DEFAULT_KINDS, now=NOON, ttl=TTL)
+    assert [(kinds[CAR].devices, kinds[MOBILE].devices) for kinds in present.values()] == [
         (1, 1),
         (0, 1),
         (1, 0),
     ]
-    assert present["campus"][Kind.CAR].observed_at == NOON
+    assert present["campus"][CAR].observed_at == NOON
 
 
 async def test_more_devices_than_one_command_takes_are_all_there(redis_client: Redis, apply: Apply) -> None:
@@ -110,10 +112,10 @@ async def test_more_devices_than_one_command_takes_are_all_there(redis_client: R
     count = 5000
     await apply(Batch(positions=[position(f"device-{number}", NOON - 1000, "main") for number in range(count)]))
     await apply(Batch(positions=[position(f"device-{number}", NOON, "schuman") for number in range(count)]))
-    present = await presence_now(redis_client, ["campus", "main", "schuman"], now=NOON, ttl=TTL)
-    assert [kinds[Kind.CAR].devices for kinds in present.values()] == [count, 0, count]
+    present = await presence_now(redis_client, ["campus", "main", "schuman"], DEFAULT_KINDS, now=NOON, ttl=TTL)
+    assert [kinds[CAR].devices for kinds in present.values()] == [count, 0, count]
     start = window_start(Width.HOUR, NOON, DUBLIN)
-    assert (await counted_windows(redis_client))[Window(Width.HOUR, start, "schuman", Kind.CAR).member] == count
+    assert (await counted_windows(redis_client))[Window(Width.HOUR, start, "schuman", CAR).member] == count
 
 
 async def test_an_old_position_fills_history_and_does_not_touch_presence(redis_client: Redis, apply: Apply) -> None:
@@ -218,5 +220,5 @@ async def test_within_a_batch_the_newest_before_counts_and_a_repetition_is_no_ju
 async def test_a_mark_changes_no_count(redis_client: Redis, apply: Apply) -> None:
     await apply(Batch(positions=[position("a", NOON - 1000, "main", place=NEAR)]))
     await apply(Batch(positions=[position("a", NOON, "schuman", place=FAR)]))
-    present = await presence_now(redis_client, ["campus", "main", "schuman"], now=NOON, ttl=TTL)
-    assert [kinds[Kind.CAR].devices for kinds in present.values()] == [1, 0, 1]
+    present = await presence_now(redis_client, ["campus", "main", "schuman"], DEFAULT_KINDS, now=NOON, ttl=TTL)
+    assert [kinds[CAR].devices for kinds in present.values()] == [1, 0, 1]

@@ -6,7 +6,8 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
 from core.errors import Reason
-from core.messages import DeadLetter, Kind
+from core.kinds import DEFAULT_KINDS
+from core.messages import DeadLetter
 from decoder.housekeeping import Housekeeping
 from runtime.service import Stop
 from state.dead_letters import DeadLetters
@@ -15,6 +16,7 @@ from state.raw_redis import keep_raw_in
 from state.slots import tag
 from tests.conftest import DEAD, NOON, TOTALS, eventually
 from tests.decoder.conftest import TTL, HandClock
+from tests.kinds_of_tests import CAR
 from tests.raw_streams import add_dead_letters
 
 
@@ -53,7 +55,7 @@ def housekeeping_of(client: object, clock: HandClock, **changed: Any) -> Houseke
         "forget_after": 60,
         "dead_letters_keep": 1000,
     }
-    return Housekeeping(client=cast("Redis", client), clock=clock, **(usual | changed))
+    return Housekeeping(kinds=DEFAULT_KINDS, client=cast("Redis", client), clock=clock, **(usual | changed))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ async def test_where_raw_has_a_redis_of_its_own_the_other_is_rewritten_only_for_
 async def test_presence_that_has_lapsed_is_removed_in_steps_and_nothing_else(redis_client: Redis) -> None:
     clock = HandClock()
     lapsed = clock.now - TTL * 1000
-    key = presence_key("{0}", "main", Kind.CAR)
+    key = presence_key("{0}", "main", CAR)
     for first in range(0, 12_000, 1000):
         await redis_client.zadd(key, {f"car-{number}": lapsed for number in range(first, first + 1000)})
     await redis_client.zadd(key, {"here": lapsed + 1})
@@ -156,15 +158,13 @@ async def test_each_partition_is_tidied_and_says_what_has_changed(redis_client: 
     clock = HandClock()
     tags = [tag(partition, 3) for partition in range(3)]
     for hash_tag in tags:
-        await redis_client.zadd(
-            presence_key(hash_tag, "main", Kind.CAR), {"gone": clock.now - TTL * 1000, "b": clock.now}
-        )
-        await redis_client.zadd(presence_key(hash_tag, "schuman", Kind.CAR), {"here": clock.now})
+        await redis_client.zadd(presence_key(hash_tag, "main", CAR), {"gone": clock.now - TTL * 1000, "b": clock.now})
+        await redis_client.zadd(presence_key(hash_tag, "schuman", CAR), {"here": clock.now})
         await redis_client.zadd(f"lives:{hash_tag}", {"1": 1, "20513": 2**45})
     housekeeping = housekeeping_of(redis_client, clock, partitions=3, zones=lambda: ["main", "schuman"])
     await housekeeping.tidy()
     for hash_tag in tags:
-        assert await redis_client.zrange(presence_key(hash_tag, "main", Kind.CAR), 0, -1) == [b"b"]
+        assert await redis_client.zrange(presence_key(hash_tag, "main", CAR), 0, -1) == [b"b"]
         assert await redis_client.zrange(f"touched:{hash_tag}", 0, -1) == [b"main:car"]
         assert await redis_client.get(f"touched:{hash_tag}:at") == b"1"
         assert await redis_client.zrange(f"lives:{hash_tag}", 0, -1) == [b"20513"]

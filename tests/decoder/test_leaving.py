@@ -12,7 +12,8 @@ from redis.asyncio import Redis
 
 from core.clock import AHEAD_MS
 from core.errors import Reason
-from core.messages import Kind, Position
+from core.kinds import DEFAULT_KINDS
+from core.messages import Position
 from decoder.batch import Batch, BatchDecoder
 from decoder.effects import Effects
 from decoder.housekeeping import Housekeeping
@@ -21,6 +22,7 @@ from state.effect_parts import Outside
 from state.presence import presence_key, presence_now
 from tests.conftest import NOON
 from tests.decoder.conftest import HASHER, TTL, Apply, HandClock, dead_letters, position, raw
+from tests.kinds_of_tests import CAR
 
 AWAY = (-8.66, 52.63)
 HOUR_MS = 3_600_000
@@ -29,7 +31,7 @@ Seen = Position | Outside
 
 
 def outside(device: str, at: int) -> Outside:
-    return Outside(Kind.CAR, device, at)
+    return Outside(CAR, device, at)
 
 
 def batch_of(seen: list[Seen]) -> Batch:
@@ -55,8 +57,8 @@ def expected(seen: list[Seen]) -> dict[str, int]:
 
 
 async def counted(client: Redis, *zones: str, now: int = NOON) -> dict[str, int]:
-    present = await presence_now(client, ["campus", *zones], now=now, ttl=TTL)
-    return {zone: kinds[Kind.CAR].devices for zone, kinds in present.items() if kinds[Kind.CAR].devices}
+    present = await presence_now(client, ["campus", *zones], DEFAULT_KINDS, now=now, ttl=TTL)
+    return {zone: kinds[CAR].devices for zone, kinds in present.items() if kinds[CAR].devices}
 
 
 ages = st.integers(0, 8).map(lambda age: NOON - age * 60_000)
@@ -85,7 +87,7 @@ async def test_who_leaves_is_gone_with_the_place_where_it_was(redis_client: Redi
     await apply(Batch(positions=[position("a", NOON - 1000, "main"), position("b", NOON - 1000, "main")]))
     await apply(Batch(outside=[outside("a", NOON)]))
     assert await counted(redis_client, "main") == {"campus": 1, "main": 1}
-    assert await redis_client.zscore(presence_key(TAG, "main", Kind.CAR), "a") is None
+    assert await redis_client.zscore(presence_key(TAG, "main", CAR), "a") is None
     assert not await redis_client.exists(newest_key(TAG, "a"))
 
 
@@ -93,7 +95,7 @@ async def test_of_who_is_outside_stays_a_time_that_lapses_under_a_name_of_its_ow
     redis_client: Redis, apply: Apply
 ) -> None:
     """The hash that its documents have, when it is on the campus, is in no key and no value."""
-    device = HASHER.hash(Kind.CAR, "bus")
+    device = HASHER.hash(CAR, "bus")
     await apply(Batch(outside=[outside(device, NOON - 1000)]))
     away = HASHER.away(device)
     keys = {key.decode() for key in cast("list[bytes]", await redis_client.keys("*"))}
@@ -107,6 +109,7 @@ async def test_a_time_outside_is_removed_once_it_does_not_matter(redis_client: R
     await apply(Batch(outside=[outside(str(number), NOON - 1000 + number) for number in range(40)]))
     clock = HandClock(NOON - 1000 + TTL * 1000 + 20)
     housekeeping = Housekeeping(
+        kinds=DEFAULT_KINDS,
         client=redis_client,
         partitions=1,
         zones=list,
@@ -141,7 +144,7 @@ def test_a_batch_names_each_device_outside_once_and_no_place(decoder: BatchDecod
 
     document = {"type": "FeatureCollection", "features": [fix(NOON - 1000), fix(NOON), fix(NOON - 2000)]}
     batch = decoder.decode([raw(base64.b64encode(json.dumps(document).encode()))])
-    assert batch.outside == [Outside(Kind.CAR, HASHER.hash(Kind.CAR, "bus"), NOON)]
+    assert batch.outside == [Outside(CAR, HASHER.hash(CAR, "bus"), NOON)]
     assert batch.totals == {"messages": 1, "outside": 3}
 
 
@@ -150,11 +153,11 @@ async def test_a_time_an_hour_ahead_is_unknown_once_the_clock_is_right(redis_cli
     ahead = newest_value(NOON + HOUR_MS, -8.57, 52.67, "campus,main")
     await redis_client.set(newest_key(TAG, "a"), ahead)
     for zone in ("campus", "main"):
-        await redis_client.zadd(presence_key(TAG, zone, Kind.CAR), {"a": NOON + HOUR_MS})
+        await redis_client.zadd(presence_key(TAG, zone, CAR), {"a": NOON + HOUR_MS})
     assert await counted(redis_client, "main", "schuman") == {}
     await apply(Batch(positions=[position("a", NOON, "schuman")]))
     assert await counted(redis_client, "main", "schuman") == {"campus": 1, "schuman": 1}
-    assert await redis_client.zscore(presence_key(TAG, "main", Kind.CAR), "a") is None
+    assert await redis_client.zscore(presence_key(TAG, "main", CAR), "a") is None
 
 
 async def test_a_time_outside_an_hour_ahead_is_unknown_once_the_clock_is_right(
@@ -181,7 +184,7 @@ async def test_five_minutes_ahead_a_clock_may_be(
 async def test_who_was_there_by_a_clock_ahead_can_leave(redis_client: Redis, apply: Apply) -> None:
     ahead = newest_value(NOON + HOUR_MS, -8.57, 52.67, "campus")
     await redis_client.set(newest_key(TAG, "a"), ahead)
-    await redis_client.zadd(presence_key(TAG, "campus", Kind.CAR), {"a": NOON + HOUR_MS})
+    await redis_client.zadd(presence_key(TAG, "campus", CAR), {"a": NOON + HOUR_MS})
     await apply(Batch(outside=[outside("a", NOON)]))
     assert not await redis_client.keys("presence:*")
 

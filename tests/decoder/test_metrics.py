@@ -9,6 +9,7 @@ from prometheus_client.exposition import generate_latest
 from redis.asyncio import Redis
 
 from core.errors import Reason, UnavailableError
+from core.kinds import DEFAULT_KINDS
 from core.messages import Position, encode_positions
 from decoder.archive import Archiver
 from decoder.batch import Batch
@@ -133,7 +134,11 @@ async def test_setting_a_store_up_is_measured_as_well(
 ) -> None:
     stop = Stop()
     assembly = Assembly(
-        settings=DecoderSettings(data_dir=tmp_path), client=redis_client, clock=HandClock(), metrics=metrics
+        kinds=DEFAULT_KINDS,
+        settings=DecoderSettings(data_dir=tmp_path),
+        client=redis_client,
+        clock=HandClock(),
+        metrics=metrics,
     )
     await assembly.rollup(cast("OccupancyStore", Occupancy(stop)))["rollup"](stop)
     setup = {"store": "timeseries", "operation": "setup"}

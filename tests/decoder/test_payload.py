@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from core.clock import AHEAD_MS, format_rfc3339
 from core.errors import InvalidMessageError, Reason
-from core.messages import RawMessage, Role
+from core.kinds import Role
+from core.messages import RawMessage
 from decoder.batch import _document, _member
 from decoder.feature import Fix, fix_of
 from decoder.payload import Collection, checked_size
 from tests.conftest import NOON
+from tests.kinds_of_tests import CAR_ROLE, MOBILE_ROLE
 
 POINT = {"type": "Point", "coordinates": [-8.57, 52.67]}
 
@@ -26,19 +28,19 @@ def feature(geometry: object = POINT, **properties: object) -> dict[str, Any]:
 
 
 def message(payload: bytes = b"", *, user: str = "", role: Role = Role.ANONYMOUS) -> RawMessage:
-    return RawMessage("car-iotp", user, role, NOON, payload)
+    return RawMessage("car-iotp", user, role.name, NOON, payload)
 
 
 def outcomes(payload: bytes, *, user: str = "", role: Role = Role.ANONYMOUS) -> list[Fix | InvalidMessageError]:
     """What each feature comes to. Raises InvalidMessageError for the message as a whole."""
-    sender = message(payload, user=user, role=role)
+    sender, own = message(payload, user=user, role=role), user if role.kind else None
     document = _document(payload)
     if not isinstance(document, Collection):
-        return [fix_of(document, sender)]
+        return [fix_of(document, sender, own, None)]
     found: list[Fix | InvalidMessageError] = []
     for member in checked_size(document).features:
         try:
-            found.append(fix_of(_member(member), sender))
+            found.append(fix_of(_member(member), sender, own, None))
         except InvalidMessageError as error:
             found.append(error)
     return found
@@ -142,14 +144,14 @@ def test_a_bad_member_of_a_collection_leaves_its_neighbours_usable() -> None:
     assert last.device_id == "car"
 
 
-@pytest.mark.parametrize("role", [Role.CAR, Role.MOBILE])
+@pytest.mark.parametrize("role", [CAR_ROLE, MOBILE_ROLE])
 def test_a_device_that_is_logged_in_need_not_name_itself(role: Role) -> None:
     assert [fix.device_id for fix in fixes(encoded(POINT), user="car-7", role=role)] == ["car-7"]
 
 
 def test_a_device_may_not_speak_for_another_and_a_gateway_may() -> None:
     payload = encoded(feature(device_id="other"))
-    assert refusal(payload, user="car-7", role=Role.CAR).reason == Reason.WRONG_DEVICE
+    assert refusal(payload, user="car-7", role=CAR_ROLE).reason == Reason.WRONG_DEVICE
     assert [fix.device_id for fix in fixes(payload, user="gate", role=Role.GATEWAY)] == ["other"]
 
 

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from core.clock import Clock
 from core.errors import Reason, UnansweredError, UnavailableError
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS, KindId
 from decoder.batch import Batch
 from decoder.metrics import DecoderMetrics
 from decoder.rollup import LEASE_MS, Rollup
@@ -18,6 +18,7 @@ from state.seen import KEEP_MS
 from state.windows import counter
 from tests.conftest import NOON, TOTALS, eventually
 from tests.decoder.conftest import Apply, HandClock, dead_letters, position
+from tests.kinds_of_tests import CAR, MOBILE
 from tests.timeseries.live import everything
 from timeseries import (
     OccupancyPoint,
@@ -46,7 +47,7 @@ class StubStore:
 
     def __init__(self) -> None:
         self.written: dict[str, int] = {}
-        self.reads: list[tuple[str, Kind, Width, int, int]] = []
+        self.reads: list[tuple[str, KindId, Width, int, int]] = []
         self.before: Callable[[], object] | None = None
         self.swallowed: list[OccupancyPoint] = []
         self.refuses: Callable[[Window], str | None] = lambda _: None
@@ -73,7 +74,7 @@ class StubStore:
     async def drop_expired(self) -> int:
         raise NotImplementedError
 
-    async def history(self, *, zone: str, kind: Kind, width: Width, start: int, end: int) -> list[OccupancyPoint]:
+    async def history(self, *, zone: str, kind: KindId, width: Width, start: int, end: int) -> list[OccupancyPoint]:
         self.reads.append((zone, kind, width, start, end))
         windows = [(Window.parse(member), devices) for member, devices in self.written.items()]
         return [
@@ -82,10 +83,10 @@ class StubStore:
             if (window.zone, window.kind, window.width) == (zone, kind, width) and start <= window.start < end
         ]
 
-    async def extent(self, zone: str, kind: Kind, width: Width) -> tuple[int, int] | None:
+    async def extent(self, zone: str, kind: KindId, width: Width) -> tuple[int, int] | None:
         raise NotImplementedError
 
-    async def series(self, width: Width) -> list[tuple[str, Kind]]:
+    async def series(self, width: Width) -> list[tuple[str, KindId]]:
         raise NotImplementedError
 
 
@@ -96,6 +97,7 @@ def store() -> StubStore:
 
 def roller(client: Redis, store: OccupancyStore, clock: Clock, metrics: DecoderMetrics) -> Rollup:
     return Rollup(
+        kinds=DEFAULT_KINDS,
         client=client,
         store=store,
         clock=clock,
@@ -235,9 +237,7 @@ async def test_only_windows_whose_write_has_no_answer_wait_and_all_others_are_wr
         return Written(
             undone=[
                 Undone([*silent], UnansweredError("silence")),
-                Undone(
-                    [Window(width, NOON, "campus", Kind.CAR) for width in [Width.HOUR]], UnavailableError("silence")
-                ),
+                Undone([Window(width, NOON, "campus", CAR) for width in [Width.HOUR]], UnavailableError("silence")),
             ]
         )
 
@@ -496,18 +496,18 @@ async def test_what_is_stored_is_read_once_for_each_zone_and_kind_and_width(
 ) -> None:
     old = NOON - 14 * DAY
     await apply(Batch(positions=[position("a", old + minute * 60_000, "library") for minute in range(10)]))
-    await apply(Batch(positions=[position("b", old, kind=Kind.MOBILE)]))
+    await apply(Batch(positions=[position("b", old, kind=MOBILE)]))
     while await roller(redis_client, store, clock, metrics).step():
         pass
     assert len(store.reads) == 3 * len(Width)
     read = {"store": "timeseries", "operation": "read"}
     assert metrics.registry.get_sample_value("decoder_store_seconds_count", read) == 1
-    assert ("library", Kind.CAR, Width.MINUTE, old, old + 9 * 60_000 + 1) in store.reads
+    assert ("library", CAR, Width.MINUTE, old, old + 9 * 60_000 + 1) in store.reads
 
 
 async def test_windows_that_are_years_apart_are_read_in_bounded_ranges(store: StubStore) -> None:
     starts = [0, 60_000, SPAN_WINDOWS * 60_000, 2 * SPAN_WINDOWS * 60_000 - 60_000, 10**12, 10**12 + 60_000]
-    windows = [Window(Width.MINUTE, start, "campus", Kind.CAR) for start in starts]
+    windows = [Window(Width.MINUTE, start, "campus", CAR) for start in starts]
     store.written |= {window.member: number for number, window in enumerate(windows[1:])}
     assert await stored_devices(store, windows) == {window: number for number, window in enumerate(windows[1:])}
     ranges = [(start, end) for *_, start, end in store.reads]
@@ -545,7 +545,7 @@ async def test_an_old_track_that_is_replayed_after_its_sets_lapsed_leaves_the_fi
         # What is new raises them, as far as its set goes.
         await apply(Batch(positions=[position(f"new-{number}", old) for number in range(5)]))
         await rollup.step()
-        (point,) = await store.history(zone="campus", kind=Kind.CAR, width=Width.MINUTE, start=old, end=old + 1)
+        (point,) = await store.history(zone="campus", kind=CAR, width=Width.MINUTE, start=old, end=old + 1)
         assert point.devices == 7
 
 
@@ -556,5 +556,5 @@ async def test_the_embedded_store_holds_what_was_rolled_up(
     async with open_store(TimeseriesSettings(data_dir=tmp_path)) as store:
         await store.setup()
         await roller(redis_client, store, clock, metrics).step()
-        (point,) = await store.history(zone="campus", kind=Kind.CAR, width=Width.MINUTE, start=NOON, end=NOON + 60_000)
+        (point,) = await store.history(zone="campus", kind=CAR, width=Width.MINUTE, start=NOON, end=NOON + 60_000)
     assert point.devices == 3

@@ -1,7 +1,7 @@
 """The roll-up on a real Redis Cluster, whose partitions lie on several masters."""
 
 from core.errors import Reason
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS
 from core.windows import Width, Window
 from decoder.metrics import DecoderMetrics
 from decoder.rollup import Rollup
@@ -15,6 +15,7 @@ from state.windows import counter
 from tests.conftest import NOON
 from tests.decoder.conftest import HandClock
 from tests.decoder.test_rollup import DUBLIN, StubStore
+from tests.kinds_of_tests import CAR
 from tests.redis_servers.cluster import RedisCluster
 
 PARTITIONS = 6
@@ -23,7 +24,7 @@ PARTITIONS = 6
 async def test_counts_of_partitions_on_several_masters_are_added_up_and_written_by_the_owner(
     cluster: RedisCluster,
 ) -> None:
-    windows = [Window(Width.MINUTE, NOON, zone, Kind.CAR) for zone in ("campus", "kemmy", "library", "schuman")]
+    windows = [Window(Width.MINUTE, NOON, zone, CAR) for zone in ("campus", "kemmy", "library", "schuman")]
     store = StubStore()
     async with open_redis(CommonSettings(redis_url=cluster.url)) as client:
         for partition in range(PARTITIONS):
@@ -33,6 +34,7 @@ async def test_counts_of_partitions_on_several_masters_are_added_up_and_written_
                 await client.zadd(keys_of(partition, PARTITIONS).dirty, {window.member: NOON})
         await client.zadd(keys_of(1, PARTITIONS).dirty, {"nonsense": 1})
         rollup = Rollup(
+            kinds=DEFAULT_KINDS,
             client=client,
             store=store,
             clock=HandClock(),

@@ -5,6 +5,7 @@ import json
 
 from redis.asyncio import Redis
 
+from core.kinds import DEFAULT_KINDS
 from decoder.batch import BatchDecoder
 from decoder.devices import DeviceHasher
 from documents.document import document_id
@@ -25,7 +26,7 @@ def test_a_position_that_is_sent_again_after_a_rotation_is_another_document_of_a
     }
     message = raw(base64.b64encode(json.dumps(feature).encode()))
     before, again, after = (
-        BatchDecoder(fence=fence, hasher=DeviceHasher(key)).decode([message]).positions[0]
+        BatchDecoder(kinds=DEFAULT_KINDS, fence=fence, hasher=DeviceHasher(key)).decode([message]).positions[0]
         for key in (b"a" * 32, b"a" * 32, b"b" * 32)
     )
     assert document_id(before) == document_id(again) != document_id(after)
@@ -41,7 +42,7 @@ async def test_a_window_that_spans_a_rotation_counts_a_device_twice_and_presence
             "geometry": {"type": "Point", "coordinates": list(LIBRARY)},
             "properties": {"device_id": "my-phone", "timestamp": at},
         }
-        decoder = BatchDecoder(fence=fence, hasher=DeviceHasher(key))
+        decoder = BatchDecoder(kinds=DEFAULT_KINDS, fence=fence, hasher=DeviceHasher(key))
         await apply(decoder.decode([raw(base64.b64encode(json.dumps(feature).encode()), received_at=at)]))
 
     async def devices(width: str, start: int) -> int:

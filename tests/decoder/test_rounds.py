@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from core.errors import UnavailableError
+from core.kinds import DEFAULT_KINDS
 from core.messages import RawMessage
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
@@ -71,7 +72,7 @@ def observer(
     def make(at_once: int, finisher: object = None) -> Observer:
         return Observer(
             partition=0,
-            decoder=BatchDecoder(fence=fence, hasher=HASHER, features_at_once=at_once),
+            decoder=BatchDecoder(kinds=DEFAULT_KINDS, fence=fence, hasher=HASHER, features_at_once=at_once),
             campus=follower,
             effects=effects,
             finisher=finisher or finisher_of(redis_client),  # type: ignore[arg-type]

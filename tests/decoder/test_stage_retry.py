@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from core.errors import UnavailableError
+from core.kinds import DEFAULT_KINDS
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings
 from decoder.stage_retry import StageRetry
@@ -80,7 +81,7 @@ async def test_each_partition_of_a_decoder_waits_on_its_own(metrics: DecoderMetr
     stop = Stop()
     settings = DecoderSettings(data_dir=tmp_path, partitions=2)
     async with Redis.from_url("unix:///nowhere/redis.sock") as away:
-        assembly = Assembly(settings=settings, client=away, clock=HandClock(), metrics=metrics)
+        assembly = Assembly(kinds=DEFAULT_KINDS, settings=settings, client=away, clock=HandClock(), metrics=metrics)
         stages = assembly.archive(cast("DocumentStore", Unready()))
         stages |= {
             name: stage

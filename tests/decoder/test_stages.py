@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 import documents
 import timeseries
 from core.errors import Reason, UnavailableError
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.effects import Effects
@@ -32,6 +32,7 @@ from state.raw import Finisher
 from state.status import read_status
 from tests.conftest import NOON, POSITIONS, RAW, TOTALS, eventually
 from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, dead_letters, finisher_of, raw
+from tests.kinds_of_tests import CAR
 from tests.raw_streams import append_each
 from timeseries import Width
 
@@ -92,7 +93,7 @@ def assembled(
     stores: tuple[DocumentStore, timeseries.OccupancyStore],
     clock: HandClock,
 ) -> Stages:
-    assembly = Assembly(settings=settings, client=client, clock=clock, metrics=DecoderMetrics())
+    assembly = Assembly(kinds=DEFAULT_KINDS, settings=settings, client=client, clock=clock, metrics=DecoderMetrics())
     return assembly.observe(load_campus(None), HASHER) | assembly.archive(stores[0]) | assembly.rollup(stores[1])
 
 
@@ -115,7 +116,7 @@ async def test_messages_become_documents_and_points_whatever_dies_in_between(
     assert await stores[0].count() == 400
     for width, windows in ((Width.MINUTE, 20), (Width.FIVE_MINUTES, 5), (Width.HOUR, 2), (Width.DAY, 1)):
         found = await stores[1].history(
-            zone="glucksman-library", kind=Kind.CAR, width=width, start=NOON - 86_400_000, end=NOON + 1
+            zone="glucksman-library", kind=CAR, width=width, start=NOON - 86_400_000, end=NOON + 1
         )
         assert [point.devices for point in found] == [20] * windows
     totals = (await read_status(redis_client, 1)).totals
@@ -144,7 +145,7 @@ async def test_a_stage_that_meets_a_defect_does_not_keep_the_others_from_their_w
     await accepted(redis_client, payload("a", NOON))
 
     async def counted() -> bool:
-        window = {"zone": "glucksman-library", "kind": Kind.CAR, "width": Width.HOUR}
+        window = {"zone": "glucksman-library", "kind": CAR, "width": Width.HOUR}
         return bool(await series.history(**window, start=NOON - 86_400_000, end=NOON + 1))  # type: ignore[arg-type]
 
     await eventually(counted)
@@ -228,6 +229,7 @@ async def test_presence_that_has_lapsed_is_removed(redis_client: Redis, clock: H
     key = presence_key("{0}", "main", "car")
     await redis_client.zadd(key, {"old": NOON - TTL * 1000, "new": NOON - TTL * 1000 + 1})
     housekeeping = Housekeeping(
+        kinds=DEFAULT_KINDS,
         client=redis_client,
         partitions=1,
         zones=lambda: ["main"],
@@ -255,6 +257,7 @@ async def test_the_append_only_file_is_rewritten_after_messages_and_only_then(
     try:
         await eventually(calm)
         housekeeping = Housekeeping(
+            kinds=DEFAULT_KINDS,
             client=redis_client,
             partitions=1,
             zones=list,

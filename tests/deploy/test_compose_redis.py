@@ -13,10 +13,11 @@ from redis.exceptions import AuthenticationError, NoPermissionError, ResponseErr
 from redis.exceptions import ConnectionError as NotThere
 from redis.retry import Retry
 
-from deploy.compose.make_secrets import MADE, files
+from deploy.compose.make_secrets import files, made
 from tests.conftest import free_port, missing
 
 CONFIG = Path(__file__).resolve().parents[2] / "deploy" / "compose" / "redis.conf"
+ROLES = ["car", "gateway"]
 PASSWORD = "correct-horse"  # noqa: S105 - of this test alone
 
 
@@ -26,8 +27,8 @@ def redis(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     if program is None:
         missing("redis-server", "apt install redis-server")
     users = folder / "users.acl"
-    value = {**dict.fromkeys(MADE, "x" * 8), "redis_password": PASSWORD}
-    users.write_text(files(value, demo=True)["redis"]["users.acl"])
+    value = {**dict.fromkeys(made(ROLES), "x" * 8), "redis_password": PASSWORD}
+    users.write_text(files(value, ROLES, demo=True)["redis"]["users.acl"])
     config = folder / "redis.conf"
     config.write_text(CONFIG.read_text().replace("dir /data", f"dir {folder}").replace("/run/secrets", str(folder)))
     process = subprocess.Popen(

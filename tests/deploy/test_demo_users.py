@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from core.messages import Role
+from core.kinds import DEFAULT_KINDS
 from deploy.laptop.demo_users import demo_users
 from deploy.laptop.settings import LaptopSettings
 from runtime.demo_users import DEMO_USERS, kept_demo_users
@@ -30,7 +30,7 @@ def start(client: redis.Redis, redis_server: str, tmp_path: Path) -> Start:
     assert client.ping()
     settings = LaptopSettings(redis_url=redis_server, data_dir=tmp_path)
     environment = {**os.environ, "REDIS_URL": redis_server}
-    return lambda: demo_users(settings, folder=tmp_path, environment=environment)
+    return lambda: demo_users(settings, DEFAULT_KINDS, folder=tmp_path, environment=environment)
 
 
 def in_redis(client: redis.Redis) -> dict[bytes, bytes]:
@@ -43,10 +43,10 @@ def test_the_first_start_makes_a_user_for_each_role_and_prints_them(
     head, *lines = start()
     users = kept_demo_users(tmp_path)
     assert {user.name: user.role for user in users} == {
-        "demo-car": Role.CAR,
-        "demo-mobile": Role.MOBILE,
-        "demo-gateway": Role.GATEWAY,
-        "demo-service": Role.SERVICE,
+        "demo-car": "car",
+        "demo-mobile": "mobile",
+        "demo-gateway": "gateway",
+        "demo-service": "service",
     }
     assert str(tmp_path / DEMO_USERS) in head
     assert [line.split() for line in lines] == [[user.name, user.password] for user in users]
@@ -107,13 +107,13 @@ def test_other_users_of_that_redis_stay(client: redis.Redis, start: Start) -> No
 def test_where_they_cannot_be_made_it_says_why_and_leaves_no_file(tmp_path: Path) -> None:
     environment = {**os.environ, "REDIS_URL": f"unix://{tmp_path}/none.sock"}
     settings = LaptopSettings(data_dir=tmp_path)
-    (line,) = demo_users(settings, folder=tmp_path, environment=environment)
+    (line,) = demo_users(settings, DEFAULT_KINDS, folder=tmp_path, environment=environment)
     assert line.startswith("the demo users could not be made: Redis does not answer")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_somebody_has_broken_holds_no_users(tmp_path: Path) -> None:
     assert kept_demo_users(tmp_path) == []
-    for broken in (b"\xff\xfe", b"demo,king,x\n", b'"', b"a,b\n", b""):
+    for broken in (b"\xff\xfe", b'"', b"a,b\n", b""):
         (tmp_path / DEMO_USERS).write_bytes(broken)
         assert kept_demo_users(tmp_path) == []

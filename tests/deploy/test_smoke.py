@@ -12,7 +12,7 @@ import pytest
 import shapely
 from typer.testing import CliRunner
 
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS
 from deploy.smoke.__main__ import app
 from deploy.smoke.addresses import api_address, mqtt_address
 from deploy.smoke.api import Api
@@ -21,6 +21,7 @@ from deploy.smoke.failed import CheckFailedError
 from deploy.smoke.place import quietest
 from tests.conftest import free_port
 from tests.deploy.web_server import WebServer, web_server
+from tests.kinds_of_tests import MOBILE
 
 LIMIT = 2.0
 
@@ -67,13 +68,14 @@ def occupancy(**counts: int | None) -> dict[str, Any]:
     return {"zones": [{"zone": name, "car": 7, "mobile": count} for name, count in counts.items()]}
 
 
+PHONE = DEFAULT_KINDS[MOBILE]
 CAMPUS = zone("campus", 0, role="boundary")
 
 
 def test_the_place_is_in_the_zone_with_the_fewest_and_inside_the_outline() -> None:
     # `edge` lies half outside.
     zones = {"features": [CAMPUS, zone("full", 0), zone("edge", 1)]}
-    place = quietest(zones, occupancy(campus=3, full=3, edge=0), Kind.MOBILE)
+    place = quietest(zones, occupancy(campus=3, full=3, edge=0), PHONE)
     assert place.zone == "edge"
     point = shapely.Point(place.longitude, place.latitude)
     assert all(shapely.geometry.shape(each["geometry"]).contains(point) for each in (CAMPUS, zone("edge", 1)))
@@ -81,9 +83,9 @@ def test_the_place_is_in_the_zone_with_the_fewest_and_inside_the_outline() -> No
 
 def test_a_zone_whose_phones_are_withheld_is_not_looked_at() -> None:
     zones = {"features": [CAMPUS, zone("quiet", 0), zone("open", 0)]}
-    assert quietest(zones, occupancy(campus=9, quiet=None, open=9), Kind.MOBILE).zone == "open"
-    with pytest.raises(CheckFailedError, match="--kind car"):
-        quietest({"features": [CAMPUS, zone("quiet", 0)]}, occupancy(campus=9, quiet=None), Kind.MOBILE)
+    assert quietest(zones, occupancy(campus=9, quiet=None, open=9), PHONE).zone == "open"
+    with pytest.raises(CheckFailedError, match="another --kind"):
+        quietest({"features": [CAMPUS, zone("quiet", 0)]}, occupancy(campus=9, quiet=None), PHONE)
 
 
 @pytest.fixture

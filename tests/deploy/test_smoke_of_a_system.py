@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from core.messages import Role
+from core.kinds import Role
 from tests.deploy.tls_front import certificate, tls_front
 from tests.e2e.system import System, start
+from tests.kinds_of_tests import CAR_ROLE, MOBILE_ROLE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -30,13 +31,13 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 def password(system: System, role: Role) -> str:
     with (system.data_dir / "demo-users.csv").open() as file:
-        return next(row[2] for row in csv.reader(file) if row[1] == role)
+        return next(row[2] for row in csv.reader(file) if row[1] == role.name)
 
 
 def smoke(
     system: System,
     *options: str,
-    role: Role = Role.CAR,
+    role: Role = CAR_ROLE,
     mqtt: str = "",
     api: str = "",
     known: str | None = None,
@@ -72,7 +73,7 @@ def test_it_can_be_run_again_at_once_and_leaves_one_device(system: System) -> No
 
 
 def test_a_phone_is_as_good(system: System) -> None:
-    done = smoke(system, "--kind", "mobile", role=Role.MOBILE)
+    done = smoke(system, "--kind", "mobile", role=MOBILE_ROLE)
     assert done.returncode == 0, done.stderr
 
 
@@ -84,7 +85,7 @@ def test_a_gateway_may_name_the_device(system: System) -> None:
 
 def test_a_password_can_be_in_a_file(system: System, tmp_path: Path) -> None:
     file = tmp_path / "password"
-    file.write_text(password(system, Role.CAR) + "\n")
+    file.write_text(password(system, CAR_ROLE) + "\n")
     done = smoke(system, "--password-file", str(file), known="")
     assert done.returncode == 0, done.stderr
 
@@ -109,9 +110,9 @@ def test_it_speaks_tls_to_those_whom_an_authority_vouches_for(system: System, pe
 @pytest.mark.parametrize(
     ("options", "role", "known", "said"),
     [
-        ((), Role.CAR, "wrong", "the broker refused the password"),
-        (("--kind", "mobile"), Role.CAR, None, "may this user publish as a mobile"),
-        (("--device", "another"), Role.CAR, None, "as device another?"),
+        ((), CAR_ROLE, "wrong", "the broker refused the password"),
+        (("--kind", "mobile"), CAR_ROLE, None, "may this user publish as a mobile"),
+        (("--device", "another"), CAR_ROLE, None, "as device another?"),
     ],
 )
 def test_who_may_not_is_told_what_he_may_not(

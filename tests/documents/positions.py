@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from core.messages import Kind, Position
+from core.messages import Position
 from tests.conftest import NOON
+from tests.kinds_of_tests import CAR
 
 
 def position(number: int = 0, **changes: Any) -> Position:
     """A position of a device of its own; the same number gives the same device and event time."""
     fields: dict[str, Any] = {
-        "kind": Kind.CAR,
+        "kind": CAR,
         "device": f"{number:032x}",
         "observed_at": NOON + number,
         "received_at": NOON + 1500,

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.clock import EARLIEST_MS, LATEST_MS, parse_rfc3339
-from core.messages import Kind, Position
+from core.kinds import DEFAULT_KINDS
+from core.messages import Position
 from documents import document_id, from_document, sample_id, to_document
 from documents.document import time_of
 from tests.documents.positions import position
@@ -16,7 +17,7 @@ times = st.integers(EARLIEST_MS, LATEST_MS)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 positions = st.builds(
     Position,
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from(DEFAULT_KINDS.ids),
     device=st.text("0123456789abcdef", min_size=32, max_size=32),
     observed_at=times,
     received_at=times,
@@ -146,7 +147,14 @@ def test_a_document_with_a_wrong_part_is_a_value_error(change: dict[str, Any]) -
 
 @pytest.mark.parametrize(
     "change",
-    [{"kind": "tram"}, {"observed_at": "yesterday"}, {"observed_at": 5}, {"zones": "campus"}, {"speed": "fast"}],
+    [
+        {"kind": "a tram"},
+        {"kind": 5},
+        {"observed_at": "yesterday"},
+        {"observed_at": 5},
+        {"zones": "campus"},
+        {"speed": "fast"},
+    ],
 )
 def test_a_document_with_a_wrong_property_is_a_value_error(change: dict[str, Any]) -> None:
     document = to_document(position())

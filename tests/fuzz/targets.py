@@ -14,7 +14,8 @@ from broker.protocol.packets import Packet, PacketType, ProtocolViolationError, 
 from broker.transport.proxy_protocol import V1_BYTES, V2_BYTES, BadHeaderError, Header, parse_header
 from broker.transport.websocket_frames import FrameReader
 from broker.transport.websocket_handshake import HANDSHAKE_BYTES, HandshakeRefusedError, accept, split_request
-from core.messages import DeadLetter, RawMessage, Role, encode_positions
+from core.kinds import DEFAULT_KINDS
+from core.messages import DeadLetter, RawMessage, encode_positions
 from decoder.batch import BatchDecoder
 from decoder.contents import contents
 from decoder.devices import DeviceHasher
@@ -168,7 +169,7 @@ def proxy(data: bytes) -> None:
 def payload(data: bytes) -> None:
     """What a device sends, and the same as if it had encoded it: positions and dead letters that can be written."""
     for each in (data, base64.b64encode(data)):
-        batch = _decoder().decode([RawMessage("car-iotp", "", Role.ANONYMOUS, NOON, each)])
+        batch = _decoder().decode([RawMessage("car-iotp", "", "anonymous", NOON, each)])
         assert batch.totals["messages"] == 1
         assert len(batch.positions) + len(batch.dead) <= MAX_FEATURES
         for position in batch.positions:
@@ -192,7 +193,7 @@ def _bytes(field: bytes | str | int) -> bytes:
 
 @cache
 def _decoder() -> BatchDecoder:
-    return BatchDecoder(fence=Geofence(load_campus(None)), hasher=DeviceHasher(b"k" * 32))
+    return BatchDecoder(kinds=DEFAULT_KINDS, fence=Geofence(load_campus(None)), hasher=DeviceHasher(b"k" * 32))
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

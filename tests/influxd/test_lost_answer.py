@@ -7,13 +7,13 @@ import pytest
 from redis.asyncio import Redis
 
 import documents
-from core.messages import Kind
 from decoder import rollup
 from documents import DocumentSettings, from_document
 from tests.conftest import eventually
 from tests.decoder.conftest import LIBRARY, HandClock
 from tests.influxd.proxy import CutProxy
 from tests.influxd.server import InfluxServer
+from tests.kinds_of_tests import CAR
 from tests.timeseries.live import Live, counted, everything
 from timeseries import OccupancyStore, Width, influx_http
 from timeseries.influx import InfluxOccupancyStore
@@ -23,7 +23,7 @@ MINUTE = 60_000
 
 
 async def cars(store: OccupancyStore, start: int) -> list[int]:
-    found = await store.history(zone="campus", kind=Kind.CAR, width=Width.MINUTE, start=start, end=start + MINUTE)
+    found = await store.history(zone="campus", kind=CAR, width=Width.MINUTE, start=start, end=start + MINUTE)
     return [point.devices for point in found]
 
 
@@ -41,12 +41,12 @@ async def test_one_lost_answer_holds_the_windows_of_that_write_alone(
         documents.open_store(DocumentSettings(data_dir=tmp_path)) as archive,
         Live(client=redis_client, clock=clock, folder=tmp_path, store=store, archive=archive) as live,
     ):
-        await live.accept("a", Kind.CAR, LIBRARY, clock.now)
+        await live.accept("a", CAR, LIBRARY, clock.now)
         await live.done()
         proxy.swallow_an_answer()
-        await live.accept("b", Kind.CAR, LIBRARY, clock.now)
+        await live.accept("b", CAR, LIBRARY, clock.now)
         await proxy.swallowed.wait()
-        await live.accept("c", Kind.CAR, LIBRARY, first + 5 * MINUTE)
+        await live.accept("c", CAR, LIBRARY, first + 5 * MINUTE)
 
         async def others_go_on() -> bool:
             return await cars(store, first + 5 * MINUTE) == [1]

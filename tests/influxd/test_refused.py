@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from core.messages import Kind
 from tests.influxd.server import InfluxServer
+from tests.kinds_of_tests import CAR
 from timeseries import OccupancyPoint, Width, Window
 from timeseries.influx import InfluxOccupancyStore
 
@@ -19,12 +19,12 @@ NINE = 1_550_480_400_000
 
 
 def points(start: int, count: int) -> list[OccupancyPoint]:
-    return [OccupancyPoint(Window(Width.HOUR, start + hour * HOUR, "campus", Kind.CAR), 1) for hour in range(count)]
+    return [OccupancyPoint(Window(Width.HOUR, start + hour * HOUR, "campus", CAR), 1) for hour in range(count)]
 
 
 async def stored(store: InfluxOccupancyStore) -> set[int]:
     """After that year: of a range that has two types InfluxDB reads the first alone."""
-    found = await store.history(zone="campus", kind=Kind.CAR, width=Width.HOUR, start=NINE + YEAR, end=NINE + 4 * YEAR)
+    found = await store.history(zone="campus", kind=CAR, width=Width.HOUR, start=NINE + YEAR, end=NINE + 4 * YEAR)
     return {point.window.start for point in found}
 
 

@@ -10,7 +10,6 @@ from redis.asyncio import Redis
 
 from api.live.change_log import ChangeLog
 from api.live.poller import poll_once
-from core.messages import Kind
 from geofence import Campus, load_campus
 from state.newest_input import note_newest_input
 from tests.api.conftest import (
@@ -28,6 +27,7 @@ from tests.api.conftest import (
 )
 from tests.api.streams import streaming
 from tests.conftest import NOON
+from tests.kinds_of_tests import CAR, MOBILE
 from timeseries import TimeseriesStore, Width
 
 __all__ = ["app", "client", "documents", "parts", "settings", "store"]
@@ -58,15 +58,15 @@ def campus() -> Campus:
 @pytest.fixture
 async def busy(redis_client: Redis, store: TimeseriesStore) -> None:
     """A noon with cars and phones, too few phones in one place, and a morning that was recorded."""
-    await arrive(redis_client, "campus", Kind.CAR, NOON - 3000, NOON - 2000)
-    await arrive(redis_client, "campus", Kind.MOBILE, *range(NOON - 7000, NOON, 1000))
-    await arrive(redis_client, "kemmy", Kind.MOBILE, *range(NOON - 6000, NOON, 1000))
-    await arrive(redis_client, "car-park-west", Kind.CAR, NOON - 3000, NOON - 2000)
-    await arrive(redis_client, "car-park-west", Kind.MOBILE, NOON - 1000)
-    await note_newest_input(redis_client, {Kind.CAR: NOON - 61_234})
-    await record(store, "kemmy", Kind.CAR, Width.HOUR, {NOON - 3 * HOUR: 2, NOON - 2 * HOUR: 1})
-    await record(store, "kemmy", Kind.MOBILE, Width.HOUR, {NOON - 3 * HOUR: 118, NOON - 2 * HOUR: 4})
-    await record(store, "kemmy", Kind.MOBILE, Width.MINUTE, {NOON - 3 * MINUTE: 7, NOON - 2 * MINUTE: 2})
+    await arrive(redis_client, "campus", CAR, NOON - 3000, NOON - 2000)
+    await arrive(redis_client, "campus", MOBILE, *range(NOON - 7000, NOON, 1000))
+    await arrive(redis_client, "kemmy", MOBILE, *range(NOON - 6000, NOON, 1000))
+    await arrive(redis_client, "car-park-west", CAR, NOON - 3000, NOON - 2000)
+    await arrive(redis_client, "car-park-west", MOBILE, NOON - 1000)
+    await note_newest_input(redis_client, {CAR: NOON - 61_234})
+    await record(store, "kemmy", CAR, Width.HOUR, {NOON - 3 * HOUR: 2, NOON - 2 * HOUR: 1})
+    await record(store, "kemmy", MOBILE, Width.HOUR, {NOON - 3 * HOUR: 118, NOON - 2 * HOUR: 4})
+    await record(store, "kemmy", MOBILE, Width.MINUTE, {NOON - 3 * MINUTE: 7, NOON - 2 * MINUTE: 2})
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ async def test_events_are_the_same(
 
     async with streaming(followed.app(), "zone=kemmy") as stream:
         await stream.until(1)
-        await arrive(redis_client, "kemmy", Kind.CAR, NOON)
+        await arrive(redis_client, "kemmy", CAR, NOON)
         await poll_once(followed.live)
         await stream.until(2)
 

@@ -9,7 +9,7 @@ from random import Random
 
 from broker.auth.passwords import hash_password
 from broker.auth.users import User, Users
-from core.messages import Role
+from core.kinds import Role
 from tests.loss.clients import Account, Client, Sender, Subscriber
 from tests.loss.system import System, running_system
 from tests.loss.trial import stored_numbers
@@ -169,7 +169,9 @@ async def try_kills(plan: Plan, folder: Path, progress: Callable[[str], None]) -
     async with running_system(folder, **settings) as system:
         traffic = Traffic(system.port, random)
         async with client_of(system.redis.url) as client:
-            await Users(client).put([User(name, role, hash_password(PASSWORD)) for name, role in traffic.users.items()])
+            await Users(client).put(
+                [User(name, role.name, hash_password(PASSWORD)) for name, role in traffic.users.items()]
+            )
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(each.run()) for each in traffic.clients]
             async with asyncio.timeout(LIMIT_SECONDS):

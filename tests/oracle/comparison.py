@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from redis.asyncio import Redis
 
+from core.kinds import DEFAULT_KINDS
 from core.messages import RawMessage
 from decoder.settings import DecoderSettings
 from state.dirty_windows import waiting
@@ -47,8 +48,8 @@ async def compare(
 
 
 async def _presence(client: Redis, truth: Truth, now: int, partitions: int) -> list[str]:
-    found = await presence_now(client, load_shapes(), now=now, ttl=PRESENCE_TTL, partitions=partitions)
-    present = {(zone, kind.value): one.devices for zone in found for kind, one in found[zone].items()}
+    found = await presence_now(client, load_shapes(), DEFAULT_KINDS, now=now, ttl=PRESENCE_TTL, partitions=partitions)
+    present = {(zone, str(kind)): one.devices for zone in found for kind, one in found[zone].items()}
     expected = truth.presence(now, PRESENCE_TTL)
     return [
         f"{present.get(place, 0)} are present in {place}, not {expected.get(place, 0)}"

@@ -93,7 +93,7 @@ class Truth:
         coordinates = coordinates_of(feature)
         properties = properties_of(feature)
         at = time_of(properties.get("timestamp"), message.received_at)
-        if message.role.value in ("car", "mobile", "anonymous") and at < message.received_at - 7 * 86_400_000:
+        if message.role in ("car", "mobile", "anonymous") and at < message.received_at - 7 * 86_400_000:
             raise UnusableError("too_old")
         accuracy, speed, heading = (measure_of(properties.get(name)) for name in ("accuracy", "speed", "heading"))
         name = device_of(properties.get("device_id"), message)
@@ -221,7 +221,7 @@ def measure_of(value: Any) -> float | None:
 
 def device_of(named: Any, message: RawMessage) -> str:
     """Whose position it is."""
-    own = message.user if message.role.value in ("car", "mobile") else None
+    own = message.user if message.role in ("car", "mobile") else None
     if named is None and own is None:
         raise UnusableError("no_device")
     if named is not None and (not isinstance(named, str) or not 1 <= len(named) <= 128):

@@ -14,7 +14,8 @@ from redis.asyncio import Redis
 import documents
 import timeseries
 from core.errors import UnavailableError
-from core.messages import Kind, RawMessage
+from core.kinds import DEFAULT_KINDS
+from core.messages import RawMessage
 from decoder.settings import DecoderSettings
 from documents import Document
 from runtime.settings import CommonSettings
@@ -196,9 +197,9 @@ async def read(client: Redis, settings: DecoderSettings) -> Found:
     async with documents.open_store(settings) as archive, timeseries.open_store(settings) as series:
         found = {document["_id"]: _content(document) async for document in archive.scan()}
         windows = {
-            (width.value, point.window.start, zone, kind.value): point.devices
+            (width.value, point.window.start, zone, str(kind)): point.devices
             for zone in load_shapes()
-            for kind in Kind
+            for kind in DEFAULT_KINDS.ids
             for width in Width
             for point in await series.history(zone=zone, kind=kind, width=width, start=0, end=FOREVER_MS)
             # A window in which nothing was seen may be there or not.

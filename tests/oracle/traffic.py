@@ -14,7 +14,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from core.messages import Kind, RawMessage, Role
+from core.kinds import DEFAULT_KINDS, KindId
+from core.messages import RawMessage
+from tests.kinds_of_tests import CAR, MOBILE
 from tests.oracle.corrupt import bad_feature, bad_message
 from tests.oracle.naive import load_shapes
 
@@ -34,7 +36,7 @@ MOMENTS = [
 """Times around which some devices were out, in milliseconds since the epoch."""
 HOUR_MS = 3_600_000
 METRES_A_DEGREE = 111_320.0
-SPEEDS = {Kind.CAR: (2.0, 15.0), Kind.MOBILE: (0.5, 2.0)}
+SPEEDS = {CAR: (2.0, 15.0), MOBILE: (0.5, 2.0)}
 """Metres a second."""
 _SHAPES = load_shapes()
 _CENTRE = _SHAPES["campus"].centroid
@@ -49,13 +51,13 @@ class Sender:
     """A device and how it sends: for itself, as nobody in particular, or through a gateway."""
 
     device: str
-    kind: Kind
-    role: Role
+    kind: KindId
+    role: str
 
     @property
     def user(self) -> str:
         """The MQTT user."""
-        return {Role.ANONYMOUS: "", Role.GATEWAY: "gateway-1"}.get(self.role, self.device)
+        return {"anonymous": "", "gateway": "gateway-1"}.get(self.role, self.device)
 
     def message(self, payload: bytes, received_at: int, below: str = "") -> RawMessage:
         """A message on the topic of the kind, or below it."""
@@ -95,8 +97,8 @@ class Traffic:
         return [sent[index] for index in sorted(range(len(sent)), key=order.__getitem__)]
 
     def _of_device(self, random: Random, number: int) -> Iterator[RawMessage]:
-        kind = random.choice(list(Kind))
-        role = random.choice([Role.ANONYMOUS, Role.GATEWAY, Role(kind.value)])
+        kind = random.choice(DEFAULT_KINDS.ids)
+        role = random.choice(["anonymous", "gateway", kind])
         sender = Sender(f"{self.prefix}{kind}-{number}", kind, role)
         journey = list(_journey(random, kind, self.fixes))
         # Three in five are there now, or were a short while ago.
@@ -124,7 +126,7 @@ class Traffic:
             if random.random() < self.corrupt:
                 features.insert(random.randrange(len(features)), bad_feature(random, good, received_at))
             body: Feature = {"type": "FeatureCollection", "features": features}
-        elif sender.role is not Role.ANONYMOUS and sender.role is not Role.GATEWAY and random.random() < 0.1:
+        elif sender.role not in {"anonymous", "gateway"} and random.random() < 0.1:
             body = features[0]["geometry"]
         else:
             (body,) = features
@@ -133,7 +135,7 @@ class Traffic:
             yield bad_message(random, sender.message(b"", received_at, below), good)
 
 
-def _journey(random: Random, kind: Kind, fixes: int) -> Iterator[tuple[int, Place]]:
+def _journey(random: Random, kind: KindId, fixes: int) -> Iterator[tuple[int, Place]]:
     """Milliseconds since the start, and place: from one goal to the next, mostly on the campus."""
     place, goal, now = _goal(random), _goal(random), 0
     speed = random.uniform(*SPEEDS[kind])
@@ -174,7 +176,7 @@ def _goal(random: Random) -> Place:
 def _feature(random: Random, sender: Sender, at: int, place: Place) -> Feature:
     coordinates = [*place, round(random.uniform(0, 40), 1)] if random.random() < 0.2 else list(place)
     properties: dict[str, Any] = {"timestamp": _stamp(random, at)}
-    if sender.role in (Role.ANONYMOUS, Role.GATEWAY) or random.random() < 0.5:
+    if sender.role in {"anonymous", "gateway"} or random.random() < 0.5:
         properties["device_id"] = sender.device
     for name, most in (("accuracy", 50), ("speed", 20), ("heading", 359)):
         if random.random() < 0.3:

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from core.messages import Role
 from runtime.demo_users import DemoUser, keep_demo_users
 from simulator.login import Login, logins_without_a_user
 from tests.simulator.mqtt_server import MqttServer, mqtt_server
 from tests.simulator.recordings import gpx, recorded, walk
 
-DEMO = [DemoUser("demo-car", Role.CAR, "of the car"), DemoUser("demo-gateway", Role.GATEWAY, "of, the gateway")]
+DEMO = [DemoUser("demo-car", "car", "of the car"), DemoUser("demo-gateway", "gateway", "of, the gateway")]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])

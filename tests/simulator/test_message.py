@@ -5,9 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.clock import parse_rfc3339
-from core.messages import Kind
 from simulator.fix import Fix
-from simulator.message import payload, topic_of
+from simulator.message import payload
 from tests.simulator.recordings import MORNING
 from tests.simulator.test_tracks import fixes
 
@@ -42,7 +41,3 @@ def test_what_is_not_known_is_not_sent() -> None:
 
     assert feature["geometry"]["coordinates"] == [-8.57, 52.67]
     assert feature["properties"] == {"device_id": "bus-304", "timestamp": "2019-02-18T08:58:05Z"}
-
-
-def test_cars_and_phones_publish_to_topics_of_their_own() -> None:
-    assert [topic_of(kind) for kind in (Kind.CAR, Kind.MOBILE)] == ["car-iotp", "mobile-iotp"]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from core.messages import Kind
 from simulator.message import payload
 from simulator.plan import Plan
 from simulator.publisher import NotConnectedError, Publisher
@@ -22,7 +21,7 @@ from tests.simulator.recordings import gpx, recorded, walk
 def publish(server: MqttServer, count: int, *, window: int = 200) -> Publisher:
     publisher = Publisher(host="127.0.0.1", port=server.port, window=window)
     with publisher:
-        replay(walk(count), publisher=publisher, kind=Kind.CAR, device="bus", plan=Plan(), progress=lambda: None)
+        replay(walk(count), publisher=publisher, topic="car-iotp", device="bus", plan=Plan(), progress=lambda: None)
     return publisher
 
 
@@ -91,7 +90,9 @@ def test_a_connection_that_stays_away_ends_the_replay() -> None:
             server.connack = 3
             server.break_after = 1
             with pytest.raises(NotConnectedError, match=r"within 0\.2 s"):
-                replay(walk(300), publisher=publisher, kind=Kind.CAR, device="bus", plan=Plan(), progress=lambda: None)
+                replay(
+                    walk(300), publisher=publisher, topic="car-iotp", device="bus", plan=Plan(), progress=lambda: None
+                )
 
     assert publisher.acknowledged == 0
 

@@ -6,6 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from core.errors import UnavailableError
+from core.kinds import DEFAULT_KINDS
 from runtime.settings import CommonSettings
 from state.campus import StoredCampus, replace_campus
 from state.campus_follower import CampusFollower, UnusableCampusError
@@ -24,7 +25,9 @@ def follower(client: Redis) -> CampusFollower[str]:
 
 
 async def put(client: Redis, version: str, text: bytes, *, replaces: str) -> None:
-    assert await replace_campus(client, StoredCampus(version, text), replaces=replaces, changed=[], partitions=1)
+    assert await replace_campus(
+        client, StoredCampus(version, text), replaces=replaces, changed=[], partitions=1, kinds=DEFAULT_KINDS
+    )
 
 
 async def test_the_file_holds_until_there_is_a_campus_in_redis(redis_client: Redis) -> None:

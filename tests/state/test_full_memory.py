@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from core.errors import UnavailableError
-from core.messages import RawMessage, Role
+from core.messages import RawMessage
 from runtime.settings import CommonSettings
 from state.client import open_redis
 from state.entries import encode_entries, group_of
@@ -21,7 +21,7 @@ from tests.redis_servers.cluster import RedisCluster
 
 PARTITIONS = 3
 """One on each master of the cluster."""
-MESSAGE = RawMessage("car-iotp", "user", Role.CAR, NOON, b"payload")
+MESSAGE = RawMessage("car-iotp", "user", "car", NOON, b"payload")
 
 
 @pytest.fixture(params=["single", "cluster"])

@@ -18,7 +18,8 @@ from redis.exceptions import ConnectionError as Disconnected
 import documents
 from core.clock import format_rfc3339, system_clock
 from core.errors import BadSettingsError, UnavailableError
-from core.messages import Kind, RawMessage, Role
+from core.kinds import DEFAULT_KINDS
+from core.messages import RawMessage
 from decoder.settings import DecoderSettings
 from runtime.settings import CommonSettings
 from state.client import open_redis
@@ -54,7 +55,7 @@ def migrate(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 def truth_of(*positions: list[Any]) -> Truth:
     found = Truth(KEY)
     for topic, device, at, place in positions:
-        found.add(RawMessage(topic, "gate", Role.GATEWAY, at, payload_of(device, at, place)))
+        found.add(RawMessage(topic, "gate", "gateway", at, payload_of(device, at, place)))
     return found
 
 
@@ -204,7 +205,7 @@ async def test_a_change_of_partitions_that_is_ended_anywhere_is_run_again_and_co
     redis_client: Redis, redis_server: str
 ) -> None:
     batch = [
-        position(f"device-{number}", NOON + 60_000 * number, "main", kind=list(Kind)[number % 2])
+        position(f"device-{number}", NOON + 60_000 * number, "main", kind=DEFAULT_KINDS.ids[number % 2])
         for number in range(20)
     ]
 
@@ -294,7 +295,7 @@ async def test_decoders_go_on_where_those_of_the_version_before_have_stopped(
             await eventually(lambda: is_observed(client, partitions))
             # Each of them comes again, as from devices that had no answer.
             again = [
-                RawMessage(topic, device, Role.GATEWAY, at, payload_of(device, at, place))
+                RawMessage(topic, device, "gateway", at, payload_of(device, at, place))
                 for topic, device, at, place in found["counted"]
             ]
             await append(client, again, partitions)

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from core.messages import RawMessage, Role
+from core.messages import RawMessage
 from state.backlog import read_backlogs
 from state.entries import Entry, encode_entry, group_of
 from state.group import Leftover
@@ -19,7 +19,7 @@ from tests.raw_streams import append, append_each, raw_messages
 
 
 def message(number: int = 0) -> RawMessage:
-    return RawMessage("car-iotp", "", Role.ANONYMOUS, NOON, b"%d" % number)
+    return RawMessage("car-iotp", "", "anonymous", NOON, b"%d" % number)
 
 
 def entry_of(count: int) -> Entry:

@@ -1,8 +1,8 @@
 from zoneinfo import ZoneInfo
 
-from core.messages import Kind
 from core.windows import Width, Window
 from state.windows import counter, day_shift_ms
+from tests.kinds_of_tests import CAR
 
 DUBLIN = ZoneInfo("Europe/Dublin")
 KOLKATA = ZoneInfo("Asia/Kolkata")
@@ -11,7 +11,7 @@ NOON = 1_772_366_400_000
 
 
 def window(width: Width, start: int) -> Window:
-    return Window(width, start, "library", Kind.CAR)
+    return Window(width, start, "library", CAR)
 
 
 def test_days_are_shifted_by_whole_hours() -> None:

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from redis.asyncio import Redis
 
 import documents
-from core.messages import Kind, Position, RawMessage, Role
+from core.kinds import DEFAULT_KINDS, KindId
+from core.messages import Position, RawMessage
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings
 from decoder.stages import Assembly
@@ -20,15 +21,16 @@ from runtime.service import Stop
 from state.dirty_windows import waiting
 from tests.conftest import POSITIONS, RAW, eventually
 from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock
+from tests.kinds_of_tests import CAR, MOBILE
 from tests.raw_streams import append
 from timeseries import OccupancyStore, Width, Window, window_start
 
-TOPICS = {Kind.CAR: "car-iotp", Kind.MOBILE: "mobile-iotp"}
+TOPICS = {CAR: "car-iotp", MOBILE: "mobile-iotp"}
 DUBLIN = ZoneInfo("Europe/Dublin")
 ALL_TIME = 10**15
 
 
-def position(device: str, at: int, *zones: str, kind: Kind = Kind.CAR) -> Position:
+def position(device: str, at: int, *zones: str, kind: KindId = CAR) -> Position:
     return Position(
         kind=kind,
         device=device,
@@ -76,7 +78,9 @@ class Live:
         self.archive = archive
 
     async def __aenter__(self) -> Self:
-        assembly = Assembly(settings=self._settings, client=self._client, clock=self._clock, metrics=self.metrics)
+        assembly = Assembly(
+            kinds=DEFAULT_KINDS, settings=self._settings, client=self._client, clock=self._clock, metrics=self.metrics
+        )
         stages = assembly.observe(load_campus(None), HASHER)
         stages |= assembly.archive(self.archive) | assembly.rollup(self.store)
         self._stop = Stop()
@@ -90,7 +94,7 @@ class Live:
             task.cancel()
         await asyncio.gather(*self._tasks)
 
-    async def accept(self, device: str, kind: Kind, place: tuple[float, float], at: int) -> None:
+    async def accept(self, device: str, kind: KindId, place: tuple[float, float], at: int) -> None:
         """A broker accepts a position; longitude and latitude, and the event time in milliseconds."""
         feature = {
             "type": "Feature",
@@ -98,7 +102,7 @@ class Live:
             "properties": {"device_id": device, "timestamp": at},
         }
         payload = base64.b64encode(json.dumps(feature).encode())
-        message = RawMessage(TOPICS[kind], "", Role.ANONYMOUS, self._clock(), payload)
+        message = RawMessage(TOPICS[kind], "", "anonymous", self._clock(), payload)
         await append(self._client, message)
 
     async def observed(self) -> None:

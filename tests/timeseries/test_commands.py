@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from core.messages import Kind
+from tests.kinds_of_tests import CAR
 from timeseries import (
     OccupancyPoint,
     TimeseriesSettings,
@@ -39,7 +39,7 @@ def write(*starts: int) -> None:
             await store.write(
                 [
                     OccupancyPoint(
-                        window=Window(width=Width.MINUTE, start=start, zone="campus", kind=Kind.CAR), devices=number
+                        window=Window(width=Width.MINUTE, start=start, zone="campus", kind=CAR), devices=number
                     )
                     for number, start in enumerate(starts, start=1)
                 ]
@@ -86,7 +86,7 @@ def test_history_of_what_nobody_counted_says_so() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("campus", "bike", *RANGE), "bike"),
+        (("campus", "Bike", *RANGE), "the id of a kind"),
         (("campus", "car", "--window", "2m", *RANGE), "2m"),
         (("Schuman Building", "car", *RANGE), "is no id of a zone"),
         (("campus", "car", "--start", "yesterday", "--end", "2019-02-18T09:05:00Z"), "--start"),

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from core.clock import parse_rfc3339
-from core.messages import Kind
+from core.kinds import KindId
+from tests.kinds_of_tests import CAR, MOBILE
 from tests.timeseries.conftest import ORG, TOKEN, FakeInflux, Request
 from timeseries import OccupancyPoint, Width, Window, window_end, window_start
 from timeseries.influx import EXTENT_QUERY, HISTORY_QUERY, SERIES_QUERY, InfluxOccupancyStore
@@ -37,7 +38,7 @@ def as_sent(request: Request) -> str:
     return f"{request.method} {request.path}?{query}\n\n{request.body}\n"
 
 
-def point(at: str | int, devices: int, *, kind: Kind = Kind.CAR, zone: str = "campus", width: Width) -> OccupancyPoint:
+def point(at: str | int, devices: int, *, kind: KindId = CAR, zone: str = "campus", width: Width) -> OccupancyPoint:
     start = parse_rfc3339(at) if isinstance(at, str) else at
     return OccupancyPoint(Window(width, start, zone, kind), devices)
 
@@ -49,7 +50,7 @@ async def test_the_points_of_minutes_are_the_line_protocol_that_was_reviewed(
     await store.write(
         [
             point("2019-02-18T09:00:00Z", 3, width=width),
-            point("2019-02-18T09:00:00Z", 0, width=width, kind=Kind.MOBILE),
+            point("2019-02-18T09:00:00Z", 0, width=width, kind=MOBILE),
             point("2019-02-18T09:01:00Z", 250, width=width, zone="Car-Park_5.west"),
         ]
     )
@@ -95,7 +96,7 @@ async def test_the_hours_of_a_day_of_23_hours_are_asked_for_with_typed_parameter
 ) -> None:
     start = window_start(Width.DAY, parse_rfc3339("2026-03-29T12:00:00Z"), DUBLIN)
     end = window_end(Width.DAY, start, DUBLIN)
-    await store.history(zone="Car-Park_5.west", kind=Kind.MOBILE, width=Width.HOUR, start=start, end=end)
+    await store.history(zone="Car-Park_5.west", kind=MOBILE, width=Width.HOUR, start=start, end=end)
     [request] = influx.requests
     head, _, body = golden("history-23-hours.http").partition("\n\n")
     assert as_sent(request).partition("\n\n")[0] == head

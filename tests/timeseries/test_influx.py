@@ -11,7 +11,8 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from core.errors import BadSettingsError, UnansweredError, UnavailableError
-from core.messages import Kind
+from core.kinds import KindId
+from tests.kinds_of_tests import CAR, MOBILE
 from tests.timeseries.conftest import ORG, TOKEN, FakeInflux
 from timeseries import OccupancyPoint, Width, Window, Written, influx_http
 from timeseries import influx as influx_module
@@ -36,7 +37,7 @@ async def store(influx: FakeInflux) -> AsyncIterator[InfluxOccupancyStore]:
 
 
 def point(
-    start: int = NINE, *, devices: int = 1, zone: str = "campus", kind: Kind = Kind.CAR, width: Width = Width.MINUTE
+    start: int = NINE, *, devices: int = 1, zone: str = "campus", kind: KindId = CAR, width: Width = Width.MINUTE
 ) -> OccupancyPoint:
     return OccupancyPoint(window=Window(width=width, start=start, zone=zone, kind=kind), devices=devices)
 
@@ -44,7 +45,7 @@ def point(
 async def history(
     store: InfluxOccupancyStore, *, zone: str = "campus", start: int = NINE, end: int = NINE + 600_000
 ) -> list[OccupancyPoint]:
-    return await store.history(zone=zone, kind=Kind.CAR, width=Width.MINUTE, start=start, end=end)
+    return await store.history(zone=zone, kind=CAR, width=Width.MINUTE, start=start, end=end)
 
 
 def bound(body: str) -> dict[str, tuple[str, Any]]:
@@ -63,8 +64,8 @@ async def test_points_are_written_as_line_protocol_one_request_for_each_width(
     await store.write(
         [
             point(devices=3),
-            point(width=Width.DAY, kind=Kind.MOBILE, zone="car-park-west", devices=250, start=-3_600_000),
-            point(NINE + 60_000, kind=Kind.MOBILE, devices=0),
+            point(width=Width.DAY, kind=MOBILE, zone="car-park-west", devices=250, start=-3_600_000),
+            point(NINE + 60_000, kind=MOBILE, devices=0),
         ]
     )
     minutes, days = influx.requests
@@ -248,7 +249,7 @@ async def test_no_answer_is_more_than_a_wait(influx: FakeInflux, status: int) ->
         assert len([window for undone in written.undone for window in undone.windows]) == 2
         for ask in (
             lambda: history(store),
-            lambda: store.extent("campus", Kind.CAR, Width.DAY),
+            lambda: store.extent("campus", CAR, Width.DAY),
             lambda: store.series(Width.DAY),
             lambda: store.kept_since(Width.DAY),
         ):
@@ -279,7 +280,7 @@ async def test_what_may_pass_is_unavailable_with_the_wait_that_was_asked_for(
 ) -> None:
     for _ in range(3):
         influx.prepare(status, "come back later", **headers)
-    for ask in (lambda: written_by(store), lambda: history(store), lambda: store.extent("campus", Kind.CAR, Width.DAY)):
+    for ask in (lambda: written_by(store), lambda: history(store), lambda: store.extent("campus", CAR, Width.DAY)):
         with pytest.raises(UnavailableError, match="come back later") as refusal:
             await ask()
         assert refusal.value.retry_after == retry_after
@@ -471,7 +472,7 @@ async def test_the_extent_is_read_from_the_first_and_the_last_point(
         ,,0,2019-02-18T09:00:00Z
         """
     )
-    assert await store.extent("campus", Kind.MOBILE, Width.FIVE_MINUTES) == (NINE, NINE + 300_000)
+    assert await store.extent("campus", MOBILE, Width.FIVE_MINUTES) == (NINE, NINE + 300_000)
     [request] = influx.requests
     assert json.loads(request.body)["query"] == EXTENT_QUERY
     parameters = bound(request.body)
@@ -487,16 +488,16 @@ async def test_an_extent_is_asked_for_again_after_a_write_and_after_a_while(
         return influx.paths().count("POST /api/v2/query")
 
     for _ in range(3):
-        assert await store.extent("campus", Kind.CAR, Width.HOUR) is None
+        assert await store.extent("campus", CAR, Width.HOUR) is None
     assert asked() == 1
-    for other in (("campus", Kind.MOBILE, Width.HOUR), ("campus", Kind.CAR, Width.DAY), ("a", Kind.CAR, Width.HOUR)):
+    for other in (("campus", MOBILE, Width.HOUR), ("campus", CAR, Width.DAY), ("a", CAR, Width.HOUR)):
         await store.extent(*other)
     assert asked() == 4
     await store.write([point()])
-    await store.extent("campus", Kind.CAR, Width.HOUR)
+    await store.extent("campus", CAR, Width.HOUR)
     assert asked() == 5
     monkeypatch.setattr(influx_module, "EXTENT_SECONDS", 0.0)
-    await store.extent("campus", Kind.CAR, Width.HOUR)
+    await store.extent("campus", CAR, Width.HOUR)
     assert asked() == 6
 
 
@@ -510,9 +511,9 @@ async def test_the_series_are_the_tags_of_the_answer_in_order(store: InfluxOccup
         """
     )
     assert await store.series(Width.HOUR) == [
-        ("campus", Kind.CAR),
-        ("library", Kind.CAR),
-        ("library", Kind.MOBILE),
+        ("campus", CAR),
+        ("library", CAR),
+        ("library", MOBILE),
     ]
     [request] = influx.requests
     assert json.loads(request.body)["query"] == SERIES_QUERY
@@ -541,7 +542,7 @@ async def test_an_answer_may_come_in_any_parts(store: InfluxOccupancyStore, infl
 
 
 async def test_the_extent_of_nothing_is_none(store: InfluxOccupancyStore) -> None:
-    assert await store.extent("campus", Kind.CAR, Width.MINUTE) is None
+    assert await store.extent("campus", CAR, Width.MINUTE) is None
 
 
 @pytest.mark.parametrize("zone", ["a b", 'a" or true or "', "a,kind=car", "a\\", "a\nb", "", ".a", "-a", "a" * 65])
@@ -552,7 +553,7 @@ async def test_a_zone_that_could_change_a_line_or_a_query_is_refused_before_it_i
         lambda: store.write([point(), point(zone=zone)]),
         lambda: history(store, zone=zone),
         lambda: history(store, zone=zone, end=NINE),
-        lambda: store.extent(zone, Kind.CAR, Width.MINUTE),
+        lambda: store.extent(zone, CAR, Width.MINUTE),
     ):
         with pytest.raises(ValueError, match="is no id of a zone"):
             await ask()

@@ -8,11 +8,12 @@ from structlog.testing import capture_logs
 
 from core.clock import system_clock
 from core.errors import UnavailableError
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings
 from decoder.stages import Assembly
 from runtime.service import Stop
+from tests.kinds_of_tests import CAR
 from timeseries import OccupancyPoint, OccupancyRetention, TimeseriesSettings, Width, Window, open_store, retention
 
 DAY = 86_400_000
@@ -20,18 +21,20 @@ DAY = 86_400_000
 
 async def test_a_decoder_drops_what_is_older_than_the_setting_says(redis_client: Redis, tmp_path: Path) -> None:
     now = system_clock()
-    points = [OccupancyPoint(Window(Width.MINUTE, now - days * DAY, "campus", Kind.CAR), 1) for days in (1, 2, 3, 4)]
+    points = [OccupancyPoint(Window(Width.MINUTE, now - days * DAY, "campus", CAR), 1) for days in (1, 2, 3, 4)]
     async with open_store(TimeseriesSettings(data_dir=tmp_path)) as store:
         await store.setup()
         await store.write(points)
     settings = DecoderSettings(data_dir=tmp_path, occupancy_keep="1m:3d")
-    assembly = Assembly(settings=settings, client=redis_client, clock=system_clock, metrics=DecoderMetrics())
+    assembly = Assembly(
+        kinds=DEFAULT_KINDS, settings=settings, client=redis_client, clock=system_clock, metrics=DecoderMetrics()
+    )
     async with open_store(settings) as store:
         stop = Stop()
         stop.set()
         with capture_logs() as logs:
             await OccupancyRetention(store).step()
-        left = await store.history(zone="campus", kind=Kind.CAR, width=Width.MINUTE, start=0, end=now)
+        left = await store.history(zone="campus", kind=CAR, width=Width.MINUTE, start=0, end=now)
         assert [point.window.start for point in left] == [now - 2 * DAY, now - DAY]
         assert [(log["event"], log["windows"]) for log in logs] == [
             ("windows older than OCCUPANCY_KEEP were dropped", 2)

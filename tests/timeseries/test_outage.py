@@ -13,12 +13,14 @@ from redis.asyncio import Redis
 
 import documents
 from core.errors import UnavailableError
-from core.messages import Kind, Position
+from core.kinds import DEFAULT_KINDS
+from core.messages import Position
 from decoder import rollup
 from documents import DocumentSettings, DocumentStore, from_document
 from runtime import sqlite
 from tests.conftest import POSITIONS, eventually
 from tests.decoder.conftest import LIBRARY, HandClock
+from tests.kinds_of_tests import CAR
 from tests.timeseries.conftest import ORG, TOKEN, FakeInflux
 from tests.timeseries.live import Live, counted, everything
 from timeseries import OccupancyStore, TimeseriesSettings, Width, Window, influx_http, open_store
@@ -54,7 +56,7 @@ async def minutes_of_traffic(live: Live, clock: HandClock, minutes: int) -> None
     for minute in range(minutes):
         clock.now += MINUTE
         for number in range(DEVICES):
-            kind = list(Kind)[number % 2]
+            kind = DEFAULT_KINDS.ids[number % 2]
             place = (LIBRARY[0] + number * 0.0004, LIBRARY[1] + minute * 0.0001)
             await live.accept(f"device-{number}", kind, place, clock.now - number * 1000)
         await live.observed()
@@ -227,7 +229,7 @@ async def test_documents_that_cannot_be_stored_for_ten_minutes_delay_no_count_an
         for _ in minutes:
             clock.now += MINUTE
             for number in range(DEVICES):
-                await live.accept(f"device-{number}", Kind.CAR, LIBRARY, clock.now)
+                await live.accept(f"device-{number}", CAR, LIBRARY, clock.now)
             # The figure of this minute is there before the next begins.
             await eventually(lambda: stored(store, clock.now))
         assert await redis_client.xlen(POSITIONS) > 0
@@ -241,5 +243,5 @@ async def test_documents_that_cannot_be_stored_for_ten_minutes_delay_no_count_an
 
 
 async def stored(store: OccupancyStore, minute: int) -> bool:
-    points = await store.history(zone="campus", kind=Kind.CAR, width=Width.MINUTE, start=minute, end=minute + 1)
+    points = await store.history(zone="campus", kind=CAR, width=Width.MINUTE, start=minute, end=minute + 1)
     return [point.devices for point in points] == [DEVICES]

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from core.messages import Kind
+from core.kinds import DEFAULT_KINDS
+from tests.kinds_of_tests import CAR, MOBILE
 from timeseries import OccupancyPoint, Width, Window, Written
 from timeseries import sqlite as sqlite_module
 from timeseries.sqlite import SqliteOccupancyStore
 
-POINT = OccupancyPoint(window=Window(width=Width.MINUTE, start=60_000, zone="campus", kind=Kind.CAR), devices=3)
+POINT = OccupancyPoint(window=Window(width=Width.MINUTE, start=60_000, zone="campus", kind=CAR), devices=3)
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteOccupancyStore]:
 
 
 async def stored(store: SqliteOccupancyStore) -> list[OccupancyPoint]:
-    return await store.history(zone="campus", kind=Kind.CAR, width=Width.MINUTE, start=0, end=10**13)
+    return await store.history(zone="campus", kind=CAR, width=Width.MINUTE, start=0, end=10**13)
 
 
 async def test_a_write_that_fails_leaves_nothing_of_its_batch(store: SqliteOccupancyStore) -> None:
@@ -55,7 +56,7 @@ async def test_a_store_of_too_many_series_is_refused(
     zones = ["a", "b", "c"]
     for count, zone in enumerate(zones):
         assert len(await store.series(Width.MINUTE)) == count
-        await store.write([OccupancyPoint(Window(Width.MINUTE, 0, zone, Kind.CAR), 1)])
+        await store.write([OccupancyPoint(Window(Width.MINUTE, 0, zone, CAR), 1)])
     with pytest.raises(ValueError, match="more than 2 zones"):
         await store.series(Width.MINUTE)
 
@@ -65,7 +66,7 @@ async def test_a_history_of_too_many_points_is_refused(
 ) -> None:
     monkeypatch.setattr(sqlite_module, "MAX_POINTS", 2)
     monkeypatch.setattr("timeseries.store.MAX_POINTS", 2)
-    minutes = [Window(width=Width.MINUTE, start=start, zone="campus", kind=Kind.CAR) for start in (0, 60_000, 120_000)]
+    minutes = [Window(width=Width.MINUTE, start=start, zone="campus", kind=CAR) for start in (0, 60_000, 120_000)]
     await store.write([OccupancyPoint(window=window, devices=1) for window in minutes[:2]])
     assert len(await stored(store)) == 2
     await store.write([OccupancyPoint(window=window, devices=1) for window in minutes])
@@ -82,7 +83,7 @@ async def test_what_is_older_than_is_kept_is_dropped_series_by_series(tmp_path: 
             OccupancyPoint(Window(width, number * day, zone, kind), devices=1)
             for number in range(5)
             for zone in ("campus", "library")
-            for kind in Kind
+            for kind in DEFAULT_KINDS.ids
         ]
 
     async with SqliteOccupancyStore(file=file) as store:
@@ -94,6 +95,6 @@ async def test_what_is_older_than_is_kept_is_dropped_series_by_series(tmp_path: 
         assert await store.drop_expired() == 2 * 4
         assert await store.drop_expired() == 0
         for width, left in ((Width.MINUTE, [2, 3, 4]), (Width.DAY, [0, 1, 2, 3, 4])):
-            found = await store.history(zone="library", kind=Kind.MOBILE, width=width, start=0, end=10 * day)
+            found = await store.history(zone="library", kind=MOBILE, width=width, start=0, end=10 * day)
             assert [point.window.start // day for point in found] == left
         assert await store.write(points(Width.MINUTE)) == Written(expired=2 * 4)

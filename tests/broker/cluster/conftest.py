@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from broker.cluster import Cluster, Limits, follower
 from broker.cluster.publisher import Publish
 from broker.protocol.message import Message
+from core.kinds import DEFAULT_KINDS
 from runtime.service import Stop
 from tests.conftest import NOON, eventually
 
@@ -133,7 +134,13 @@ async def start(service_redis: Redis, time: Time, monkeypatch: pytest.MonkeyPatc
         )
         given = {name: options.pop(name) for name in list(options) if hasattr(limits, name)}
         made = Cluster(
-            client=service_redis, name=name, local=local, clock=time, limits=replace(limits, **given), **options
+            kinds=DEFAULT_KINDS,
+            client=service_redis,
+            name=name,
+            local=local,
+            clock=time,
+            limits=replace(limits, **given),
+            **options,
         )
         stop = Stop()
         if follow:

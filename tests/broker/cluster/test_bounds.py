@@ -6,6 +6,7 @@ from broker.cluster.batch import Guard, Part, Routed, build, split
 from broker.cluster.publisher import Publish
 from broker.cluster.routes import Plan
 from broker.protocol.message import Message
+from core.kinds import DEFAULT_KINDS
 from tests.broker.cluster.conftest import MAX_AGE_MS, Running, Start, Time
 from tests.redis_servers.clients import calls
 
@@ -34,10 +35,10 @@ def test_very_many_messages_are_dealt_with_in_several_scripts() -> None:
 
 
 def test_a_message_for_very_many_is_copied_in_several_scripts_according_to_its_size() -> None:
-    assert [len(part.queues[0][3]) for part in build(routed(1, to=5000))] == [500] * 10
-    parts = build(routed(1, payload=bytes(65_536), to=300))
+    assert [len(part.queues[0][3]) for part in build(routed(1, to=5000), DEFAULT_KINDS)] == [500] * 10
+    parts = build(routed(1, payload=bytes(65_536), to=300), DEFAULT_KINDS)
     assert [len(part.queues[0][3]) for part in parts] == [100, 100, 100]
-    parts = build(routed(40, payload=bytes(30_000), to=30))
+    parts = build(routed(40, payload=bytes(30_000), to=30), DEFAULT_KINDS)
     assert all(copied(part) < 8_000_000 for part in parts)
     assert sum(len(clients) for part in parts for _, _, _, clients, _ in part.queues) == 40 * 30
 

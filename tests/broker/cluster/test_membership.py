@@ -6,6 +6,7 @@ from redis.asyncio import Redis
 
 from broker.cluster.membership import Membership
 from broker.protocol.message import Message
+from core.kinds import DEFAULT_KINDS
 from tests.broker.cluster.conftest import EXPIRY_MS, Running, Start, Time, delivered, is_well, keys_of_sessions
 from tests.conftest import eventually
 
@@ -259,6 +260,7 @@ async def test_a_node_is_not_ready_before_it_has_joined(start: Start) -> None:
     node = await start("a")
     assert node.cluster.problem is None
     fresh = Membership(
+        kinds=DEFAULT_KINDS,
         nodes=node.cluster._membership._nodes,
         scripts=node.cluster._membership._scripts,
         identity=node.cluster._identity,

@@ -10,6 +10,7 @@ from broker.cluster.identity import Identity
 from broker.cluster.publisher import Publish
 from broker.cluster.routes import Routes
 from broker.protocol.message import Message
+from core.kinds import DEFAULT_KINDS
 from state.lua import lua
 from state.mqtt import GUARD
 from state.nodes import node_key
@@ -221,7 +222,7 @@ async def test_the_replica_says_of_each_topic_what_the_hash_says(
 ) -> None:
     await redis_client.flushall()
     identity = Identity("me")
-    routes = Routes(store=RouteStore(redis_client), identity=identity)
+    routes = Routes(kinds=DEFAULT_KINDS, store=RouteStore(redis_client), identity=identity)
     common = lua("mqtt/common", "mqtt/routes")
     for changed in rounds:
         script = common + "for i = 1, #ARGV, 2 do route(ARGV[i], ARGV[i + 1] ~= '' and ARGV[i + 1]) end log_changes()"

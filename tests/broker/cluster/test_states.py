@@ -11,9 +11,10 @@ from broker.cluster.publisher import Publish
 from broker.cluster.retained import is_state, state_filters
 from broker.cluster.sessions import Queued
 from broker.protocol.message import Message
-from core.messages import Role
+from core.kinds import Role
 from tests.broker.cluster.conftest import MAX_AGE_MS, Running, Start, Time
 from tests.conftest import eventually
+from tests.kinds_of_tests import CAR_ROLE
 
 EVERYTHING = [("v1/#", 2)]
 
@@ -70,7 +71,7 @@ def test_a_state_is_what_is_retained_below_v1_with_a_qos(message: Message, *, st
 
 def test_only_services_get_states_by_filters_that_begin_with_a_wildcard() -> None:
     filters = {"v1/#": 1, "v1": 2, "#": 1, "+/zones": 2, "v1/a": 0, "chat": 1}
-    assert state_filters(filters, Role.CAR) == [("v1/#", 1), ("v1", 2)]
+    assert state_filters(filters, CAR_ROLE) == [("v1/#", 1), ("v1", 2)]
     assert state_filters(filters, Role.SERVICE) == [("v1/#", 1), ("v1", 2), ("#", 1), ("+/zones", 2)]
 
 
