@@ -5,10 +5,12 @@ python -m bench.state.fast_motion --devices 2000 --hours 1 --every 300     a fir
 
 The effects are those of decoders, by a clock that is moved on; only messages, their decoding and the archive are left
 out, of which nothing stays in Redis. A second position in the same minute and place changes nothing, so one a minute
-stands for any number of them.
+stands for any number of them. Writes bench/results/fast_motion.json and fast_motion.svg: memory over time.
 """
 
 import asyncio
+import json
+import os
 import random
 import tempfile
 import time
@@ -21,9 +23,10 @@ import typer
 from rich.console import Console
 
 from bench.kinds import MOBILE
-from bench.report import machine
+from bench.report import RESULTS, machine
 from bench.servers import redis_server
 from bench.state.campus import Grid
+from bench.state.plot import Chart, svg
 from core.kinds import DEFAULT_KINDS
 from core.messages import Position
 from core.windows import Width, Window, window_start
@@ -39,6 +42,8 @@ MONDAY = 1_772_409_600_000
 DAY_MS, HOUR_MS, MINUTE_MS = 86_400_000, 3_600_000, 60_000
 DUBLIN = ZoneInfo("Europe/Dublin")
 AT_ONCE = 500
+LATEST_MINUTES = 180
+"""After which nobody comes any more on a day."""
 _console = Console(highlight=False)
 
 
@@ -56,7 +61,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="fast-motion-") as folder, redis_server(Path(folder), *settings) as url:
         day = Days(devices=devices, hours=hours, every=every, zones=zones)
         asyncio.run(_pass(url, day, days))
-    _console.print(machine())
+    _console.print(f"{machine()}, load {os.getloadavg()[0]:.1f}")
 
 
 class Days:
@@ -71,7 +76,12 @@ class Days:
         self._grid = Grid(zones)
         chance = random.Random(1)  # noqa: S311 - not a secret
         # They come in the morning, not all at once.
-        self.comes = [chance.randrange(0, max(1, min(180, 24 * 60 - self.minutes))) for _ in self.names]
+        self.comes = [chance.randrange(0, max(1, min(LATEST_MINUTES, 24 * 60 - self.minutes))) for _ in self.names]
+
+    @property
+    def all_minutes(self) -> int:
+        """Of a day, from the first who comes to the last who leaves."""
+        return self.minutes + max(self.comes) + 1
 
     def positions(self, day: int, minute: int) -> list[Position]:
         """Those of one minute of a day."""
@@ -100,18 +110,20 @@ async def _pass(url: str, passing: Days, days: int) -> None:
             dead_letters_max=1000,
             implausible_speed=1e9,
         )
-        begun, sent, most = time.monotonic(), 0, 0
+        begun, sent = time.monotonic(), 0
+        memory: list[tuple[float, float]] = []
         with redis.Redis.from_url(url) as watcher:
             for day in range(days):
-                for minute in range(passing.minutes + max(passing.comes) + 1):
+                for minute in range(passing.all_minutes):
                     positions = passing.positions(day, minute)
                     for first in range(0, len(positions), AT_ONCE):
                         some = positions[first : first + AT_ONCE]
                         await effects.apply(Batch(positions=some), now=some[0].observed_at)
                     sent += len(positions)
-                    if minute % 60 == 0:
+                    if minute % 10 == 0:
                         told = watcher.info("memory")
-                        most = max(most, int(told["used_memory"]))
+                        memory.append(((day * passing.all_minutes + minute) / 60, told["used_memory"] / 1e6))
+                    if minute % 60 == 0:
                         share = told["used_memory"] / told["maxmemory"]
                         _console.print(
                             f"day {day + 1}, {minute // 60} h: {sent:,} positions, "
@@ -127,8 +139,22 @@ async def _pass(url: str, passing: Days, days: int) -> None:
             f"{used / minutes:.2f} bytes a device and minute, in {time.monotonic() - begun:,.0f} s"
         )
         _console.print(f"devices on the campus on each day, as counted: {found}")
+        _write(
+            memory, int(told["maxmemory"]) / 1e6, f"{len(passing.names):,} devices, {passing.minutes // 60} hours a day"
+        )
         if found != [len(passing.names)] * days:
             raise SystemExit("that is not what there were")
+
+
+def _write(memory: list[tuple[float, float]], most: float, what: str) -> None:
+    """Memory of Redis over hours, in MB, beside its maxmemory."""
+    RESULTS.mkdir(exist_ok=True)
+    told = {"what": what, "machine": machine(), "load": round(os.getloadavg()[0], 1), "maxmemory, MB": most}
+    points = [[round(hour, 2), round(used, 2)] for hour, used in memory]
+    (RESULTS / "fast_motion.json").write_text(json.dumps(told | {"hours, MB": points}) + "\n", encoding="utf-8")
+    lines = {"used": memory, "maxmemory": [(memory[0][0], most), (memory[-1][0], most)]}
+    chart = Chart(f"Memory of Redis: {what}", "hours in which somebody is there", "MB", lines, by_tens=False)
+    (RESULTS / "fast_motion.svg").write_text(svg([chart]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A chart as SVG: lines over an axis that counts by tens, written by hand, for one chart needs no library."""
+"""Charts as SVG: lines over axes that count by tens, or by equal steps. Written by hand, for that needs no library."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,8 @@ from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 460, 300, 60, 40, 44
 _COLOURS = ("#1b6ca8", "#c8553d", "#3d8b5f", "#8a5aa8", "#b08900", "#555555")
+_STEPS = 8
+"""Of an axis, at the most."""
 Point = tuple[float, float]
 
 
@@ -18,6 +20,34 @@ class Chart:
     x: str
     y: str
     lines: Mapping[str, Sequence[Point]]
+    by_tens: bool = True
+    """Otherwise both axes begin at 0, and have equal steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """Where a value is on an axis, from 0 to 1, and which values are written beside it."""
+
+    low: float
+    high: float
+    marks: Sequence[float]
+    by_tens: bool
+
+    def __call__(self, value: float) -> float:
+        shown = math.log10(value) if self.by_tens else value
+        return (shown - self.low) / (self.high - self.low)
+
+
+def _axis(values: Sequence[float], *, by_tens: bool) -> _Axis:
+    if by_tens:
+        low = math.floor(math.log10(min(values)))
+        high = max(math.ceil(math.log10(max(values))), low + 1)
+        return _Axis(low, high, [10.0**power for power in range(low, high + 1)], by_tens)
+    most = max(values)
+    ten = 10.0 ** math.floor(math.log10(most))
+    step = next(step for step in (ten / 5, ten / 2, ten, 2 * ten) if most / step <= _STEPS)
+    count = math.ceil(most / step)
+    return _Axis(0, count * step, [step * number for number in range(count + 1)], by_tens)
 
 
 def svg(charts: Sequence[Chart]) -> str:
@@ -38,31 +68,28 @@ def _chart(chart: Chart) -> list[str]:
     points = [point for line in chart.lines.values() for point in line]
     if not points:
         return []
-    left, right = math.floor(math.log10(min(x for x, _ in points))), math.ceil(math.log10(max(x for x, _ in points)))
-    right = max(right, left + 1)
-    low, high = math.floor(math.log10(min(y for _, y in points))), math.ceil(math.log10(max(y for _, y in points)))
-    high = max(high, low + 1)
+    across = _axis([x for x, _ in points], by_tens=chart.by_tens)
+    up = _axis([y for _, y in points], by_tens=chart.by_tens)
+    end = WIDTH - 130
 
     def at(x: float, y: float) -> tuple[float, float]:
-        across = (math.log10(x) - left) / (right - left)
-        up = (math.log10(y) - low) / (high - low)
-        return LEFT + across * (WIDTH - LEFT - 130), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
+        return LEFT + across(x) * (end - LEFT), HEIGHT - BOTTOM - up(y) * (HEIGHT - TOP - BOTTOM)
 
     parts = [f'<text x="{LEFT}" y="20" class="title">{escape(chart.title)}</text>']
-    for power in range(low, high + 1):
-        x, y = at(10.0**left, 10.0**power)
-        end, _ = at(10.0**right, 10.0**power)
-        parts.append(f'<path d="M{x:.0f} {y:.1f}H{end:.0f}" stroke="#ddd"/>')
-        parts.append(f'<text x="{x - 5:.0f}" y="{y + 4:.1f}" text-anchor="end">{10.0**power:,g}</text>')
-    for power in range(left, right + 1):
-        x, y = at(10.0**power, 10.0**low)
-        parts.append(f'<text x="{x:.0f}" y="{y + 15:.0f}" text-anchor="middle">{10.0**power:,.0f}</text>')
+    for mark in up.marks:
+        _, y = at(across.marks[0], mark)
+        parts.append(f'<path d="M{LEFT} {y:.1f}H{end}" stroke="#ddd"/>')
+        parts.append(f'<text x="{LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{mark:,g}</text>')
+    for mark in across.marks:
+        x, y = at(mark, up.marks[0])
+        parts.append(f'<text x="{x:.0f}" y="{y + 15:.0f}" text-anchor="middle">{mark:,g}</text>')
     parts.append(f'<text x="{LEFT}" y="{HEIGHT - 8}">{escape(chart.x)}; up: {escape(chart.y)}</text>')
     for number, (name, line) in enumerate(chart.lines.items()):
         colour = _COLOURS[number % len(_COLOURS)]
         places = [at(x, y) for x, y in sorted(line)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
+        if chart.by_tens:
+            parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
         parts.append(f'<text x="{WIDTH - 122}" y="{TOP + 14 + 15 * number}" fill="{colour}">{escape(name)}</text>')
     return parts
