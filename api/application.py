@@ -13,6 +13,7 @@ from api.history import routes as history
 from api.http import openapi, problems
 from api.http import routes as operations
 from api.http.head_middleware import HeadAsGet
+from api.http.kind_words import many
 from api.http.limits import BodyLimited, RateLimited
 from api.http.metrics import ApiMetrics, Measured
 from api.live import routes as events
@@ -25,17 +26,11 @@ from api.settings import ApiSettings
 from api.web.pages import MapOptions, pages
 from api.zones import change_routes as zone_changes
 from api.zones import routes as zones
+from core.kinds import Kinds
 from runtime.buckets import Buckets
 
 VERSION = "1"
 """Of the interface: what /v1 stands for."""
-TAGS = [
-    {"name": "zones", "description": "The campus and its zones, as GeoJSON."},
-    {"name": "occupancy", "description": "How many cars and phones are where, now and over time."},
-    {"name": "positions", "description": "Single positions, read and sent; personal data, for those with a key."},
-    {"name": "devices", "description": "Forgetting a device, for administrators."},
-    {"name": "operations", "description": "For those who run the API."},
-]
 
 
 def create_app(rooms: Rooms, *, settings: ApiSettings, metrics: ApiMetrics) -> FastAPI:
@@ -43,8 +38,8 @@ def create_app(rooms: Rooms, *, settings: ApiSettings, metrics: ApiMetrics) -> F
     app = FastAPI(
         title="Campus occupancy",
         version=VERSION,
-        description=openapi.DESCRIPTION,
-        openapi_tags=TAGS,
+        description=openapi.description(rooms.kinds),
+        openapi_tags=_tags(rooms.kinds),
         # These would load their scripts from a CDN: /docs is a page of our own.
         docs_url=None,
         redoc_url=None,
@@ -66,20 +61,20 @@ def create_app(rooms: Rooms, *, settings: ApiSettings, metrics: ApiMetrics) -> F
         setattr(app.state, room.name, getattr(rooms, room.name))
     for router in (
         # The first is asked first: what is asked for most often.
-        occupancy.router,
+        occupancy.router(rooms.kinds),
         zones.router,
         zone_changes.router,
-        events.router,
-        history.router,
-        positions.router,
-        ingest.router,
-        devices.router,
+        events.router(rooms.kinds),
+        history.router(rooms.kinds),
+        positions.router(rooms.kinds),
+        ingest.router(rooms.kinds),
+        devices.router(rooms.kinds),
         operations.router,
         pages(rooms.kinds, _map_options(settings)),
     ):
         app.include_router(router)
     problems.answer_problems(app)
-    openapi.describe(app)
+    openapi.describe(app, rooms.kinds)
     return app
 
 
@@ -87,6 +82,16 @@ def _map_options(settings: ApiSettings) -> MapOptions:
     return MapOptions(
         tile_url=settings.tile_url, tile_attribution=settings.tile_attribution, min_count=settings.privacy_min_count
     )
+
+
+def _tags(kinds: Kinds) -> list[dict[str, str]]:
+    return [
+        {"name": "zones", "description": "The campus and its zones, as GeoJSON."},
+        {"name": "occupancy", "description": f"How many {many(kinds)} are where, now and over time."},
+        {"name": "positions", "description": "Single positions, read and sent; personal data, for those with a key."},
+        {"name": "devices", "description": "Forgetting a device, for administrators."},
+        {"name": "operations", "description": "For those who run the API."},
+    ]
 
 
 def _cross_origin(settings: ApiSettings) -> list[Middleware]:

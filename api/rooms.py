@@ -87,6 +87,7 @@ def open_rooms(
             zones=zones, snapshots=snapshots, newest=changes, clock=clock, ttl=settings.occupancy_ttl
         ),
         history=HistoryResources(
+            kinds=kinds,
             zones=zones,
             store=store,
             clock=clock,

@@ -15,12 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.history.recorded import unrecorded
 from api.http.instants import EARLIEST, Instant, Rfc3339, TimeZone, name_of, writer, written
+from api.http.kinds import Kind
 from api.http.problems import ProblemError, WrongParameter, no_longer_kept, wrong_parameters
 from api.privacy import shown_count
 from core.clock import format_rfc3339
 from core.errors import UnavailableError
 from core.kinds import KindId
-from core.messages import MOBILE, Kind
 from timeseries import (
     OccupancyStore,
     TimeseriesStore,
@@ -60,12 +60,12 @@ class Format(StrEnum):
 
 
 class HistoryQuery(BaseModel):
-    """What part of the history is asked for."""
+    """What part of the history is asked for; the table of kinds says which there are (`api.history.routes`)."""
 
     # A parameter that is not known is a slip of the pen (from=, to=): to ignore it would answer another question.
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Kind = Field(description="What to count: car, or mobile for phones.", examples=["car"])
+    kind: Kind
     window: Width = Field(
         default=Width.FIVE_MINUTES,
         description="How long each window is. 1d windows are the calendar days of the campus.",
@@ -301,9 +301,9 @@ async def histories(
 ) -> list[History]:
     """The bodies of the answer, in the order of `zones`.
 
-    `shown_in` is the time zone that times are written in, None for UTC; `least` is PRIVACY_MIN_COUNT. With `encoded`
-    their points are JSON already, for whoever writes them as that: there are thousands. `kept_since` is what
-    `oldest_kept` says. Raises UnavailableError if the store does not answer in time.
+    `shown_in` is the time zone that times are written in, None for UTC; `least` is under which number counts of this
+    kind are withheld. With `encoded` their points are JSON already, for whoever writes them as that: there are
+    thousands. `kept_since` is what `oldest_kept` says. Raises UnavailableError if the store does not answer in time.
     """
     edges = _edges(asked, shown_in)
     write = writer(shown_in)
@@ -319,7 +319,7 @@ async def histories(
         devices = {point.window.start: point.devices for point in found}
         return History(
             zone=zone,
-            kind=Kind(kind),
+            kind=kind,
             window=asked.width,
             timezone=name_of(shown_in),
             start=write(asked.start),
@@ -328,7 +328,7 @@ async def histories(
                 asked,
                 edges,
                 devices,
-                least if kind == MOBILE else 0,
+                least,
             ),
             first=None if extent is None else write(max(extent[0], EARLIEST)),
             last=None if extent is None else write(extent[1]),

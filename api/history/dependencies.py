@@ -5,8 +5,10 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from api.http.dependencies import opened
+from api.privacy import least_of
 from api.zones import Zones
 from core.clock import Clock
+from core.kinds import KindId, Kinds
 from timeseries import TimeseriesStore
 
 
@@ -14,6 +16,7 @@ from timeseries import TimeseriesStore
 class HistoryResources:
     """Where history is, and how much of it may be told."""
 
+    kinds: Kinds
     zones: Zones
     store: TimeseriesStore
     clock: Clock
@@ -23,6 +26,10 @@ class HistoryResources:
     """How many windows one answer may hold."""
     least: int
     """PRIVACY_MIN_COUNT."""
+
+    def least_of(self, kind: KindId) -> int:
+        """Under which number counts of a kind are withheld."""
+        return least_of(kind, self.kinds, self.least)
 
 
 Resources = Annotated[HistoryResources, opened("history")]

@@ -25,99 +25,110 @@ from api.history.dependencies import HistoryResources, Resources
 from api.history.summary import HOUR_MS, Summary, SummaryQuery, hours_of, summary
 from api.http.answers import Json
 from api.http.instants import name_of, writer
+from api.http.kind_words import example, ids, many
+from api.http.kinds import Kind, known
 from api.http.openapi import problems
 from api.zones import ZoneId
-from core.kinds import KindId
+from core.kinds import Kinds
 from timeseries import Width
 
 CACHE_CONTROL = "no-cache"
 """Even windows long past can change: a phone that was offline sends its positions later."""
 _HEADERS = {"Cache-Control": CACHE_CONTROL, "Vary": "Accept"}
-_AS_CSV: dict[int | str, dict[str, Any]] = {
-    200: {
-        "content": {
-            MEDIA_TYPE: {
-                "schema": {
-                    "type": "string",
-                    "description": f"The columns {', '.join(COLUMNS)}; a row a window. `devices` is empty where the "
-                    "count is withheld. `recorded` is false for windows of which no minute was recorded: there, a "
-                    "0 means that nothing is known. The header `Kept-Since` is there where not all windows are kept.",
-                },
-                "example": f"{','.join(COLUMNS)}\r\n"
-                "kemmy,car,1m,2019-02-18T08:58:00Z,2019-02-18T08:59:00Z,1,false,true\r\n",
-            }
-        }
-    }
+_CSV_SCHEMA = {
+    "type": "string",
+    "description": f"The columns {', '.join(COLUMNS)}; a row a window. `devices` is empty where the count is withheld. "
+    "`recorded` is false for windows of which no minute was recorded: there, a 0 means that nothing is known. "
+    "The header `Kept-Since` is there where not all windows are kept.",
 }
 
 
-class SeveralQuery(HistoryQuery):
-    """What part of the history of which zones is asked for."""
+def _as_csv(kind: str) -> dict[int | str, dict[str, Any]]:
+    row = f"kemmy,{kind},1m,2019-02-18T08:58:00Z,2019-02-18T08:59:00Z,1,false,true"
+    example_ = f"{','.join(COLUMNS)}\r\n{row}\r\n"
+    return {200: {"content": {MEDIA_TYPE: {"schema": _CSV_SCHEMA, "example": example_}}}}
 
-    zone: list[str] = Field(
-        default=[],
-        description="Ids of the zones, one parameter each: zone=kemmy&zone=schuman. By default all, the campus itself "
-        "included.",
-        examples=[["kemmy", "schuman"]],
+
+def router(kinds: Kinds) -> APIRouter:
+    """The routes, which are asked for one of these kinds."""
+    told = f"What to count: {ids(kinds)}."
+    counted = f"Distinct {many(kinds, 'or')}"
+    window_by_window = "window by window, with a 0 where nobody was seen; as JSON or CSV."
+    as_csv = _as_csv(example(kinds))
+    routes = APIRouter(tags=["occupancy"], dependencies=[public_occupancy])
+
+    class OneQuery(HistoryQuery):
+        kind: Annotated[Kind, known(kinds)] = Field(description=told, examples=[example(kinds)])
+
+    class SeveralQuery(OneQuery):
+        zone: list[str] = Field(
+            default=[],
+            description="Ids of the zones, one parameter each: zone=kemmy&zone=schuman. By default all, the campus "
+            "itself included.",
+            examples=[["kemmy", "schuman"]],
+        )
+
+    class RangeQuery(SummaryQuery):
+        kind: Annotated[Kind, known(kinds)] = Field(description=told, examples=[example(kinds, person=True)])
+
+    @routes.get(
+        "/v1/zones/{zone}/occupancy/history",
+        response_model=History,
+        description=f"{counted} in one zone, {window_by_window}",
+        response_description="Every window of the range.",
+        responses={**as_csv, **problems(404, 410, 422, 503)},
     )
+    async def zone_history(
+        request: Request, resources: Resources, zone: ZoneId, query: Annotated[OneQuery, Query()]
+    ) -> Response:
+        return await _answer(request, resources, [resources.zones.by_id(zone).id], query, several=False)
 
-
-router = APIRouter(tags=["occupancy"], dependencies=[public_occupancy])
-
-
-@router.get(
-    "/v1/zones/{zone}/occupancy/history",
-    response_model=History,
-    response_description="Every window of the range.",
-    responses={**_AS_CSV, **problems(404, 410, 422, 503)},
-)
-async def zone_history(
-    request: Request, resources: Resources, zone: ZoneId, query: Annotated[HistoryQuery, Query()]
-) -> Response:
-    """Distinct cars or phones in one zone, window by window, with a 0 where nobody was seen; as JSON or CSV."""
-    return await _answer(request, resources, [resources.zones.by_id(zone).id], query, several=False)
-
-
-@router.get(
-    "/v1/occupancy/history",
-    response_model=HistoryOfSeveral,
-    response_description="Every window of the range, zone by zone.",
-    responses={**_AS_CSV, **problems(404, 410, 422, 503)},
-)
-async def several_histories(
-    request: Request, resources: Resources, query: Annotated[SeveralQuery, Query()]
-) -> Response:
-    """Distinct cars or phones in several zones, window by window, with a 0 where nobody was seen; as JSON or CSV."""
-    campus = resources.zones.campus
-    # Once each, in the order asked for.
-    named = dict.fromkeys(query.zone or (zone.id for zone in campus.everything))
-    return await _answer(request, resources, [resources.zones.by_id(zone).id for zone in named], query, several=True)
-
-
-@router.get(
-    "/v1/zones/{zone}/occupancy/summary",
-    response_model=Summary,
-    response_description="Its peak, mean and popular times.",
-    responses=problems(404, 410, 422, 503),
-)
-async def zone_summary(resources: Resources, zone: ZoneId, query: Annotated[SummaryQuery, Query()]) -> Response:
-    """What a zone was like over a range: peak, mean, and the usual week by weekday and hour of the campus's time."""
-    known = resources.zones.by_id(zone)
-    asked = hours_of(query, now=resources.clock())
-    kept_since = await oldest_kept(resources.store, Width.HOUR, resources.timezone)
-    await check_kept(resources.store, Width.HOUR, asked.until - HOUR_MS, kept_since, resources.timezone, choose=False)
-    body = await summary(
-        resources.store,
-        zone=known.id,
-        kind=KindId(query.kind.value),
-        asked=asked,
-        most=resources.most,
-        timezone=resources.timezone,
-        shown_in=query.tz,
-        least=resources.least,
-        kept_since=kept_since,
+    @routes.get(
+        "/v1/occupancy/history",
+        response_model=HistoryOfSeveral,
+        description=f"{counted} in several zones, {window_by_window}",
+        response_description="Every window of the range, zone by zone.",
+        responses={**as_csv, **problems(404, 410, 422, 503)},
     )
-    return Json(body, headers={"Cache-Control": CACHE_CONTROL})
+    async def several_histories(
+        request: Request, resources: Resources, query: Annotated[SeveralQuery, Query()]
+    ) -> Response:
+        campus = resources.zones.campus
+        # Once each, in the order asked for.
+        named = dict.fromkeys(query.zone or (zone.id for zone in campus.everything))
+        return await _answer(
+            request, resources, [resources.zones.by_id(zone).id for zone in named], query, several=True
+        )
+
+    @routes.get(
+        "/v1/zones/{zone}/occupancy/summary",
+        response_model=Summary,
+        description="What a zone was like over a range: peak, mean, and the usual week by weekday and hour of the "
+        "campus's time.",
+        response_description="Its peak, mean and popular times.",
+        responses=problems(404, 410, 422, 503),
+    )
+    async def zone_summary(resources: Resources, zone: ZoneId, query: Annotated[RangeQuery, Query()]) -> Response:
+        found = resources.zones.by_id(zone)
+        asked = hours_of(query, now=resources.clock())
+        kept_since = await oldest_kept(resources.store, Width.HOUR, resources.timezone)
+        await check_kept(
+            resources.store, Width.HOUR, asked.until - HOUR_MS, kept_since, resources.timezone, choose=False
+        )
+        body = await summary(
+            resources.store,
+            zone=found.id,
+            kind=query.kind,
+            asked=asked,
+            most=resources.most,
+            timezone=resources.timezone,
+            shown_in=query.tz,
+            least=resources.least_of(query.kind),
+            kept_since=kept_since,
+        )
+        return Json(body, headers={"Cache-Control": CACHE_CONTROL})
+
+    return routes
 
 
 async def _answer(
@@ -137,10 +148,10 @@ async def _answer(
     found = await histories(
         resources.store,
         zones,
-        KindId(query.kind.value),
+        query.kind,
         asked,
         shown_in=query.tz,
-        least=resources.least,
+        least=resources.least_of(query.kind),
         encoded=not as_csv,
         kept_since=kept_since,
     )

@@ -1,6 +1,6 @@
 """What a zone is like: its peak, its mean, and its popular times, all of them from windows of an hour.
 
-A figure is made of what may be shown alone: an hour whose count of phones is withheld goes into it as 0, so nothing can
+A figure is made of what may be shown alone: an hour whose count is withheld goes into it as 0, so nothing can
 be computed back from it.
 """
 
@@ -16,12 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.history.body import STORE_SECONDS, KeptSince, check_order
 from api.http.instants import EARLIEST, Instant, Rfc3339, TimeZone, name_of, writer
+from api.http.kinds import Kind
 from api.http.problems import ProblemError, WrongParameter, wrong_parameters
 from api.privacy import shown_count
 from core.clock import format_rfc3339
 from core.errors import UnavailableError
 from core.kinds import KindId
-from core.messages import MOBILE, Kind
 from timeseries import TimeseriesStore, Width, recorded_minutes
 
 HOUR_MS = 3_600_000
@@ -33,11 +33,11 @@ WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 
 
 class SummaryQuery(BaseModel):
-    """What range is summed up."""
+    """What range is summed up; the table of kinds says which there are (`api.history.routes`)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Kind = Field(description="What to count: car, or mobile for phones.", examples=["mobile"])
+    kind: Kind
     start: Instant = Field(
         default=None, description="From when on, RFC 3339 with an offset. By default four weeks before end."
     )
@@ -200,7 +200,8 @@ async def summary(
     """The body of the answer.
 
     `most` is how many recorded hours it may rest on, `timezone` the campus's own; `shown_in` is the one that times are
-    written in, None for UTC; `least` is PRIVACY_MIN_COUNT; `kept_since` is what `api.history.body.oldest_kept` says.
+    written in, None for UTC; `least` is under which number counts of this kind are withheld; `kept_since` is what
+    `api.history.body.oldest_kept` says.
 
     Raises a 422 problem for too many hours, and UnavailableError if the store does not answer in time.
     """
@@ -212,14 +213,13 @@ async def summary(
     except TimeoutError as error:
         raise UnavailableError(f"the occupancy store did not answer within {STORE_SECONDS} s") from error
     first, last = extent or (None, None)
-    least = least if kind == MOBILE else 0
     shown = {at: shown_count(devices, least) for at, devices in counts.items()}
     visible = {at: devices or 0 for at, (devices, _) in shown.items()}
     days = popular_times(visible, timezone, least)
     write = writer(shown_in)
     return Summary(
         zone=zone,
-        kind=Kind(kind),
+        kind=kind,
         window=Width.HOUR,
         timezone=name_of(shown_in),
         campus_timezone=timezone.key,

@@ -7,7 +7,10 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 from api.http.answers import ProblemJson
+from api.http.kind_words import example, many
+from api.http.kinds import kind_schema
 from api.http.problems import ProblemDetails
+from core.kinds import Kinds
 
 _REFERENCE = "#/components/schemas/{model}"
 _WORDS = {
@@ -30,11 +33,16 @@ _WORDS = {
     429: ("Too many requests; `Retry-After` says when to come back.", "/docs#too-many", "Too many requests"),
     503: ("A store is away; `Retry-After` says when to come back.", "/docs#unavailable", "A store is away"),
 }
-DESCRIPTION = """How many cars and phones are in each building and car park of a campus, now and over time.
+_DESCRIPTION = """How many %s are in each building and car park of a campus, now and over time.
 
 Times are RFC 3339. Errors are RFC 9457 problem details. `last_updated` and `ttl` say how old an answer is and how long
 it stays good, so that what is stale can be told from what is empty.
 """
+
+
+def description(kinds: Kinds) -> str:
+    """What the document begins with."""
+    return _DESCRIPTION % many(kinds)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -58,7 +66,7 @@ def not_modified_response() -> dict[int | str, dict[str, Any]]:
     return {304: {"description": "What If-None-Match names is still right."}}
 
 
-def describe(app: FastAPI) -> None:
+def describe(app: FastAPI, kinds: Kinds) -> None:
     """Have an application write its OpenAPI document this way; made at the first request, and kept."""
 
     def openapi() -> dict[str, Any]:
@@ -72,6 +80,7 @@ def describe(app: FastAPI) -> None:
             )
             _drop_validation_errors(document)
             _add_common_problems(document)
+            _name_kinds(document["components"]["schemas"], kinds)
             problem = TypeAdapter(ProblemDetails).json_schema(ref_template=_REFERENCE)
             document["components"]["schemas"].update(problem.pop("$defs"), ProblemDetails=problem)
             app.openapi_schema = document
@@ -89,6 +98,15 @@ def _add_common_problems(document: dict[str, Any]) -> None:
             statuses = [429, *([413, 408] if "requestBody" in operation else [])]
             for status in statuses:
                 operation["responses"].setdefault(str(status), problems(status)[status])
+
+
+def _name_kinds(schemas: dict[str, Any], kinds: Kinds) -> None:
+    """Say which kinds there are, and give examples of those alone."""
+    schemas["Kind"] = kind_schema(kinds)
+    for schema in schemas.values():
+        kind = schema.get("properties", {}).get("kind")
+        if kind and kind["examples"][0] not in kinds.ids:
+            kind["examples"] = [example(kinds)]
 
 
 def _drop_validation_errors(document: dict[str, Any]) -> None:

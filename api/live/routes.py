@@ -8,15 +8,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.auth import Scope, public_occupancy
+from api.http.kind_words import example_count
 from api.http.openapi import problems
 from api.live import sse
 from api.live.dependencies import Resources
 from api.live.events import EventStream
 from core.errors import UnavailableError
+from core.kinds import Kinds
 
 MAX_ZONES = 1000
-
-router = APIRouter(tags=["occupancy"], dependencies=[public_occupancy])
 
 _EXAMPLE = """retry: 2000
 
@@ -26,7 +26,7 @@ data: {"last_updated":"2026-03-02T10:15:00.250Z","ttl":1,"zones":[...]}
 
 event: occupancy
 id: 5f0a9c1e-42
-data: {"zone":"kemmy","name":"Kemmy Business School","category":"building","car":3,"mobile":118,...}
+data: {"zone":"kemmy","name":"Kemmy Business School","category":"building",%s,...}
 
 : heartbeat
 
@@ -48,12 +48,12 @@ _EVENT = {
         "retry": {"type": "integer", "description": "Milliseconds to wait before coming back.", "examples": [2000]},
     },
 }
-_STREAM: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The stream. It has no end.",
-        "content": {sse.MEDIA_TYPE: {"itemSchema": _EVENT, "example": _EXAMPLE}},
-    }
-}
+
+
+def _stream(counts: str) -> dict[int | str, dict[str, Any]]:
+    """What the document says of the stream; `counts` are those of a zone, as members of its JSON."""
+    content = {sse.MEDIA_TYPE: {"itemSchema": _EVENT, "example": _EXAMPLE % counts}}
+    return {200: {"description": "The stream. It has no end.", "content": content}}
 
 
 class EventsQuery(BaseModel):
@@ -69,7 +69,6 @@ class EventsQuery(BaseModel):
     )
 
 
-@router.get("/v1/events", response_class=Response, responses={**_STREAM, **problems(401, 404, 422, 503)})
 async def events(
     request: Request,
     resources: Resources,
@@ -104,3 +103,11 @@ async def events(
         share=resources.share,
         allowed=None if access.public_occupancy else lambda: access.check(request, Scope.OCCUPANCY_READ),
     )
+
+
+def router(kinds: Kinds) -> APIRouter:
+    """The route, whose events have a member for each kind."""
+    routes = APIRouter(tags=["occupancy"], dependencies=[public_occupancy])
+    stream = _stream(",".join(f'"{kind.id}":{example_count(kind)}' for kind in kinds))
+    routes.get("/v1/events", response_class=Response, responses={**stream, **problems(401, 404, 422, 503)})(events)
+    return routes

@@ -11,10 +11,13 @@ from starlette.types import Scope
 from api.auth import public_occupancy
 from api.http.answers import Json, client_has, etag_of, not_modified
 from api.http.cached_response import CachedResponse, cached_all, cached_zone, route_with
+from api.http.kind_words import capital, many
 from api.http.openapi import not_modified_response, problems
-from api.occupancy.body import Occupancy, OccupancyOfAll, OccupancyQuery, chosen
+from api.occupancy.body import OccupancyQuery, chosen
 from api.occupancy.dependencies import OccupancyResources, Resources
+from api.occupancy.types import occupancy_types
 from api.zones import ZoneId
+from core.kinds import Kinds
 
 
 def _cached(scope: Scope) -> CachedResponse | None:
@@ -32,32 +35,39 @@ def _cached(scope: Scope) -> CachedResponse | None:
     return None if body is None else cached_zone(body, resources.cache_control)
 
 
-router = APIRouter(tags=["occupancy"], dependencies=[public_occupancy], route_class=route_with(_cached))
+def router(kinds: Kinds) -> APIRouter:
+    """The routes, whose bodies have a member for each kind."""
+    types = occupancy_types(kinds)
+    counted = capital(many(kinds))
+    routes = APIRouter(tags=["occupancy"], dependencies=[public_occupancy], route_class=route_with(_cached))
 
+    @routes.get(
+        "/v1/occupancy",
+        response_model=types.everything,
+        description=f"{counted} in every zone now, in one answer; of some categories, and sorted by count if you ask "
+        "for it.",
+        response_description="Every zone that was asked for.",
+        responses={**not_modified_response(), **problems(422, 503)},
+    )
+    async def all_occupancy(
+        request: Request, resources: Resources, query: Annotated[OccupancyQuery, Query()]
+    ) -> Response:
+        snapshot = resources.fresh or await resources.snapshots.take()
+        return _answer(request, resources, chosen(snapshot, query))
 
-@router.get(
-    "/v1/occupancy",
-    response_model=OccupancyOfAll,
-    response_description="Every zone that was asked for.",
-    responses={**not_modified_response(), **problems(422, 503)},
-)
-async def all_occupancy(request: Request, resources: Resources, query: Annotated[OccupancyQuery, Query()]) -> Response:
-    """Cars and phones in every zone now, in one answer; of some categories, and sorted by count if you ask for it."""
-    snapshot = resources.fresh or await resources.snapshots.take()
-    return _answer(request, resources, chosen(snapshot, query))
+    @routes.get(
+        "/v1/zones/{zone}/occupancy",
+        response_model=types.one,
+        description=f"{counted} in one zone now.",
+        response_description="The zone's counts.",
+        responses={**not_modified_response(), **problems(404, 503)},
+    )
+    async def zone_occupancy(request: Request, resources: Resources, zone: ZoneId) -> Response:
+        found, snapshot = resources.zones.by_id(zone), resources.fresh
+        body = snapshot.zone(found.id) if snapshot else None
+        return _answer(request, resources, body or await resources.snapshots.take_zone(found))
 
-
-@router.get(
-    "/v1/zones/{zone}/occupancy",
-    response_model=Occupancy,
-    response_description="The zone's counts.",
-    responses={**not_modified_response(), **problems(404, 503)},
-)
-async def zone_occupancy(request: Request, resources: Resources, zone: ZoneId) -> Response:
-    """Cars and phones in one zone now."""
-    found, snapshot = resources.zones.by_id(zone), resources.fresh
-    body = snapshot.zone(found.id) if snapshot else None
-    return _answer(request, resources, body or await resources.snapshots.take_zone(found))
+    return routes
 
 
 def _answer(request: Request, resources: OccupancyResources, body: bytes) -> Response:

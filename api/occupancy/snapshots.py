@@ -2,7 +2,7 @@
 
 import asyncio
 
-from api.occupancy.body import shared_members, zone_counts, zone_part
+from api.occupancy.body import OccupancyBodies
 from api.occupancy.decoder_lag import DecoderLag
 from api.occupancy.newest_input import InputWatch
 from api.occupancy.snapshot import Snapshot, ZonePart
@@ -37,6 +37,7 @@ class Snapshots:
         self._client = client
         self._kinds = kinds
         self._settings = settings
+        self._bodies = OccupancyBodies(kinds, least=settings.privacy_min_count)
         self._followed = followed
         self._lag = lag
         self.input = input_
@@ -79,17 +80,14 @@ class Snapshots:
                 )
         except TimeoutError as error:
             raise _too_late() from error
-        part = zone_part(zone_counts(zone, present[zone.id], least=settings.privacy_min_count))
+        part = self._bodies.zone_part(zone, present[zone.id])
         return b"%b,%b}" % (part.json, shared)
 
     async def _shared(self, now: int) -> tuple[bytes, str | None]:
         """What all bodies of a moment share; and why counts cannot be those of now, if that is known."""
         lag = await self._lag.seconds()
         input_ = await self.input.status()
-        settings = self._settings
-        shared = shared_members(
-            now=now, ttl=settings.occupancy_ttl, lag=lag, least=settings.privacy_min_count, input_=input_
-        )
+        shared = self._bodies.shared_members(now=now, ttl=self._settings.occupancy_ttl, lag=lag, input_=input_)
         return shared, input_.stale
 
     def _take_up(self, view: CampusView, changed: frozenset[str]) -> None:
@@ -108,7 +106,7 @@ class Snapshots:
 
     def _part(self, zone: Zone, before: ZonePart | None) -> ZonePart:
         present = self._reader.present[zone.id]
-        part = zone_part(zone_counts(zone, present, least=self._settings.privacy_min_count))
+        part = self._bodies.zone_part(zone, present)
         return before if before is not None and before.json == part.json else part
 
 

@@ -110,9 +110,9 @@ class Erasure:
                 kind=device.kind,
                 zones=zones,
             )
-        letters = await _drop_letters(DeadLetters(self.redis, partitions=self.partitions), devices, self.kinds)
+        letters = await _drop_letters(DeadLetters(self.redis, partitions=self.partitions), self.kinds, devices)
         queued = await drop_queued(
-            self.redis, lambda message: any(_is_position_of(message, device, self.kinds) for device in devices)
+            self.redis, lambda message: any(_is_position_of(message, self.kinds, device) for device in devices)
         )
         documents = sum([await _erase_documents(self.documents, device.hash) for device in devices])
         if left:
@@ -147,15 +147,15 @@ async def _erase_documents(store: DocumentStore, device: str) -> int:
     return erased
 
 
-async def _drop_letters(letters: DeadLetters, devices: Sequence[Device], kinds: Kinds) -> int:
+async def _drop_letters(letters: DeadLetters, kinds: Kinds, devices: Sequence[Device]) -> int:
     dropped = 0
     async for page in letters.raw_fields():
-        ids = [letter_id for letter_id, fields in page if any(_is_of(fields, device, kinds) for device in devices)]
+        ids = [letter_id for letter_id, fields in page if any(_is_of(fields, kinds, device) for device in devices)]
         dropped += await letters.drop(ids)
     return dropped
 
 
-def _is_of(letter: Mapping[bytes, bytes], device: Device, kinds: Kinds) -> bool:
+def _is_of(letter: Mapping[bytes, bytes], kinds: Kinds, device: Device) -> bool:
     """Whether a dead letter holds something of a device: rather one too many, for none of them can be used."""
     # The key of a document that the store refused.
     if device.hash.encode() in letter.get(b"detail", b""):
@@ -165,16 +165,17 @@ def _is_of(letter: Mapping[bytes, bytes], device: Device, kinds: Kinds) -> bool:
         return False
     if device.id in topic.split("/")[1:]:
         return True
+    # The role of a device is the id of its kind.
     if letter.get(b"role") == device.kind.encode() and letter.get(b"user", b"").decode(errors="replace") == device.id:
         return True
     return _names(letter.get(b"payload", b""), device.id)
 
 
-def _is_position_of(message: Message, device: Device, kinds: Kinds) -> bool:
+def _is_position_of(message: Message, kinds: Kinds, device: Device) -> bool:
     """Whether a message that waits for a subscriber is a device's: rather one too many."""
     if kinds.ingest_kind(message.topic) == device.kind and message.user == device.id:
         return True
-    return _is_of({b"topic": message.topic.encode(), b"payload": message.payload}, device, kinds)
+    return _is_of({b"topic": message.topic.encode(), b"payload": message.payload}, kinds, device)
 
 
 def _names(payload: bytes, device: str) -> bool:

@@ -10,14 +10,15 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from api.http.instants import Rfc3339
+from api.http.kinds import Kind
 from api.http.problems import ProblemError, WrongParameter, wrong_parameters
 from core.clock import Clock, to_milliseconds
 from core.errors import UnavailableError
 from core.kinds import KindId, Kinds, Role
-from core.messages import Kind, RawMessage
+from core.messages import RawMessage
 from runtime.ages import too_old
 from runtime.buckets import Buckets
 from state.client import Redis, redis_errors
@@ -35,14 +36,6 @@ APPEND_SECONDS = 5.0
 FULL_RETRY_SECONDS = 5
 SENDER = Role.GATEWAY
 """The role that decoders see: a key may speak for many devices."""
-
-
-class IngestQuery(BaseModel):
-    """What is sent."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Kind = Field(description="What the devices of this message are: car, or mobile for phones.", examples=["car"])
 
 
 @dataclass(frozen=True, slots=True)

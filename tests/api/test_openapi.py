@@ -9,8 +9,9 @@ from pydantic import TypeAdapter
 from api.history.body import History, HistoryOfSeveral
 from api.history.summary import Summary
 from api.http.problems import ProblemDetails
-from api.occupancy.body import OccupancyOfAll
+from api.occupancy.types import occupancy_types
 from api.zones.routes import ZoneCollection, ZoneFeature
+from core.kinds import DEFAULT_KINDS
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
     [
         ("/v1/zones", ZoneCollection),
         ("/v1/zones/kemmy", ZoneFeature),
-        ("/v1/occupancy", OccupancyOfAll),
+        ("/v1/occupancy", occupancy_types(DEFAULT_KINDS).everything),
         ("/v1/zones/kemmy/occupancy/history?kind=car", History),
         ("/v1/occupancy/history?kind=car&zone=kemmy", HistoryOfSeveral),
         ("/v1/zones/kemmy/occupancy/summary?kind=car", Summary),

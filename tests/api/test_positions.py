@@ -18,10 +18,11 @@ from starlette.types import Message
 
 from api.http.answers import GeoJson
 from api.positions.query import EARTH_RADIUS, circle, metres
-from api.positions.routes import PositionCollection
+from api.positions.types import position_collection
 from api.readiness import documents_remark, readiness_problem
 from core.clock import format_rfc3339
 from core.errors import BadSettingsError, UnavailableError
+from core.kinds import DEFAULT_KINDS
 from core.messages import Position
 from documents import DocumentStore, IndexBeingBuiltError, Page, PositionQuery, document_id, to_document
 from geofence import cell
@@ -113,7 +114,7 @@ async def test_a_position_is_a_feature_as_the_device_sent_it_without_what_only_t
         "timeStamp": "2026-03-01T12:00:00Z",
         "links": [],
     }
-    TypeAdapter(PositionCollection).validate_json(answer.content)
+    TypeAdapter(position_collection(DEFAULT_KINDS)).validate_json(answer.content)
 
 
 async def test_without_a_condition_the_whole_campus_of_the_last_day_is_given_the_newest_first(

@@ -2,41 +2,107 @@
 
 import dataclasses
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from api.occupancy.body import zone_counts
-from api.privacy import shown_count, shown_counts
+from api.occupancy.body import OccupancyBodies
+from api.privacy import least_of, shown_count, shown_counts
+from core.kinds import DEFAULT_KINDS, KindId, Kinds
 from geofence import Campus
 from state.presence import Presence
 from tests.api.conftest import Parts, arrive, client_over
 from tests.conftest import NOON
+from tests.kinds.tables import SIX_KINDS, kind
 from tests.kinds_of_tests import CAR, MOBILE
 
+CATEGORIES = ("car_park", "bicycle_park", None)
 
-@given(car=st.integers(0, 50), mobile=st.integers(0, 50), least=st.integers(0, 50))
-def test_a_count_is_shown_from_the_least_number_on_and_no_other_figure_tells_it(
-    car: int, mobile: int, least: int
+
+@st.composite
+def tables(draw: st.DrawFn) -> Kinds:
+    """A table of one to five kinds, of which any number stand for people and take up the capacity of any zones."""
+    return Kinds(
+        [
+            kind(
+                f"kind_{number}",
+                "one",
+                "many",
+                "#000000",
+                "#ffffff",
+                person=draw(st.booleans()),
+                capacity_of=tuple(draw(st.sets(st.sampled_from(["car_park", "bicycle_park"])))),
+            )
+            for number in range(draw(st.integers(1, 5)))
+        ]
+    )
+
+
+@given(count=st.integers(0, 50), least=st.integers(0, 50))
+def test_a_count_of_people_is_shown_from_the_least_number_on_and_of_others_always(count: int, least: int) -> None:
+    assert shown_count(count, least_of(MOBILE, DEFAULT_KINDS, least)) == (
+        (None, True) if count < least else (count, False)
+    )
+    assert shown_count(count, least_of(CAR, DEFAULT_KINDS, least)) == (count, False)
+
+
+@given(kinds=tables(), category=st.sampled_from(CATEGORIES), least=st.integers(0, 9), data=st.data())
+def test_nothing_that_is_told_depends_on_a_count_that_is_withheld(
+    kinds: Kinds, category: str | None, least: int, data: st.DataObject
 ) -> None:
-    shown = shown_counts(car=car, mobile=mobile, least=least)
+    counts = {kind: data.draw(st.integers(0, 20)) for kind in kinds.ids}
+    withheld = [kind for kind in kinds.ids if kinds[kind].person and counts[kind] < least]
 
-    assert shown.suppressed == (mobile < least)
-    assert (shown.mobile, shown.suppressed) == shown_count(mobile, least)
-    assert (shown.mobile, shown.total) == ((None, None) if shown.suppressed else (mobile, car + mobile))
+    shown = shown_counts(counts, kinds, category=category, least=least)
+    others = counts | {kind: data.draw(st.integers(0, least - 1)) for kind in withheld}
+
+    assert shown == shown_counts(others, kinds, category=category, least=least)
+    assert [kind for kind, count in shown.counts.items() if count is None] == withheld
+    assert shown.suppressed == bool(withheld)
+    # All others are known, so that a total would tell.
+    assert shown.total == (None if withheld else sum(counts.values()))
+
+
+@given(kinds=tables(), category=st.sampled_from(CATEGORIES), data=st.data())
+def test_the_capacity_is_taken_up_by_the_kinds_that_name_the_category_or_else_by_all(
+    kinds: Kinds, category: str | None, data: st.DataObject
+) -> None:
+    counts = {kind: data.draw(st.integers(0, 20)) for kind in kinds.ids}
+    takers = [kind.id for kind in kinds if category in kind.capacity_of] or [*kinds.ids]
+
+    shown = shown_counts(counts, kinds, category=category, least=0)
+
+    assert shown.used == sum(counts[kind] for kind in takers)
+
+
+def body(campus: Campus, kinds: Kinds, zone: str, present: dict[KindId, Presence], *, least: int = 5) -> bytes:
+    """What is said of a zone with room for ten."""
+    known = dataclasses.replace(campus.by_id[zone], capacity=10)
+    return OccupancyBodies(kinds, least=least).zone_part(known, present).json
 
 
 @pytest.mark.parametrize("zone", ["kemmy", "car-park-west"])
 def test_a_body_with_a_suppressed_count_is_the_same_whatever_it_is(campus: Campus, zone: str) -> None:
-    known = dataclasses.replace(campus.by_id[zone], capacity=10)
-
-    def body(phones: int, seen: int | None) -> object:
+    def of(phones: int, seen: int | None) -> bytes:
         present = {CAR: Presence(2, NOON - 9000), MOBILE: Presence(phones, seen)}
-        return zone_counts(known, present, least=5)
+        return body(campus, DEFAULT_KINDS, zone, present)
 
-    assert body(0, None) == body(1, NOON) == body(4, NOON - 1)
-    assert body(5, NOON) != body(6, NOON)
+    assert of(0, None) == of(1, NOON) == of(4, NOON - 1)
+    assert of(5, NOON) != of(6, NOON)
+
+
+def test_of_two_kinds_of_people_each_is_withheld_by_itself(campus: Campus) -> None:
+    present = {kind: Presence(9, NOON - 9000) for kind in SIX_KINDS.ids}
+    present |= {MOBILE: Presence(7, NOON - 3000), KindId("watch"): Presence(4, NOON)}
+
+    said = msgspec.json.decode(body(campus, SIX_KINDS, "kemmy", present) + b"}")
+    in_car_park = msgspec.json.decode(body(campus, SIX_KINDS, "car-park-west", present) + b"}")
+
+    assert (said["mobile"], said["watch"], said["total"], said["percentage"]) == (7, None, None, None)
+    assert (said["suppressed"], said["observed_at"]) == (True, "2026-03-01T11:59:57Z")
+    assert (in_car_park["car"], in_car_park["percentage"]) == (9, 90.0)
 
 
 async def test_without_the_setting_every_count_is_shown(parts: Parts, redis_client: Redis) -> None:
