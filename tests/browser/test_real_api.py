@@ -24,11 +24,11 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def running(port: int, redis_url: str, folder: Path) -> Iterator[None]:
+def running(port: int, redis_url: str, folder: Path, **settings: str) -> Iterator[None]:
     process = subprocess.Popen(
         [sys.executable, "-m", "api"],
         cwd=ROOT,
-        env={**os.environ, "API_PORT": str(port), "REDIS_URL": redis_url, "DATA_DIR": str(folder)},
+        env={**os.environ, "API_PORT": str(port), "REDIS_URL": redis_url, "DATA_DIR": str(folder), **settings},
         stdout=subprocess.DEVNULL,
     )
     try:

@@ -1,6 +1,10 @@
 """One entry more in the table, and the map has its total, its column, its radio button and its charts."""
 
+from pathlib import Path
+
+import msgspec
 import pytest
+import redis
 from selenium.webdriver.common.by import By
 
 from api.web.pages import MapOptions
@@ -9,9 +13,11 @@ from tests.browser.conftest import browser, page
 from tests.browser.page import DESKTOP, PHONE, Page
 from tests.browser.stage import Stage, opened_stage
 from tests.browser.test_live_map import hindrances, zones_listed
-from tests.kinds.tables import ONE_KIND, SIX_KINDS, THREE_KINDS
+from tests.browser.test_real_api import answers, arrive, presence, running
+from tests.conftest import free_port
+from tests.kinds.tables import BICYCLE, ONE_KIND, SIX_KINDS, THREE_KINDS
 
-__all__ = ["browser", "page"]
+__all__ = ["browser", "page", "presence"]
 
 
 def fill(stage: Stage) -> None:
@@ -110,6 +116,25 @@ def test_of_many_kinds_the_list_has_the_column_that_was_chosen(page: Page) -> No
 
         page.until(lambda: len([head for head in page.all("#columns th") if head.is_displayed()]) == 4)
         assert [cell for cell in page.row("main") if cell] == ["Main Building (Blocks A to E)", "500", "2,100"]
+
+
+def test_a_bicycle_is_on_the_map_of_the_api_that_reads_the_table_from_a_file(
+    page: Page, presence: redis.Redis, redis_server: str, tmp_path: Path
+) -> None:
+    table = tmp_path / "kinds.json"
+    table.write_bytes(msgspec.json.encode({"kinds": [*THREE_KINDS]}))
+    port = free_port()
+    with running(port, redis_server, tmp_path, KINDS_FILE=str(table)):
+        page.until(lambda: answers(port))
+        page.open(f"http://127.0.0.1:{port}/")
+
+        arrive(presence, "kemmy", BICYCLE.id, 4)
+
+        page.until(lambda: page.row("kemmy") == ["Kemmy Business School", "0", "0", "4", "4", ""])
+        page.find("tr[data-zone='kemmy'] button").click()
+        page.until(lambda: len(page.all("#panel-charts figure")) == 6)
+        assert page.text(".day[data-kind='bicycle'] .told") == "nothing recorded yet"
+        assert (page.text("#panel-note"), page.complaints()) == ("", [])
 
 
 @pytest.mark.parametrize("kinds", [ONE_KIND, DEFAULT_KINDS, THREE_KINDS, SIX_KINDS], ids=lambda kinds: str(len(kinds)))
