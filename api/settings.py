@@ -48,7 +48,10 @@ class ApiSettings(
         default=True, description="Zones, occupancy, its history and events need no key; false: they need any key."
     )
     privacy_min_count: int = Field(
-        default=0, ge=0, le=1_000_000, description="Counts of phones under this are given as null; 0: all are given."
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="Counts of what stands for people, such as phones, are null under this; 0: all are given.",
     )
     cors_origins: str = Field(
         default="",
