@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Awaitable
 from typing import cast
 
-from broker.protocol.packets import Packet
 from broker.session.acknowledgements import READ_AHEAD_BYTES, PendingAnswers
 from broker.session.client import Client, State
 from broker.session.incoming import Incoming
@@ -41,7 +40,6 @@ class Connection(Client, asyncio.Protocol):
         "node",
         "seen",
         "throttled",
-        "waiting",
         "write_paused",
     )
 
@@ -61,12 +59,10 @@ class Connection(Client, asyncio.Protocol):
         """What waits for it; None where it reads as fast as we write."""
         self._not_read = False
         self._not_read_since = 0.0
-        self.waiting: tuple[list[Packet], int] | None = None
-        """Packets that came along with one that takes its time, and the index of the next of them."""
         self.busy = False
-        """Whether one takes its time."""
+        """Whether a packet takes its time: what comes after it waits."""
         self.throttled = False
-        """Whether it is more than the rate of its user allows."""
+        """Whether its user is too fast: what has come waits."""
         self._finishing = False
         self._awaited: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
@@ -216,7 +212,7 @@ class Connection(Client, asyncio.Protocol):
         self._end_if_finished()
 
     def _end_if_finished(self) -> None:
-        if not self.busy and self.waiting is None and not self.answers:
+        if not self.busy and self.incoming.waiting is None and not self.answers:
             self.end("")
 
     def end_after(self, unread: int) -> None:
@@ -234,7 +230,6 @@ class Connection(Client, asyncio.Protocol):
 
     def _forget_rest(self) -> None:
         self.incoming.clear()
-        self.waiting = None
         self.account()
 
     # --- what is done with what came ----------------------------------------------------------------------------------
@@ -263,10 +258,7 @@ class Connection(Client, asyncio.Protocol):
 
     def account(self) -> None:
         """Count what is held of packets that cannot be handled yet; the node may have too much of that."""
-        held = len(self.incoming)
-        if self.waiting is not None:
-            batch, index = self.waiting
-            held += sum(len(body) for _, body in batch[index:])
+        held = self.incoming.held
         if held != self._accounted:
             self._accounted = held
             self.node.registry.hold_unfinished(self, held)

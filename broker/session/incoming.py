@@ -7,7 +7,7 @@ from broker.protocol.packets import Packet, PacketType
 class Incoming:
     """The bytes of one connection from the first packet on that is not taken yet."""
 
-    __slots__ = ("_data", "_needed", "since")
+    __slots__ = ("_data", "_needed", "since", "waiting")
 
     def __init__(self) -> None:
         self._data: bytes | bytearray = b""
@@ -15,9 +15,25 @@ class Incoming:
         """Bytes that the first packet will have; 0 where that is not known yet."""
         self.since = 0.0
         """When the first packet began, or could have become complete."""
+        self.waiting: tuple[list[Packet], int] | None = None
+        """Whole packets that are to be handled before all that, and the index of the first of them."""
 
     def __len__(self) -> int:
         return len(self._data)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing at all."""
+        return not self._data and self.waiting is None
+
+    @property
+    def held(self) -> int:
+        """Bytes of all of it, without the first bytes of packets that are whole."""
+        held = len(self._data)
+        if self.waiting is not None:
+            batch, index = self.waiting
+            held += sum(len(body) for _, body in batch[index:])
+        return held
 
     @property
     def may_be_complete(self) -> bool:
@@ -57,3 +73,4 @@ class Incoming:
     def clear(self) -> None:
         """Forget what has come."""
         self._data, self._needed = b"", 0
+        self.waiting = None

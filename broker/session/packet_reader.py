@@ -27,8 +27,9 @@ class PacketReader:
     def read(self, connection: Connection) -> None:
         """Handle all that is complete, up to what takes its time or is more than the rate of its user allows."""
         try:
-            if connection.waiting is not None:
-                (batch, index), connection.waiting = connection.waiting, None
+            incoming = connection.incoming
+            if incoming.waiting is not None:
+                (batch, index), incoming.waiting = incoming.waiting, None
                 connection.seen = connection.node.now()
                 self._handle(connection, batch, index)
             if connection.busy or connection.throttled or connection.state in _ENDING:
@@ -36,7 +37,7 @@ class PacketReader:
             if connection.state is State.NEW and self._is_too_large(connection):
                 return
             now = connection.node.now()
-            batch = connection.incoming.take(self._settings.mqtt_max_packet, now)
+            batch = incoming.take(self._settings.mqtt_max_packet, now)
             if batch:
                 # Whole packets count, not bytes [MQTT-3.1.2-24].
                 connection.seen = now
@@ -60,7 +61,7 @@ class PacketReader:
             _log.error("a defect of ours ended a connection", exc_info=error)
             connection.end("defect", type(error).__name__)
         if connection.state is State.OPEN:
-            if connection.incoming or connection.waiting is not None:
+            if not connection.incoming.is_empty:
                 self.read(connection)
                 connection.account()
             connection.read_on()
@@ -77,7 +78,7 @@ class PacketReader:
                 return
         if index < count:
             # What comes after a packet that takes its time waits for it.
-            connection.waiting = batch, index
+            connection.incoming.waiting = batch, index
 
     def _is_too_large(self, connection: Connection) -> bool:
         """Answer a CONNECT that is too large to be read, and wait until the client has sent it: then it reads, too.
