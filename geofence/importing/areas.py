@@ -8,7 +8,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 
-from geofence.importing.found import Area
+from geofence.importing.found import Area, printable
 
 GRID = 1e-7
 """Degrees: positions are rounded to a centimetre."""
@@ -34,7 +34,7 @@ def area_from(geometry: object, project: Project) -> tuple[Area, bool]:
     rings = list(_polygons(geometry))
     if not rings:
         kind = geometry.get("type") if isinstance(geometry, dict) else None
-        raise NoAreaError(kind[:40] if isinstance(kind, str) else "without a geometry")
+        raise NoAreaError(printable(kind)[:40] if isinstance(kind, str) else "without a geometry")
     shapes = []
     for shell, *holes in rings:
         try:

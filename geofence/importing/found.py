@@ -7,7 +7,9 @@ from typing import TypeAlias
 from shapely import MultiPolygon, Polygon
 
 MAX_FILE_BYTES = 64_000_000
-"""Of one file, and of what is packed in it: memory is bounded by it."""
+"""Of one file, and of what is packed in it: memory is bounded by it, at some 2 GB."""
+MAX_OSM_TEXT_BYTES = 32_000_000
+"""Of OpenStreetMap as XML or JSON, which takes 24 times as much memory while it is put together."""
 MAX_FOUND = 200_000
 """Things in one file, areas or not."""
 
@@ -20,6 +22,11 @@ class CannotImportError(ValueError):
 
 class UnknownCrsError(CannotImportError):
     """A file whose coordinates are no degrees, and that does not say what they are."""
+
+
+def printable(text: str) -> str:
+    """A text of a file on one line, without what would move a terminal's cursor."""
+    return " ".join("".join(part if part.isprintable() else " " for part in text).split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,7 @@ class Found:
     def called(self) -> str:
         """How a sentence calls it."""
         name = next((value for key, value in self.raw.tags.items() if key.lower() == "name" and value), None)
-        known = (self.raw.osm or self.raw.own_id or f"number {self.number} of {self.file}")[:60]
+        known = printable(self.raw.osm or self.raw.own_id or f"number {self.number} of {self.file}")[:60]
         return f"{str(name)[:60]!r} ({known})" if name else known
 
 

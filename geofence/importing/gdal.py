@@ -10,7 +10,7 @@ import numpy as np
 import shapely
 
 from geofence.importing.extra import needed
-from geofence.importing.found import MAX_FOUND, CannotImportError, Raw
+from geofence.importing.found import MAX_FOUND, CannotImportError, Raw, printable
 from geofence.importing.geojson import flattened, id_among, osm_reference
 from geofence.looks import Looks
 
@@ -38,11 +38,11 @@ def read_with_gdal(file: Path, looks: Looks) -> Iterator[Raw]:
             for layer in layers:
                 yield from _layer(pyogrio, file, layer, has_ids=looks is not Looks.KML)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FieldError) as error:
-        raise CannotImportError(f"it cannot be read: {' '.join(str(error).split())[:200]}") from error
+        raise CannotImportError(f"it cannot be read: {printable(str(error))[:200]}") from error
     except (ValueError, RuntimeError, UnicodeDecodeError) as error:
         if isinstance(error, CannotImportError):
             raise
-        raise CannotImportError(f"it cannot be read: {type(error).__name__}: {str(error)[:200]}") from error
+        raise CannotImportError(f"it cannot be read: {type(error).__name__}: {printable(str(error))[:200]}") from error
 
 
 def _layer(pyogrio: Any, file: Path, layer: str, *, has_ids: bool) -> Iterator[Raw]:  # noqa: ANN401 - not typed

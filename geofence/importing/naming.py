@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from geofence.importing.found import Found
+from geofence.importing.found import Found, printable
 from geofence.zones import MAX_CATEGORY_CHARACTERS, MAX_NAME_CHARACTERS, ZONE_ID, capacity_from
 
 CAR_PARK = "car_park"
@@ -118,9 +118,7 @@ def _text(value: object) -> str | None:
         return None
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:  # noqa: PLR2004 - whole in a float
         value = int(value)
-    text = " ".join("".join(part if part.isprintable() else " " for part in str(value)).split())
-    text = text.encode("utf-8", errors="ignore").decode()
-    return text or None
+    return printable(str(value).encode("utf-8", errors="ignore").decode()) or None
 
 
 def _name(tags: Mapping[str, object], loose: Mapping[str, object], *, of_osm: bool) -> str | None:

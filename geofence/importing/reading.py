@@ -12,12 +12,21 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from geofence.importing.areas import NoAreaError, Project, area_from
-from geofence.importing.found import MAX_FILE_BYTES, MAX_FOUND, CannotImportError, Found, Raw, UnknownCrsError
+from geofence.importing.found import (
+    MAX_FILE_BYTES,
+    MAX_FOUND,
+    MAX_OSM_TEXT_BYTES,
+    CannotImportError,
+    Found,
+    Raw,
+    UnknownCrsError,
+    printable,
+)
 from geofence.importing.gdal import read_with_gdal
 from geofence.importing.geojson import read_geojson, read_lines
 from geofence.importing.openstreetmap import read_overpass, read_xml
 from geofence.importing.projecting import OutOfRangeError, projection
-from geofence.looks import Looks, has_a_feature_a_line, json_looks_like, looks_like
+from geofence.looks import HEAD_BYTES, Looks, has_a_feature_a_line, json_looks_like, looks_like
 
 MAX_MEMBERS = 1_000
 """Of an archive."""
@@ -25,6 +34,7 @@ _SIDECARS = (".shx", ".dbf", ".prj", ".cpg")
 _PRIMARY = (".shp", ".kml", ".geojson", ".json", ".gpkg", ".osm", ".pbf", ".xml")
 _SCRIPT = re.compile(rb"\A\s*(?:export\s+default|(?:var|let|const|window\.)?\s*[\w.$]+\s*=)\s*(?=[\[{])")
 """How a page that shows a map has its GeoJSON: `var campus = {...};`."""
+_ROOT = re.compile(rb"<(?:[\w.-]+:)?(?:kml|osm)[\s>]")
 _DOCTYPE = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 
 
@@ -112,6 +122,7 @@ def _content(data: bytes, path: Path, *, packed: bool) -> Iterable[Raw]:
             return _by_gdal(data, looks, path)
         case Looks.OSM_XML:
             _refuse_doctype(data)
+            _refuse_large_osm(data)
             return read_xml(data)
         case str():
             raise CannotImportError(f"it is {looks}: export the areas as GeoJSON, KML, Shapefile or GeoPackage")
@@ -134,6 +145,7 @@ def _json(data: bytes, path: Path) -> Iterable[Raw]:
         ) from error
     match json_looks_like(content):
         case Looks.OVERPASS_JSON:
+            _refuse_large_osm(data)
             return read_overpass(content)
         case (Looks.ESRI_JSON | Looks.TOPOJSON) as looks:
             return _by_gdal(data, looks, path)
@@ -167,35 +179,45 @@ def _by_gdal(data: bytes, looks: Looks, path: Path) -> Iterator[Raw]:
 
 def _archive(data: bytes) -> Iterator[Raw]:
     """What is packed in a KMZ or a zipped Shapefile, or whatever else of these is in a ZIP archive."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive, tempfile.TemporaryDirectory(prefix="campus-") as folder:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-            if len(members) > MAX_MEMBERS:
-                raise CannotImportError(f"more than {MAX_MEMBERS:,} files are packed in it: take out what is needed")
-            room = MAX_FILE_BYTES
-            written = []
-            for member in members:
-                inside = PurePosixPath(member.filename)
-                ending = inside.suffix.lower()
-                if ending not in (*_PRIMARY, *_SIDECARS) or inside.name.startswith("."):
-                    continue
-                # By the folder inside as well, so that two of one name do not meet; a path cannot lead elsewhere.
-                stem = re.sub(r"[^\w -]", "_", str(inside.with_suffix("")))[-60:]
-                target = Path(folder) / f"{stem}{ending}"
-                with archive.open(member) as packed:
-                    content = packed.read(room + 1)
-                room -= len(content)
-                if room < 0:
-                    raise CannotImportError(f"what is packed in it is larger than {MAX_FILE_BYTES:,} bytes")
-                target.write_bytes(content)
-                if ending in _PRIMARY:
-                    written.append(target)
-            if not written:
-                raise CannotImportError("nothing that is packed in it is read here: pack a KML file or a Shapefile")
-            for target in written:
-                yield from _raws(target, packed=True)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise CannotImportError(f"it is a ZIP archive that cannot be unpacked: {error}") from error
+    with tempfile.TemporaryDirectory(prefix="campus-") as folder:
+        try:
+            written = _unpacked_members(data, Path(folder))
+        except CannotImportError:
+            raise
+        except Exception as error:
+            # An archive that is damaged makes zipfile raise ten different things, an IndexError among them.
+            raise CannotImportError(f"it is a ZIP archive that cannot be unpacked: {printable(str(error))}") from error
+        if not written:
+            raise CannotImportError("nothing that is packed in it is read here: pack a KML file or a Shapefile")
+        for target in written:
+            yield from _raws(target, packed=True)
+
+
+def _unpacked_members(data: bytes, folder: Path) -> list[Path]:
+    """What can be read, written into a folder by names of ours; Shapefiles with what belongs to them."""
+    written = []
+    room = MAX_FILE_BYTES
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = archive.infolist()
+        if len(members) > MAX_MEMBERS:
+            raise CannotImportError(f"more than {MAX_MEMBERS:,} files are packed in it: take out what is needed")
+        for member in members:
+            inside = PurePosixPath(member.filename)
+            ending = inside.suffix.lower()
+            if ending not in (*_PRIMARY, *_SIDECARS) or inside.name.startswith("."):
+                continue
+            # By the folder inside as well, so that two of one name do not meet; a path cannot lead elsewhere.
+            stem = re.sub(r"[^\w -]", "_", str(inside.with_suffix("")))[-60:]
+            with archive.open(member) as packed:
+                content = packed.read(room + 1)
+            room -= len(content)
+            if room < 0:
+                raise CannotImportError(f"what is packed in it is larger than {MAX_FILE_BYTES:,} bytes")
+            target = folder / f"{stem}{ending}"
+            target.write_bytes(content)
+            if ending in _PRIMARY:
+                written.append(target)
+    return written
 
 
 def _unpacked(data: bytes) -> bytes:
@@ -207,8 +229,17 @@ def _unpacked(data: bytes) -> bytes:
 
 
 def _refuse_doctype(data: bytes) -> None:
-    if _DOCTYPE.search(data[:100_000]):
+    root = _ROOT.search(data[:HEAD_BYTES])
+    if _DOCTYPE.search(data[: root.start() if root else HEAD_BYTES]):
         raise CannotImportError("it has a DOCTYPE, which none of these formats has: remove it")
+
+
+def _refuse_large_osm(data: bytes) -> None:
+    if len(data) > MAX_OSM_TEXT_BYTES:
+        raise CannotImportError(
+            f"it is OpenStreetMap of more than {MAX_OSM_TEXT_BYTES:,} bytes: cut the campus out of it, as "
+            "docs/your-campus.md says, or take it as PBF"
+        )
 
 
 def _stem(name: str) -> str:

@@ -4,7 +4,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["broker", "decoder", "core"]):
+with atheris.instrument_imports(include=["broker", "decoder", "core", "geofence"]):
     from tests.fuzz.targets import TARGETS
 
 if __name__ == "__main__":

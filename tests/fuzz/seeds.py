@@ -3,12 +3,15 @@
 import base64
 import json
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 from broker.transport.proxy_protocol import SIGNATURE
 from tests.broker.frames import CLOSE, PING, PONG, TEXT, close, frame, request
 from tests.mqtt.breaking import BREAKING
 from tests.mqtt.wire import DISCONNECT, PINGREQ, Kind, Will, ack, connect, publish, subscribe, unsubscribe
+
+CAMPUS_FILES = Path(__file__).parents[1] / "geofence" / "field"
 
 
 def mqtt_packets() -> list[bytes]:
@@ -73,12 +76,21 @@ def payloads() -> list[bytes]:
     return texts + [base64.b64encode(text) for text in texts]
 
 
+def campus_files() -> list[bytes]:
+    """What people have for a campus, in text and not."""
+    return [file.read_bytes() for file in sorted(CAMPUS_FILES.iterdir()) if file.suffix != ".md"]
+
+
+ONE_AT_A_TIME = ("payload", "campus")
+"""Targets whose input is a whole of its own; of all others, inputs may come one after the other."""
+
 SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "mqtt": lambda: mqtt_packets() + [each.packet for each in BREAKING],
     "websocket": websockets,
     "frames": lambda: [conversation.partition(b"\r\n\r\n")[2] for conversation in websockets()],
     "proxy": proxy_headers,
     "payload": payloads,
+    "campus": campus_files,
 }
 """By the name of the target in `targets`."""
 

@@ -4,8 +4,11 @@ tests/fuzz/test_*.py call them with what hypothesis finds, `make fuzz` with what
 """
 
 import base64
+import contextlib
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +23,13 @@ from decoder.batch import BatchDecoder
 from decoder.contents import contents
 from decoder.devices import DeviceHasher
 from decoder.payload import MAX_FEATURES
-from geofence import Geofence, load_campus
+from geofence import Geofence, InvalidCampusError, load_campus, parse_campus
+from geofence.doubts import Carried, doubts
+from geofence.importing.found import CannotImportError
+from geofence.importing.making import Wishes, make_campus
+from geofence.importing.picture import page
+from geofence.importing.reading import read_file
+from geofence.importing.report import left_out_lines, table
 from tests.conftest import NOON
 
 MAX_PACKET = 1024
@@ -187,6 +196,24 @@ def payload(data: bytes) -> None:
                 assert None not in _decoder().fence.locate(*np.array(found.places).T)
 
 
+def campus(data: bytes) -> None:
+    """A campus file, and what other programs have for one: a campus that can be drawn, or a sentence of one line."""
+    content = data[1:]
+    with contextlib.suppress(InvalidCampusError):
+        list(doubts(parse_campus(content, "a file"), Carried()))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "export"
+        file.write_bytes(content)
+        try:
+            made = make_campus(read_file(file, crs=None, latitude_first=False), Wishes())
+        except CannotImportError as error:
+            assert len(str(error).splitlines()) == 1  # noqa: PT017 - of each sentence, whatever the bytes
+            return
+    for line in (*table(made), *left_out_lines(made.left_out), *made.notes):
+        assert line.isprintable()
+    assert page(made.campus, made.why).startswith("<!doctype html>")
+
+
 def _bytes(field: bytes | str | int) -> bytes:
     return field if isinstance(field, bytes) else str(field).encode()
 
@@ -202,4 +229,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "frames": frames,
     "proxy": proxy,
     "payload": payload,
+    "campus": campus,
 }

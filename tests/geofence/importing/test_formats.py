@@ -156,7 +156,8 @@ def packed(**members: bytes) -> bytes:
         (b"%PDF-1.7", "it is a PDF"),
         (b"\x89PNG\r\n", "it is a picture"),
         (b'<!DOCTYPE kml [<!ENTITY a "b">]><kml/>', "it is XML, and neither KML nor OpenStreetMap"),
-        (b'<osm><!-- --><!DOCTYPE osm [<!ENTITY a "b">]></osm>', "it has a DOCTYPE"),
+        (b'<!DOCTYPE osm SYSTEM "x"><osm version="0.6"></osm>', "it has a DOCTYPE"),
+        (b'<osm version="0.6"><!DOCTYPE osm [<!ENTITY a "b">]></osm>', "it cannot be read as OpenStreetMap"),
         (b"<osm><node", "it cannot be read as OpenStreetMap"),
         (b"<osm></osm>", "nothing in it has a geometry"),
         (b"<kml><Document>", "it cannot be read"),
@@ -188,6 +189,12 @@ def test_what_is_too_large_packed_or_not_is_refused(
 ) -> None:
     monkeypatch.setattr(reading, "MAX_FILE_BYTES", 2000)
     assert "larger than 2,000 bytes" in importing.data(data).output
+
+
+def test_openstreetmap_as_text_has_a_limit_of_its_own(importing: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MAX_OSM_TEXT_BYTES", 1000)
+    for name in ("extract.osm", "extract-skel.json"):
+        assert "it is OpenStreetMap of more than 1,000 bytes" in importing.files(FIELD / name).output
 
 
 def test_too_many_things_are_refused(importing: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
