@@ -28,8 +28,9 @@ PAUSED_MESSAGES = 20_000
 ROLLUP_MINUTES, ROLLUP_MESSAGES = 20, 20_000
 ROLLUP_EVERY = 1
 """Seconds; of the version before it is half a second."""
-NOT_OF_WINDOWS = ("newest:", "device:", "presence:", "touched:", "away:", "dirty:", "claimed:", "windows:dirty")
-"""Beginnings of the keys that say where devices are now, and what is to be written, in either version."""
+WHERE_THEY_ARE = ("newest:", "device:", "presence:", "touched:", "away:")
+TO_BE_WRITTEN = ("dirty:", "claimed:", "windows:dirty")
+"""How keys begin, in either version."""
 SETTLE_SECONDS = 1.0
 """For a service that has just said that it is ready."""
 
@@ -219,8 +220,10 @@ class _Run:
                     self._drain(below=20_000)
             self._drain()
         measured.on_all(measured.keys("positions"), "XTRIM", "MAXLEN", "0")
+        # Nobody has rolled anything up here: those would be gone.
+        measured.remove(TO_BE_WRITTEN)
         used = measured.memory_bytes - empty
-        measured.remove(NOT_OF_WINDOWS)
+        measured.remove(WHERE_THEY_ARE)
         windows = measured.memory_bytes - empty
         return {
             "minutes of each device": minutes,
