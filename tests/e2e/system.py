@@ -21,6 +21,7 @@ from state.slots import tag
 from tests.conftest import free_port
 from tests.redis_servers.chosen import chosen, chosen_redis
 from tests.redis_servers.clients import blocking_client_of
+from tests.watchdog import watched
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 120.0
@@ -149,13 +150,15 @@ def start(data_dir: Path, *, path: str | None = None, until: str = "ready: MQTT"
     }
     if path is not None:
         environment["PATH"] = path
-    process = subprocess.Popen(
-        [sys.executable, "-m", "deploy.laptop"],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    process = watched(
+        subprocess.Popen(
+            [sys.executable, "-m", "deploy.laptop"],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
     )
     log: list[str] = []
 

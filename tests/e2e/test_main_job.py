@@ -24,6 +24,7 @@ from core.clock import format_rfc3339, parse_rfc3339, system_clock
 from tests.conftest import missing, redis_executable
 from tests.e2e.system import BUS, ROOT, System, start, wait_for
 from tests.influxd.server import InfluxServer
+from tests.watchdog import watched
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 PRESENCE_TTL = 4
@@ -60,7 +61,7 @@ def _redis(folder: Path) -> subprocess.Popen[bytes]:
     """A Redis beside that of the system, which keeps its file in `folder`."""
     folder.mkdir()
     options = ["--port", "0", "--unixsocket", str(folder / "redis.sock"), "--appendonly", "yes", "--save", ""]
-    return subprocess.Popen([redis_executable(), *options, "--dir", str(folder)], stdout=subprocess.DEVNULL)
+    return watched(subprocess.Popen([redis_executable(), *options, "--dir", str(folder)], stdout=subprocess.DEVNULL))
 
 
 def history(system: System, zone: str, window: str) -> dict[str, int]:

@@ -14,6 +14,7 @@ import redis
 from tests.conftest import missing, redis_executable
 from tests.e2e.system import wait_for
 from tests.hostile.running import Hostile, running
+from tests.watchdog import watched
 
 MIB = 1024 * 1024
 
@@ -111,15 +112,13 @@ class OwnRedis:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        self._process = subprocess.Popen(
-            [
-                redis_executable(),
-                *("--port", "0", "--unixsocket", str(self._folder / "r.sock"), "--dir", str(self._folder)),
-                *("--save", "", "--appendonly", "yes"),
-                *self._arguments,
-            ],
-            stdout=subprocess.DEVNULL,
-        )
+        command = [
+            redis_executable(),
+            *("--port", "0", "--unixsocket", str(self._folder / "r.sock"), "--dir", str(self._folder)),
+            *("--save", "", "--appendonly", "yes"),
+            *self._arguments,
+        ]
+        self._process = watched(subprocess.Popen(command, stdout=subprocess.DEVNULL))
 
         def answers() -> bool:
             try:

@@ -11,6 +11,8 @@ from typing import Any, TypeVar, cast
 
 import redis
 
+from tests.watchdog import watched
+
 LIMIT_SECONDS = 30.0
 HOST = "127.0.0.1"
 _BUS = 10_000
@@ -90,7 +92,7 @@ class RedisProcess:
     def start(self) -> None:
         """Start it where it does not run, and return once it takes connections."""
         if not self.is_running:
-            self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+            self._process = watched(subprocess.Popen(self._command, stdout=subprocess.DEVNULL))
             self._paused = False
         until(self._answers, f"redis-server on {self.port} answers")
 

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import redis
 
 from tests.redis_servers.process import LIMIT_SECONDS, until
+from tests.watchdog import watched
 
 
 @contextmanager
@@ -17,9 +18,11 @@ def single_redis(executable: str, *settings: str) -> Iterator[str]:
     # Not tmp_path: a socket's path may have 107 bytes at the most.
     with TemporaryDirectory(prefix="campus-redis-") as folder:
         path = Path(folder) / "redis.sock"
-        process = subprocess.Popen(
-            [executable, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", folder, *settings],
-            stdout=subprocess.DEVNULL,
+        process = watched(
+            subprocess.Popen(
+                [executable, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", folder, *settings],
+                stdout=subprocess.DEVNULL,
+            )
         )
         try:
             url = f"unix://{path}"

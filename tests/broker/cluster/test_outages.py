@@ -15,6 +15,7 @@ from runtime.settings import CommonSettings
 from state.client import open_redis
 from tests.broker.cluster.conftest import Start, delivered, is_well
 from tests.conftest import WAIT_SECONDS, eventually, redis_executable
+from tests.watchdog import watched
 
 
 class Server:
@@ -26,14 +27,12 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self._process = subprocess.Popen(
-            [
-                redis_executable(),
-                *("--port", "0", "--unixsocket", str(self._folder / "redis.sock"), "--dir", str(self._folder)),
-                *("--save", "", "--appendonly", "yes", "--appendfsync", "always"),
-            ],
-            stdout=subprocess.DEVNULL,
-        )
+        command = [
+            redis_executable(),
+            *("--port", "0", "--unixsocket", str(self._folder / "redis.sock"), "--dir", str(self._folder)),
+            *("--save", "", "--appendonly", "yes", "--appendfsync", "always"),
+        ]
+        self._process = watched(subprocess.Popen(command, stdout=subprocess.DEVNULL))
 
     def kill(self) -> None:
         if self._process is not None:
