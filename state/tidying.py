@@ -1,12 +1,12 @@
 """What is over in a partition, and would stay: who was present, or outside, too long ago to count."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from core.kinds import Kinds
+from core.kinds import KindId, Kinds
 from state.client import Redis, redis_errors
 from state.devices import away_keys
 from state.lua import lua
-from state.presence import presence_key, touched_at_key, touched_key
+from state.presence import Pair, presence_key, touched_at_key, touched_key
 from state.seen import lives_key
 from state.slots import guard
 
@@ -45,21 +45,34 @@ return more
 async def tidy(client: Redis, hash_tag: str, zones: Iterable[str], kinds: Kinds, lapsed: int) -> None:
     """Remove from a partition the presence and the times outside that are not above `lapsed` (ms since the epoch).
 
-    In scripts of bounded work. Raises UnavailableError.
+    Where there are zones, presence of kinds that are not in the table any more as well, in whatever zone. In scripts of
+    bounded work. Raises UnavailableError.
     """
+    pairs = [(zone, kind) for zone in zones for kind in kinds.ids]
+    if pairs:
+        pairs += await _of_gone_kinds(client, hash_tag, kinds)
     script = client.register_script(lua("touch") + _TIDY)
     fixed = [guard(hash_tag), lives_key(hash_tag), touched_key(hash_tag), touched_at_key(hash_tag)]
-    for keys, names in _pieces(hash_tag, zones, kinds):
+    for keys, names in _pieces(hash_tag, pairs):
         with redis_errors():
             while await script(keys=[*fixed, *keys], args=[lapsed, TIDIED_AT_ONCE, *names]):
                 pass  # there is more than one script does
 
 
-def _pieces(hash_tag: str, zones: Iterable[str], kinds: Kinds) -> Iterator[tuple[list[str], list[str]]]:
+async def _of_gone_kinds(client: Redis, hash_tag: str, kinds: Kinds) -> list[Pair]:
+    found: set[Pair] = set()
+    with redis_errors():
+        async for name, _ in client.zscan_iter(touched_key(hash_tag), count=SETS_AT_ONCE):
+            zone, _, kind = name.decode(errors="replace").rpartition(":")
+            if zone and kind not in kinds.by_id:
+                found.add((zone, KindId(kind)))
+    return sorted(found)
+
+
+def _pieces(hash_tag: str, pairs: Sequence[Pair]) -> Iterator[tuple[list[str], list[str]]]:
     """Sorted sets, and what they are called as presence."""
     away = away_keys(hash_tag)
     yield away, [""] * len(away)
-    wanted = [(zone, kind) for zone in zones for kind in kinds.ids]
-    for first in range(0, len(wanted), SETS_AT_ONCE):
-        some = wanted[first : first + SETS_AT_ONCE]
+    for first in range(0, len(pairs), SETS_AT_ONCE):
+        some = pairs[first : first + SETS_AT_ONCE]
         yield [presence_key(hash_tag, *each) for each in some], [f"{zone}:{kind}" for zone, kind in some]
