@@ -30,7 +30,7 @@ class Reason(StrEnum):
     REJECTED_WINDOW = "rejected_window"  # the time-series store will never take it
     MALFORMED_WINDOW = "malformed_window"  # a name among the windows that changed that is none of a window
     POISON = "poison"  # an entry that every decoder that took it died of; nothing of it is kept
-    UNKNOWN_TOPIC = "unknown_topic"  # neither car-iotp nor mobile-iotp
+    UNKNOWN_TOPIC = "unknown_topic"  # no kind of the table has it
 
 
 class InvalidMessageError(Exception):

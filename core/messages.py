@@ -2,28 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 
 import msgspec
 
 from core.errors import Reason
-from core.kinds import DEFAULT_KINDS, KIND_ID, KindId, Role
-
-
-class Kind(StrEnum):
-    """What is counted: cars, and phones, which stand for the students who carry them."""
-
-    CAR = "car"
-    MOBILE = "mobile"
-
-
-CAR, MOBILE = DEFAULT_KINDS.ids
-"""For the API, which does not have the table yet."""
-
-
-def ingest_kind(topic: str) -> KindId | None:
-    """The kind of device that publishes to a topic; None for a topic that is not for positions."""
-    return DEFAULT_KINDS.ingest_kind(topic)
+from core.kinds import KIND_ID, KindId, Role
 
 
 class RawMessage(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from core.errors import Reason
 from core.kinds import DEFAULT_KINDS, KindId
-from core.messages import DeadLetter, Position, RawMessage, decode_positions, encode_positions, ingest_kind
+from core.messages import DeadLetter, Position, RawMessage, decode_positions, encode_positions
 from state.slots import partition_of
 from tests.kinds_of_tests import CAR, MOBILE
 
@@ -94,7 +94,7 @@ def test_an_entry_that_is_not_ours_is_refused() -> None:
     ],
 )
 def test_the_topic_says_what_kind_of_device_it_is(topic: str, kind: KindId | None) -> None:
-    assert ingest_kind(topic) == kind
+    assert DEFAULT_KINDS.ingest_kind(topic) == kind
 
 
 @given(text, st.integers(1, 256))

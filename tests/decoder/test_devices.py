@@ -15,6 +15,14 @@ def test_a_device_has_one_hash_for_one_key_and_another_for_another() -> None:
     assert len(one.hash(CAR, "bus")) == 32
 
 
+def test_the_hashes_of_cars_and_phones_stay_what_they_are() -> None:
+    """They are in documents: with others, a device that is known would be another one."""
+    hasher = DeviceHasher(bytes(range(32)))
+    assert hasher.hash(CAR, "bus-304") == "e23e404dbf2e3217d0d9577accfe9312"
+    assert hasher.hash(MOBILE, "bus-304") == "79b0fa9058d8da0942b1d93d49e45090"
+    assert hasher.away("e23e404dbf2e3217d0d9577accfe9312") == "0ae382ac57b57c51"
+
+
 def test_a_car_and_a_phone_of_the_same_name_are_two_devices() -> None:
     hasher = DeviceHasher(b"1" * 32)
     assert hasher.hash(CAR, "7") != hasher.hash(MOBILE, "7")

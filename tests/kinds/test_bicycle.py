@@ -25,7 +25,6 @@ BICYCLE = {
     "colour": {"light": "#6a3fa0", "dark": "#c7a6f2"},
 }
 WAIT_SECONDS = 30.0
-until_the_api_knows = pytest.mark.xfail(strict=True, reason="the API does not have all of the table yet")
 
 
 @pytest.fixture(scope="module")
@@ -130,21 +129,18 @@ def test_the_simulator_replays_bicycles_and_says_which_kinds_there_are(system: S
     assert replayed.returncode == 0, replayed.stderr
 
 
-@until_the_api_knows
 def test_now_there_is_one_bicycle(system: System) -> None:
     body = system.get("/v1/zones/campus/occupancy").json()
     assert (body["car"], body["mobile"], body["bicycle"], body["total"]) == (0, 0, 1, 1)
     assert body["newest_input_at"]["bicycle"] is not None
 
 
-@until_the_api_knows
 def test_the_history_by_the_minute_has_it(system: System) -> None:
     answer = system.get("/v1/zones/campus/occupancy/history", kind="bicycle", window="1m")
     assert answer.status_code == 200, answer.text
     assert [point["devices"] for point in answer.json()["points"] if point["devices"]] == [1]
 
 
-@until_the_api_knows
 def test_the_smoke_test_finds_a_bicycle_in_the_answers_the_events_and_the_history(system: System) -> None:
     with (system.data_dir / "demo-users.csv").open() as file:
         password = next(row[2] for row in csv.reader(file) if row[0] == "demo-bicycle")
@@ -157,7 +153,6 @@ def test_the_smoke_test_finds_a_bicycle_in_the_answers_the_events_and_the_histor
     assert "on bike-iotp" in done.stdout
 
 
-@until_the_api_knows
 def test_the_mirror_has_it(system: System) -> None:
     received: list[dict[str, Any]] = []
     client = mqtt.Client(CallbackAPIVersion.VERSION2)
@@ -172,7 +167,6 @@ def test_the_mirror_has_it(system: System) -> None:
         client.loop_stop()
 
 
-@until_the_api_knows
 def test_it_is_erased_last_of_all(system: System) -> None:
     key = (system.data_dir / "demo-api-key").read_text().strip()
     answer = httpx.delete(
