@@ -117,10 +117,10 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
         }
         if mirror:
             stages["mirror"] = mirror.run
+        for limit in filter(None, (rooms.requests, rooms.ingest.limit)):
+            stages[f"limit of {limit.name}"] = limit.run
         stages |= {
-            name: once_agreed(client, settings.partitions, stages[name])
-            for name in ("campus", "poller", "mirror")
-            if name in stages
+            name: once_agreed(client, settings.partitions, stages[name]) for name in stages.keys() - {"answer", "redis"}
         }
 
         async def remark() -> str | None:

@@ -1,6 +1,5 @@
 """The application: routes, errors and measurement, put together around the rooms."""
 
-import time
 from dataclasses import fields
 
 from fastapi import FastAPI
@@ -8,7 +7,6 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from api.auth import Access
 from api.history import routes as history
 from api.http import openapi, problems
 from api.http import routes as operations
@@ -27,7 +25,6 @@ from api.web.pages import MapOptions, pages
 from api.zones import change_routes as zone_changes
 from api.zones import routes as zones
 from core.kinds import Kinds
-from runtime.buckets import Buckets
 
 VERSION = "1"
 """Of the interface: what /v1 stands for."""
@@ -52,7 +49,7 @@ def create_app(rooms: Rooms, *, settings: ApiSettings, metrics: ApiMetrics) -> F
             Middleware(Measured, metrics=metrics),
             *_cross_origin(settings),
             Middleware(problems.Defects),
-            *_rate_limit(settings, rooms.access),
+            *_rate_limit(rooms),
             Middleware(BodyLimited, most=settings.api_max_body),
         ],
     )
@@ -116,11 +113,10 @@ def _cross_origin(settings: ApiSettings) -> list[Middleware]:
     ]
 
 
-def _rate_limit(settings: ApiSettings, access: Access) -> list[Middleware]:
-    if not settings.api_rate_limit:
+def _rate_limit(rooms: Rooms) -> list[Middleware]:
+    if rooms.requests is None:
         return []
-    buckets = Buckets(rate=settings.api_rate_limit, burst=settings.api_rate_burst, seconds=time.monotonic)
-    return [Middleware(RateLimited, buckets=buckets, whose=access.client_of)]
+    return [Middleware(RateLimited, take=rooms.requests.take, whose=rooms.access.client_of)]
 
 
 def _operation_id(route: APIRoute) -> str:

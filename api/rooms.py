@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from api.auth import Access, Keys
 from api.history.dependencies import HistoryResources
 from api.http.metrics import ApiMetrics
+from api.http.shared_limits import SharedLimits
 from api.live.change_log import ChangeLog
 from api.live.dependencies import LiveResources
 from api.occupancy import OccupancyResources, Snapshots
@@ -21,7 +22,6 @@ from api.zones import FollowedCampus, Zones
 from core.clock import Clock
 from core.kinds import Kinds, Role
 from documents import DocumentStore
-from runtime.buckets import Buckets
 from runtime.devices import DeviceHasher
 from state.client import Redis
 from state.durability import Writes
@@ -30,12 +30,17 @@ from state.raw_redis import raw_redis
 from state.server import RedisWatch
 from timeseries import TimeseriesStore
 
+Limit = Callable[[str, float, float], SharedLimits]
+"""Makes one of a name, so much a second, and so much at once."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rooms:
     """Those of one API process, and the kinds of devices that all of them know."""
 
     kinds: Kinds
+    requests: SharedLimits | None
+    """How often a client may ask; None where that has no limit."""
     access: Access
     zones: Zones
     occupancy: OccupancyResources
@@ -66,8 +71,12 @@ def open_rooms(
     `elapsed` gives seconds since any moment, and never goes back. Raises BadSettingsError for POSITION_RATE
     and POSITION_MAX_AGE.
     """
-    partitions = settings.partitions
+    partitions, rate = settings.partitions, settings.api_rate_limit
     changes = change_log or ChangeLog()
+
+    def limit(name: str, rate: float, burst: float) -> SharedLimits:
+        return SharedLimits(redis, name, rate=rate, burst=burst, hidden=hasher.client, elapsed=elapsed)
+
     access = Access(keys=Keys(redis, clock=clock), public_occupancy=settings.api_public_occupancy)
     zones = Zones(kinds=kinds, followed=followed, redis=redis, partitions=partitions, access=access, clock=clock)
     snapshots = Snapshots(
@@ -81,6 +90,7 @@ def open_rooms(
     )
     return Rooms(
         kinds=kinds,
+        requests=limit("requests", rate, settings.api_rate_burst) if rate else None,
         access=access,
         zones=zones,
         occupancy=OccupancyResources(
@@ -96,7 +106,7 @@ def open_rooms(
             least=settings.privacy_min_count,
         ),
         positions=PositionsResources(zones=zones, documents=documents, clock=clock),
-        ingest=_ingest(settings, kinds, redis=redis, watch=watch, clock=clock, elapsed=elapsed),
+        ingest=_ingest(settings, kinds, redis=redis, watch=watch, clock=clock, limit=limit),
         erasure=Erasure(
             kinds=kinds, zones=zones, documents=documents, hasher=hasher, redis=redis, partitions=partitions
         ),
@@ -113,7 +123,7 @@ def open_rooms(
 
 
 def _ingest(
-    settings: ApiSettings, kinds: Kinds, *, redis: Redis, watch: RedisWatch, clock: Clock, elapsed: Callable[[], float]
+    settings: ApiSettings, kinds: Kinds, *, redis: Redis, watch: RedisWatch, clock: Clock, limit: Limit
 ) -> Ingest:
     writes = Writes(
         raw_redis(redis),
@@ -130,6 +140,6 @@ def _ingest(
         max_length=settings.raw_max_length,
         ages=settings.position_max_age_ms(kinds),
         watch=watch,
-        buckets=None if rate is None else Buckets(rate=rate.rate, burst=rate.burst, seconds=elapsed),
+        limit=limit("positions", rate.rate, rate.burst) if rate else None,
         clock=clock,
     )

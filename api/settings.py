@@ -63,8 +63,8 @@ class ApiSettings(
         default=50.0,
         ge=0,
         le=1_000_000,
-        description="Requests a second that one client may make of this process; a client is a key or, without one, an"
-        " address. 0: no limit.",
+        description="Requests a second that one client may make, of all processes together; a client is a key or,"
+        " without one, an address. 0: no limit.",
     )
     api_rate_burst: int = Field(
         default=200, ge=1, le=1_000_000, description="Requests that a client may make at once, after it was silent."

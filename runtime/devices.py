@@ -14,6 +14,7 @@ KEY_BYTES = 32
 HASH_BYTES = 16
 AWAY_BYTES = 8
 """Enough for no two of a million devices to have the same, and no more: it lives for minutes."""
+CLIENT_BYTES = 8
 AWAY_KEPT = 20_000
 """Devices whose second hashes are remembered: 5 MB."""
 
@@ -27,6 +28,7 @@ class DeviceHasher:
         # Copied for each device: the key is taken in once.
         self._keyed = hashlib.blake2b(digest_size=HASH_BYTES, key=key)
         self._keyed_again = hashlib.blake2b(digest_size=AWAY_BYTES, key=key, person=b"away")
+        self._keyed_of_clients = hashlib.blake2b(digest_size=CLIENT_BYTES, key=key, person=b"client")
         self.away = lru_cache(AWAY_KEPT)(self._away)
         """The second hash of a device by its first: 16 hexadecimal digits, under which it is known while it is outside
         the campus. Without the key nobody can tell which devices the two are of."""
@@ -35,6 +37,12 @@ class DeviceHasher:
         """32 hexadecimal digits. A car and a phone of the same name are two devices."""
         hashed = self._keyed.copy()
         hashed.update(f"{kind}\0{device_id}".encode())
+        return hashed.hexdigest()
+
+    def client(self, name: str) -> str:
+        """What Redis is told of a client of the API, who may be an address: 16 hexadecimal digits."""
+        hashed = self._keyed_of_clients.copy()
+        hashed.update(name.encode())
         return hashed.hexdigest()
 
     def _away(self, hashed: str) -> str:

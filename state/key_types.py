@@ -80,6 +80,7 @@ TYPES = {
     "mirror:{campus}": "string",
     "mirror:client:{campus}": "string",
     "mirror:topics:{campus}": "set",
+    "spent:{campus}:": "string",
 }
 """By key, or by how a key begins where that ends in a colon, in Redis's own names; `{p}` is the tag of any partition.
 

@@ -8,7 +8,6 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.problems import ProblemError
-from runtime.buckets import Buckets
 
 BODY_SECONDS = 30.0
 """How long a body may take to come."""
@@ -19,10 +18,10 @@ EXEMPT = frozenset({"/healthz"})
 class RateLimited:
     """Answers 429 to a client that asks too often."""
 
-    def __init__(self, app: ASGIApp, *, buckets: Buckets, whose: Callable[[Scope], str]) -> None:
-        """`whose` names the client of a request: what counts together."""
+    def __init__(self, app: ASGIApp, *, take: Callable[[str], float], whose: Callable[[Scope], str]) -> None:
+        """`take` has a client make one request; 0, or the seconds after which it may. `whose` names who that is."""
         self._app = app
-        self._buckets = buckets
+        self._take = take
         self._whose = whose
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -30,7 +29,7 @@ class RateLimited:
         if scope["type"] != "http" or scope["path"] in EXEMPT:
             await self._app(scope, receive, send)
             return
-        wait = self._buckets.take(self._whose(scope))
+        wait = self._take(self._whose(scope))
         if not wait:
             await self._app(scope, receive, send)
             return

@@ -15,12 +15,12 @@ from pydantic import Field
 from api.http.instants import Rfc3339
 from api.http.kinds import Kind
 from api.http.problems import ProblemError, WrongParameter, wrong_parameters
+from api.http.shared_limits import SharedLimits
 from core.clock import Clock, to_milliseconds
 from core.errors import UnavailableError
 from core.kinds import KindId, Kinds, Role
 from core.messages import RawMessage
 from runtime.ages import too_old
-from runtime.buckets import Buckets
 from state.client import Redis, redis_errors
 from state.entries import encode_entry, group_of
 from state.newest_input import note_newest_input
@@ -147,7 +147,7 @@ class Ingest:
     """How old a position may be, milliseconds by role."""
     watch: RedisWatch
     """How full Redis is, and whether it may be used."""
-    buckets: Buckets | None
+    limit: SharedLimits | None
     """How many positions each key may send: keys are gateways. None where gateways have no limit."""
     clock: Clock
 

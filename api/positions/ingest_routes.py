@@ -105,7 +105,7 @@ def router(kinds: Kinds) -> APIRouter:
         payload = payload_of(await request.body(), now=ingest.clock(), ages=ingest.ages)
         if problem := ingest.watch.problem:
             raise UnavailableError(problem)
-        if ingest.buckets is not None and (wait := ingest.buckets.take(key.id, cost_of(len(payload)))):
+        if ingest.limit is not None and (wait := ingest.limit.take(key.id, cost_of(len(payload)))):
             raise too_many(wait, "Your key sends more positions than POSITION_RATE allows to a gateway.")
         received_at = await ingest.append(payload, kind=query.kind, user=key.name)
         body = Accepted(kind=query.kind, received_at=format_rfc3339(received_at))

@@ -75,7 +75,7 @@ def _middlewares() -> list[Middleware]:
         Middleware(HeadAsGet),
         Middleware(Measured, metrics=ApiMetrics()),
         Middleware(Defects),
-        Middleware(RateLimited, buckets=buckets, whose=access.client_of),
+        Middleware(RateLimited, take=buckets.take, whose=access.client_of),
         Middleware(BodyLimited, most=MAX_BODY),
     ]
 
