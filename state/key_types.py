@@ -65,6 +65,7 @@ TYPES = {
     "retained:{mqtt}": "hash",
     "states:{mqtt}": "zset",
     "states:gone:{mqtt}": "zset",
+    "states:qos:{mqtt}": "hash",
     "states:version:{mqtt}": "string",
     "retained:anonymous:{mqtt}": "set",
     "retained:bytes:{mqtt}": "hash",

@@ -17,8 +17,8 @@ from state.slots import CAMPUS, guard
 from state.upgrade.names import TELLING
 
 LAYOUT = f"layout:{CAMPUS}"
-VERSION = 2
-"""Version 1 has no such key: its keys are named in `state.upgrade.names`."""
+VERSION = 3
+"""Version 1 has no such key: its keys are named in `state.upgrade.names`. What became of 2: `state.upgrade.options`."""
 BEFORE = "Redis has the data of the version before: stop all services, and run `python -m state migrate`"
 AGAIN_SECONDS = 0.5
 Stage = Callable[[Stop], Awaitable[None]]
@@ -55,6 +55,11 @@ class Layout:
         """Why a service with that many partitions must not work on it; None where it may."""
         if self.version > VERSION:
             return f"Redis has the data of a later version (layout {self.version}): run that one"
+        if self.version < VERSION:
+            return (
+                f"Redis has the data of an earlier version (layout {self.version}): stop all services, and run "
+                "`python -m state migrate`"
+            )
         if self.migrating is not None:
             return "a migration of Redis was begun and has not come to its end: run `python -m state migrate` again"
         if self.partitions != partitions:
@@ -92,6 +97,12 @@ async def agree_on_layout(client: Redis, partitions: int) -> None:
         raise BadSettingsError(f"{LAYOUT} in Redis is none that a service of ours wrote")
     if fault := found.fault(partitions):
         raise BadSettingsError(fault)
+
+
+async def write_version(client: Redis) -> None:
+    """Say that what Redis has is in this version's layout. Raises UnavailableError."""
+    with redis_errors():
+        await cast("Any", client.hset(LAYOUT, "version", str(VERSION)))
 
 
 def once_agreed(client: Redis, partitions: int, stage: Stage) -> Stage:

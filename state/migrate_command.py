@@ -13,8 +13,9 @@ from core.clock import system_clock
 from core.errors import BadSettingsError
 from runtime import command
 from runtime.settings import CampusSettings, CommonSettings, load_or_exit
-from state.client import open_redis
-from state.layout import is_of_the_version_before, read_layout
+from state.client import Redis, open_redis
+from state.layout import VERSION, Layout, is_of_the_version_before, read_layout, write_version
+from state.upgrade.options import check_stopped, unpack_options
 from state.upgrade.partitions import Repartition
 from state.upgrade.run import Migration
 from state.windows import day_shift_ms
@@ -60,17 +61,35 @@ async def _migrate(settings: CommonSettings, source: str | None, *, shift_ms: in
             return
         if source is not None:
             raise BadSettingsError("--from: the Redis at REDIS_URL has data already")
-        was = layout.partitions if layout.migrating is None else layout.migrating
-        partitions = settings.partitions if layout.migrating is None else layout.partitions
-        if was == partitions and layout.migrating is None:
-            raise BadSettingsError("Redis has the data of this version already: there is nothing to migrate")
-        change = Repartition(client=target, was=was, partitions=partitions, shift_ms=shift_ms, clock=system_clock)
-        console.print(f"from {was} partitions to {partitions}")
-        if dry_run:
-            await change.check()
-        else:
-            await change.run()
+        if layout.version < VERSION:
+            await _to_this_layout(console, target, layout, dry_run=dry_run)
+        if layout.version == VERSION or layout.partitions != settings.partitions or layout.migrating is not None:
+            await _repartition(console, settings, target, layout, shift_ms=shift_ms, dry_run=dry_run)
+        if not dry_run:
             console.print("done: start the services")
+
+
+async def _to_this_layout(console: Console, target: Redis, layout: Layout, *, dry_run: bool) -> None:
+    console.print(f"from layout {layout.version} to {VERSION}")
+    await check_stopped(target)
+    if not dry_run:
+        await unpack_options(target)
+        await write_version(target)
+
+
+async def _repartition(
+    console: Console, settings: CommonSettings, target: Redis, layout: Layout, *, shift_ms: int, dry_run: bool
+) -> None:
+    was = layout.partitions if layout.migrating is None else layout.migrating
+    partitions = settings.partitions if layout.migrating is None else layout.partitions
+    if was == partitions and layout.migrating is None:
+        raise BadSettingsError("Redis has the data of this version already: there is nothing to migrate")
+    change = Repartition(client=target, was=was, partitions=partitions, shift_ms=shift_ms, clock=system_clock)
+    console.print(f"from {was} partitions to {partitions}")
+    if dry_run:
+        await change.check()
+    else:
+        await change.run()
 
 
 async def _bring(console: Console, migration: Migration, *, dry_run: bool) -> None:

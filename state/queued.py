@@ -16,3 +16,6 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Whether that was a client without a user, whose retained messages have limits of their own."""
     user: str = ""
     """Of a position: who has sent it. Queues keep it, so that erasing a device finds what is its."""
+    properties: tuple[tuple[int, bytes], ...] = ()
+    """Identifier and value of each, as MQTT 5 has them beside topic and payload; nothing sets them yet. It is the last,
+    so that what was stored without them stays readable."""

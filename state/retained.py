@@ -5,8 +5,9 @@ Keys (`state.mqtt`):
     retained:{mqtt}            hash        topic -> message
     retained:anonymous:{mqtt}  set         those of its topics whose message is of a client without a user
     retained:bytes:{mqtt}      hash        bytes of these messages with their topics, of `all` and of `anonymous` ones
-    states:{mqtt}              sorted set  topics below `v1` whose retained message has changed -> 4 times the version
-                                           of that change, and its QoS. A session gets what is above its version
+    states:{mqtt}              sorted set  topics below `v1` whose retained message has changed -> the version of that
+                                           change. A session gets what is above its version
+    states:qos:{mqtt}          hash        of these, the QoS of that change
     states:version:{mqtt}      integer     the newest version
     states:gone:{mqtt}         sorted set  those that were cleared, the newest 1,000
 
@@ -28,6 +29,7 @@ RETAINED = key("retained")
 ANONYMOUS = key("retained:anonymous")
 BYTES = key("retained:bytes")
 STATES = key("states")
+STATES_QOS = key("states:qos")
 STATES_VERSION = key("states:version")
 STATES_GONE = key("states:gone")
 MESSAGES_AT_ONCE = 200

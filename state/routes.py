@@ -2,9 +2,9 @@
 
 {n} is one life of a node, {c} a client id. Keys (`state.mqtt`):
 
-    routes:{mqtt}          hash    target, null character, filter -> flags. Of the target `n:{n}`: 1 for messages of any
-                                   QoS, 2 for those of QoS 0, and 4 if for positions, too. Of the target `s:{c}`, which
-                                   gets them by its queue: QoS 1 or 2, and 4 likewise
+    routes:{mqtt}          hash    target, null character, filter -> `SubscriptionOptions`. Of the target `n:{n}` the
+                                   QoS is 2 for messages of any QoS, and 0 for those of QoS 0 alone. The target `s:{c}`
+                                   gets them by its queue, with QoS 1 or 2
     routes:log:{mqtt}      stream  changes of `routes`, the newest 10,000 or so; ids are `<version>-<microseconds>`
     routes:version:{mqtt}  string  the newest of these ids
 
@@ -12,7 +12,9 @@ Only the scripts of `state.mqtt` change them. All methods raise UnavailableError
 """
 
 import re
-from typing import Any, cast
+from typing import Annotated, Any, cast
+
+import msgspec
 
 from state.client import Redis
 from state.mqtt import key
@@ -24,6 +26,34 @@ VERSION = key("routes:version")
 NOTHING_YET = "0-0"
 _AT_ONCE = 1000
 _VERSION = re.compile(r"\d+-\d+", re.ASCII)
+
+
+class SubscriptionOptions(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """With what a topic filter is wanted; MessagePack of an array, to whose end options may be added.
+
+    One that is shorter has their defaults, so that what was stored before stays readable.
+    """
+
+    qos: Annotated[int, msgspec.Meta(ge=0, le=2)]
+    """The highest."""
+    positions: bool = False
+    """Whether also what is published to the ingest topics, which is for services alone."""
+
+    def encode(self) -> bytes:
+        """As it is stored."""
+        return _encoder.encode(self)
+
+    @classmethod
+    def decode(cls, stored: bytes) -> "SubscriptionOptions":
+        """What was stored. Raises ValueError where it is something else."""
+        try:
+            return _options.decode(stored)
+        except msgspec.DecodeError as error:
+            raise ValueError("no options of a subscription") from error
+
+
+_encoder = msgspec.msgpack.Encoder()
+_options = msgspec.msgpack.Decoder(SubscriptionOptions)
 
 
 def number_of(version: str) -> int:

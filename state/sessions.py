@@ -11,8 +11,8 @@
                                           (`floor`) not above any unfinished one; the `bytes` that it costs, and how far
                                           it has come in `states`. With `ending` it is none, and the rest of its
                                           subscriptions is yet to be deleted
-    subscriptions:{mqtt}:{c}  hash        filter -> QoS, and 4 if for positions, too. Of persistent sessions only, like
-                                          what follows
+    subscriptions:{mqtt}:{c}  hash        filter -> `state.routes.SubscriptionOptions`. Of persistent sessions only,
+                                          like what follows
     queue:{mqtt}:{c}          stream      messages of QoS 1 and 2 until the client has them: `b`, or QoS and topic of
                                           what is in `retained`: `s` a state, `r` what was there when the client
                                           subscribed; and in `a` since when (ms). Ids are `<sequence number>-0`; packet
@@ -42,13 +42,13 @@ from core.errors import UnavailableError
 from state.client import Redis
 from state.mqtt import Answer, PipelineBatcher, key
 from state.queued import Message
+from state.routes import SubscriptionOptions
 from state.unreadable import remove_unreadable
 
 SESSIONS = key("sessions")
 BYTES = key("sessions:bytes")
 EXPIRY = key("sessions:expiry")
 BRIEF = key("brief")
-_QOS = 3
 NOT_THERE = "this node is not one of the cluster: others took it for dead, or Redis was emptied"
 AT_ONCE = 1000
 """Sequence numbers, or retained messages, that one script deals with."""
@@ -134,15 +134,15 @@ class Loaded(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What a client subscribes to, and what its node wants of others for that; flags of -1 stand for no longer."""
+    """What a client subscribes to, and what its node wants of others for that; None stands for no longer."""
 
     node: str
     connection: int
     client: str
     """Empty where only the node's interest has changed."""
-    subscriptions: Sequence[tuple[str, int]]
-    """Filter and flags, of persistent sessions alone."""
-    interest: Sequence[tuple[str, int]]
+    subscriptions: Sequence[tuple[str, SubscriptionOptions | None]]
+    """Of persistent sessions alone."""
+    interest: Sequence[tuple[str, SubscriptionOptions | None]]
     states: bool
     """Whether these are the client's first that may match states (load.lua)."""
     limits: tuple[int, int]
@@ -189,7 +189,7 @@ class SessionStore:
         pairs = zip(filters[::2], filters[1::2], strict=True)
         return Opened(
             present == b"1",
-            {text: int(flags) & _QOS for name, flags in pairs if (text := _text(name)) and flags.isdigit()},
+            {text: qos for name, stored in pairs if (text := _text(name)) and (qos := _qos(stored)) is not None},
             {int(each) for each in received_ids if each.isdigit()},
             [int(each) for each in released_numbers if each.isdigit()],
             _place_of(previous),
@@ -318,6 +318,14 @@ class SessionStore:
 
 def _some(sequences: Sequence[int]) -> list[Sequence[int]]:
     return [sequences[first : first + AT_ONCE] for first in range(0, len(sequences), AT_ONCE)]
+
+
+def _qos(stored: bytes) -> int | None:
+    """None for what no script of ours has written."""
+    try:
+        return SubscriptionOptions.decode(stored).qos
+    except ValueError:
+        return None
 
 
 def _queued_message(field: bytes, reference: bytes, message: bytes) -> Message:

@@ -3,7 +3,7 @@
 Each node has all subscriptions of all persistent sessions, so it is bytes that count. Most filters have no wildcard:
 those are the keys of one dictionary, and a topic finds its own in one look. Of the others, what is before the first
 wildcard is the key: a topic looks for each of its own beginnings, of which it has as many as levels. A name is kept
-once, and what wants the same with other flags is another table, so that a subscription needs nothing of its own.
+once, and what wants the same with other options is another table, so that a subscription needs nothing of its own.
 """
 
 import sys
@@ -11,55 +11,53 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from broker.protocol.topics import TopicTree
+from state.routes import SubscriptionOptions
 
 FEW = 8
 """Filters with the same beginning that are compared one by one; more of them are a tree."""
-_ANY = 7
-"""Flags of routes are these bits."""
 _Names = str | dict[str, None]
 _Endings = tuple[tuple[str, _Names], ...] | TopicTree[str, _Names]
 
 
 class Match(NamedTuple):
-    """Those who want a topic by one filter, with the same flags."""
+    """Those who want a topic by one filter, with the same options."""
 
-    flags: int
+    options: SubscriptionOptions
     topic_filter: str
     names: Collection[str]
 
 
 class FilterTable:
-    """Names by topic filter; a name has one number of flags, 0 to 7, for each of its filters."""
+    """Names by topic filter; a name has one set of options, of which there are few, for each of its filters."""
 
     __slots__ = ("_tables",)
 
     def __init__(self) -> None:
-        self._tables: dict[int, _OneKind] = {}
+        self._tables: dict[SubscriptionOptions, _OneKind] = {}
 
-    def set(self, topic_filter: str, name: str, flags: int) -> None:
-        """Let a name want what the filter matches, with these flags instead of others."""
-        flags &= _ANY
-        self.remove(topic_filter, name, but=flags)
-        table = self._tables.get(flags)
+    def set(self, topic_filter: str, name: str, options: SubscriptionOptions) -> None:
+        """Let a name want what the filter matches, with these options instead of others."""
+        self.remove(topic_filter, name, but=options)
+        table = self._tables.get(options)
         if table is None:
-            table = self._tables[flags] = _OneKind()
+            table = self._tables[options] = _OneKind()
         table.add(topic_filter, sys.intern(name))
 
-    def remove(self, topic_filter: str, name: str, *, but: int | None = None) -> None:
-        """Let a name want nothing by this filter, whatever its flags are; `but` those, where they are given."""
-        for flags, table in self._tables.items():
-            if flags != but:
+    def remove(self, topic_filter: str, name: str, *, but: SubscriptionOptions | None = None) -> None:
+        """Let a name want nothing by this filter, with whatever options; `but` those, where they are given."""
+        for options, table in self._tables.items():
+            if options != but:
                 table.discard(topic_filter, name)
 
     def match(self, topic: str) -> Iterator[Match]:
         """Those who want what is published to a topic; a name once for each filter of its."""
-        for flags, table in self._tables.items():
+        for options, table in self._tables.items():
             for topic_filter, names in table.match(topic):
-                yield Match(flags, topic_filter, (names,) if isinstance(names, str) else names)
+                yield Match(options, topic_filter, (names,) if isinstance(names, str) else names)
 
 
 class _OneKind:
-    """The filters of those who have the same flags."""
+    """The filters of those who have the same options."""
 
     __slots__ = ("_below", "_endings", "_exact")
 

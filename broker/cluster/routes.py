@@ -8,17 +8,12 @@ from broker.cluster.filters import FilterTable, Match
 from broker.cluster.identity import Identity
 from broker.protocol.topics import must_be_named
 from core.kinds import Kinds
-from state.routes import NOTHING_YET, RouteStore, number_of
+from state.routes import NOTHING_YET, RouteStore, SubscriptionOptions, number_of
 
-ANY_QOS = 1
-"""Flag of a node's route: it wants messages of any QoS. Without it, only those of QoS 0."""
-INGEST = 4
-"""Flag of a route: what is for services alone, such as what is published to the ingest topics, too."""
 MAX_REMEMBERED = 100_000
 """Targets of the plans that are remembered, all together."""
 MAX_REMEMBERED_TOPIC = 1024
 MAX_REMEMBERED_NODE_PLANS = 10_000
-_QOS = 3
 
 Wanted = tuple[int, tuple[str, ...]]
 """The QoS that a client gets a message with at the most, 1 or 2, and the filters for which it gets it."""
@@ -97,9 +92,9 @@ class Routes:
             return True
         if number_of(version) != number_of(self.version) + 1:
             return False
-        for field, flags in changes.items():
+        for field, stored in changes.items():
             try:
-                self._set(self._tables, field.decode(), int(flags) if flags else None)
+                self._set(self._tables, field.decode(), SubscriptionOptions.decode(stored) if stored else None)
             except (ValueError, IndexError):
                 # No script of ours wrote it; it goes with the log's oldest entries.
                 continue
@@ -128,9 +123,9 @@ class Routes:
         while True:
             # What changes meanwhile is in the log after `version`, and each entry says how things are, not what to add.
             cursor, found = await self._store.page(cursor)
-            for field, flags in found.items():
+            for field, stored in found.items():
                 try:
-                    self._set(tables, field.decode(), int(flags))
+                    self._set(tables, field.decode(), SubscriptionOptions.decode(stored))
                 except (ValueError, IndexError):
                     await self._store.forget(field)
             if not cursor:
@@ -139,16 +134,16 @@ class Routes:
         self.forget_plans()
         self.version = version
 
-    def _set(self, tables: "_Tables", field: str, flags: int | None) -> None:
+    def _set(self, tables: "_Tables", field: str, options: SubscriptionOptions | None) -> None:
         target, _, topic_filter = field.partition("\0")
         if not topic_filter:
             raise ValueError("a route without a filter")
         of_nodes = target[0] == "n"
         table = tables.nodes if of_nodes else tables.queues
-        if flags is None:
+        if options is None:
             table.remove(topic_filter, target[2:])
         else:
-            table.set(topic_filter, target[2:], flags)
+            table.set(topic_filter, target[2:], options)
         if "+" in topic_filter or "#" in topic_filter:
             self._plans.clear()
             self._remembered = 0
@@ -161,8 +156,8 @@ class Routes:
     def _find(self, topic: str) -> Plan:
         queues: dict[str, Wanted] = {}
         several: dict[tuple[Wanted, Wanted], Wanted] = {}
-        for flags, topic_filter, clients in self._matches(self._tables.queues, topic):
-            wanted = (flags & _QOS, (topic_filter,))
+        for options, topic_filter, clients in self._matches(self._tables.queues, topic):
+            wanted = (options.qos, (topic_filter,))
             if not queues:
                 queues = dict.fromkeys(clients, wanted)
                 continue
@@ -177,16 +172,16 @@ class Routes:
 
     def _find_nodes(self, topic: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         nodes: dict[str, int] = {}
-        for flags, _, names in self._matches(self._tables.nodes, topic):
+        for options, _, names in self._matches(self._tables.nodes, topic):
             for name in names:
-                nodes[name] = nodes.get(name, 0) | flags
+                nodes[name] = max(nodes.get(name, 0), options.qos)
         nodes.pop(self._identity.node, None)
-        return tuple(node for node, flags in nodes.items() if flags & ANY_QOS), tuple(nodes)
+        return tuple(node for node, qos in nodes.items() if qos), tuple(nodes)
 
     def _matches(self, table: FilterTable, topic: str) -> Iterator[Match]:
         positions, named = self._kinds.ingest_kind(topic) is not None, must_be_named(topic)
         for match in table.match(topic):
-            if match.flags & INGEST or not (positions or (named and match.topic_filter[0] in "+#")):
+            if match.options.positions or not (positions or (named and match.topic_filter[0] in "+#")):
                 yield match
 
 

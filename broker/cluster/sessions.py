@@ -16,19 +16,16 @@ from broker.protocol.message import Message
 from core.clock import Clock
 from runtime.log_throttle import LogThrottle
 from runtime.retry import until_available
+from state.routes import SubscriptionOptions
 from state.sessions import AT_ONCE, Change, Losses, Opened, Queued, SessionStore
 
-INGEST = 4
-"""Flag of a subscription, and of an interest: what is published to the ingest topics, too."""
 _PACKET_IDS = 65_535
 _CHANGES_AT_ONCE = 500
-_NO_LONGER = -1
 ANYBODY = "a:"
 """The owner of the sessions of clients of whom neither a user nor an address is known."""
 
 __all__ = [
     "ANYBODY",
-    "INGEST",
     "ForeignSessionError",
     "NoRoomError",
     "Opened",
@@ -117,19 +114,17 @@ class Sessions:
         *,
         persistent: bool,
         ingest: bool,
-        interest: dict[str, int | None],
+        interest: dict[str, SubscriptionOptions | None],
         states: bool = False,
     ) -> set[str]:
         """Subscribe to `filters`, each with the QoS that was granted. Raises SupersededError.
 
         Answers those for which there is no room: nothing has changed for them.
         `ingest` is whether the client may receive what is published to the ingest topics. `interest` is by filter
-        what the node wants of others from now on: 1 messages of any QoS, 2 those of QoS 0 alone, plus `INGEST`; None
-        for nothing. `states` is whether these are the client's first filters that may match states: what has changed
-        before is not for it.
+        what the node wants of others from now on, as `state.routes` has it for nodes; None for nothing. `states` is
+        whether these are the client's first filters that may match states: what has changed before is not for it.
         """
-        flags = INGEST if ingest else 0
-        kept = [(each, qos | flags) for each, qos in filters.items()] if persistent else []
+        kept = [(each, SubscriptionOptions(qos, ingest)) for each, qos in filters.items()] if persistent else []
         return await self._change(client_id, connection, kept, interest, states=states)
 
     async def unsubscribe(
@@ -139,13 +134,13 @@ class Sessions:
         filters: list[str],
         *,
         persistent: bool,
-        interest: dict[str, int | None],
+        interest: dict[str, SubscriptionOptions | None],
     ) -> None:
         """The reverse of `subscribe`. Raises SupersededError."""
-        kept = [(each, _NO_LONGER) for each in filters] if persistent else []
+        kept = [(each, None) for each in filters] if persistent else []
         await self._change(client_id, connection, kept, interest)
 
-    async def interest(self, changes: dict[str, int | None]) -> None:
+    async def interest(self, changes: dict[str, SubscriptionOptions | None]) -> None:
         """Change what the node wants of others, without a client; see `subscribe`."""
         await self._change("", 0, [], changes)
 
@@ -225,13 +220,13 @@ class Sessions:
         self,
         client_id: str,
         connection: int,
-        subscriptions: list[tuple[str, int]],
-        interest: dict[str, int | None],
+        subscriptions: Sequence[tuple[str, SubscriptionOptions | None]],
+        interest: dict[str, SubscriptionOptions | None],
         *,
         states: bool = False,
     ) -> set[str]:
         refused: set[str] = set()
-        wanted = [(each, _NO_LONGER if flags is None else flags) for each, flags in interest.items()]
+        wanted = list(interest.items())
         # At least once, for the answer says whether the connection still holds.
         for first in range(0, max(len(subscriptions), len(wanted), 1), _CHANGES_AT_ONCE):
             change = Change(

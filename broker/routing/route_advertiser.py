@@ -7,6 +7,7 @@ from broker.cluster.sessions import Sessions
 from broker.routing.subscriptions import Subscriptions
 from runtime.retry import until_available
 from runtime.service import Stop, Wakeup
+from state.routes import SubscriptionOptions
 
 
 class RouteAdvertiser:
@@ -15,7 +16,7 @@ class RouteAdvertiser:
     def __init__(self, *, subscriptions: Subscriptions, sessions: Sessions) -> None:
         self._subscriptions = subscriptions
         self._sessions = sessions
-        self._told: dict[str, int] = {}
+        self._told: dict[str, SubscriptionOptions] = {}
         self._changed: set[str] = set()
         self._waiting: list[asyncio.Future[None]] = []
         self._telling = False
@@ -54,7 +55,7 @@ class RouteAdvertiser:
             waiting, self._waiting = self._waiting, []
             self._telling = True
             changes = {each: self._subscriptions.interest(each) for each in changed}
-            changes = {each: flags for each, flags in changes.items() if flags != self._told.get(each)}
+            changes = {each: options for each, options in changes.items() if options != self._told.get(each)}
             try:
                 if changes:
                     await until_available(partial(self._sessions.interest, changes))
@@ -63,11 +64,11 @@ class RouteAdvertiser:
                 self._changed |= changed
                 self._waiting += waiting
                 raise
-            for each, flags in changes.items():
-                if flags is None:
+            for each, options in changes.items():
+                if options is None:
                     self._told.pop(each, None)
                 else:
-                    self._told[each] = flags
+                    self._told[each] = options
             self._telling = False
             for done in waiting:
                 if not done.done():

@@ -10,17 +10,12 @@ from broker.protocol.topics import TopicTree, must_be_named
 from broker.routing.ports import Subscriber
 from broker.shares import Shares
 from core.kinds import Role
+from state.routes import SubscriptionOptions
 
 MAX_REMEMBERED = 4096
 """Topics whose subscribers are remembered until somebody subscribes or unsubscribes."""
 FILTER_BYTES = 64
 """What a filter counts besides its own bytes."""
-ANY_QOS = 1
-"""Flag of an interest: somebody is here who gets messages of any QoS from the node itself."""
-QOS_0_ALONE = 2
-"""Flag of an interest: persistent sessions alone, whose messages of QoS 1 and 2 come by their queues."""
-INGEST = 4
-"""Flag of an interest: somebody may also receive what is published to the ingest topics."""
 _NONE: Mapping[str, int] = MappingProxyType({})
 
 
@@ -103,17 +98,16 @@ class Subscriptions:
         """Whether anybody here receives what is published to a topic."""
         return bool(self._subscribers(topic))
 
-    def interest(self, topic_filter: str) -> int | None:
-        """The flags of what the node wants of the others for a filter; None for nothing."""
+    def interest(self, topic_filter: str) -> SubscriptionOptions | None:
+        """What the node wants of the others for a filter; None for nothing.
+
+        Messages of QoS 0 alone where only persistent sessions want more, which they get by their queues; else of any.
+        """
         found = self._tree.at(topic_filter)
         if not found:
             return None
-        flags = QOS_0_ALONE
-        for subscriber, qos in found.items():
-            if subscriber.clean or not qos:
-                flags = ANY_QOS
-                break
-        return flags | INGEST if any(each.role is Role.SERVICE for each in found) else flags
+        any_qos = any(subscriber.clean or not qos for subscriber, qos in found.items())
+        return SubscriptionOptions(2 if any_qos else 0, any(each.role is Role.SERVICE for each in found))
 
     def _matches(self, topic: str) -> Iterable[tuple[Subscriber, int]]:
         if not must_be_named(topic):

@@ -14,7 +14,7 @@ from core.errors import BadSettingsError
 from deploy.laptop.first_start import redis_answers
 from runtime.settings import CommonSettings
 
-MARK = ".layout-2"
+MARK = ".layout-3"
 """The file in DATA_DIR that says that its Redis needs no look any more."""
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0

@@ -5,7 +5,8 @@
 3. The streams of the partitions, dead letters and totals.
 4. Windows, a day at a time, the oldest first; the sets of a day go once the day is written.
 5. Marks of windows that are yet to be written.
-6. What lives for minutes is forgotten; the layout says that all is done.
+6. Options of subscriptions, which were numbers (`state.upgrade.options`).
+7. What lives for minutes is forgotten; the layout says that all is done.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from state.raw_redis import raw_redis
 from state.slots import tag
 from state.totals import ACCEPTED, dead_key, totals_key
 from state.upgrade.move import Mover
+from state.upgrade.options import unpack_options
 from state.upgrade.partitions import mark
 from state.upgrade.survey import Survey, new_streams, survey
 from state.upgrade.windows import day_of_sets, write_day
@@ -106,6 +108,7 @@ class Migration:
         await self._streams(mover, found)
         await self._windows(mover, found, progress)
         await self._marks(mover)
+        await unpack_options(self.target)
         await mover.forget(found.nothing)
         await self._end()
 

@@ -27,3 +27,6 @@ async def test_a_session_has_its_messages_after_the_upgrade(
     client = await node.service.connect("board-1", clean=False, user="board", password=b"secret of board")
     assert client.session_present
     assert [(await client.take()).topic for _ in range(3)] == ["note/door", "loss/one", "loss/two"]
+    publisher = await node.service.connect("gate", user="board", password=b"secret of board")
+    await publisher.publish("note/window", b"new", qos=1)
+    assert (await client.take()).topic == "note/window"

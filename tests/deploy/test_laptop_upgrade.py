@@ -56,7 +56,7 @@ async def test_data_of_the_version_before_is_migrated_once_before_anything_start
     process = start()
     async with Redis.from_url(url) as client:
         assert await client.hlen("users:{mqtt}") == 4
-        assert await client.hget("layout:{campus}", "version") == b"2"
+        assert await client.hget("layout:{campus}", "version") == b"3"
     process.terminate()
     process.wait(30)
 

@@ -90,7 +90,7 @@ async def test_another_number_of_partitions_is_refused_and_who_starts_first_deci
     async with open_redis(CommonSettings(redis_url=redis_server)) as client:
         await agree_on_layout(client, 3)
         await agree_on_layout(client, 3)
-        assert await read_layout(client) == Layout(version=2, partitions=3)
+        assert await read_layout(client) == Layout(version=3, partitions=3)
         with pytest.raises(
             BadSettingsError, match="PARTITIONS is 4, and Redis is laid out for 3: set PARTITIONS=3, or"
         ):
@@ -98,7 +98,7 @@ async def test_another_number_of_partitions_is_refused_and_who_starts_first_deci
         await redis_client.hset("layout:{campus}", "migrating", "0")
         with pytest.raises(BadSettingsError, match="run `python -m state migrate` again"):
             await agree_on_layout(client, 3)
-        await redis_client.hset("layout:{campus}", mapping={"version": "3", "partitions": "3"})
+        await redis_client.hset("layout:{campus}", mapping={"version": "4", "partitions": "3"})
         with pytest.raises(BadSettingsError, match="the data of a later version"):
             await agree_on_layout(client, 3)
 
@@ -128,6 +128,8 @@ async def test_everything_is_there_afterwards_under_its_new_name_and_nothing_und
     assert await redis_client.hlen("api-keys:{campus}") == 1
     assert await redis_client.xlen("queue:{mqtt}:board-1") == 3
     assert await redis_client.hget("session:{mqtt}:board-1", "owner") == b"u:board"
+    subscribed = cast("Any", await redis_client.hgetall("subscriptions:{mqtt}:board-1"))
+    assert set(subscribed.values()) <= {b"\x92\x01\xc2", b"\x92\x02\xc2", b"\x92\x01\xc3", b"\x92\x02\xc3"}
     assert await redis_client.hget("campus:{campus}", "number") == b"1"
     changes = cast("Any", await redis_client.xrange("campus:{campus}:changes"))
     assert [fields[b"zones"] for _, fields in changes] == [b"library"]

@@ -116,11 +116,11 @@ if filters ~= '' and seen_all and states < version then
         split_filters[#split_filters + 1] = {split(each[1]), each[2]}
     end
     local most = math.max(1, math.floor(COMPARISONS / math.max(20, #split_filters)))
-    local changed = redis.call('ZRANGEBYSCORE', key('states'), digits(4 * (states + 1)), '+inf', 'WITHSCORES',
+    local changed = redis.call('ZRANGEBYSCORE', key('states'), digits(states + 1), '+inf', 'WITHSCORES',
         'LIMIT', 0, most)
     local reached = version
     if #changed == most * 2 then
-        more, reached = true, math.floor(tonumber(changed[#changed]) / 4)
+        more, reached = true, tonumber(changed[#changed])
     end
     for index = 1, #changed, 2 do
         local topic, levels, granted = changed[index], split(changed[index]), 0
@@ -131,11 +131,11 @@ if filters ~= '' and seen_all and states < version then
         end
         if granted > 0 then
             if wanted == 0 or not numbered(client, session) then
-                more, reached = wanted == 0, math.floor(tonumber(changed[index + 1]) / 4) - 1
+                more, reached = wanted == 0, tonumber(changed[index + 1]) - 1
                 break
             end
             local message = redis.call('HGET', key('retained'), topic)
-            local qos = math.min(granted, tonumber(changed[index + 1]) % 4)
+            local qos = math.min(granted, tonumber(redis.call('HGET', key('states:qos'), topic) or '') or granted)
             give(digits(session.next), 's', qos .. topic, message or '')
             from = session.next + 1
             add(client, session, 's', qos .. topic, AGELESS)

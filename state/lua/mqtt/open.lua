@@ -4,7 +4,7 @@
 -- sessions_user_max, sessions_max.
 -- Answers nil if the node is gone, 'other' if the client id is another owner's, 'user' or 'all' if there is no room for
 -- another persistent session of this owner or of anybody, 'again' if a part of an old session is still to be deleted, by
--- another call, else {present (1 or 0), previous (MessagePack of {node, connection}, or empty), {filter, flags, ...},
+-- another call, else {present (1 or 0), previous (MessagePack of {node, connection}, or empty), {filter, options, ...},
 -- {packet id, ...}, {sequence, ...}}.
 local node, connection, client, owner, clean, now, will, user_max, max = unpack(ARGV)
 if not alive(node) then

@@ -43,27 +43,29 @@ end
 -- States that were cleared, and that sessions still hear of.
 local GONE = 1000
 
+-- Nobody hears of a topic by `states` any more.
+local function forget_state(topic)
+    redis.call('ZREM', key('states'), topic)
+    redis.call('ZREM', key('states:gone'), topic)
+    redis.call('HDEL', key('states:qos'), topic)
+end
+
 -- A state of this QoS was retained, or was cleared where `gone`.
 local function note_state(topic, qos, gone)
     local version = redis.pcall('INCR', key('states:version'))
     if type(version) == 'table' then
         -- No number: it goes on above the highest that there is.
-        version = math.floor(number(redis.call('ZREVRANGE', key('states'), 0, 0, 'WITHSCORES')[2]) / 4) + 1
+        version = math.floor(number(redis.call('ZREVRANGE', key('states'), 0, 0, 'WITHSCORES')[2])) + 1
         redis.call('SET', key('states:version'), digits(version))
     end
-    redis.call('ZADD', key('states'), digits(4 * version + qos), topic)
+    redis.call('ZADD', key('states'), digits(version), topic)
+    redis.call('HSET', key('states:qos'), topic, qos)
     if not gone then
         redis.call('ZREM', key('states:gone'), topic)
     else
         redis.call('ZADD', key('states:gone'), version, topic)
         if redis.call('ZCARD', key('states:gone')) > GONE then
-            redis.call('ZREM', key('states'), redis.call('ZPOPMIN', key('states:gone'))[1])
+            forget_state(redis.call('ZRANGE', key('states:gone'), 0, 0)[1])
         end
     end
-end
-
--- Nobody hears of a topic by `states` any more.
-local function forget_state(topic)
-    redis.call('ZREM', key('states'), topic)
-    redis.call('ZREM', key('states:gone'), topic)
 end

@@ -2,18 +2,18 @@
 local NUL = '\0'
 local changes = {}
 
--- Hold a route with `flags`, or none where they are false.
-local function route(field, flags)
-    if redis.call('HGET', key('routes'), field) == flags then
+-- Hold a route with `options` (state/routes.py), or none where they are false.
+local function route(field, options)
+    if redis.call('HGET', key('routes'), field) == options then
         return
     end
-    if flags then
-        redis.call('HSET', key('routes'), field, flags)
+    if options then
+        redis.call('HSET', key('routes'), field, options)
     else
         redis.call('HDEL', key('routes'), field)
     end
     changes[#changes + 1] = field
-    changes[#changes + 1] = flags or ''
+    changes[#changes + 1] = options or ''
 end
 
 -- The version of the routes; that of none where it cannot be read.

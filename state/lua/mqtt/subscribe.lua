@@ -1,8 +1,8 @@
 -- What a client subscribes to, and what its node wants of others for that.
--- ARGV[1]: MessagePack of {node, connection, client, subscriptions = {{filter, flags}}, interest = {{filter, flags}},
---   states (whether these are its first that may match states: see load.lua), limits = {sessions_user_max_bytes,
+-- ARGV[1]: MessagePack of {node, connection, client, subscriptions = {{filter, options}},
+--   interest = {{filter, options}}, states (whether these are its first that may match states: see load.lua), limits = {sessions_user_max_bytes,
 --   sessions_max_bytes}}
---   where flags of -1 stand for no longer; client is '' where only the node's interest has changed, and subscriptions
+--   where options are those of state/routes.py, nil for no longer; client is '' where only the node's interest has changed, and subscriptions
 --   are those of persistent sessions alone.
 -- Answers nil if the node is gone, 0 if another connection of this client has taken over, else the filters for which
 -- there was no room.
@@ -21,21 +21,21 @@ if #change.subscriptions > 0 then
     local room = math.min(change.limits[1] - number(spent[1]), change.limits[2] - number(spent[2]))
     local bytes = 0
     for _, each in ipairs(change.subscriptions) do
-        local filter, flags = each[1], each[2]
+        local filter, options = each[1], each[2] and cmsgpack.pack(each[2])
         local more = subscription_cost(client, filter)
         local is_there = redis.call('HEXISTS', key('subscriptions', client), filter) == 1
-        if flags >= 0 and not is_there and bytes + more > room then
+        if options and not is_there and bytes + more > room then
             refused[#refused + 1] = filter
         else
-            if flags < 0 then
+            if not options then
                 bytes = bytes - (is_there and more or 0)
                 redis.call('HDEL', key('subscriptions', client), filter)
             else
                 bytes = bytes + (is_there and 0 or more)
-                redis.call('HSET', key('subscriptions', client), filter, flags)
+                redis.call('HSET', key('subscriptions', client), filter, options)
             end
             -- Nothing of QoS 0 is queued.
-            route('s:' .. client .. NUL .. filter, flags >= 0 and flags % 4 > 0 and tostring(flags))
+            route('s:' .. client .. NUL .. filter, options and each[2][1] > 0 and options)
         end
     end
     charge(client, bytes)
@@ -45,9 +45,9 @@ if #change.subscriptions > 0 then
     end
 end
 for _, each in ipairs(change.interest) do
-    local filter, flags = each[1], each[2]
-    redis.call(flags < 0 and 'SREM' or 'SADD', key('interest', node), filter)
-    route('n:' .. node .. NUL .. filter, flags >= 0 and tostring(flags))
+    local filter, options = each[1], each[2] and cmsgpack.pack(each[2])
+    redis.call(options and 'SADD' or 'SREM', key('interest', node), filter)
+    route('n:' .. node .. NUL .. filter, options or false)
 end
 log_changes()
 return refused

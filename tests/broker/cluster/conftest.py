@@ -14,6 +14,7 @@ from broker.cluster.publisher import Publish
 from broker.protocol.message import Message
 from core.kinds import DEFAULT_KINDS
 from runtime.service import Stop
+from state.routes import SubscriptionOptions
 from tests.conftest import NOON, eventually
 
 EXPIRY_MS = 60_000
@@ -96,9 +97,9 @@ class Running:
             client_id, connection, dict.fromkeys(filters, qos), persistent=True, ingest=ingest, interest={}
         )
 
-    async def want(self, *filters: str, flags: int = 1) -> None:
+    async def want(self, *filters: str, qos: int = 2, positions: bool = False) -> None:
         """Have this node want messages, as for subscribers with clean sessions."""
-        await self.cluster.sessions.interest(dict.fromkeys(filters, flags))
+        await self.cluster.sessions.interest(dict.fromkeys(filters, SubscriptionOptions(qos, positions)))
 
     async def publish(self, topic: str, *payloads: bytes, qos: int = 1, retain: bool = False) -> list[bool]:
         return await self.cluster.publisher.publish(

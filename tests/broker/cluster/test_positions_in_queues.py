@@ -45,7 +45,7 @@ async def test_a_queue_says_whose_they_are(start: Start, redis_client: Redis) ->
     node = await subscribed(start)
     await send(node, "car-iotp/7", b"1", user="somebody")
     (fields,) = await entries(redis_client, "brief:{mqtt}:c")
-    assert msgspec.msgpack.decode(fields[b"b"]) == ["car-iotp/7", b"1", 1, False, False, "somebody"]
+    assert msgspec.msgpack.decode(fields[b"b"]) == ["car-iotp/7", b"1", 1, False, False, "somebody", []]
 
 
 @pytest.mark.parametrize("qos", [1, 2])

@@ -36,7 +36,7 @@ async def recounted(redis_client: Redis) -> dict[Any, Any]:
 @pytest.mark.parametrize("anonymous", [True, False])
 async def test_nothing_on_or_below_an_ingest_topic_is_retained(start: Start, *, topic: str, anonymous: bool) -> None:
     here, there = await start("a"), await start("b")
-    await here.want("#", flags=1 | 4)
+    await here.want("#", positions=True)
     await put(there, topic, b"1", anonymous=anonymous)
     assert await delivered(here, 1) == [b"1"]
     assert await retained(here) == {}

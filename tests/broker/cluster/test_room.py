@@ -256,8 +256,8 @@ async def test_messages_of_an_earlier_version_are_delivered_and_count_nothing(
 ) -> None:
     old: dict[Any, Any] = {"clean": "0", "user": "", "next": "6", "sent": "4", "floor": "1", "before": "0"}
     await redis_client.hset("session:{mqtt}:c", mapping=old)
-    await redis_client.hset("subscriptions:{mqtt}:c", "x", "1")
-    await redis_client.hset("routes:{mqtt}", "s:c\0x", "1")
+    await redis_client.hset("subscriptions:{mqtt}:c", "x", b"\x92\x01\xc2")
+    await redis_client.hset("routes:{mqtt}", "s:c\0x", b"\x92\x01\xc2")
     blob = b"\x94\xa1x\xc4\x011\x01\xc2"  # as msgspec wrote a message of four fields
     await redis_client.xadd("queue:{mqtt}:c", {"m": blob, "a": str(2**50)}, id="5-0")
     node = await start("a")

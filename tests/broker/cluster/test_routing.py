@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from core.kinds import DEFAULT_KINDS
 from state.lua import lua
 from state.mqtt import GUARD
 from state.nodes import node_key
-from state.routes import LOG, ROUTES, VERSION, RouteStore
+from state.routes import LOG, ROUTES, VERSION, RouteStore, SubscriptionOptions
 from tests.broker.cluster.conftest import Start, delivered
 from tests.broker.test_topics import matches
 
@@ -82,7 +83,7 @@ async def test_a_node_gets_nothing_of_what_it_no_longer_wants(start: Start, redi
 
 async def test_a_node_with_persistent_sessions_alone_is_sent_what_has_qos_0(start: Start) -> None:
     here, there = await start("a"), await start("b")
-    await here.want("x", flags=2)
+    await here.want("x", qos=0)
     await there.publish("x", b"queued", qos=1)
     await there.publish("x", b"sent", qos=0)
     assert await delivered(here, 1) == [b"sent"]
@@ -91,7 +92,7 @@ async def test_a_node_with_persistent_sessions_alone_is_sent_what_has_qos_0(star
 async def test_positions_go_only_to_where_somebody_may_receive_them(start: Start) -> None:
     here, there, services = await start("a"), await start("b"), await start("c")
     await here.want("#")
-    await services.want("#", flags=1 | 4)
+    await services.want("#", positions=True)
     await there.publish("car-iotp", b"position")
     await there.publish("other", b"other")
     assert await delivered(services, 2) == [b"position", b"other"]
@@ -103,7 +104,7 @@ async def test_positions_go_only_to_where_somebody_may_receive_them(start: Start
 async def test_positions_are_wanted_as_soon_as_somebody_subscribes(start: Start) -> None:
     here, there = await start("a"), await start("b", follow=False)
     assert not there.cluster.routes.ingest_wanted("mobile-iotp")
-    await here.want("mobile-iotp", flags=1 | 4)
+    await here.want("mobile-iotp", positions=True)
     await there.cluster.routes.update()
     assert there.cluster.routes.ingest_wanted("mobile-iotp")
     await here.cluster.sessions.interest({"mobile-iotp": None})
@@ -197,7 +198,7 @@ async def test_a_replica_is_read_anew_where_redis_has_lost_its_last_changes(star
 async def test_the_log_of_changes_does_not_grow_without_end(start: Start, redis_client: Redis) -> None:
     here = await start("a", follow=False)
     for _ in range(12):
-        await here.cluster.sessions.interest({f"x/{number}": 1 for number in range(500)})
+        await here.cluster.sessions.interest({f"x/{number}": SubscriptionOptions(2) for number in range(500)})
         await here.cluster.sessions.interest({f"x/{number}": None for number in range(500)})
     assert await redis_client.xlen(LOG) == 24
     await here.cluster.sessions.interest({"x": None})
@@ -210,7 +211,11 @@ filters = st.lists(levels | st.just("+"), min_size=1, max_size=3).map("/".join).
     lambda topic: f"{topic}/#"
 )
 changes = st.lists(
-    st.tuples(st.sampled_from(["n:other", "n:me", "s:c", "s:c:d"]), filters, st.sampled_from([None, 1, 2, 5])),
+    st.tuples(
+        st.sampled_from(["n:other", "n:me", "s:c", "s:c:d"]),
+        filters,
+        st.sampled_from([None, (2, False), (0, True), (1, True)]),
+    ),
     max_size=12,
 )
 
@@ -218,7 +223,7 @@ changes = st.lists(
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rounds=st.lists(changes, max_size=4), topic=topics)
 async def test_the_replica_says_of_each_topic_what_the_hash_says(
-    redis_client: Redis, rounds: Sequence[list[tuple[str, str, int | None]]], topic: str
+    redis_client: Redis, rounds: Sequence[list[tuple[str, str, tuple[int, bool] | None]]], topic: str
 ) -> None:
     await redis_client.flushall()
     identity = Identity("me")
@@ -228,23 +233,26 @@ async def test_the_replica_says_of_each_topic_what_the_hash_says(
         script = common + "for i = 1, #ARGV, 2 do route(ARGV[i], ARGV[i + 1] ~= '' and ARGV[i + 1]) end log_changes()"
         args = [
             text
-            for target, topic_filter, flags in changed
-            for text in (f"{target}\0{topic_filter}".replace("n:me", f"n:{identity.node}"), str(flags or ""))
+            for target, topic_filter, options in changed
+            for text in (
+                f"{target}\0{topic_filter}".replace("n:me", f"n:{identity.node}"),
+                msgspec.msgpack.encode(options) if options else "",
+            )
         ]
         await cast("Any", redis_client.eval(script, 1, GUARD, *args))
         await routes.update()
         held = await cast("Any", redis_client.hgetall(ROUTES))
         nodes: dict[str, int] = {}
         queues: dict[str, int] = {}
-        for field, flags in held.items():
+        for field, options in held.items():
             target, _, topic_filter = field.decode().partition("\0")
             if matches(topic_filter, topic):
                 known = nodes if target.startswith("n:") else queues
-                known[target[2:]] = known.get(target[2:], 0) | int(flags)
+                known[target[2:]] = max(known.get(target[2:], 0), msgspec.msgpack.decode(options)[0])
         nodes.pop(identity.node, None)
         plan = routes.plan(topic)
         assert set(plan.nodes_qos_0) == set(nodes)
-        assert set(plan.nodes) == {node for node, flags in nodes.items() if flags & 1}
+        assert set(plan.nodes) == {node for node, qos in nodes.items() if qos}
         assert set(plan.queues) == set(queues)
 
 

@@ -9,6 +9,7 @@ from broker.cluster.publisher import Publish
 from broker.cluster.sessions import ForeignSessionError, Opened, SupersededError
 from broker.protocol.message import Message
 from core.errors import UnavailableError
+from state.routes import SubscriptionOptions
 from tests.broker.cluster.conftest import EXPIRY_MS, Running, Start, Time, keys_of_sessions
 from tests.conftest import eventually
 
@@ -27,7 +28,9 @@ async def test_a_clean_session_ends_with_its_connection_and_leaves_nothing(start
     node = await start("a")
     will = Message("will", b"gone", 1)
     assert await node.cluster.sessions.open("c", 1, clean=True, will=will) == NEW
-    await node.cluster.sessions.subscribe("c", 1, {"x": 1}, persistent=False, ingest=False, interest={"x": 1})
+    await node.cluster.sessions.subscribe(
+        "c", 1, {"x": 1}, persistent=False, ingest=False, interest={"x": SubscriptionOptions(2)}
+    )
     await node.cluster.sessions.interest({"x": None})
     await close(node, 1)
     assert await keys_of_sessions(redis_client) == set()

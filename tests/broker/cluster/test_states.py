@@ -12,6 +12,7 @@ from broker.cluster.retained import is_state, state_filters
 from broker.cluster.sessions import Queued
 from broker.protocol.message import Message
 from core.kinds import Role
+from state.routes import SubscriptionOptions
 from tests.broker.cluster.conftest import MAX_AGE_MS, Running, Start, Time
 from tests.conftest import eventually
 from tests.kinds_of_tests import CAR_ROLE
@@ -29,7 +30,7 @@ async def subscribed(start: Start, client_id: str = "c", *filters: str, **option
         dict.fromkeys(filters or ("v1/#",), 2),
         persistent=True,
         ingest=False,
-        interest=dict.fromkeys(filters or ("v1/#",), 2),
+        interest=dict.fromkeys(filters or ("v1/#",), SubscriptionOptions(0)),
         states=True,
     )
     return node
@@ -216,7 +217,7 @@ async def test_a_node_is_told_that_states_have_changed_that_it_wants_for_persist
 async def test_a_subscriber_that_has_just_come_is_told_as_well(start: Start) -> None:
     slow, there = await start("a"), await start("b", follow=False)
     await there.cluster.routes.update()
-    await slow.want("v1/+", flags=2)
+    await slow.want("v1/+", qos=0)
     await put(there, "v1/a", b"1")
 
     async def told() -> bool:

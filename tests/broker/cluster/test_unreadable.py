@@ -31,7 +31,7 @@ async def test_each_thing_that_cannot_be_read_leaves_one_letter(start: Start, re
     await client.hset(session("c"), "next", following + 1)
     await client.hset(RETAINED, mapping={BAD: BAD, "kept/bad": BAD})
     await client.hset(wills(here.cluster.node), "7", BAD)
-    await client.hset(ROUTES, mapping={BAD: "1", "n:": "1", "s:c\0y": "many"})
+    await client.hset(ROUTES, mapping={BAD: b"\x92\x01\xc2", "n:": b"\x92\x01\xc2", "s:c\0y": "many"})
     await here.publish("x", b"1")
     assert await here.load("c", 1) == [b"1"]
     assert await here.cluster.retained.matching(["#", "kept/bad"]) == [[], []]
