@@ -5,7 +5,6 @@ import asyncio
 from api.rooms import Rooms
 from core.errors import BadSettingsError, UnavailableError
 from runtime.failures import Failures
-from state.client import redis_errors
 from state.codes import RedisUnavailableError
 from timeseries import Width
 
@@ -30,8 +29,7 @@ async def documents_remark(rooms: Rooms) -> str | None:
 async def _redis_problem(rooms: Rooms) -> str | None:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
-            with redis_errors():
-                stale = (await rooms.occupancy.snapshots.input.status()).stale
+            stale = (await rooms.occupancy.snapshots.input.status()).stale
     except RedisUnavailableError as error:
         return "Redis does not answer" if error.code is None else f"Redis says {error.code}"
     except (UnavailableError, TimeoutError):

@@ -93,7 +93,7 @@ async def _stage(
         metrics = DecoderMetrics()
         campus = load_campus(None)
         hasher = DeviceHasher(b"k" * KEY_BYTES)
-        decoder = BatchDecoder(kinds=DEFAULT_KINDS, fence=Geofence(campus), hasher=hasher)
+        decoder = BatchDecoder(kinds=DEFAULT_KINDS, fence=Geofence(campus), hasher=hasher, partitions=1)
         group = RawGroup(client=client, partition=0, partitions=1, consumer="bench", claim_after_ms=60_000)
         observer = Observer(
             partition=0,

@@ -70,8 +70,8 @@ class BatchDecoder:
         kinds: Kinds,
         fence: Geofence,
         hasher: DeviceHasher,
+        partitions: int,
         rules: Rules | None = None,
-        partitions: int = 1,
         features_at_once: int = FEATURES_AT_ONCE,
     ) -> None:
         """`rules` are those of the settings' defaults unless given.

@@ -6,7 +6,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP, keys_of
 from state.raw_redis import raw_redis
 from state.totals import ACCEPTED, FINISHED, lifetime_counts
@@ -49,8 +49,7 @@ async def read_backlogs(client: Redis, partitions: int) -> list[Backlog]:
             pipeline.xrange(stream, f"({group.delivered}", "+", count=1)
         for each in keys:
             pipeline.hmget(each.totals, ACCEPTED, FINISHED)
-        with redis_errors():
-            (seconds, microseconds), *answers = await pipeline.execute()
+        (seconds, microseconds), *answers = await pipeline.execute()
     waiting = {each.raw: _waiting(*counts) for each, counts in zip(keys, answers[-len(keys) :], strict=True)}
     now = seconds * 1000 + microseconds // 1000
     backlogs = []
@@ -81,12 +80,11 @@ async def _groups(client: Redis, meant: Sequence[tuple[str, str]]) -> list[tuple
         for stream, _ in meant:
             pipeline.xlen(stream)
             pipeline.xinfo_groups(stream)
-        with redis_errors():
-            answers = await pipeline.execute(raise_on_error=False)
-            for answer in answers:
-                # A stream that nothing was ever added to has no groups, and XINFO calls that an error.
-                if isinstance(answer, Exception) and not _no_stream(answer):
-                    raise answer
+        answers = await pipeline.execute(raise_on_error=False)
+        for answer in answers:
+            # A stream that nothing was ever added to has no groups, and XINFO calls that an error.
+            if isinstance(answer, Exception) and not _no_stream(answer):
+                raise answer
     groups = []
     for (stream, name), length, told in zip(meant, answers[::2], answers[1::2], strict=True):
         known = [] if isinstance(told, Exception) else [_group(each, length) for each in told]

@@ -19,7 +19,7 @@ from typing import Any, cast
 
 from core.errors import UnavailableError
 from core.kinds import Kinds
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.lua import lua
 from state.presence import presence_key, touched_at_key, touched_key
 from state.slots import CAMPUS as CAMPUS_TAG
@@ -118,8 +118,7 @@ async def stored_version(client: Redis) -> str | None:
 
 async def present_version(client: Redis) -> tuple[int, str | None]:
     """Number and version of the campus in Redis; no version where the file holds. Raises UnavailableError."""
-    with redis_errors():
-        number, version = cast("Any", await client.hmget(CAMPUS, "number", "version"))
+    number, version = cast("Any", await client.hmget(CAMPUS, "number", "version"))
     return _number(number), version.decode() if version else None
 
 
@@ -130,8 +129,7 @@ async def stored_campus(client: Redis) -> StoredCampus | None:
 
 async def present_campus(client: Redis) -> PresentCampus:
     """The campus in Redis, with its number. Raises UnavailableError."""
-    with redis_errors():
-        number, version, geojson = cast("Any", await client.hmget(CAMPUS, "number", "version", "geojson"))
+    number, version, geojson = cast("Any", await client.hmget(CAMPUS, "number", "version", "geojson"))
     return PresentCampus(_number(number), StoredCampus(version.decode(), geojson) if version else None)
 
 
@@ -140,8 +138,7 @@ async def raise_number(client: Redis, at_least: int) -> None:
 
     Raises UnavailableError.
     """
-    with redis_errors():
-        await client.register_script(_RAISE)(keys=[guard(CAMPUS_TAG), CAMPUS], args=[at_least])
+    await client.register_script(_RAISE)(keys=[guard(CAMPUS_TAG), CAMPUS], args=[at_least])
 
 
 async def replace_campus(
@@ -163,8 +160,7 @@ async def replace_campus(
     args: list[str | bytes | int] = [replaces, campus.version, campus.geojson, CHANGES_KEPT, ",".join(changed)]
     if change is not None:
         args += ["zone", change.zone, "at", change.at, "by", change.by, "before", change.before or b""]
-    with redis_errors():
-        replaced = await client.register_script(_REPLACE)(keys=[guard(CAMPUS_TAG), CAMPUS, CHANGES], args=args)
+    replaced = await client.register_script(_REPLACE)(keys=[guard(CAMPUS_TAG), CAMPUS, CHANGES], args=args)
     if replaced:
         with suppress(UnavailableError):  # it is changed: whoever follows it does the rest
             await advance_partitions(client, partitions, kinds)
@@ -180,8 +176,7 @@ async def advance_partitions(client: Redis, partitions: int, kinds: Kinds) -> No
     async with client.pipeline(transaction=False) as pipeline:
         for partition in range(partitions):
             pipeline.hget(fence_key(tag(partition, partitions)), "number")
-        with redis_errors():
-            fences = await pipeline.execute()
+        fences = await pipeline.execute()
     for partition, fence in enumerate(fences):
         if _number(fence) < number:
             await advance_partition(client, partition, partitions, kinds)
@@ -197,21 +192,18 @@ async def advance_partition(client: Redis, partition: int, partitions: int, kind
     advance = client.register_script(lua("touch") + _ADVANCE)
     fixed = [guard(hash_tag), fence_key(hash_tag), touched_key(hash_tag), touched_at_key(hash_tag)]
     while True:
-        with redis_errors():
-            fence = _number(await cast("Any", client.hget(fence_key(hash_tag), "number")))
+        fence = _number(await cast("Any", client.hget(fence_key(hash_tag), "number")))
         number, zones = await _changed_since(client, fence)
         if number <= fence:
             return fence
         if zones is None:
-            with redis_errors():
-                touched = cast("list[bytes]", await client.zrange(touched_key(hash_tag), 0, -1))
+            touched = cast("list[bytes]", await client.zrange(touched_key(hash_tag), 0, -1))
             names = [name.decode(errors="replace") for name in touched]
         else:
             names = [f"{zone}:{kind}" for zone in zones for kind in kinds.ids]
         sets = [presence_key(hash_tag, *name.rpartition(":")[::2]) for name in names]
-        with redis_errors():
-            if await advance(keys=[*fixed, *sets], args=[fence, number, *names]):
-                return number
+        if await advance(keys=[*fixed, *sets], args=[fence, number, *names]):
+            return number
 
 
 async def _changed_since(client: Redis, fence: int) -> tuple[int, set[str] | None]:
@@ -219,8 +211,7 @@ async def _changed_since(client: Redis, fence: int) -> tuple[int, set[str] | Non
     async with client.pipeline(transaction=True) as pipeline:
         pipeline.hget(CAMPUS, "number")
         pipeline.xrevrange(CHANGES, count=CHANGES_KEPT)
-        with redis_errors():
-            present, changes = await pipeline.execute()
+        present, changes = await pipeline.execute()
     number = _number(present)
     known = {_number(fields.get(b"number")): fields.get(b"zones", b"") for _, fields in changes}
     since = range(fence + 1, number + 1)
@@ -235,8 +226,7 @@ def _number(text: bytes | None) -> int:
 
 async def zone_changes(client: Redis, zone: str) -> list[ZoneChange]:
     """The changes of a zone that are kept, the newest first. Raises UnavailableError."""
-    with redis_errors():
-        found = cast("Any", await client.xrevrange(CHANGES, count=CHANGES_KEPT))
+    found = cast("Any", await client.xrevrange(CHANGES, count=CHANGES_KEPT))
     changes = (_change(fields) for _, fields in found)
     return [change for change in changes if change is not None and change.zone == zone]
 

@@ -13,13 +13,13 @@ from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocket
 from core.errors import BadSettingsError
 from runtime.settings import CommonSettings
 from state.address import Address, Form, parse_address
-from state.calls import MAX_CONNECTIONS, READ_TIMEOUT_SECONDS, Client, Pool, Redis, connection_options, redis_errors
+from state.calls import MAX_CONNECTIONS, READ_TIMEOUT_SECONDS, Client, Pool, Redis, connection_options
 from state.cluster import ClusterClient
 from state.raw_redis import keep_raw_in
 from state.sentinel import sentinel_pool
 from state.slot_map import SlotMap
 
-__all__ = ["MAX_CONNECTIONS", "READ_TIMEOUT_SECONDS", "Redis", "open_redis", "redis_errors"]
+__all__ = ["MAX_CONNECTIONS", "READ_TIMEOUT_SECONDS", "Redis", "open_redis"]
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple, cast
 
 from core.kinds import KindId, Kinds
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.lua import lua
 from state.slots import CAMPUS, guard
 from state.windows import HOUR_MS, MINUTE_MS
@@ -57,30 +57,25 @@ class RecordedMinutes:
         args: list[str | int] = [LIFE_MS]
         for (hour, kind), found in hours.items():
             args += [_mark(hour, kind), len(found), *sorted(found)]
-        with redis_errors():
-            await self._mark(keys=[guard(CAMPUS), DIRTY, *(key_of(*each) for each in hours)], args=args)
+        await self._mark(keys=[guard(CAMPUS), DIRTY, *(key_of(*each) for each in hours)], args=args)
 
     async def marks(self, most: int) -> list[bytes]:
         """Some of what has changed, whichever, so that no answer is long."""
-        with redis_errors():
-            found = cast("list[bytes]", await self._client.srandmember(DIRTY, most))
+        found = cast("list[bytes]", await self._client.srandmember(DIRTY, most))
         return sorted(found)
 
     async def read(self, hour: int, kind: KindId) -> Bits:
         """The bits of an hour; none of them is set where they have lapsed."""
-        with redis_errors():
-            text = cast("bytes | None", await self._client.get(key_of(hour, kind))) or b""
+        text = cast("bytes | None", await self._client.get(key_of(hour, kind))) or b""
         return Bits(int.from_bytes(text.ljust(_BYTES, b"\0")[:_BYTES], "big") >> _SPARE_BITS, text)
 
     async def settle(self, hour: int, kind: KindId, bits: Bits) -> None:
         """Note that bits are written; if they have changed since they were read, the hour stays as it was."""
-        with redis_errors():
-            await self._settle(keys=[guard(CAMPUS), DIRTY, key_of(hour, kind)], args=[_mark(hour, kind), bits.text])
+        await self._settle(keys=[guard(CAMPUS), DIRTY, key_of(hour, kind)], args=[_mark(hour, kind), bits.text])
 
     async def discard(self, mark: bytes) -> bool:
         """Remove a mark that nobody can read; whether it was still there."""
-        with redis_errors():
-            return bool(await cast("Any", self._client.srem(DIRTY, mark)))
+        return bool(await cast("Any", self._client.srem(DIRTY, mark)))
 
 
 def parse_mark(mark: bytes, kinds: Kinds) -> tuple[int, KindId]:

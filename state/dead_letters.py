@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, cast
 from core.clock import EARLIEST_MS, LATEST_MS
 from core.errors import Reason
 from core.messages import DeadLetter, RawMessage
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.entries import encode_entry, group_of
 from state.lua import lua
 from state.raw import keys_of
@@ -131,11 +131,10 @@ class DeadLetters:
         `maximum` of its letters are kept at the most.
         """
         place = self._places[-1 if partition is None else partition]
-        with redis_errors():
-            await place.home.add(
-                keys=[place.guard, place.dead, place.totals],
-                args=[maximum, *(text for letter in letters for text in letter_arguments(letter))],
-            )
+        await place.home.add(
+            keys=[place.guard, place.dead, place.totals],
+            args=[maximum, *(text for letter in letters for text in letter_arguments(letter))],
+        )
 
     async def kept(self) -> Kept:
         """How many there are and were."""
@@ -146,8 +145,7 @@ class DeadLetters:
                     if place.home is home:
                         pipeline.xlen(place.dead)
                         pipeline.hgetall(place.totals)
-                with redis_errors():
-                    answers = await pipeline.execute()
+                answers = await pipeline.execute()
             lengths += sum(answers[::2])
             totals += answers[1::2]
         counted = Counter(added_up(totals))
@@ -169,10 +167,7 @@ class DeadLetters:
         for place in self._places:
             left = 1
             while left:
-                with redis_errors():
-                    answer = await place.home.expire(
-                        keys=[place.guard, place.dead, place.totals], args=[before, EXPIRED]
-                    )
+                answer = await place.home.expire(keys=[place.guard, place.dead, place.totals], args=[before, EXPIRED])
                 some, left = cast("tuple[int, int]", answer)
                 expired += some
         return expired
@@ -199,8 +194,7 @@ class DeadLetters:
         """The letters with these ids, as far as they are there."""
         found: list[Found] = []
         for place, entry_id in filter(None, map(self._place_of, letter_ids)):
-            with redis_errors():
-                answer = cast("list[Any]", await place.home.client.xrange(place.dead, entry_id, entry_id))
+            answer = cast("list[Any]", await place.home.client.xrange(place.dead, entry_id, entry_id))
             found += [_decoded(place, entry) for entry in answer]
         return found
 
@@ -234,8 +228,7 @@ class DeadLetters:
                 for place, raw, args in calls:
                     if place.home is home:
                         await home.take(keys=[place.guard, place.dead, place.totals, *raw], args=args, client=pipeline)
-                with redis_errors():
-                    taken += sum(await pipeline.execute())
+                taken += sum(await pipeline.execute())
         return taken
 
     async def raw_fields(self) -> AsyncIterator[list[tuple[str, Mapping[bytes, bytes]]]]:
@@ -245,12 +238,10 @@ class DeadLetters:
 
     async def _pages(self) -> AsyncIterator[list[tuple[_Place, Any]]]:
         for place in self._places:
-            with redis_errors():
-                end = cast("list[Any]", await place.home.client.xrevrange(place.dead, count=1))
+            end = cast("list[Any]", await place.home.client.xrevrange(place.dead, count=1))
             first = FIRST
             while end:
-                with redis_errors():
-                    page = cast("list[Any]", await place.home.client.xrange(place.dead, first, end[0][0], count=BATCH))
+                page = cast("list[Any]", await place.home.client.xrange(place.dead, first, end[0][0], count=BATCH))
                 if not page:
                     break
                 yield [(place, entry) for entry in page]
@@ -259,8 +250,7 @@ class DeadLetters:
     async def _backwards(self, place: _Place) -> AsyncIterator[Found]:
         last = LAST
         while True:
-            with redis_errors():
-                page = cast("list[Any]", await place.home.client.xrevrange(place.dead, last, FIRST, count=BATCH))
+            page = cast("list[Any]", await place.home.client.xrevrange(place.dead, last, FIRST, count=BATCH))
             if not page:
                 return
             for entry in page:

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from typing import cast
 
 from core.kinds import KindId
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.lua import lua
 from state.presence import presence_key, touched_at_key, touched_key
 from state.seen import forget_seen
@@ -83,14 +83,13 @@ async def forget_device(
     """
     newest = newest_key(hash_tag, device)
     forget = client.register_script(lua("touch") + _FORGET)
-    with redis_errors():
-        known = cast("bytes | None", await client.get(newest))
-        names = [f"{zone}:{kind}" for zone in dict.fromkeys((*zones, *(zones_of_newest(known) if known else ())))]
-        fixed = [guard(hash_tag), newest, away_key(hash_tag, away), touched_key(hash_tag), touched_at_key(hash_tag)]
-        left = 0
-        for first in range(0, len(names), SETS_AT_ONCE):
-            some = names[first : first + SETS_AT_ONCE]
-            sets = [presence_key(hash_tag, *name.rpartition(":")[::2]) for name in some]
-            left += await forget(keys=[*fixed, *sets], args=[device, away, *some])
+    known = cast("bytes | None", await client.get(newest))
+    names = [f"{zone}:{kind}" for zone in dict.fromkeys((*zones, *(zones_of_newest(known) if known else ())))]
+    fixed = [guard(hash_tag), newest, away_key(hash_tag, away), touched_key(hash_tag), touched_at_key(hash_tag)]
+    left = 0
+    for first in range(0, len(names), SETS_AT_ONCE):
+        some = names[first : first + SETS_AT_ONCE]
+        sets = [presence_key(hash_tag, *name.rpartition(":")[::2]) for name in some]
+        left += await forget(keys=[*fixed, *sets], args=[device, away, *some])
     await forget_seen(client, hash_tag, device)
     return left

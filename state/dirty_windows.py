@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from core.messages import DeadLetter
 from core.windows import Window, window_end
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.lua import lua
 from state.slots import guard, tag
 from state.totals import DEAD_TOTAL, dead_key, totals_key
@@ -69,8 +69,7 @@ async def waiting(client: Redis, partitions: int) -> int:
     async with client.pipeline(transaction=False) as pipeline:
         for key in waiting_keys(partitions):
             pipeline.zcard(key)
-        with redis_errors():
-            return sum(await pipeline.execute())
+        return sum(await pipeline.execute())
 
 
 @dataclass(slots=True)
@@ -110,8 +109,7 @@ class DirtyWindows:
         for number in range(first, first + self._partitions):
             if (left := limit - len(claim)) > 0:
                 partition = number % self._partitions
-                with redis_errors():
-                    found = await self._claim(keys=self._keys[partition], args=[now, until, left])
+                found = await self._claim(keys=self._keys[partition], args=[now, until, left])
                 self._sort(claim, partition, cast("list[bytes]", found))
         return claim
 
@@ -135,8 +133,7 @@ class DirtyWindows:
                 for owner, theirs in self._by_owner(members).items():
                     marks = {member: self._due(member, claim.at) for member in theirs}
                     pipeline.zadd(self._keys[owner].dirty, marks, nx=True)
-                with redis_errors():
-                    await pipeline.execute()
+                await pipeline.execute()
             await self._end_claims(partition, claim, members, now=claim.at, due="")
 
     def _due(self, member: bytes, now: int) -> int:
@@ -160,8 +157,7 @@ class DirtyWindows:
     async def hold(self, members: Iterable[bytes], until: int) -> None:
         """Have nobody claim windows before a time: until then somebody may write what is older than their counts."""
         for owner, theirs in self._by_owner(members).items():
-            with redis_errors():
-                await self._client.zadd(self._keys[owner].claimed, dict.fromkeys(theirs, until), gt=True)
+            await self._client.zadd(self._keys[owner].claimed, dict.fromkeys(theirs, until), gt=True)
 
     async def dead_letter(self, letters: Mapping[bytes, DeadLetter], maximum: int) -> None:
         """Forget windows, and have dead letters in their places, `maximum` of them: both or neither.
@@ -177,14 +173,12 @@ class DirtyWindows:
                     pipeline.hincrby(totals_key(own), f"{DEAD_TOTAL}{letter.reason}", 1)
                 pipeline.zrem(self._keys[owner].dirty, *members)
                 pipeline.zrem(self._keys[owner].claimed, *members)
-                with redis_errors():
-                    await pipeline.execute()
+                await pipeline.execute()
 
     async def _end_claims(
         self, partition: int, claim: Claim, members: list[bytes], *, now: int, due: int | str
     ) -> None:
-        with redis_errors():
-            await self._end(keys=self._keys[partition], args=[now, claim.until, due, *members])
+        await self._end(keys=self._keys[partition], args=[now, claim.until, due, *members])
 
     def _owner(self, member: bytes) -> int:
         # Of what is no name of a window, too, so that somebody finds that out.

@@ -13,7 +13,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.codes import RedisUnavailableError
 
 LOOK_SECONDS = 0.1
@@ -54,8 +54,7 @@ async def until_written(server: Redis) -> None:
 
 async def _told(server: Redis) -> dict[str, Any]:
     try:
-        with redis_errors():
-            return await server.info()
+        return await server.info()
     except (RedisUnavailableError, ResponseError) as error:
         if isinstance(error, RedisUnavailableError) and error.code != "NOPERM":
             raise

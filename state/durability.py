@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from core.errors import BadSettingsError
 from runtime.settings import Settings
 from state.calls import Pipeline
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.cluster import ClusterPipeline
 from state.codes import RedisUnavailableError
 from state.confirmed import Confirmation, Needed
@@ -122,8 +122,7 @@ class Writes:
         if isinstance(answer, NoScriptError):
             answer = await self._send(client, "EVAL", script.script, *words)
         if isinstance(answer, Exception):
-            with redis_errors():
-                raise answer
+            raise answer
         await self.until_written(client)
         return answer
 
@@ -150,8 +149,7 @@ async def check_durability(client: Redis, durability: Durability, *, replicas: i
 
 
 async def _check_replicas(master: Redis, durability: Durability, replicas: int) -> None:
-    with redis_errors():
-        told, server = await asyncio.gather(master.info("replication"), master.info("server"))
+    told, server = await asyncio.gather(master.info("replication"), master.info("server"))
     online = sum(
         1
         for name, each in told.items()
@@ -178,13 +176,12 @@ async def _check_replicas(master: Redis, durability: Durability, replicas: int) 
 
 
 async def _check_disk(master: Redis, durability: Durability) -> None:
-    with redis_errors():
-        try:
-            found = cast("dict[str, Any]", await master.config_get("append*"))
-        except (RedisUnavailableError, ResponseError) as error:
-            if isinstance(error, RedisUnavailableError) and error.code != "NOPERM":
-                raise
-            raise BadSettingsError(f"DURABILITY={durability}: Redis does not tell how it is set up: {error}") from error
+    try:
+        found = cast("dict[str, Any]", await master.config_get("append*"))
+    except (RedisUnavailableError, ResponseError) as error:
+        if isinstance(error, RedisUnavailableError) and error.code != "NOPERM":
+            raise
+        raise BadSettingsError(f"DURABILITY={durability}: Redis does not tell how it is set up: {error}") from error
     always = durability is Durability.FSYNCED
     if found.get("appendonly") != "yes" or (always and found.get("appendfsync") != "always"):
         needs = "`appendonly yes` and `appendfsync always`" if always else "`appendonly yes`"

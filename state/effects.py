@@ -15,7 +15,7 @@ from core.errors import Reason
 from core.kinds import Kinds
 from core.messages import DeadLetter
 from state.campus import advance_partition, fence_key
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.devices import away_keys
 from state.dirty_windows import keys_of
 from state.durability import Writes
@@ -117,9 +117,8 @@ class PartitionEffects:
             names = [*part.names, *(name for name in more if name not in own)]
             sets = [presence_key(self.room.tag, *name.rsplit(":", 1)) for name in names]
             packed = msgspec.msgpack.encode(fields | {"names": names})
-            with redis_errors():
-                keys = _encoded(self._keys, part.keys[0], sets, part.keys[1])
-                answer = await self._writes.run(self._script, keys=keys, args=[packed])
+            keys = _encoded(self._keys, part.keys[0], sets, part.keys[1])
+            answer = await self._writes.run(self._script, keys=keys, args=[packed])
             match cast("list[Any]", answer):
                 case [0, unreadable, implausible]:
                     self._remember(part.names)

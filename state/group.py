@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 
 from core.errors import UnavailableError
 from core.messages import DeadLetter
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.codes import code_of
 from state.lua import lua
 from state.slots import guard
@@ -59,12 +59,11 @@ class Group:
 
     async def create(self) -> None:
         """Make the stream and the group, from its first entry on, unless they are there."""
-        with redis_errors():
-            try:
-                await self._client.xgroup_create(self._stream, self._group, id="0", mkstream=True)
-            except ResponseError as error:
-                if "BUSYGROUP" not in str(error):
-                    raise
+        try:
+            await self._client.xgroup_create(self._stream, self._group, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
 
     async def read(self, count: int) -> list[Entry]:
         """New entries, up to `count`; none if nothing arrived within `BLOCK_MS`."""
@@ -177,8 +176,7 @@ class Group:
     async def _asking(self) -> AsyncIterator[None]:
         """Redis's errors; and where somebody has emptied Redis, or put back an older copy, the group is made again."""
         try:
-            with redis_errors():
-                yield
+            yield
         except ResponseError as error:
             if code_of(error) != "NOGROUP" and "no such key" not in str(error):
                 raise

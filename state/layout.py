@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from core.errors import BadSettingsError, UnavailableError
 from runtime.service import Stop, pause
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.slots import CAMPUS, guard
 from state.upgrade.names import TELLING
 
@@ -72,8 +72,7 @@ class Layout:
 
 async def read_layout(client: Redis) -> Layout | None:
     """The layout that Redis has; None before there is one. Raises UnavailableError."""
-    with redis_errors():
-        return Layout.of(await cast("Any", client.hmget(LAYOUT, "version", "partitions", "migrating")))
+    return Layout.of(await cast("Any", client.hmget(LAYOUT, "version", "partitions", "migrating")))
 
 
 async def is_of_the_version_before(client: Redis) -> bool:
@@ -81,8 +80,7 @@ async def is_of_the_version_before(client: Redis) -> bool:
     async with client.pipeline(transaction=False) as pipeline:
         for key in (LAYOUT, *TELLING):
             pipeline.exists(key)
-        with redis_errors():
-            layout, *old = await pipeline.execute()
+        layout, *old = await pipeline.execute()
     return not layout and any(old)
 
 
@@ -90,8 +88,7 @@ async def agree_on_layout(client: Redis, partitions: int) -> None:
     """Write the layout where there is none. Raises BadSettingsError where Redis has another, UnavailableError."""
     if await is_of_the_version_before(client):
         raise BadSettingsError(BEFORE)
-    with redis_errors():
-        answer = await client.register_script(_AGREE)(keys=[guard(CAMPUS), LAYOUT], args=[VERSION, partitions])
+    answer = await client.register_script(_AGREE)(keys=[guard(CAMPUS), LAYOUT], args=[VERSION, partitions])
     found = Layout.of(answer)
     if found is None:
         raise BadSettingsError(f"{LAYOUT} in Redis is none that a service of ours wrote")
@@ -101,8 +98,7 @@ async def agree_on_layout(client: Redis, partitions: int) -> None:
 
 async def write_version(client: Redis) -> None:
     """Say that what Redis has is in this version's layout. Raises UnavailableError."""
-    with redis_errors():
-        await cast("Any", client.hset(LAYOUT, "version", str(VERSION)))
+    await cast("Any", client.hset(LAYOUT, "version", str(VERSION)))
 
 
 def once_agreed(client: Redis, partitions: int, stage: Stage) -> Stage:

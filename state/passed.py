@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP, keys_of
 from state.raw_redis import raw_redis
 from state.totals import SPLIT
@@ -34,14 +34,12 @@ async def until_passed(client: Redis, partitions: int, until: float) -> bool:
 
 
 async def _split(client: Redis, totals: str) -> int:
-    with redis_errors():
-        found = await cast("Any", client.hget(totals, SPLIT))
+    found = await cast("Any", client.hget(totals, SPLIT))
     return int(found or 0)
 
 
 async def _until_passed(client: Redis, stream: str, group: str, until: float) -> bool:
-    with redis_errors():
-        newest = cast("list[Any]", await client.xrevrange(stream, count=1))
+    newest = cast("list[Any]", await client.xrevrange(stream, count=1))
     while newest and not await _has_passed(client, stream, group, newest[0][0]):
         if asyncio.get_running_loop().time() >= until:
             return False
@@ -51,14 +49,13 @@ async def _until_passed(client: Redis, stream: str, group: str, until: float) ->
 
 async def _has_passed(client: Redis, stream: str, group: str, newest: bytes) -> bool:
     """Whether a group has acknowledged an entry, and all before it."""
-    with redis_errors():
-        if not await client.xrange(stream, "-", newest, count=1):
-            return True  # cut off: that is done behind the groups
-        known = {told["name"]: told for told in cast("list[Any]", await client.xinfo_groups(stream))}
-        told = known.get(group.encode())
-        if told is None or _order(told["last-delivered-id"]) < _order(newest):
-            return False
-        pending = cast("Mapping[str, Any]", await client.xpending(stream, group))
+    if not await client.xrange(stream, "-", newest, count=1):
+        return True  # cut off: that is done behind the groups
+    known = {told["name"]: told for told in cast("list[Any]", await client.xinfo_groups(stream))}
+    told = known.get(group.encode())
+    if told is None or _order(told["last-delivered-id"]) < _order(newest):
+        return False
+    pending = cast("Mapping[str, Any]", await client.xpending(stream, group))
     return not pending["pending"] or _order(pending["min"]) > _order(newest)
 
 

@@ -18,7 +18,7 @@ from typing import NamedTuple, cast
 
 from core.clock import AHEAD_MS
 from core.kinds import KindId, Kinds
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.lua import lua
 from state.slots import guard, tag
 
@@ -85,8 +85,7 @@ async def read_partition(
     """
     oldest, latest = now - ttl * 1000, now + AHEAD_MS
     keys = [guard(hash_tag), *(presence_key(hash_tag, zone, kind) for zone, kind in pairs)]
-    with redis_errors():
-        answer = await client.register_script(lua("presence"))(keys=keys, args=[oldest, latest])
+    answer = await client.register_script(lua("presence"))(keys=keys, args=[oldest, latest])
     numbers = iter(cast("list[int]", answer))
     found = []
     for devices, newest, first, ahead in zip(numbers, numbers, numbers, numbers, strict=True):
@@ -106,7 +105,7 @@ def added_up(parts: Iterable[PresenceOfPartition]) -> Presence:
 
 
 async def presence_now(
-    client: Redis, zones: Iterable[str], kinds: Kinds, *, now: int, ttl: int, partitions: int = 1
+    client: Redis, zones: Iterable[str], kinds: Kinds, *, now: int, ttl: int, partitions: int
 ) -> dict[str, dict[KindId, Presence]]:
     """Presence by zone and kind at `now` (milliseconds since the epoch), all of it read.
 

@@ -15,7 +15,7 @@ from typing import cast
 
 from core.kinds import KindId, Kinds
 from state import presence
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.lua import lua
 from state.presence import NOBODY, SETS_AT_ONCE, Pair, Presence, PresenceOfPartition, added_up, read_partition
 from state.slots import guard
@@ -108,8 +108,7 @@ class PresenceReader:
         tag = partition.hash_tag
         keys = [guard(tag), presence.touched_key(tag), presence.touched_at_key(tag), presence.life_key(tag)]
         script = self._client.register_script(lua("presence_changes"))
-        with redis_errors():
-            server, at, touched = cast("list[bytes]", await script(keys=keys, args=[since, secrets.token_hex(8)]))
+        server, at, touched = cast("list[bytes]", await script(keys=keys, args=[since, secrets.token_hex(8)]))
         return server, int(at), cast("list[bytes]", touched)
 
     def _add_up(self, pair: Pair) -> None:

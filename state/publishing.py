@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 
 import msgspec
 
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.mqtt import Scripts, key
 from state.nodes import NODES, node_key
 from state.sessions import Losses
@@ -21,8 +21,7 @@ CARRIED = key("carried")
 
 async def positions_carried(client: Redis) -> bytes | None:
     """Another one once positions have gone through inboxes or queues since the last time. Raises UnavailableError."""
-    with redis_errors():
-        return cast("bytes | None", await client.get(CARRIED))
+    return cast("bytes | None", await client.get(CARRIED))
 
 
 class Published(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import cast
 
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.slots import CAMPUS, guard
 
 CLIENTS_AT_ONCE = 500
@@ -48,7 +48,6 @@ async def spend(client: Redis, limit: str, spent: Mapping[str, float], *, whole:
     while some := dict(islice(rest, CLIENTS_AT_ONCE)):
         keys = [guard(CAMPUS), *(f"spent:{CAMPUS}:{limit}:{each}" for each in some)]
         args = [1000 * seconds for seconds in (whole, *some.values())]
-        with redis_errors():
-            answer = cast("list[int]", await script(keys=keys, args=args))
+        answer = cast("list[int]", await script(keys=keys, args=args))
         found |= {each: milliseconds / 1000 for each, milliseconds in zip(some, answer, strict=True)}
     return found

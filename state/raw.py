@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from core.messages import DeadLetter, Position, encode_positions
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.durability import Writes
 from state.entries import Entry
 from state.lua import lua
@@ -61,8 +61,7 @@ async def work_done(client: Redis, partitions: int) -> int:
         for partition in range(partitions):
             # Those of the version before were not counted when they were appended.
             pipeline.hmget(keys_of(partition, partitions).totals, FINISHED, "messages")
-        with redis_errors():
-            answers = await pipeline.execute()
+        answers = await pipeline.execute()
     found = [lifetime_counts({b"finished": one or b"", b"messages": other or b""}) for one, other in answers]
     return sum(sum(counts.values()) for counts in found)
 
@@ -93,12 +92,11 @@ class Raw:
         answer: they may be there then or not, and it does no harm to append them again.
         """
         keys = keys_of(partition, self._partitions)
-        with redis_errors():
-            answer = await self._writes.run(
-                self._append,
-                keys=[keys.guard, keys.raw, keys.progress, keys.totals],
-                args=[most, *(text for entry in entries for text in entry)],
-            )
+        answer = await self._writes.run(
+            self._append,
+            keys=[keys.guard, keys.raw, keys.progress, keys.totals],
+            args=[most, *(text for entry in entries for text in entry)],
+        )
         waiting, taken = cast("tuple[int, int]", answer)
         return Appended(waiting, bool(taken))
 
@@ -157,20 +155,19 @@ class Finisher:
         }
         keys = keys_of(partition, self._partitions)
         texts: list[Any] = [text for each in fields for pair in each.items() for text in pair]
-        with redis_errors():
-            answer = await self._finish(
-                keys=list(keys),
-                args=[
-                    OBSERVE_GROUP,
-                    msgspec.msgpack.encode(given),
-                    encode_positions(list(positions)) if positions else b"",
-                    *texts,
-                ],
-            )
-            if isinstance(answer, list):
-                known = cast("list[int]", answer)
-                return {part.entry_id: None if done < 0 else done for part, done in zip(parts, known, strict=True)}
-            left = answer
-            while left:
-                left = await self._trim(keys=[keys.guard, keys.raw])
+        answer = await self._finish(
+            keys=list(keys),
+            args=[
+                OBSERVE_GROUP,
+                msgspec.msgpack.encode(given),
+                encode_positions(list(positions)) if positions else b"",
+                *texts,
+            ],
+        )
+        if isinstance(answer, list):
+            known = cast("list[int]", answer)
+            return {part.entry_id: None if done < 0 else done for part, done in zip(parts, known, strict=True)}
+        left = answer
+        while left:
+            left = await self._trim(keys=[keys.guard, keys.raw])
         return None

@@ -18,7 +18,7 @@ hour takes seven bytes, and no field is longer than what Redis packs tightly (`h
 
 from typing import cast
 
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.windows import DAY_MS
 
 KEEP_MS = 48 * 3_600_000
@@ -49,10 +49,9 @@ async def forget_seen(client: Redis, hash_tag: str, device: str) -> int:
     The counters stay, for they were right. A device that goes on sending is a new one: it is counted once more in
     windows that it was counted in.
     """
-    with redis_errors():
-        days = cast("list[bytes]", await client.zrange(lives_key(hash_tag), 0, -1))
-        gone = 0
-        for first in range(0, len(days), _AT_ONCE):
-            some = [seen_key(hash_tag, int(day), device) for day in days[first : first + _AT_ONCE]]
-            gone += await client.unlink(*some)
+    days = cast("list[bytes]", await client.zrange(lives_key(hash_tag), 0, -1))
+    gone = 0
+    for first in range(0, len(days), _AT_ONCE):
+        some = [seen_key(hash_tag, int(day), device) for day in days[first : first + _AT_ONCE]]
+        gone += await client.unlink(*some)
     return gone

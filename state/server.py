@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from core.errors import BadSettingsError, UnavailableError
 from runtime.service import Stop, pause
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.cluster import ClusterClient
 from state.codes import RedisUnavailableError
 from state.disk import is_nearly_full
@@ -101,8 +101,7 @@ async def _state_of(master: Redis) -> RedisState:
     async with master.pipeline(transaction=False) as pipeline:
         for section in ("server", "memory", "persistence"):
             pipeline.info(section)
-        with redis_errors():
-            answers = await pipeline.execute(raise_on_error=False)
+        answers = await pipeline.execute(raise_on_error=False)
     told: dict[str, Any] = {}
     for answer in answers:
         if isinstance(answer, dict):
@@ -127,8 +126,7 @@ async def replicas(client: Redis) -> list[Redis]:
     """
     if isinstance(client, ClusterClient):
         return [replica.client for replica in await client.slot_map.replicas()]
-    with redis_errors():
-        return await replicas_of(client)
+    return await replicas_of(client)
 
 
 async def rewrite_append_only(client: Redis) -> bool:

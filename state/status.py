@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from state.backlog import read_backlogs
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.dirty_windows import waiting
 from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP
 from state.raw_redis import all_redis
@@ -41,8 +41,7 @@ async def read_status(client: Redis, partitions: int) -> Status:
             for own in (*(tag(partition, partitions) for partition in range(partitions)), MQTT, CAMPUS):
                 pipeline.hgetall(totals_key(own))
                 pipeline.xlen(dead_key(own))
-            with redis_errors():
-                answers += await pipeline.execute()
+            answers += await pipeline.execute()
     return Status(
         backlogs={stage.stream: stage.waiting for stage in stages} | {"windows": windows},
         oldest_seconds={stage.stream: stage.oldest_seconds for stage in stages if stage.oldest_seconds is not None},

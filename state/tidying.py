@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from core.kinds import KindId, Kinds
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.devices import away_keys
 from state.lua import lua
 from state.presence import Pair, presence_key, touched_at_key, touched_key
@@ -54,18 +54,16 @@ async def tidy(client: Redis, hash_tag: str, zones: Iterable[str], kinds: Kinds,
     script = client.register_script(lua("touch") + _TIDY)
     fixed = [guard(hash_tag), lives_key(hash_tag), touched_key(hash_tag), touched_at_key(hash_tag)]
     for keys, names in _pieces(hash_tag, pairs):
-        with redis_errors():
-            while await script(keys=[*fixed, *keys], args=[lapsed, TIDIED_AT_ONCE, *names]):
-                pass  # there is more than one script does
+        while await script(keys=[*fixed, *keys], args=[lapsed, TIDIED_AT_ONCE, *names]):
+            pass  # there is more than one script does
 
 
 async def _of_gone_kinds(client: Redis, hash_tag: str, kinds: Kinds) -> list[Pair]:
     found: set[Pair] = set()
-    with redis_errors():
-        async for name, _ in client.zscan_iter(touched_key(hash_tag), count=SETS_AT_ONCE):
-            zone, _, kind = name.decode(errors="replace").rpartition(":")
-            if zone and kind not in kinds.by_id:
-                found.add((zone, KindId(kind)))
+    async for name, _ in client.zscan_iter(touched_key(hash_tag), count=SETS_AT_ONCE):
+        zone, _, kind = name.decode(errors="replace").rpartition(":")
+        if zone and kind not in kinds.by_id:
+            found.add((zone, KindId(kind)))
     return sorted(found)
 
 

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from core.windows import Width, Window
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.lua import lua
 from state.slots import guard, tag
 
@@ -109,5 +109,4 @@ class WindowCounts:
 
     async def _ask(self, hash_tag: str, ends: list[str], fields: bytes) -> list[int]:
         keys = [guard(hash_tag), *(f"count:{hash_tag}:{end}" for end in ends)]
-        with redis_errors():
-            return cast("list[int]", await self._script(keys=keys, args=[fields]))
+        return cast("list[int]", await self._script(keys=keys, args=[fields]))

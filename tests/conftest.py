@@ -20,6 +20,7 @@ from tests.influxd.server import InfluxServer, influxd_executable
 from tests.missing import missing
 from tests.redis_servers.executables import redis_executable
 from tests.redis_servers.fixtures import (
+    away_redis,
     cluster,
     redis_client,
     redis_server,
@@ -31,6 +32,7 @@ from tests.redis_servers.fixtures import (
 from tests.rooms import ROOMS
 
 __all__ = [
+    "away_redis",
     "cluster",
     "missing",
     "redis_client",

@@ -21,7 +21,7 @@ from core.errors import UnavailableError
 from core.kinds import KindId, Kinds, Role
 from core.messages import RawMessage
 from runtime.ages import too_old
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.entries import encode_entry, group_of
 from state.newest_input import note_newest_input
 from state.raw import Raw
@@ -165,7 +165,7 @@ class Ingest:
         try:
             async with asyncio.timeout(APPEND_SECONDS):
                 appended = await self.raw.append(partition, [encode_entry([group_of(message)])], most=self.max_length)
-                with suppress(UnavailableError), redis_errors():  # it is kept, and that is what matters
+                with suppress(UnavailableError):  # it is kept, and that is what matters
                     await note_newest_input(self.redis, {kind: received_at})
         except TimeoutError as error:
             raise UnavailableError(f"Redis did not answer within {APPEND_SECONDS} s") from error

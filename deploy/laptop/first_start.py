@@ -6,7 +6,7 @@ from threading import Event
 
 from core.errors import UnavailableError
 from runtime.settings import CommonSettings
-from state.client import open_redis, redis_errors
+from state.client import open_redis
 
 _PAUSE_SECONDS = 0.2
 
@@ -16,8 +16,7 @@ def redis_answers(settings: CommonSettings) -> bool:
 
     async def ask() -> None:
         async with open_redis(settings) as client:
-            with redis_errors():
-                await client.ping()
+            await client.ping()
 
     try:
         asyncio.run(ask())

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from redis.exceptions import ResponseError
 
 from core.errors import BadSettingsError
-from state.client import Redis, redis_errors
+from state.client import Redis
 
 _AT_ONCE = 200
 
@@ -36,15 +36,13 @@ class Mover:
         if self.copies:
             return
         for first in range(0, len(names), _AT_ONCE):
-            with redis_errors():
-                await self._target.unlink(*names[first : first + _AT_ONCE])
+            await self._target.unlink(*names[first : first + _AT_ONCE])
 
     async def _rename(self, items: list[tuple[bytes, bytes]]) -> int:
         async with self._target.pipeline(transaction=False) as pipeline:
             for old, new in items:
                 pipeline.rename(old, new)
-            with redis_errors():
-                answers = await pipeline.execute(raise_on_error=False)
+            answers = await pipeline.execute(raise_on_error=False)
         for answer in answers:
             # One that was renamed before, or has lapsed since.
             if isinstance(answer, Exception) and "no such key" not in str(answer):
@@ -56,16 +54,14 @@ class Mover:
             for old, _ in items:
                 pipeline.pttl(old)
                 pipeline.dump(old)
-            with redis_errors():
-                found = await pipeline.execute()
+            found = await pipeline.execute()
         async with self._target.pipeline(transaction=False) as pipeline:
             copied = 0
             for (_, new), lives, value in zip(items, found[::2], found[1::2], strict=True):
                 if value is not None:
                     copied += 1
                     pipeline.restore(new, max(0, lives), value, replace=True)
-            with redis_errors():
-                answers = await pipeline.execute(raise_on_error=False)
+            answers = await pipeline.execute(raise_on_error=False)
         for answer in answers:
             if isinstance(answer, ResponseError) and "DUMP payload" in str(answer):
                 raise BadSettingsError(

@@ -12,7 +12,7 @@ import asyncio
 from typing import Any, cast
 
 from core.errors import BadSettingsError
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.nodes import NODES
 from state.retained import STATES, STATES_QOS
 from state.routes import ROUTES, SubscriptionOptions
@@ -40,34 +40,30 @@ end
 
 async def check_stopped(client: Redis) -> None:
     """Raises BadSettingsError where a broker node runs, UnavailableError; takes some seconds."""
-    with redis_errors():
-        before = await cast("Any", client.hgetall(NODES))
-        if before:
-            await asyncio.sleep(BEATS_APART_SECONDS)
-            if await cast("Any", client.hgetall(NODES)) != before:
-                raise BadSettingsError("broker nodes are running: stop all services first")
+    before = await cast("Any", client.hgetall(NODES))
+    if before:
+        await asyncio.sleep(BEATS_APART_SECONDS)
+        if await cast("Any", client.hgetall(NODES)) != before:
+            raise BadSettingsError("broker nodes are running: stop all services first")
 
 
 async def unpack_options(client: Redis) -> None:
     """Do it. Raises UnavailableError: then it is to be run again."""
     await _fields(client, ROUTES)
-    with redis_errors():
-        clients = cast("set[bytes]", await cast("Any", client.smembers(SESSIONS)))
+    clients = cast("set[bytes]", await cast("Any", client.smembers(SESSIONS)))
     for each in sorted(clients):
         await _fields(client, subscriptions("").encode() + each)
-    with redis_errors():
-        await client.register_script(_STATES)(keys=[guard(MQTT), STATES, STATES_QOS])
+    await client.register_script(_STATES)(keys=[guard(MQTT), STATES, STATES_QOS])
 
 
 async def _fields(client: Redis, name: str | bytes) -> None:
     """Those of a hash that are numbers; what has been done, and what is none of ours, stays."""
     cursor = 0
     while True:
-        with redis_errors():
-            cursor, found = cast("Any", await client.hscan(cast("str", name), cursor, count=_AT_ONCE))
-            new = {field: _options(field, int(number)) for field, number in found.items() if number.isdigit()}
-            if new:
-                await cast("Any", client).hset(name, mapping=new)
+        cursor, found = cast("Any", await client.hscan(cast("str", name), cursor, count=_AT_ONCE))
+        new = {field: _options(field, int(number)) for field, number in found.items() if number.isdigit()}
+        if new:
+            await cast("Any", client).hset(name, mapping=new)
         if not cursor:
             return
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 
 from core.clock import Clock
 from core.errors import BadSettingsError
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.dirty_windows import keys_of as dirty_keys_of
 from state.dirty_windows import owner_of
 from state.layout import LAYOUT, read_layout
@@ -81,8 +81,7 @@ class Repartition:
         for partition in range(self.was):
             for kind in _EMPTY:
                 name = f"{kind.decode()}:{tag(partition, self.was)}"
-                with redis_errors():
-                    waiting = await self.client.xlen(name)
+                waiting = await self.client.xlen(name)
                 if waiting:
                     raise BadSettingsError(
                         f"{name} has {waiting} entries: start the decoders with PARTITIONS={self.was} until they have "
@@ -95,8 +94,7 @@ class Repartition:
         if layout is None or layout.migrating is None:
             await self.check()
             await self._layout({"migrating": self.was, "partitions": self.partitions})
-        with redis_errors():
-            aside, written = await cast("Any", self.client.hmget(LAYOUT, "aside", "written"))
+        aside, written = await cast("Any", self.client.hmget(LAYOUT, "aside", "written"))
         if not aside:
             await self._set_aside()
             await self._layout({"aside": 1})
@@ -111,20 +109,17 @@ class Repartition:
                 await self._day(day, seen, counts)
             await self._layout({"written": 1})
         await self._forget([name for names in found.names.values() for name in names])
-        with redis_errors():
-            await cast("Any", self.client.hdel(LAYOUT, "migrating", "aside", "written"))
+        await cast("Any", self.client.hdel(LAYOUT, "migrating", "aside", "written"))
 
     async def _layout(self, fields: dict[str, Any]) -> None:
-        with redis_errors():
-            await cast("Any", self.client).hset(LAYOUT, mapping=fields)
+        await cast("Any", self.client).hset(LAYOUT, mapping=fields)
 
     async def _names(self, wanted: Wanted) -> list[bytes]:
         names: set[bytes] = set()
         for master in await masters(self.client):
             cursor = 0
             while True:
-                with redis_errors():
-                    cursor, some = cast("Any", await master.scan(cursor, count=1000))
+                cursor, some = cast("Any", await master.scan(cursor, count=1000))
                 names.update(name for name in some if wanted(name))
                 if not cursor:
                     break
@@ -144,39 +139,33 @@ class Repartition:
             async with self.client.pipeline(transaction=False) as pipeline:
                 for name in some:
                     pipeline.rename(name, WAS + name)
-                with redis_errors():
-                    for answer in await pipeline.execute(raise_on_error=False):
-                        if isinstance(answer, Exception) and "no such key" not in str(answer):
-                            raise answer
+                for answer in await pipeline.execute(raise_on_error=False):
+                    if isinstance(answer, Exception) and "no such key" not in str(answer):
+                        raise answer
 
     async def _totals(self, found: Aside) -> None:
         totals = added_up(await self._hashes(found.of(b"totals")))
         if totals:
-            with redis_errors():
-                await cast("Any", self.client).hset(totals_key(tag(0, self.partitions)), mapping=totals)
+            await cast("Any", self.client).hset(totals_key(tag(0, self.partitions)), mapping=totals)
 
     async def _dead_letters(self, found: Aside) -> None:
         letters = []
         for name in found.of(b"dead"):
-            with redis_errors():
-                entries = cast("Any", await self.client.xrange(name))
+            entries = cast("Any", await self.client.xrange(name))
             letters.append([(_number(entry_id), fields) for entry_id, fields in entries])
         key, last = dead_key(tag(0, self.partitions)), (0, 0)
-        with redis_errors():
-            await self.client.delete(key)
+        await self.client.delete(key)
         for some in _chunks(list(heapq.merge(*letters, key=lambda letter: letter[0]))):
             async with self.client.pipeline(transaction=False) as pipeline:
                 for number, fields in some:
                     last = max(number, (last[0], last[1] + 1))
                     pipeline.xadd(key, fields, id=f"{last[0]}-{last[1]}")
-                with redis_errors():
-                    await pipeline.execute()
+                await pipeline.execute()
 
     async def _marks(self, found: Aside) -> None:
         now = self.clock()
         for name in [*found.of(b"dirty"), *found.of(b"claimed")]:
-            with redis_errors():
-                members = cast("list[bytes]", await self.client.zrange(name, 0, -1))
+            members = cast("list[bytes]", await self.client.zrange(name, 0, -1))
             await mark(self.client, members, partitions=self.partitions, due=now)
 
     async def _day(self, day: int, seen: list[bytes], counts: list[bytes]) -> None:
@@ -215,8 +204,7 @@ class Repartition:
             async with self.client.pipeline(transaction=False) as pipeline:
                 for name in some:
                     pipeline.hgetall(name)
-                with redis_errors():
-                    found += await pipeline.execute()
+                found += await pipeline.execute()
         return found
 
     async def _forget(self, names: list[bytes]) -> None:
@@ -224,8 +212,7 @@ class Repartition:
             async with self.client.pipeline(transaction=False) as pipeline:
                 for name in some:
                     pipeline.unlink(name)
-                with redis_errors():
-                    await pipeline.execute()
+                await pipeline.execute()
 
 
 async def mark(client: Redis, members: Sequence[bytes], *, partitions: int, due: int) -> None:
@@ -238,8 +225,7 @@ async def mark(client: Redis, members: Sequence[bytes], *, partitions: int, due:
             for member in some:
                 series = ":".join(member.decode(errors="replace").split(":")[2:])
                 pipeline.zadd(dirty_keys_of(owner_of(series, partitions), partitions).dirty, {member: due}, nx=True)
-            with redis_errors():
-                await pipeline.execute()
+            await pipeline.execute()
 
 
 def _device(name: bytes) -> bytes:

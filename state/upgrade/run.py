@@ -19,7 +19,7 @@ from core.errors import BadSettingsError
 from core.windows import Window
 from state.campus import CAMPUS as CAMPUS_KEY
 from state.campus import CHANGES
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.layout import LAYOUT, VERSION, is_of_the_version_before, read_layout
 from state.raw_redis import raw_redis
 from state.slots import tag
@@ -70,8 +70,7 @@ class Migration:
     async def _check_streams(self, names: list[bytes]) -> None:
         left = [name for name in names if name not in new_streams(names, self.partitions)]
         for name in left:
-            with redis_errors():
-                waiting = await self.source.xlen(name)
+            waiting = await self.source.xlen(name)
             if waiting:
                 raise BadSettingsError(
                     f"{name.decode()} has {waiting} entries, and PARTITIONS={self.partitions} has no place for it: "
@@ -89,16 +88,14 @@ class Migration:
         async with self.source.pipeline(transaction=False) as pipeline:
             pipeline.hgetall("nodes")
             pipeline.pttl("mirror")
-            with redis_errors():
-                nodes, lease = await pipeline.execute()
+            nodes, lease = await pipeline.execute()
         # A lease that runs out says nothing, one that is renewed does.
         return [sorted(nodes.items()), max(0, lease) // 10_000] if nodes or lease > 0 else []
 
     async def run(self, found: Survey, progress: Progress) -> None:
         """Do it. Raises BadSettingsError, UnavailableError: then it is to be run again."""
         mover = Mover(self.source, self.target)
-        with redis_errors():
-            await self._layout({"version": VERSION, "partitions": self.partitions, "migrating": 0})
+        await self._layout({"version": VERSION, "partitions": self.partitions, "migrating": 0})
         for first in range(0, len(found.renamed), _MARKS_AT_ONCE):
             progress("keys", first, len(found.renamed))
             some = found.renamed[first : first + _MARKS_AT_ONCE]
@@ -113,23 +110,21 @@ class Migration:
         await self._end()
 
     async def _layout(self, fields: dict[str, Any]) -> None:
-        with redis_errors():
-            await cast("Any", self.target).hset(LAYOUT, mapping=fields)
+        await cast("Any", self.target).hset(LAYOUT, mapping=fields)
 
     async def _campus(self, mover: Mover) -> None:
         await mover.move({b"campus": CAMPUS_KEY.encode(), b"campus:changes": CHANGES.encode()})
-        with redis_errors():
-            if await cast("Any", self.target.hexists(CAMPUS_KEY, "version")):
-                await cast("Any", self.target.hsetnx(CAMPUS_KEY, "number", 1))
-            changes = cast("Any", await self.target.xrange(CHANGES))
-            if not any(b"number" not in fields for _, fields in changes):
-                return
-            # Once, in their order, with what this version says of them besides.
-            async with self.target.pipeline(transaction=True) as pipeline:
-                pipeline.delete(CHANGES)
-                for entry_id, fields in changes:
-                    pipeline.xadd(CHANGES, {b"number": b"1", b"zones": fields.get(b"zone", b""), **fields}, id=entry_id)
-                await pipeline.execute()
+        if await cast("Any", self.target.hexists(CAMPUS_KEY, "version")):
+            await cast("Any", self.target.hsetnx(CAMPUS_KEY, "number", 1))
+        changes = cast("Any", await self.target.xrange(CHANGES))
+        if not any(b"number" not in fields for _, fields in changes):
+            return
+        # Once, in their order, with what this version says of them besides.
+        async with self.target.pipeline(transaction=True) as pipeline:
+            pipeline.delete(CHANGES)
+            for entry_id, fields in changes:
+                pipeline.xadd(CHANGES, {b"number": b"1", b"zones": fields.get(b"zone", b""), **fields}, id=entry_id)
+            await pipeline.execute()
 
     async def _streams(self, mover: Mover, found: Survey) -> None:
         first, raw = self._first_tag, raw_redis(self.target)
@@ -149,17 +144,15 @@ class Migration:
                 continue
             for partition in range(self.partitions):
                 own = tag(partition, self.partitions)
-                with redis_errors():
-                    # What waits is what was accepted and is not finished; what was finished then is in no count.
-                    waiting = await raw.xlen(f"raw:{own}")
-                    await cast("Any", raw.hset(totals_key(own), ACCEPTED, str(waiting)))
+                # What waits is what was accepted and is not finished; what was finished then is in no count.
+                waiting = await raw.xlen(f"raw:{own}")
+                await cast("Any", raw.hset(totals_key(own), ACCEPTED, str(waiting)))
 
     async def _windows(self, mover: Mover, found: Survey, progress: Progress) -> None:
         done = 0
         for day, windows in found.days.items():
             progress("windows", done, found.windows)
-            with redis_errors():
-                written = await cast("Any", self.target.hexists(LAYOUT, f"{_DAY}{day}"))
+            written = await cast("Any", self.target.hexists(LAYOUT, f"{_DAY}{day}"))
             if not written:
                 await self._day(day, windows)
                 await self._layout({f"{_DAY}{day}": 1})
@@ -172,13 +165,11 @@ class Migration:
         await write_day(self.target, counted, partitions=self.partitions, shift_ms=self.shift_ms, now=self.clock())
 
     async def _marks(self, mover: Mover) -> None:
-        with redis_errors():
-            marks = cast("list[bytes]", await self.source.zrange("windows:dirty", 0, -1))
+        marks = cast("list[bytes]", await self.source.zrange("windows:dirty", 0, -1))
         await mark(self.target, marks, partitions=self.partitions, due=self.clock())
         await mover.forget([b"windows:dirty"])
 
     async def _end(self) -> None:
-        with redis_errors():
-            fields = cast("list[bytes]", await cast("Any", self.target.hkeys(LAYOUT)))
-            days = [name for name in fields if name.startswith(_DAY.encode())]
-            await cast("Any", self.target.hdel(LAYOUT, "migrating", *days))
+        fields = cast("list[bytes]", await cast("Any", self.target.hkeys(LAYOUT)))
+        days = [name for name in fields if name.startswith(_DAY.encode())]
+        await cast("Any", self.target.hdel(LAYOUT, "migrating", *days))

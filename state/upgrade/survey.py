@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from core.windows import Window
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.slots import tag
 from state.upgrade.names import Became, Old, old_key
 from state.windows import day_of_window
@@ -63,8 +63,7 @@ async def survey(source: Redis, *, shift_ms: int) -> Survey:
     """Look at all keys of one Redis. Raises UnavailableError."""
     found, cursor = Survey(), 0
     while True:
-        with redis_errors():
-            cursor, names = cast("Any", await source.scan(cursor, count=_AT_ONCE))
+        cursor, names = cast("Any", await source.scan(cursor, count=_AT_ONCE))
         for name in names:
             found.add(name, shift_ms)
         if not cursor:

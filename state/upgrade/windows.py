@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from core.windows import Width, Window
-from state.client import Redis, redis_errors
+from state.client import Redis
 from state.seen import KEEP_MS, life_key, lives_key, seen_key
 from state.slots import tag
 from state.upgrade.sets import DayOfSets
@@ -46,8 +46,7 @@ async def _sets(source: Redis, windows: Sequence[Window]) -> AsyncIterator[tuple
         async with source.pipeline(transaction=False) as pipeline:
             for window in some:
                 pipeline.smembers(f"window:{window.member}")
-            with redis_errors():
-                found = cast("list[set[bytes]]", await pipeline.execute())
+            found = cast("list[set[bytes]]", await pipeline.execute())
         for window, devices in zip(some, found, strict=True):
             if devices:  # else it has lapsed in between
                 yield window, devices
@@ -95,5 +94,4 @@ class _Writer:
             async with self._client.pipeline(transaction=False) as pipeline:
                 for command in commands:
                     pipeline.execute_command(*command)
-                with redis_errors():
-                    await pipeline.execute()
+                await pipeline.execute()

@@ -22,6 +22,8 @@ from core.kinds import DEFAULT_KINDS, KindId
 from decoder.batch import BatchDecoder
 from geofence import Campus, Geofence
 from runtime.devices import DeviceHasher
+from runtime.settings import CommonSettings
+from state.client import open_redis
 from state.raw import Raw
 from tests.api.conftest import Parts, assert_problem, client_over, key_for
 from tests.conftest import NOON, RAW, entries
@@ -91,7 +93,7 @@ async def test_the_decoder_makes_of_it_what_it_makes_of_a_message_over_mqtt(
     hasher = DeviceHasher(b"k" * 32)
 
     messages = await raw_messages(redis_client)
-    batch = BatchDecoder(kinds=DEFAULT_KINDS, fence=Geofence(campus), hasher=hasher).decode(messages)
+    batch = BatchDecoder(kinds=DEFAULT_KINDS, fence=Geofence(campus), hasher=hasher, partitions=1).decode(messages)
 
     assert [(each.device, each.observed_at) for each in batch.positions] == [
         (hasher.hash(CAR, "bus-304"), NOON - 60_000),
@@ -196,12 +198,13 @@ async def test_redis_that_is_away_or_silent_is_a_503_and_never_a_202(
     async with client_over(parts) as client:
         assert (await client.post(f"{POSITIONS}?kind=car", json=FEATURE, headers=headers)).status_code == 202
         with socket.create_server(("127.0.0.1", 0)) as silent:
-            async with Redis(port=silent.getsockname()[1]) as stuck:
+            url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+            async with open_redis(CommonSettings(redis_url=url)) as stuck:
                 object.__setattr__(parts.rooms.ingest, "raw", Raw(client=stuck, partitions=1))
                 answer = await client.post(f"{POSITIONS}?kind=car", json=FEATURE, headers=headers)
                 assert_problem(answer, 503)
                 assert answer.headers["retry-after"] == "1"
-        async with Redis(port=1) as away:
+        async with open_redis(CommonSettings(redis_url="unix:///nowhere/redis.sock")) as away:
             object.__setattr__(parts.rooms.ingest, "raw", Raw(client=away, partitions=1))
             assert_problem(await client.post(f"{POSITIONS}?kind=car", json=FEATURE, headers=headers), 503)
 

@@ -16,6 +16,7 @@ from api.settings import ApiSettings
 from api.zones.campus import FollowedCampus
 from core.kinds import DEFAULT_KINDS, KindId
 from geofence import Campus, Zone
+from runtime.settings import CommonSettings
 from state.client import MAX_CONNECTIONS, open_redis
 from state.presence import Presence
 from tests.api.conftest import Parts, arrive, assert_problem, client_over
@@ -157,7 +158,8 @@ async def silent_redis() -> AsyncIterator[Redis]:
         writer.close()
 
     server = await asyncio.start_server(swallow, "127.0.0.1", 0)
-    async with server, Redis(port=server.sockets[0].getsockname()[1]) as client:
+    url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, open_redis(CommonSettings(redis_url=url)) as client:
         yield client
 
 

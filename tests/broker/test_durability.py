@@ -12,6 +12,8 @@ from redis.asyncio import Redis
 
 from core.errors import BadSettingsError, Reason, UnavailableError
 from core.messages import RawMessage
+from runtime.settings import CommonSettings
+from state.client import open_redis
 from state.durability import Durability, check_durability
 from tests.broker.conftest import RunningNode, StartNode, has
 from tests.broker.processes import ROOT
@@ -332,7 +334,7 @@ async def test_a_redis_that_syncs_each_write_is_accepted(own_redis: DurableRedis
 
 async def test_a_redis_that_does_not_answer_is_not_refused(own_redis: DurableRedis) -> None:
     await own_redis.kill()
-    async with Redis.from_url(own_redis.url) as client:
+    async with open_redis(CommonSettings(redis_url=own_redis.url)) as client:
         with pytest.raises(UnavailableError):
             await check_durability(client, Durability.FSYNCED)
 

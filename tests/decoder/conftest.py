@@ -55,7 +55,7 @@ def fence() -> Geofence:
 
 @pytest.fixture
 def decoder(fence: Geofence) -> BatchDecoder:
-    return BatchDecoder(kinds=DEFAULT_KINDS, fence=fence, hasher=HASHER)
+    return BatchDecoder(kinds=DEFAULT_KINDS, fence=fence, hasher=HASHER, partitions=1)
 
 
 def effects_of(client: Redis, *, partitions: int = 1, zone: str = "Europe/Dublin", rollup_every: float = 0) -> Effects:
@@ -119,11 +119,11 @@ def apply(redis_client: Redis, effects: Effects, group_of: Callable[[str], Group
 
 
 @pytest.fixture
-def group_of(redis_client: Redis) -> Callable[[str], Group]:
+def group_of(service_redis: Redis) -> Callable[[str], Group]:
     """A consumer of the group `observe` of the first partition, by its name."""
 
     def make(consumer: str) -> Group:
-        return RawGroup(client=redis_client, partition=0, partitions=1, consumer=consumer, claim_after_ms=0)
+        return RawGroup(client=service_redis, partition=0, partitions=1, consumer=consumer, claim_after_ms=0)
 
     return make
 

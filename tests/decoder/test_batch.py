@@ -114,7 +114,7 @@ def test_how_old_a_position_may_be_depends_on_who_sends_it(
 
 def test_the_ages_are_a_setting(fence: Geofence) -> None:
     decoder = BatchDecoder(
-        kinds=DEFAULT_KINDS, fence=fence, hasher=HASHER, rules=Rules(max_age_ms={Role.GATEWAY: 1000})
+        kinds=DEFAULT_KINDS, fence=fence, hasher=HASHER, partitions=1, rules=Rules(max_age_ms={Role.GATEWAY: 1000})
     )
     gateway = RawMessage("car-iotp", "north", "gateway", NOON, payload(fix(timestamp=NOON - 1001)))
     car = RawMessage("car-iotp", "bus", "car", NOON, payload(fix(timestamp=100_000_000_000)))
@@ -154,7 +154,7 @@ async def test_a_place_that_counts_nowhere_moves_nobody_and_is_no_jump(redis_cli
     """Its document is kept all the same."""
     there = msgspec.structs.replace(position("a", NOON, place=(-8.5634, 52.6733)), zones=(), inaccurate=True)
     await apply(Batch(positions=[position("a", NOON - 1000, "main"), there]))
-    present = await presence_now(redis_client, ["campus", "main"], DEFAULT_KINDS, now=NOON, ttl=TTL)
+    present = await presence_now(redis_client, ["campus", "main"], DEFAULT_KINDS, now=NOON, ttl=TTL, partitions=1)
     assert [kinds[CAR].devices for kinds in present.values()] == [1, 1]
     ((fields),) = await entries(redis_client, POSITIONS)
     assert decode_positions(fields)[1] == there
@@ -171,5 +171,8 @@ def test_a_batch_knows_the_partition_of_each_device(fence: Geofence) -> None:
     assert batch.partitions == [partition_of(name, 3) for name in names]
     assert [each.partition for each in batch.outside] == batch.partitions
     assert (
-        BatchDecoder(kinds=DEFAULT_KINDS, fence=fence, hasher=HASHER).decode([raw(payload(fix()))]).partitions is None
+        BatchDecoder(kinds=DEFAULT_KINDS, fence=fence, hasher=HASHER, partitions=1)
+        .decode([raw(payload(fix()))])
+        .partitions
+        is None
     )

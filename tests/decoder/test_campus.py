@@ -100,7 +100,9 @@ async def test_a_decoder_takes_up_the_new_geometry_and_decodes_the_batch_again(
 async def test_a_deleted_zone_takes_its_counts_with_it(redis_client: Redis, apply: Apply) -> None:
     await apply(Batch(positions=[position("a", NOON, "main", "schuman")]))
     await replaced(redis_client, "main")
-    present = await presence_now(redis_client, ["campus", "main", "schuman"], DEFAULT_KINDS, now=NOON, ttl=TTL)
+    present = await presence_now(
+        redis_client, ["campus", "main", "schuman"], DEFAULT_KINDS, now=NOON, ttl=TTL, partitions=1
+    )
     assert [kinds[CAR].devices for kinds in present.values()] == [1, 0, 1]
 
 

@@ -59,7 +59,7 @@ def follower_of(client: Redis, decoder: BatchDecoder, partitions: int) -> Campus
 
 @pytest.fixture
 def decoder() -> BatchDecoder:
-    return BatchDecoder(kinds=DEFAULT_KINDS, fence=Geofence(load_campus(None)), hasher=HASHER)
+    return BatchDecoder(kinds=DEFAULT_KINDS, fence=Geofence(load_campus(None)), hasher=HASHER, partitions=1)
 
 
 @pytest.mark.parametrize("partitions", [1, 3, 16])

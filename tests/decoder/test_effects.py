@@ -74,7 +74,7 @@ async def test_in_any_order_any_pieces_and_any_repetition_the_result_is_the_same
     cut = data.draw(st.integers(0, len(shuffled)))
     for part in (shuffled[:cut], shuffled[cut:]):
         await apply(Batch(positions=part))
-    present = await presence_now(redis_client, ["campus", *ZONES], DEFAULT_KINDS, now=NOON, ttl=TTL)
+    present = await presence_now(redis_client, ["campus", *ZONES], DEFAULT_KINDS, now=NOON, ttl=TTL, partitions=1)
     assert {zone: kinds[CAR].devices for zone, kinds in present.items() if kinds[CAR].devices} == dict(
         expected_presence(positions)
     )
@@ -84,7 +84,9 @@ async def test_in_any_order_any_pieces_and_any_repetition_the_result_is_the_same
 async def test_a_device_that_moves_leaves_the_zone_it_was_in(redis_client: Redis, apply: Apply) -> None:
     await apply(Batch(positions=[position("a", NOON - 1000, "main")]))
     await apply(Batch(positions=[position("a", NOON, "schuman")]))
-    present = await presence_now(redis_client, ["campus", "main", "schuman"], DEFAULT_KINDS, now=NOON, ttl=TTL)
+    present = await presence_now(
+        redis_client, ["campus", "main", "schuman"], DEFAULT_KINDS, now=NOON, ttl=TTL, partitions=1
+    )
     assert [kinds[CAR].devices for kinds in present.values()] == [1, 0, 1]
 
 
@@ -98,7 +100,9 @@ async def test_the_zones_of_a_device_are_those_of_its_newest_position(redis_clie
 async def test_a_car_and_a_phone_of_one_batch_are_present_as_what_they_are(redis_client: Redis, apply: Apply) -> None:
     phone = position("b", NOON, "main", kind=MOBILE)
     await apply(Batch(positions=[position("a", NOON - 1000, "main"), phone, position("a", NOON, "schuman")]))
-    present = await presence_now(redis_client, ["campus", "main", "schuman"], DEFAULT_KINDS, now=NOON, ttl=TTL)
+    present = await presence_now(
+        redis_client, ["campus", "main", "schuman"], DEFAULT_KINDS, now=NOON, ttl=TTL, partitions=1
+    )
     assert [(kinds[CAR].devices, kinds[MOBILE].devices) for kinds in present.values()] == [
         (1, 1),
         (0, 1),
@@ -112,7 +116,9 @@ async def test_more_devices_than_one_command_takes_are_all_there(redis_client: R
     count = 5000
     await apply(Batch(positions=[position(f"device-{number}", NOON - 1000, "main") for number in range(count)]))
     await apply(Batch(positions=[position(f"device-{number}", NOON, "schuman") for number in range(count)]))
-    present = await presence_now(redis_client, ["campus", "main", "schuman"], DEFAULT_KINDS, now=NOON, ttl=TTL)
+    present = await presence_now(
+        redis_client, ["campus", "main", "schuman"], DEFAULT_KINDS, now=NOON, ttl=TTL, partitions=1
+    )
     assert [kinds[CAR].devices for kinds in present.values()] == [count, 0, count]
     start = window_start(Width.HOUR, NOON, DUBLIN)
     assert (await counted_windows(redis_client))[Window(Width.HOUR, start, "schuman", CAR).member] == count
@@ -220,5 +226,7 @@ async def test_within_a_batch_the_newest_before_counts_and_a_repetition_is_no_ju
 async def test_a_mark_changes_no_count(redis_client: Redis, apply: Apply) -> None:
     await apply(Batch(positions=[position("a", NOON - 1000, "main", place=NEAR)]))
     await apply(Batch(positions=[position("a", NOON, "schuman", place=FAR)]))
-    present = await presence_now(redis_client, ["campus", "main", "schuman"], DEFAULT_KINDS, now=NOON, ttl=TTL)
+    present = await presence_now(
+        redis_client, ["campus", "main", "schuman"], DEFAULT_KINDS, now=NOON, ttl=TTL, partitions=1
+    )
     assert [kinds[CAR].devices for kinds in present.values()] == [1, 0, 1]

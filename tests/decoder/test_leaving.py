@@ -57,7 +57,7 @@ def expected(seen: list[Seen]) -> dict[str, int]:
 
 
 async def counted(client: Redis, *zones: str, now: int = NOON) -> dict[str, int]:
-    present = await presence_now(client, ["campus", *zones], DEFAULT_KINDS, now=now, ttl=TTL)
+    present = await presence_now(client, ["campus", *zones], DEFAULT_KINDS, now=now, ttl=TTL, partitions=1)
     return {zone: kinds[CAR].devices for zone, kinds in present.items() if kinds[CAR].devices}
 
 

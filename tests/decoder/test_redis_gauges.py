@@ -50,19 +50,20 @@ async def test_dead_letters_are_kept_replayed_dropped_or_pushed_out(
     assert value(metrics, "decoder_dead_letters_capped_total") == 3
 
 
-async def test_while_redis_is_away_nothing_old_is_shown(redis_client: Redis, metrics: DecoderMetrics) -> None:
+async def test_while_redis_is_away_nothing_old_is_shown(
+    redis_client: Redis, metrics: DecoderMetrics, away_redis: Redis
+) -> None:
     await RedisGauges(client=redis_client, partitions=1, metrics=metrics).look()
     assert value(metrics, "decoder_dirty_windows") == 0
     assert value(metrics, "decoder_dead_letters_capped_total") == 0
     stop = Stop()
-    async with Redis.from_url("unix:///nowhere/redis.sock") as away:
-        running = asyncio.ensure_future(RedisGauges(client=away, partitions=1, metrics=metrics).run(stop))
+    running = asyncio.ensure_future(RedisGauges(client=away_redis, partitions=1, metrics=metrics).run(stop))
 
-        async def unknown() -> bool:
-            return math.isnan(value(metrics, "decoder_dirty_windows") or 0)
+    async def unknown() -> bool:
+        return math.isnan(value(metrics, "decoder_dirty_windows") or 0)
 
-        await eventually(unknown)
-        stop.set()
-        await running
+    await eventually(unknown)
+    stop.set()
+    await running
     assert value(metrics, "decoder_backlog_entries", **GROUP, state="pending") is None
     assert value(metrics, "decoder_dead_letters_capped_total") is None

@@ -26,7 +26,9 @@ def test_a_position_that_is_sent_again_after_a_rotation_is_another_document_of_a
     }
     message = raw(base64.b64encode(json.dumps(feature).encode()))
     before, again, after = (
-        BatchDecoder(kinds=DEFAULT_KINDS, fence=fence, hasher=DeviceHasher(key)).decode([message]).positions[0]
+        BatchDecoder(kinds=DEFAULT_KINDS, fence=fence, hasher=DeviceHasher(key), partitions=1)
+        .decode([message])
+        .positions[0]
         for key in (b"a" * 32, b"a" * 32, b"b" * 32)
     )
     assert document_id(before) == document_id(again) != document_id(after)
@@ -42,7 +44,7 @@ async def test_a_window_that_spans_a_rotation_counts_a_device_twice_and_presence
             "geometry": {"type": "Point", "coordinates": list(LIBRARY)},
             "properties": {"device_id": "my-phone", "timestamp": at},
         }
-        decoder = BatchDecoder(kinds=DEFAULT_KINDS, fence=fence, hasher=DeviceHasher(key))
+        decoder = BatchDecoder(kinds=DEFAULT_KINDS, fence=fence, hasher=DeviceHasher(key), partitions=1)
         await apply(decoder.decode([raw(base64.b64encode(json.dumps(feature).encode()), received_at=at)]))
 
     async def devices(width: str, start: int) -> int:

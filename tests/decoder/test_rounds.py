@@ -72,7 +72,9 @@ def observer(
     def make(at_once: int, finisher: object = None) -> Observer:
         return Observer(
             partition=0,
-            decoder=BatchDecoder(kinds=DEFAULT_KINDS, fence=fence, hasher=HASHER, features_at_once=at_once),
+            decoder=BatchDecoder(
+                kinds=DEFAULT_KINDS, fence=fence, hasher=HASHER, partitions=1, features_at_once=at_once
+            ),
             campus=follower,
             effects=effects,
             finisher=finisher or finisher_of(redis_client),  # type: ignore[arg-type]

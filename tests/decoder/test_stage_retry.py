@@ -77,28 +77,29 @@ async def test_a_partition_that_goes_on_does_not_speak_for_one_that_waits(metric
     assert waiting_now(metrics, "archive", "0") == 0
 
 
-async def test_each_partition_of_a_decoder_waits_on_its_own(metrics: DecoderMetrics, tmp_path: Path) -> None:
+async def test_each_partition_of_a_decoder_waits_on_its_own(
+    metrics: DecoderMetrics, tmp_path: Path, away_redis: Redis
+) -> None:
     stop = Stop()
     settings = DecoderSettings(data_dir=tmp_path, partitions=2)
-    async with Redis.from_url("unix:///nowhere/redis.sock") as away:
-        assembly = Assembly(kinds=DEFAULT_KINDS, settings=settings, client=away, clock=HandClock(), metrics=metrics)
-        stages = assembly.archive(cast("DocumentStore", Unready()))
-        stages |= {
-            name: stage
-            for name, stage in assembly.observe(load_campus(None), HASHER).items()
-            if name.startswith("observe-")
-        }
-        tasks = [asyncio.ensure_future(stage(stop)) for stage in stages.values()]
+    assembly = Assembly(kinds=DEFAULT_KINDS, settings=settings, client=away_redis, clock=HandClock(), metrics=metrics)
+    stages = assembly.archive(cast("DocumentStore", Unready()))
+    stages |= {
+        name: stage
+        for name, stage in assembly.observe(load_campus(None), HASHER).items()
+        if name.startswith("observe-")
+    }
+    tasks = [asyncio.ensure_future(stage(stop)) for stage in stages.values()]
 
-        async def all_wait() -> bool:
-            return str(metrics.waiting).count("partitions 0, 1") == 2
+    async def all_wait() -> bool:
+        return str(metrics.waiting).count("partitions 0, 1") == 2
 
-        await eventually(all_wait)
-        for stage in ("observe", "archive"):
-            assert [waiting_now(metrics, stage, partition) for partition in ("0", "1")] == [1, 1]
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+    await eventually(all_wait)
+    for stage in ("observe", "archive"):
+        assert [waiting_now(metrics, stage, partition) for partition in ("0", "1")] == [1, 1]
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 async def test_the_newest_reason_is_told_and_each_wait_is_logged_once(metrics: DecoderMetrics) -> None:

@@ -11,7 +11,8 @@ import redis
 
 from core.errors import UnavailableError
 from runtime.settings import CommonSettings
-from state.client import open_redis, redis_errors
+from state.calls import redis_errors
+from state.client import open_redis
 from tests.conftest import free_port, missing
 from tests.deploy.conftest import wait_until
 from tests.deploy.k8s_manifests import K8S, ROOT, of_kind, overlay, workloads

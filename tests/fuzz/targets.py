@@ -220,7 +220,9 @@ def _bytes(field: bytes | str | int) -> bytes:
 
 @cache
 def _decoder() -> BatchDecoder:
-    return BatchDecoder(kinds=DEFAULT_KINDS, fence=Geofence(load_campus(None)), hasher=DeviceHasher(b"k" * 32))
+    return BatchDecoder(
+        kinds=DEFAULT_KINDS, fence=Geofence(load_campus(None)), hasher=DeviceHasher(b"k" * 32), partitions=1
+    )
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

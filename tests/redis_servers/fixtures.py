@@ -44,6 +44,13 @@ async def service_redis(redis_server: str, redis_client: Redis) -> AsyncIterator
         yield client
 
 
+@pytest.fixture
+async def away_redis() -> AsyncIterator[Redis]:
+    """The client that services have, of a Redis that is not there."""
+    async with open_redis(CommonSettings(redis_url="unix:///nowhere/redis.sock")) as client:
+        yield client
+
+
 @pytest.fixture(scope="session")
 def workers_cluster() -> Iterator[RedisCluster]:
     """This worker's own cluster, of six."""

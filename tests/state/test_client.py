@@ -6,7 +6,8 @@ from redis.exceptions import ResponseError
 
 from core.errors import BadSettingsError, UnavailableError
 from runtime.settings import CommonSettings
-from state.client import MAX_CONNECTIONS, open_redis, redis_errors
+from state.calls import redis_errors
+from state.client import MAX_CONNECTIONS, open_redis
 
 
 async def test_more_commands_than_connections_wait_for_their_turn(redis_server: str) -> None:

@@ -15,7 +15,8 @@ from redis.exceptions import RedisError, ResponseError
 
 from core.errors import UnavailableError
 from runtime.settings import CommonSettings
-from state.client import open_redis, redis_errors
+from state.calls import redis_errors
+from state.client import open_redis
 from state.codes import CODES, RedisUnavailableError, code_of
 from state.mqtt import Scripts
 from tests.conftest import eventually, missing

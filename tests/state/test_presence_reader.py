@@ -134,7 +134,7 @@ async def test_after_redis_has_lost_what_it_had_all_is_read_anew(
             await redis_client.decrby(touched_at_key(tag(0, 1)), 2)
 
     await reader.read(ZONES, now=NOON)
-    assert reader.present == await presence_now(redis_client, ZONES, DEFAULT_KINDS, now=NOON, ttl=TTL)
+    assert reader.present == await presence_now(redis_client, ZONES, DEFAULT_KINDS, now=NOON, ttl=TTL, partitions=1)
     assert reader.present["campus"][CAR] == NOBODY
 
 
