@@ -1,10 +1,13 @@
 """What each pod may do, what it runs, and what it is told."""
 
+import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from api.settings import ApiSettings
 from broker.settings import BrokerSettings
@@ -16,7 +19,9 @@ from tests.deploy.k8s_manifests import (
     ROOT,
     Document,
     Workload,
+    documents,
     environment,
+    kustomization,
     monitored,
     of_kind,
     overlay,
@@ -206,3 +211,30 @@ def test_staging_has_no_load_balancer() -> None:
 
 def _has(workload: Workload, labels: dict[str, Any]) -> bool:
     return labels.items() <= workload.labels.items()
+
+
+def test_an_overlay_that_has_a_table_of_kinds_gives_it_to_all_who_read_it(tmp_path: Path) -> None:
+    """As the README shows it."""
+    shown = re.search(r"```yaml\n(configMapGenerator:\n.*?)```", (K8S / "README.md").read_text(), re.DOTALL)
+    assert shown
+    folder = kustomization(
+        tmp_path / "own", namespace="campus", resources=["overlays/local"], **yaml.safe_load(shown[1])
+    )
+    shutil.copy(ROOT / "core" / "kinds.json", folder)
+    found = documents(folder)
+
+    maps = of_kind(found, "ConfigMap")
+    [name] = [name for name in maps if name.startswith("kinds-")]
+    assert [kind["id"] for kind in json.loads(maps[name]["data"]["kinds.json"])["kinds"]] == ["car", "mobile"]
+    readers = {
+        workload.name
+        for workload in workloads(found)
+        for volume in workload.pod["volumes"]
+        if volume.get("configMap", {}).get("name") == name
+    }
+    assert readers == {"broker", "decoder", "api", "users"}
+    for workload in workloads(found):
+        if workload.name in readers:
+            [container] = workload.containers
+            assert environment(workload, container, found)["KINDS_FILE"] == "/etc/campus/kinds.json"
+            assert {"name": "kinds", "mountPath": "/etc/campus", "readOnly": True} in container["volumeMounts"]
