@@ -34,6 +34,8 @@ def area_from(geometry: object, project: Project) -> tuple[Area, bool]:
     rings = list(_polygons(geometry))
     if not rings:
         kind = geometry.get("type") if isinstance(geometry, dict) else None
+        if kind in {"Polygon", "MultiPolygon"}:
+            raise NoAreaError(f"{kind} without coordinates")
         raise NoAreaError(printable(kind)[:40] if isinstance(kind, str) else "without a geometry")
     shapes = []
     for shell, *holes in rings:
@@ -125,9 +127,17 @@ def _polygons(geometry: object) -> Iterator[list[NDArray[np.float64]]]:
             case _:
                 continue
         for polygon in polygons:
-            rings = [_ring(ring) for ring in polygon] if isinstance(polygon, list) else []
+            if not isinstance(polygon, list):
+                continue
+            # Some people write a ring where a list of rings belongs.
+            rings = [_ring(polygon)] if _is_ring(polygon) else [_ring(ring) for ring in polygon]
             if rings and rings[0] is not None:
                 yield [ring for ring in rings if ring is not None]
+
+
+def _is_ring(polygon: list[object]) -> bool:
+    first = polygon[0] if polygon else None
+    return isinstance(first, list) and len(first) > 1 and all(_finite(part) for part in first[:2])
 
 
 def _ring(ring: object) -> NDArray[np.float64] | None:

@@ -60,7 +60,7 @@ def _layer(pyogrio: Any, file: Path, layer: str, *, has_ids: bool) -> Iterator[R
             geometry=_geometry(wkb),
             tags={key: value for key, value in tags.items() if key not in {"osm_id", "osm_way_id"}},
             own_id=own_id,
-            osm=osm_reference(own_id, tags),
+            osm=osm_reference(own_id, {**properties, **tags}),
             layer=layer,
             crs=str(crs) if crs else None,
         )

@@ -65,10 +65,15 @@ def osm_reference(own_id: str | None, tags: dict[str, object]) -> str | None:
     full = tags.get("full_id")
     if isinstance(full, str) and full[:1] in _SHORT and full[1:].isdecimal():
         return f"{_SHORT[full[0]]}/{full[1:]}"
-    for name, kind in (("osm_way_id", "way"), ("osm_id", str(tags.get("osm_type") or "relation"))):
+    for name in ("osm_way_id", "osm_id"):
         number = tags.get(name)
-        if number is not None and str(number).isdecimal() and kind in _SHORT.values():
-            return f"{kind}/{number}"
+        if isinstance(number, str | int) and str(number).isdecimal():
+            # GDAL has a column for ways, so that the other one is of relations; others have the type beside it.
+            said = (
+                "way" if name == "osm_way_id" else str(tags.get("osm_type") or "").removesuffix("s").partition("_")[0]
+            )
+            kind = "relation" if not said and "osm_way_id" in tags else said.removesuffix("s")
+            return f"{kind if kind in _SHORT.values() else 'osm'}/{number}"
     return None
 
 
@@ -91,7 +96,8 @@ def _raw(feature: object, crs: str | None) -> Raw:
     own_id = id_from(feature)
     if own_id is None:
         own_id = id_among(tags)
-    return Raw(geometry=feature.get("geometry"), tags=tags, own_id=own_id, osm=osm_reference(own_id, tags), crs=crs)
+    every = {**properties, **tags} if isinstance(properties, dict) else tags
+    return Raw(geometry=feature.get("geometry"), tags=tags, own_id=own_id, osm=osm_reference(own_id, every), crs=crs)
 
 
 def _nested(value: object) -> dict[str, object]:

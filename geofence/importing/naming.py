@@ -59,7 +59,8 @@ def told(found: Found) -> Told:
     if found.raw.osm is not None or _tagged_as_osm(tags):
         category, no_zone = _category_of_osm(tags)
         return Told(_name(tags, loose, of_osm=True), category, capacity, bad, no_zone)
-    return Told(_name(tags, loose, of_osm=False), _category(found, loose), capacity, bad, None)
+    name = _name(tags, loose, of_osm=False) or _words_of_id(found.raw.own_id)
+    return Told(name, _category(found, loose), capacity, bad, None)
 
 
 def kept(tags: Mapping[str, object]) -> dict[str, str]:
@@ -130,6 +131,13 @@ def _name(tags: Mapping[str, object], loose: Mapping[str, object], *, of_osm: bo
         street, number = _text(tags.get("addr:street")), _text(tags.get("addr:housenumber"))
         found = found or (f"{street} {number}" if street and number else None)
     return found[:MAX_NAME_CHARACTERS] if found else None
+
+
+def _words_of_id(own_id: str | None) -> str | None:
+    """An id that is none of ours and yet for people, such as `Bâtiment L`."""
+    if own_id is None or ZONE_ID.fullmatch(own_id) or _UUID.fullmatch(own_id):
+        return None
+    return _text(own_id[:MAX_NAME_CHARACTERS]) if re.search(r"[^\W\d_]", own_id) and "/" not in own_id else None
 
 
 def _capacity(loose: Mapping[str, object]) -> tuple[int | None, str | None]:

@@ -1,12 +1,14 @@
 """Which of the areas is the outline of the campus."""
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import shapely
 
-from geofence.importing.areas import hull, joined, near, square_metres
+from geofence.importing.areas import METRES_A_DEGREE, hull, joined, near, square_metres
 from geofence.importing.found import Area, CannotImportError, Found
 from geofence.importing.naming import told
 
@@ -14,7 +16,10 @@ MARGIN_METRES = 25.0
 """Around all zones, where nothing else says where the campus ends: devices at a wall are on the campus."""
 _SAID = frozenset({"boundary", "outline", "campus", "campus boundary", "campus outline", "perimeter"})
 _KEYS = ("role", "type", "kind", "category", "class", "layer")
-_UNIVERSITIES = ("university", "college", "school")
+_SMALLER = ("college", "school")
+"""Values of `amenity` that may be the campus, or a small part of it: they are if most of all zones are in them."""
+_NEIGHBOURHOOD_METRES = 1_000
+"""Areas in squares of this size that touch are of one campus, as far as a hull of them goes."""
 _ALL = 0.9
 """An area holds another if it covers so much of it."""
 
@@ -40,16 +45,20 @@ def find_outline(areas: Sequence[Found], *, named: Sequence[str], margin: float)
         return _named(areas, named)
     if said := [found for found in areas if _is_said(found)]:
         return _largest(said, "the file says so")
-    for value in _UNIVERSITIES:
+    for value in ("university", *_SMALLER):
         found = [one for one in areas if one.raw.tags.get("amenity") == value and "building" not in one.raw.tags]
-        if found:
+        if found and (value not in _SMALLER or _holds_most(_largest(found, "").area, areas)):
             return _largest(found, f"it is tagged amenity={value}")
     if (holder := _holder(areas)) is not None:
         return Outline(area_of(holder), "it holds all else", (holder,))
     shapes = [near(area_of(found), _first_longitude(areas)) for found in areas if told(found).no_zone is None]
     if not shapes:
         raise CannotImportError("none of the areas is a zone of a campus: export its buildings and car parks")
-    return Outline(hull(shapes, margin), f"a hull around all zones, with a margin of {margin:g} m", ())
+    together = _together(shapes)
+    why = f"a hull around all zones, with a margin of {margin:g} m"
+    if len(together) < len(shapes):
+        why = f"a hull around the {len(together):,} zones that are near each other, with a margin of {margin:g} m"
+    return Outline(hull(together, margin), why, ())
 
 
 def candidates(areas: Sequence[Found]) -> list[Found]:
@@ -92,6 +101,35 @@ def _largest(found: Sequence[Found], why: str) -> Outline:
     if others:
         why += f", and it is the largest of {len(found)}"
     return Outline(area_of(first), why, (first,), tuple(others))
+
+
+def _holds_most(outline: Area, areas: Sequence[Found]) -> bool:
+    zones = [area_of(found) for found in areas if told(found).no_zone is None]
+    shapely.prepare(outline)
+    held = sum(bool(shapely.intersects(outline, shapely.centroid(zone))) for zone in zones)
+    return 2 * held > len(zones)
+
+
+def _together(shapes: Sequence[Area]) -> list[Area]:
+    """The largest group of areas that are near each other: in a file there may be sites in other towns."""
+    middles = shapely.get_coordinates(shapely.centroid(list(shapes)))
+    narrow = max(float(np.cos(np.radians(np.median(middles[:, 1])))), 0.01)
+    scaled = middles * np.array([METRES_A_DEGREE * narrow, METRES_A_DEGREE]) / _NEIGHBOURHOOD_METRES
+    cells: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for index, (x, y) in enumerate(np.floor(scaled).astype(int).tolist()):
+        cells[x, y].append(index)
+    largest: list[int] = []
+    while cells:
+        first, members = cells.popitem()
+        group, waiting = list(members), [first]
+        while waiting:
+            x, y = waiting.pop()
+            for cell in ((x + across, y + up) for across in (-1, 0, 1) for up in (-1, 0, 1)):
+                if cell in cells:
+                    group += cells.pop(cell)
+                    waiting.append(cell)
+        largest = max(largest, group, key=len)
+    return [shapes[index] for index in sorted(largest)]
 
 
 def _holder(areas: Sequence[Found]) -> Found | None:

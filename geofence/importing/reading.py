@@ -34,6 +34,7 @@ _SIDECARS = (".shx", ".dbf", ".prj", ".cpg")
 _PRIMARY = (".shp", ".kml", ".geojson", ".json", ".gpkg", ".osm", ".pbf", ".xml")
 _SCRIPT = re.compile(rb"\A\s*(?:export\s+default|(?:var|let|const|window\.)?\s*[\w.$]+\s*=)\s*(?=[\[{])")
 """How a page that shows a map has its GeoJSON: `var campus = {...};`."""
+_LAST_COMMA = re.compile(rb'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])')
 _ROOT = re.compile(rb"<(?:[\w.-]+:)?(?:kml|osm)[\s>]")
 _DOCTYPE = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 
@@ -132,7 +133,8 @@ def _content(data: bytes, path: Path, *, packed: bool) -> Iterable[Raw]:
 
 def _json(data: bytes, path: Path) -> Iterable[Raw]:
     script = _SCRIPT.match(data)
-    text = data[script.end() :].rstrip().rstrip(b";") if script else data
+    # In a script a comma may be left at the end of a list.
+    text = _LAST_COMMA.sub(_without_comma, data[script.end() :].rstrip().rstrip(b";")) if script else data
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -151,6 +153,10 @@ def _json(data: bytes, path: Path) -> Iterable[Raw]:
             return _by_gdal(data, looks, path)
         case _:
             return read_geojson(content)
+
+
+def _without_comma(found: re.Match[bytes]) -> bytes:
+    return found[1] or b""
 
 
 _ENDINGS = {

@@ -19,6 +19,10 @@ HERE = square(10.001, 50.001)
         (area(HERE, **{"@id": "way/1002", "building": "yes"}), "way-1002"),
         (area(HERE, full_id="w1002", osm_id="1002", osm_type="way", building="yes"), "way-1002"),
         (area(HERE, osm_way_id="1002", building="yes"), "way-1002"),
+        (area(HERE, osm_id="1002", osm_way_id=None, building="yes"), "relation-1002"),
+        (area(HERE, osm_id=1002, building="yes", name=" "), "osm-1002"),
+        (area(HERE, osm_id=1002, osm_type="ways_poly", building="yes"), "way-1002"),
+        (area(HERE, Id="Bâtiment L", Nom=None), "batiment-l"),
         (area(HERE, id="library", name="Glucksman Library"), "library"),
         ({**area(HERE, name="Library"), "id": "LIB"}, "LIB"),
         ({**area(HERE, name="Library"), "id": 7}, "library"),
@@ -108,6 +112,23 @@ def test_the_outline_is_found(importing: Importer, features: list[object], why: 
     assert all(shapely.covers(whole, zone.geometry) for zone in imported.campus.zones)
 
 
+def test_a_hull_leaves_out_what_is_in_another_town(importing: Importer) -> None:
+    here = [area(square(10 + number * 0.004, 50), name=f"Here {number}") for number in range(4)]
+    imported = importing.features(*here, area(square(10.5, 50), name="There"))
+    assert list(imported.zones) == ["here-0", "here-1", "here-2", "here-3"]
+    assert "a hull around the 4 zones that are near each other, with a margin of 25 m" in imported.output
+    assert "left out, outside the outline: 1 ('There'" in imported.output
+
+
+def test_a_school_in_a_corner_is_not_the_campus(importing: Importer) -> None:
+    school = area(square(10, 50, 0.002), amenity="school", name="School")
+    halls = [area(square(10 + number * 0.004, 50), name=f"Hall {number}") for number in range(4)]
+    alone = importing.features(school, halls[0])
+    assert "The outline: it is tagged amenity=school." in alone.output
+    among = importing.features(school, *halls)
+    assert "The outline: a hull around all zones, with a margin of 25 m." in among.output
+
+
 def test_the_outline_can_be_named_and_joined(importing: Importer) -> None:
     sites = [area(square(10 + east, 50, 0.01), amenity="university", name=f"Site {east}") for east in (0.0, 0.05)]
     hall = area(square(10.051, 50.001), name="Hall")
@@ -149,8 +170,9 @@ def test_a_campus_that_crosses_180_degrees_is_split_there(importing: Importer) -
         ([[[10.001, 50.001], [10.002, 50.002], [10.002, 50.001], [10.001, 50.002], [10.001, 50.001]]], 0.5),
         ([[[*position, 12.5, 1574812345] for position in HERE[0]]], 1.0),
         ([[*HERE[0], None, ["x", "y"]]], 1.0),
+        (HERE[0], 1.0),
     ],
-    ids=["an open ring", "a crossing", "altitudes and measures", "what is no position"],
+    ids=["an open ring", "a crossing", "altitudes and measures", "what is no position", "a ring without a list"],
 )
 def test_an_outline_that_is_not_quite_one_is_mended(
     importing: Importer, coordinates: object, area_of_it: float
@@ -214,6 +236,7 @@ def test_latitudes_first_are_told_where_they_can_be(importing: Importer) -> None
     [
         ({"type": "Point", "coordinates": [10, 50]}, "there is no area in it, only 1 Point"),
         ({"type": "FeatureCollection", "features": []}, "there is nothing in it"),
+        ({"type": "MultiPolygon", "coordinates": []}, "only 1 MultiPolygon without coordinates"),
         ({"type": "FeatureCollection", "features": [None, 7, {"type": "Feature"}]}, "3 without a geometry"),
         ({"version": 0.6, "elements": [], "remark": "runtime error: timed out"}, "it says 'runtime error: timed out'"),
         ({"name": "x"}, "it is JSON, and no GeoJSON"),
@@ -230,6 +253,9 @@ def test_a_bare_geometry_a_list_and_a_script_are_taken(importing: Importer) -> N
     hall = area(HERE, name="Hall")
     assert list(importing.content(hall["geometry"]).zones) == ["area-1"]
     assert list(importing.content([hall]).zones) == ["hall"]
+    comma = b'const halls = [{"type": "Feature", "properties": {"name": "Hall, ]"}, "geometry": '
+    comma += json.dumps(hall["geometry"]).encode() + b"},\n];"
+    assert list(importing.data(comma, name="halls.js").zones) == ["hall"]
     script = f"var halls = {json.dumps({'type': 'FeatureCollection', 'features': [hall]})};\n"
     assert list(importing.data(script.encode(), name="halls.js").zones) == ["hall"]
 
