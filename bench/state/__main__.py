@@ -4,6 +4,7 @@ python -m bench.state                     2,000, 20,000 and 200,000 devices, 22,
                                           three masters: a table, bench/results/state.json and state.svg. An hour or so
 python -m bench.state --before 9b2a70b    the same, with ratios against the code of that commit
 python -m bench.state --quick             one small size: seconds
+python -m bench.state --resume            goes on where a run was ended
 python -m bench.state --write-units       also writes bench/capacity/units.json, which `python -m bench.capacity` takes
 
 Processors are counted in seconds that a process has used, not in time that passes: so it may run on a busy machine,
@@ -35,6 +36,7 @@ UNITS = ROOT / "bench" / "capacity" / "units.json"
 FULL = Effort(messages=40_000, device_minutes=4_000_000, look_seconds=8.0)
 QUICK = Effort(messages=4_000, device_minutes=30_000, look_seconds=2.0)
 BATCHES = (1, 10, 50, 200)
+UNITS_BESIDES = ("batches", "archive, decoder us/message", "node")
 BY_BATCH = ("append, Redis us/message", "observe, Redis us/message", "decoder us/message")
 BEFORE_MINUTES = 300_000
 """Device-minutes that the version before is given: it takes 240 bytes for each."""
@@ -58,14 +60,17 @@ def main(
     quick: Annotated[bool, typer.Option(help="One small size.")] = False,
     write_units: Annotated[bool, typer.Option(help="Write what `python -m bench.capacity` takes.")] = False,
     most_devices: Annotated[int, typer.Option(help="Leave out larger sizes.")] = DEVICES[-1],
+    resume: Annotated[bool, typer.Option(help="Keep what bench/results/state.json has, and measure the rest.")] = False,
 ) -> None:
     """Measure the hot state. Needs redis-server."""
-    sizes = _sizes(quick=quick, most=most_devices)
-    found = []
+    found, more = _read() if resume else ([], {})
+    known = [each.size for each in found]
+    sizes = [size for size in _sizes(quick=quick, most=most_devices) if size not in known]
     with tempfile.TemporaryDirectory(prefix="bench-state-before-") as folder:
         now = Bench(ROOT)
         old = Bench(check_out(before, Path(folder)), before=True) if before else None
-        more = _units(now) if write_units else {}
+        if write_units and not more:
+            more = _units(now)
         for size in sizes:
             found.append(_measure(size, now, old, QUICK if quick else FULL))
             _show(found[-1])
@@ -104,9 +109,12 @@ def _units(now: Bench) -> dict[str, object]:
 
 def _measure(size: Size, now: Bench, old: Bench | None, effort: Effort) -> Measured:
     _console.print(f"{size.devices:,} devices, {size.zones:,} zones, {size.masters} master(s)", style="bold")
-    found = Measured(size, os.getloadavg()[0], now.costs(size, effort) | now.memory(size, effort))
-    # It knew no Redis Cluster.
-    if old and size.masters == 1:
+    found = Measured(size, os.getloadavg()[0], now.costs(size, effort))
+    if size.masters > 1:
+        # The version before knew no Redis Cluster, and how much memory something takes does not depend on where it is.
+        return found
+    found.now |= now.memory(size, effort)
+    if old:
         short = Effort(effort.messages, min(BEFORE_MINUTES, effort.device_minutes), effort.look_seconds)
         found.before = old.costs(size, short)
         if size.devices * 15 <= 10 * BEFORE_MINUTES:
@@ -144,6 +152,16 @@ def _figure(found: Measured, name: str) -> str:
     if now is None:
         return "-"
     return f"{now:,.1f}" if before is None else f"{now:,.1f} ({before:,.1f})"
+
+
+def _read() -> tuple[list[Measured], dict[str, object]]:
+    """What an earlier run has written: its sizes, and unit costs besides."""
+    known = json.loads((RESULTS / "state.json").read_text(encoding="utf-8"))
+    found = [
+        Measured(Size(each["devices"], each["zones"], each["masters"]), each["load"], each["now"], each["before"])
+        for each in known["sizes"]
+    ]
+    return found, {name: known[name] for name in UNITS_BESIDES if name in known}
 
 
 def _write(found: list[Measured], before: str | None, units: dict[str, object]) -> None:

@@ -1,6 +1,6 @@
 """The Redis that is measured: one, or the three masters of a cluster."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -52,7 +52,7 @@ class Measured:
     def remove(self, beginnings: tuple[str, ...]) -> None:
         """Remove all keys that begin so."""
         for master in self.masters:
-            found = [key for key in master.scan_iter(count=10_000) if key.decode().startswith(beginnings)]
+            found = [key for key in _texts(master.scan_iter(count=10_000)) if key.startswith(beginnings)]
             for first in range(0, len(found), 1000):
                 master.delete(*found[first : first + 1000])
 
@@ -60,6 +60,11 @@ class Measured:
         # The masters have the slots in their order, as tests.redis_servers.cluster gives them.
         slot, count = key_slot(key.encode()), len(self.masters)
         return next(master for number, master in enumerate(self.masters, 1) if slot < SLOTS * number // count)
+
+
+def _texts(keys: Iterable[bytes | str]) -> Iterator[str]:
+    """Keys as texts: the clients of a cluster's members have made them that."""
+    return (key.decode() if isinstance(key, bytes) else key for key in keys)
 
 
 @contextmanager
