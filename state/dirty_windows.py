@@ -10,11 +10,12 @@ In the others its mark is handed over. Claiming takes the mark away, so that a c
 waits until the claim ends. What is claimed is read after that: so each change is in what is written, or marked.
 """
 
+import asyncio
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 from zoneinfo import ZoneInfo
 
 from core.messages import DeadLetter
@@ -101,6 +102,8 @@ class DirtyWindows:
         self._first = 0
         self._claim = client.register_script(lua("claim_windows"))
         self._end = client.register_script(lua("end_claims"))
+        self._mark = client.register_script(lua("mark_windows"))
+        self._dead_letter = client.register_script(lua("totals", "dead_letter_windows"))
 
     async def claim(self, *, now: int, until: int, limit: int) -> Claim:
         """Claim windows that are due, at most `limit` of them, in all partitions by turns."""
@@ -129,11 +132,16 @@ class DirtyWindows:
         What dies in between is handed over once more when the claim has lapsed.
         """
         for partition, members in claim.astray.items():
-            async with self._client.pipeline(transaction=False) as pipeline:
-                for owner, theirs in self._by_owner(members).items():
-                    marks = {member: self._due(member, claim.at) for member in theirs}
-                    pipeline.zadd(self._keys[owner].dirty, marks, nx=True)
-                await pipeline.execute()
+            given = [
+                self._mark_in(
+                    owner, self._keys[owner].dirty, "NX", {each: self._due(each, claim.at) for each in theirs}
+                )
+                for owner, theirs in self._by_owner(members).items()
+            ]
+            # All of them to their end, whatever becomes of one.
+            for answer in await asyncio.gather(*given, return_exceptions=True):
+                if answer is not None:
+                    raise answer
             await self._end_claims(partition, claim, members, now=claim.at, due="")
 
     def _due(self, member: bytes, now: int) -> int:
@@ -157,7 +165,11 @@ class DirtyWindows:
     async def hold(self, members: Iterable[bytes], until: int) -> None:
         """Have nobody claim windows before a time: until then somebody may write what is older than their counts."""
         for owner, theirs in self._by_owner(members).items():
-            await self._client.zadd(self._keys[owner].claimed, dict.fromkeys(theirs, until), gt=True)
+            await self._mark_in(owner, self._keys[owner].claimed, "GT", dict.fromkeys(theirs, until))
+
+    async def _mark_in(self, partition: int, key: str, which: Literal["NX", "GT"], marks: Mapping[bytes, int]) -> None:
+        pairs = [text for member, at in marks.items() for text in (at, member)]
+        await self._mark(keys=[self._keys[partition].guard, key], args=[which, *pairs])
 
     async def dead_letter(self, letters: Mapping[bytes, DeadLetter], maximum: int) -> None:
         """Forget windows, and have dead letters in their places, `maximum` of them: both or neither.
@@ -166,14 +178,11 @@ class DirtyWindows:
         """
         for owner, members in self._by_owner(letters).items():
             own = tag(owner, self._partitions)
-            async with self._client.pipeline(transaction=True) as pipeline:
-                for member in members:
-                    letter = letters[member]
-                    pipeline.xadd(dead_key(own), letter.encode(), maxlen=maximum, approximate=False)  # type: ignore[arg-type]  # redis-py's dict is invariant
-                    pipeline.hincrby(totals_key(own), f"{DEAD_TOTAL}{letter.reason}", 1)
-                pipeline.zrem(self._keys[owner].dirty, *members)
-                pipeline.zrem(self._keys[owner].claimed, *members)
-                await pipeline.execute()
+            texts: list[str | int | bytes] = []
+            for member in members:
+                fields = [text for pair in letters[member].encode().items() for text in pair]
+                texts += [member, f"{DEAD_TOTAL}{letters[member].reason}", len(fields), *fields]
+            await self._dead_letter(keys=[*self._keys[owner], dead_key(own), totals_key(own)], args=[maximum, *texts])
 
     async def _end_claims(
         self, partition: int, claim: Claim, members: list[bytes], *, now: int, due: int | str

