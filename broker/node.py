@@ -136,9 +136,15 @@ class Node:
 
         # What clients may do, and what comes of it.
         closed = [each.strip() for each in settings.mqtt_no_subscribe.split(",") if each.strip()]
-        self._amqtt = AmqttBroker(internal=router, authenticator=authenticator, access=access, no_subscribe=closed)
+        self._amqtt = AmqttBroker(
+            internal=router,
+            authenticator=authenticator,
+            access=access,
+            no_subscribe=closed,
+            plugins=settings.mqtt_plugins,
+        )
         self.refusals = Refusals(metrics=metrics, max_payload=settings.mqtt_max_payload, now=self.now)
-        topic_rules = TopicRules(settings=settings, kinds=kinds, access=access)
+        topic_rules = TopicRules(settings=settings, kinds=kinds, access=access, amqtt=self._amqtt)
         outboxes = Outboxes(
             settings=settings, sessions=self.cluster.sessions, subscriptions=self.subscriptions, metrics=metrics
         )

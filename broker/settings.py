@@ -1,6 +1,7 @@
 """Settings of a broker node."""
 
 import socket
+from typing import Any
 
 from pydantic import Field
 
@@ -38,6 +39,11 @@ class BrokerSettings(CommonSettings, OpsSettings, RoomSettings, RateSettings, Re
         description="Bytes of payload that may wait while Redis is away; beyond that, messages of QoS 0 are dropped.",
     )
     mqtt_allow_anonymous: bool = Field(default=False, description="Let clients in without a user.")
+    mqtt_plugins: dict[str, dict[str, Any]] = Field(
+        default={},
+        description="amqtt plugins besides our own, as JSON: import path -> its configuration. They may refuse what "
+        "ours allow, and cannot allow what ours refuse.",
+    )
     mqtt_no_subscribe: str = Field(
         # What the well-known interoperability suites try to see a refusal.
         default="nosubscribe,test/nosubscribe",

@@ -5,14 +5,19 @@ of plugins by amqtt's own interface. Connections, sessions, routing and retained
 """
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Protocol, cast
 
 from amqtt.broker import Broker
 from amqtt.contexts import Action, BrokerConfig
+from amqtt.errors import PluginError, PluginLoadError
+from amqtt.plugins.base import BaseTopicPlugin
 from amqtt.session import Session
 
 from broker.auth.access import ROLE_ATTRIBUTE, AccessRules, Authentication, Topics
 from broker.auth.users import Authenticator
+from core.errors import BadSettingsError
 from core.kinds import Role
 
 
@@ -34,21 +39,31 @@ class AmqttBroker(Broker):
     """amqtt's broker without its network, its sessions and its routing."""
 
     def __init__(
-        self, *, internal: Internal, authenticator: Authenticator, access: AccessRules, no_subscribe: list[str]
+        self,
+        *,
+        internal: Internal,
+        authenticator: Authenticator,
+        access: AccessRules,
+        no_subscribe: list[str],
+        plugins: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     ) -> None:
+        """`plugins` are others than ours: import path -> configuration. Raises BadSettingsError where one is none."""
         self._internal = internal
-        super().__init__(
-            BrokerConfig.from_dict(
-                {
-                    "listeners": {"default": {"type": "external"}},
-                    # Named one by one: amqtt's defaults let everybody in (contexts.py 150).
-                    "plugins": {
-                        f"{Authentication.__module__}.{Authentication.__name__}": {"authenticator": authenticator},
-                        f"{Topics.__module__}.{Topics.__name__}": {"access": access, "no_subscribe": no_subscribe},
-                    },
-                }
-            )
+        own = {
+            f"{Authentication.__module__}.{Authentication.__name__}": {"authenticator": authenticator},
+            f"{Topics.__module__}.{Topics.__name__}": {"access": access, "no_subscribe": no_subscribe},
+        }
+        # Named one by one: amqtt's defaults let everybody in (contexts.py 150). Ours win, and cannot be left out.
+        config = {"listeners": {"default": {"type": "external"}}, "plugins": {**plugins, **own}}
+        try:
+            super().__init__(BrokerConfig.from_dict(config))
+        except (PluginError, PluginLoadError) as error:
+            # What some of them mean stands in what they come from alone.
+            raise BadSettingsError(f"MQTT_PLUGINS: {str(error) or error.__cause__}") from error
+        self.filters_publishing = any(
+            isinstance(each, BaseTopicPlugin) and not isinstance(each, Topics) for each in self.plugins_manager.plugins
         )
+        """Whether `may_publish` is to be asked at all: our own rules are known without it."""
 
     async def authenticate(self, *, client_id: str, user: str | None, password: bytes | None, peer: str) -> Role | None:
         """The role of a client; None if it is refused. Raises what the plugins raise.
@@ -60,19 +75,26 @@ class AmqttBroker(Broker):
         # Bytes, as they came: a password need not be text, and amqtt's plugins take either.
         session.password = cast("Any", password)
         answers = await self.plugins_manager.map_plugin_auth(session=session)
-        if not answers or not all(answers.values()):
+        # None is said by a plugin that leaves it to the others.
+        known = [answer for answer in answers.values() if answer is not None]
+        if not known or not all(known):
             return None
         return cast("Role", session.attributes.get(ROLE_ATTRIBUTE, Role.ANONYMOUS))
 
     async def may_subscribe(self, *, client_id: str, user: str, role: Role, topic_filter: str) -> bool:
         """Whether a client may subscribe. Instead of broker.py 863, which also keeps the subscription."""
+        return await self._may(Action.SUBSCRIBE, client_id, user, role, topic_filter)
+
+    async def may_publish(self, *, client_id: str, user: str, role: Role, topic: str) -> bool:
+        """Whether a client may publish to a topic. Raises what the plugins raise."""
+        return not self.filters_publishing or await self._may(Action.PUBLISH, client_id, user, role, topic)
+
+    async def _may(self, action: Action, client_id: str, user: str, role: Role, topic: str) -> bool:
         session = PluginSession()
         session.client_id, session.username = client_id, user
         session.attributes[ROLE_ATTRIBUTE] = role
-        answers = await self.plugins_manager.map_plugin_topic(
-            session=session, topic=topic_filter, action=Action.SUBSCRIBE
-        )
-        return all(answers.values())
+        answers = await self.plugins_manager.map_plugin_topic(session=session, topic=topic, action=action)
+        return all(answer for answer in answers.values() if answer is not None)
 
     async def _session_monitor(self) -> None:
         """Replaces broker.py 356: sessions are in Redis, and expire there."""

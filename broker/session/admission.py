@@ -142,6 +142,10 @@ class Admission:
         if role is None:
             code = ConnectCode.NOT_AUTHORIZED if request.user is None else ConnectCode.BAD_CREDENTIALS
             raise RefusedConnectError(code, "no such user, or a wrong password")
+        if request.will is not None and not await self._amqtt.may_publish(
+            client_id=connection.client_id, user=request.user or "", role=role, topic=request.will.topic
+        ):
+            raise RefusedConnectError(ConnectCode.NOT_AUTHORIZED, "a plugin refuses a will for its topic")
         return role
 
     def _check(self, connection: Connection, request: Connect, role: Role) -> None:

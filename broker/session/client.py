@@ -1,8 +1,6 @@
 """Who a connection is of, and what goes out to it."""
 
-from collections.abc import Mapping
 from enum import Enum, auto
-from types import MappingProxyType
 
 from broker.protocol import packets
 from broker.protocol.message import Message
@@ -13,7 +11,8 @@ from broker.session.topic_rules import Topic
 from broker.session.user_rate import UserRate
 from core.kinds import Role
 
-_NO_TOPICS: Mapping[bytes, Topic] = MappingProxyType({})
+_NO_TOPICS: dict[bytes, Topic] = {}
+"""Before a client is let in; nobody adds to it."""
 
 
 class State(Enum):

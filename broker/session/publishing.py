@@ -78,6 +78,7 @@ class Publishing:
 
         Raises ProtocolViolationError; what came before it is taken all the same.
         """
+        batch = self._asked(connection, batch, index)
         end = len(batch) if connection.rate is None else self._affordable(connection, connection.rate, batch, index)
         topics, role = connection.topics, connection.role
         taken = _Taken(self._clock())
@@ -122,6 +123,35 @@ class Publishing:
             self._metrics.came(counts, sum(sizes))
             self._hand_over(connection, taken)
         return index
+
+    def _asked(self, connection: Connection, batch: Sequence[Packet], index: int) -> Sequence[Packet]:
+        """The batch as far as plugins have been asked about its topics; about the first of them they are asked now."""
+        if not self._topic_rules.are_asked:
+            return batch
+        for at in range(index, len(batch)):
+            if batch[at][0] >> 4 != PacketType.PUBLISH:
+                break
+            try:
+                name, _, _ = packets.publish_fields(*batch[at])
+            except ProtocolViolationError:
+                # It is said in its turn.
+                break
+            if name not in connection.topics:
+                if at == index:
+                    self._ask(connection, name)
+                return batch[:at]
+        return batch
+
+    def _ask(self, connection: Connection, name: bytes) -> None:
+        connection.take_time(
+            self._topic_rules.ask(
+                connection.topics,
+                name,
+                client_id=connection.client_id,
+                user=connection.user,
+                role=connection.role,
+            )
+        )
 
     @property
     def _has_too_much_qos_0(self) -> bool:
