@@ -11,8 +11,9 @@ from typing import Any, cast
 import aiomqtt
 from redis.asyncio import Redis
 
-from state.retained import RETAINED
 from tests.mqtt.servers import ROOT, OneNode, one_node
+
+RETAINED = "retained:{mqtt}"
 
 USER, PASSWORD = "the-mirror", "correct horse"
 

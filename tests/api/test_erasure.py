@@ -27,8 +27,7 @@ from state.devices import away_key, away_keys, newest_key, newest_value
 from state.nodes import node_key
 from state.presence import presence_key
 from state.queued import Message
-from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP
-from state.sessions import BRIEF, brief
+from state.sessions import brief
 from tests.api.conftest import Parts, assert_problem, client_over, key_for, record
 from tests.conftest import DEAD, NOON, POSITIONS, RAW, TOTALS, entries, eventually
 from tests.decoder.conftest import effects_of
@@ -39,6 +38,10 @@ from tests.kinds_of_tests import CAR, MOBILE
 from tests.raw_streams import raw_key
 from tests.redis_servers.clients import calls
 from timeseries import TimeseriesStore, Width
+
+ARCHIVE_GROUP = "archive"
+OBSERVE_GROUP = "observe"
+BRIEF = "brief:{mqtt}"
 
 DEVICE = "bus-304"
 DAY_MS = 86_400_000

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from api.auth.keys import Keys
 from api.live import poller
 from api.live.change_log import ChangeLog
-from api.live.poller import STALE_SECONDS, poll_once
+from api.live.poller import poll_once
 from api.settings import ApiSettings
 from bench.presence import leave
 from core.errors import UnavailableError
@@ -20,6 +20,8 @@ from tests.api.conftest import Parts, arrive, assert_problem, client_over, key_f
 from tests.api.streams import streaming
 from tests.conftest import NOON, eventually, free_port
 from tests.kinds_of_tests import CAR, MOBILE
+
+STALE_SECONDS = 5.0
 
 
 class Seconds:

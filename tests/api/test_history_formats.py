@@ -10,13 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http.instants import EARLIEST, LATEST, time_zone, writer, written
+from api.http.instants import time_zone, writer, written
 from api.settings import ApiSettings
 from core.clock import format_rfc3339, parse_rfc3339
 from tests.api.conftest import Parts, assert_problem, client_over, record
 from tests.conftest import NOON
 from tests.kinds_of_tests import CAR, MOBILE
 from timeseries import Coverage, TimeseriesStore, Width
+
+EARLIEST = 0
+LATEST = 253_402_041_599_999
 
 KEMMY = "/v1/zones/kemmy/occupancy/history"
 SEVERAL = "/v1/occupancy/history"

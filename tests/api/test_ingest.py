@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from redis.asyncio import Redis
 
-from api.positions.ingest import MAX_PAYLOAD, MAX_PLAIN, Accepted
+from api.positions.ingest import Accepted
 from api.settings import ApiSettings
 from core.errors import Reason
 from core.kinds import DEFAULT_KINDS, KindId
@@ -29,6 +29,9 @@ from tests.api.conftest import Parts, assert_problem, client_over, key_for
 from tests.conftest import NOON, RAW, entries
 from tests.kinds_of_tests import CAR
 from tests.raw_streams import raw_messages
+
+MAX_PAYLOAD = 65_536
+MAX_PLAIN = 49_152
 
 POSITIONS = "/v1/positions"
 FEATURE: dict[str, Any] = {

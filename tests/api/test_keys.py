@@ -10,13 +10,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from api.auth.keys import CACHE_MS, USED_EVERY_MS, Keys, NewKey, Scope, make_key
+from api.auth.keys import Keys, NewKey, Scope, make_key
 from core.errors import UnavailableError
 from runtime.settings import CommonSettings
-from state.api_keys import API_KEYS, USED
 from state.client import open_redis
 from tests.conftest import NOON, free_port
 from tests.redis_servers.clients import calls
+
+CACHE_MS = 1000
+USED_EVERY_MS = 60_000
+API_KEYS = "api-keys:{campus}"
+USED = "api-keys:used:{campus}"
 
 
 class HandClock:

@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from api.live.lease import LEASE_SECONDS, Lease
-from api.live.mirror import EVERY_SECONDS, Mirror
+from api.live.lease import Lease
+from api.live.mirror import Mirror
 from api.live.poller import poll_once
 from api.settings import ApiSettings
 from api.zones.campus import CampusView
@@ -19,12 +19,16 @@ from core.errors import BadSettingsError
 from geofence import Campus
 from runtime.demo_users import DemoUser, keep_demo_users
 from runtime.service import Stop
-from state.mirror import CLIENT, HOLDER
-from state.retained import RETAINED
 from tests.api.conftest import Parts, arrive, client_over
 from tests.api.mirror_broker import PASSWORD, USER, Broker, a_broker
 from tests.conftest import NOON, WAIT_SECONDS, eventually, free_port
 from tests.kinds_of_tests import CAR, MOBILE
+
+LEASE_SECONDS = 5.0
+EVERY_SECONDS = 1.0
+CLIENT = "mirror:client:{campus}"
+HOLDER = "mirror:{campus}"
+RETAINED = "retained:{mqtt}"
 
 
 @pytest.fixture(scope="module")

@@ -13,18 +13,21 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from api.live.lease import LEASE_SECONDS, Lease
+from api.live.lease import Lease
 from api.zones.campus import CampusView
 from core.clock import system_clock
 from core.kinds import DEFAULT_KINDS
 from geofence import Campus
 from state.campus import StoredCampus, replace_campus
-from state.mirror import CLIENT, HOLDER
 from tests.api.conftest import arrive
 from tests.api.mirror_broker import Broker, a_broker
 from tests.api.test_process import client_of, operations, running, until
 from tests.conftest import WAIT_SECONDS, eventually, free_port
 from tests.kinds_of_tests import CAR, MOBILE
+
+LEASE_SECONDS = 5.0
+CLIENT = "mirror:client:{campus}"
+HOLDER = "mirror:{campus}"
 
 RECIPE = Path(__file__).parents[2] / "docs" / "interfaces.md"
 

@@ -10,8 +10,7 @@ from redis.asyncio import Redis
 
 from api.live.poller import poll_once
 from api.occupancy.body import OccupancyBodies
-from api.occupancy.decoder_lag import CACHE_MS, DecoderLag
-from api.occupancy.dependencies import FRESH_MS
+from api.occupancy.decoder_lag import DecoderLag
 from api.settings import ApiSettings
 from api.zones.campus import FollowedCampus
 from core.kinds import DEFAULT_KINDS, KindId
@@ -22,6 +21,9 @@ from state.presence import Presence
 from tests.api.conftest import Parts, arrive, assert_problem, client_over
 from tests.conftest import NOON, POSITIONS, RAW, WAIT_SECONDS, free_port
 from tests.kinds_of_tests import CAR, MOBILE
+
+CACHE_MS = 1000
+FRESH_MS = 1000
 
 NOBODY = Presence(devices=0, observed_at=None)
 

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from starlette.types import Message
 
 from api.http.answers import GeoJson
-from api.positions.query import EARTH_RADIUS, circle, metres
+from api.positions.query import circle, metres
 from api.positions.types import position_collection
 from api.readiness import documents_remark, readiness_problem
 from core.clock import format_rfc3339
@@ -29,6 +29,8 @@ from geofence import cell
 from tests.api.conftest import Parts, assert_problem, client_over, key_for
 from tests.conftest import NOON, WAIT_SECONDS
 from tests.documents.positions import position
+
+EARTH_RADIUS = 6371008.8
 
 POSITIONS = "/v1/positions"
 SEARCH = "/v1/positions/search"

@@ -13,26 +13,22 @@ from redis.asyncio import Redis
 
 from api.settings import ApiSettings
 from api.zones import edits as zone_edits
-from api.zones.campus import EVERY_SECONDS, CampusView, FollowedCampus
+from api.zones.campus import CampusView, FollowedCampus
 from api.zones.edits import merged
 from core.errors import UnavailableError
 from core.kinds import DEFAULT_KINDS
 from geofence import Campus, parse_campus
 from runtime.service import Stop
-from state.campus import (
-    CAMPUS,
-    CHANGES,
-    CHANGES_KEPT,
-    PresentCampus,
-    StoredCampus,
-    replace_campus,
-    stored_campus,
-    zone_changes,
-)
+from state.campus import PresentCampus, StoredCampus, replace_campus, stored_campus, zone_changes
 from state.client import open_redis
 from tests.api.conftest import Parts, arrive, assert_problem, client_over, key_for
 from tests.conftest import NOON, eventually, free_port
 from tests.kinds_of_tests import CAR
+
+EVERY_SECONDS = 0.5
+CAMPUS = "campus:{campus}"
+CHANGES = "campus:{campus}:changes"
+CHANGES_KEPT = 100
 
 SQUARE = [[[-8.5777, 52.6724], [-8.5767, 52.6724], [-8.5767, 52.6729], [-8.5777, 52.6729], [-8.5777, 52.6724]]]
 NEW: dict[str, Any] = {

@@ -1,8 +1,9 @@
 import httpx
 import pytest
 
-from geofence import MAX_FEATURES
 from tests.api.conftest import Parts, assert_problem
+
+MAX_FEATURES = 10_000
 
 
 async def ids(client: httpx.AsyncClient, **query: object) -> list[str]:

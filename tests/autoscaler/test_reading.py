@@ -12,10 +12,12 @@ from autoscaler.nodes import HttpNodes, NodeFigures, parse_figures
 from autoscaler.reading import Reader, decoder_lag
 from broker.metrics import BrokerMetrics
 from core.messages import RawMessage
-from state.raw import OBSERVE_GROUP, Finisher, Part
+from state.raw import Finisher, Part
 from tests.autoscaler.fakes import World
 from tests.conftest import NOON, free_port
 from tests.raw_streams import append, append_each, raw_key
+
+OBSERVE_GROUP = "observe"
 
 
 async def publish(client: Redis, partition: int, messages: int, partitions: int = 2) -> None:

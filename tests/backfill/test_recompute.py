@@ -10,11 +10,10 @@ import pytest
 from redis.asyncio import Redis
 
 import documents
-from backfill.recompute import LIVE_MS, Backfill, Outcome
+from backfill.recompute import Backfill, Outcome
 from core.clock import parse_rfc3339
 from core.kinds import DEFAULT_KINDS
 from documents import DocumentSettings, DocumentStore
-from state.seen import KEEP_MS
 from tests.decoder.conftest import LIBRARY, HandClock
 from tests.influxd.server import InfluxServer
 from tests.kinds_of_tests import CAR, MOBILE
@@ -29,6 +28,9 @@ from timeseries import (
     open_store,
     window_start,
 )
+
+LIVE_MS = 172_800_000
+KEEP_MS = 172_800_000
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

@@ -7,7 +7,6 @@ from functools import partial
 import pytest
 
 from broker.protocol.packets import (
-    FAILURE,
     Connect,
     ConnectCode,
     PacketType,
@@ -33,6 +32,8 @@ from broker.protocol.packets import (
     topic_name,
 )
 from tests.mqtt.breaking import BREAKING, Breaking
+
+FAILURE = 128
 
 LIMIT = 1 << 20
 CONNECT = b"\0\4MQTT\4\2\0\x3c"

@@ -4,12 +4,14 @@ import pytest
 from redis.asyncio import Redis
 
 from core.kinds import Role
-from state.sessions import BRIEF, brief
+from state.sessions import brief
 from tests.broker.conftest import PASSWORD, RunningNode, StartNode, put_user
 from tests.conftest import RAW, eventually
 from tests.kinds_of_tests import CAR_ROLE
 from tests.mqtt.client import Connection
 from tests.mqtt.wire import Publish
+
+BRIEF = "brief:{mqtt}"
 
 PACKET_IDS = 65_535
 

@@ -6,20 +6,16 @@ from pathlib import Path
 import pytest
 
 from broker.transport import proxy_protocol
-from broker.transport.proxy_protocol import (
-    SIGNATURE,
-    V1_BYTES,
-    V2_BYTES,
-    BadHeaderError,
-    Header,
-    ProxyProtocol,
-    parse_header,
-)
+from broker.transport.proxy_protocol import BadHeaderError, Header, ProxyProtocol, parse_header
 from tests.broker.fake_transport import FakeTransport, Recorder
 from tests.broker.frames import frame, request
 from tests.conftest import WAIT_SECONDS, eventually
 from tests.mqtt.servers import Address, OneNode, one_node
 from tests.mqtt.wire import PINGREQ, connect
+
+SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
+V1_BYTES = 107
+V2_BYTES = 1040
 
 PINGRESP = b"\xd0\0"
 V1 = b"PROXY TCP4 203.0.113.7 192.0.2.1 56324 1883\r\n"

@@ -14,9 +14,10 @@ from core.kinds import DEFAULT_KINDS, Role
 from core.names import name_problem
 from runtime.settings import CommonSettings
 from state.client import open_redis
-from state.users import USERS
 from tests.conftest import free_port
 from tests.kinds_of_tests import CAR_ROLE, MOBILE_ROLE
+
+USERS = "users:{mqtt}"
 
 PASSWORD = b"secret"
 # The same in every process: it is in the names of tests.

@@ -10,10 +10,13 @@ from typer.testing import CliRunner, Result
 from broker.auth.passwords import matches
 from broker.auth.users import User, Users
 from broker.auth.users_command import users_app
-from broker.auth.users_file import MAX_PROBLEMS, MAX_USERS, UsersFileError, read_rows
+from broker.auth.users_file import UsersFileError, read_rows
 from core.kinds import DEFAULT_KINDS
-from state.users import USERS
 from tests.conftest import free_port
+
+MAX_PROBLEMS = 20
+MAX_USERS = 100_000
+USERS = "users:{mqtt}"
 
 Run = Callable[..., Awaitable[Result]]
 # Of "from elsewhere"; the same in every process, since it is in the names of tests.

@@ -7,10 +7,11 @@ import pytest
 from broker.transport import websocket
 from broker.transport.websocket import WebSocketProtocol
 from broker.transport.websocket_frames import FrameReader
-from broker.transport.websocket_handshake import HANDSHAKE_BYTES
 from tests.broker.fake_transport import FakeTransport, Recorder
 from tests.broker.frames import BINARY, CLOSE, KEY, PING, PONG, TEXT, close, frame, request
 from tests.conftest import eventually
+
+HANDSHAKE_BYTES = 8192
 
 
 class Socket:

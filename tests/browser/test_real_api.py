@@ -15,10 +15,11 @@ import redis
 
 from bench.presence import SEE, arguments_of, keys_of
 from core.kinds import KindId
-from state.nodes import NODES
 from tests.browser.page import Page
 from tests.conftest import WAIT_SECONDS, free_port
 from tests.kinds_of_tests import CAR, MOBILE
+
+NODES = "nodes:{mqtt}"
 
 ROOT = Path(__file__).parents[2]
 

@@ -25,7 +25,7 @@ from ibmcloudant.cloudant_v1 import (
     IndexField,
 )
 
-from core.clock import EARLIEST_MS, LATEST_MS, parse_rfc3339
+from core.clock import parse_rfc3339
 from core.errors import UnavailableError
 from core.messages import Position
 from documents import (
@@ -44,6 +44,9 @@ from documents.query import Mark
 from geofence import cell
 from tests.conftest import NOON
 from tests.documents.positions import position
+
+EARLIEST_MS = 0
+LATEST_MS = 253_402_300_799_999
 
 REPOSITORY = Path(__file__).parents[2]
 DAY = 86_400_000

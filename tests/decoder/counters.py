@@ -8,7 +8,12 @@ from redis.asyncio import Redis
 
 from core.kinds import KindId
 from core.windows import Width, Window, window_start
-from state.windows import BLOCK_MS, DAY_MS, HOUR_MS, MINUTE_MS, day_shift_ms
+from state.windows import day_shift_ms
+
+BLOCK_MS = 21_600_000
+DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
 
 DUBLIN = ZoneInfo("Europe/Dublin")
 

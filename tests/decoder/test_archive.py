@@ -35,11 +35,12 @@ from state.dead_letters import DeadLetters
 from state.dirty_windows import waiting
 from state.group import Group
 from state.presence import presence_key
-from state.raw import ARCHIVE_GROUP
 from tests.conftest import NOON, POSITIONS, RAW, TOTALS, entries, eventually
 from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, dead_letters, position, raw
 from tests.kinds_of_tests import CAR
 from timeseries import Width
+
+ARCHIVE_GROUP = "archive"
 
 STREAM = POSITIONS
 MakeArchiver = Callable[..., Archiver]

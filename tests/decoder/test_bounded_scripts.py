@@ -19,11 +19,12 @@ from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from state.campus import fence_key
 from state.group import Group
-from state.raw import OBSERVE_GROUP
 from state.status import read_status
 from tests.conftest import NOON, POSITIONS, RAW, TOTALS, entries
 from tests.decoder.conftest import HandClock, dead_letters, finisher_of
 from tests.raw_streams import append
+
+OBSERVE_GROUP = "observe"
 
 COMMANDS = 5000
 """Of one script at the most; 3.3 microseconds each where every one makes a key."""

@@ -17,13 +17,15 @@ from decoder.effects import Effects, StaleFenceError
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from geofence import Campus, changed_zones, load_campus, parse_campus
-from state.campus import CAMPUS, StoredCampus, replace_campus, stored_campus, stored_version
+from state.campus import StoredCampus, replace_campus, stored_campus, stored_version
 from state.group import Group
 from state.presence import presence_now
 from tests.conftest import NOON, POSITIONS, RAW, entries
 from tests.decoder.conftest import LIBRARY, TTL, Apply, HandClock, finisher_of, position, raw
 from tests.kinds_of_tests import CAR
 from tests.raw_streams import append
+
+CAMPUS = "campus:{campus}"
 
 FILE = load_campus(None)
 GroupOf = Callable[[str], Group]

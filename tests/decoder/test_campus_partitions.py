@@ -13,13 +13,16 @@ from decoder.campus import CampusFollower
 from decoder.effects import Effects, StaleFenceError
 from decoder.metrics import DecoderMetrics
 from geofence import Geofence, load_campus
-from state.campus import CAMPUS, CHANGES_KEPT, StoredCampus, fence_key, replace_campus
+from state.campus import StoredCampus, fence_key, replace_campus
 from state.presence import presence_now
 from state.slots import partition_of, tag
 from tests.conftest import NOON
 from tests.decoder.conftest import HASHER, TTL, effects_of, position
 from tests.decoder.test_campus import FILE, without
 from tests.kinds_of_tests import CAR
+
+CAMPUS = "campus:{campus}"
+CHANGES_KEPT = 100
 
 DEVICES = [f"device-{number}" for number in range(64)]
 

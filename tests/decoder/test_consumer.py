@@ -10,14 +10,16 @@ from redis.asyncio import Redis
 from core.errors import Reason
 from core.kinds import DEFAULT_KINDS
 from core.messages import encode_positions
-from decoder.consumer import CLAIM_EVERY_MS, Consumer, Work
+from decoder.consumer import Consumer, Work
 from decoder.metrics import DecoderMetrics
 from runtime.service import Stop
 from state.group import Entry, Group
-from state.raw import ARCHIVE_GROUP
 from tests.conftest import NOON, POSITIONS, RAW, TOTALS, eventually
 from tests.decoder.conftest import HandClock, dead_letters, position, raw
 from tests.raw_streams import raw_key
+
+CLAIM_EVERY_MS = 5000
+ARCHIVE_GROUP = "archive"
 
 GroupOf = Callable[[str], Group]
 

@@ -12,8 +12,10 @@ from core.errors import Reason
 from core.messages import DeadLetter, RawMessage
 from decoder.batch import BatchDecoder
 from decoder.contents import contents
-from decoder.shape import MAX_CHARACTERS, shape_of
+from decoder.shape import shape_of
 from tests.conftest import NOON
+
+MAX_CHARACTERS = 400
 
 HERE = (-8.5734, 52.6733)
 AWAY = (-8.4706, 51.8979)

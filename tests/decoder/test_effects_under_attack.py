@@ -11,11 +11,13 @@ from core.errors import Reason, UnavailableError
 from core.messages import DeadLetter
 from decoder.batch import Batch
 from state.group import Group
-from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP
 from tests.conftest import NOON, POSITIONS, RAW, entries, eventually
 from tests.decoder.conftest import dead_letters, effects_of, finish, position
 from tests.decoder.counters import counted_windows
 from tests.state.test_codes import connected, real
+
+ARCHIVE_GROUP = "archive"
+OBSERVE_GROUP = "observe"
 
 __all__ = ["real"]  # a fixture
 LETTER = DeadLetter(Reason.POISON, "detail", "", NOON, payload=None)

@@ -6,9 +6,10 @@ from redis.asyncio import Redis
 from core.errors import Reason, UnavailableError
 from core.messages import DeadLetter
 from state.group import Entry, Group, Leftover
-from state.raw import OBSERVE_GROUP
 from tests.conftest import NOON, RAW, TOTALS, entries
 from tests.decoder.conftest import dead_letters
+
+OBSERVE_GROUP = "observe"
 
 GroupOf = Callable[[str], Group]
 

@@ -12,10 +12,11 @@ from core.errors import Reason, UnavailableError
 from core.messages import DeadLetter
 from runtime.service import Stop
 from state.group import Group, Leftover
-from state.raw import OBSERVE_GROUP
 from tests.conftest import NOON, RAW, entries, eventually
 from tests.decoder.conftest import raw
 from tests.decoder.test_consumer import Deadly, consumer
+
+OBSERVE_GROUP = "observe"
 
 ID = b"1-0"
 GroupOf = Callable[[str], Group]

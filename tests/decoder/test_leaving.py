@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from core.clock import AHEAD_MS
 from core.errors import Reason
 from core.kinds import DEFAULT_KINDS
 from core.messages import Position
@@ -23,6 +22,8 @@ from state.presence import presence_key, presence_now
 from tests.conftest import NOON
 from tests.decoder.conftest import HASHER, TTL, Apply, HandClock, dead_letters, position, raw
 from tests.kinds_of_tests import CAR
+
+AHEAD_MS = 300_000
 
 AWAY = (-8.66, 52.63)
 HOUR_MS = 3_600_000

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.clock import AHEAD_MS, format_rfc3339
+from core.clock import format_rfc3339
 from core.errors import InvalidMessageError, Reason
 from core.kinds import Role
 from core.messages import RawMessage
@@ -15,6 +15,8 @@ from decoder.feature import Fix, fix_of
 from decoder.payload import Collection, checked_size
 from tests.conftest import NOON
 from tests.kinds_of_tests import CAR_ROLE, MOBILE_ROLE
+
+AHEAD_MS = 300_000
 
 POINT = {"type": "Point", "coordinates": [-8.57, 52.67]}
 

@@ -9,8 +9,9 @@ from decoder.metrics import DecoderMetrics
 from decoder.redis_gauges import RedisGauges
 from runtime.service import Stop
 from state.dead_letters import DeadLetters, Which
-from state.raw import OBSERVE_GROUP
 from tests.conftest import NOON, RAW, eventually
+
+OBSERVE_GROUP = "observe"
 
 GROUP = {"stream": "raw:{0}", "group": "observe"}
 

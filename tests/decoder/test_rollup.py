@@ -11,10 +11,9 @@ from core.errors import Reason, UnansweredError, UnavailableError
 from core.kinds import DEFAULT_KINDS, KindId
 from decoder.batch import Batch
 from decoder.metrics import DecoderMetrics
-from decoder.rollup import LEASE_MS, Rollup
+from decoder.rollup import Rollup
 from runtime.service import Stop
 from state.dirty_windows import waiting
-from state.seen import KEEP_MS
 from state.windows import counter
 from tests.conftest import NOON, TOTALS, eventually
 from tests.decoder.conftest import Apply, HandClock, dead_letters, position
@@ -34,6 +33,9 @@ from timeseries import (
     window_start,
 )
 from timeseries.reading import SPAN_WINDOWS
+
+LEASE_MS = 60_000
+KEEP_MS = 172_800_000
 
 DUBLIN = ZoneInfo("Europe/Dublin")
 HOUR = 3_600_000

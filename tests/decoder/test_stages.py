@@ -18,7 +18,6 @@ from decoder.effects import Effects
 from decoder.housekeeping import Housekeeping
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
-from decoder.rollup import LEASE_MS
 from decoder.settings import DecoderSettings
 from decoder.stages import Assembly, Stages
 from documents import DocumentStore
@@ -35,6 +34,8 @@ from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, dead_letters
 from tests.kinds_of_tests import CAR
 from tests.raw_streams import append_each
 from timeseries import Width
+
+LEASE_MS = 60_000
 
 GroupOf = Callable[[str], Group]
 

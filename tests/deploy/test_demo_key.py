@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from deploy.laptop.demo_key import DEMO_KEY, demo_key
+from deploy.laptop.demo_key import demo_key
 from deploy.laptop.settings import LaptopSettings
-from state.api_keys import API_KEYS
+
+DEMO_KEY = "demo-api-key"
+API_KEYS = "api-keys:{campus}"
 
 Start = Callable[[], list[str]]
 

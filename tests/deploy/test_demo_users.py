@@ -11,8 +11,11 @@ import redis
 from core.kinds import DEFAULT_KINDS
 from deploy.laptop.demo_users import demo_users
 from deploy.laptop.settings import LaptopSettings
-from runtime.demo_users import DEMO_USERS, kept_demo_users
-from state.users import USERS, VERSION
+from runtime.demo_users import kept_demo_users
+
+DEMO_USERS = "demo-users.csv"
+USERS = "users:{mqtt}"
+VERSION = "users:version:{mqtt}"
 
 Start = Callable[[], list[str]]
 

@@ -9,9 +9,11 @@ import pytest
 
 from api.auth.keys import Scope, key_from
 from broker.settings import BrokerSettings
-from deploy.k8s.make_secrets import COUCHDB_USER, main
+from deploy.k8s.make_secrets import main
 from runtime.settings import load
 from tests.deploy.k8s_manifests import K8S, OVERLAYS, Document, documents, kubectl, of_kind, overlay, workloads
+
+COUCHDB_USER = "campus"
 
 CREDENTIALS = K8S / "credentials"
 

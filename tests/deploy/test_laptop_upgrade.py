@@ -11,12 +11,14 @@ import pytest
 import redis
 from redis.asyncio import Redis
 
-from deploy.laptop.redis_server import REDIS_FOLDER, redis_command
+from deploy.laptop.redis_server import redis_command
 from deploy.laptop.upgrade import bring_up_to_date
 from runtime.settings import CommonSettings
 from tests.redis_servers.executables import redis_executable
 from tests.redis_servers.process import until
 from tests.state.version_1 import load, restore
+
+REDIS_FOLDER = "redis"
 
 
 @pytest.fixture

@@ -6,12 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.clock import EARLIEST_MS, LATEST_MS, parse_rfc3339
+from core.clock import parse_rfc3339
 from core.kinds import DEFAULT_KINDS
 from core.messages import Position
 from documents import document_id, from_document, sample_id, to_document
 from documents.document import time_of
 from tests.documents.positions import position
+
+EARLIEST_MS = 0
+LATEST_MS = 253_402_300_799_999
 
 times = st.integers(EARLIEST_MS, LATEST_MS)
 numbers = st.floats(allow_nan=False, allow_infinity=False)

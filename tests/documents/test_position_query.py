@@ -7,15 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.clock import EARLIEST_MS, LATEST_MS
 from documents import PositionQuery, to_document
 from documents.document import Document
 from documents.merging import LOOKED_AT_MAX, Source, fetched, read_page
-from documents.query import LIMIT_MAX, Mark, checked_limit
+from documents.query import Mark, checked_limit
 from documents.tiles import tiles_of_box
 from geofence import cell
 from tests.conftest import NOON
 from tests.documents.positions import position
+
+EARLIEST_MS = 0
+LATEST_MS = 253_402_300_799_999
+LIMIT_MAX = 1000
 
 marks = st.builds(
     lambda device, time: Mark(time, f"{device:032x}-{time:015d}"),

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from state.commands import slot_of
-from state.slots import MQTT, partition_of, tag
+from state.slots import partition_of, tag
 from tests.e2e.system import BUS, ROOT, start
 from tests.redis_servers.cluster import RedisCluster
+
+MQTT = "{mqtt}"
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 PARTITIONS = 16

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from broker.transport.proxy_protocol import SIGNATURE
 from tests.broker.frames import CLOSE, PING, PONG, TEXT, close, frame, request
 from tests.mqtt.breaking import BREAKING
 from tests.mqtt.wire import DISCONNECT, PINGREQ, Kind, Will, ack, connect, publish, subscribe, unsubscribe
+
+SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 
 CAMPUS_FILES = Path(__file__).parents[1] / "geofence" / "field"
 

@@ -14,15 +14,14 @@ import numpy as np
 
 from broker.protocol import packets
 from broker.protocol.packets import Packet, PacketType, ProtocolViolationError, check_flags, split_packets
-from broker.transport.proxy_protocol import V1_BYTES, V2_BYTES, BadHeaderError, Header, parse_header
+from broker.transport.proxy_protocol import BadHeaderError, Header, parse_header
 from broker.transport.websocket_frames import FrameReader
-from broker.transport.websocket_handshake import HANDSHAKE_BYTES, HandshakeRefusedError, accept, split_request
+from broker.transport.websocket_handshake import HandshakeRefusedError, accept, split_request
 from core.kinds import DEFAULT_KINDS
 from core.messages import DeadLetter, RawMessage, encode_positions
 from decoder.batch import BatchDecoder
 from decoder.contents import contents
 from decoder.devices import DeviceHasher
-from decoder.payload import MAX_FEATURES
 from geofence import Geofence, InvalidCampusError, load_campus, parse_campus
 from geofence.doubts import Carried, doubts
 from geofence.importing.found import CannotImportError
@@ -31,6 +30,11 @@ from geofence.importing.picture import page
 from geofence.importing.reading import read_file
 from geofence.importing.report import left_out_lines, table
 from tests.conftest import NOON
+
+V1_BYTES = 107
+V2_BYTES = 1040
+HANDSHAKE_BYTES = 8192
+MAX_FEATURES = 500
 
 MAX_PACKET = 1024
 _CONTROL_FRAME = 2 + 4 + 125

@@ -25,7 +25,7 @@ from geofence import load_campus
 from runtime.service import Stop
 from state.coverage import RecordedMinutes
 from state.dirty_windows import keys_of, waiting
-from state.newest_input import NEWEST_INPUT, signs_of_input
+from state.newest_input import signs_of_input
 from state.presence import presence_key
 from state.presence_reader import PresenceReader
 from state.slots import tag
@@ -38,6 +38,8 @@ from tests.kinds_of_tests import CAR, MOBILE
 from tests.mqtt.wire import connect
 from tests.raw_streams import append
 from timeseries import Coverage, OccupancyPoint, TimeseriesStore, Width, Window
+
+NEWEST_INPUT = "newest-input:{campus}"
 
 BICYCLE = KindId("bicycle")
 """In THREE_KINDS, and not in the table of the services here."""

@@ -10,11 +10,13 @@ from pathlib import Path
 from random import Random
 
 from deploy.laptop.ports import choose_ports
-from deploy.laptop.processes import HAPROXY_SOCKET, Description, Programs, describe
+from deploy.laptop.processes import Description, Programs, describe
 from deploy.laptop.settings import LaptopSettings
 from tests.broker.processes import ROOT, NodeProcess
 from tests.conftest import WAIT_SECONDS, eventually, free_port, missing
 from tests.oracle.disturbed import Disturbed, disturbed_redis
+
+HAPROXY_SOCKET = "haproxy.sock"
 
 PARTITIONS = 2
 

@@ -5,7 +5,10 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from state import dirty_windows
-from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP, keys_of
+from state.raw import keys_of
+
+ARCHIVE_GROUP = "archive"
+OBSERVE_GROUP = "observe"
 
 BACKLOG = 500
 """Messages that may wait for a decoder before more arrive, so that there is always work and never all of it."""

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.clock import LATEST_MS
 from simulator import tracks
 from simulator.fix import BadTrackError, Fix
 from simulator.gpx import read_gpx
 from simulator.tracks import read_track
 from tests.simulator.recordings import MORNING, gpx, recorded, walk
+
+LATEST_MS = 253_402_300_799_999
 
 fixes = st.builds(
     Fix,

@@ -10,7 +10,9 @@ from redis.crc import key_slot
 
 from state import nodes, retained, routes, sessions, users
 from state.lua import lua
-from state.mqtt import GUARD, Scripts, key
+from state.mqtt import Scripts, key
+
+GUARD = "never:{mqtt}"
 
 SLOT = key_slot(b"{mqtt}")
 NAMED = [

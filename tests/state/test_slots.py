@@ -1,6 +1,8 @@
 from redis.crc import key_slot
 
-from state.slots import SLOTS, partition_of, tag
+from state.slots import partition_of, tag
+
+SLOTS = 16_384
 
 
 def test_one_partition_has_the_tag_that_it_always_had() -> None:

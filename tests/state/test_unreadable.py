@@ -8,13 +8,15 @@ from redis.asyncio import Redis
 from core.errors import Reason
 from core.messages import DeadLetter
 from runtime.settings import CommonSettings
-from state.campus import CHANGES, ZoneChange, zone_changes
+from state.campus import ZoneChange, zone_changes
 from state.client import open_redis
-from state.mirror import TOPICS
 from state.status import read_status
 from state.totals import lifetime_counts
 from state.unreadable import remove_unreadable
 from tests.conftest import entries
+
+CHANGES = "campus:{campus}:changes"
+TOPICS = "mirror:topics:{campus}"
 
 
 @pytest.fixture

@@ -13,11 +13,15 @@ from broker.cluster.routes import Routes
 from broker.protocol.message import Message
 from core.kinds import DEFAULT_KINDS
 from state.lua import lua
-from state.mqtt import GUARD
 from state.nodes import node_key
-from state.routes import LOG, ROUTES, VERSION, RouteStore, SubscriptionOptions
+from state.routes import RouteStore, SubscriptionOptions
 from tests.broker.cluster.conftest import Start, delivered
 from tests.broker.test_topics import matches
+
+GUARD = "never:{mqtt}"
+LOG = "routes:log:{mqtt}"
+ROUTES = "routes:{mqtt}"
+VERSION = "routes:version:{mqtt}"
 
 HOSTILE = ["a", "a:b", "s:a", "n:a", "{0}", "a b\n", "\u00e9\U0001f697", "#", "+/", "x" * 65_535]
 

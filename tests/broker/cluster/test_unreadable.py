@@ -5,12 +5,14 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from core.messages import DeadLetter
-from state.nodes import NODES, inbox, node_key, wills
-from state.retained import RETAINED
-from state.routes import ROUTES
+from state.nodes import inbox, node_key, wills
 from state.sessions import queue, session
 from tests.broker.cluster.conftest import Start, delivered
 from tests.conftest import entries, eventually
+
+NODES = "nodes:{mqtt}"
+RETAINED = "retained:{mqtt}"
+ROUTES = "routes:{mqtt}"
 
 BAD = b"\xff"
 
