@@ -1,4 +1,5 @@
 import gzip
+import html
 import json
 import re
 from pathlib import Path
@@ -8,8 +9,9 @@ import pytest
 from fastapi import FastAPI
 
 from api.web.pages import STATIC, TYPES, MapOptions, pages
-from core.kinds import DEFAULT_KINDS
+from core.kinds import DEFAULT_KINDS, Kinds
 from tests.api.conftest import client_of
+from tests.kinds.tables import kind
 
 VENDOR = STATIC / "vendor"
 SERVED = sorted(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*") if path.suffix in TYPES)
@@ -176,3 +178,25 @@ async def test_the_documentation_needs_nothing_from_elsewhere(client: httpx.Asyn
         "unknown-zone",
     ):
         assert f'id="{anchor}"' in page.text
+
+
+async def test_what_kinds_are_called_is_text_on_the_page() -> None:
+    named = '"><script>alert(1)</script>'
+    kinds = Kinds([kind("bicycle", named, f"{named}s", "#6a3fa0", "#c7a6f2", capacity_of=("bicycle_park",))])
+    app = FastAPI()
+    app.include_router(pages(kinds))
+    async with client_of(app) as client:
+        page = (await client.get("/")).text
+
+    assert "<script>alert" not in page
+    [told] = re.findall(r'<meta name="kinds" content="([^"]*)">', page)
+    assert json.loads(html.unescape(told)) == [
+        {
+            "id": "bicycle",
+            "one": named,
+            "many": f"{named}s",
+            "light": "#6a3fa0",
+            "dark": "#c7a6f2",
+            "capacity_of": ["bicycle_park"],
+        }
+    ]

@@ -12,7 +12,11 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
+from tests.browser.conftest import browser, page
+from tests.browser.page import Page
 from tests.e2e.system import ROOT, System, start, wait_for
+
+__all__ = ["browser", "page"]
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 MAIN_BUILDING = [-8.5722, 52.6738]
@@ -133,6 +137,14 @@ def test_now_there_is_one_bicycle(system: System) -> None:
     body = system.get("/v1/zones/campus/occupancy").json()
     assert (body["car"], body["mobile"], body["bicycle"], body["total"]) == (0, 0, 1, 1)
     assert body["newest_input_at"]["bicycle"] is not None
+
+
+def test_the_map_has_it_in_its_column_and_its_chart(system: System, page: Page) -> None:
+    page.open(f"{system.url}/")
+    page.until(lambda: page.row("main") == ["Main Building (Blocks A to E)", "0", "0", "1", "1", ""])
+    page.find("tr[data-zone='main'] button").click()
+    page.until(lambda: len(page.all("#panel-charts figure")) == 6)
+    assert page.text(".day[data-kind='bicycle'] figcaption").startswith("Bicycles at most 1, at ")
 
 
 def test_the_history_by_the_minute_has_it(system: System) -> None:
