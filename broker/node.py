@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 
 from broker.auth.access import AccessRules
 from broker.auth.amqtt_broker import AmqttBroker
@@ -78,23 +79,19 @@ class Node:
             limit_share=settings.redis_memory_share,
             reserve=settings.redis_reserve,
         )
+        writes = partial(
+            Writes, durability=settings.durability, replicas=settings.replicas, reserve=settings.redis_reserve
+        )
         self.ingest = Ingest(
             client=client,
             kinds=kinds,
             partitions=settings.partitions,
             max_length=settings.raw_max_length,
             no_room=lambda: self.redis.problem,
-            writes=Writes(
-                raw_redis(client),
-                durability=settings.durability,
-                replicas=settings.replicas,
-                reserve=settings.redis_reserve,
-            ),
+            writes=writes(raw_redis(client)),
         )
         self._newest_input = NewestInput(client=client, newest=lambda: self.ingest.newest)
-        self._writes = Writes(
-            client, durability=settings.durability, replicas=settings.replicas, reserve=settings.redis_reserve
-        )
+        self._writes = writes(client)
 
         # Who wants what, here and elsewhere.
         self.subscriptions = Subscriptions(
