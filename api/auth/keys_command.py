@@ -1,20 +1,16 @@
 """`python -m api keys`: who may do what is not for everybody."""
 
-import json
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from api.auth.keys import Keys, Scope, key_from, make_key
 from core.clock import format_rfc3339, system_clock
 from core.names import name_problem
 from runtime.command import fail
+from runtime.rows import print_rows
 from state.command import ask_redis
 
 app = typer.Typer(
@@ -110,23 +106,7 @@ def list_keys(
         }
         for key, used in found
     ]
-    if lines:
-        for row in rows:
-            sys.stdout.write(json.dumps(row) + "\n")
-        return
-    table = Table("id", "name", "scopes", "created", "last used")
-    for row in rows:
-        # As a text: in a string, rich would look for mark-up.
-        table.add_row(
-            str(row["id"]),
-            Text(str(row["name"])),
-            ", ".join(row["scopes"] or []),
-            str(row["created_at"]),
-            str(row["last_used_at"] or "never"),
-        )
-    console = Console()
-    console.print(table)
-    console.print(f"{len(rows)} keys", highlight=False)
+    print_rows(rows, ["id", "name", "scopes", "created", "last used"], what="keys", lines=lines)
 
 
 @app.command()

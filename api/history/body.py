@@ -121,6 +121,13 @@ class TimeRange:
     end: Annotated[Rfc3339, Field(description="When it is over.", examples=["2019-02-18T08:58:00Z"])]
 
 
+# What the answers about history share; each has examples of its own.
+ZoneOf = Annotated[str, Field(description="Id of the zone.")]
+Counted = Annotated[Kind, Field(description="What was counted.")]
+WindowOf = Annotated[Width, Field(description="How long each window is.")]
+ZoneOfTimes = Annotated[str, Field(description="Whose offset all times here have.", examples=["UTC"])]
+StartAsked = Annotated[Rfc3339, Field(description="The start asked for, RFC 3339.")]
+EndAsked = Annotated[Rfc3339, Field(description="The end asked for.")]
 KeptSince = Annotated[
     Rfc3339 | None,
     Field(
@@ -135,12 +142,12 @@ KeptSince = Annotated[
 class History:
     """The devices of one kind that were in one zone, window by window."""
 
-    zone: Annotated[str, Field(description="Id of the zone.", examples=["car-park-west"])]
-    kind: Annotated[Kind, Field(description="What was counted.", examples=["car"])]
-    window: Annotated[Width, Field(description="How long each window is.", examples=["1m"])]
-    timezone: Annotated[str, Field(description="Whose offset all times here have.", examples=["UTC"])]
-    start: Annotated[Rfc3339, Field(description="The start asked for, RFC 3339.", examples=["2019-02-18T08:55:00Z"])]
-    end: Annotated[Rfc3339, Field(description="The end asked for.", examples=["2019-02-18T09:05:00Z"])]
+    zone: Annotated[ZoneOf, Field(examples=["car-park-west"])]
+    kind: Annotated[Counted, Field(examples=["car"])]
+    window: Annotated[WindowOf, Field(examples=["1m"])]
+    timezone: ZoneOfTimes
+    start: Annotated[StartAsked, Field(examples=["2019-02-18T08:55:00Z"])]
+    end: Annotated[EndAsked, Field(examples=["2019-02-18T09:05:00Z"])]
     points: Annotated[
         list[Point], Field(description="Every window from the one that holds start until end; 0 where nobody was seen.")
     ]
@@ -173,11 +180,11 @@ class History:
 class HistoryOfSeveral:
     """The devices of one kind that were in several zones, window by window."""
 
-    kind: Annotated[Kind, Field(description="What was counted.", examples=["car"])]
-    window: Annotated[Width, Field(description="How long each window is.", examples=["1h"])]
-    timezone: Annotated[str, Field(description="Whose offset all times here have.", examples=["UTC"])]
-    start: Annotated[Rfc3339, Field(description="The start asked for, RFC 3339.", examples=["2019-02-18T00:00:00Z"])]
-    end: Annotated[Rfc3339, Field(description="The end asked for.", examples=["2019-02-19T00:00:00Z"])]
+    kind: Annotated[Counted, Field(examples=["car"])]
+    window: Annotated[WindowOf, Field(examples=["1h"])]
+    timezone: ZoneOfTimes
+    start: Annotated[StartAsked, Field(examples=["2019-02-18T00:00:00Z"])]
+    end: Annotated[EndAsked, Field(examples=["2019-02-19T00:00:00Z"])]
     zones: Annotated[
         list[History], Field(description="One history for each zone, in the order asked for, or in that of /v1/zones.")
     ]
@@ -204,9 +211,7 @@ def range_of(query: HistoryQuery, *, now: int, timezone: ZoneInfo, most: int, zo
     `timezone` is the campus's. Raises a 422 problem for a range that is empty, reversed, or too large for that many
     zones.
     """
-    end = now if query.end is None else query.end
-    start = max(EARLIEST, end - DEFAULT_SPAN_MS[query.window]) if query.start is None else query.start
-    check_order(start, end, end_is_now=query.end is None)
+    start, end = span_of(query.start, query.end, now=now, by_default=DEFAULT_SPAN_MS[query.window])
     each = most // zones
     starts = list(islice(windows_between(query.window, start, end, timezone), each + 1))
     if len(starts) > each:
@@ -220,11 +225,17 @@ def range_of(query: HistoryQuery, *, now: int, timezone: ZoneInfo, most: int, zo
     )
 
 
-def check_order(start: int, end: int, *, end_is_now: bool) -> None:
-    """Raise a 422 problem for a range that is empty or reversed; milliseconds since the epoch."""
+def span_of(asked_start: int | None, asked_end: int | None, *, now: int, by_default: int) -> tuple[int, int]:
+    """Start and end of a range, milliseconds since the epoch; without them, so much before the end, and now.
+
+    Raises a 422 problem for a range that is empty or reversed.
+    """
+    end = now if asked_end is None else asked_end
+    start = max(EARLIEST, end - by_default) if asked_start is None else asked_start
     if start < end:
-        return
-    until = f"end, {format_rfc3339(end)}" if not end_is_now else f"now, {format_rfc3339(end)}, which end is by default"
+        return start, end
+    told = format_rfc3339(end)
+    until = f"now, {told}, which end is by default" if asked_end is None else f"end, {told}"
     how = "the same as" if start == end else "after"
     detail = f"{format_rfc3339(start)} is {how} {until}; the range must begin before it ends"
     raise wrong_parameters([WrongParameter("start", detail)])

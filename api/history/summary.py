@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.history.body import STORE_SECONDS, KeptSince, check_order
-from api.http.instants import EARLIEST, Instant, Rfc3339, TimeZone, name_of, writer
+from api.history.body import STORE_SECONDS, Counted, EndAsked, KeptSince, StartAsked, ZoneOf, ZoneOfTimes, span_of
+from api.http.instants import Instant, Rfc3339, TimeZone, name_of, writer
 from api.http.kinds import Kind
 from api.http.problems import ProblemError, WrongParameter, wrong_parameters
 from api.privacy import shown_count
@@ -102,15 +102,15 @@ class BusiestHour:
 class Summary:
     """What a zone was like over a range of time: all figures are of whole hours that are over."""
 
-    zone: Annotated[str, Field(description="Id of the zone.", examples=["kemmy"])]
-    kind: Annotated[Kind, Field(description="What was counted.", examples=["mobile"])]
+    zone: Annotated[ZoneOf, Field(examples=["kemmy"])]
+    kind: Annotated[Counted, Field(examples=["mobile"])]
     window: Annotated[Width, Field(description="The windows that the figures are made of.", examples=["1h"])]
-    timezone: Annotated[str, Field(description="Whose offset all times here have.", examples=["UTC"])]
+    timezone: ZoneOfTimes
     campus_timezone: Annotated[
         str, Field(description="Whose weekdays and hours the popular times have.", examples=["Europe/Dublin"])
     ]
-    start: Annotated[Rfc3339, Field(description="The start asked for, RFC 3339.", examples=["2019-01-21T12:00:00Z"])]
-    end: Annotated[Rfc3339, Field(description="The end asked for.", examples=["2019-02-18T12:00:00Z"])]
+    start: Annotated[StartAsked, Field(examples=["2019-01-21T12:00:00Z"])]
+    end: Annotated[EndAsked, Field(examples=["2019-02-18T12:00:00Z"])]
     first: Annotated[
         Rfc3339 | None,
         Field(
@@ -178,9 +178,7 @@ def hours_of(query: SummaryQuery, *, now: int) -> Hours:
 
     Raises a 422 problem for a range that is empty or reversed.
     """
-    end = now if query.end is None else query.end
-    start = max(EARLIEST, end - DEFAULT_SPAN_MS) if query.start is None else query.start
-    check_order(start, end, end_is_now=query.end is None)
+    start, end = span_of(query.start, query.end, now=now, by_default=DEFAULT_SPAN_MS)
     over = min(end, now)
     return Hours(start=start, end=end, first=-(-start // HOUR_MS) * HOUR_MS, until=over // HOUR_MS * HOUR_MS)
 

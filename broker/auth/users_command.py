@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import json
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
@@ -12,8 +11,6 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
 from broker.auth.passwords import generate_password, hash_password
 from broker.auth.users import User, Users
@@ -21,6 +18,7 @@ from broker.auth.users_file import Row, UsersFileError, hashed, read_rows
 from core.kinds import Kinds
 from core.names import name_problem
 from runtime.command import fail
+from runtime.rows import print_rows
 from runtime.settings import CommonSettings, kinds_or_exit, load_or_exit
 from state.command import ask_redis
 
@@ -131,17 +129,8 @@ def list_users(
     For example: `python -m broker users list --json | jq -r 'select(.role == "service") | .name'`
     """
     found = _with_users(lambda users: users.all())
-    if lines:
-        for user in found:
-            sys.stdout.write(json.dumps({"name": user.name, "role": user.role}) + "\n")
-        return
-    table = Table("name", "role")
-    for user in found:
-        # As a text: in a string, rich would look for mark-up.
-        table.add_row(Text(user.name), user.role)
-    console = Console()
-    console.print(table)
-    console.print(f"{len(found)} users", highlight=False)
+    rows = [{"name": user.name, "role": user.role} for user in found]
+    print_rows(rows, ["name", "role"], what="users", lines=lines)
 
 
 @users_app.command("import")
