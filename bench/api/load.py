@@ -1,6 +1,6 @@
 """The load generator: connections that are kept, on which one request follows another.
 
-Run in a process of its own (`bench.api.scenarios`). It writes prepared bytes, and reads of an answer what it needs to
+Run in a process of its own (`bench.api`). It writes prepared bytes, and reads of an answer what it needs to
 find its end.
 """
 
