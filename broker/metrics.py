@@ -39,7 +39,7 @@ class BrokerMetrics(Collector):
             registry=self.registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
         )
-        # Connections and messages turned away: reason is a fixed word of ours.
+        # Connections and messages turned away: reason is a `Refusal`.
         self.refused = Counter("broker_refused", "Refusals by reason.", ["reason"], registry=self.registry)
         # Messages that are gone although nobody refused them.
         self.dropped = Counter("broker_dropped", "Dropped messages by reason.", ["reason"], registry=self.registry)

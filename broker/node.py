@@ -245,7 +245,7 @@ class Node:
     async def _leave(self) -> None:
         self.connecting.cancel()
         for connection in list(self.connections.values()):
-            connection.end("")
+            connection.end(None)
         with suppress(TimeoutError):
             async with asyncio.timeout(LEAVE_SECONDS):
                 while self.connections or self.connecting or self.tasks:

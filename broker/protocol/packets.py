@@ -7,6 +7,7 @@ not exactly as the standard has it raises ProtocolViolationError.
 from enum import IntEnum
 from typing import NamedTuple
 
+from broker.protocol.reasons import ConnectCode, Refusal
 from broker.protocol.topics import filter_problem
 
 MAX_LENGTH_BYTES = 4
@@ -15,8 +16,6 @@ MQTT_3_1 = 3
 MQTT_3_1_1 = 4
 _NAMES = {"MQIsdp": MQTT_3_1, "MQTT": MQTT_3_1_1}
 _HIGHEST_QOS = 2
-FAILURE = 0x80
-"""The return code of a SUBSCRIBE that is refused."""
 
 
 class PacketType(IntEnum):
@@ -42,17 +41,6 @@ _FLAGS = {PacketType.PUBREL: 2, PacketType.SUBSCRIBE: 2, PacketType.UNSUBSCRIBE:
 """The lower four bits of the first byte where they are not 0 [MQTT-2.2.2-2]; PUBLISH has a use for them."""
 
 
-class ConnectCode(IntEnum):
-    """The return code of a CONNACK (3.2.2.3)."""
-
-    ACCEPTED = 0
-    BAD_PROTOCOL = 1
-    BAD_CLIENT_ID = 2
-    UNAVAILABLE = 3
-    BAD_CREDENTIALS = 4
-    NOT_AUTHORIZED = 5
-
-
 class ProtocolViolationError(Exception):
     """The client broke the protocol or a limit: its connection ends [MQTT-4.8.0-1]."""
 
@@ -60,8 +48,8 @@ class ProtocolViolationError(Exception):
 class RefusedConnectError(ProtocolViolationError):
     """A CONNECT that is answered with a return code before its connection ends."""
 
-    def __init__(self, code: ConnectCode, detail: str, *, reason: str = "refused_connect") -> None:
-        """`reason` is the fixed word that it is counted by."""
+    def __init__(self, code: ConnectCode, detail: str, *, reason: Refusal = Refusal.REFUSED_CONNECT) -> None:
+        """`reason` is what it is counted by."""
         super().__init__(detail)
         self.code = code
         self.reason = reason

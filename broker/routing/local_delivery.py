@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 from broker.protocol.message import Message
+from broker.protocol.reasons import Refusal
 from broker.routing.ports import Connected
 from broker.routing.subscriptions import Subscriptions
 from broker.tasks import Tasks
@@ -53,13 +54,13 @@ class LocalDelivery:
         """A client has connected elsewhere: the older connection ends."""
         older = self._connections.get(connection)
         if older is not None and older.client_id == client_id:
-            older.end("taken_over")
+            older.end(Refusal.TAKEN_OVER)
 
     def fenced(self) -> None:
         """The others took this node for dead: its sessions are theirs, and its clients have to come again."""
         self._forget_routes()
         for connection in list(self._connections.values()):
-            connection.abort("expelled")
+            connection.abort(Refusal.EXPELLED)
 
     def users_changed(self) -> None:
         """Somebody has changed the users."""
@@ -74,4 +75,4 @@ class LocalDelivery:
         gone = await until_available(changed)
         for connection in list(self._connections.values()):
             if connection.user in gone and connection.role is not Role.ANONYMOUS:
-                connection.abort("user_changed")
+                connection.abort(Refusal.USER_CHANGED)

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from broker.protocol.message import Message
+from broker.protocol.reasons import Refusal
 from core.kinds import Role
 
 
@@ -33,8 +34,8 @@ class Connected(Subscriber, Protocol):
     user: str
     """Empty for an anonymous client."""
 
-    def end(self, reason: str, detail: str = "") -> None:
+    def end(self, reason: Refusal | None, detail: str = "") -> None:
         """End the connection, and count why. What was written before still goes out."""
 
-    def abort(self, reason: str = "", detail: str = "") -> None:
+    def abort(self, reason: Refusal | None = None, detail: str = "") -> None:
         """End the connection at once, and count why."""

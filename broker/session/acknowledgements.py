@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 
+from broker.protocol.reasons import Refusal
 from broker.session.ports import Keeper, Sender
 from runtime.retry import until_available
 
@@ -91,7 +92,7 @@ class PendingAnswers:
         self._keeper.tasks.detach(until_kept(), self._fail)
 
     def _fail(self) -> None:
-        self._sender.end("defect")
+        self._sender.end(Refusal.DEFECT)
 
     def _send_due(self) -> None:
         queue = self._queue

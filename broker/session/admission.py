@@ -14,7 +14,8 @@ from broker.cluster import Cluster
 from broker.cluster.sessions import ForeignSessionError, NoRoomError, Opened
 from broker.protocol import packets
 from broker.protocol.message import Message
-from broker.protocol.packets import Connect, ConnectCode, RefusedConnectError
+from broker.protocol.packets import Connect, RefusedConnectError
+from broker.protocol.reasons import ConnectCode, Refusal
 from broker.routing.local_delivery import LocalDelivery
 from broker.session.client import State
 from broker.session.connection import Connection
@@ -121,10 +122,10 @@ class Admission:
             reason = self._problem() or "the session was not opened in time"
             raise RefusedConnectError(ConnectCode.UNAVAILABLE, reason) from error
         except NoRoomError as error:
-            raise RefusedConnectError(ConnectCode.UNAVAILABLE, str(error), reason="too_many_sessions") from error
+            raise RefusedConnectError(ConnectCode.UNAVAILABLE, str(error), reason=Refusal.TOO_MANY_SESSIONS) from error
         except ForeignSessionError as error:
             raise RefusedConnectError(
-                ConnectCode.BAD_CLIENT_ID, "the client id is another user's", reason="foreign_client_id"
+                ConnectCode.BAD_CLIENT_ID, "the client id is another user's", reason=Refusal.FOREIGN_CLIENT_ID
             ) from error
         finally:
             if entered and not welcomed:

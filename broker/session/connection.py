@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import cast
 
+from broker.protocol.reasons import Refusal
 from broker.session.acknowledgements import READ_AHEAD_BYTES, PendingAnswers
 from broker.session.client import Client, State
 from broker.session.incoming import Incoming
@@ -183,8 +184,8 @@ class Connection(Client, asyncio.Protocol):
 
     # --- its end ------------------------------------------------------------------------------------------------------
 
-    def end(self, reason: str, detail: str = "") -> None:
-        """End the connection, and count why: a fixed word of ours. What was written before still goes out."""
+    def end(self, reason: Refusal | None, detail: str = "") -> None:
+        """End the connection, and count why, unless it is None. What was written before still goes out."""
         if self.state in (State.CLOSING, State.CLOSED):
             return
         if reason:
@@ -196,7 +197,7 @@ class Connection(Client, asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def abort(self, reason: str = "", detail: str = "") -> None:
+    def abort(self, reason: Refusal | None = None, detail: str = "") -> None:
         """End the connection at once, whatever is still to be written."""
         if self.state is State.CLOSED:
             return
@@ -213,7 +214,7 @@ class Connection(Client, asyncio.Protocol):
 
     def _end_if_finished(self) -> None:
         if not self.busy and self.incoming.waiting is None and not self.answers:
-            self.end("")
+            self.end(None)
 
     def end_after(self, unread: int) -> None:
         """End the connection once the client has sent so many bytes more, which nobody will look at."""

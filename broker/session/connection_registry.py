@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 
+from broker.protocol.reasons import Refusal
 from broker.session.connection import Connection
 from broker.session.refusals import Refusals
 from broker.session.unfinished import Unfinished
@@ -42,11 +43,13 @@ class ConnectionRegistry:
         """Count a connection that has just come; False where there is no room for it."""
         most = self._settings.broker_max_connections
         if len(self._connections) >= most:
-            self._refusals.refuse("too_many_connections", f"BROKER_MAX_CONNECTIONS={most}", connection)
+            self._refusals.refuse(Refusal.TOO_MANY_CONNECTIONS, f"BROKER_MAX_CONNECTIONS={most}", connection)
             return False
         share = self._settings.broker_address_share
         if self._addresses[connection.address] >= max(1, int(most * share)):
-            self._refusals.refuse("too_many_of_one_address", f"BROKER_ADDRESS_SHARE={share} of {most}", connection)
+            self._refusals.refuse(
+                Refusal.TOO_MANY_OF_ONE_ADDRESS, f"BROKER_ADDRESS_SHARE={share} of {most}", connection
+            )
             return False
         self._connections[connection.number] = connection
         self._addresses[connection.address] += 1
@@ -56,7 +59,7 @@ class ConnectionRegistry:
         """A connection holds so many bytes of packets that cannot be handled yet; somebody may have to go for that."""
         for each in self._unfinished.hold(connection, size):
             limit = self._settings.mqtt_unfinished_bytes
-            each.abort("unfinished", f"holds most of more than MQTT_UNFINISHED_BYTES={limit}")
+            each.abort(Refusal.UNFINISHED, f"holds most of more than MQTT_UNFINISHED_BYTES={limit}")
 
     def remove(self, connection: Connection, *, was_open: bool) -> None:
         """A connection is over; `was_open` is whether a client had been let in."""

@@ -105,4 +105,4 @@ class ControlPackets:
     def _disconnect(connection: Connection, body: bytes) -> None:
         packets.parse_empty("DISCONNECT", body)
         connection.will = None
-        connection.end("")
+        connection.end(None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from broker.protocol.reasons import Refusal
 from broker.session.client import State
 from broker.session.connection import Connection
 from runtime.service import Stop, pause
@@ -41,19 +42,19 @@ class Deadlines:
                 connection.read_on()
         elif connection.deadline is not None and now > connection.deadline:
             if connection.state is State.NEW:
-                connection.abort("connect_timeout", "no CONNECT in time")
+                connection.abort(Refusal.CONNECT_TIMEOUT, "no CONNECT in time")
             elif connection.state is State.CLOSING:
                 connection.abort()
 
 
-def overdue(connection: Connection, now: float) -> tuple[str, str] | None:
+def overdue(connection: Connection, now: float) -> tuple[Refusal, str] | None:
     """Why an open connection has to end by now, as `abort` wants it; None as long as it may stay."""
     if _is_silent(connection, now):
-        return "keepalive", "silent for one and a half times its keepalive"
+        return Refusal.KEEPALIVE, "silent for one and a half times its keepalive"
     if _is_stalled(connection, now):
-        return "slow_consumer", "takes nothing of what it is sent"
+        return Refusal.SLOW_CONSUMER, "takes nothing of what it is sent"
     if _is_unfinished(connection, now):
-        return "unfinished", "a packet was not complete within MQTT_PACKET_TIMEOUT"
+        return Refusal.UNFINISHED, "a packet was not complete within MQTT_PACKET_TIMEOUT"
     return None
 
 

@@ -3,6 +3,7 @@
 from broker.cluster.retained import state_filters
 from broker.cluster.sessions import Sessions
 from broker.metrics import BrokerMetrics
+from broker.protocol.reasons import Refusal
 from broker.routing.subscriptions import Subscriptions
 from broker.session.connection import Connection
 from broker.session.outbox import Outbox
@@ -37,8 +38,8 @@ class Outboxes:
             window=self._settings.mqtt_max_unacknowledged,
             write=connection.write,
             counts=self._metrics.sent,
-            superseded=lambda: connection.end("superseded"),
-            failed=lambda: connection.end("defect"),
+            superseded=lambda: connection.end(Refusal.SUPERSEDED),
+            failed=lambda: connection.end(Refusal.DEFECT),
             after=connection.answers.after,
             states=lambda: state_filters(self._subscriptions.filters_of(connection), connection.role),
         )
@@ -53,7 +54,7 @@ class Outboxes:
             write=connection.write,
             window=self._settings.mqtt_max_unacknowledged,
             max_bytes=self._settings.mqtt_slow_consumer_bytes,
-            overflow=lambda: connection.abort("slow_consumer", "reads too slowly for what it has subscribed to"),
+            overflow=lambda: connection.abort(Refusal.SLOW_CONSUMER, "reads too slowly for what it has subscribed to"),
             counts=self._metrics.sent,
         )
         if connection.write_paused:

@@ -4,7 +4,8 @@ import structlog
 
 from broker.cluster.sessions import SupersededError
 from broker.protocol import packets
-from broker.protocol.packets import ConnectCode, Packet, PacketType, ProtocolViolationError, RefusedConnectError
+from broker.protocol.packets import Packet, PacketType, ProtocolViolationError, RefusedConnectError
+from broker.protocol.reasons import ConnectCode, Refusal
 from broker.session.client import State
 from broker.session.connection import Connection
 from broker.session.control_packets import ControlPackets
@@ -44,9 +45,9 @@ class PacketReader:
                 self._handle(connection, batch, 0)
         except RefusedConnectError as error:
             connection.write(packets.connack(error.code))
-            connection.end("bad_connect", str(error))
+            connection.end(Refusal.BAD_CONNECT, str(error))
         except ProtocolViolationError as error:
-            connection.end("protocol", str(error))
+            connection.end(Refusal.PROTOCOL, str(error))
 
     def go_on(self, connection: Connection, error: BaseException | None) -> None:
         """What took its time is over, with this error or without one: read what came meanwhile."""
@@ -54,12 +55,12 @@ class PacketReader:
             connection.write(packets.connack(error.code))
             connection.end(error.reason, str(error))
         elif isinstance(error, ProtocolViolationError):
-            connection.end("protocol", str(error))
+            connection.end(Refusal.PROTOCOL, str(error))
         elif isinstance(error, SupersededError):
-            connection.end("superseded")
+            connection.end(Refusal.SUPERSEDED)
         elif error is not None:
             _log.error("a defect of ours ended a connection", exc_info=error)
-            connection.end("defect", type(error).__name__)
+            connection.end(Refusal.DEFECT, type(error).__name__)
         if connection.state is State.OPEN:
             if not connection.incoming.is_empty:
                 self.read(connection)
@@ -94,7 +95,7 @@ class PacketReader:
             return False
         connection.write(packets.connack(ConnectCode.NOT_AUTHORIZED))
         connection.node.refusals.refuse(
-            "too_large_connect", f"MQTT_MAX_CONNECT={settings.mqtt_max_connect}", connection
+            Refusal.TOO_LARGE_CONNECT, f"MQTT_MAX_CONNECT={settings.mqtt_max_connect}", connection
         )
         # There is no CONNECT that is larger than a packet may be: nobody waits for the end of that.
         connection.end_after(size - len(incoming) if size <= settings.mqtt_max_packet else 0)

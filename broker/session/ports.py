@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from broker.metrics import BrokerMetrics
+from broker.protocol.reasons import Refusal
 from broker.session.refusals import Refusals
 from broker.settings import BrokerSettings
 from broker.tasks import Tasks
@@ -30,7 +31,7 @@ class Sender(Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes, unless the connection is over."""
 
-    def end(self, reason: str, detail: str = "") -> None:
+    def end(self, reason: Refusal | None, detail: str = "") -> None:
         """End the connection, and count why."""
 
     def read_no_more(self) -> None:

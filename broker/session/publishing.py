@@ -9,6 +9,7 @@ from broker.metrics import BrokerMetrics
 from broker.protocol import packets
 from broker.protocol.message import Message
 from broker.protocol.packets import Packet, PacketType, ProtocolViolationError
+from broker.protocol.reasons import Refusal
 from broker.routing.router import Router
 from broker.session.connection import Connection
 from broker.session.outbox import EXACTLY_ONCE
@@ -207,4 +208,4 @@ class Publishing:
         if groups:
             self._ingest.append(connection.partition, groups, partial(answers.keep, promise))
         if routed:
-            self._router.route(routed, partial(answers.keep, promise), partial(connection.end, "defect"))
+            self._router.route(routed, partial(answers.keep, promise), partial(connection.end, Refusal.DEFECT))

@@ -6,8 +6,8 @@ from typing import Protocol
 import structlog
 
 from broker.metrics import BrokerMetrics
+from broker.protocol.reasons import Refusal
 from broker.session.topic_rules import Topic
-from core.errors import Reason
 
 LOG_EVERY_SECONDS = 60.0
 """How often the refused messages of one user are worth a line."""
@@ -33,18 +33,19 @@ class Refusals:
         self._now = now
         self._logged: dict[str, float] = {}
 
-    def refuse(self, reason: str, detail: str, who: Peer) -> None:
-        """Count something that was turned away for `reason`, a fixed word of ours, and say it."""
-        self._metrics.refused.labels(reason).inc()
-        self._say(reason, detail, who)
+    def refuse(self, reason: Refusal, detail: str, who: Peer) -> None:
+        """Count something that was turned away, and say it."""
+        self._metrics.refused.labels(reason.value).inc()
+        self._say(reason.value, detail, who)
 
     def refuse_publish(self, topic: Topic, who: Peer) -> None:
         """A message that is acknowledged and dropped, as MQTT 3.1.1 allows [MQTT-3.3.5-2]."""
-        self.refuse(topic.refused, "acknowledged and dropped", who)
+        if topic.refused is not None:
+            self.refuse(topic.refused, "acknowledged and dropped", who)
 
     def refuse_payload(self, who: Peer) -> None:
         """A payload that is too large: it is acknowledged, and kept nowhere."""
-        self.refuse(Reason.TOO_LARGE.value, f"MQTT_MAX_PAYLOAD={self._max_payload}", who)
+        self.refuse(Refusal.TOO_LARGE, f"MQTT_MAX_PAYLOAD={self._max_payload}", who)
 
     def throttle(self, who: Peer) -> None:
         """A client has to wait for the rate of its user."""

@@ -8,7 +8,8 @@ from broker.cluster import Cluster
 from broker.cluster.retained import state_filters
 from broker.protocol import packets
 from broker.protocol.message import Message
-from broker.protocol.packets import FAILURE, PacketType, Subscribe, Unsubscribe
+from broker.protocol.packets import PacketType, Subscribe, Unsubscribe
+from broker.protocol.reasons import FAILURE, Refusal
 from broker.protocol.topics import must_be_named
 from broker.routing.route_advertiser import RouteAdvertiser
 from broker.routing.subscriptions import Subscriptions
@@ -109,13 +110,13 @@ class Subscribing:
 
     async def _may_subscribe(self, connection: Connection, topic_filter: str) -> bool:
         if problem := self._topic_rules.problem(topic_filter):
-            self._refusals.refuse("topic_limit", problem, connection)
+            self._refusals.refuse(Refusal.TOPIC_LIMIT, problem, connection)
             return False
         allowed = await self._amqtt.may_subscribe(
             client_id=connection.client_id, user=connection.user, role=connection.role, topic_filter=topic_filter
         )
         if not allowed:
-            self._refusals.refuse("subscribe", "", connection)
+            self._refusals.refuse(Refusal.SUBSCRIBE, "", connection)
         return allowed
 
     def _drop_what_has_no_room(self, connection: Connection, filters: dict[str, int]) -> None:
@@ -123,10 +124,10 @@ class Subscribing:
         room = self._settings.mqtt_max_subscriptions - len(present)
         for topic_filter in [each for each in filters if each not in present][max(0, room) :]:
             del filters[topic_filter]
-            self._refusals.refuse("too_many_subscriptions", "", connection)
+            self._refusals.refuse(Refusal.TOO_MANY_SUBSCRIPTIONS, "", connection)
         for topic_filter in self._subscriptions.without_room(connection, filters):
             del filters[topic_filter]
-            self._refusals.refuse("filter_bytes", "MQTT_USER_FILTER_BYTES or MQTT_FILTER_BYTES", connection)
+            self._refusals.refuse(Refusal.FILTER_BYTES, "MQTT_USER_FILTER_BYTES or MQTT_FILTER_BYTES", connection)
 
     async def _subscribe(self, connection: Connection, filters: dict[str, int]) -> None:
         """Subscribe; those of `filters` for which there is no room are taken out of it."""
@@ -151,7 +152,9 @@ class Subscribing:
             for topic_filter in refused:
                 del filters[topic_filter]
                 self._subscriptions.remove(connection, topic_filter)
-                self._refusals.refuse("session_bytes", "SESSIONS_USER_MAX_BYTES or SESSIONS_MAX_BYTES", connection)
+                self._refusals.refuse(
+                    Refusal.SESSION_BYTES, "SESSIONS_USER_MAX_BYTES or SESSIONS_MAX_BYTES", connection
+                )
         await self._advertiser.update(changed)
 
     async def _forget_stored(self, connection: Connection, filters: list[str]) -> None:

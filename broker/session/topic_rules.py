@@ -3,6 +3,7 @@
 from broker.auth.access import AccessRules
 from broker.auth.amqtt_broker import AmqttBroker
 from broker.protocol import packets
+from broker.protocol.reasons import Refusal
 from broker.settings import BrokerSettings
 from core.kinds import Kinds, Role
 
@@ -17,12 +18,12 @@ class Topic:
 
     __slots__ = ("ingest", "name", "refused")
 
-    def __init__(self, name: str, *, ingest: bool, refused: str) -> None:
+    def __init__(self, name: str, *, ingest: bool, refused: Refusal | None) -> None:
         self.name = name
         self.ingest = ingest
         """Whether what is published to it is a position."""
         self.refused = refused
-        """Why nobody of that role may publish to it: a fixed word; empty if they may."""
+        """Why nobody of that role may publish to it; None if they may."""
 
 
 class TopicRules:
@@ -56,7 +57,7 @@ class TopicRules:
         if not topic.refused and not await self._amqtt.may_publish(
             client_id=client_id, user=user, role=role, topic=topic.name
         ):
-            topic.refused = "publish"
+            topic.refused = Refusal.PUBLISH
         _remember(known, name, topic, MAX_TOPICS_EACH)
 
     def may_have_will(self, role: Role, topic: str) -> bool:
@@ -75,11 +76,11 @@ class TopicRules:
 
     def _look(self, role: Role, name: bytes) -> Topic:
         topic = packets.topic_name(name)
-        refused = ""
+        refused = None
         if self.problem(topic):
-            refused = "topic_limit"
+            refused = Refusal.TOPIC_LIMIT
         elif not self._access.may_publish(role, topic):
-            refused = "publish"
+            refused = Refusal.PUBLISH
         return Topic(topic, ingest=self._kinds.ingest_kind(topic) is not None, refused=refused)
 
     def problem(self, topic: str) -> str | None:

@@ -1,7 +1,8 @@
 """The wills of a node's clients: who may have one, and what becomes of it."""
 
 from broker.auth.owner import owner_of
-from broker.protocol.packets import Connect, ConnectCode, RefusedConnectError, Will
+from broker.protocol.packets import Connect, RefusedConnectError, Will
+from broker.protocol.reasons import ConnectCode, Refusal
 from broker.routing.router import Router
 from broker.session.client import Client
 from broker.session.topic_rules import TopicRules
@@ -47,7 +48,7 @@ class Wills:
                 ConnectCode.UNAVAILABLE,
                 f"no room for its will: MQTT_USER_WILL_BYTES={settings.mqtt_user_will_bytes}, "
                 f"MQTT_WILL_BYTES={settings.mqtt_will_bytes}",
-                reason="too_many_wills",
+                reason=Refusal.TOO_MANY_WILLS,
             )
 
     def hold(self, client: Client, will: Will | None) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from broker.metrics import BrokerMetrics
+from broker.protocol.reasons import Refusal
 from broker.session.acknowledgements import PendingAnswers
 from broker.tasks import Tasks
 from core.errors import UnavailableError
@@ -23,8 +24,8 @@ class Sender:
     def write(self, data: bytes) -> None:
         self.written.append(data)
 
-    def end(self, reason: str, detail: str = "") -> None:
-        self.ended = reason + detail
+    def end(self, reason: Refusal | None, detail: str = "") -> None:
+        self.ended = f"{reason}{detail}"
 
     def read_no_more(self) -> None:
         self.calls.append("no more")

@@ -7,6 +7,7 @@ from random import Random
 import pytest
 from redis.asyncio import Redis
 
+from broker.protocol.reasons import Refusal
 from broker.session.acknowledgements import READ_AHEAD_BYTES
 from broker.session.client import State
 from broker.session.connection import Connection
@@ -263,7 +264,7 @@ async def test_a_will_is_published_at_every_end_but_a_disconnect(clients: Client
     elif end == "violation":
         client.receive(b"\0\0")
     elif end == "abort":
-        client.connection.abort("keepalive")
+        client.connection.abort(Refusal.KEEPALIVE)
     else:
         client.transport.close()
     await eventually(lambda: has(lambda: client.connection.state is State.CLOSED and not node.node.tasks))

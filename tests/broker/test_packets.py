@@ -8,7 +8,6 @@ import pytest
 
 from broker.protocol.packets import (
     Connect,
-    ConnectCode,
     PacketType,
     ProtocolViolationError,
     Publish,
@@ -31,6 +30,7 @@ from broker.protocol.packets import (
     suback,
     topic_name,
 )
+from broker.protocol.reasons import ConnectCode
 from tests.mqtt.breaking import BREAKING, Breaking
 
 FAILURE = 128

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from broker.metrics import BrokerMetrics
+from broker.protocol.reasons import Refusal
 from broker.session.client import State
 from broker.session.connection import Connection
 from broker.session.refusals import Refusals
@@ -143,8 +144,8 @@ def test_an_end_is_counted_by_its_reason_and_once(
     connection: Connection, node: FakeNode, transport: FakeTransport
 ) -> None:
     connection.state = State.OPEN
-    connection.end("protocol", "a clause")
-    connection.end("protocol", "a clause")
+    connection.end(Refusal.PROTOCOL, "a clause")
+    connection.end(Refusal.PROTOCOL, "a clause")
     assert transport.closed
     assert node.refused("protocol") == 1
 

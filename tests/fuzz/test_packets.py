@@ -30,6 +30,7 @@ from broker.protocol.packets import (
     Will,
     split_packets,
 )
+from broker.protocol.reasons import FAILURE
 from tests.fuzz.seeds import mqtt_packets
 
 LIMIT = 1 << 20
@@ -201,7 +202,7 @@ class TestWhatAmqttReads:
         assert (bool(read.retain_flag), bool(read.dup_flag)) == (retain, duplicate)
         assert read.packet_id == (packet_id if qos else None)
 
-    @given(packet_ids, st.lists(st.sampled_from([0, 1, 2, packets.FAILURE]), min_size=1, max_size=200))
+    @given(packet_ids, st.lists(st.sampled_from([0, 1, 2, FAILURE]), min_size=1, max_size=200))
     def test_a_suback_of_ours_is_what_we_meant(self, packet_id: int, codes: list[int]) -> None:
         read = amqtt_reads(SubackPacket, packets.suback(packet_id, codes))
         assert (read.variable_header.packet_id, read.payload.return_codes) == (packet_id, codes)
