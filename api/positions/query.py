@@ -9,6 +9,7 @@ import shapely
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from shapely import MultiPolygon, Polygon
 
+from api.http.boxes import Box, boxes
 from api.http.instants import EARLIEST, LATEST, Instant
 from api.http.problems import WrongParameter, wrong_parameters
 from core.clock import format_rfc3339
@@ -25,7 +26,7 @@ CORNERS_MAX = 10_000
 """Positions of a geometry; what is looked up is compared with each of them at the worst."""
 EARTH_RADIUS = 6_371_008.8
 """Metres, the mean (IUGG); distances are those on a sphere, right to half a per cent."""
-_BOX_PARTS, _PLACE_PARTS = 4, 2
+_PLACE_PARTS = 2
 _MARGIN = 1e-6
 """Degrees, about 0.1 m: a box around a circle may be that much too large, and never too small."""
 
@@ -46,14 +47,10 @@ def numbers(text: object, count: int) -> tuple[float, ...]:
     return found
 
 
-def box(text: object) -> BBox:
-    """West, south, east, north in degrees. Raises ValueError."""
-    west, south, east, north = numbers(text, _BOX_PARTS)
-    if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):  # noqa: PLR2004 - degrees
-        raise ValueError("west, south, east, north: longitudes are from -180 to 180, latitudes from -90 to 90")
-    if west > east:
-        raise ValueError("west is east of east: a box cannot cross the 180th meridian here; ask for its two halves")
-    return west, south, east, north
+def box(text: object) -> tuple[Box, ...]:
+    """West, south, east, north in degrees, in two parts across the 180th meridian. Raises ValueError."""
+    [text] = text if isinstance(text, list) and len(text) == 1 else [text]
+    return boxes(text if isinstance(text, str) else "")
 
 
 def place(text: object) -> tuple[float, float]:
@@ -111,8 +108,10 @@ class SearchQuery(BaseModel):
 class PlaceQuery(SearchQuery):
     """Which positions are asked for; all that is given must hold."""
 
-    bbox: Annotated[BBox | None, BeforeValidator(box), _text("-8.575,52.672,-8.565,52.68")] = Field(
-        default=None, description="In this box: west, south, east, north in degrees; its edges belong to it."
+    bbox: Annotated[tuple[Box, ...] | None, BeforeValidator(box), _text("-8.575,52.672,-8.565,52.68")] = Field(
+        default=None,
+        description="In this box: west, south, east, north in degrees; its edges belong to it. Heights may stand "
+        "beside them, and are ignored; where west is above east, the box spans the antimeridian.",
     )
     near: Annotated[tuple[float, float] | None, BeforeValidator(place), _text("-8.5701,52.6741")] = Field(
         default=None, description="Around this place: longitude, latitude in degrees; with `distance`."
@@ -157,14 +156,30 @@ def _where(query: SearchQuery, area: Polygon | MultiPolygon | None) -> tuple[BBo
     if (query.near is None) != (query.distance is None):
         missing = "near" if query.near is None else "distance"
         raise wrong_parameters([WrongParameter(missing, "near and distance are given together")])
+    bbox, in_box = _around(query.bbox)
     if query.near is None or query.distance is None:
-        return query.bbox, None
-    around, contains = circle(*query.near, query.distance)
-    if query.bbox is None:
-        return around, contains
-    both = _intersection(around, query.bbox)
+        return bbox, in_box
+    around, in_circle = circle(*query.near, query.distance)
+    if bbox is None:
+        return around, in_circle
+    both = _intersection(around, bbox)
     # Apart from each other: no place is in both.
-    return (both, contains) if both else (query.bbox, lambda _longitude, _latitude: False)
+    return (
+        both or bbox,
+        lambda longitude, latitude: (
+            both is not None and in_circle(longitude, latitude) and (in_box is None or in_box(longitude, latitude))
+        ),
+    )
+
+
+def _around(parts: tuple[Box, ...] | None) -> tuple[BBox | None, Contains | None]:
+    """One box that holds all parts, and what is in them, where that is less."""
+    if parts is None or len(parts) == 1:
+        return (parts[0] if parts else None), None
+    _, south, _, north = parts[0]
+    return (-180.0, south, 180.0, north), lambda longitude, latitude: any(
+        west <= longitude <= east and south <= latitude <= north for west, south, east, north in parts
+    )
 
 
 def circle(longitude: float, latitude: float, radius: float) -> tuple[BBox, Contains]:

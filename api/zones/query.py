@@ -9,18 +9,17 @@ from urllib.parse import urlencode
 import shapely
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from api.http.boxes import LONGEST, boxes
 from api.http.problems import WrongParameter, wrong_parameters
 from api.zones.campus import CampusView, collection
 from geofence import MAX_FEATURES
 
-_LONGEST_BOX = 200
-_PLANE, _SPACE = 4, 6
-"""How many numbers a box has, without heights and with them."""
+_LONGEST_CURSOR = 200
 
 
 def _checked_box(text: str | None) -> str | None:
     if text is not None:
-        _boxes(text)
+        boxes(text)
     return text
 
 
@@ -29,7 +28,7 @@ class ZonesQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    bbox: Annotated[str | None, Field(max_length=_LONGEST_BOX), AfterValidator(_checked_box)] = Field(
+    bbox: Annotated[str | None, Field(max_length=LONGEST), AfterValidator(_checked_box)] = Field(
         default=None,
         description="Only what this box meets: west, south, east, north in degrees of WGS 84, joined by commas. "
         "Heights may stand beside them, as in OGC API Features, and are ignored; where west is above east, the box "
@@ -41,7 +40,7 @@ class ZonesQuery(BaseModel):
     )
     cursor: str | None = Field(
         default=None,
-        max_length=_LONGEST_BOX,
+        max_length=_LONGEST_CURSOR,
         description="Where the last page ended: take it from `next`.",
         examples=["OTcwZmQxOGMxN2NlMjdjYzo1"],
     )
@@ -74,28 +73,9 @@ def page_of(view: CampusView, query: ZonesQuery) -> ZonesPage:
 
 
 def _met(view: CampusView, bbox: str) -> list[int]:
-    return sorted({int(index) for box in _boxes(bbox) for index in view.tree.query(box, predicate="intersects")})
-
-
-def _boxes(text: str) -> list[shapely.Geometry]:
-    """The box of a query, in two parts where it spans the antimeridian. Raises ValueError with what is wrong."""
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) == _SPACE:
-        numbers = [*numbers[:2], *numbers[3:5]]
-    if len(numbers) != _PLANE:
-        raise ValueError("write four numbers, joined by commas: west, south, east, north")
-    west, south, east, north = numbers
-    # Not the other way round: NaN is within nothing.
-    if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= 90 and -90 <= north <= 90):  # noqa: PLR2004
-        raise ValueError("a longitude is within -180 and 180, a latitude within -90 and 90; longitude comes first")
-    if south > north:
-        raise ValueError("south is above north")
-    if west > east:
-        return [shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)]
-    return [shapely.box(west, south, east, north)]
+    return sorted(
+        {int(index) for box in boxes(bbox) for index in view.tree.query(shapely.box(*box), predicate="intersects")}
+    )
 
 
 def _cursor(view: CampusView, index: int) -> str:
