@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 DATA_DIR ?= data
-KIND ?= car
+KIND ?=
 SPEED ?= max
 MESSAGES ?= 100000
 OUT ?= campus.geojson
@@ -38,8 +38,8 @@ help: ## list these targets
 run: $(LAPTOP) $(REDIS) ## start the whole system in the foreground, until Ctrl-C
 	@$(BIN)/python -m deploy.laptop
 
-replay: track-named $(LAPTOP) ## publish a recorded track: FILE=bus.gpx [KIND=car|mobile] [SPEED=max|NUMBER]
-	@$(BIN)/python -m simulator replay "$(FILE)" --kind "$(KIND)" --speed "$(SPEED)"
+replay: track-named $(LAPTOP) ## publish a recorded track: FILE=bus.gpx [KIND=car|mobile|...] [SPEED=max|NUMBER]
+	@$(BIN)/python -m simulator replay "$(FILE)" $(if $(KIND),--kind "$(KIND)") --speed "$(SPEED)"
 
 track-named:
 	@test -n "$(FILE)" || { echo "which track? make replay FILE=bus.gpx" >&2; exit 2; }

@@ -181,10 +181,10 @@ class Kinds:
         return listed((kind.many for kind in self), "and")
 
 
-def listed(words: Iterable[str], conjunction: str) -> str:
-    """Words in a sentence: "a, b and c"."""
+def listed(words: Iterable[str], conjunction: str, *, comma: bool = False) -> str:
+    """Words as a sentence has them: "cars, phones and bicycles"; `comma` sets one before the last, too."""
     *others, last = words
-    return f"{', '.join(others)} {conjunction} {last}" if others else last
+    return f"{', '.join(others)}{',' if comma else ''} {conjunction} {last}" if others else last
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,20 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from core.kinds import Kind, Kinds
+from core.kinds import Kind, Kinds, listed
 
 
 def capital(text: str) -> str:
     """With a capital letter at its beginning."""
     return text[:1].upper() + text[1:]
-
-
-def listed(words: Iterable[str], last: str, *, comma: bool = False) -> str:
-    """Words as a sentence has them: "cars, phones and bicycles"; `comma` sets one before the last, too."""
-    *others, final = words
-    if not others:
-        return final
-    return f"{', '.join(others)}{',' if comma else ''} {last} {final}"
 
 
 def article(text: str) -> str:

@@ -6,8 +6,7 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticKnownError
 from typing_extensions import TypeAliasType
 
-from api.http.kind_words import listed
-from core.kinds import KindId, Kinds
+from core.kinds import KindId, Kinds, listed
 
 Kind = TypeAliasType("Kind", KindId)
 """The id of a kind. It has a schema of its own in the OpenAPI document, `Kind`, which `kind_schema` makes."""

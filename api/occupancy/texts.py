@@ -1,7 +1,7 @@
 """What the OpenAPI document says of the members of a body that follow from the counts of all kinds."""
 
-from api.http.kind_words import article, capital, listed, many, people
-from core.kinds import Kinds
+from api.http.kind_words import article, capital, many, people
+from core.kinds import Kinds, listed
 
 
 def total(kinds: Kinds) -> str:

@@ -10,12 +10,12 @@ from starlette.responses import Response
 from api.auth import requires
 from api.http.answers import Json
 from api.http.dependencies import opened
-from api.http.kind_words import article, example, listed
+from api.http.kind_words import article, example
 from api.http.kinds import Kind, known
 from api.http.openapi import problems
 from api.http.problems import ProblemError
 from api.positions.erasure import Erased, Erasure, UnfinishedError
-from core.kinds import Kinds
+from core.kinds import Kinds, listed
 
 MAX_DEVICE_ID = 128
 """Characters; as the decoder has it."""

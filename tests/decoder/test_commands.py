@@ -46,6 +46,11 @@ async def test_dead_letters_are_listed_for_people_and_for_tools(apply: Apply, re
     [
         ({"STAGES": "observe,dream"}, "STAGES"),
         ({"CAMPUS_FILE": "/nowhere.geojson"}, "CAMPUS_FILE"),
+        ({"KINDS_FILE": "/nowhere.json"}, "KINDS_FILE: /nowhere.json"),
+        (
+            {"POSITION_MAX_AGE": "tram=7d"},
+            "POSITION_MAX_AGE: 'tram=7d' is not role=duration: 'tram' is not",
+        ),
         ({"DEVICE_KEY": "short"}, "DEVICE_KEY"),
         ({"DOCUMENT_STORE": "cloudant"}, "CLOUDANT_URL"),
         ({"TIMESERIES_STORE": "influxdb"}, "INFLUXDB_V2_URL"),
