@@ -1,6 +1,8 @@
 """What the connections of a node, and two nodes, are to each other: access, takeover, ends, figures."""
 
 import asyncio
+import os
+import sys
 from collections import Counter
 
 import pytest
@@ -18,7 +20,7 @@ from tests.broker.conftest import (
     has,
     put_user,
 )
-from tests.conftest import eventually
+from tests.conftest import WAIT_SECONDS, eventually
 from tests.kinds_of_tests import CAR_ROLE
 from tests.mqtt.client import Connection
 from tests.mqtt.wire import Connack, Publish, Will, connect, publish
@@ -442,3 +444,23 @@ class TestFigures:
         assert not node.node.clients
         assert not await redis_client.hlen(f"clients:{{mqtt}}:{node.node.cluster.node}")
         assert len(await redis_client.keys("session:{mqtt}:*")) == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("KINDS_FILE", "/nowhere.json", "KINDS_FILE: /nowhere.json: "),
+        ("POSITION_RATE", "tram=1", "POSITION_RATE: 'tram=1' is not role=rate:burst"),
+    ],
+)
+async def test_a_node_does_not_start_with_a_setting_about_kinds_that_cannot_work(
+    redis_server: str, name: str, value: str, told: str
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "broker"),
+        env={**os.environ, "REDIS_URL": redis_server, "BROKER_PORT": "1", name: value},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, errors = await asyncio.wait_for(process.communicate(), WAIT_SECONDS)
+    assert process.returncode == 2
+    assert told in errors.decode()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import BadSettingsError
-from core.kinds import DEFAULT_KINDS, Kinds, Role, load_kinds
+from core.kinds import DEFAULT_KINDS, TAKEN_IDS, Kinds, Role, load_kinds
 
 CAR = {
     "id": "car",
@@ -196,3 +196,9 @@ def test_of_whatever_is_taken_ids_topics_and_roles_never_collide(
         assert not set(kind.id) & set(":\n#+/ ")
         assert not set(kind.topic) & set("\n#+/ $")
         assert kinds.ingest_kind(f"v1/zones/{kind.topic}") is None
+
+
+def test_no_id_can_be_a_member_that_stands_beside_the_counts_in_an_answer() -> None:
+    document = json.loads((Path(__file__).parents[1] / "kinds" / "golden" / "openapi.json").read_text())
+    members = {*document["components"]["schemas"]["Occupancy"]["properties"]}
+    assert members - TAKEN_IDS == {"car", "mobile"}

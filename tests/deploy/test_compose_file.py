@@ -235,3 +235,16 @@ def test_what_builds_images_sees_neither_data_nor_secrets() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     assert lines[1] == "*"
     assert not any(re.match(r"!(secrets|data|\.env|\.git|tests)", line) for line in lines)
+
+
+def test_a_table_of_kinds_is_given_to_all_who_read_it(services: dict[str, dict[str, Any]]) -> None:
+    for found, file in ((services, "core/kinds.json"), (described(KINDS_FILE="./my.json")["services"], "my.json")):
+        readers = {
+            name
+            for name, service in found.items()
+            for volume in service.get("volumes", [])
+            if (volume.get("source"), volume["target"], volume.get("read_only"))
+            == (str(ROOT / file), "/kinds.json", True)
+        }
+        assert readers == {"setup", "users", "broker", "decoder", "api"}
+        assert {found[name]["environment"]["KINDS_FILE"] for name in readers} == {"/kinds.json"}

@@ -149,3 +149,27 @@ def test_passwords_are_told_at_the_first_start_alone(tmp_path: Path, given: GIVE
     assert key not in later
     assert "./secrets/people" in later
     assert given
+
+
+def test_each_kind_of_the_table_has_a_demo_user(tmp_path: Path, given: GIVEN) -> None:
+    table = json.loads(make_secrets.KINDS.read_text())
+    table["kinds"].append({"id": "bicycle"})
+    kinds = tmp_path / "kinds.json"
+    kinds.write_text(json.dumps(table))
+    (tmp_path / "secrets").mkdir()
+    make_secrets.make(tmp_path / "secrets", [], demo=True, kinds=kinds)
+    with (tmp_path / "secrets" / "people" / "demo-users.csv").open(newline="") as file:
+        assert [row[1] for row in csv.reader(file)] == ["car", "mobile", "bicycle", "gateway", "service"]
+    assert given
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"kinds": 7}', '{"kinds": [{"topic": "x"}]}'])
+def test_a_table_of_kinds_that_is_none_makes_no_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    (tmp_path / "kinds.json").write_text(text)
+    (tmp_path / "secrets").mkdir()
+    monkeypatch.setenv("KINDS_FILE", str(tmp_path / "kinds.json"))
+    assert make_secrets.main([str(tmp_path / "secrets")]) == 1
+    assert f"KINDS_FILE: {tmp_path / 'kinds.json'} is no table of kinds" in capsys.readouterr().err
+    assert not list((tmp_path / "secrets").iterdir())
