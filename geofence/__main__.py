@@ -111,6 +111,7 @@ def import_(
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     typer.echo(f"{out}: {made.campus.boundary.name}, zones: {len(made.campus.zones)}; {picture}: what it looks like")
+    typer.echo(f"Next: python -m geofence check {out}")
 
 
 # Without this a negative longitude would be read as an option.

@@ -36,8 +36,8 @@ def import_files(
         except UnknownCrsError as error:
             if ask is None:
                 raise
-            crs = ask(f"{error}.\nWhat are they", "EPSG:3857")
-            found += read_file(file, crs=crs, latitude_first=latitude_first)
+            said = ask(f"{error}.\nWhat are they", "EPSG:3857")
+            found += read_file(file, crs=said, latitude_first=latitude_first)
     try:
         made = make_campus(found, with_questions(wishes, ask) if ask else wishes)
         if ask is not None:

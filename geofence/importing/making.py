@@ -8,7 +8,7 @@ from typing import Any
 
 import shapely
 
-from geofence.campus import MAX_FEATURES, Campus, InvalidCampusError, parse_campus
+from geofence.campus import MAX_FEATURES, SHARED_AREA, Campus, InvalidCampusError, parse_campus
 from geofence.doubts import NEARLY_ALL
 from geofence.importing.areas import near, split
 from geofence.importing.found import Area, CannotImportError, Found, LeftOut
@@ -146,13 +146,20 @@ def _zones(
             left_out.append(LeftOut(f"no place by itself: {said.no_zone}", one.called))
         elif wishes.named_only and said.name is None:
             left_out.append(LeftOut("without a name", one.called))
-        elif not shapely.relate_pattern(outline.area, area := near(one.area, middle), "T********"):
+        elif not _shares_area(outline.area, area := near(one.area, middle)):
             left_out.append(LeftOut("outside the outline", one.called))
         elif _equal(outline.area, area):
             left_out.append(LeftOut("the outline once more", one.called))
         else:
             zones.append((one, area, said))
     return zones
+
+
+def _shares_area(outline: Area, area: Area) -> bool:
+    # What is well inside or well outside is told at once, as the outline is prepared for it.
+    if shapely.contains_properly(outline, area):
+        return True
+    return bool(shapely.intersects(outline, area) and shapely.relate_pattern(outline, area, SHARED_AREA))
 
 
 def _equal(outline: Area, area: Area) -> bool:

@@ -54,4 +54,5 @@ def _things(read: Callable[[], Any]) -> Iterator[Raw]:
                 tags=tags,
                 own_id=None,
                 osm=f"{properties.get('type')}/{properties.get('id')}",
+                crs="EPSG:4326",
             )

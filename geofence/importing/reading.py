@@ -40,7 +40,7 @@ _DOCTYPE = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 
 
 def read_file(path: Path, *, crs: str | None, latitude_first: bool) -> list[Found]:
-    """All that a file has. `crs` is the one that its coordinates are in, where the user says so.
+    """All that a file has. `crs` is the one that its coordinates are in, where it does not say so itself.
 
     Raises CannotImportError with the file's name.
     """
@@ -64,7 +64,7 @@ def _found(path: Path, name: str, crs: str | None, *, latitude_first: bool) -> I
     out_of_range: Counter[bool] = Counter()
     areas = 0
     for number, raw in enumerate(_raws(path), 1):
-        system = crs or raw.crs
+        system = raw.crs or crs
         if system not in projections:
             projections[system] = projection(system)
         project = projections[system]

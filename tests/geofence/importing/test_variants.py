@@ -224,6 +224,16 @@ def test_a_reference_system_that_no_file_names_is_asked_for(importing: Importer)
     assert "nobody knows the coordinate reference system 'EPSG:nothing'" in nonsense.output
 
 
+def test_a_reference_system_is_that_of_files_that_name_none(importing: Importer) -> None:
+    file = importing.folder / "metres.geojson"
+    file.write_text(json.dumps(area(METRES, name="Hall")), encoding="utf-8")
+    far = importing.files(file, FIELD / "k14-projected.geojson", "--crs", "EPSG:3857")
+    assert "left out, outside the outline: 1 ('Hall' (number 1 of metres.geojson))" in far.output
+    assert {"hall", "main-hall"} <= importing.files(
+        file, FIELD / "extract-geom.json", "--crs", "EPSG:3857"
+    ).zones.keys()
+
+
 def test_latitudes_first_are_told_where_they_can_be(importing: Importer) -> None:
     manila = area([[[14.65, 121.06], [14.66, 121.06], [14.66, 121.07], [14.65, 121.06]]], name="Hall")
     assert "say --latitude-first" in importing.features(manila).output
