@@ -16,19 +16,9 @@ Start = Callable[[], list[str]]
 
 
 @pytest.fixture
-def client(redis_server: str) -> redis.Redis:
-    made = redis.Redis.from_url(redis_server)
-    made.flushall()
-    return made
-
-
-@pytest.fixture
-def start(client: redis.Redis, redis_server: str, tmp_path: Path) -> Start:
+def start(laptop: LaptopSettings, environment: dict[str, str], tmp_path: Path) -> Start:
     """What a start says of the demo key."""
-    assert client.ping()
-    settings = LaptopSettings(redis_url=redis_server, data_dir=tmp_path)
-    environment = {**os.environ, "REDIS_URL": redis_server}
-    return lambda: demo_key(settings, folder=tmp_path, environment=environment)
+    return lambda: demo_key(laptop, folder=tmp_path, environment=environment)
 
 
 def test_the_first_start_makes_a_key_and_prints_it_and_later_ones_say_where_it_is(

@@ -21,19 +21,9 @@ Start = Callable[[], list[str]]
 
 
 @pytest.fixture
-def client(redis_server: str) -> redis.Redis:
-    made = redis.Redis.from_url(redis_server)
-    made.flushall()
-    return made
-
-
-@pytest.fixture
-def start(client: redis.Redis, redis_server: str, tmp_path: Path) -> Start:
+def start(laptop: LaptopSettings, environment: dict[str, str], tmp_path: Path) -> Start:
     """What a start says of the demo users."""
-    assert client.ping()
-    settings = LaptopSettings(redis_url=redis_server, data_dir=tmp_path)
-    environment = {**os.environ, "REDIS_URL": redis_server}
-    return lambda: demo_users(settings, DEFAULT_KINDS, folder=tmp_path, environment=environment)
+    return lambda: demo_users(laptop, DEFAULT_KINDS, folder=tmp_path, environment=environment)
 
 
 def in_redis(client: redis.Redis) -> dict[bytes, bytes]:
