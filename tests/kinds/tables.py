@@ -26,4 +26,11 @@ BUS = kind("bus", "bus", "buses", "#7a2e12", "#f0a98a")
 
 ONE_KIND = Kinds([BICYCLE])
 THREE_KINDS = Kinds([*DEFAULT_KINDS, BICYCLE])
+MOST_KINDS = Kinds(
+    [
+        kind(f"kind_{number}", f"{number}{'w' * 37}", f"{number}{'w' * 37}s", "#6a3fa0", "#c7a6f2")
+        for number in range(10, 26)
+    ]
+)
+"""As many as there can be, with the longest names."""
 SIX_KINDS = Kinds([*DEFAULT_KINDS, BICYCLE, WATCH, SCOOTER, BUS])

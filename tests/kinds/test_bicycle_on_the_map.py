@@ -15,7 +15,7 @@ from tests.browser.stage import Stage, opened_stage
 from tests.browser.test_live_map import hindrances, zones_listed
 from tests.browser.test_real_api import answers, arrive, presence, running
 from tests.conftest import free_port
-from tests.kinds.tables import BICYCLE, ONE_KIND, SIX_KINDS, THREE_KINDS
+from tests.kinds.tables import BICYCLE, MOST_KINDS, ONE_KIND, SIX_KINDS, THREE_KINDS
 
 __all__ = ["browser", "page", "presence"]
 
@@ -137,7 +137,9 @@ def test_a_bicycle_is_on_the_map_of_the_api_that_reads_the_table_from_a_file(
         assert (page.text("#panel-note"), page.complaints()) == ("", [])
 
 
-@pytest.mark.parametrize("kinds", [ONE_KIND, DEFAULT_KINDS, THREE_KINDS, SIX_KINDS], ids=lambda kinds: str(len(kinds)))
+@pytest.mark.parametrize(
+    "kinds", [ONE_KIND, DEFAULT_KINDS, THREE_KINDS, SIX_KINDS, MOST_KINDS], ids=lambda kinds: str(len(kinds))
+)
 @pytest.mark.parametrize("dark", [False, True])
 def test_any_number_of_kinds_fits_a_phone_and_keeps_nobody_out(page: Page, kinds: Kinds, *, dark: bool) -> None:
     with opened_stage(kinds=kinds) as stage:
