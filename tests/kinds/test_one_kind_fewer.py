@@ -15,7 +15,7 @@ from broker.auth.passwords import hash_password
 from broker.auth.users import User, Users
 from core.errors import Reason
 from core.kinds import DEFAULT_KINDS, KindId
-from core.messages import RawMessage
+from core.messages import DeadLetter, RawMessage
 from decoder.housekeeping import Housekeeping
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings
@@ -36,7 +36,7 @@ from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, dead_letters
 from tests.kinds.tables import THREE_KINDS
 from tests.kinds_of_tests import CAR, MOBILE
 from tests.mqtt.wire import connect
-from tests.raw_streams import append
+from tests.raw_streams import add_dead_letters, append
 from timeseries import Coverage, OccupancyPoint, TimeseriesStore, Width, Window
 
 NEWEST_INPUT = "newest-input:{campus}"
@@ -181,3 +181,9 @@ async def test_its_users_are_refused_and_who_becomes_one_is_sent_away_once(
         assert node.node.problem is None
         assert len(node.node.connections) == 0
     assert await Users(redis_client).get(["bike-7"]) == {"bike-7": bicycle}
+
+
+async def test_a_dead_letter_of_its_users_is_read_as_it_was_kept(redis_client: Redis) -> None:
+    letter = DeadLetter(Reason.NOT_GEOJSON, "no GeoJSON", "car-iotp", NOON, b"e30=", user="bike-7", role="bicycle")
+    await add_dead_letters(redis_client, letter)
+    assert await dead_letters(redis_client) == [letter]
