@@ -23,6 +23,9 @@ from core.kinds import Role
 from runtime.position_rates import cost_of
 from state.entries import Group
 
+_PUBLISH = PacketType.PUBLISH.value
+"""A plain integer, for it is compared with for every packet."""
+
 
 class _Taken:
     """What comes of PUBLISHes that were read together."""
@@ -87,7 +90,7 @@ class Publishing:
         full = self._has_too_much_qos_0
         counts, sizes = taken.counts, taken.sizes
         try:
-            while index < end and batch[index][0] >> 4 == PacketType.PUBLISH:
+            while index < end and batch[index][0] >> 4 == _PUBLISH:
                 first_byte, body = batch[index]
                 index += 1
                 name, packet_id, payload = packets.publish_fields(first_byte, body)
@@ -130,7 +133,7 @@ class Publishing:
         if not self._topic_rules.are_asked:
             return batch
         for at in range(index, len(batch)):
-            if batch[at][0] >> 4 != PacketType.PUBLISH:
+            if batch[at][0] >> 4 != _PUBLISH:
                 break
             try:
                 name, _, _ = packets.publish_fields(*batch[at])
@@ -162,7 +165,7 @@ class Publishing:
     def _affordable(self, connection: Connection, rate: UserRate, batch: Sequence[Packet], index: int) -> int:
         """The index of the first PUBLISH that is too much for the user's rate; it waits, and all after it."""
         left, taken = rate.left, 0
-        while index < len(batch) and batch[index][0] >> 4 == PacketType.PUBLISH:
+        while index < len(batch) and batch[index][0] >> 4 == _PUBLISH:
             if taken >= left:
                 self._refusals.throttle(connection)
                 connection.throttle()
