@@ -44,11 +44,11 @@ replay: track-named $(LAPTOP) ## publish a recorded track: FILE=bus.gpx [KIND=ca
 track-named:
 	@test -n "$(FILE)" || { echo "which track? make replay FILE=bus.gpx" >&2; exit 2; }
 
-campus: export-named $(CAMPUS) ## make a campus file of what a map program exported: FILE=export.geojson [OUT=campus.geojson] [ARGS="--interactive"]
+campus: export-named $(CAMPUS) ## make a campus file of a map program's export: FILE=export.json [OUT=campus.geojson] [ARGS=--interactive]
 	@if [ -e "$(FILE)" ]; then set -- "$(FILE)"; else set -- $(FILE); fi; $(BIN)/python -m geofence import "$$@" -o "$(OUT)" $(ARGS)
 
 export-named:
-	@test -n "$(FILE)" || { echo "which file? make campus FILE=export.geojson (docs/your-campus.md)" >&2; exit 2; }
+	@test -n "$(FILE)" || { echo "which file? make campus FILE=export.json (docs/your-campus.md)" >&2; exit 2; }
 
 test: $(DEV) $(REDIS) $(NODE) ## run all tests
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not containers"

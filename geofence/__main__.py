@@ -1,5 +1,6 @@
 """Commands around campus files: `python -m geofence check FILE`, `python -m geofence locate LONGITUDE LATITUDE`."""
 
+import shlex
 from collections import defaultdict
 from pathlib import Path
 from typing import Annotated
@@ -111,7 +112,7 @@ def import_(
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     typer.echo(f"{out}: {made.campus.boundary.name}, zones: {len(made.campus.zones)}; {picture}: what it looks like")
-    typer.echo(f"Next: python -m geofence check {out}")
+    typer.echo(f"Next: python -m geofence check {shlex.quote(str(out))}")
 
 
 # Without this a negative longitude would be read as an option.
