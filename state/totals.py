@@ -6,8 +6,10 @@
 
 Its fields:
 
-    messages, positions, outside   what decoders have finished, what they found on the campus, and what outside it
-    accepted, finished             messages that were appended to `raw`, and that are done (`state.raw`)
+    messages, positions, outside   what decoders have decoded, what they found on the campus, and what outside it
+    accepted, finished             messages that were appended to `raw`, and that wait no longer (`state.raw`):
+                                   decoded, given up with their whole entry, or removed by hand. The difference
+                                   is the backlog: so `finished` becomes `accepted` where the stream is empty
     dead:{reason}                  dead letters, ever
     split                          entries whose messages were tried one by one, since decoders died of one of them
     replayed, dropped              dead letters that were sent through once more, and that were removed by hand
