@@ -30,7 +30,7 @@ SECONDS = 2.0
 class Nodes:
     """A node that drains, another one, and a client's view of each."""
 
-    def __init__(self, url: str, folder: Path, *, seconds: float = SECONDS) -> None:
+    def __init__(self, url: str, folder: Path, *, notice: float = NOTICE, seconds: float = SECONDS) -> None:
         self.url = url
         self.leaving, self.staying = (
             NodeProcess(
@@ -40,7 +40,7 @@ class Nodes:
                     "OPS_PORT": str(free_port()),
                     "REDIS_URL": url,
                     "MQTT_ALLOW_ANONYMOUS": "1",
-                    "DRAIN_NOTICE": str(NOTICE),
+                    "DRAIN_NOTICE": str(notice),
                     "DRAIN_SECONDS": str(seconds),
                 },
                 folder,
@@ -95,6 +95,17 @@ async def unhurried(own_redis: DurableRedis, short_folder: Path) -> AsyncIterato
         await nodes.end()
 
 
+@pytest.fixture
+async def announcing(own_redis: DurableRedis, short_folder: Path) -> AsyncIterator[Nodes]:
+    """Nodes whose notice is a minute, as long as it may be."""
+    nodes = Nodes(own_redis.url, short_folder, notice=60)
+    try:
+        await nodes.start()
+        yield nodes
+    finally:
+        await nodes.end()
+
+
 async def ends(client: Connection) -> float:
     """When the node has ended the connection."""
     with pytest.raises(ClosedError):
@@ -142,15 +153,15 @@ async def test_connections_end_evenly_over_the_time_that_there_is(monkeypatch: p
     assert quarters == [5, 5, 5, 5]
 
 
-async def test_it_says_at_once_that_it_is_not_ready_and_still_lets_clients_in(nodes: Nodes) -> None:
-    nodes.drain()
-    await eventually(nodes.says_draining)
-    assert (await nodes.leaving.get("/healthz")).status_code == httpx.codes.OK
-    assert "broker_draining 1.0" in (await nodes.leaving.get("/metrics")).text
-    late = await nodes.at_leaving.connect()
+async def test_it_says_at_once_that_it_is_not_ready_and_still_lets_clients_in(announcing: Nodes) -> None:
+    announcing.drain()
+    await eventually(announcing.says_draining)
+    assert (await announcing.leaving.get("/healthz")).status_code == httpx.codes.OK
+    assert "broker_draining 1.0" in (await announcing.leaving.get("/metrics")).text
+    late = await announcing.at_leaving.connect()
     await late.publish("t", b"taken", qos=1)
+    assert await announcing.leaving.stop() == 0, announcing.leaving.told()
     await ends(late)
-    await nodes.has_drained()
 
 
 async def test_after_the_notice_nobody_else_comes_in(nodes: Nodes) -> None:
