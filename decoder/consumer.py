@@ -26,7 +26,8 @@ SPLIT_AFTER = 2
 CLAIM_EVERY_MS = 5000
 """How often a consumer looks for what others left unfinished."""
 PATIENCE_SECONDS = 2.0
-"""Work that takes longer waits for something, and does not kill; Redis is told so again and again."""
+"""Work that takes longer is waiting for something, and is not what decoders die of: from then on Redis is told, again
+and again, that the entries are in hand."""
 GIVE_BACK_SECONDS = 1.0
 
 _log = structlog.stdlib.get_logger("decoder")

@@ -93,7 +93,7 @@ class Contents:
 
 
 def contents(payload: bytes) -> Contents:
-    """Look hard. It never raises, whatever the bytes are."""
+    """What is in a payload, however it was encoded or broken. Never raises, whatever the bytes are."""
     layers = unwrapped(payload)
     if not layers.is_json:
         return Contents(layers.around + _shape_of_no_json(layers.value), known=False)

@@ -16,7 +16,7 @@ __all__ = ["Applied", "Effects", "StaleFenceError"]
 
 
 class Effects:
-    """Applies batches; one for each partition of `raw` is as good as one for all."""
+    """Applies batches; the observers of all partitions may share one."""
 
     def __init__(
         self,

@@ -16,8 +16,8 @@ _log = structlog.stdlib.get_logger("poison")
 def poison_letter(entry: Entry, kinds: Kinds, *, stage: str, deliveries: int) -> DeadLetter:
     """The dead letter for an entry that was delivered so often and never finished.
 
-    Nothing of its payload is kept, and no topic below which a device may be named: where it lies is not known, for
-    nobody has lived to tell.
+    It keeps neither the payload nor more than the first level of the topic: no decoder got as far as finding out
+    whether the position is on the campus.
     """
     entry_id, fields = entry
     try:

@@ -1,4 +1,4 @@
-"""Whose address counts as one: a client's share of what there is before it is known who it is."""
+"""Which addresses count as one client, for limits that hold before anybody has said who they are."""
 
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address

@@ -15,7 +15,8 @@ LONGEST_PAUSE_SECONDS = 60.0
 SETTLED_SECONDS = 10.0
 """A stage that has worked for so long, and for as long as its last pause, is well again."""
 START_SECONDS = 60.0
-"""Who starts a process looks at it for so long: a setting that cannot work ends the process, and is read."""
+"""Whoever started the process still looks at it for so long: a setting that cannot work ends the process in that time,
+so that the reason is read; later it is one more failure of the stage."""
 SHOWN = 200
 """Characters of an error that the log's own line has; its traceback is whole."""
 

@@ -10,16 +10,18 @@ from core.kinds import Kinds, Role
 from runtime.settings import Settings
 
 BYTES_OF_ONE = 512
-"""A message counts as one position for each that it has begun: what a broker can know without decoding it. A usual
-position has some 450 bytes of base64, and a collection of 500 of them counts as some hundreds."""
+"""A message counts as one position for every 512 bytes, or part of them: a broker knows its size without decoding it. A
+usual position has some 450 bytes of base64, and a collection of 500 of them counts as some hundreds."""
 MAX_RATE = 1_000_000
 
 
 class Rate(NamedTuple):
-    """So many positions a second, and so many at once after a while without any."""
+    """How fast positions may come."""
 
     rate: float
+    """Positions a second."""
     burst: float
+    """Positions that may come at once, after a while without any."""
 
 
 _USUAL = Rate(100, 1000)

@@ -121,7 +121,7 @@ async def _lasting(name: str, stage: Callable[[Stop], Awaitable[None]], stop: St
 
 
 class Wakeup:
-    """Wakes one worker: there is something to do, or it is to stop. Cheap, for it is woken very often."""
+    """Wakes one worker: there is something to do, or it is to stop. Waking costs little, as each message does it."""
 
     def __init__(self) -> None:
         self._woken = False

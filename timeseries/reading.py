@@ -1,4 +1,4 @@
-"""What the store holds of windows here and there."""
+"""Stored figures of single windows, which may lie far apart."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -22,13 +22,13 @@ async def stored_devices(store: OccupancyStore, windows: Iterable[Window]) -> di
         starts[window.zone, window.kind, window.width].add(window.start)
     found: dict[Window, int] = {}
     for (zone, kind, width), wanted in starts.items():
-        for first, last in _spans(sorted(wanted), SPAN_WINDOWS * nominal_ms[width]):
+        for first, last in _ranges(sorted(wanted), SPAN_WINDOWS * nominal_ms[width]):
             points = await store.history(zone=zone, kind=kind, width=width, start=first, end=last + 1)
             found |= {point.window: point.devices for point in points if point.window.start in wanted}
     return found
 
 
-def _spans(starts: list[int], longest: int) -> Iterator[tuple[int, int]]:
+def _ranges(starts: list[int], longest: int) -> Iterator[tuple[int, int]]:
     """First and last of the fewest ranges that hold all of `starts`, none of them longer than `longest`."""
     first = last = starts[0]
     for start in starts:
