@@ -23,6 +23,7 @@ from state.status import read_status
 from tests.conftest import NOON, POSITIONS, RAW, TOTALS, entries
 from tests.decoder.conftest import HandClock, dead_letters, finisher_of
 from tests.raw_streams import append
+from tests.redis_servers.clients import calls
 
 OBSERVE_GROUP = "observe"
 
@@ -68,7 +69,7 @@ async def scripts(redis_client: Redis) -> AsyncIterator[Scripts]:
 
 
 async def _commands(client: Redis) -> int:
-    return sum(each["calls"] for each in cast("Any", await client.info("commandstats")).values())
+    return (await calls(client)).total()
 
 
 @pytest.fixture
