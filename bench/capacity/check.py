@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.capacity.model import Campus, plan
-from bench.capacity.node import Node, connected, drive, running_node
+from bench.capacity.node import Device, Node, connected, drive, running_node, settled_bytes
 from bench.capacity.units import Units
 from bench.state.campus import Grid
 from bench.state.processes import ROOT, Service, service
@@ -44,13 +45,12 @@ def compare_sizes(units: Units) -> Iterator[Compared]:
 
 def modelled(campus: Campus, units: Units) -> dict[str, float]:
     """What the model says of one node, one decoder and one Redis."""
-    batch = units.entry_messages(campus.rate)
-    redis_us = units.append_us(campus.rate) + units.observe_us(batch)
+    redis_us = units.append_us(campus.rate) + units.observe_us(campus.rate)
     whole = plan(campus, units, masters=1)
     return {
         "Redis, ms/s": campus.rate * redis_us / 1e3 + units.node_idle_redis * 1e3,
         "node, ms/s": campus.rate * units.node_us(campus.rate) / 1e3 + units.node_idle * 1e3,
-        "decoder, ms/s": campus.rate * units.decoder_us(batch) / 1e3,
+        "decoder, ms/s": campus.rate * units.decoder_us(campus.rate) / 1e3,
         "connections, MB": whole.mqtt_bytes / 1e6,
     }
 
@@ -58,16 +58,19 @@ def modelled(campus: Campus, units: Units) -> dict[str, float]:
 def measure(campus: Campus) -> dict[str, float]:
     """What they use, while devices send."""
     with running_node(zones=campus.zones) as node:
-        observe = node.settings | {"STAGES": "observe", "DECODER_NAME": "check"}
-        with service("decoder", ROOT, observe, ROOT / "bench" / "results" / "check.log") as decoder:
-            return asyncio.run(_measure(campus, node, decoder))
+        return asyncio.run(_measure(campus, node))
 
 
-async def _measure(campus: Campus, node: Node, decoder: Service) -> dict[str, float]:
-    empty = node.redis_bytes
+async def _measure(campus: Campus, node: Node) -> dict[str, float]:
+    empty = await settled_bytes(node)
     devices = await connected(node.port, range(campus.devices))
-    await asyncio.sleep(1)
-    connections = node.redis_bytes - empty
+    connections = await settled_bytes(node) - empty
+    observe = node.settings | {"STAGES": "observe", "DECODER_NAME": "check"}
+    with service("decoder", ROOT, observe, Path(node.settings["DATA_DIR"]) / "check.log") as decoder:
+        return await _busy(campus, node, decoder, devices) | {"connections, MB": connections / 1e6}
+
+
+async def _busy(campus: Campus, node: Node, decoder: Service, devices: list[Device]) -> dict[str, float]:
     grid = Grid(campus.zones)
     # The first position of each device makes its keys.
     await drive(devices, grid, rate=campus.rate, seconds=campus.every + 3)
@@ -79,7 +82,6 @@ async def _measure(campus: Campus, node: Node, decoder: Service) -> dict[str, fl
         "Redis, ms/s": (node.redis_cpu - redis) / elapsed * 1e3,
         "node, ms/s": (node.service.cpu_seconds - busy) / elapsed * 1e3,
         "decoder, ms/s": (decoder.cpu_seconds - decoding) / elapsed * 1e3,
-        "connections, MB": connections / 1e6,
     }
     for device in devices:
         device.close()

@@ -81,12 +81,11 @@ def _with(campus: Campus, units: Units, masters: int) -> Plan:
     partitions = 1 if masters == 1 else min(MOST_PARTITIONS, 4 * masters)
     nodes = _nodes(campus, units)
     lane = campus.rate / nodes / partitions
-    batch = units.entry_messages(lane)
-    redis_us = units.append_us(lane) + units.observe_us(batch)
     windows = campus.zones * KINDS * WIDTHS / ROLLUP_SECONDS
+    decoders = _decoders(campus, units, windows)
+    redis_us = units.append_us(lane) + units.observe_us(campus.rate / decoders)
     mqtt_share = campus.devices * campus.reconnects / 3600 * units.connect_us / 1e6 + nodes * units.node_idle_redis
     of_all = campus.rate * redis_us / 1e6 + windows * units.window_redis_us / 1e6
-    decoder_us = units.decoder_us(batch)
     minutes = campus.devices * campus.hours * 60 * DAYS_KEPT
     mqtt_bytes = campus.devices * units.connection_redis_bytes
     return Plan(
@@ -94,8 +93,8 @@ def _with(campus: Campus, units: Units, masters: int) -> Plan:
         masters=masters,
         partitions=partitions,
         nodes=nodes,
-        decoders=math.ceil((campus.rate * (decoder_us + units.archive_us) + windows * units.window_us) / 1e6 / SHARE),
-        batch=batch,
+        decoders=decoders,
+        batch=units.entry_messages(lane),
         redis_us=redis_us,
         # One of them has the connections besides.
         redis_share=of_all / masters + mqtt_share,
@@ -106,7 +105,7 @@ def _with(campus: Campus, units: Units, masters: int) -> Plan:
         ),
         mqtt_bytes=mqtt_bytes,
         mqtt_share=mqtt_share,
-        decoder_us=decoder_us,
+        decoder_us=units.decoder_us(campus.rate / decoders),
         look_ms=units.look_ms(campus.zones),
         windows_per_second=windows,
     )
@@ -120,6 +119,17 @@ def _nodes(campus: Campus, units: Units) -> int:
         if rate * units.node_us(rate) / 1e6 + units.node_idle <= SHARE:
             return count
         count = math.ceil(count * 1.1) + 1
+
+
+def _decoders(campus: Campus, units: Units, windows: float) -> int:
+    """So many that each is busy for SHARE of the time: what one has more to do, it does in fewer rounds."""
+    count = 1
+    while True:
+        rate = campus.rate / count
+        of_rest = windows * units.window_us / 1e6 / count
+        if rate * (units.decoder_us(rate) + units.archive_us) / 1e6 + of_rest <= SHARE:
+            return count
+        count = math.ceil(count * 1.05) + (count == 1)
 
 
 def _fullest(found: Plan) -> float:

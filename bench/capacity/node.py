@@ -7,7 +7,7 @@ import asyncio
 import base64
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,10 @@ from core.clock import format_rfc3339, system_clock
 from tests.conftest import free_port
 
 CONNECTIONS = 2000
-RATES = (300.0, 1000.0, 4000.0)
+RATES = (300.0, 700.0, 1500.0, 2500.0, 4000.0)
 """Messages a second of all of them together."""
+LOOKS = 20
+DRAIN_SECONDS = 120.0
 WARM_UP = 200
 IDLE_SECONDS = 3.0
 _AT_ONCE = 50
@@ -51,6 +53,11 @@ class Node:
         return sum(
             int(self.client.xinfo_stream(key)["entries-added"]) for key in self.client.scan_iter("raw:*", count=10_000)
         )
+
+    @property
+    def waiting(self) -> int:
+        """Entries of `raw` that nobody has finished."""
+        return sum(self.client.xlen(key) for key in self.client.scan_iter("raw:*", count=10_000))
 
     @property
     def redis_bytes(self) -> int:
@@ -129,6 +136,15 @@ async def connected(port: int, numbers: range) -> list[Device]:
     return devices
 
 
+async def settled_bytes(node: Node) -> int:
+    """What Redis uses, without the buffers that come and go."""
+    found = []
+    for _ in range(LOOKS):
+        await asyncio.sleep(0.1)
+        found.append(node.redis_bytes)
+    return min(found)
+
+
 async def drive(devices: list[Device], grid: Grid, *, rate: float, seconds: float) -> int:
     """Let devices send in turns, so many messages a second of all of them; how many there were."""
     begun, sent = time.monotonic(), 0
@@ -161,35 +177,26 @@ def measure_node(seconds: float, *, connections: int = CONNECTIONS) -> dict[str,
 
 async def _measure(node: Node, connections: int, seconds: float) -> dict[str, object]:
     devices = await connected(node.port, range(WARM_UP))
-    memory, used, cpu = node.service.memory_bytes, node.redis_bytes, node.redis_cpu
+    memory, used, cpu = node.service.memory_bytes, await settled_bytes(node), node.redis_cpu
     devices += await connected(node.port, range(WARM_UP, WARM_UP + connections))
     await asyncio.sleep(1)
+    opened = node.redis_cpu - cpu
     found: dict[str, object] = {
         "node bytes/connection": (node.service.memory_bytes - memory) / connections,
-        "Redis bytes/connection": (node.redis_bytes - used) / connections,
+        "Redis bytes/connection": (await settled_bytes(node) - used) / connections,
     }
-    opened = node.redis_cpu - cpu
     busy, cpu, begun = node.service.cpu_seconds, node.redis_cpu, time.monotonic()
     await asyncio.sleep(IDLE_SECONDS)
     elapsed = time.monotonic() - begun
     idle_node, idle_redis = (node.service.cpu_seconds - busy) / elapsed, (node.redis_cpu - cpu) / elapsed
     found["node, idle, share of a processor"] = idle_node
     found["Redis for an idle node, share of a processor"] = idle_redis
-    rates = []
-    for rate in RATES:
-        busy, cpu, begun = node.service.cpu_seconds, node.redis_cpu, time.monotonic()
-        added = node.entries_added
-        sent = await drive(devices, Grid(22), rate=rate, seconds=seconds)
-        elapsed = time.monotonic() - begun
-        rates.append(
-            {
-                "messages, 1/s": sent / elapsed,
-                # What an idle second costs is there without any message.
-                "node us/message": (node.service.cpu_seconds - busy - idle_node * elapsed) / sent * 1e6,
-                "append, Redis us/message": (node.redis_cpu - cpu - idle_redis * elapsed) / sent * 1e6,
-                "messages/entry": sent / max(1, node.entries_added - added),
-            }
-        )
+    sending = _Sending(node, devices, seconds, idle_node, idle_redis)
+    rates = [await sending.appended(rate) for rate in RATES]
+    settings = node.settings | {"STAGES": "observe", "DECODER_NAME": "bench"}
+    with service("decoder", ROOT, settings, Path(node.settings["DATA_DIR"]) / "decoder.log") as decoder:
+        await _until_drained(node)
+        rates = [each | await sending.observed(decoder, rate, each) for rate, each in zip(RATES, rates, strict=True)]
     found["rates"] = rates
     cpu = node.redis_cpu
     for device in devices:
@@ -197,3 +204,51 @@ async def _measure(node: Node, connections: int, seconds: float) -> dict[str, ob
     await asyncio.sleep(2)
     found["connect, Redis us"] = (opened + node.redis_cpu - cpu - 3 * idle_redis) / connections * 1e6
     return found
+
+
+async def _until_drained(node: Node) -> None:
+    end = time.monotonic() + DRAIN_SECONDS
+    while node.waiting:
+        if time.monotonic() > end:
+            raise SystemExit("the decoder does not come to an end")
+        await asyncio.sleep(0.2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """Devices that send at a rate for some seconds, and what that costs."""
+
+    node: Node
+    devices: list[Device]
+    seconds: float
+    idle_node: float
+    """Part of a processor that is used when nothing is sent."""
+    idle_redis: float
+
+    async def appended(self, rate: float) -> dict[str, float]:
+        """A message that a node appends, where nobody reads it."""
+        added = self.node.entries_added
+        sent, elapsed, redis_us = await self._send(rate)
+        return {
+            "messages, 1/s": sent / elapsed,
+            "append, Redis us/message": redis_us,
+            "messages/entry": sent / max(1, self.node.entries_added - added),
+        }
+
+    async def observed(self, decoder: Service, rate: float, appended: Mapping[str, float]) -> dict[str, float]:
+        """The same where a decoder reads it as it comes, with others that have come since its last round."""
+        decoding, busy = decoder.cpu_seconds, self.node.service.cpu_seconds
+        sent, elapsed, redis_us = await self._send(rate)
+        return {
+            # What an idle second costs is there without any message.
+            "node us/message": (self.node.service.cpu_seconds - busy - self.idle_node * elapsed) / sent * 1e6,
+            "observe, Redis us/message": redis_us - appended["append, Redis us/message"],
+            "decoder us/message": (decoder.cpu_seconds - decoding) / sent * 1e6,
+        }
+
+    async def _send(self, rate: float) -> tuple[int, float, float]:
+        """How many messages, in how many seconds, and what each costs Redis (us)."""
+        cpu, begun = self.node.redis_cpu, time.monotonic()
+        sent = await drive(self.devices, Grid(22), rate=rate, seconds=self.seconds)
+        elapsed = time.monotonic() - begun
+        return sent, elapsed, (self.node.redis_cpu - cpu - self.idle_redis * elapsed) / sent * 1e6

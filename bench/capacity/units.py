@@ -15,7 +15,7 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """What was measured at some places; between them it is a straight line over their logarithms."""
+    """What was measured at some places, above 0; between them it is a straight line, both axes by tens."""
 
     points: Points
 
@@ -27,7 +27,7 @@ class Curve:
         for (left, low), (right, high) in pairwise(points):
             if at <= right:
                 share = math.log(at / left) / math.log(right / left)
-                return low + share * (high - low)
+                return float(low * (high / low) ** share)
         return points[-1][1]
 
 
@@ -40,7 +40,8 @@ class Units:
     entry_messages: Curve
     """Messages of an entry, by the same."""
     observe_us: Curve
-    """Of Redis, for a message that is read, counted and finished, by how many an entry holds."""
+    """Of Redis, for a message that is read, counted and finished, by the messages a second of the decoder that does it:
+    the more there are, the more have come since its last round. The last is where it is never without any."""
     decoder_us: Curve
     """Of a decoder (observe), likewise."""
     archive_us: float
@@ -86,11 +87,15 @@ def units_of(found: dict[str, Any]) -> Units:
     def rates(name: str) -> Curve:
         return Curve([(row["messages, 1/s"], row[name]) for row in node["rates"]])
 
+    def live(name: str) -> Curve:
+        most = max(batches, key=lambda row: float(row["batch"]))
+        return Curve([*rates(name).points, (1e6 / most["decoder us/message"], most[name])])
+
     return Units(
         append_us=rates("append, Redis us/message"),
         entry_messages=rates("messages/entry"),
-        observe_us=Curve([(row["batch"], row["observe, Redis us/message"]) for row in batches]),
-        decoder_us=Curve([(row["batch"], row["decoder us/message"]) for row in batches]),
+        observe_us=live("observe, Redis us/message"),
+        decoder_us=live("decoder us/message"),
         archive_us=found["archive, decoder us/message"],
         node_us=rates("node us/message"),
         node_idle=node["node, idle, share of a processor"],

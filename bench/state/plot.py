@@ -52,9 +52,9 @@ def _axis(values: Sequence[float], *, by_tens: bool) -> _Axis:
 
 def svg(charts: Sequence[Chart]) -> str:
     """All charts side by side, two in a row."""
-    rows = math.ceil(len(charts) / 2)
+    rows, width = math.ceil(len(charts) / 2), min(len(charts), 2) * WIDTH
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * WIDTH} {rows * HEIGHT}" font-family="sans-serif">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {rows * HEIGHT}" font-family="sans-serif">',
         "<style>text { font-size: 11px } .title { font-size: 13px }</style>",
         '<rect width="100%" height="100%" fill="white"/>',
     ]
@@ -79,10 +79,10 @@ def _chart(chart: Chart) -> list[str]:
     for mark in up.marks:
         _, y = at(across.marks[0], mark)
         parts.append(f'<path d="M{LEFT} {y:.1f}H{end}" stroke="#ddd"/>')
-        parts.append(f'<text x="{LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{mark:,g}</text>')
+        parts.append(f'<text x="{LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{_number(mark)}</text>')
     for mark in across.marks:
         x, y = at(mark, up.marks[0])
-        parts.append(f'<text x="{x:.0f}" y="{y + 15:.0f}" text-anchor="middle">{mark:,g}</text>')
+        parts.append(f'<text x="{x:.0f}" y="{y + 15:.0f}" text-anchor="middle">{_number(mark)}</text>')
     parts.append(f'<text x="{LEFT}" y="{HEIGHT - 8}">{escape(chart.x)}; up: {escape(chart.y)}</text>')
     for number, (name, line) in enumerate(chart.lines.items()):
         colour = _COLOURS[number % len(_COLOURS)]
@@ -93,3 +93,7 @@ def _chart(chart: Chart) -> list[str]:
             parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
         parts.append(f'<text x="{WIDTH - 122}" y="{TOP + 14 + 15 * number}" fill="{colour}">{escape(name)}</text>')
     return parts
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"

@@ -25,8 +25,8 @@ UNITS = Units(
 
 
 def test_a_curve_goes_straight_between_what_was_measured_and_no_further() -> None:
-    curve = Curve([(1, 0.0), (100, 2.0)])
-    assert [curve(at) for at in (0.1, 1, 10, 100, 1000)] == [0.0, 0.0, 1.0, 2.0, 2.0]
+    curve = Curve([(1, 4.0), (100, 1.0)])
+    assert [curve(at) for at in (0.1, 1, 10, 100, 1000)] == [4.0, 4.0, 2.0, 1.0, 1.0]
 
 
 def test_a_small_campus_takes_one_redis_and_two_nodes() -> None:
