@@ -6,8 +6,10 @@ have noted. So for a moment a client may have a little more than it may, and wai
 what it may, however many processes there are. While Redis is away each process counts for itself.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
@@ -61,8 +63,7 @@ class SharedLimits:
         self._back_at: OrderedDict[str, float] = OrderedDict()
         self._untold: dict[str, float] = {}
         """What others do not know of yet, in seconds in which it comes back."""
-        self._urgent = False
-        self._work = Wakeup()
+        self._work, self._hurry = Wakeup(), Wakeup()
 
     def take(self, client: str, cost: float = 1.0) -> float:
         """Take `cost` of a client's; 0 if there is enough, else the seconds after which to try again: nothing is taken.
@@ -77,14 +78,14 @@ class SharedLimits:
         self._note(client, now + missing)
         untold = self._untold[client] = self._untold.get(client, 0.0) + seconds
         if known is None or untold > MUCH * self._whole:
-            self._urgent = True
+            self._hurry.wake()
         self._work.wake()
         return 0.0
 
     async def run(self, stop: Stop) -> None:
         """Tell what was spent, and learn what others have noted, until `stop`."""
         away = False
-        with self._work.woken_by(stop):
+        with self._work.woken_by(stop), self._hurry.woken_by(stop):
             while not stop.is_set():
                 await self._work.wait()
                 await self._until_due(stop)
@@ -105,7 +106,7 @@ class SharedLimits:
 
         It is not told again: by then it has come back.
         """
-        told, self._untold, self._urgent = self._untold, {}, False
+        told, self._untold = self._untold, {}
         clients = {self._hidden(client): client for client in told}
         spent = {hidden: told[client] for hidden, client in clients.items()}
         missing = await spend(self._redis, self.name, spent, whole=self._whole)
@@ -115,10 +116,10 @@ class SharedLimits:
             self._note(client, now + seconds + self._untold.get(client, 0.0))
 
     async def _until_due(self, stop: Stop) -> None:
-        waited = 0.0
-        while not stop.is_set() and waited < (SOONEST_SECONDS if self._urgent else EVERY_SECONDS):
-            await pause(SOONEST_SECONDS, stop)
-            waited += SOONEST_SECONDS
+        await pause(SOONEST_SECONDS, stop)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EVERY_SECONDS - SOONEST_SECONDS):
+                await self._hurry.wait()
 
     def _note(self, client: str, back_at: float) -> None:
         self._back_at[client] = back_at

@@ -176,7 +176,8 @@ async def test_sigterm_ends_it_in_time_although_an_answer_is_stuck(tmp_path: Pat
 )
 async def test_a_setting_that_cannot_work_is_named(tmp_path: Path, environment: dict[str, str], told: str) -> None:
     async with running(free_port(), **{"DATA_DIR": str(tmp_path), **environment}) as process:
-        _, errors = await asyncio.wait_for(process.communicate(), WAIT_SECONDS)
+        # It has modules to load first, on a machine that is busy.
+        _, errors = await asyncio.wait_for(process.communicate(), 4 * WAIT_SECONDS)
 
     assert process.returncode == 2
     assert told in errors.decode()
@@ -187,7 +188,7 @@ async def test_a_taken_port_is_named_with_its_setting(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         async with running(port, DATA_DIR=str(tmp_path)) as process:
-            _, errors = await asyncio.wait_for(process.communicate(), WAIT_SECONDS)
+            _, errors = await asyncio.wait_for(process.communicate(), 4 * WAIT_SECONDS)
 
     assert process.returncode == 2
     assert f"API_PORT: cannot listen on 127.0.0.1:{port}" in errors.decode()

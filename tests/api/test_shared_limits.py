@@ -93,7 +93,7 @@ async def test_processes_tell_by_themselves_and_go_on_alone_while_redis_is_away(
 ) -> None:
     monkeypatch.setattr("api.http.shared_limits.AWAY_SECONDS", 0.01)
     stop, one, other = Stop(), limits(service_redis), limits(service_redis)
-    async with asyncio.TaskGroup() as tasks, Redis(port=1) as away:
+    async with asyncio.TaskGroup() as tasks, open_redis(CommonSettings(redis_url="redis://127.0.0.1:1")) as away:
         monkeypatch.setattr(one, "_redis", away)
         tasks.create_task(one.run(stop))
         tasks.create_task(other.run(stop))
