@@ -3,7 +3,7 @@
 python -m bench.state                     2,000, 20,000 and 200,000 devices, 22, 500 and 5,000 zones, one Redis and
                                           three masters: a table, bench/results/state.json and state.svg. An hour or so
 python -m bench.state --before 9b2a70b    the same, with ratios against the code of that commit
-python -m bench.state --quick             one small size: seconds
+python -m bench.state --quick             one small size, and nothing is written: half a minute
 python -m bench.state --resume            goes on where a run was ended
 python -m bench.state --write-units       also writes bench/capacity/units.json, which `python -m bench.capacity` takes
 
@@ -74,10 +74,12 @@ def main(
         for size in sizes:
             found.append(_measure(size, now, old, QUICK if quick else FULL))
             _show(found[-1])
-            _write(found, before, more)
+            if not quick:
+                _write(found, before, more)
     _table(found)
     _console.print(f"{machine()}, load {os.getloadavg()[0]:.1f}")
-    _console.print(f"written: {RESULTS / 'state.json'}, {RESULTS / 'state.svg'}")
+    if not quick:
+        _console.print(f"written: {RESULTS / 'state.json'}, {RESULTS / 'state.svg'}")
 
 
 def _sizes(*, quick: bool, most: int) -> list[Size]:

@@ -5,7 +5,8 @@ python -m bench.state.fast_motion --devices 2000 --hours 1 --every 300     a fir
 
 The effects are those of decoders, by a clock that is moved on; only messages, their decoding and the archive are left
 out, of which nothing stays in Redis. A second position in the same minute and place changes nothing, so one a minute
-stands for any number of them. Writes bench/results/fast_motion.json and fast_motion.svg: memory over time.
+stands for any number of them. With --write memory over time
+goes to bench/results/fast_motion.json and fast_motion.svg.
 """
 
 import asyncio
@@ -55,12 +56,13 @@ def main(
     every: Annotated[int, typer.Option(min=30, help="Seconds between two positions of a device.")] = 60,
     zones: Annotated[int, typer.Option(min=2, help="Zones, the campus included.")] = 22,
     maxmemory: Annotated[str, typer.Option(help="Of Redis.")] = "150mb",
+    write: Annotated[bool, typer.Option(help="Write bench/results/fast_motion.json and .svg.")] = False,
 ) -> None:
     """Let days pass, and say what Redis has of them. Ends with 1 where it gets full, or has lost count."""
     settings = ("--maxmemory", maxmemory, "--maxmemory-policy", "noeviction")
     with tempfile.TemporaryDirectory(prefix="fast-motion-") as folder, redis_server(Path(folder), *settings) as url:
         day = Days(devices=devices, hours=hours, every=every, zones=zones)
-        asyncio.run(_pass(url, day, days))
+        asyncio.run(_pass(url, day, days, write=write))
     _console.print(f"{machine()}, load {os.getloadavg()[0]:.1f}")
 
 
@@ -97,7 +99,7 @@ class Days:
         return found
 
 
-async def _pass(url: str, passing: Days, days: int) -> None:
+async def _pass(url: str, passing: Days, days: int, *, write: bool) -> None:
     async with open_redis(CommonSettings(redis_url=url)) as client:
         effects = Effects(
             kinds=DEFAULT_KINDS,
@@ -139,9 +141,12 @@ async def _pass(url: str, passing: Days, days: int) -> None:
             f"{used / minutes:.2f} bytes a device and minute, in {time.monotonic() - begun:,.0f} s"
         )
         _console.print(f"devices on the campus on each day, as counted: {found}")
-        _write(
-            memory, int(told["maxmemory"]) / 1e6, f"{len(passing.names):,} devices, {passing.minutes // 60} hours a day"
-        )
+        if write:
+            _write(
+                memory,
+                int(told["maxmemory"]) / 1e6,
+                f"{len(passing.names):,} devices, {passing.minutes // 60} hours a day",
+            )
         if found != [len(passing.names)] * days:
             raise SystemExit("that is not what there were")
 
