@@ -11,6 +11,8 @@ from typing import Any, cast
 import pytest
 import redis.asyncio
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from core.errors import UnavailableError
@@ -208,7 +210,8 @@ async def test_a_connection_that_is_refused_cut_or_silent_is_waited_for() -> Non
 
 
 async def test_other_clients_tell_by_the_words(fake: FakeRedis) -> None:
-    async with Redis(port=fake.port) as plain:
+    # By itself redis-py would wait for seconds, and ask again.
+    async with Redis(port=fake.port, retry=Retry(NoBackoff(), 0)) as plain:
         for error in WAITS:
             fake.error = error
             for way in (command, pipelined):

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -72,10 +72,13 @@ COMMANDS = frozenset(
 KEY = re.compile(r":\{(mqtt|campus|p|\d+)\}|redis\.call")
 
 
-def parsed() -> Iterator[tuple[Path, ast.Module]]:
-    for room in OTHERS:
-        for path in sorted((ROOT / room).rglob("*.py")):
-            yield path.relative_to(ROOT), ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def parsed() -> list[tuple[Path, ast.Module]]:
+    return [
+        (path.relative_to(ROOT), ast.parse(path.read_text(encoding="utf-8")))
+        for room in OTHERS
+        for path in sorted((ROOT / room).rglob("*.py"))
+    ]
 
 
 def docstrings(tree: ast.Module) -> set[int]:
