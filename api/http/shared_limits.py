@@ -1,7 +1,7 @@
 """How often a client may ask, of all API processes together, at no round trip for any request.
 
 Each process decides at once by what it knows, and tells Redis in the background what clients have spent: of all of them
-together, ten times a second, and sooner where one is new to it or spends much. What comes back is what all processes
+together, four times a second, and sooner where one is new to it or spends much. What comes back is what all processes
 have noted. So for a moment a client may have a little more than it may, and waits for it afterwards: over time it has
 what it may, however many processes there are. While Redis is away each process counts for itself.
 """
@@ -18,7 +18,7 @@ from runtime.service import Stop, Wakeup, pause
 from state.client import Redis
 from state.rate_limits import spend
 
-EVERY_SECONDS = 0.1
+EVERY_SECONDS = 0.25
 """How often what clients have spent is told."""
 SOONEST_SECONDS = 0.01
 """The same where it is urgent."""
