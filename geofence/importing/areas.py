@@ -98,11 +98,11 @@ def square_metres(area: Area) -> float:
 
 def hull(areas: Iterable[Area], margin: float) -> Area:
     """What holds all areas, with a margin in metres around it."""
-    whole = shapely.union_all([shapely.convex_hull(area) for area in areas])
+    whole = shapely.convex_hull(shapely.multipoints(shapely.get_coordinates(list(areas))))
     _, south, _, north = whole.bounds
     narrow = max(float(np.cos(np.radians((south + north) / 2))), 0.01)
     scale = np.array([METRES_A_DEGREE * narrow, METRES_A_DEGREE])
-    metres = shapely.transform(shapely.convex_hull(whole), lambda pairs: pairs * scale)
+    metres = shapely.transform(whole, lambda pairs: pairs * scale)
     around = shapely.buffer(metres, margin, quad_segs=2)
     return shapely.set_precision(shapely.transform(around, lambda pairs: pairs / scale), GRID)
 

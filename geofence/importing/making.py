@@ -163,6 +163,8 @@ def _shares_area(outline: Area, area: Area) -> bool:
 
 
 def _equal(outline: Area, area: Area) -> bool:
+    if min(outline.area, area.area) < NEARLY_ALL * max(outline.area, area.area):
+        return False
     shared = shapely.intersection(outline, area).area
     return bool(shared > NEARLY_ALL * (outline.area + area.area - shared))
 
