@@ -58,7 +58,7 @@ e2e: $(DEV) ## build the images and run the compose file, with a real Docker eng
 
 # What shows that one code does for all of them; the rest of the tests runs on one Redis of this machine.
 ON_A_CLUSTER := tests/mqtt tests/oracle tests/loss \
-  tests/decoder/test_counting.py tests/broker/cluster tests/e2e/test_main_job.py tests/e2e/test_cluster_job.py
+  tests/decoder/test_counting.py tests/decoder/test_trim.py tests/broker/cluster tests/e2e/test_main_job.py tests/e2e/test_cluster_job.py
 ON_SENTINEL := tests/mqtt/test_sessions.py tests/mqtt/test_qos_out.py tests/oracle/test_oracle.py tests/loss/test_loss.py
 ON_EACH_VERSION := tests/state tests/decoder/test_counting.py tests/decoder/test_effects.py tests/broker/cluster
 PYTEST := $(BIN)/python -m pytest -q -n $(or $(JOBS),2) --dist loadfile

@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from state.group import Group
-from tests.redis_servers.clients import calls
+from tests.redis_servers.clients import calls, client_of
 
-STREAM = "trimmed"
+STREAM = "trimmed:{0}"
 GROUPS = ("observe", "statistics", "late")
 CONSUMERS = ("one", "two")
 LAST = 2**64 - 1
@@ -164,7 +164,7 @@ def test_nothing_is_cut_off_that_some_group_has_not_acknowledged_and_all_else_is
     redis_server: str, founded: list[str], happening: list[Step]
 ) -> None:
     async def happens() -> None:
-        async with Redis.from_url(redis_server) as client:
+        async with client_of(redis_server) as client:
             await client.delete(STREAM)
             book = Book(client)
             for group in founded:
