@@ -9,7 +9,7 @@ from core.messages import Position
 from decoder.batch import Batch
 from state.client import Redis
 from state.durability import Writes
-from state.effect_parts import Outside, Room, parts
+from state.effect_parts import Outside, Room, parts, work_of_each
 from state.effects import Applied, PartitionEffects, StaleFenceError
 
 __all__ = ["Applied", "Effects", "StaleFenceError"]
@@ -49,6 +49,8 @@ class Effects:
             )
             for partition in range(partitions)
         ]
+        self._work_each = [0.0] * partitions
+        """How much work a position was in the batch before, so that the next one is cut before it is made."""
 
     async def apply(self, batch: Batch, *, now: int) -> Applied:
         """Add a batch to presence and windows, in scripts of bounded work; what is done once is `state.raw`'s.
@@ -93,7 +95,9 @@ class Effects:
         effects = self._partitions[partition]
         implausible: list[int] = []
         first = unreadable = 0
-        for part in parts(positions, outside, effects.room, now=now):
+        made = parts(positions, outside, effects.room, now=now, work_each=self._work_each[partition])
+        self._work_each[partition] = work_of_each(made)
+        for part in made:
             applied = await effects.apply(part, number=batch.number, now=now)
             unreadable += applied.unreadable
             implausible += [first + index for index in applied.implausible]

@@ -78,21 +78,33 @@ class Part:
     work: int
 
 
-def parts(positions: Sequence[Position], outside: Sequence[Outside], room: Room, *, now: int) -> list[Part]:
+def parts(
+    positions: Sequence[Position], outside: Sequence[Outside], room: Room, *, now: int, work_each: float = 0
+) -> list[Part]:
     """Positions and devices outside, in the order in which they come; one part at least.
 
     A single position is never cut: it is as much work as the zones that hold it are many. `now` is in milliseconds
-    since the epoch.
+    since the epoch. `work_each` is about how much work each is, such as `work_of_each` of the batch before: how much a
+    part really is, is only known once it is made, and what was made too large is made once more.
     """
-    whole = _part(positions, outside, room, now)
-    if whole.work <= MAX_WORK or len(positions) + len(outside) <= 1:
-        return [whole]
-    if positions and outside:
-        return parts(positions, (), room, now=now) + parts((), outside, room, now=now)
     count = len(positions) + len(outside)
-    pieces = min(math.ceil(whole.work / MAX_WORK), count)
+    pieces = min(math.ceil(count * work_each / MAX_WORK), count)
+    if pieces <= 1:
+        whole = _part(positions, outside, room, now)
+        if whole.work <= MAX_WORK or count <= 1:
+            return [whole]
+        pieces = min(math.ceil(whole.work / MAX_WORK), count)
+    if positions and outside:
+        # How much a device outside is, is known.
+        return parts(positions, (), room, now=now, work_each=work_each) + parts((), outside, room, now=now)
     cuts = [(count * number // pieces, count * (number + 1) // pieces) for number in range(pieces)]
     return [part for first, end in cuts for part in parts(positions[first:end], outside[first:end], room, now=now)]
+
+
+def work_of_each(made: Sequence[Part]) -> float:
+    """How much work a position was on average, in the parts that hold any."""
+    having = [part for part in made if part.positions]
+    return sum(part.work for part in having) / max(sum(part.positions for part in having), 1)
 
 
 class _Moment(NamedTuple):
