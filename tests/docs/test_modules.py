@@ -10,7 +10,7 @@ from tests.rooms import ROOMS
 ROOM = "|".join([*ROOMS, "bench", "docs", "tests"])
 FILE = re.compile(rf"(?<![\w./-])((?:{ROOM})/[\w./-]*\w\.(?:py|lua|md))\b")
 MODULE = re.compile(rf"`((?:{ROOM})(?:\.[a-z_0-9]+)+)`")
-PAST = ("docs/decisions/", "CHANGELOG.md", "tests/docs/")
+PAST = ("docs/decisions/", "docs/plans/", "CHANGELOG.md", "tests/docs/")
 """What tells of how it was, or is to be."""
 OTHER_ENDINGS = {"json", "mjs", "yml"}
 MADE_UP = {"api/ROOM/__init__.py"}
