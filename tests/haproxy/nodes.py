@@ -39,7 +39,11 @@ class FakeNode:
 
     async def mqtt(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection: a CONNACK to what comes first, and what comes later as it came."""
-        self.connects.append(await reader.read(65_536))
+        first = await reader.read(65_536)
+        # A large one comes in pieces.
+        while len(first) < _whole(first) and (more := await reader.read(65_536)):
+            first += more
+        self.connects.append(first)
         await self._answer(self.greeting, reader, writer)
 
     async def websocket(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -57,7 +61,7 @@ class FakeNode:
         if self.holds and b"/healthz" not in asked and b"/readyz" not in asked:
             self.open.add(writer)
             return
-        status = b"200 OK" if self.ready else b"503 Service UnavailableError"
+        status = b"200 OK" if self.ready else b"503 Service Unavailable"
         writer.write(b"HTTP/1.1 %b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
         writer.close()
 
@@ -72,6 +76,18 @@ class FakeNode:
         finally:
             self.open.discard(writer)
             writer.close()
+
+
+def _whole(first: bytes) -> int:
+    """How long the packet is that begins so; 0 where that is no CONNECT, or cannot be said yet."""
+    if first[:1] != b"\x10":
+        return 0
+    length = 0
+    for index, byte in enumerate(first[1:5]):
+        length |= (byte & 127) << 7 * index
+        if byte < 128:
+            return 2 + index + length
+    return 0
 
 
 @asynccontextmanager
