@@ -22,6 +22,7 @@ from tests.redis_servers.executables import redis_executable
 from tests.redis_servers.fixtures import (
     away_redis,
     cluster,
+    limited_redis,
     redis_client,
     redis_server,
     sentinels,
@@ -34,6 +35,7 @@ from tests.rooms import ROOMS
 __all__ = [
     "away_redis",
     "cluster",
+    "limited_redis",
     "missing",
     "redis_client",
     "redis_executable",

@@ -5,7 +5,7 @@ import itertools
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -74,36 +74,33 @@ class Nodes:
             assert await self.leaving.ended() == 0, self.leaving.told()
 
 
-@pytest.fixture
-async def nodes(own_redis: DurableRedis, short_folder: Path) -> AsyncIterator[Nodes]:
-    nodes = Nodes(own_redis.url, short_folder)
+@asynccontextmanager
+async def running(nodes: Nodes) -> AsyncIterator[Nodes]:
     try:
         await nodes.start()
         yield nodes
     finally:
         await nodes.end()
+
+
+@pytest.fixture
+async def nodes(own_redis: DurableRedis, short_folder: Path) -> AsyncIterator[Nodes]:
+    async with running(Nodes(own_redis.url, short_folder)) as nodes:
+        yield nodes
 
 
 @pytest.fixture
 async def unhurried(own_redis: DurableRedis, short_folder: Path) -> AsyncIterator[Nodes]:
     """Nodes that take ten minutes to end their connections."""
-    nodes = Nodes(own_redis.url, short_folder, seconds=600)
-    try:
-        await nodes.start()
+    async with running(Nodes(own_redis.url, short_folder, seconds=600)) as nodes:
         yield nodes
-    finally:
-        await nodes.end()
 
 
 @pytest.fixture
 async def announcing(own_redis: DurableRedis, short_folder: Path) -> AsyncIterator[Nodes]:
     """Nodes whose notice is a minute, as long as it may be."""
-    nodes = Nodes(own_redis.url, short_folder, notice=60)
-    try:
-        await nodes.start()
+    async with running(Nodes(own_redis.url, short_folder, notice=60)) as nodes:
         yield nodes
-    finally:
-        await nodes.end()
 
 
 async def ends(client: Connection) -> float:

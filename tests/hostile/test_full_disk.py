@@ -13,7 +13,7 @@ from state.disk import is_nearly_full
 from state.durability import Writes
 from tests.conftest import eventually, holds
 from tests.hostile.conftest import MIB, OwnRedis, SmallDisk
-from tests.hostile.running import Hostile, device
+from tests.hostile.running import Device, Hostile, device
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 WORDS = ("positions wait in their devices until", "the disk of Redis is nearly full", "MISCONF")
@@ -23,6 +23,22 @@ POSITIONS = 40_000
 def until_full(system: Hostile) -> None:
     """Wait until it is said that nothing more is taken; it may be over soon, for Redis writes its file anew then."""
     system.wait(lambda: any(word in system.system.text for word in WORDS), "it is said that the disk is full")
+
+
+def has_all_after_a_new_start(
+    start_system: Callable[..., Hostile], system: Hostile, disk: SmallDisk, phones: Device
+) -> None:
+    """With more room, a system that is started anew has each position that was acknowledged."""
+    acknowledged = phones.acknowledged
+    assert acknowledged
+    system.check_nobody_died()
+    assert system.system.stop() == 0, system.system.text[-6000:]
+    disk.resize(300)
+    again = start_system(disk.folder)
+    again.until_ready()
+    again.until_worked_off()
+    # More is possible: what was kept, and the answer was lost with the connection.
+    assert acknowledged <= again.documents() <= phones.sent
 
 
 def test_a_disk_that_fills_with_positions_and_then_gets_room(
@@ -49,16 +65,7 @@ def test_a_disk_that_fills_with_positions_and_then_a_new_start_with_more_room(
     with device(system, "many", window=100) as phones:
         phones.publish(POSITIONS)
         until_full(system)
-    acknowledged = phones.acknowledged
-    assert acknowledged
-    system.check_nobody_died()
-    assert system.system.stop() == 0, system.system.text[-6000:]
-    disk.resize(300)
-    again = start_system(disk.folder)
-    again.until_ready()
-    again.until_worked_off()
-    # More is possible: what was kept, and the answer was lost with the connection.
-    assert acknowledged <= again.documents() <= phones.sent
+    has_all_after_a_new_start(start_system, system, disk, phones)
 
 
 def test_a_disk_that_fills_while_nobody_looks_after_the_reserve(
@@ -74,15 +81,7 @@ def test_a_disk_that_fills_while_nobody_looks_after_the_reserve(
             system.until_waiting("broker-1", "nearly full")
         finally:
             system.system.process.send_signal(signal.SIGCONT)
-    acknowledged = phones.acknowledged
-    assert acknowledged
-    system.check_nobody_died()
-    assert system.system.stop() == 0, system.system.text[-6000:]
-    disk.resize(300)
-    again = start_system(disk.folder)
-    again.until_ready()
-    again.until_worked_off()
-    assert acknowledged <= again.documents() <= phones.sent
+    has_all_after_a_new_start(start_system, system, disk, phones)
 
 
 async def test_what_redis_answers_without_room_counts_once_it_is_written(

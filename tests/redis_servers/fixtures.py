@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 
 from runtime.settings import CommonSettings
 from state.client import open_redis
+from state.server import masters
 from tests.redis_servers.chosen import chosen
 from tests.redis_servers.clients import client_of
 from tests.redis_servers.cluster import RedisCluster, redis_cluster
@@ -34,6 +35,23 @@ async def redis_client(redis_server: str) -> AsyncIterator[Redis]:
     async with client_of(redis_server) as client:
         await client.flushall()
         yield client
+
+
+@pytest.fixture(params=["single", "cluster"])
+async def limited_redis(request: pytest.FixtureRequest) -> AsyncIterator[Redis]:
+    """The services' client of an empty Redis, and of an empty cluster; `limit_memory` is taken back afterwards."""
+    fixture = "cluster" if request.param == "cluster" else "redis_server"
+    found = request.getfixturevalue(fixture)
+    async with open_redis(CommonSettings(redis_url=found.url if fixture == "cluster" else found)) as client:
+        await client.flushall()
+        yield client
+        await limit_memory(client, 0)
+
+
+async def limit_memory(client: Redis, maxmemory: int) -> None:
+    """Set `maxmemory` of each master, in bytes; 0 is no limit."""
+    for master in await masters(client):
+        await master.config_set("maxmemory", maxmemory)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """At `maxmemory` nothing new is taken, and what there is can be worked off, also on each master of a cluster."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
@@ -11,60 +10,40 @@ from structlog.testing import capture_logs
 
 from core.errors import UnavailableError
 from core.messages import RawMessage
-from runtime.settings import CommonSettings
-from state.client import open_redis
 from state.entries import encode_entries, group_of
 from state.raw import Finisher, Part, Raw, keys_of
 from state.server import RedisWatch, masters
 from tests.conftest import NOON
-from tests.redis_servers.cluster import RedisCluster
+from tests.redis_servers.fixtures import limit_memory
 
 PARTITIONS = 3
 """One on each master of the cluster."""
 MESSAGE = RawMessage("car-iotp", "user", "car", NOON, b"payload")
 
 
-@pytest.fixture(params=["single", "cluster"])
-async def client(request: pytest.FixtureRequest) -> AsyncIterator[Redis]:
-    if request.param == "cluster":
-        cluster = cast("RedisCluster", request.getfixturevalue("cluster"))
-        url = cluster.url
-    else:
-        url = cast("str", request.getfixturevalue("redis_server"))
-    async with open_redis(CommonSettings(redis_url=url)) as client:
-        await client.flushall()
-        yield client
-        await limit(client, 0)
-
-
-async def limit(client: Redis, maxmemory: int) -> None:
-    for master in await masters(client):
-        await master.config_set("maxmemory", maxmemory)
-
-
-async def test_what_was_taken_is_worked_off_and_with_room_it_all_goes_on(client: Redis) -> None:
-    raw = Raw(client=client, partitions=PARTITIONS)
-    finisher = Finisher(client=client, partitions=PARTITIONS, dead_letters_max=10)
+async def test_what_was_taken_is_worked_off_and_with_room_it_all_goes_on(limited_redis: Redis) -> None:
+    raw = Raw(client=limited_redis, partitions=PARTITIONS)
+    finisher = Finisher(client=limited_redis, partitions=PARTITIONS, dead_letters_max=10)
     entries = encode_entries([group_of(MESSAGE)])
     for partition in range(PARTITIONS):
         assert (await raw.append(partition, entries, most=10)).taken
-        await client.xgroup_create(keys_of(partition, PARTITIONS).raw, "observe", "0")
-    await limit(client, 1)
+        await limited_redis.xgroup_create(keys_of(partition, PARTITIONS).raw, "observe", "0")
+    await limit_memory(limited_redis, 1)
     for partition in range(PARTITIONS):
         with pytest.raises(UnavailableError, match="OOM"):
             await raw.append(partition, entries, most=10)
         stream = keys_of(partition, PARTITIONS).raw
-        ((_, ((entry_id, _),)),) = cast("Any", await client.xreadgroup("observe", "one", {stream: ">"}))
+        ((_, ((entry_id, _),)),) = cast("Any", await limited_redis.xreadgroup("observe", "one", {stream: ">"}))
         assert await finisher.finish(partition, [Part(entry_id, 0, None, 1)], totals=Counter(messages=1)) is None
-        assert await client.xlen(stream) == 0
-    await limit(client, 0)
+        assert await limited_redis.xlen(stream) == 0
+    await limit_memory(limited_redis, 0)
     for partition in range(PARTITIONS):
         assert await raw.append(partition, entries, most=10) == (1, True)
 
 
-async def test_one_master_that_is_nearly_full_is_enough_to_warn_and_to_take_nothing_new(client: Redis) -> None:
-    watch = RedisWatch(client=client, registry=(registry := CollectorRegistry()), limit_share=0.9)
-    *_, last = await masters(client)
+async def test_one_master_that_is_nearly_full_is_enough_to_warn_and_to_take_nothing_new(limited_redis: Redis) -> None:
+    watch = RedisWatch(client=limited_redis, registry=(registry := CollectorRegistry()), limit_share=0.9)
+    *_, last = await masters(limited_redis)
     used = (await last.info("memory"))["used_memory"]
     await last.config_set("maxmemory", int(used / 0.85))
     with capture_logs() as logs:
