@@ -95,7 +95,7 @@ def parts(
             return [whole]
         pieces = min(math.ceil(whole.work / MAX_WORK), count)
     if positions and outside:
-        # How much a device outside is, is known.
+        # What a position takes says nothing of devices outside: they are cut when they are made, if they must be.
         return parts(positions, (), room, now=now, work_each=work_each) + parts((), outside, room, now=now)
     cuts = [(count * number // pieces, count * (number + 1) // pieces) for number in range(pieces)]
     return [part for first, end in cuts for part in parts(positions[first:end], outside[first:end], room, now=now)]

@@ -19,7 +19,8 @@ from backfill.__main__ import app
 from core.errors import UnavailableError
 from tests.kinds_of_tests import CAR
 from tests.timeseries.live import position
-from timeseries import OccupancyPoint, TimeseriesSettings, Width, Window, open_store
+from tests.timeseries.stored import write
+from timeseries import TimeseriesSettings, Width, open_store
 
 NINE = 1_550_480_400_000
 """2019-02-18T09:00:00Z."""
@@ -33,22 +34,6 @@ def _data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments)
-
-
-def write(*starts: int) -> None:
-    async def fill() -> None:
-        async with open_store(TimeseriesSettings()) as store:
-            await store.setup()
-            await store.write(
-                [
-                    OccupancyPoint(
-                        window=Window(width=Width.MINUTE, start=start, zone="campus", kind=CAR), devices=number
-                    )
-                    for number, start in enumerate(starts, start=1)
-                ]
-            )
-
-    asyncio.run(fill())
 
 
 def stored(width: Width = Width.MINUTE) -> list[int]:

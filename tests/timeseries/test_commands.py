@@ -1,20 +1,12 @@
 """`python -m timeseries`, as it is typed."""
 
-import asyncio
 import re
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.kinds_of_tests import CAR
-from timeseries import (
-    OccupancyPoint,
-    TimeseriesSettings,
-    Width,
-    Window,
-    open_store,
-)
+from tests.timeseries.stored import write
 from timeseries.__main__ import app
 
 NINE = 1_550_480_400_000
@@ -30,22 +22,6 @@ def _data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments)
-
-
-def write(*starts: int) -> None:
-    async def fill() -> None:
-        async with open_store(TimeseriesSettings()) as store:
-            await store.setup()
-            await store.write(
-                [
-                    OccupancyPoint(
-                        window=Window(width=Width.MINUTE, start=start, zone="campus", kind=CAR), devices=number
-                    )
-                    for number, start in enumerate(starts, start=1)
-                ]
-            )
-
-    asyncio.run(fill())
 
 
 def test_setup_can_be_repeated(tmp_path: Path) -> None:
