@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from core.errors import UnavailableError
 from core.messages import RawMessage
 from state.entries import encode_entries, group_of
+from state.rate_limits import spend
 from state.raw import Finisher, Part, Raw, keys_of
 from state.server import RedisWatch, masters
 from tests.conftest import NOON
@@ -58,3 +59,11 @@ async def test_one_master_that_is_nearly_full_is_enough_to_warn_and_to_take_noth
     await last.config_set("maxmemory", int(used / 0.93))
     await watch.look()
     assert "of its maxmemory" in (watch.problem or "")
+
+
+async def test_what_clients_have_spent_is_not_noted_so_each_process_counts_for_itself(limited_redis: Redis) -> None:
+    await limit_memory(limited_redis, 1)
+    with pytest.raises(UnavailableError):
+        await spend(limited_redis, "requests", {"one": 1.0}, whole=4.0)
+    await limit_memory(limited_redis, 0)
+    assert await spend(limited_redis, "requests", {"one": 1.0}, whole=4.0) == {"one": 1.0}
