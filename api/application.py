@@ -7,6 +7,10 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from api.apps import canary_routes as canaries
+from api.apps import routes as apps
+from api.apps import rule_routes as rules
+from api.faults import routes as faults
 from api.history import routes as history
 from api.http import openapi, problems
 from api.http import routes as operations
@@ -66,6 +70,10 @@ def create_app(rooms: Rooms, *, settings: ApiSettings, metrics: ApiMetrics) -> F
         positions.router(rooms.kinds),
         ingest.router(rooms.kinds),
         devices.router(rooms.kinds),
+        apps.router,
+        rules.router,
+        canaries.router,
+        faults.router,
         operations.router,
         pages(rooms.kinds, _map_options(settings)),
     ):
@@ -87,6 +95,8 @@ def _tags(kinds: Kinds) -> list[dict[str, str]]:
         {"name": "occupancy", "description": f"How many {many(kinds)} are where, now and over time."},
         {"name": "positions", "description": "Single positions, read and sent; personal data, for those with a key."},
         {"name": "devices", "description": "Forgetting a device, for administrators."},
+        {"name": "apps", "description": "Applications in versions: what runs, who gets which, canaries."},
+        {"name": "faults", "description": "Faults on purpose, each for a time; changed by administrators."},
         {"name": "operations", "description": "For those who run the API."},
     ]
 
@@ -107,7 +117,7 @@ def _cross_origin(settings: ApiSettings) -> list[Middleware]:
                 "Last-Event-ID",
                 "X-API-Key",
             ],
-            expose_headers=["ETag", "Kept-Since", "Link", "Location", "Retry-After"],
+            expose_headers=["ETag", "Kept-Since", "Link", "Location", "Retry-After", "X-Request-ID"],
             max_age=3600,
         )
     ]

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from api.apps import AppsResources
 from api.auth import Access, Keys
+from api.faults import FaultsResources
 from api.history.dependencies import HistoryResources
 from api.http.metrics import ApiMetrics
 from api.http.shared_limits import SharedLimits
@@ -23,8 +25,10 @@ from core.clock import Clock
 from core.kinds import Kinds, Role
 from documents import DocumentStore
 from runtime.devices import DeviceHasher
+from state.apps import AppStore
 from state.client import Redis
 from state.durability import Writes
+from state.faults import FaultStore
 from state.raw import Raw
 from state.raw_redis import raw_redis
 from state.server import RedisWatch
@@ -49,6 +53,8 @@ class Rooms:
     ingest: Ingest
     erasure: Erasure
     live: LiveResources
+    apps: AppsResources
+    faults: FaultsResources
 
 
 def open_rooms(
@@ -73,6 +79,7 @@ def open_rooms(
     """
     partitions, rate = settings.partitions, settings.api_rate_limit
     changes = change_log or ChangeLog()
+    app_store = AppStore(redis)
 
     def limit(name: str, rate: float, burst: float) -> SharedLimits:
         return SharedLimits(redis, name, rate=rate, burst=burst, hidden=hasher.client, elapsed=elapsed)
@@ -105,10 +112,16 @@ def open_rooms(
             most=settings.history_max_points,
             least=settings.privacy_min_count,
         ),
-        positions=PositionsResources(zones=zones, documents=documents, clock=clock),
-        ingest=_ingest(settings, kinds, redis=redis, watch=watch, clock=clock, limit=limit),
+        positions=PositionsResources(zones=zones, documents=documents, redis=redis, clock=clock),
+        ingest=_ingest(settings, kinds, redis=redis, watch=watch, metrics=metrics, clock=clock, limit=limit),
         erasure=Erasure(
-            kinds=kinds, zones=zones, documents=documents, hasher=hasher, redis=redis, partitions=partitions
+            kinds=kinds,
+            zones=zones,
+            documents=documents,
+            hasher=hasher,
+            redis=redis,
+            partitions=partitions,
+            clock=clock,
         ),
         live=LiveResources(
             zones=zones,
@@ -119,11 +132,26 @@ def open_rooms(
             most=settings.events_max_streams,
             share=settings.events_address_share,
         ),
+        apps=AppsResources(store=app_store, roles=[role.name for role in kinds.user_roles], clock=clock),
+        faults=FaultsResources(
+            store=FaultStore(redis),
+            apps=app_store,
+            allowed=settings.faults,
+            max_seconds=settings.faults_max_seconds,
+            clock=clock,
+        ),
     )
 
 
 def _ingest(
-    settings: ApiSettings, kinds: Kinds, *, redis: Redis, watch: RedisWatch, clock: Clock, limit: Limit
+    settings: ApiSettings,
+    kinds: Kinds,
+    *,
+    redis: Redis,
+    watch: RedisWatch,
+    metrics: ApiMetrics,
+    clock: Clock,
+    limit: Limit,
 ) -> Ingest:
     writes = Writes(
         raw_redis(redis),
@@ -142,4 +170,5 @@ def _ingest(
         watch=watch,
         limit=limit("positions", rate.rate, rate.burst) if rate else None,
         clock=clock,
+        refused=metrics.positions_refused,
     )

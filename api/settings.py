@@ -10,6 +10,7 @@ from runtime.position_rates import RateSettings
 from runtime.settings import (
     CampusSettings,
     DeviceSettings,
+    FaultSettings,
     OpsSettings,
     Port,
     PositionSettings,
@@ -33,6 +34,7 @@ class ApiSettings(
     RoomSettings,
     DeviceSettings,
     RetainedSettings,
+    FaultSettings,
     OpsSettings,
 ):
     """Where the API listens, what it reads, who may see what, and how much one client may ask for."""

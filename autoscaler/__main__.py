@@ -48,7 +48,7 @@ async def open_autoscaler(
     engine = DockerEngine(address=settings.docker_host, project=settings.compose_project)
     # A request for each is more than the log wants to know.
     logging.getLogger("urllib3").setLevel(logging.WARNING)
-    async with open_redis(settings) as client, aiohttp.ClientSession() as session:
+    async with open_redis(settings, "autoscaler") as client, aiohttp.ClientSession() as session:
         nodes = HttpNodes(session=session, port=settings.broker_ops_port)
         reader = Reader(
             engine=engine,
@@ -79,9 +79,15 @@ async def serve(settings: AutoscalerSettings, stop: Stop, *, dry_run: bool) -> N
     """Scale until `stop`. What is half done then is finished by whoever looks next."""
     metrics = AutoscalerMetrics()
     failures = Failures("autoscaler", metrics.registry)
+    failures.expects(["autoscaler"])
     async with (
         open_autoscaler(settings, metrics, dry_run=dry_run) as autoscaler,
-        serve_ops(settings, ready=lambda: failures.problem or autoscaler.problem, registry=metrics.registry),
+        serve_ops(
+            settings,
+            service="autoscaler",
+            ready=lambda: failures.problem or autoscaler.problem,
+            registry=metrics.registry,
+        ),
     ):
         await work_until_stopped({"autoscaler": autoscaler.run}, stop, failures)
 
@@ -106,7 +112,7 @@ def main(
     settings = load_or_exit(AutoscalerSettings)
     if once:
         raise typer.Exit(_look_once(settings))
-    run(lambda stop: serve(settings, stop, dry_run=dry_run), settings)
+    run(lambda stop: serve(settings, stop, dry_run=dry_run), settings, name="autoscaler")
 
 
 @app.command()
@@ -118,13 +124,13 @@ def gate() -> None:
     other container, none with other rights, and touch no other.
     """
     settings = load_or_exit(GateSettings)
-    run(lambda stop: serve_gate(settings, stop), settings)
+    run(lambda stop: serve_gate(settings, stop), settings, name="gate")
 
 
 def _look_once(settings: AutoscalerSettings) -> int:
     # There is no time to see whether the load stays as low as it is.
     settings = settings.model_copy(update={"log_level": "error", "scale_cool_down": 0})
-    configure_logs(settings)
+    configure_logs(settings, service="autoscaler", node=settings.service_node)
 
     async def look() -> tuple[Autoscaler, Load | None, dict[str, Wish]]:
         async with open_autoscaler(settings, AutoscalerMetrics(), dry_run=True) as autoscaler:

@@ -11,7 +11,7 @@ import structlog
 from autoscaler.containers import Container, next_number
 from autoscaler.engine import Engine, Signal
 from autoscaler.haproxy import Proxy, Server
-from autoscaler.metrics import AutoscalerMetrics
+from autoscaler.metrics import AutoscalerMetrics, Step
 from autoscaler.policy import Scaler
 from autoscaler.reading import Reading
 from autoscaler.settings import AutoscalerSettings
@@ -141,7 +141,7 @@ class Fleet:
             self._leaving[container.id] = self._clock()
             self._log.info("leaving", container=container.name, signal=self._signal)
         elif self._clock() - since > self._limit * 1000:
-            self._failed("drain", container.name, f"it has not left in {self._limit:g} s")
+            self._failed(Step.DRAIN, container.name, f"it has not left in {self._limit:g} s")
             await self._engine.stop(container)
 
     async def _release(self, seen: Reading) -> None:
@@ -164,10 +164,10 @@ class Fleet:
             elif container.is_clone:
                 # Ended by itself, or was half made when the autoscaler was killed; 0 is the end of a drain.
                 if container.exit_code:
-                    self._failed("start", container.name, f"it ended with {container.exit_code}")
+                    self._failed(Step.START, container.name, f"it ended with {container.exit_code}")
                 await self._remove(container)
         for container in self._never_healthy(staying):
-            self._failed("start", container.name, f"not healthy after {self._settings.scale_start_limit:g} s")
+            self._failed(Step.START, container.name, f"not healthy after {self._settings.scale_start_limit:g} s")
             await self._engine.stop(container)
             await self._remove(container)
 
@@ -187,13 +187,13 @@ class Fleet:
         # What compose has made has the newest configuration.
         originals = sorted(staying, key=lambda each: (each.is_healthy, not each.is_clone, each.created), reverse=True)
         if not originals:
-            self._failed("create", self._service, "there is no container that runs and could be cloned")
+            self._failed(Step.CREATE, self._service, "there is no container that runs and could be cloned")
             return
         for number in range(next_number(mine), next_number(mine) + count):
             try:
                 made = await self._engine.clone(originals[0], number)
             except UnavailableError as error:
-                self._failed("create", f"{self._service} {number}", str(error))
+                self._failed(Step.CREATE, f"{self._service} {number}", str(error))
                 return
             self._arriving[made] = self._clock()
             self._metrics.started.labels(self._service).inc()
@@ -226,12 +226,12 @@ class Fleet:
 
     # --- what is remembered -------------------------------------------------------------------------------------------
 
-    def _failed(self, step: str, what: str, why: str) -> None:
-        self._metrics.failures.labels(self._service, step).inc()
+    def _failed(self, step: Step, what: str, why: str) -> None:
+        self._metrics.failures.labels(self._service, step.value).inc()
         wait = min(BACKOFF_FIRST_SECONDS * 2**self._failures, BACKOFF_MAX_SECONDS)
         self._failures = min(self._failures + 1, 10)
         self._not_before = self._clock() + round(wait * 1000)
-        self._log.warning("failed", step=step, what=what, reason=why, next_start_in=wait)
+        self._log.warning("failed", step=step.value, what=what, reason=why, next_start_in=wait)
 
     def _forget(self, mine: list[Container]) -> None:
         known = {container.id for container in mine}

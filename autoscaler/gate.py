@@ -3,7 +3,8 @@
 Whoever has the Engine's socket has the machine. So only this small process has it. What it lets through it words
 itself: the path, the parameters and above all the body of "create", which it works out from a container that runs and
 compares with what was asked for. Nobody can ask for a privilege, a mount or an image that brokers and decoders do not
-have.
+have. For the controller there is a gate of its own, which knows one request: which containers of the project are
+labelled as an application's, where they are and whether they are healthy (`autoscaler.gate_apps`).
 """
 
 import asyncio
@@ -27,15 +28,19 @@ from autoscaler.containers import (
     next_number,
     read_container,
 )
+from autoscaler.gate_apps import running_apps
 from autoscaler.gate_engine import Answer, EngineSocket, open_engine
-from autoscaler.gate_rules import MAX_BODY_BYTES, Call, NotAllowedError, parse_call
+from autoscaler.gate_rules import ASKED, MAX_BODY_BYTES, Call, NotAllowedError, parse_call
 from autoscaler.settings import GateSettings
 from core.errors import UnavailableError
-from runtime.listening import listening_socket
+from runtime.bounded import TooLongError, read_bounded
 from runtime.service import Stop
+from runtime.serving import serving
 
 MAX_REASON = 200
-_QUIET = ("ping", "version", "list", "inspect")
+_FOR = {"autoscaler": ASKED - {"apps"}, "controller": {"ping", "version", "apps"}}
+"""What is let through, by GATE_FOR."""
+_QUIET = ("ping", "version", "list", "inspect", "apps")
 """What changes nothing is not worth a line."""
 
 _log = structlog.stdlib.get_logger("gate")
@@ -70,12 +75,15 @@ class Gate:
         return web.Response(status=answer.status, body=answer.body, content_type=answer.content_type)
 
     async def _answer(self, call: Call) -> Answer:
+        if call.action not in _FOR[self._settings.gate_for]:
+            raise NotAllowedError(f"{call.action} is not for the {self._settings.gate_for}")
         own = {
             "ping": self._ping,
             "version": self._version,
             "list": self._list,
             "create": self._create,
             "connect": self._connect,
+            "apps": self._apps,
         }
         if call.action in own:
             return await own[call.action](call)
@@ -96,6 +104,9 @@ class Gate:
 
     async def _list(self, call: Call) -> Answer:
         return _json_answer(await self._listed(all_=dict(call.parameters)["all"] == "1"))
+
+    async def _apps(self, _: Call) -> Answer:
+        return _json_answer(await running_apps(self._engine, self._project))
 
     async def _listed(self, *, all_: bool) -> list[dict[str, Any]]:
         parameters = {"all": "1" if all_ else "0", "filters": json.dumps({"label": [f"{PROJECT}={self._project}"]})}
@@ -189,27 +200,23 @@ def _json_answer(value: object) -> Answer:
 
 
 async def _read(request: web.BaseRequest) -> bytes:
-    parts, size = [], 0
-    async for part in request.content.iter_any():
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise NotAllowedError(f"a body of more than {MAX_BODY_BYTES} bytes")
-        parts.append(part)
-    return b"".join(parts)
+    try:
+        return await read_bounded(request.content, MAX_BODY_BYTES)
+    except TooLongError as error:
+        raise NotAllowedError(f"a body that is {error}") from error
 
 
 async def serve_gate(settings: GateSettings, stop: Stop) -> None:
     """Serve on GATE_HOST:GATE_PORT until `stop`. Raises BadSettingsError where the port is taken."""
     async with open_engine(settings.engine_socket) as engine:
         gate = Gate(engine=engine, settings=settings)
-        with listening_socket(settings.gate_host, settings.gate_port, setting="GATE_HOST, GATE_PORT") as listener:
-            runner = web.ServerRunner(web.Server(gate.handle, access_log=None))
-            await runner.setup()
-            try:
-                await web.SockSite(runner, listener).start()
-                _log.info(
-                    "listening", host=settings.gate_host, port=settings.gate_port, project=settings.compose_project
-                )
-                await stop.wait()
-            finally:
-                await runner.cleanup()
+        runner = web.ServerRunner(web.Server(gate.handle, access_log=None))
+        async with serving(runner, settings.gate_host, settings.gate_port, setting="GATE_HOST, GATE_PORT"):
+            _log.info(
+                "listening",
+                host=settings.gate_host,
+                port=settings.gate_port,
+                project=settings.compose_project,
+                serves=settings.gate_for,
+            )
+            await stop.wait()

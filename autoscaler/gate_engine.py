@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from core.errors import UnavailableError
+from runtime.bounded import TooLongError, read_bounded
 
 OLDEST_VERSION = (1, 41)
 """Docker 20.10. What is sent and compared is of this version, or of the oldest that the Engine still speaks."""
@@ -77,13 +78,10 @@ class EngineSocket:
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
                 allow_redirects=False,
             ) as answer:
-                parts, size = [], 0
-                async for part in answer.content.iter_any():
-                    size += len(part)
-                    if size > MAX_ANSWER_BYTES:
-                        raise UnavailableError(f"the Engine's answer is longer than {MAX_ANSWER_BYTES} bytes")
-                    parts.append(part)
-                return Answer(answer.status, b"".join(parts), answer.content_type)
+                body = await read_bounded(answer.content, MAX_ANSWER_BYTES)
+                return Answer(answer.status, body, answer.content_type)
+        except TooLongError as error:
+            raise UnavailableError(f"the Engine's answer is {error}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnavailableError(f"the Docker Engine does not answer: {error}") from error
 

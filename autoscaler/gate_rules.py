@@ -46,8 +46,12 @@ _ROUTES = tuple(
         ("POST", rf"/containers/{_ID}/kill", "kill"),
         ("DELETE", rf"/containers/{_ID}", "remove"),
         ("POST", rf"/networks/{_ID}/connect", "connect"),
+        # The gate's own, of which the Engine knows nothing.
+        ("GET", r"/campus/apps", "apps"),
     )
 )
+ASKED = frozenset(action for _, _, action in _ROUTES)
+"""All that anybody may ask for, by name."""
 _WITH_BODY = ("create", "connect")
 
 

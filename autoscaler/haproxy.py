@@ -3,17 +3,15 @@
 Management guide, section 9.3: `show stat`, `show servers state`, `set server`.
 """
 
-import asyncio
 import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
 from core.errors import UnavailableError
+from runtime.haproxy_socket import HaproxySocket
 
 BACKENDS = ("brokers", "websockets")
-TIMEOUT_SECONDS = 3.0
-MAX_ANSWER_BYTES = 1024 * 1024
 _FORCED_DRAIN = 0x08
 """SRV_ADMF_FDRAIN in srv_admin_state: somebody has said "drain"."""
 _SERVERS_ONLY = "-1 4 -1"
@@ -51,16 +49,18 @@ class RuntimeSocket:
     """HAProxy's own socket, which has to have level admin."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._socket = HaproxySocket(path)
 
     async def servers(self) -> list[Server]:
         """The slots of both backends. Raises UnavailableError."""
         sessions: dict[tuple[str, str], tuple[int, bool]] = {}
-        for row in csv.DictReader((await self._ask(f"show stat {_SERVERS_ONLY}")).removeprefix("# ").splitlines()):
+        for row in csv.DictReader(
+            (await self._socket.ask(f"show stat {_SERVERS_ONLY}")).removeprefix("# ").splitlines()
+        ):
             up = row.get("status", "").startswith(("UP", "DRAIN", "no check"))
             sessions[row.get("pxname", ""), row.get("svname", "")] = int(row.get("scur") or 0), up
         servers = []
-        for row in _states(await self._ask("show servers state")):
+        for row in _states(await self._socket.ask("show servers state")):
             backend, name, address = row["be_name"], row["srv_name"], row["srv_addr"]
             if backend in BACKENDS:
                 count, up = sessions.get((backend, name), (0, False))
@@ -70,33 +70,9 @@ class RuntimeSocket:
 
     async def set_state(self, server: Server, state: Literal["drain", "ready"]) -> None:
         """Take a slot out of rotation, or back into it. Raises UnavailableError."""
-        answer = await self._ask(f"set server {server.backend}/{server.name} state {state}")
+        answer = await self._socket.ask(f"set server {server.backend}/{server.name} state {state}")
         if answer.strip():
             raise UnavailableError(f"HAProxy does not set {server.backend}/{server.name} to {state}: {answer.strip()}")
-
-    async def _ask(self, command: str) -> str:
-        try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                reader, writer = await asyncio.open_unix_connection(str(self._path))
-                try:
-                    writer.write(f"{command}\n".encode())
-                    await writer.drain()
-                    answer = await self._read(reader)
-                finally:
-                    writer.close()
-        except (OSError, TimeoutError) as error:
-            raise UnavailableError(f"HAProxy does not answer at {self._path}: {error or 'too slow'}") from error
-        return answer
-
-    @staticmethod
-    async def _read(reader: asyncio.StreamReader) -> str:
-        parts, size = [], 0
-        while part := await reader.read(65_536):
-            size += len(part)
-            if size > MAX_ANSWER_BYTES:
-                raise UnavailableError(f"HAProxy's answer is longer than {MAX_ANSWER_BYTES} bytes")
-            parts.append(part)
-        return b"".join(parts).decode(errors="replace")
 
 
 def _states(answer: str) -> list[dict[str, str]]:

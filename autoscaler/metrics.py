@@ -1,6 +1,22 @@
 """What the autoscaler measures; `service` is broker or decoder."""
 
+import math
+from enum import StrEnum
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from autoscaler.containers import SERVICES
+
+
+class Step(StrEnum):
+    """What of a container can fail."""
+
+    CREATE = "create"
+    """The Engine refused."""
+    START = "start"
+    """Never healthy, or ended by itself."""
+    DRAIN = "drain"
+    """Took too long."""
 
 
 class AutoscalerMetrics:
@@ -20,7 +36,14 @@ class AutoscalerMetrics:
         )
         self.started = Counter("autoscaler_started", "Containers started.", ["service"], registry=self.registry)
         self.removed = Counter("autoscaler_removed", "Containers removed.", ["service"], registry=self.registry)
-        # step is create (the Engine refused), start (never healthy, or ended by itself) or drain (took too long).
         self.failures = Counter("autoscaler_failures", "What failed.", ["service", "step"], registry=self.registry)
         # Looks at which the Engine, HAProxy or Redis did not answer.
         self.unread = Counter("autoscaler_unread", "Looks that did not see everything.", registry=self.registry)
+        for service in SERVICES:
+            for family in (self.running, self.leaving, self.wanted, self.demand):
+                # Nobody has looked yet.
+                family.labels(service).set(math.nan)
+            for counter in (self.started, self.removed):
+                counter.labels(service)
+            for step in Step:
+                self.failures.labels(service, step.value)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -89,4 +89,9 @@ class GateSettings(ScaleSettings):
 
     gate_host: str = Field(default="127.0.0.1", description="Address that the gate listens on.")
     gate_port: Port = Field(default=2375, description="Port that the gate listens on.")
+    gate_for: Literal["autoscaler", "controller"] = Field(
+        default="autoscaler",
+        description="Who asks here: the autoscaler may start, stop and look at brokers and decoders, and the controller"
+        " may ask which containers are an application's.",
+    )
     engine_socket: Path = Field(default=Path("/var/run/docker.sock"), description="The Docker Engine's socket.")

@@ -1,1 +1,1 @@
-"""Windows computed again from the position documents, as a continuous query does when it is created."""
+"""Windows computed again from the position documents, as a continuous query does when it is created, or seeded."""

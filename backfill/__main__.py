@@ -1,4 +1,4 @@
-"""`python -m backfill`: windows computed again from the position documents."""
+"""`python -m backfill`: windows computed again from the position documents; `seed`: from a history that is given."""
 
 from typing import Annotated
 
@@ -6,6 +6,7 @@ import typer
 
 from backfill.recompute import Outcome
 from backfill.report import BackfillSettings, check_archive, recompute, show
+from backfill.seed_command import seed
 from runtime import command
 from runtime.settings import load_or_exit
 from timeseries import open_store
@@ -13,11 +14,19 @@ from timeseries import open_store
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
 
-@app.command()
+app.command()(seed)
+
+
+@app.callback(invoke_without_command=True)
 def backfill(
+    context: typer.Context,
     *,
-    start: Annotated[str, typer.Option(help="Windows that have a part after this time, RFC 3339.")],
-    end: Annotated[str, typer.Option(help="Windows that have a part before this time, RFC 3339.")],
+    start: Annotated[
+        str | None, typer.Option(help="Windows that have a part after this time, RFC 3339.", show_default=False)
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option(help="Windows that have a part before this time, RFC 3339.", show_default=False)
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
     lower: Annotated[bool, typer.Option("--lower", help="Lower figures also where documents may be missing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Go on although ARCHIVE=off; lowers nothing.")] = False,
@@ -37,7 +46,12 @@ def backfill(
 
     Example: python -m backfill --start 2019-02-18T00:00:00Z --end 2019-02-19T00:00:00Z --dry-run
     """
-    start_ms, end_ms = command.time_range(start, end)
+    if context.invoked_subcommand is not None:
+        return
+    for option, given in (("--start", start), ("--end", end)):
+        if given is None:
+            raise typer.BadParameter("it is missing", param_hint=option)
+    start_ms, end_ms = command.time_range(str(start), str(end))
     settings = load_or_exit(BackfillSettings)
     check_archive(settings, force=force, lower=lower)
 

@@ -33,7 +33,8 @@ import uvloop
 from ibmcloudant.cloudant_v1 import CloudantV1
 
 from bench.kinds import MOBILE
-from bench.report import Report
+from bench.quick import Quick, ResultsFile
+from bench.report import Report, rounds_of
 from bench.servers import couchdb_double, redis_server
 from core.clock import system_clock
 from core.messages import Position, encode_positions
@@ -50,6 +51,7 @@ from state.group import Group
 from state.raw import ARCHIVE_GROUP, keys_of
 
 TARGET_RATIO = 0.8
+UNIT, STAGE, ALONE = "documents/s", "archive, from Redis", "_bulk_docs alone"
 ENTRY_POSITIONS = 500
 """Positions in one entry of the stream: what observe makes of a batch under load."""
 
@@ -62,8 +64,12 @@ def main(
     server_pid: Annotated[
         int | None, typer.Option(help="Process of the server of CLOUDANT_URL, if it is here: its CPU time is measured.")
     ] = None,
+    quick: Quick = False,
+    results: ResultsFile = None,
 ) -> None:
     """Measure the stage archive. Needs redis-server, and Node.js or CLOUDANT_URL."""
+    if quick:
+        positions, rounds = 1000, 1
     with tempfile.TemporaryDirectory(prefix="bench-archive-") as folder, redis_server(Path(folder)) as address:
         url = os.environ.get("CLOUDANT_URL")
         if url:
@@ -82,11 +88,11 @@ def main(
     Report(
         name="archive",
         title=f"{positions:,} positions, {BATCH_DOCUMENTS} to a request, {PUTS} requests at a time",
-        unit="documents/s",
-        measured="archive, from Redis",
-        rates=[stage.rate for stage, _ in found],
-        peer="_bulk_docs alone",
-        peer_rates=[peer.rate for _, peer in found],
+        repeat="python -m bench.archive",
+        unit=UNIT,
+        measured=STAGE,
+        peer=ALONE,
+        found=rounds_of(UNIT, {STAGE: [stage.rate for stage, _ in found], ALONE: [peer.rate for _, peer in found]}),
         target_ratio=TARGET_RATIO,
         others={
             "CPU of this process, archive, µs a document": statistics.median(stage.own for stage, _ in found),
@@ -95,7 +101,7 @@ def main(
             "CPU of the server, _bulk_docs alone, µs a document": statistics.median(peer.server for _, peer in found),
             "peak memory of this process, which also made the positions, MB": _memory_mb(),
         },
-    ).show()
+    ).show(quick=quick, results=results)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ python -m bench.backlog                      a million messages: figures, and be
 python -m bench.backlog --messages 100000    fewer, for a first look
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -18,7 +17,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from bench.report import RESULTS, machine
+from bench.machine import machine
+from bench.quick import Quick, ResultsFile, keep, place
 from bench.servers import redis_server
 from bench.traffic import raw_messages
 from core.clock import system_clock
@@ -36,9 +36,14 @@ KEYS = keys_of(0, 1)
 
 
 def main(
-    *, messages: Annotated[int, typer.Option(min=1000, max=5_000_000, help="Messages that wait.")] = 1_000_000
+    *,
+    messages: Annotated[int, typer.Option(min=1000, max=5_000_000, help="Messages that wait.")] = 1_000_000,
+    quick: Quick = False,
+    results: ResultsFile = None,
 ) -> None:
     """Measure a backlog. Needs redis-server, and about 700 bytes of memory a message."""
+    if quick:
+        messages = 1000
     with (
         tempfile.TemporaryDirectory(prefix="bench-backlog-") as folder,
         redis_server(Path(folder)) as address,
@@ -62,8 +67,7 @@ def main(
     for name, value in figures.items():
         Console().print(f"{name}: {value}", highlight=False)
     Console().print(f"target: under {LIMIT_MB} MB: {'reached' if peak < LIMIT_MB * 1e6 else 'MISSED'}")
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "backlog.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    keep(figures, place("backlog", quick=quick, results=results))
 
 
 def _memory(client: redis.Redis) -> int:

@@ -5,7 +5,6 @@ zones. Target: within a second, with the API under 256 MB.
 """
 
 import asyncio
-import json
 import os
 import random
 import re
@@ -25,8 +24,9 @@ from redis.asyncio import Redis
 from rich.console import Console
 
 from bench.kinds import CAR
+from bench.machine import machine
 from bench.presence import see
-from bench.report import RESULTS, machine
+from bench.quick import Quick, ResultsFile, keep, place
 from bench.servers import redis_server
 from core.clock import system_clock
 
@@ -34,6 +34,8 @@ LIMIT_SECONDS = 1.0
 LIMIT_MB = 256.0
 OPEN_AT_ONCE = 50
 _REQUEST = b"GET /v1/events HTTP/1.1\r\nHost: campus\r\n\r\n"
+_OK, _NOT_YET = b"200", b"503"
+"""It has not looked at the zones yet."""
 _ZONE = re.compile(rb'"zone":"([^"]+)"')
 
 app = typer.Typer(add_completion=False)
@@ -56,7 +58,10 @@ class _Reader(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if not self.started.done():
             self.snapshot += data
-            if b"event: snapshot" in self.snapshot and b"]}\n\n" in self.snapshot:
+            status = self.snapshot[9:12]
+            if len(status) == len(_OK) and status not in {_OK, _NOT_YET}:
+                self.started.set_exception(SystemExit(f"the API answers {status.decode(errors='replace')}"))
+            elif b"event: snapshot" in self.snapshot and b"]}\n\n" in self.snapshot:
                 self.started.set_result(None)
             return
         if self.missing:
@@ -150,8 +155,10 @@ async def measure(readers: int, rounds: int) -> tuple[list[list[float]], float]:
 
 
 @app.command()
-def main(readers: int = 1000, rounds: int = 20) -> None:
+def main(*, readers: int = 1000, rounds: int = 20, quick: Quick = False, results: ResultsFile = None) -> None:
     """Print the delays of the slowest reader, by round, and the memory of the API."""
+    if quick:
+        readers, rounds = 20, 2
     delays, megabytes = uvloop.run(measure(readers, rounds))
     slowest = [max(each) for each in delays]
     figures = {
@@ -170,8 +177,7 @@ def main(readers: int = 1000, rounds: int = 20) -> None:
         f"every reader within {LIMIT_SECONDS:g} s, under {LIMIT_MB:g} MB: {'reached' if reached else 'MISSED'}"
     )
     console.print(machine(), highlight=False)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "events.json").write_text(json.dumps({**figures, "machine": machine()}, indent=2) + "\n")
+    keep({**figures, "machine": machine()}, place("events", quick=quick, results=results))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ import uvloop
 
 from api.history.body import HistoryQuery, histories, range_of
 from bench.kinds import CAR
-from bench.report import Report
+from bench.quick import Quick, ResultsFile
+from bench.report import Report, rounds_of
 from bench.rollup import DEVICES, TIMEZONE, mark, windows_of
 from bench.servers import redis_server
 from core.clock import format_rfc3339, system_clock
@@ -58,17 +59,26 @@ def write(
     *,
     windows: Annotated[int, typer.Option(min=1, max=1_000_000, help="Dirty windows in a round.")] = 20_000,
     rounds: Rounds = 7,
+    quick: Quick = False,
+    results: ResultsFile = None,
 ) -> None:
     """Measure the roll-up beside bare line protocol. Needs redis-server."""
+    if quick:
+        windows, rounds = 500, 1
     with tempfile.TemporaryDirectory(prefix="bench-influxdb-") as folder, _influxd(Path(folder)) as server:
-        uvloop.run(_write(server, Path(folder), windows, rounds))
+        report = uvloop.run(_write(server, Path(folder), windows, rounds))
+    report.show(quick=quick, results=results)
 
 
 @app.command()
-def history(*, rounds: Rounds = 7) -> None:
+def history(*, rounds: Rounds = 7, quick: Quick = False, results: ResultsFile = None) -> None:
     """Measure one day of one zone beside the bare query."""
+    if quick:
+        rounds = 1
     with tempfile.TemporaryDirectory(prefix="bench-influxdb-") as folder, _influxd(Path(folder)) as server:
-        uvloop.run(_history(server, rounds))
+        reports = uvloop.run(_history(server, rounds, questions=2 if quick else QUESTIONS))
+    for report in reports:
+        report.show(quick=quick, results=results and results.with_stem(f"{results.stem}-{report.name}"))
 
 
 @contextmanager
@@ -93,7 +103,7 @@ async def _store(server: InfluxServer, prefix: str) -> AsyncIterator[InfluxOccup
         yield store
 
 
-async def _write(server: InfluxServer, folder: Path, count: int, rounds: int) -> None:
+async def _write(server: InfluxServer, folder: Path, count: int, rounds: int) -> Report:
     windows, batch = windows_of(count, system_clock()), DecoderSettings().rollup_batch
     requests = _requests(windows, batch)
     found: dict[str, list[float]] = defaultdict(list)
@@ -108,16 +118,16 @@ async def _write(server: InfluxServer, folder: Path, count: int, rounds: int) ->
                 rate = await sides[name](f"{name}-{number}")
                 if number:
                     found[name].append(rate)
-    Report(
+    return Report(
         name="influxdb-write",
         title=f"{count:,} dirty windows into InfluxDB, {batch:,} to a batch",
+        repeat="python -m bench.influxdb write",
         unit="windows/s",
-        measured="rollup stage, Redis beside it",
-        rates=found["stage"],
-        peer="bare line protocol",
-        peer_rates=found["bare"],
+        measured=(stage := "rollup stage, Redis beside it"),
+        peer=(bare := "bare line protocol"),
+        found=rounds_of("windows/s", {stage: found["stage"], bare: found["bare"]}),
         target_ratio=WRITE_RATIO,
-    ).show()
+    )
 
 
 def _requests(windows: list[Window], batch: int) -> list[tuple[Width, bytes]]:
@@ -231,7 +241,7 @@ class _Day:
         await histories(self._store, [zone], CAR, self._asked, encoded=True)
 
 
-async def _history(server: InfluxServer, rounds: int) -> None:
+async def _history(server: InfluxServer, rounds: int, *, questions: int) -> list[Report]:
     rates: dict[str, list[float]] = defaultdict(list)
     async with _store(server, "occupancy") as store, _session(server) as session:
         day = _Day(server, store, session)
@@ -239,7 +249,7 @@ async def _history(server: InfluxServer, rounds: int) -> None:
         sides = {"bare": day.bare, "store": day.store, "answer": day.answer}
         for number in range(rounds + 1):
             seconds: dict[str, list[float]] = defaultdict(list)
-            for question in range(QUESTIONS):
+            for question in range(questions):
                 for name in random.sample(sorted(sides), len(sides)):
                     began = perf_counter()
                     await sides[name](f"zone-{question % ZONES}")
@@ -247,17 +257,19 @@ async def _history(server: InfluxServer, rounds: int) -> None:
             if number:
                 for name, found in seconds.items():
                     rates[name].append(1 / statistics.median(found))
-    for name, what in (("store", "history of the store"), ("answer", "answer of the API, with its extent")):
+    return [
         Report(
             name=f"influxdb-history-{name}",
             title="One day of one zone at 5m from InfluxDB",
+            repeat="python -m bench.influxdb history",
             unit="questions/s",
             measured=what,
-            rates=rates[name],
             peer="the bare query",
-            peer_rates=rates["bare"],
+            found=rounds_of("questions/s", {what: rates[name], "the bare query": rates["bare"]}),
             target_ratio=HISTORY_RATIO,
-        ).show()
+        )
+        for name, what in (("store", "history of the store"), ("answer", "answer of the API, with its extent"))
+    ]
 
 
 if __name__ == "__main__":

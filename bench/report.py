@@ -1,86 +1,75 @@
-"""What every benchmark ends with: a table of rates, ratio to the peer, spread, machine, and a file of JSON."""
+"""What a benchmark of one thing and its peer ends with: its rates beside those of the peer, and a file of results."""
 
-import json
 import os
-import platform
-import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-RESULTS = Path(__file__).parent / "results"
-_STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {"median": statistics.median, "least": min, "most": max}
+from bench.quick import place
+from bench.results_file import Aim, Compared, results_of, write
+from bench.rounds import Entry, Round, Rounds
+from bench.section import number, section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The rounds of one benchmark: what is measured and its peer, both as rates, in the same order."""
+    """The rounds of one benchmark: what is measured and its peer, both as rates in `unit`."""
 
     name: str
     """Of the file of results."""
     title: str
+    repeat: str
+    """The command that measures it again."""
     unit: str
     """Of the rates, such as messages/s."""
     measured: str
-    rates: Sequence[float]
     peer: str
-    peer_rates: Sequence[float]
+    found: Rounds
+    seed: int = 1
+    """Of the order in which the two took turns."""
     target: float | None = None
     """Rate that the median is to reach."""
     target_ratio: float | None = None
     others: Mapping[str, float] = field(default_factory=dict)
     """Further figures, by name with unit."""
 
-    def show(self) -> None:
-        """Print the table, and write the results to bench/results/NAME.json."""
-        ratios = [rate / peer for rate, peer in zip(self.rates, self.peer_rates, strict=True)]
-        table = Table(self.unit, *_STATISTICS, title=self.title)
-        for column in table.columns[1:]:
-            column.justify = "right"
-        for name, rates in ((self.measured, self.rates), (self.peer, self.peer_rates)):
-            table.add_row(name, *(f"{figure(rates):,.0f}" for figure in _STATISTICS.values()))
-        table.add_row("ratio", *(f"{figure(ratios):.2f}" for figure in _STATISTICS.values()))
-        console = Console()
-        console.print(table)
-        for name, value in self.others.items():
-            console.print(f"{name}: {value:,.1f}", highlight=False)
-        for what, target, reached in (
-            (self.unit, self.target, statistics.median(self.rates)),
-            ("of the peer", self.target_ratio, statistics.median(ratios)),
-        ):
-            if target is not None:
-                verdict = "reached" if reached >= target else "MISSED"
-                console.print(f"target {target:,g} {what}: {verdict}", highlight=False)
-        console.print(machine(), highlight=False)
-        self._write(ratios)
-
-    def _write(self, ratios: list[float]) -> None:
-        RESULTS.mkdir(exist_ok=True)
-        found = {
-            "title": self.title,
-            "unit": self.unit,
-            self.measured: list(self.rates),
-            self.peer: list(self.peer_rates),
-            "ratio": ratios,
-            "target": self.target,
-            "target_ratio": self.target_ratio,
-            "others": dict(self.others),
-            "machine": machine(),
-        }
-        (RESULTS / f"{self.name}.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    def show(self, *, quick: bool = False, results: Path | None = None) -> None:
+        """Print it, and write the results to bench/results/NAME.json, or as `bench.quick` says."""
+        aims = [
+            Aim(
+                text=f"{target:,g} {self.unit if over is None else 'of the peer'}",
+                figure=self.unit,
+                over=over,
+                least=target,
+            )
+            for over, target in ((None, self.target), (self.peer, self.target_ratio))
+            if target is not None
+        ]
+        written = results_of(
+            self.found,
+            [Entry(name=self.measured), Entry(name=self.peer)],
+            name=self.name,
+            title=self.title,
+            repeat=self.repeat,
+            compared=[Compared(self.unit)],
+            seed=self.seed,
+            aims=aims,
+            notes=[f"{name}: {number(value)}" for name, value in self.others.items()],
+        )
+        Console(highlight=False, soft_wrap=True, markup=False).print(section(written))
+        if file := place(self.name, quick=quick, results=results):
+            write(written, file)
 
 
-def machine() -> str:
-    """The machine and the Python that the figures are of."""
-    return f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+def rounds_of(unit: str, rates: Mapping[str, Sequence[float]]) -> Rounds:
+    """Rounds whose rates are known already, by entry; of benchmarks that take turns by themselves."""
+    load = round(os.getloadavg()[0], 1)
+    return Rounds(
+        [
+            Round(number=number, entry=entry, load=load, figures={unit: rate}, cpu={}, curve=[])
+            for entry, series in rates.items()
+            for number, rate in enumerate(series, 1)
+        ]
+    )

@@ -7,12 +7,14 @@ python -m bench.rollup --partitions 3         marks lie anywhere, and are handed
 python -m bench.rollup --rounds 1             a look, of a few seconds
 python -m bench.rollup --profile rollup.prof  one round of the stage alone, under cProfile
 
-Each round marks the same windows as dirty in a Redis of its own, lets the stage roll them up into an empty SQLite file,
-and then gives the same points, in batches of the same size, to the `write` of another empty file. It also tells what
+In each round, in an order that is drawn by lot, the same windows are marked as dirty in a Redis of its own and the
+stage rolls them up into an empty SQLite file, and the `write` of another empty file gets the same points, in batches of
+the same size. It also tells what
 processor time a window costs, which is the same on a machine that does other things, too.
 """
 
 import cProfile
+import itertools
 import statistics
 import tempfile
 from pathlib import Path
@@ -23,7 +25,9 @@ from zoneinfo import ZoneInfo
 import typer
 import uvloop
 
+from bench.quick import Quick, ResultsFile
 from bench.report import Report
+from bench.rounds import Entry, Figures, Rounds, compare
 from bench.servers import redis_server
 from core.clock import system_clock
 from core.kinds import DEFAULT_KINDS
@@ -39,6 +43,7 @@ from timeseries import OccupancyPoint, TimeseriesSettings, Width, Window, nomina
 
 TARGET = 10_000
 """Dirty windows a second, at least."""
+UNIT, STAGE, STORE = "windows/s", "rollup stage, Redis beside it", "the store's own write"
 ZONES = 30
 DEVICES = 3
 HOUR_MS = 3_600_000
@@ -54,8 +59,13 @@ def main(
     zones: Annotated[int, typer.Option(min=1, max=8000, help="Zones that the windows are of.")] = ZONES,
     partitions: Annotated[int, typer.Option(min=1, max=256, help="Partitions.")] = 1,
     profile: Annotated[Path | None, typer.Option(help="Write a profile of one round of the stage here.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the order of turns.")] = 1,
+    quick: Quick = False,
+    results: ResultsFile = None,
 ) -> None:
     """Measure the stage rollup against the store's own write. Needs redis-server."""
+    if quick:
+        windows, rounds = 500, 1
     batch = batch or DecoderSettings().rollup_batch
     with tempfile.TemporaryDirectory(prefix="bench-rollup-") as folder, redis_server(Path(folder)) as address:
         dirty = windows_of(windows, system_clock() - age_hours * HOUR_MS, zones)
@@ -65,8 +75,18 @@ def main(
             uvloop.run(bench.stage(0, profiler))
             profiler.dump_stats(profile)
             return
-        pairs = [(uvloop.run(bench.stage(number)), uvloop.run(bench.write(number))) for number in range(rounds)]
-    _report(windows, batch, pairs, bench.costs)
+        files = itertools.count()
+        found = compare(
+            [
+                Entry(name=STAGE, run=lambda: Figures(values={UNIT: uvloop.run(bench.stage(next(files)))})),
+                Entry(name=STORE, run=lambda: Figures(values={UNIT: uvloop.run(bench.write(next(files)))})),
+            ],
+            rounds=rounds,
+            seed=seed,
+        )
+    _report(f"{windows:,} dirty windows, {batch:,} to a batch", found, seed, bench.costs).show(
+        quick=quick, results=results
+    )
 
 
 class Bench:
@@ -162,19 +182,20 @@ def windows_of(count: int, newest: int, zones: int = ZONES) -> list[Window]:
     return list(found)[:count]
 
 
-def _report(windows: int, batch: int, pairs: list[tuple[float, float]], costs: list[tuple[float, float]]) -> None:
+def _report(title: str, found: Rounds, seed: int, costs: list[tuple[float, float]]) -> Report:
     python, redis = (statistics.median(each) for each in zip(*costs, strict=True))
-    Report(
+    return Report(
         name="rollup",
-        title=f"{windows:,} dirty windows, {batch:,} to a batch",
-        unit="windows/s",
-        measured="rollup stage, Redis beside it",
-        rates=[pair[0] for pair in pairs],
-        peer="the store's own write",
-        peer_rates=[pair[1] for pair in pairs],
+        title=title,
+        repeat="python -m bench.rollup",
+        unit=UNIT,
+        measured=STAGE,
+        peer=STORE,
+        found=found,
+        seed=seed,
         target=TARGET,
         others={"processor time of Python, µs a window": python, "processor time of Redis, µs a window": redis},
-    ).show()
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ each into the next zone. What is asked for with each is shown beside it: the bod
 """
 
 import gc
-import json
 import statistics
 import tempfile
 import time
@@ -25,8 +24,9 @@ from api.settings import ApiSettings
 from api.zones import FollowedCampus
 from bench.campus import made_campus
 from bench.kinds import CAR
+from bench.machine import machine
 from bench.presence import see
-from bench.report import RESULTS, machine
+from bench.quick import Quick, ResultsFile, keep, place
 from bench.servers import redis_server
 from core.clock import system_clock
 from core.kinds import DEFAULT_KINDS
@@ -44,7 +44,9 @@ async def _arrive(redis: Redis, zones: list[str], name: str, devices: int) -> No
         await see(redis, zones[number % len(zones)], CAR, {f"{name}-{number}": system_clock()})
 
 
-async def _measure(redis: Redis, settings: ApiSettings, zones: int, changes: int, rounds: int) -> tuple[float, float]:
+async def _measure(
+    redis: Redis, settings: ApiSettings, zones: int, changes: int, *, devices: int, rounds: int
+) -> tuple[float, float]:
     """Milliseconds of CPU of a snapshot, and of the body about all zones; medians."""
     campus = parse_campus(made_campus(zones), "a made campus")
     live = open_rooms(
@@ -61,7 +63,7 @@ async def _measure(redis: Redis, settings: ApiSettings, zones: int, changes: int
     ).live
     ids = [zone.id for zone in campus.zones]
     await redis.flushall()
-    await _arrive(redis, ids, "present", DEVICES)
+    await _arrive(redis, ids, "present", devices)
     await poll_once(live)
     snapshots, bodies = [], []
     for number in range(rounds):
@@ -77,29 +79,28 @@ async def _measure(redis: Redis, settings: ApiSettings, zones: int, changes: int
     return statistics.median(snapshots), statistics.median(bodies)
 
 
-async def measure(rounds: int) -> list[dict[str, float]]:
-    """A line for each number of zones and of changes."""
+async def measure(rounds: int, *, most_zones: int = ZONES[-1], devices: int = DEVICES) -> list[dict[str, float]]:
+    """A line for each number of zones, up to `most_zones`, and of changes."""
     found = []
     with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder)) as url:
         settings = ApiSettings(redis_url=url, data_dir=Path(folder), presence_ttl=86_400)
         async with open_redis(settings) as redis:
-            for zones in ZONES:
+            for zones in (count for count in ZONES if count <= most_zones):
                 for changes in CHANGES:
-                    snapshot, body = await _measure(redis, settings, zones, changes, rounds)
+                    snapshot, body = await _measure(redis, settings, zones, changes, devices=devices, rounds=rounds)
                     found.append({"zones": zones, "changes": changes, "snapshot ms": snapshot, "body ms": body})
     return found
 
 
-def main(rounds: int = 15) -> None:
+def main(*, rounds: int = 15, quick: Quick = False, results: ResultsFile = None) -> None:
     """Print the table, and write bench/results/snapshots.json."""
-    found = uvloop.run(measure(rounds))
+    found = uvloop.run(measure(2, most_zones=ZONES[0], devices=200) if quick else measure(rounds))
     table = Table("zones", "devices that came", "CPU of a snapshot, ms", "CPU of the body about all, ms")
     for each in found:
         table.add_row(*(f"{value:,.2f}" if value % 1 else f"{value:,.0f}" for value in each.values()))
     Console().print(table)
     Console().print(machine(), highlight=False)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "snapshots.json").write_text(json.dumps({"rounds": found, "machine": machine()}, indent=2) + "\n")
+    keep({"rounds": found, "machine": machine()}, place("snapshots", quick=quick, results=results))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ _log = structlog.stdlib.get_logger("drain")
 
 
 class Drain:
-    """The end of a node that nobody is in a hurry for: what SIGUSR1 begins.
+    """The end of a node that nobody is in a hurry for: what SIGUSR1 begins, and with DRAIN_ON_TERM a first SIGTERM.
 
     For `notice` seconds connections are still accepted, for a proxy needs a moment to see that the node is not ready,
     and whoever it sends here until then must not be refused. The connections then end over `seconds`.
@@ -32,6 +32,8 @@ class Drain:
         self._notice = notice
         self._seconds = seconds
         self._begun = asyncio.Event()
+        self._can_drain = False
+        self._told_to_end = False
 
     @property
     def problem(self) -> str | None:
@@ -42,6 +44,13 @@ class Drain:
         """Begin to leave; once is enough."""
         self._begun.set()
 
+    def told_to_end(self, stop: Stop) -> None:
+        """SIGTERM, where that means to drain: the second one sets `stop`; the first, too, where nobody can be there."""
+        if self._told_to_end or not self._can_drain:
+            stop.set()
+        self._told_to_end = True
+        self.begin()
+
     def describe(self) -> None:
         """Name what is asked for when somebody asks for the node's metrics."""
         self._node.metrics.gauges["broker_draining"] = (
@@ -51,14 +60,20 @@ class Drain:
 
     async def run(self, stop: Stop, close_listeners: Callable[[], None]) -> None:
         """Wait until it begins; then drain, and set `stop`. Returns when `stop` is set, by whomever."""
-        asking = [asyncio.ensure_future(event.wait()) for event in (stop, self._begun)]
+        self._can_drain = True
         try:
-            await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+            asking = [asyncio.ensure_future(event.wait()) for event in (stop, self._begun)]
+            try:
+                await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for each in asking:
+                    each.cancel()
+            if not stop.is_set():
+                await self._leave(stop, close_listeners)
         finally:
-            for each in asking:
-                each.cancel()
-        if stop.is_set():
-            return
+            self._can_drain = False
+
+    async def _leave(self, stop: Stop, close_listeners: Callable[[], None]) -> None:
         _log.info("draining", connections=len(self._node.connections), notice=self._notice, seconds=self._seconds)
         await pause(self._notice, stop)
         close_listeners()

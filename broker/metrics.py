@@ -6,6 +6,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from broker.protocol.reasons import Drop, Refusal
+from core.kinds import Kinds
+
 
 class BrokerMetrics(Collector):
     """The metrics of one node, in a registry of their own.
@@ -13,7 +16,8 @@ class BrokerMetrics(Collector):
     What goes up with every message is a plain number here, and becomes a metric when somebody asks.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Kinds) -> None:
+        """`kinds` is the table whose roles log in."""
         self.registry = CollectorRegistry()
         self.received = [0, 0, 0]
         """PUBLISHes from clients, by QoS."""
@@ -41,8 +45,16 @@ class BrokerMetrics(Collector):
         )
         # Connections and messages turned away: reason is a `Refusal`.
         self.refused = Counter("broker_refused", "Refusals by reason.", ["reason"], registry=self.registry)
+        for reason in Refusal:
+            self.refused.labels(reason.value)
         # Messages that are gone although nobody refused them.
         self.dropped = Counter("broker_dropped", "Dropped messages by reason.", ["reason"], registry=self.registry)
+        for drop in Drop:
+            self.dropped.labels(drop.value)
+        # Clients that were let in, by role; those that were not are refusals.
+        self.logins = Counter("broker_logins", "Clients let in by role.", ["role"], registry=self.registry)
+        for role in kinds.roles:
+            self.logins.labels(role.name)
         self.registry.register(self)
 
     def came(self, counts: list[int], size: int) -> None:

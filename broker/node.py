@@ -1,6 +1,7 @@
 """One node: its parts put together, and its life."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -8,9 +9,11 @@ from broker.auth.access import AccessRules
 from broker.auth.amqtt_broker import AmqttBroker
 from broker.auth.users import Authenticator
 from broker.cluster import Cluster, Limits
+from broker.cluster.app_rules import AppRules
 from broker.ingest import Ingest
 from broker.metrics import BrokerMetrics
 from broker.newest_input import NewestInput
+from broker.routing.app_versions import AppVersions
 from broker.routing.local_delivery import LocalDelivery
 from broker.routing.route_advertiser import RouteAdvertiser
 from broker.routing.router import Router
@@ -33,15 +36,33 @@ from broker.shares import Shares
 from broker.tasks import Tasks
 from core.clock import Clock
 from core.kinds import Kinds
+from core.versions import Route
 from runtime.failures import Failures
 from runtime.service import Stop, Wakeup, work_until_stopped
+from state.apps import AppStore
 from state.client import Redis
 from state.durability import Writes
 from state.raw_redis import raw_redis
 from state.server import RedisWatch
 
-MINOR_STAGES = frozenset({"sys", "drain", "newest-input"})
+MINOR_STAGES = frozenset({"sys", "drain", "newest-input", "refusals"})
 """Without them a node serves its clients all the same."""
+STAGES = MINOR_STAGES | {
+    "node",
+    "connections",
+    "redis",
+    "cluster",
+    "publisher",
+    "follower",
+    "reaper",
+    "member",
+    "membership",
+    "app-rules",
+    "interest",
+    "sweep",
+    "leave",
+}
+"""All that can fail, here, in `broker.serving` and in `broker.cluster`, beside an appender for each partition."""
 LEAVE_SECONDS = 3.0
 """How long the ends of all connections may take when the node stops."""
 
@@ -64,6 +85,7 @@ class Node:
         self.metrics = metrics
         self.now = asyncio.get_running_loop().time
         self.failures = Failures("broker", metrics.registry, minor=MINOR_STAGES)
+        self.failures.expects(STAGES)
         self.connections: dict[int, Connection] = {}
         self.clients: dict[str, Connection] = {}
         self._next_number = 0
@@ -90,13 +112,17 @@ class Node:
             no_room=lambda: self.redis.problem,
             writes=writes(raw_redis(client)),
         )
+        self.failures.expects(self.ingest.stages())
         self._newest_input = NewestInput(client=client, newest=lambda: self.ingest.newest)
         self._writes = writes(client)
 
         # Who wants what, here and elsewhere.
+        self._app_versions = AppVersions()
+        self._app_rules = AppRules(AppStore(client), self._follow)
         self.subscriptions = Subscriptions(
             shares=Shares(each=settings.mqtt_user_filter_bytes, most=settings.mqtt_filter_bytes),
-            may_receive=access.may_receive,
+            may_receive=lambda each, topic: access.may_receive(each.role, topic, user=each.user),
+            app_versions=self._app_versions,
         )
         delivery = LocalDelivery(
             connections=self.connections,
@@ -143,7 +169,11 @@ class Node:
         self.refusals = Refusals(metrics=metrics, max_payload=settings.mqtt_max_payload, now=self.now)
         topic_rules = TopicRules(settings=settings, kinds=kinds, access=access, amqtt=self._amqtt)
         outboxes = Outboxes(
-            settings=settings, sessions=self.cluster.sessions, subscriptions=self.subscriptions, metrics=metrics
+            settings=settings,
+            sessions=self.cluster.sessions,
+            subscriptions=self.subscriptions,
+            app_versions=self._app_versions,
+            metrics=metrics,
         )
         subscribing = Subscribing(
             settings=settings,
@@ -151,6 +181,7 @@ class Node:
             access=access,
             cluster=self.cluster,
             subscriptions=self.subscriptions,
+            app_versions=self._app_versions,
             advertiser=self.advertiser,
             sys_topics=self.sys,
             outboxes=outboxes,
@@ -167,9 +198,11 @@ class Node:
             outboxes=outboxes,
             topic_rules=topic_rules,
             rates=settings.position_rates(kinds),
-            wills=Wills(settings=settings, topic_rules=topic_rules, router=router),
+            wills=Wills(settings=settings, topic_rules=topic_rules, router=router, metrics=metrics),
             connecting=self.connecting,
             closing=self.tasks,
+            metrics=metrics,
+            is_user=authenticator.is_user,
             problem=lambda: self.problem,
             now=self.now,
         )
@@ -202,7 +235,17 @@ class Node:
     @property
     def problem(self) -> str | None:
         """Why it is not ready; None when it is."""
-        return self._writes.problem or self.ingest.problem or self.redis.problem or self.cluster.problem
+        return (
+            self._writes.problem
+            or self.ingest.problem
+            or self.redis.problem
+            or self.cluster.problem
+            or self._app_rules.problem
+        )
+
+    def _follow(self, routes: Mapping[str, Route]) -> None:
+        if self._app_versions.replace(routes):
+            self.subscriptions.forget_choices()
 
     def new_connection(self) -> Connection:
         """The protocol of a connection that has just come."""
@@ -227,10 +270,12 @@ class Node:
                     "redis": self.redis.run,
                     **self.ingest.stages(),
                     "cluster": self.cluster.run,
+                    "app-rules": self._app_rules.run,
                     "newest-input": self._newest_input.run,
                     "interest": self.advertiser.run,
                     "sweep": self._deadlines.run,
                     "sys": self.sys.run,
+                    "refusals": self.refusals.run,
                     "leave": leave,
                 },
                 inner,

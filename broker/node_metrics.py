@@ -9,6 +9,14 @@ def describe(node: Node) -> None:
     metrics.gauges |= {
         "broker_connections": ("Open connections, before and after CONNECT.", lambda: len(node.connections)),
         "broker_clients": ("Clients that are logged in.", lambda: len(node.clients)),
+        "broker_subscriptions": (
+            "Topic filters that clients here have subscribed to.",
+            lambda: node.subscriptions.count,
+        ),
+        "broker_nodes_seen": (
+            "Nodes of the cluster as this one sees them, itself included; 0 while it is cut off from them.",
+            lambda: node.cluster.nodes_seen,
+        ),
     }
     metrics.gauges |= {
         "broker_raw_messages": (

@@ -18,7 +18,6 @@ from broker.settings import BrokerSettings
 from broker.transport.listeners import listening
 from core.clock import system_clock
 from core.errors import UnavailableError
-from core.kinds import load_kinds
 from runtime.ops import serve_ops
 from runtime.retry import until_available
 from runtime.service import Stop, run, work_until_stopped
@@ -37,10 +36,10 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
     # A line for every connection says nothing that the metrics do not.
     logging.getLogger("amqtt").setLevel(logging.WARNING)
     logging.getLogger("transitions").setLevel(logging.WARNING)
-    kinds = load_kinds(settings.kinds_file)
-    metrics = BrokerMetrics()
+    kinds = settings.kinds()
+    metrics = BrokerMetrics(kinds)
     async with AsyncExitStack() as resources:
-        client = await resources.enter_async_context(open_redis(settings))
+        client = await resources.enter_async_context(open_redis(settings, "broker"))
         authenticator = Authenticator(
             users=Users(client),
             kinds=kinds,
@@ -60,7 +59,10 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
         describe(node)
         drain = Drain(node=node, notice=settings.drain_notice, seconds=settings.drain_seconds)
         drain.describe()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, drain.begin)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, drain.begin)
+        if settings.drain_on_term:
+            loop.add_signal_handler(signal.SIGTERM, drain.told_to_end, stop)
 
         waits_for: str | None = None
 
@@ -85,7 +87,7 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
                 return
             checking.result()
             async with listening(settings, node.new_connection) as close_listeners:
-                _log.info("listening", node=settings.broker_node, host=settings.broker_host, port=settings.broker_port)
+                _log.info("listening", name=settings.broker_node, host=settings.broker_host, port=settings.broker_port)
                 await work_until_stopped(
                     {"drain": lambda stop: drain.run(stop, close_listeners), "connections": node.run},
                     stop,
@@ -94,12 +96,13 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
 
         async with serve_ops(
             settings,
+            service="broker",
             ready=lambda: waits_for or drain.problem or node.problem or node.failures.problem,
             registry=metrics.registry,
             remark=lambda: node.failures.remark,
         ):
             await work_until_stopped({"node": serve_node}, stop, node.failures)
-    _log.info("stopped", node=settings.broker_node)
+    _log.info("stopped", name=settings.broker_node)
 
 
 async def _check(client: Redis, settings: BrokerSettings) -> None:
@@ -111,6 +114,9 @@ async def _check(client: Redis, settings: BrokerSettings) -> None:
 
 
 def main() -> None:
-    """Serve MQTT until SIGTERM; after SIGUSR1, drain first. Settings come from the environment: BROKER_PORT, ..."""
+    """Serve MQTT until SIGTERM; after SIGUSR1, or where DRAIN_ON_TERM says so, drain first.
+
+    Settings come from the environment: BROKER_PORT, ...
+    """
     settings = load_or_exit(BrokerSettings)
-    run(lambda stop: serve(settings, stop), settings)
+    run(lambda stop: serve(settings, stop), settings, name="broker", node=settings.broker_node)

@@ -178,4 +178,9 @@ class BrokerSettings(CommonSettings, OpsSettings, RoomSettings, RateSettings, Re
     drain_seconds: float = Field(
         default=20.0, ge=0, le=3600, description="Seconds over which its connections are then ended, one after another."
     )
+    drain_on_term: bool = Field(
+        default=False,
+        description="SIGTERM drains it, too, as Kubernetes wants it, and a second one ends it at once; whoever sends "
+        "it has to wait for DRAIN_NOTICE + DRAIN_SECONDS and some seconds more.",
+    )
     sys_interval: float = Field(default=10.0, gt=0, description="Seconds between two updates of $SYS/broker/...")

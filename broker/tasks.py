@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-_log = structlog.stdlib.get_logger("node")
+_log = structlog.stdlib.get_logger("broker")
 
 
 class Tasks:

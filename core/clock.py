@@ -8,7 +8,12 @@ from datetime import UTC, datetime
 Clock = Callable[[], int]
 """Answers the present as whole milliseconds since 1970-01-01T00:00:00Z."""
 
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_RFC3339 = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ]([01]\d|2[0-3]):([0-5]\d):(?:([0-5]\d)(?:\.(\d+))?|60(?:\.\d+)?)"
+    r"(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))",
+    re.ASCII,
+)
+_LAST_SECOND_OF_A_DAY = 86_399
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST_MS = 0
 LATEST_MS = 253_402_300_799_999
@@ -25,13 +30,26 @@ def system_clock() -> int:
 def parse_rfc3339(text: str) -> int:
     """Milliseconds since the epoch of an RFC 3339 time.
 
-    Digits below a millisecond are cut off. Raises ValueError for anything else, for a time without an offset from
-    UTC, and for a time before 1970 or after 9999.
+    Digits below a millisecond are cut off. A leap second, which is 23:59:60 in UTC and there alone, is the last
+    millisecond before it. Raises ValueError for anything else, for a time without an offset from UTC, and for a time
+    before 1970 or after 9999.
     """
-    # fromisoformat also reads other profiles of ISO 8601 (20190218T085805Z, week dates, no offset): refused here.
-    if not _RFC3339.fullmatch(text):
+    # fromisoformat reads more of ISO 8601 (20190218T085805Z, week dates, no offset), and not all of this.
+    found = _RFC3339.fullmatch(text)
+    if not found:
         raise ValueError("not an RFC 3339 time with an offset from UTC, such as 2019-02-18T08:58:05Z")
-    milliseconds = to_milliseconds(datetime.fromisoformat(text.upper()))
+    date, hour, minute, second, fraction, sign, *offset = found.groups()
+    days = (datetime.fromisoformat(f"{date}T00:00:00Z") - _EPOCH).days
+    seconds = days * 86_400 + int(hour) * 3600 + int(minute) * 60 + (59 if second is None else int(second))
+    if sign:
+        ahead = int(offset[0]) * 3600 + int(offset[1]) * 60
+        seconds += -ahead if sign == "+" else ahead
+    if second is not None:
+        milliseconds = seconds * 1000 + int((fraction or "0")[:3].ljust(3, "0"))
+    elif seconds % 86_400 == _LAST_SECOND_OF_A_DAY:
+        milliseconds = seconds * 1000 + 999
+    else:
+        raise ValueError("a second 60, and it is not 23:59:60 in UTC: no RFC 3339 time")
     if not EARLIEST_MS <= milliseconds <= LATEST_MS:
         raise ValueError("the time is before 1970 or after 9999")
     return milliseconds

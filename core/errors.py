@@ -11,16 +11,16 @@ from enum import StrEnum
 class Reason(StrEnum):
     """Why a message could not be used. Each reason is a label of a counter and is written in the dead letter."""
 
-    TOO_LARGE = "too_large"  # a payload of more than 64 KiB: the broker keeps nothing of it
-    NOT_BASE64 = "not_base64"  # the payload is not standard base64
+    TOO_LARGE = "too_large"  # more than 64 KiB, also once it is unpacked; of a larger payload the broker keeps nothing
+    NOT_BASE64 = "not_base64"  # neither JSON nor base64 of it
     NOT_JSON = (
         "not_json"  # what it decodes to is not JSON in UTF-8, or is nested too deeply; NaN and Infinity are not JSON
     )
-    NOT_GEOJSON = "not_geojson"  # not a Feature with a Point, a FeatureCollection of such, or a bare Point
+    NOT_GEOJSON = "not_geojson"  # JSON, but neither GeoJSON nor of an app (docs/formats.md)
     NOT_A_POINT = "not_a_point"  # GeoJSON, but of another geometry
-    BAD_COORDINATES = "bad_coordinates"  # not two or three finite numbers, or longitude or latitude out of range
+    BAD_COORDINATES = "bad_coordinates"  # no longitude and latitude as numbers, or one of them out of range
     BAD_PROPERTY = "bad_property"  # a property that we read has the wrong type, or a value out of range
-    TOO_MANY_FEATURES = "too_many_features"  # more than 500 in one FeatureCollection
+    TOO_MANY_FEATURES = "too_many_features"  # more than 500 in one message
     NO_DEVICE = "no_device"  # no device_id, and the MQTT user is not a device
     WRONG_DEVICE = "wrong_device"  # a device spoke for another
     FUTURE_TIMESTAMP = "future_timestamp"  # more than five minutes ahead of the broker's clock

@@ -13,6 +13,8 @@ from typing import ClassVar, NewType
 import msgspec
 
 from core.errors import BadSettingsError
+from core.topic_filters import TopicFilters
+from core.versions import PUBLIC, WIRE
 
 DEFAULT_FILE = Path(__file__).with_name("kinds.json")
 """Cars and phones."""
@@ -24,12 +26,15 @@ KIND_ID = "[a-z][a-z0-9_]{0,15}"
 TAKEN_IDS = frozenset({
     *("zone", "name", "category", "total", "capacity", "percentage", "suppressed", "observed_at"),
     *("last_updated", "ttl", "lag_seconds", "newest_input_at", "stale"),
-    *("anonymous", "gateway", "service"),
+    *("anonymous", "gateway", "service", "app"),
 })  # fmt: skip
 """No ids: fields that stand beside the counts in an answer, and roles that are no device's."""
 _ID = re.compile(KIND_ID, re.ASCII)
 _TOPIC = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _MIRROR = "v1"
+DEVICES = "devices"
+"""The first level of the topics on which devices hear of what they sent."""
+_RESERVED = frozenset({_MIRROR, DEVICES, PUBLIC, WIRE})
 _LANGUAGE = re.compile("[a-z]{2,3}(-[A-Za-z0-9]{1,8})*", re.ASCII)
 _COLOUR = re.compile("#[0-9a-f]{6}", re.ASCII)
 
@@ -74,10 +79,10 @@ class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
         if self.id in TAKEN_IDS:
             raise ValueError(f"{self.id!r} cannot be an id, for it means something else already")
-        if not _TOPIC.fullmatch(self.topic) or self.topic == _MIRROR:
+        if not _TOPIC.fullmatch(self.topic) or self.topic in _RESERVED:
             raise ValueError(
-                "a topic is one level, 1 to 64 letters, digits, dots, underscores and hyphens, and not v1, "
-                f"not {self.topic[:80]!r}"
+                "a topic is one level, 1 to 64 letters, digits, dots, underscores and hyphens, and none of "
+                f"{', '.join(sorted(_RESERVED))}, not {self.topic[:80]!r}"
             )
         if ENGLISH not in self.label:
             raise ValueError(f"the label of {self.id!r} says nothing in English (en)")
@@ -111,6 +116,8 @@ class Role(msgspec.Struct, frozen=True):
     GATEWAY: ClassVar["Role"]
     """Sends for devices, of every kind."""
     SERVICE: ClassVar["Role"]
+    APP: ClassVar["Role"]
+    """An application of others: publishes in versions, below `app-versions`, and nowhere else."""
 
     def __str__(self) -> str:
         """Its name."""
@@ -120,13 +127,17 @@ class Role(msgspec.Struct, frozen=True):
 Role.ANONYMOUS = Role("anonymous")
 Role.GATEWAY = Role("gateway")
 Role.SERVICE = Role("service")
+Role.APP = Role("app")
 
 
 class Kinds:
     """The table: all kinds of one system, in the order in which people are shown them. It never changes."""
 
-    def __init__(self, kinds: Sequence[Kind]) -> None:
-        """Raises ValueError for kinds that cannot be in one table."""
+    def __init__(self, kinds: Sequence[Kind], mapped: Sequence[tuple[str, str]] = ()) -> None:
+        """`mapped` are further topics, for apps that cannot choose theirs: filters, each with the id of a kind.
+
+        Raises ValueError for kinds that cannot be in one table, and for filters that cannot be beside them.
+        """
         if not 1 <= len(kinds) <= MAX_KINDS:
             raise ValueError(f"there are 1 to {MAX_KINDS} kinds, not {len(kinds)}")
         self.ids = tuple(kind.id for kind in kinds)
@@ -138,12 +149,21 @@ class Kinds:
                     raise ValueError(f"the {what} {name!r} is there twice")
         self.by_id: Mapping[KindId, Kind] = MappingProxyType({kind.id: kind for kind in kinds})
         self.device_roles = tuple(Role(kind.id, kind.id) for kind in kinds)
-        self.roles = (Role.ANONYMOUS, *self.device_roles, Role.GATEWAY, Role.SERVICE)
+        self.roles = (Role.ANONYMOUS, *self.device_roles, Role.GATEWAY, Role.SERVICE, Role.APP)
         """All of them; each is one object, so that `is` may compare them."""
         self.user_roles = self.roles[1:]
         """Those that a user can have."""
         self.role_by_name: Mapping[str, Role] = MappingProxyType({role.name: role for role in self.roles})
         self._by_topic = {kind.topic: kind.id for kind in kinds}
+        self._mapped_kinds = tuple(self.parse(kind) for _, kind in mapped)
+        self._filters = tuple(mapped)
+        self._mapped = TopicFilters([each for each, _ in mapped]) if mapped else None
+        first_levels = self._mapped.first_levels if self._mapped else ()
+        for level in first_levels:
+            if level in _RESERVED or level in self._by_topic or level.startswith("$"):
+                raise ValueError(f"topics that begin with {level!r} mean something else already")
+        self.ingest_levels = (*self.topics, *first_levels)
+        """The first levels of all topics that positions may be on: those of the kinds, and of the mapped ones."""
 
     def __iter__(self) -> Iterator[Kind]:
         """Each kind, in the table's order."""
@@ -159,7 +179,33 @@ class Kinds:
 
     def ingest_kind(self, topic: str) -> KindId | None:
         """The kind of device that publishes to a topic; None for a topic that is not for positions."""
-        return self._by_topic.get(topic) or self._by_topic.get(topic.partition("/")[0])
+        kind = self._by_topic.get(topic) or self._by_topic.get(topic.partition("/")[0])
+        # First of all what is published most: a topic that is mapped costs more, the others nothing.
+        if kind is None and self._mapped is not None:
+            found = self._mapped.find(topic)
+            return None if found is None else self._mapped_kinds[found.number]
+        return kind
+
+    def is_unmapped(self, topic: str) -> bool:
+        """Whether a topic lies beside those that are mapped, and is no such: `owntracks/ann/phone/event`, say.
+
+        Apps publish there what is no position, and may be as private: nobody gets it.
+        """
+        return self._mapped is not None and self._mapped.covers(topic) and self._mapped.find(topic) is None
+
+    def topic_id(self, topic: str) -> str | None:
+        """Whose a mapped topic is: the levels that the wildcards of its filter took, joined by `/`.
+
+        None where it is not mapped, where its filter has no wildcard, and where one of these levels is empty.
+        """
+        # First of all what is published most, as above.
+        found = None if self._mapped is None or topic in self._by_topic else self._mapped.find(topic)
+        return found.taken if found is not None and all(found.taken.split("/")) else None
+
+    def mapped_levels(self, kind: KindId) -> tuple[str, ...]:
+        """The first levels of the mapped topics of a kind."""
+        levels = (each.partition("/")[0] for each, of in self._filters if of == kind)
+        return tuple(dict.fromkeys(levels))
 
     def parse(self, text: str) -> KindId:
         """The kind of this id. Raises ValueError with a sentence for one that is not in the table."""
@@ -191,13 +237,30 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kinds: list[Kind]
 
 
-def load_kinds(path: Path | None) -> Kinds:
-    """The table in a file, None for `core/kinds.json`. Raises BadSettingsError, which names KINDS_FILE."""
+def load_kinds(path: Path | None, topic_kinds: str = "") -> Kinds:
+    """The table in a file, None for `core/kinds.json`, with further topics: `owntracks/+/+=mobile,trackers/+=car`.
+
+    Raises BadSettingsError, which names KINDS_FILE or TOPIC_KINDS.
+    """
     file = path or DEFAULT_FILE
     try:
-        return Kinds(msgspec.json.decode(file.read_bytes(), type=_File).kinds)
+        entries = msgspec.json.decode(file.read_bytes(), type=_File).kinds
+        kinds = Kinds(entries)
     except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise BadSettingsError(f"KINDS_FILE: {file}: {error}") from error
+    if not topic_kinds.strip():
+        return kinds
+    try:
+        return Kinds(entries, [_pair(part.strip()) for part in topic_kinds.split(",") if part.strip()])
+    except ValueError as error:
+        raise BadSettingsError(f"TOPIC_KINDS: {error}") from error
+
+
+def _pair(text: str) -> tuple[str, str]:
+    topics, equals, kind = text.rpartition("=")
+    if not equals:
+        raise ValueError(f"{text[:80]!r} is not filter=kind, as in owntracks/+/+=mobile")
+    return topics.strip(), kind.strip()
 
 
 DEFAULT_KINDS = load_kinds(None)

@@ -9,7 +9,7 @@ from core.errors import Reason
 from core.kinds import KIND_ID, KindId, Role
 
 
-class RawMessage(msgspec.Struct, frozen=True):
+class RawMessage(msgspec.Struct, frozen=True, gc=False):
     """What a broker accepted, before anything was decoded."""
 
     topic: str
@@ -50,7 +50,7 @@ class RawMessage(msgspec.Struct, frozen=True):
         )
 
 
-class Position(msgspec.Struct, frozen=True, omit_defaults=True):
+class Position(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A device that was somewhere on the campus. Positions outside never become one."""
 
     kind: KindId

@@ -9,9 +9,9 @@ import documents
 import timeseries
 from core.clock import system_clock
 from core.errors import BadSettingsError
-from core.kinds import load_kinds
 from decoder import dead_letters_command
 from decoder.metrics import DecoderMetrics
+from decoder.series import questions_to_stores, stages_that_wait
 from decoder.settings import DecoderSettings, Stage
 from decoder.stages import Assembly, Stages
 from geofence import Campus, InvalidCampusError, load_campus
@@ -27,29 +27,39 @@ from state.layout import once_agreed
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(dead_letters_command.app, name="dead-letters")
 _log = structlog.stdlib.get_logger("decoder")
+MINOR_STAGES = frozenset({"refusals", "judge"})
+"""Without them all is counted the same."""
 
 
 async def serve(settings: DecoderSettings, stop: Stop) -> None:
     """Run the chosen stages until `stop`."""
-    kinds = load_kinds(settings.kinds_file)
-    metrics = DecoderMetrics()
-    failures = Failures("decoder", metrics.registry)
+    kinds = settings.kinds()
+    metrics = DecoderMetrics(
+        stages=stages_that_wait(settings), partitions=settings.partitions, stores=questions_to_stores(settings)
+    )
+    failures = Failures("decoder", metrics.registry, minor=MINOR_STAGES)
     async with AsyncExitStack() as resources:
-        client = await resources.enter_async_context(open_redis(settings))
+        client = await resources.enter_async_context(open_redis(settings, "decoder"))
         assembly = Assembly(settings=settings, kinds=kinds, client=client, clock=system_clock, metrics=metrics)
         stages: Stages = assembly.watch()
         if Stage.OBSERVE in settings.chosen_stages:
             campus = _campus(settings)
             stages |= assembly.observe(campus, device_hasher(settings))
             _log.info("campus", name=campus.boundary.name, zones=len(campus.zones), version=campus.version)
-        if Stage.ARCHIVE in settings.chosen_stages:
-            stages |= assembly.archive(await resources.enter_async_context(documents.open_store(settings)))
+        if settings.chosen_stages & {Stage.ARCHIVE, Stage.JUDGE}:
+            positions = await resources.enter_async_context(documents.open_store(settings))
+            if Stage.ARCHIVE in settings.chosen_stages:
+                stages |= assembly.archive(positions)
+            if Stage.JUDGE in settings.chosen_stages:
+                stages |= assembly.judge(positions)
         if Stage.ROLLUP in settings.chosen_stages:
             store = await resources.enter_async_context(timeseries.open_store(settings))
             stages |= assembly.rollup(store) | assembly.coverage(store, _campus(settings))
+        failures.expects(stages)
         await resources.enter_async_context(
             serve_ops(
                 settings,
+                service="decoder",
                 ready=lambda: failures.problem or assembly.redis.problem or metrics.waiting,
                 remark=lambda: metrics.building,
                 registry=metrics.registry,
@@ -76,7 +86,7 @@ def decode(context: typer.Context) -> None:
     """
     if context.invoked_subcommand is None:
         settings = load_or_exit(DecoderSettings)
-        run(lambda stop: serve(settings, stop), settings)
+        run(lambda stop: serve(settings, stop), settings, name="decoder", node=settings.decoder_name)
 
 
 if __name__ == "__main__":

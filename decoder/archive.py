@@ -8,6 +8,7 @@ import structlog
 from core.clock import Clock
 from core.errors import Reason
 from core.messages import DeadLetter, Position, decode_positions
+from decoder.judge import note_hours
 from decoder.metrics import DecoderMetrics
 from decoder.samples import Samples
 from decoder.settings import Archive
@@ -15,6 +16,7 @@ from decoder.stage_retry import StageRetry
 from documents import DocumentStore, RejectedDocumentError, document_id, sample_id
 from state.dead_letters import DeadLetters
 from state.group import Entry, Group
+from state.judging import HoursToJudge
 
 PART_POSITIONS = 5000
 """Positions of one `put` at the most: what is written again where the store went away in its middle."""
@@ -45,10 +47,14 @@ class Archiver:
         dead_letters_max: int,
         archive: Archive = Archive.EVERY,
         samples: Samples | None = None,
+        hours: HoursToJudge | None = None,
         part: int = PART_POSITIONS,
         partition: int | None = None,
     ) -> None:
-        """`samples` is one for all partitions of a process; `partition` is named where the stage waits."""
+        """`samples` is one for all partitions of a process; `partition` is named where the stage waits.
+
+        `hours` is told of all that is written.
+        """
         self._dead_letters = dead_letters
         self._partition = partition
         self._clock = clock
@@ -60,6 +66,7 @@ class Archiver:
         self._archive = archive
         self._key = sample_id if archive is Archive.SAMPLED else document_id
         self._samples = Samples() if samples is None else samples
+        self._hours = hours
         self._part = part
 
     async def __call__(self, entries: list[Entry]) -> None:
@@ -95,7 +102,13 @@ class Archiver:
             positions = self._unknown(positions)
         for start in range(0, len(positions), self._part):
             await self._write(positions[start : start + self._part])
+        if self._hours is not None and positions:
+            hours = self._hours
+            # After they are stored: whoever judges an hour that was noted before may have missed them.
+            await self._retry.until_available(lambda: note_hours(hours, positions, now=self._clock()))
         await self._retry.until_available(lambda: self._group.acknowledge(entry_ids))
+        newest = max((position.received_at for position in positions), default=None)
+        self._metrics.finished("archive", newest, self._clock())
 
     def _unknown(self, positions: list[Position]) -> list[Position]:
         """The first position of each sample that is not known to be stored: a conflict, too, is a write in a plan."""

@@ -4,36 +4,26 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import msgspec
 import numpy as np
 
 from core.errors import InvalidMessageError, Reason
 from core.kinds import KindId, Kinds, Role, listed
 from core.messages import DeadLetter, Position, RawMessage
+from decoder.believable import what_they_say
 from decoder.dead_letters import Refused, dead_letters
 from decoder.devices import DeviceHasher
-from decoder.diagnosis import refuse_document, refuse_member
-from decoder.feature import Fix, fix_of
-from decoder.payload import (
-    DECODE_ERRORS,
-    Collection,
-    Feature,
-    Point,
-    checked_size,
-    decode_document,
-    decode_member,
-    text_of,
-)
 from decoder.rules import Rules
 from geofence import Geofence, cell
+from payloads import Fix, Refusal, Sender
+from payloads.reading import read_at_once
 from runtime.ages import parse_ages
-from state.effect_parts import Outside
+from state.effect_parts import Outside, Said
 from state.slots import partition_of
 
 FEATURES_AT_ONCE = 1000
 LETTER_BYTES_AT_ONCE = 1_000_000
-"""At more, usable or not, the rest of the messages is left for the next batch: one script acknowledges a batch. The
-last message of a batch may bring 499 features, and 87 kB of dead letters, more."""
+"""At more, usable, ignored or neither, the rest of the messages is left for the next batch: one script acknowledges a
+batch. The last message of a batch may bring 499 features, and 450 kB of dead letters, more."""
 PRESENCE_MAX_MS = 86_400_000
 """The longest PRESENCE_TTL."""
 
@@ -51,11 +41,17 @@ class Batch:
     positions: list[Position] = field(default_factory=list)
     partitions: list[int] | None = None
     """Of each position, the partition of its device; None where there is one partition."""
+    said: list[Said] | None = None
+    """Of each position, what it says of zones; None where all of them are sure."""
     outside: list[Outside] = field(default_factory=list)
     """Devices that were outside the campus, each once: they leave the zones they were in."""
     dead: list[DeadLetter] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    """What the dead letters of messages are made of, for those who are told of it."""
     totals: Counter[str] = field(default_factory=Counter)
     """Increments of the hash `totals` (`state.totals`); dead letters are counted where they are added."""
+    ignored: Counter[str] = field(default_factory=Counter)
+    """Messages that are no positions and may be sent all the same, by what they are (`payloads.IGNORED`)."""
 
 
 Found = tuple[RawMessage, KindId, Fix]
@@ -76,11 +72,11 @@ class BatchDecoder:
     ) -> None:
         """`rules` are those of the settings' defaults unless given.
 
-        A batch ends with the message that brings it to `features_at_once`, usable or not.
+        A batch ends with the message that brings it to `features_at_once`, usable, ignored or neither.
         """
         self.fence = fence
         self._kinds = kinds
-        self._topics = listed(kinds.topics, "or")
+        self._topics = listed(kinds.ingest_levels, "or")
         self.number = 0
         """The number of the campus that `fence` is of."""
         self._partitions = partitions
@@ -100,43 +96,52 @@ class BatchDecoder:
         fence = self.fence
         batch = Batch(fence=fence.version, number=self.number, dead=list(malformed))
         fixes: list[Found] = []
-        refused: list[Refused] = []
+        refused = batch.refused
         letter_bytes = 0
         for message in messages:
             bad = len(refused)
-            if len(fixes) + bad >= self._features_at_once or letter_bytes >= LETTER_BYTES_AT_ONCE:
+            read = len(fixes) + bad + (batch.ignored.total() if batch.ignored else 0)
+            if read >= self._features_at_once or letter_bytes >= LETTER_BYTES_AT_ONCE:
                 break
             batch.taken += 1
-            self._read(message, fixes, refused)
+            self._read(message, fixes, refused, batch.ignored)
             if len(refused) > bad:
-                letter_bytes += len(message.payload)
+                # Of what was in gzip a letter may be much longer than the message.
+                letter_bytes += sum(len(each.member or message.payload) for each in refused[bad:])
         batch.totals["messages"] = batch.taken
+        batch.totals["ignored"] = batch.ignored.total()
         self._locate(fence, fixes, batch)
         batch.dead += dead_letters(fence, self._kinds, refused)
         batch.totals = +batch.totals
         return batch
 
-    def _read(self, message: RawMessage, fixes: list[Found], refused: list[Refused]) -> None:
+    def _read(self, message: RawMessage, fixes: list[Found], refused: list[Refused], ignored: Counter[str]) -> None:
         # Most batches are of one role.
         if message.role != self._role_name:
             self._role_name = message.role
             role = self._role = self._kinds.role_by_name.get(message.role)
             self._max_age = None if role is None else self._rules.max_age_ms.get(role)
             self._is_device = role is not None and role.kind is not None
-        max_age, own = self._max_age, message.user if self._is_device else None
         try:
             kind = self._kind(message)
-            document = _document(message.payload)
-            if isinstance(document, Collection):
-                for member in checked_size(document).features:
-                    try:
-                        fixes.append((message, kind, fix_of(_member(member), message, own, max_age)))
-                    except InvalidMessageError as error:
-                        refused.append(Refused(message, error, bytes(member)))
-            else:
-                fixes.append((message, kind, fix_of(document, message, own, max_age)))
         except InvalidMessageError as error:
             refused.append(Refused(message, error, None))
+            return
+        own = message.user if self._is_device else None
+        # Whose a topic is does not matter where a device sends, for itself: so that most messages do not ask for it.
+        topic_id = self._kinds.topic_id(message.topic) if own is None else None
+        sender = Sender(own, topic_id, message.role, message.received_at, self._max_age)
+        found = read_at_once(message.payload, sender)
+        if isinstance(found, Fix):
+            fixes.append((message, kind, found))
+            return
+        for outcome in found:
+            if isinstance(outcome, Fix):
+                fixes.append((message, kind, outcome))
+            elif isinstance(outcome, Refusal):
+                refused.append(Refused(message, outcome.error, outcome.member))
+            else:
+                ignored[outcome.what] += 1
 
     def _kind(self, message: RawMessage) -> KindId:
         if message.refused is not None:
@@ -154,12 +159,16 @@ class BatchDecoder:
         rules, outside, partitions = self._rules, dict[str, Outside](), self._partitions
         of_positions = None if partitions == 1 else list[int]()
         batch.partitions = of_positions
-        for (message, kind, fix), zones in zip(fixes, fence.locate(places[:, 0], places[:, 1]), strict=True):
+        located = fence.locate(places[:, 0], places[:, 1])
+        says, unsure_outside = what_they_say(fence, rules, [fix for _, _, fix in fixes], places, located)
+        said = None if says is None else list[Said]()
+        batch.said = said
+        for index, ((message, kind, fix), zones) in enumerate(zip(fixes, located, strict=True)):
             metres = fix.accuracy or 0
             inaccurate, nowhere = metres > rules.max_accuracy, metres > rules.max_accuracy_campus
             if zones is None:
                 # It may as well be inside; or it was so long ago that nobody counts as present since.
-                if nowhere or fix.observed_at < message.received_at - PRESENCE_MAX_MS:
+                if nowhere or index in unsure_outside or fix.observed_at < message.received_at - PRESENCE_MAX_MS:
                     continue
                 device = hasher(kind, fix.device_id)
                 known = outside.get(device)
@@ -169,6 +178,8 @@ class BatchDecoder:
             else:
                 if of_positions is not None:
                     of_positions.append(partition_of(fix.device_id, partitions))
+                if said is not None and says is not None:
+                    said.append(None if inaccurate else says[index])
                 positions.append(
                     Position(
                         kind,
@@ -191,18 +202,3 @@ class BatchDecoder:
         batch.totals["positions"] = len(positions)
         batch.totals["outside"] = len(fixes) - len(positions)
         batch.outside = list(outside.values())
-
-
-def _document(payload: bytes) -> Feature | Collection | Point:
-    text = text_of(payload)
-    try:
-        return decode_document(text)
-    except DECODE_ERRORS as error:
-        refuse_document(text, error)
-
-
-def _member(text: msgspec.Raw) -> Feature:
-    try:
-        return decode_member(text)
-    except DECODE_ERRORS as error:
-        refuse_member(bytes(text), error)

@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from decoder.layers import Repeated, cut_base64, is_text, unwrapped
 from decoder.names import KNOWN, Means, meaning
 from decoder.shape import shape_of
+from payloads.layers import Repeated, cut_base64, is_text, unwrapped
 
 MAX_VALUES = 3000
 """Values of a payload that are looked at: what has more is not kept. Five hundred terse features have about 3,000."""

@@ -22,7 +22,7 @@ class Refused(NamedTuple):
     message: RawMessage
     error: InvalidMessageError
     member: bytes | None
-    """The feature's JSON; None where it is the whole message."""
+    """JSON that sends the feature alone; None where it is the whole message."""
 
 
 def dead_letters(fence: Geofence, kinds: Kinds, refused: Sequence[Refused]) -> list[DeadLetter]:

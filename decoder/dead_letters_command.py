@@ -2,8 +2,8 @@
 
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from typing import Annotated
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -11,13 +11,15 @@ from rich.progress import Progress
 
 from core.clock import parse_rfc3339
 from core.errors import Reason
-from decoder.dead_letters_output import as_json, described, row, show_table
+from decoder.dead_letters_output import as_json, described, group_as_json, row, show_groups, show_table
+from decoder.explain import Group, Groups
 from runtime.command import fail
 from runtime.settings import CommonSettings
 from state.client import Redis
 from state.command import ask_redis
 from state.dead_letters import BATCH, DeadLetters, Found, Which, is_letter_id
 
+Answer = TypeVar("Answer")
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -59,6 +61,7 @@ Before = Annotated[
     int | None, typer.Option(parser=_time, metavar="TIME", help="Only those received before this time (RFC 3339).")
 ]
 Lines = Annotated[bool, typer.Option("--json", help="One JSON object a line, for tools; payloads are whole.")]
+OF_GROUPS = "One JSON object a line, for tools."
 Ids = Annotated[list[str] | None, typer.Argument(parser=_id, metavar="[ID]...", help="Those with these ids.")]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
 
@@ -100,11 +103,33 @@ def show(letter_id: Annotated[str, typer.Argument(parser=_id, metavar="ID", help
     async def work(client: Redis, settings: CommonSettings) -> list[Found]:
         return await _letters(client, settings).named([letter_id])
 
-    found = ask_redis(work)
+    found = _ask(work)
     if not found:
         fail(f"{letter_id}: no such dead letter; it may have been replayed, dropped, or pushed out by newer ones")
     # What the terminal cannot write must not end the command.
     typer.echo(described(found[0]).encode(sys.stdout.encoding, "backslashreplace"))
+
+
+@app.command()
+def explain(since: Since = None, *, lines: Annotated[bool, typer.Option("--json", help=OF_GROUPS)] = False) -> None:
+    """Say what is wrong with whose messages, and what to do about it: groups by app and fault, the newest first.
+
+    The app is told from the shape of its messages, which is kept of all; the newest letter of a group is named.
+
+    For example: `python -m decoder dead-letters explain --since 2026-03-01T00:00:00Z`
+    """
+
+    async def work(client: Redis, settings: CommonSettings) -> list[Group]:
+        groups = Groups()
+        async for letters in _chosen(_letters(client, settings), None, Which(since=since)):
+            groups.take(letters)
+        return groups.newest_first()
+
+    found = _ask(work)
+    if lines:
+        sys.stdout.writelines(group_as_json(group) + "\n" for group in found)
+    else:
+        show_groups(Console(), found)
 
 
 @app.command()
@@ -140,7 +165,7 @@ def replay(
             counts["replayed"] += len(replayable) if dry_run else await kept.replay(replayable)
         return counts, [letter_id for letter_id in letter_ids or [] if letter_id not in seen]
 
-    counts, absent = ask_redis(work)
+    counts, absent = _ask(work)
     typer.echo(
         f"{counts['replayed']} {'would be ' if dry_run else ''}replayed, "
         f"{counts['without']} cannot be: their payload was not kept"
@@ -168,7 +193,7 @@ def drop(
         kept = _letters(client, settings)
         return [letter_id async for letters in _chosen(kept, letter_ids, which) for letter_id, _ in letters]
 
-    found = ask_redis(find)
+    found = _ask(find)
 
     async def work(client: Redis, settings: CommonSettings) -> int:
         # These and no others: while somebody was being asked, more may have come.
@@ -176,7 +201,7 @@ def drop(
 
     if found and not yes:
         typer.confirm(f"Remove {len(found)} dead letters for ever?", abort=True)
-    typer.echo(f"{ask_redis(work) if found else 0} dropped")
+    typer.echo(f"{_ask(work) if found else 0} dropped")
     _end([letter_id for letter_id in letter_ids or [] if letter_id not in found])
 
 
@@ -193,7 +218,11 @@ def _list(limit: int, which: Which, *, lines: bool) -> None:
         rows = [row(found) async for found in _newest(kept, which, limit)]
         show_table(Console(), rows, await kept.kept())
 
-    ask_redis(write_lines if lines else write_table)
+    _ask(write_lines if lines else write_table)
+
+
+def _ask(work: Callable[[Redis, CommonSettings], Awaitable[Answer]]) -> Answer:
+    return ask_redis(work, user="dead-letters")
 
 
 def _letters(client: Redis, settings: CommonSettings) -> DeadLetters:

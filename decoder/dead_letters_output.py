@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from core.clock import format_rfc3339
 from core.messages import DeadLetter
+from decoder.explain import Group
 from state.dead_letters import Found, Kept
 
 SHOWN_BYTES = 60
@@ -57,10 +58,7 @@ def show_table(console: Console, rows: Iterable[Row], numbers: Kept) -> None:
     """Print the rows, and how many letters there are and were."""
     table = Table("id", "received", "topic", "reason", "detail", "payload", title="Dead letters, the newest first")
     table.columns[0].no_wrap = True
-    for cells in rows:
-        # What the terminal cannot write must not end the command. As texts: in strings, rich would look for mark-up.
-        written = (cell.encode(console.encoding, "backslashreplace").decode(console.encoding) for cell in cells)
-        table.add_row(*map(Text, written))
+    _fill(console, table, rows)
     console.print(table)
     ever = ", ".join(f"{reason} {count}" for reason, count in numbers.ever.items()) or "none"
     gone = (
@@ -68,6 +66,45 @@ def show_table(console: Console, rows: Iterable[Row], numbers: Kept) -> None:
         f"{numbers.capped} pushed out by DEAD_LETTERS_MAX"
     )
     console.print(Text(f"{sum(numbers.ever.values())} so far ({ever}): {numbers.kept} kept, {gone}."))
+
+
+def group_as_json(group: Group) -> str:
+    """One group as one line of JSON."""
+    return json.dumps(
+        {
+            "app": group.app,
+            "reason": group.reason,
+            "detail": group.detail,
+            "count": group.count,
+            "last": format_rfc3339(group.last),
+            "letter": group.newest,
+            "remedy": group.remedy,
+        }
+    )
+
+
+def show_groups(console: Console, groups: Sequence[Group]) -> None:
+    """Print the groups, and how many letters they are of."""
+    for group in groups:
+        letters = "1 letter" if group.count == 1 else f"{group.count} letters"
+        # Each in a line of its own: in columns of a narrow terminal a sentence is twelve of them.
+        for line in (
+            f"{group.app}: {letters}, last {format_rfc3339(group.last)}, newest {group.newest}",
+            escaped(f"  {group.reason}: {group.detail}"),
+            f"  {group.remedy}",
+        ):
+            console.print(_writable(console, line), soft_wrap=True)
+    console.print(Text(f"{sum(group.count for group in groups)} dead letters, {len(groups)} groups."))
+
+
+def _fill(console: Console, table: Table, rows: Iterable[Row]) -> None:
+    for cells in rows:
+        table.add_row(*(_writable(console, cell) for cell in cells))
+
+
+def _writable(console: Console, text: str) -> Text:
+    # What the terminal cannot write must not end the command. As texts: in strings, rich would look for mark-up.
+    return Text(text.encode(console.encoding, "backslashreplace").decode(console.encoding))
 
 
 def described(found: Found) -> str:

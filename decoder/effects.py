@@ -1,6 +1,7 @@
 """What a batch does to presence and windows, in the partitions of its devices. To do it again does no harm."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
@@ -8,9 +9,10 @@ from core.kinds import Kinds
 from core.messages import Position
 from decoder.batch import Batch
 from state.client import Redis
+from state.devices import Settling
 from state.durability import Writes
-from state.effect_parts import Outside, Room, parts, work_of_each
-from state.effects import Applied, PartitionEffects, StaleFenceError
+from state.effect_parts import MAX_WORK, Outside, Part, Room, Said, parts, work_of_each
+from state.effects import Applied, PartitionEffects, StaleFenceError, TooMuchError
 
 __all__ = ["Applied", "Effects", "StaleFenceError"]
 
@@ -30,12 +32,13 @@ class Effects:
         rollup_every: float,
         dead_letters_max: int,
         implausible_speed: float,
+        settling: Settling | None = None,
         writes: Writes | None = None,
     ) -> None:
         """`zone` is whose days the 1d windows are; `presence_ttl` and `rollup_every` are in seconds.
 
         `away` makes the second hash of a device (`runtime.devices`); `implausible_speed` is in m/s.
-        `writes` is as `state.effects` has it.
+        `settling` and `writes` are as `state.effects` has them.
         """
         self._partitions = [
             PartitionEffects(
@@ -45,6 +48,7 @@ class Effects:
                 presence_ttl_ms=presence_ttl * 1000,
                 dead_letters_max=dead_letters_max,
                 implausible_speed=implausible_speed,
+                settling=settling,
                 writes=writes,
             )
             for partition in range(partitions)
@@ -59,7 +63,7 @@ class Effects:
         answer: it may be done or not, in some partitions or in all, and is to be tried again.
         """
         if batch.partitions is None:
-            return await self._apply(0, batch, batch.positions, batch.outside, now)
+            return await self._apply(0, batch, batch.positions, batch.said, batch.outside, now)
         indices: dict[int, list[int]] = {}
         for index, partition in enumerate(batch.partitions):
             indices.setdefault(partition, []).append(index)
@@ -74,6 +78,7 @@ class Effects:
                     partition,
                     batch,
                     [batch.positions[index] for index in indices.get(partition, ())],
+                    None if batch.said is None else [batch.said[index] for index in indices.get(partition, ())],
                     outside.get(partition, []),
                     now,
                 )
@@ -89,17 +94,41 @@ class Effects:
             implausible += [indices[partition][index] for index in applied.implausible]
         return Applied(unreadable, sorted(implausible))
 
-    async def _apply(
-        self, partition: int, batch: Batch, positions: list[Position], outside: list[Outside], now: int
+    async def _apply(  # noqa: PLR0917 - of one batch, in one order
+        self,
+        partition: int,
+        batch: Batch,
+        positions: list[Position],
+        said: list[Said] | None,
+        outside: list[Outside],
+        now: int,
     ) -> Applied:
         effects = self._partitions[partition]
         implausible: list[int] = []
-        first = unreadable = 0
-        made = parts(positions, outside, effects.room, now=now, work_each=self._work_each[partition])
+        first = gone = unreadable = passed = 0
+        made = parts(positions, outside, effects.room, now=now, work_each=self._work_each[partition], said=said)
         self._work_each[partition] = work_of_each(made)
-        for part in made:
-            applied = await effects.apply(part, number=batch.number, now=now)
+        waiting, done = deque(made), list[Part]()
+        while waiting:
+            part = waiting.popleft()
+            end, gone_end = first + part.positions, gone + len(part.fields["outside"])
+            try:
+                applied = await effects.apply(part, number=batch.number, now=now, version=batch.fence)
+            except TooMuchError as error:
+                pieces = parts(
+                    positions[first:end],
+                    outside[gone:gone_end],
+                    effects.room,
+                    now=now,
+                    work_each=error.pieces * MAX_WORK / (end - first + gone_end - gone),
+                    said=None if said is None else said[first:end],
+                )
+                waiting.extendleft(reversed(pieces))
+                continue
+            done.append(part)
             unreadable += applied.unreadable
             implausible += [first + index for index in applied.implausible]
-            first += part.positions
+            first, gone = end, gone_end
+            passed += applied.passed
+        self._work_each[partition] = work_of_each(done, passed)
         return Applied(unreadable, implausible)

@@ -10,20 +10,33 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from core.errors import Reason, UnavailableError
+from core.marks import Mark
 from decoder.batch import Batch
 from decoder.stage_status import StageStatus
+from payloads import IGNORED
 from state.backlog import Backlog
 from state.dead_letters import Kept
 
 BATCH_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 """From a write to a file to the time-out of a server that is away."""
+FRESHNESS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
+"""From a batch that was waited for to a store that was away for an hour."""
+OF_PARTITIONS = frozenset({"observe", "archive"})
+"""Stages that read a stream of each partition, and wait for each on its own."""
+TAKES_BATCHES = OF_PARTITIONS | {"rollup"}
 
 
 class DecoderMetrics:
     """The metrics of one process, in a registry of their own; lifetime counts of all processes are in `totals`."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, stages: Iterable[str] = (), partitions: int = 1, stores: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """`stages` are those that the process runs, `stores` what it asks of stores, as store and operation.
+
+        All that is told by them is there from the start, so that a first one shows; see `decoder.series`.
+        """
         self.registry = CollectorRegistry()
         # Whole MQTT messages taken from the stream `raw`.
         self.messages = Counter("decoder_messages", "Messages decoded.", registry=self.registry)
@@ -35,10 +48,22 @@ class DecoderMetrics:
         )
         # Features outside the campus: this number is all that is kept of them.
         self.outside = Counter("decoder_outside_positions", "Positions outside the campus.", registry=self.registry)
+        # What apps send beside positions: nothing is wrong with it, and nothing is done.
+        self.ignored = Counter(
+            "decoder_ignored", "Messages that are no positions, and need not be.", ["what"], registry=self.registry
+        )
+        for what in IGNORED:
+            self.ignored.labels(what)
         # Messages or features that could not be used; each reason is there from the start, so that a first one shows.
         self.dead = Counter("decoder_dead_letters", "Dead letters by reason.", ["reason"], registry=self.registry)
         for reason in Reason:
             self.dead.labels(reason.value)
+        # Messages that tell services, and devices, of what was refused: handed to the nodes where somebody listens.
+        self.told = Counter("decoder_told_refusals", "Refusals told.", registry=self.registry)
+        # Those that were not: too many of one sender, too many at once, or no room at a node.
+        self.untold = Counter("decoder_untold_refusals", "Refusals not told.", ["reason"], registry=self.registry)
+        for why in ("rate", "full", "inbox"):
+            self.untold.labels(why)
         # From reading a batch of raw messages to its acknowledgement, with the waits for Redis.
         self.observe_seconds = Histogram(
             "decoder_observe_seconds", "Seconds a batch took.", buckets=SECONDS, registry=self.registry
@@ -49,6 +74,15 @@ class DecoderMetrics:
         self.rolled_up = Counter("decoder_rolled_up_windows", "Windows written.", registry=self.registry)
         # Points that the time-series store will never take, most of them since they are older than it keeps any.
         self.refused = Counter("decoder_refused_points", "Points refused for good.", registry=self.registry)
+        # Hours that the stage judge has judged; one of which documents come later is judged again.
+        self.judged = Counter("decoder_judgements", "Hours that were judged.", registry=self.registry)
+        # Positions of them that it did not look at: those of more devices than JUDGE_DEVICES, and of one device in one
+        # hour those beyond `decoder.plausibility.hour.MOST_FIXES`.
+        self.unjudged = Counter("decoder_unjudged_positions", "Positions not judged.", registry=self.registry)
+        # Devices with a mark in the last hour that is over and judged: a hint each, of which no count depends.
+        self.marked = Gauge("decoder_marked_devices", "Devices marked in an hour.", ["mark"], registry=self.registry)
+        # Hours that are due to be judged, or are being judged.
+        self.hours_to_judge = Gauge("decoder_waiting_judgements", "Hours to judge.", registry=self.registry)
         # Windows whose counters lapsed before they were written: a backfill recomputes them.
         self.lapsed = Counter("decoder_lapsed_windows", "Windows lost until a backfill.", registry=self.registry)
 
@@ -76,6 +110,15 @@ class DecoderMetrics:
         # What a stage takes at once: messages of raw, entries of positions, or windows.
         self.batch_entries = Histogram(
             "decoder_batch_entries", "Sizes of batches.", ["stage"], buckets=BATCH_SIZES, registry=self.registry
+        )
+        # From the moment at which a broker, or the API, received the newest position of a batch to the end of the batch
+        # in this stage: how far behind what people see is, where all is well and where it is not.
+        self.freshness = Histogram(
+            "decoder_freshness_seconds",
+            "Seconds from the newest message of a batch to its end.",
+            ["stage"],
+            buckets=FRESHNESS,
+            registry=self.registry,
         )
         # Entries that were delivered before, to this decoder or another, and not finished.
         self.claimed = Counter("decoder_claimed_entries", "Leftovers taken up.", ["stage"], registry=self.registry)
@@ -106,9 +149,27 @@ class DecoderMetrics:
         self.registry.register(self._pushed_out)
 
         self.forget()
+        self.forget_marks()
 
         self._waiting = StageStatus()
         self.building: str | None = None
+        self.newest_counted: int | None = None
+        """When the newest message that this process has counted was received, ms since the epoch; None before."""
+        self._begin(frozenset(stages), partitions, stores)
+
+    def _begin(self, stages: frozenset[str], partitions: int, stores: Iterable[tuple[str, str]]) -> None:
+        for stage in stages:
+            self.unavailable.labels(stage)
+            for partition in range(partitions) if stage in OF_PARTITIONS else (None,):
+                self.waiting_now.labels(stage, _label(partition)).set(0)
+        for stage in OF_PARTITIONS & stages:
+            self.claimed.labels(stage)
+        for stage in TAKES_BATCHES & stages:
+            self.batch_entries.labels(stage)
+            self.freshness.labels(stage)
+        for store, operation in stores:
+            self.store_seconds.labels(store, operation)
+            self.store_failures.labels(store, operation)
 
     @property
     def waiting(self) -> str | None:
@@ -140,6 +201,18 @@ class DecoderMetrics:
         """Count an attempt that ended with "not now" for a part of it."""
         self.store_failures.labels(store, operation).inc()
 
+    def finished(self, stage: str, received_at: int | None, now: int) -> None:
+        """A batch is done, whose newest message was received then; None where it had none. In ms since the epoch."""
+        if received_at is not None:
+            # The clock of the broker's machine may be ahead.
+            self.freshness.labels(stage).observe(max(now - received_at, 0) / 1000)
+
+    def counted(self, received_at: int | None, now: int) -> None:
+        """As `finished`, of a batch of the stage observe."""
+        self.finished("observe", received_at, now)
+        if received_at is not None:
+            self.newest_counted = max(received_at, self.newest_counted or 0)
+
     @contextmanager
     def asking(self, store: str, operation: str) -> Iterator[None]:
         """Measure one attempt to use a store."""
@@ -157,6 +230,8 @@ class DecoderMetrics:
         self.messages.inc(batch.totals["messages"])
         self.positions.inc(batch.totals["positions"])
         self.outside.inc(batch.totals["outside"])
+        for what, count in batch.ignored.items():
+            self.ignored.labels(what).inc(count)
         for letter in batch.dead:
             self.dead.labels(letter.reason.value).inc()
 
@@ -172,6 +247,17 @@ class DecoderMetrics:
         self.dirty_windows.set(dirty_windows)
         self.dead_kept.set(letters.kept)
         self._pushed_out.ever = letters.capped
+
+    def show_marks(self, devices: Mapping[Mark, int], hours_to_judge: int) -> None:
+        """Show what Redis holds of marks; only a process that judges does."""
+        for mark, count in devices.items():
+            self.marked.labels(mark.value).set(count)
+        self.hours_to_judge.set(hours_to_judge)
+
+    def forget_marks(self) -> None:
+        """Show nothing of marks: Redis, or the document store, does not say."""
+        self.marked.clear()
+        self.hours_to_judge.set(math.nan)
 
     def forget(self) -> None:
         """Show nothing of what Redis holds: it does not say."""

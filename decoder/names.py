@@ -18,17 +18,20 @@ class Means(Enum):
 
 
 _NAMES = {
-    Means.TYPE: "type _type kind event",
+    Means.TYPE: "type _type kind event provider",
     Means.PLACE: "coordinates coordinate coords position point location latlng lnglat loc gps geo",
     Means.BOX: "bbox",
     Means.LONGITUDE: "longitude lon lng long x",
     Means.LATITUDE: "latitude lat y",
-    Means.MEASURE: "accuracy acc hacc vacc vac horizontalaccuracy verticalaccuracy speed vel velocity speedaccuracy"
-    " heading bearing course cog direction altitude alt elevation ele height battery batt batterylevel level hdop pdop"
-    " satellites sat sats rssi snr distance odometer temperature count number seq sequence",
-    Means.TIME: "timestamp time ts tst datetime date observedat observed_at createdat created_at fixtime gpstime utc",
+    Means.MEASURE: "accuracy acc hacc vacc vac horizontalaccuracy verticalaccuracy horizontal_accuracy"
+    " vertical_accuracy speed vel velocity spd speedaccuracy speed_accuracy"
+    " heading bearing course cog dir direction altitude alt elevation ele height battery batt batterylevel"
+    " battery_level level hdop pdop satellites sat sats rssi snr distance odometer temperature count number"
+    " seq sequence",
+    Means.TIME: "timestamp time time_long ts tst datetime date observedat observed_at createdat created_at fixtime"
+    " gpstime utc",
     Means.IDENTITY: "device_id deviceid device id tid uid uuid imei name user username client clientid client_id"
-    " vehicle vehicleid sensor tracker serial",
+    " topic aid ser unique_id uniqueid androidid vehicle vehicleid sensor tracker serial",
     Means.MORE: "geometry geometries properties features feature positions points locations data payload message body"
     " attributes extras sensors status value values",
 }

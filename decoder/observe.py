@@ -10,6 +10,7 @@ from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.effects import Effects, StaleFenceError
 from decoder.metrics import DecoderMetrics
+from decoder.refusals import RefusalTeller
 from decoder.rounds import InHand, as_they_are, cut, in_hand, left
 from decoder.stage_retry import StageRetry
 from state.group import Entry
@@ -29,8 +30,11 @@ class Observer:
         finisher: Finisher,
         clock: Clock,
         metrics: DecoderMetrics,
+        teller: RefusalTeller | None = None,
     ) -> None:
+        """`teller` tells others of what is refused; unless given, nobody does."""
         self._partition = partition
+        self._teller = teller
         self._decoder = decoder
         self._campus = campus
         self._effects = effects
@@ -83,6 +87,10 @@ class Observer:
             # Somebody else has finished some of them, or we have, and the answer was lost.
             return as_they_are(work, known)
         self._metrics.count(batch)
+        newest = max((message.received_at for message in messages[: batch.taken]), default=None)
+        self._metrics.counted(newest, self._clock())
+        if batch.refused and self._teller is not None:
+            self._teller.note(batch.refused)
         self._metrics.implausible.inc(len(applied.implausible))
         if applied.unreadable:
             self._metrics.dead.labels(Reason.MALFORMED_ENTRY.value).inc(applied.unreadable)

@@ -100,6 +100,8 @@ class Rollup:
         found = len(claim)
         try:
             await self._dirty.hand_over(claim)
+            # What is counted later is not in what is read now.
+            newest = self._metrics.newest_counted
             counted, lapsed = await self._read(claim)
             points = await self._not_lowered(counted, now)
             # Before the claim ends: what dies in between marks them once more.
@@ -113,6 +115,7 @@ class Rollup:
         await self._finish(claim, written, len(points))
         if claim.members:
             self._metrics.batch_entries.labels("rollup").observe(len(claim.members))
+            self._metrics.finished("rollup", newest, self._clock())
         self._count_lapsed(lapsed)
         return found
 

@@ -3,15 +3,19 @@
 import socket
 from enum import StrEnum
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from core.kinds import Kinds
 from decoder.rules import Rules
 from documents import DocumentSettings
 from runtime.durations import parse_duration
 from runtime.settings import CampusSettings, DeviceSettings, OpsSettings, PositionSettings, ReserveSettings
+from state.devices import Settling
 from state.durability import DurabilitySettings
 from timeseries import TimeseriesSettings
+
+HOUR_MS = 3_600_000
+MARKS_KEEP_MAX_MS = 90 * 24 * HOUR_MS
 
 
 class Stage(StrEnum):
@@ -20,6 +24,11 @@ class Stage(StrEnum):
     OBSERVE = "observe"
     ARCHIVE = "archive"
     ROLLUP = "rollup"
+    JUDGE = "judge"
+
+
+STAGES = f"{Stage.OBSERVE},{Stage.ARCHIVE},{Stage.ROLLUP}"
+"""Those that a campus needs: what is counted does not depend on judge."""
 
 
 class Archive(StrEnum):
@@ -43,7 +52,7 @@ class DecoderSettings(
     """One decoder process."""
 
     stages: str = Field(
-        default=",".join(Stage), description="Stages that this process runs, joined by commas: observe,archive,rollup."
+        default=STAGES, description="Stages that this process runs, joined by commas: observe,archive,rollup,judge."
     )
     decoder_name: str = Field(
         default_factory=socket.gethostname, description="Name of this process among the decoders; unique and lasting."
@@ -52,8 +61,24 @@ class DecoderSettings(
     dead_letters_keep: str = Field(
         default="7d", description="How long dead letters are kept, such as 12h or 7d; some of them hold payloads."
     )
+    echo_refusals: bool = Field(
+        default=False,
+        description="Tell a device on devices/{user}/refused why something of its own was refused; services hear of it"
+        " on $SYS/broker/refused/{kind} in any case.",
+    )
     implausible_speed: float = Field(
         default=70.0, gt=0, description="Metres a second; a position that would take more is marked in its document."
+    )
+    judge_devices: int = Field(
+        default=5000,
+        ge=1,
+        le=20_000,
+        description="Devices that the stage judge looks at in an hour; positions of more are only counted.",
+    )
+    marks_keep: str = Field(
+        default="30d",
+        description="How long marks of devices are kept after their hour, such as 12h or 30d, up to 90d; no longer than"
+        " DOCUMENTS_KEEP.",
     )
     max_accuracy: float = Field(
         default=100.0,
@@ -65,6 +90,32 @@ class DecoderSettings(
         default=1000.0,
         gt=0,
         description="Metres; a position that is less accurate does not count on the campus either.",
+    )
+    presence_margin: float = Field(
+        default=3.0,
+        ge=0,
+        le=5,
+        description="How many times its accuracy a position must be inside a zone or outside it to say so alone, for"
+        " presence; 0: each does. The same for all decoders.",
+    )
+    presence_fixes: int = Field(
+        default=12,
+        ge=2,
+        le=50,
+        description="Positions in a row on one side of an edge that say so together, however near. The same for all"
+        " decoders.",
+    )
+    presence_keep: int = Field(
+        default=256,
+        ge=8,
+        le=256,
+        description="Positions near an edge that are kept of a device, for presence. The same for all decoders.",
+    )
+    assumed_accuracy: float = Field(
+        default=5.0,
+        ge=0,
+        le=100,
+        description="Metres; the accuracy of positions that say none, for presence. The same for all decoders.",
     )
     observe_batch: int = Field(default=500, ge=1, le=10_000, description="Raw messages to a batch.")
     archive: Archive = Field(
@@ -97,6 +148,30 @@ class DecoderSettings(
         parse_duration(text)
         return text
 
+    @field_validator("archive")
+    @classmethod
+    def _can_be_judged(cls, archive: Archive, info: ValidationInfo) -> Archive:
+        # Which positions are the samples depends on which came first, and marks must not.
+        if archive is not Archive.EVERY and Stage.JUDGE in info.data.get("stages", "").split(","):
+            raise ValueError(f"{archive.value}, and STAGES has judge, which needs documents of every position")
+        return archive
+
+    @field_validator("marks_keep")
+    @classmethod
+    def _marks_are_bounded(cls, text: str) -> str:
+        if not HOUR_MS <= parse_duration(text) <= MARKS_KEEP_MAX_MS:
+            raise ValueError("marks are kept for 1h to 90d")
+        return text
+
+    @field_validator("presence_keep")
+    @classmethod
+    def _holds_a_row(cls, keep: int, info: ValidationInfo) -> int:
+        # 2: PRESENCE_FIXES has a mistake of its own.
+        row = info.data.get("presence_fixes", 2)
+        if keep < row:
+            raise ValueError(f"fewer than PRESENCE_FIXES ({row}), which would never be in a row")
+        return keep
+
     @field_validator("stages")
     @classmethod
     def _known_stages(cls, text: str) -> str:
@@ -105,6 +180,12 @@ class DecoderSettings(
         if unknown or not names:
             raise ValueError(f"{', '.join(unknown) or 'nothing'}: choose from {', '.join(Stage)}")
         return ",".join(names)
+
+    @property
+    def marks_keep_ms(self) -> int:
+        """MARKS_KEEP, or DOCUMENTS_KEEP where that is shorter, in milliseconds."""
+        keep = parse_duration(self.marks_keep)
+        return keep if self.documents_keep_ms is None else min(keep, self.documents_keep_ms)
 
     @property
     def dead_letters_keep_ms(self) -> int:
@@ -122,7 +203,14 @@ class DecoderSettings(
             max_age_ms=self.position_max_age_ms(kinds),
             max_accuracy=self.max_accuracy,
             max_accuracy_campus=self.max_accuracy_campus,
+            margin=self.presence_margin,
+            assumed_accuracy=self.assumed_accuracy,
         )
+
+    @property
+    def settling(self) -> Settling | None:
+        """When devices are settled in zones; None where each position is sure."""
+        return Settling(self.presence_fixes, self.presence_keep) if self.presence_margin else None
 
     @property
     def chosen_stages(self) -> set[Stage]:

@@ -1,6 +1,7 @@
 """The stages put together: what the picture in docs/architecture.md shows."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from zoneinfo import ZoneInfo
 
@@ -14,9 +15,11 @@ from decoder.coverage import CoverageRecorder
 from decoder.devices import DeviceHasher
 from decoder.effects import Effects
 from decoder.housekeeping import Housekeeping
+from decoder.judge import Judge
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from decoder.redis_gauges import RedisGauges
+from decoder.refusals import RefusalTeller
 from decoder.rollup import Rollup
 from decoder.samples import Samples
 from decoder.settings import Archive, DecoderSettings
@@ -28,9 +31,11 @@ from state.client import Redis
 from state.dead_letters import DeadLetters, share
 from state.durability import Writes
 from state.group import Group
+from state.judging import HoursToJudge
 from state.raw import ARCHIVE_GROUP, Finisher, keys_of
 from state.raw_group import RawGroup
 from state.raw_redis import raw_redis
+from state.refusals import Refusals
 from state.server import RedisWatch
 from timeseries import OccupancyRetention, OccupancyStore, TimeseriesStore
 
@@ -78,6 +83,7 @@ class Assembly:
             rollup_every=settings.rollup_every,
             dead_letters_max=self._letters_each,
             implausible_speed=settings.implausible_speed,
+            settling=settings.settling,
             writes=Writes(self._client, durability=settings.durability, replicas=settings.replicas),
         )
         finisher = Finisher(client=self._client, partitions=settings.partitions, dead_letters_max=self._letters_each)
@@ -89,7 +95,14 @@ class Assembly:
             metrics=self._metrics,
             partitions=settings.partitions,
         )
-        stages: Stages = {"campus": follower.run}
+        teller = RefusalTeller(
+            refusals=Refusals(self._client),
+            kinds=self._kinds,
+            echo=settings.echo_refusals,
+            metrics=self._metrics,
+            seconds=time.monotonic,
+        )
+        stages: Stages = {"campus": follower.run, "refusals": teller.run}
         for partition in range(settings.partitions):
             group = RawGroup(
                 client=self._client,
@@ -106,6 +119,7 @@ class Assembly:
                 finisher=finisher,
                 clock=self._clock,
                 metrics=self._metrics,
+                teller=teller,
             )
             consumer = self._consumer("observe", partition, group, observer, settings.observe_batch)
             stages[f"observe-{partition}"] = consumer.run
@@ -126,6 +140,8 @@ class Assembly:
         """From positions to documents: one consumer for each partition."""
         stages: Stages = {}
         samples = Samples()
+        every = self._settings.archive is Archive.EVERY
+        hours = HoursToJudge(self._client, keep_ms=self._settings.marks_keep_ms) if every else None
         for partition in range(self._settings.partitions):
             group = Group(
                 client=raw_redis(self._client),
@@ -142,6 +158,7 @@ class Assembly:
                 metrics=self._metrics,
                 dead_letters_max=self._letters_each,
                 samples=samples,
+                hours=hours,
                 archive=self._settings.archive,
                 part=part_positions(self._settings.cloudant_writes_per_second),
                 partition=partition,
@@ -187,6 +204,20 @@ class Assembly:
             dead_letters_max=self._settings.dead_letters_max,
         )
         return {"coverage": self._after(self._setup(store, "timeseries"), "coverage", recorder.run)}
+
+    def judge(self, store: DocumentStore) -> Stages:
+        """From documents to marks of devices."""
+        judge = Judge(
+            client=self._client,
+            store=store,
+            clock=self._clock,
+            metrics=self._metrics,
+            most_devices=self._settings.judge_devices,
+            most_speed=self._settings.implausible_speed,
+            keep_ms=self._settings.marks_keep_ms,
+            dead_letters_max=self._settings.dead_letters_max,
+        )
+        return {"judge": self._after(self._setup(store, "documents"), "judge", judge.run)}
 
     def _consumer(self, stage: str, partition: int, group: Group, work: Work, batch_size: int) -> Consumer:
         return Consumer(

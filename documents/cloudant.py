@@ -152,6 +152,20 @@ class CloudantStore:
         async for document in merged(sources, newest_first=False):
             yield document
 
+    async def months(self) -> dict[str, int]:
+        """See `DocumentStore.months`; those whose database is empty are left out."""
+        found = {month: await self._of(month).count() for month in await self._existing()}
+        return {month: documents for month, documents in found.items() if documents}
+
+    async def of_month(self, month: str, *, page: int = PAGE) -> AsyncIterator[Document]:
+        """See `DocumentStore.of_month`."""
+        if page < 1:
+            raise ValueError(f"a page holds at least one document, not {page}")
+        if not self._ours.fullmatch(self._prefix + month):
+            raise ValueError(f"{month[:20]!r} is no month such as 2026-11")
+        async for document in self._of(month).scan(page):
+            yield document
+
     async def find(self, query: PositionQuery, *, limit: int, cursor: str | None = None) -> Page:
         """See `DocumentStore.find`."""
         below = first_mark(query)

@@ -76,7 +76,7 @@ async def read_page(source: Source, query: PositionQuery, limit: int) -> Page:
     found: list[Document] = []
     looked_at = 0
     async for document in source:
-        if query.matches(document):
+        if query.matches(document) and (query.keeps is None or await query.keeps(document)):
             if len(found) == limit:
                 return Page(found, Mark.of(found[-1]).encode())
             found.append(document)

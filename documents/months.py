@@ -1,8 +1,11 @@
 """Months in UTC, `2026-11`: the boxes that documents are kept in, and dropped with."""
 
+import re
 from datetime import UTC, datetime
 
 DAY_MS = 86_400_000
+MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])", re.ASCII)
+"""The name of a month."""
 
 
 def month_of(time: int) -> str:

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,6 +39,8 @@ class PositionQuery:
     """West, south, east, north in degrees; the edges belong to it. It may not cross the 180th meridian."""
     contains: Callable[[float, float], bool] | None = None
     """Whether a polygon holds a place, by longitude and latitude; beside `bbox`, the box around the polygon."""
+    keeps: Callable[[Document], Awaitable[bool]] | None = None
+    """Whether a document is wanted for what somebody else knows of it; asked last, where all else holds."""
 
     def __post_init__(self) -> None:
         if self.start > self.end:
@@ -60,7 +62,7 @@ class PositionQuery:
                 tiles_of_box(self.bbox)
 
     def matches(self, document: Document) -> bool:
-        """Whether every condition holds for a document."""
+        """Whether every condition holds for a document, but for `keeps`."""
         properties = document["properties"]
         longitude, latitude = document["geometry"]["coordinates"][:2]
         if self.bbox:

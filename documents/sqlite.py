@@ -12,7 +12,7 @@ from core.errors import UnavailableError
 from core.messages import Position
 from documents.document import Document, Key, document_id, from_document, to_document
 from documents.merging import Field, Source, candidates, fetched, read_page
-from documents.months import month_of, month_start
+from documents.months import MONTH, month_end, month_of, month_start
 from documents.query import Mark, Page, PositionQuery, checked_count, checked_device, checked_limit, first_mark
 from documents.store import PAGE, Dropped
 from runtime.sqlite import SqliteFile
@@ -51,6 +51,7 @@ _OF_DEVICE = "SELECT id, observed_at, body FROM positions WHERE device = ? ORDER
 _OVER = "SELECT id, observed_at, body FROM positions WHERE observed_at < ? ORDER BY observed_at LIMIT ?"
 # The file of an earlier version: documents by their id alone.
 _EARLIER = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'documents'"
+_MONTH = "strftime('%Y-%m', observed_at / 1000, 'unixepoch')"
 CHUNK = 1000
 """Rows of one transaction when months are dropped or an earlier file is taken over: others may write in between."""
 
@@ -111,6 +112,22 @@ class SQLiteStore:
                 yield _document(body)
             last = rows[-1][1], rows[-1][0]
 
+    async def months(self) -> dict[str, int]:
+        """See `DocumentStore.months`; each has a name of its own here."""
+
+        def count(connection: sqlite3.Connection) -> dict[str, int]:
+            select = f"SELECT {_MONTH}, count(*) FROM positions GROUP BY 1 ORDER BY 1"  # noqa: S608 - no input in it
+            return dict(connection.execute(select).fetchall())
+
+        return await self._file.read(count)
+
+    async def of_month(self, month: str, *, page: int = PAGE) -> AsyncIterator[Document]:
+        """See `DocumentStore.of_month`."""
+        if not MONTH.fullmatch(month):
+            raise ValueError(f"{month[:20]!r} is no month such as 2026-11")
+        async for document in self.scan(page=page, start=month_start(month), end=month_end(month)):
+            yield document
+
     async def find(self, query: PositionQuery, *, limit: int, cursor: str | None = None) -> Page:
         """See `DocumentStore.find`."""
         below = first_mark(query)
@@ -123,8 +140,7 @@ class SQLiteStore:
         before = month_start(month_of(time))
 
         def count(connection: sqlite3.Connection) -> list[Dropped]:
-            month = "strftime('%Y-%m', observed_at / 1000, 'unixepoch')"
-            select = f"SELECT {month}, count(*) FROM positions WHERE observed_at < ? GROUP BY 1 ORDER BY 1"  # noqa: S608 - no input in it
+            select = f"SELECT {_MONTH}, count(*) FROM positions WHERE observed_at < ? GROUP BY 1 ORDER BY 1"  # noqa: S608 - no input in it
             return [Dropped(*row) for row in connection.execute(select, (before,))]
 
         dropped = await self._file.read(count)

@@ -80,6 +80,17 @@ class DocumentStore(Protocol):
         """
         ...
 
+    async def months(self) -> dict[str, int]:
+        """How many documents there are by month (UTC, `2026-11`); `other` has those of months far from the present."""
+        ...
+
+    def of_month(self, month: str, *, page: int = PAGE) -> AsyncIterator[Document]:
+        """The documents of one of `months`, each once, in no order that is promised, `page` of them in memory.
+
+        Raises ValueError for a page below 1, and for what is no month.
+        """
+        ...
+
     async def find(self, query: PositionQuery, *, limit: int, cursor: str | None = None) -> Page:
         """A page of the positions that a query asks for, the newest first; `cursor` is where the last page ended.
 

@@ -20,6 +20,7 @@ from geofence.zones import Zone, id_from, zone_from
 DEFAULT_CAMPUS = Path(__file__).parent / "campus" / "university-of-limerick.geojson"
 MAX_FILE_BYTES = 20_000_000
 MAX_FEATURES = 10_000
+MAX_ATTRIBUTION = 500
 SHARED_AREA = "T********"
 """DE-9IM pattern of two areas whose interiors meet."""
 WGS_84 = re.compile(r"CRS:?84$|EPSG:.*\b(4326|4979)$", re.IGNORECASE)
@@ -45,6 +46,8 @@ class Campus:
 
     boundary: Zone
     zones: tuple[Zone, ...]
+    attribution: str = ""
+    """Whose map it was drawn from, as plain text: data of OpenStreetMap may be shown only where that is said."""
 
     @property
     def everything(self) -> tuple[Zone, ...]:
@@ -64,7 +67,9 @@ class Campus:
 
     def as_feature_collection(self) -> dict[str, object]:
         """GeoJSON of everything, the campus first. The features are shared: do not change them."""
-        return {"type": "FeatureCollection", "features": [zone.feature for zone in self.everything]}
+        features = [zone.feature for zone in self.everything]
+        said = {"attribution": self.attribution} if self.attribution else {}
+        return {"type": "FeatureCollection", **said, "features": features}
 
 
 def load_campus(path: Path | None) -> Campus:
@@ -99,6 +104,16 @@ def _campus(data: bytes) -> Campus:
     content = _content(data)
     zones: dict[str, Zone] = {}
     mistakes: list[Mistake] = []
+    attribution = content.get("attribution") or ""
+    if not isinstance(attribution, str) or len(attribution) > MAX_ATTRIBUTION or not attribution.isprintable():
+        mistakes.append(
+            Mistake(
+                "bad attribution",
+                f"it is not one line of text of {MAX_ATTRIBUTION} characters at the most",
+                "say whose map it was drawn from, such as © OpenStreetMap contributors",
+                "attribution",
+            )
+        )
     for index, feature in enumerate(_features(content)):
         named = _named(feature, index)
         try:
@@ -127,7 +142,7 @@ def _campus(data: bytes) -> Campus:
         mistakes += _outside(boundaries[0], inside)
     if mistakes:
         raise FeatureError(*mistakes)
-    return Campus(boundary=boundaries[0], zones=tuple(inside))
+    return Campus(boundary=boundaries[0], zones=tuple(inside), attribution=attribution.strip())
 
 
 def changed_zones(old: Campus, new: Campus) -> set[str]:

@@ -1,7 +1,7 @@
 """Stages that fail: none of them ends another, each is started again, and everybody can see it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import structlog
@@ -69,6 +69,11 @@ class Failures:
     def starting(self) -> bool:
         """Whether the process has only just begun."""
         return self._monotonic() - self._begun < START_SECONDS
+
+    def expects(self, stages: Iterable[str]) -> None:
+        """Count these stages from now on, before any of them has begun: each is 0 at the first scrape."""
+        for stage in stages:
+            self._counter.labels(stage)
 
     def begins(self, stage: str) -> None:
         """Note that a stage starts to work."""

@@ -9,6 +9,7 @@ from typing import TextIO
 import stamina
 import structlog
 
+from runtime.log_secrets import Secrets, without_secrets
 from runtime.settings import CommonSettings
 
 FRAMES_KEPT = 12
@@ -26,7 +27,7 @@ def plain_traceback(output: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
     if len(text) > TRACEBACK_START + TRACEBACK_END:
         left_out = len(text) - TRACEBACK_START - TRACEBACK_END
         text = f"{text[:TRACEBACK_START]}\n... {left_out} characters ...\n{text[-TRACEBACK_END:]}"
-    output.write(f"\n{text}")
+    output.write(f"\n{without_secrets(text)}")
 
 
 def _traceback_text(exc_info: structlog.typing.ExcInfo) -> str:
@@ -35,8 +36,24 @@ def _traceback_text(exc_info: structlog.typing.ExcInfo) -> str:
     return output.getvalue().lstrip("\n")
 
 
-def configure_logs(settings: CommonSettings) -> None:
-    """Send everything that is logged to standard output, as LOG_FORMAT says, from LOG_LEVEL on."""
+class Identity:
+    """Says in each record which process speaks: `service` and `node`, unless the record has them."""
+
+    def __init__(self, service: str, node: str) -> None:
+        self._who = {name: text for name, text in (("service", service), ("node", node)) if text}
+
+    def __call__(self, _: object, __: str, event_dict: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        """Add what is missing."""
+        for name, text in self._who.items():
+            event_dict.setdefault(name, text)
+        return event_dict
+
+
+def configure_logs(settings: CommonSettings, *, service: str = "", node: str = "") -> None:
+    """Send everything that is logged to standard output, as LOG_FORMAT says, from LOG_LEVEL on.
+
+    In JSON each line has `service` and `node`, those of libraries too; people who read a console know whose it is.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -52,12 +69,18 @@ def configure_logs(settings: CommonSettings) -> None:
         cache_logger_on_first_use=True,
     )
     final: list[structlog.typing.Processor] = (
-        [structlog.processors.ExceptionRenderer(_traceback_text), structlog.processors.JSONRenderer()]
+        [
+            structlog.processors.ExceptionRenderer(_traceback_text),
+            Identity(service, node),
+            Secrets(),
+            structlog.processors.JSONRenderer(),
+        ]
         if settings.log_format == "json"
         else [
+            Secrets(),
             structlog.dev.ConsoleRenderer(
                 colors=sys.stdout.isatty(), pad_event_to=0, pad_level=False, exception_formatter=plain_traceback
-            )
+            ),
         ]
     )
     handler = logging.StreamHandler(sys.stdout)

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from runtime.listening import listening_socket
+from runtime.process_metrics import measure_process
+from runtime.serving import serving
 from runtime.settings import OpsSettings
 
 Ready = Callable[[], Awaitable[str | None] | str | None]
@@ -15,16 +16,18 @@ Ready = Callable[[], Awaitable[str | None] | str | None]
 
 @asynccontextmanager
 async def serve_ops(
-    settings: OpsSettings, *, ready: Ready, registry: CollectorRegistry, remark: Ready = lambda: None
+    settings: OpsSettings, *, service: str, ready: Ready, registry: CollectorRegistry, remark: Ready = lambda: None
 ) -> AsyncIterator[None]:
     """Serve health and metrics on OPS_HOST:OPS_PORT while the context lasts; nothing where OPS_PORT is unset.
 
+    `service` is its name in `campus_build_info`; metrics of the process are added to `registry`.
     `remark` is what /readyz says beside "ready", where there is something to be said.
     Raises BadSettingsError where the port is taken.
     """
     if settings.ops_port is None:
         yield
         return
+    measure_process(registry, service, settings)
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -42,11 +45,6 @@ async def serve_ops(
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
-    with listening_socket(settings.ops_host, settings.ops_port, setting="OPS_HOST, OPS_PORT") as listener:
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        try:
-            await web.SockSite(runner, listener).start()
-            yield
-        finally:
-            await runner.cleanup()
+    runner = web.AppRunner(app, access_log=None)
+    async with serving(runner, settings.ops_host, settings.ops_port, setting="OPS_HOST, OPS_PORT"):
+        yield

@@ -1,5 +1,6 @@
 """How many positions a second a user may send, by role: POSITION_RATE."""
 
+import binascii
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -13,6 +14,13 @@ BYTES_OF_ONE = 512
 """A message counts as one position for every 512 bytes, or part of them: a broker knows its size without decoding it. A
 usual position has some 450 bytes of base64, and a collection of 500 of them counts as some hundreds."""
 MAX_RATE = 1_000_000
+MAX_UNPACKED = 65_536
+"""Bytes that are unpacked of a message, at the most (`payloads.unwrapping`)."""
+_GZIP = b"\x1f\x8b"
+_GZIP_IN_BASE64 = b"H4sI"
+_GZIPS = (_GZIP, _GZIP_IN_BASE64)
+_BLANKS = b" \t\r\n"
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
 class Rate(NamedTuple):
@@ -27,9 +35,29 @@ class Rate(NamedTuple):
 _USUAL = Rate(100, 1000)
 
 
-def cost_of(size: int) -> int:
-    """How many positions a message of so many bytes counts as."""
-    return -(-size // BYTES_OF_ONE) or 1
+def cost_of(size: int, unpacked: int = 0) -> int:
+    """How many positions a message of so many bytes counts as, which are so many once they are unpacked."""
+    return -(-max(size, unpacked) // BYTES_OF_ONE) or 1
+
+
+def is_gzip(message: bytes, start: int = 0) -> bool:
+    """Whether what begins there in a message is in gzip, or in base64 of it: whether to ask for `unpacked_size`."""
+    return message.startswith(_GZIPS, start)
+
+
+def unpacked_size(payload: bytes) -> int:
+    """How many bytes a payload in gzip has once it is unpacked, by its own account; 0 for one that is none.
+
+    One that says less than is true is no gzip, and is refused. Of more than the largest message nothing is unpacked.
+    """
+    if payload.startswith(_GZIP_IN_BASE64):
+        try:
+            payload = binascii.a2b_base64(payload.translate(_URL_SAFE).rstrip(_BLANKS + b"=") + b"==")
+        except binascii.Error:
+            return 0
+    if not payload.startswith(_GZIP):
+        return 0
+    return min(int.from_bytes(payload.rstrip(_BLANKS)[-4:], "little"), MAX_UNPACKED)
 
 
 def parse_rates(text: str, kinds: Kinds) -> Mapping[Role, Rate]:

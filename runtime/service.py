@@ -23,12 +23,15 @@ Stop = asyncio.Event
 _log = structlog.stdlib.get_logger("runtime")
 
 
-def run(service: Callable[[Stop], Awaitable[None]], settings: CommonSettings) -> None:
+def run(
+    service: Callable[[Stop], Awaitable[None]], settings: CommonSettings, *, name: str, node: str | None = None
+) -> None:
     """Run a service until it returns; SIGINT and SIGTERM set its `Stop`.
 
+    `name` and `node` are whose its lines of the log are; unless given, the node is SERVICE_NODE.
     Leaves with exit code 2 and a message where a setting cannot work (`BadSettingsError`).
     """
-    configure_logs(settings)
+    configure_logs(settings, service=name, node=settings.service_node if node is None else node)
 
     async def main() -> None:
         stop = Stop()
@@ -38,7 +41,7 @@ def run(service: Callable[[Stop], Awaitable[None]], settings: CommonSettings) ->
         await service(stop)
 
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(main())
     except BadSettingsError as error:
         sys.stderr.write(f"{error}\n")
@@ -49,7 +52,8 @@ def run(service: Callable[[Stop], Awaitable[None]], settings: CommonSettings) ->
         raise SystemExit(1) from defect
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes event loops here; None where asyncio's own serve."""
     if sys.platform == "win32":
         return None
     import uvloop  # noqa: PLC0415 - not made for Windows, where asyncio's own loop serves

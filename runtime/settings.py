@@ -1,6 +1,7 @@
 """Settings that several services share. They come from the environment, under the names given here."""
 
 import os
+import platform
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -15,6 +16,8 @@ from core.kinds import Kinds, Role, load_kinds
 from runtime.ages import parse_ages
 
 REDIS_SOCKET = "redis.sock"
+REDIS_PASSWORDS = Path("secrets") / "redis"
+"""Where in DATA_DIR a laptop run keeps the passwords of the users of its Redis, a file for each."""
 SECRETS_DIR = "/run/secrets"
 """Where containers find their secrets, unless the variable SECRETS_DIR names another folder."""
 MAX_SECRET_BYTES = 65_536
@@ -33,6 +36,15 @@ class KindsSettings(Settings):
     kinds_file: Path | None = Field(
         default=None, description="JSON of the kinds of devices, the same for all services; unset: cars and phones."
     )
+    topic_kinds: str = Field(
+        default="",
+        description="Further topics for positions, and the kind of each, for apps that cannot choose their topic, the"
+        " same for all services: owntracks/+/+=mobile,trackers/+=car. Unset: none.",
+    )
+
+    def kinds(self) -> Kinds:
+        """The table of KINDS_FILE with the topics of TOPIC_KINDS. Raises BadSettingsError, which names one of them."""
+        return load_kinds(self.kinds_file, self.topic_kinds)
 
 
 class CommonSettings(KindsSettings):
@@ -57,6 +69,10 @@ class CommonSettings(KindsSettings):
     partitions: int = Field(default=1, ge=1, le=256, description="Partitions of the streams; the same everywhere.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
     log_format: Literal["console", "json"] = Field(default="console", description="console for people, json for tools.")
+    service_node: str = Field(
+        default_factory=platform.node,
+        description="Name of this process in its log, for services that have no other; by default the host's.",
+    )
     log_time: bool = Field(default=True, description="Begin each console line with the time; a runner may do that.")
 
     @property
@@ -64,12 +80,30 @@ class CommonSettings(KindsSettings):
         """Where Redis is: REDIS_URL, or the socket that a laptop run makes in DATA_DIR."""
         return self.redis_url or f"unix://{quote(str((self.data_dir / REDIS_SOCKET).resolve()))}"
 
+    def redis_address_of(self, user: str) -> str:
+        """The same for a user of Redis (`deploy.access.users`): REDIS_URL names one, a laptop run has a file for each.
+
+        Raises BadSettingsError where that cannot be read.
+        """
+        path = self.data_dir / REDIS_PASSWORDS / user
+        if self.redis_url or not user or not path.exists():
+            return self.redis_address
+        try:
+            password = path.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise BadSettingsError(f"{path}: the password of Redis cannot be read: {error}") from error
+        return self.redis_address.replace("unix://", f"unix://{quote(user)}:{quote(password, safe='')}@", 1)
+
 
 class OpsSettings(Settings):
     """Where a service tells operators how it is."""
 
     ops_host: str = Field(default="127.0.0.1", description="Address of /healthz, /readyz and /metrics.")
     ops_port: int | None = Field(default=None, ge=1, le=65535, description="Their port; unset: they are not served.")
+    campus_version: str = Field(
+        default="", description="Version of what runs, for campus_build_info; images set it. Unset: pyproject.toml's."
+    )
+    campus_revision: str = Field(default="unknown", description="Commit of what runs, likewise; images set it.")
 
 
 class ReserveSettings(Settings):
@@ -96,6 +130,17 @@ class DeviceSettings(CommonSettings):
 
     device_key: SecretStr | None = Field(
         default=None, description="Key of the device hashes, 64 hexadecimal digits; unset: one is made in DATA_DIR."
+    )
+
+
+class FaultSettings(Settings):
+    """Whether faults can be made on purpose, and for how long."""
+
+    faults: bool = Field(
+        default=False, description="Administrators may make faults on purpose, for a time; false: nobody can."
+    )
+    faults_max_seconds: int = Field(
+        default=600, ge=1, le=3600, description="Seconds that a fault on purpose may last, at most."
     )
 
 
@@ -200,9 +245,9 @@ def load(settings: type[AnySettings]) -> AnySettings:
 
 
 def kinds_or_exit(settings: KindsSettings) -> Kinds:
-    """The kinds of KINDS_FILE, or a message on standard error and exit code 2."""
+    """The kinds of KINDS_FILE and TOPIC_KINDS, or a message on standard error and exit code 2."""
     try:
-        return load_kinds(settings.kinds_file)
+        return settings.kinds()
     except BadSettingsError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(2) from error

@@ -1,1 +1,1 @@
-"""Devices without devices: recorded tracks, published over MQTT as if they happened now."""
+"""Devices without devices: recorded tracks, published over MQTT and a crowd that is made up."""

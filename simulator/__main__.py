@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -10,19 +11,34 @@ from rich.console import Console
 
 from runtime import command
 from runtime.settings import load_or_exit
-from simulator.fix import BadTrackError, Fix
+from simulator.campus.campus_command import HELP as CAMPUS_HELP
+from simulator.campus.campus_command import campus_command
+from simulator.campus.history_command import HELP as HISTORY_HELP
+from simulator.campus.history_command import history_command
+from simulator.campus.score_command import HELP as SCORE_HELP
+from simulator.campus.score_command import score_command
+from simulator.campus.watch_command import HELP as WATCH_HELP
+from simulator.campus.watch_command import watch_command
+from simulator.fix import BadTrackError, DeviceFix
+from simulator.load.load_command import HELP as LOAD_HELP
+from simulator.load.load_command import load_command
 from simulator.login import Login, logins_without_a_user
 from simulator.message import DEVICE_ID_MAX
+from simulator.misbehaviour.command import HELP as MISBEHAVE_HELP
+from simulator.misbehaviour.command import misbehave_command
 from simulator.pacing import MAX_SPEED
 from simulator.plan import Plan
 from simulator.progress import shown_progress
 from simulator.publisher import LoginRefusedError, NotConnectedError, Publisher
-from simulator.replay import replay, summary
+from simulator.replay import merged, replay, summary
 from simulator.settings import SimulatorSettings
-from simulator.tracks import read_track
+from simulator.tracks import Recording, Track, read_tracks
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and the number of SIGINT."""
+
+MAX_LINES = 20
+"""Of what is said to be left out."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,14 +50,23 @@ app = typer.Typer(
     \b
     Examples:
       python -m simulator replay bus.gpx --kind car --speed max
+      python -m simulator replay walks/ --kind mobile
       python -m simulator replay walk.geojson --kind mobile --speed 10 --shift-to-now
+      python -m simulator campus --devices 2000 --time-scale 60 --seed 7
+      python -m simulator history --days 14 --devices 2000 --seed 7 > history.ndjson
+      python -m simulator load --rate 5000 --connections 200
+      python -m simulator score truth.ndjson.gz --api http://127.0.0.1:8080
+      python -m simulator misbehave --only storm,garbage
     """,
 )
 
 
-@app.callback()
-def _simulator() -> None:
-    """Keep `replay` a command of its own, as others will stand beside it."""
+app.command("campus", help=CAMPUS_HELP)(campus_command)
+app.command("history", help=HISTORY_HELP)(history_command)
+app.command("load", help=LOAD_HELP)(load_command)
+app.command("score", help=SCORE_HELP)(score_command)
+app.command("watch", help=WATCH_HELP)(watch_command)
+app.command("misbehave", help=MISBEHAVE_HELP)(misbehave_command)
 
 
 def _speed(text: str) -> float:
@@ -58,7 +83,10 @@ def _speed(text: str) -> float:
 
 @app.command(
     "replay",
-    help="""Publish a recorded track, each fix with its own time, at QoS 1.
+    help="""Publish recorded tracks, each fix with its own time, at QoS 1.
+
+    GPX, KML, KMZ, TCX, FIT, GeoLife PLT, CSV, NMEA, OwnTracks .rec, Google Timeline and GeoJSON, also in .gz or .zip;
+    of a folder each file is a device. What is left out of them is said.
 
     Ends with a line that says how many were sent and acknowledged; the exit code is 0 only if all were.
 
@@ -69,7 +97,7 @@ def _speed(text: str) -> float:
     """,
 )
 def replay_command(
-    file: Annotated[Path, typer.Argument(help="GPX, or GeoJSON with times.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="A file with a track, an archive or a folder.", show_default=False)],
     *,
     kind: Annotated[
         str | None, typer.Option(help="What the device is, as in KINDS_FILE: car (default) or mobile, if unset.")
@@ -83,7 +111,9 @@ def replay_command(
             help="1 is as recorded, 10 ten times as fast; by default max.",
         ),
     ] = MAX_SPEED,
-    device: Annotated[str | None, typer.Option(help="Device id; by default the file's name.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Device id, of a single track; by default its file's name.")
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Where MQTT is; by default MQTT_HOST or 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Its port; by default MQTT_PORT or 1883.")] = None,
     username: Annotated[
@@ -99,24 +129,25 @@ def replay_command(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many fixes.")] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Again and again, until Ctrl-C.")] = False,
 ) -> None:
-    """Publish a recorded track; the help above is what people read."""
+    """Publish recorded tracks; the help above is what people read."""
     settings = load_or_exit(SimulatorSettings)
     topic = command.chosen_kind(kind, settings).topic
     try:
-        track = read_track(file)
+        recording = read_tracks(file)
         plan = Plan(speed=speed, shuffle=shuffle, shift_to_now=shift_to_now, limit=limit, loop=loop)
     except (BadTrackError, ValueError) as error:
         _fail(str(error))
     host = host or settings.mqtt_host
     username = username or settings.mqtt_username
     logins = [Login(username, _password(settings))] if username else logins_without_a_user(host, settings.data_dir)
-    name = _device_id(device, file)
+    fixes = merged(_named(recording.tracks, device))
+    _say_what_is_left_out(recording)
     for login in logins:
         publisher = Publisher(
             host=host, port=port or settings.mqtt_port, username=login.username, password=login.password
         )
         try:
-            code = _run(track, publisher, topic=topic, device=name, plan=plan)
+            code = _run(fixes, publisher, topic=topic, plan=plan)
         except LoginRefusedError as error:
             problem = str(error)
         else:
@@ -124,7 +155,7 @@ def replay_command(
     _fail(f"{problem}. MQTT_USERNAME and MQTT_PASSWORD say who publishes")
 
 
-def _run(track: list[Fix], publisher: Publisher, *, topic: str, device: str, plan: Plan) -> int:
+def _run(fixes: list[DeviceFix], publisher: Publisher, *, topic: str, plan: Plan) -> int:
     """The exit code. Raises Refused if the server does not let the publisher in at all."""
     started = time.monotonic()
     code = 0
@@ -132,8 +163,8 @@ def _run(track: list[Fix], publisher: Publisher, *, topic: str, device: str, pla
     try:
         with publisher:
             started = time.monotonic()
-            with shown_progress(publisher, total=plan.total(track), console=Console()) as progress:
-                replay(track, publisher=publisher, topic=topic, device=device, plan=plan, progress=progress)
+            with shown_progress(publisher, total=plan.total(fixes), console=Console()) as progress:
+                replay(fixes, publisher=publisher, topic=topic, plan=plan, progress=progress)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except (NotConnectedError, ValueError) as error:
@@ -156,12 +187,23 @@ def _password(settings: SimulatorSettings) -> str:
     return str(typer.prompt("MQTT password", hide_input=True))
 
 
-def _device_id(given: str | None, file: Path) -> str:
-    if given is None:
-        return file.stem[:DEVICE_ID_MAX]
-    if not 1 <= len(given) <= DEVICE_ID_MAX:
+def _named(tracks: list[Track], device: str | None) -> list[Track]:
+    if device is None:
+        return tracks
+    if len(tracks) > 1:
+        raise typer.BadParameter(f"there are {len(tracks)} tracks, each of a device", param_hint="--device")
+    if not 1 <= len(device) <= DEVICE_ID_MAX:
         raise typer.BadParameter(f"1 to {DEVICE_ID_MAX} characters", param_hint="--device")
-    return given
+    return [replace(tracks[0], name=device)]
+
+
+def _say_what_is_left_out(recording: Recording) -> None:
+    of_tracks = [f"{track.name}: {note}" for track in recording.tracks for note in track.notes]
+    lines = of_tracks + [f"left out: {file}" for file in recording.left_out]
+    for line in lines[:MAX_LINES]:
+        typer.echo(line, err=True)
+    if len(lines) > MAX_LINES:
+        typer.echo(f"and {len(lines) - MAX_LINES} more", err=True)
 
 
 def _fail(message: str) -> NoReturn:

@@ -39,5 +39,13 @@ class Fix:
                 raise ValueError(f"{name} {value} is not a finite number")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceFix(Fix):
+    """A fix, and whose it is."""
+
+    device: str
+    """The plain device id."""
+
+
 class BadTrackError(Exception):
     """A file that is not a track; the message says what is wrong, and where in the file."""

@@ -2,16 +2,19 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from simulator.fix import Fix
+
+AnyFix = TypeVar("AnyFix", bound=Fix)
 
 MAX_SPEED = math.inf
 """As fast as the other side takes them."""
 
 
 def paced(
-    fixes: Iterable[Fix], *, speed: float, elapsed: Callable[[], float], sleep: Callable[[float], None]
-) -> Iterator[Fix]:
+    fixes: Iterable[AnyFix], *, speed: float, elapsed: Callable[[], float], sleep: Callable[[float], None]
+) -> Iterator[AnyFix]:
     """Each fix when it is due: as long after the first as it was recorded, divided by `speed`.
 
     `elapsed` is a clock in seconds that never goes back, with any zero. Who is late does not wait: the next fixes come

@@ -1,13 +1,15 @@
 """How a track is replayed: which fixes, in which order, at which times."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from core.clock import Clock
 from simulator.fix import Fix
 from simulator.pacing import MAX_SPEED
 
+AnyFix = TypeVar("AnyFix", bound=Fix)
 FUTURE_LIMIT_MS = 5 * 60_000
 """How far ahead of the broker's clock a position may be before it becomes a dead letter."""
 
@@ -32,7 +34,7 @@ class Plan:
         if self.shuffle is not None and self.speed != MAX_SPEED:
             raise ValueError("a shuffled track has no pace: leave out --shuffle, or use --speed max")
 
-    def total(self, track: list[Fix]) -> int | None:
+    def total(self, track: Sequence[Fix]) -> int | None:
         """How many fixes will be sent; None where there is no end."""
         return None if self.loop else len(track[: self.limit])
 
@@ -41,7 +43,7 @@ class Plan:
         """Times as fast as the fixes of a round say: those of a shifted one have the speed in their times already."""
         return 1.0 if self.shift_to_now and self.speed != MAX_SPEED else self.speed
 
-    def rounds(self, track: list[Fix], clock: Clock) -> Iterator[list[Fix]]:
+    def rounds(self, track: list[AnyFix], clock: Clock) -> Iterator[list[AnyFix]]:
         """The fixes of each round, in the order in which they are sent.
 
         Raises ValueError where `shift_to_now` would put fixes into the future that nobody accepts.
@@ -55,7 +57,7 @@ class Plan:
             if not self.loop:
                 return
 
-    def _shifted(self, fixes: list[Fix], now: int) -> list[Fix]:
+    def _shifted(self, fixes: list[AnyFix], now: int) -> list[AnyFix]:
         first = min(fix.at_ms for fix in fixes)
         # At --speed max nothing waits, so the times cannot run along: the track moves as it is.
         pace = 1.0 if self.speed == MAX_SPEED else self.speed

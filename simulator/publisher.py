@@ -12,6 +12,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from simulator.interrupts import Interrupts
+
 WINDOW = 200
 """Messages that may wait for their acknowledgement: enough to fill the line, little enough to hold in memory."""
 CONNECT_SECONDS = 10.0
@@ -60,6 +62,7 @@ class Publisher:
         self._reconnect_seconds = reconnect_seconds
         self._elapsed = elapsed
         self._changed = threading.Condition()
+        self._interrupts = Interrupts()
         self._connected = False
         self._away_since = elapsed()
         self._refusal: str | None = None
@@ -77,9 +80,10 @@ class Publisher:
     def __enter__(self) -> Self:
         """Connect. Raises NotConnectedError."""
         self._away_since = self._elapsed()
-        self._client.loop_start()
+        self._interrupts.begin()
         try:
-            with self._changed:
+            with self._interrupts.held(), self._changed:
+                self._client.loop_start()
                 self._wait_until(lambda: self._connected, limit=self._connect_seconds)
         except BaseException:
             self._close()
@@ -94,11 +98,12 @@ class Publisher:
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Send one message as soon as there is room in the window. Raises NotConnectedError."""
-        with self._changed:
-            self._wait_until(lambda: self.sent - self.acknowledged < self._window, limit=self._reconnect_seconds)
-            self.sent += 1
-        # Outside the lock: the library calls `_on_publish` with locks of its own in hand.
-        self._client.publish(topic, payload, qos=1)
+        with self._interrupts.held():
+            with self._changed:
+                self._wait_until(lambda: self.sent - self.acknowledged < self._window, limit=self._reconnect_seconds)
+                self.sent += 1
+            # Outside the lock: the library calls `_on_publish` with locks of its own in hand.
+            self._client.publish(topic, payload, qos=1)
 
     def wait_for_acknowledgements(self, progress: Callable[[], None]) -> None:
         """Return when everything sent is acknowledged; call `progress` now and then. Raises NotConnectedError."""
@@ -107,7 +112,7 @@ class Publisher:
             progress()
 
     def _wait_for_more_than(self, acknowledged: int) -> None:
-        with self._changed:
+        with self._interrupts.held(), self._changed:
             self._wait_until(lambda: self.acknowledged > acknowledged, limit=self._reconnect_seconds)
 
     def _wait_until(self, true: Callable[[], bool], *, limit: float) -> None:
@@ -120,10 +125,15 @@ class Publisher:
                     "is `make run` up, and is MQTT_PORT the port that it uses?"
                 )
             self._changed.wait(_LOOK_SECONDS)
+            self._interrupts.check()
 
     def _close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        try:
+            with self._interrupts.held():
+                self._client.disconnect()
+                self._client.loop_stop()
+        finally:
+            self._interrupts.end()
 
     # The library calls these from a thread of its own.
 

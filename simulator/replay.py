@@ -1,38 +1,60 @@
-"""A recorded track, published as if the device were on its way."""
+"""Recorded tracks, published as if their devices were on their way."""
 
+import heapq
 import time
 from collections.abc import Callable
 
 from core.clock import Clock, system_clock
-from simulator.fix import Fix
+from simulator.fix import DeviceFix
 from simulator.message import payload
 from simulator.pacing import paced
 from simulator.plan import Plan
 from simulator.publisher import Publisher
+from simulator.tracks import Track
+
+
+def merged(tracks: list[Track]) -> list[DeviceFix]:
+    """The fixes of all tracks by time, each of the device that its track is named for; of a single one as they come."""
+    return list(heapq.merge(*map(_of_its_device, tracks), key=lambda fix: fix.at_ms))
 
 
 def replay(
-    track: list[Fix],
+    fixes: list[DeviceFix],
     *,
     publisher: Publisher,
     topic: str,
-    device: str,
     plan: Plan,
     progress: Callable[[], None],
     clock: Clock = system_clock,
     elapsed: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Publish the fixes of `track` to `topic`, as `plan` says, and return when all of them are acknowledged.
+    """Publish `fixes` to `topic`, as `plan` says, and return when all of them are acknowledged.
 
     `progress` is called after each step. Raises NotConnectedError if the server goes away and stays away, and
-    ValueError if the plan does not fit the track.
+    ValueError if the plan does not fit them.
     """
-    for fixes in plan.rounds(track, clock):
-        for fix in paced(fixes, speed=plan.pace, elapsed=elapsed, sleep=sleep):
-            publisher.publish(topic, payload(fix, device))
+    for each in plan.rounds(fixes, clock):
+        for fix in paced(each, speed=plan.pace, elapsed=elapsed, sleep=sleep):
+            publisher.publish(topic, payload(fix, fix.device))
             progress()
     publisher.wait_for_acknowledgements(progress)
+
+
+def _of_its_device(track: Track) -> list[DeviceFix]:
+    return [
+        DeviceFix(
+            longitude=fix.longitude,
+            latitude=fix.latitude,
+            at_ms=fix.at_ms,
+            altitude=fix.altitude,
+            accuracy=fix.accuracy,
+            speed=fix.speed,
+            heading=fix.heading,
+            device=track.name,
+        )
+        for fix in track.fixes
+    ]
 
 
 def summary(publisher: Publisher, seconds: float) -> str:

@@ -33,7 +33,7 @@ def status(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON obj
 
     DATA_DIR or REDIS_URL say where Redis is. Example: DATA_DIR=data python -m state status --json
     """
-    found = ask_redis(lambda client, settings: read_status(client, settings.partitions))
+    found = ask_redis(lambda client, settings: read_status(client, settings.partitions), user="status")
     if as_json:
         sys.stdout.write(json.dumps(asdict(found)) + "\n")
     else:

@@ -9,10 +9,21 @@ Keys of Redis:
 
 from typing import Any, cast
 
+from state.access import Right, access
 from state.client import Redis
 from state.credentials import Credentials, Item
 from state.slots import CAMPUS, guard
 
+ACCESS = {
+    Right.READ: [access("api-keys:{campus} api-keys:used:{campus}", "HMGET HGETALL EXISTS HEXISTS")],
+    # Whoever may say that a key was used can still make none.
+    Right.TELL: [
+        access("api-keys:{campus} api-keys:used:{campus}", "EVAL"),
+        access("api-keys:{campus}", "HEXISTS"),
+        access("api-keys:used:{campus}", "HSET"),
+    ],
+    Right.WRITE: [access("api-keys:{campus} api-keys:used:{campus}", "HSET HDEL")],
+}
 API_KEYS = f"api-keys:{CAMPUS}"
 USED = f"api-keys:used:{CAMPUS}"
 

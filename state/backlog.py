@@ -6,10 +6,19 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from state.access import Right, access
 from state.client import Redis
 from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP, keys_of
 from state.raw_redis import raw_redis
 from state.totals import ACCEPTED, FINISHED, lifetime_counts
+
+ACCESS = {
+    Right.READ: [
+        access("raw:{p} positions:{p}", "XLEN XINFO|GROUPS XPENDING XRANGE"),
+        access("totals:{p}", "HMGET"),
+        access("", "TIME"),
+    ]
+}
 
 
 @dataclass(frozen=True, slots=True)

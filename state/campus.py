@@ -19,12 +19,25 @@ from typing import Any, cast
 
 from core.errors import UnavailableError
 from core.kinds import Kinds
+from state.access import Right, access
 from state.client import Redis
 from state.lua import lua
 from state.presence import presence_key, touched_at_key, touched_key
 from state.slots import CAMPUS as CAMPUS_TAG
 from state.slots import guard, tag
 
+ACCESS = {
+    Right.READ: [access("campus:{campus} campus:{campus}:", "HGET HMGET XREVRANGE")],
+    Right.WRITE: [
+        access("campus:{campus} campus:{campus}:", "EVAL HGET HSET XADD"),
+        access("fence:{p} touched:{p} touched:{p}:at presence:{p}:", "EVAL"),
+        access("fence:{p}", "HGET HDEL HSET"),
+        access("touched:{p}", "ZRANGE ZADD"),
+        access("touched:{p}:at", "INCR SET"),
+        access("presence:{p}:", "UNLINK"),
+        access("", "TIME"),
+    ],
+}
 CAMPUS = f"campus:{CAMPUS_TAG}"
 CHANGES = f"{CAMPUS}:changes"
 CHANGES_KEPT = 100

@@ -15,6 +15,8 @@ from runtime.settings import CommonSettings
 from state.address import Address, Form, parse_address
 from state.calls import MAX_CONNECTIONS, READ_TIMEOUT_SECONDS, Client, Pool, Redis, connection_options
 from state.cluster import ClusterClient
+from state.looking_up import looking_up
+from state.packing import packing
 from state.raw_redis import keep_raw_in
 from state.sentinel import sentinel_pool
 from state.slot_map import SlotMap
@@ -23,14 +25,15 @@ __all__ = ["MAX_CONNECTIONS", "READ_TIMEOUT_SECONDS", "Redis", "open_redis"]
 
 
 @asynccontextmanager
-async def open_redis(settings: CommonSettings) -> AsyncIterator[Redis]:
+async def open_redis(settings: CommonSettings, user: str = "") -> AsyncIterator[Redis]:
     """Connections to REDIS_URL, whatever its form; answers are bytes. Opening does not wait for Redis.
 
-    With RAW_REDIS_URL also to that (`state.raw_redis`).
+    With RAW_REDIS_URL also to that (`state.raw_redis`). Where DATA_DIR has the socket and passwords of a laptop run,
+    `user` is who logs in there.
     Every call of it raises UnavailableError where Redis does not answer or says "not now" (`state.codes`).
     Raises BadSettingsError for an address that is none.
     """
-    clients = [_client(parse_address(settings.redis_address, settings.redis_ca))]
+    clients = [_client(parse_address(settings.redis_address_of(user), settings.redis_ca))]
     if settings.raw_redis_url:
         try:
             clients.append(_client(parse_address(settings.raw_redis_url, settings.redis_ca)))
@@ -51,7 +54,8 @@ def _client(address: Address) -> Redis:
         **connection_options(),
         **address.options,
     }
-    tcp = SSLConnection if address.encrypted else Connection
+    plain = looking_up(SSLConnection if address.encrypted else Connection)
+    tcp = packing(plain)  # type: ignore[arg-type]  # mypy takes the hash of an instance for that of its class
 
     def server(host: str, port: int) -> Pool:
         return Pool(connection_class=tcp, host=host, port=port, **options)
@@ -61,5 +65,5 @@ def _client(address: Address) -> Redis:
     if address.form is Form.SENTINEL:
         return Client.from_pool(sentinel_pool(address, options, server=server))
     if not address.hosts:
-        return Client.from_pool(Pool(connection_class=UnixDomainSocketConnection, **options))
+        return Client.from_pool(Pool(connection_class=packing(UnixDomainSocketConnection), **options))
     return Client.from_pool(server(*address.hosts[0]))

@@ -24,12 +24,15 @@ async def _partitions(client: Redis, settings: CommonSettings) -> int:
     return layout.partitions
 
 
-def ask_redis(work: Callable[[Redis, CommonSettings], Awaitable[Answer]]) -> Answer:
-    """The answer of `work`, which is given a connection to Redis and the settings; what is away ends the command."""
+def ask_redis(work: Callable[[Redis, CommonSettings], Awaitable[Answer]], *, user: str) -> Answer:
+    """The answer of `work`, which is given a connection to Redis and the settings; what is away ends the command.
+
+    `user` is that of the command (`deploy.access.users`).
+    """
     settings = load_or_exit(CommonSettings)
 
     async def asking() -> Answer:
-        async with open_redis(settings) as client:
+        async with open_redis(settings, user) as client:
             try:
                 return await work(
                     client, settings.model_copy(update={"partitions": await _partitions(client, settings)})

@@ -17,8 +17,10 @@ from typing import Any
 import redis.asyncio.client
 import structlog
 
+from state.access import Right, access
 from state.commands import tag_of_command
 
+ACCESS = {Right.WRITE: [access("confirmed:{p} confirmed:{mqtt}", "SET"), access("", "WAIT WAITAOF")]}
 WAIT_MS = 1000
 """How long one WAIT lasts; then it is said, and asked again."""
 WAITAOF_MS = 3000

@@ -13,11 +13,20 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple, cast
 
 from core.kinds import KindId, Kinds
+from state.access import Right, access
 from state.client import Redis
 from state.lua import lua
 from state.slots import CAMPUS, guard
 from state.windows import HOUR_MS, MINUTE_MS
 
+ACCESS = {
+    Right.WRITE: [
+        access("coverage:{campus}: coverage:dirty:{campus}", "EVAL"),
+        access("never:{campus}", "DEL"),
+        access("coverage:{campus}:", "SETBIT PEXPIRE GET"),
+        access("coverage:dirty:{campus}", "SADD SREM SRANDMEMBER"),
+    ]
+}
 LIFE_MS = 48 * HOUR_MS
 """How long the bits of an hour are kept after its last change."""
 DIRTY = f"coverage:dirty:{CAMPUS}"

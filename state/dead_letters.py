@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, cast
 from core.clock import EARLIEST_MS, LATEST_MS
 from core.errors import Reason
 from core.messages import DeadLetter, RawMessage
+from state.access import Right, access
 from state.client import Redis
 from state.entries import encode_entry, group_of
 from state.lua import lua
@@ -29,6 +30,27 @@ from state.raw_redis import all_redis
 from state.slots import CAMPUS, MQTT, guard, tag
 from state.totals import DEAD_TOTAL, DROPPED, EXPIRED, REPLAYED, added_up, dead_key, totals_key
 
+_DEAD, _TOTALS = "dead:{p} dead:{mqtt} dead:{campus}", "totals:{p} totals:{mqtt} totals:{campus}"
+ACCESS = {
+    Right.READ: [access(_DEAD, "XLEN XRANGE XREVRANGE"), access(_TOTALS, "HGETALL")],
+    Right.TELL: [
+        access(f"{_DEAD} {_TOTALS}", "EVAL"),
+        access(_DEAD, "XADD XTRIM"),
+        access(_TOTALS, "HLEN HINCRBY HSET"),
+    ],
+    Right.ERASE: [
+        access(f"{_DEAD} {_TOTALS}", "EVAL"),
+        access(_DEAD, "XRANGE XDEL"),
+        access(_TOTALS, "HINCRBY HSET"),
+    ],
+    # To replay one puts its message into `raw` again.
+    Right.WRITE: [
+        access(f"{_DEAD} {_TOTALS} raw:{{p}}", "EVAL"),
+        access(_DEAD, "XRANGE XDEL"),
+        access(_TOTALS, "HINCRBY HSET"),
+        access("raw:{p}", "XADD"),
+    ],
+}
 BATCH = 100
 """Letters to a round trip: with payloads of the largest size they are 9 MB."""
 FIRST, LAST = "-", "+"

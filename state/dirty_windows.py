@@ -20,11 +20,22 @@ from zoneinfo import ZoneInfo
 
 from core.messages import DeadLetter
 from core.windows import Window, window_end
+from state.access import Right, access
 from state.client import Redis
 from state.lua import lua
 from state.slots import guard, tag
 from state.totals import DEAD_TOTAL, dead_key, totals_key
 
+ACCESS = {
+    Right.READ: [access("dirty:{p} claimed:{p}", "ZCARD")],
+    Right.WRITE: [
+        access("dirty:{p} claimed:{p} dead:{p} totals:{p}", "EVAL"),
+        access("never:{p}", "DEL"),
+        access("dirty:{p} claimed:{p}", "ZADD ZCARD ZMSCORE ZRANGEBYSCORE ZREM"),
+        access("dead:{p}", "XADD XLEN"),
+        access("totals:{p}", "HINCRBY HSET"),
+    ],
+}
 HAND_OVER_MS = 1000
 """How long changes of a window are gathered in a partition that does not own it, and so can only hand it over."""
 

@@ -13,9 +13,11 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from state.access import Right, access
 from state.client import Redis
 from state.codes import RedisUnavailableError
 
+ACCESS = {Right.READ: [access("", "INFO")]}
 LOOK_SECONDS = 0.1
 
 

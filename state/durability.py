@@ -13,6 +13,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from core.errors import BadSettingsError
 from runtime.settings import Settings
+from state.access import Right, access
 from state.calls import Pipeline
 from state.client import Redis
 from state.cluster import ClusterPipeline
@@ -20,6 +21,8 @@ from state.codes import RedisUnavailableError
 from state.confirmed import Confirmation, Needed
 from state.disk import is_nearly_full, until_written
 from state.server import masters
+
+ACCESS = {Right.READ: [access("", "INFO CONFIG|GET")]}
 
 
 class Durability(StrEnum):

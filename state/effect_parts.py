@@ -28,10 +28,22 @@ _PRESENT = 1
 """Commands to a device that moves: its newest position."""
 _OUTSIDE = 3
 """Commands to a device that is outside now: its newest position goes, and it leaves the campus and a zone."""
+_UNSURE = 8
+"""What a position that is not sure takes besides, which is no command: its device's list is written anew."""
+_PASSED = 4
+"""Fixes of lists that a script goes through while it could do one command."""
+MAX_PASSED = MAX_WORK * _PASSED
+"""Fixes of lists that a script goes through for several devices; with one more it does nothing, and is to be cut."""
 _SIGHTING = 3
 """What is known of the device, what is then, and how long that lives."""
 _WINDOW = 2
 _SET = 3
+
+
+Said = tuple[tuple[str, int], ...] | None
+"""What a position says of zones: of each the margin, from -96, surely outside, to 96, surely inside; and it is surely
+outside of those that it does not name. Nothing: it is surely in its zones. None: it is no evidence of any."""
+SURE = 96
 
 
 class Outside(msgspec.Struct, frozen=True):
@@ -79,32 +91,49 @@ class Part:
 
 
 def parts(
-    positions: Sequence[Position], outside: Sequence[Outside], room: Room, *, now: int, work_each: float = 0
+    positions: Sequence[Position],
+    outside: Sequence[Outside],
+    room: Room,
+    *,
+    now: int,
+    work_each: float = 0,
+    said: Sequence[Said] | None = None,
 ) -> list[Part]:
     """Positions and devices outside, in the order in which they come; one part at least.
 
     A single position is never cut: it is as much work as the zones that hold it are many. `now` is in milliseconds
     since the epoch. `work_each` is about how much work each is, such as `work_of_each` of the batch before: how much a
-    part really is, is only known once it is made, and what was made too large is made once more.
+    part really is, is only known once it is made, and what was made too large is made once more. `said` is what each
+    position says of zones; None: all of them are sure.
     """
     count = len(positions) + len(outside)
     pieces = min(math.ceil(count * work_each / MAX_WORK), count)
     if pieces <= 1:
-        whole = _part(positions, outside, room, now)
+        whole = _part(positions, said, outside, room, now)
         if whole.work <= MAX_WORK or count <= 1:
             return [whole]
         pieces = min(math.ceil(whole.work / MAX_WORK), count)
     if positions and outside:
         # What a position takes says nothing of devices outside: they are cut when they are made, if they must be.
-        return parts(positions, (), room, now=now, work_each=work_each) + parts((), outside, room, now=now)
+        return parts(positions, (), room, now=now, work_each=work_each, said=said) + parts((), outside, room, now=now)
     cuts = [(count * number // pieces, count * (number + 1) // pieces) for number in range(pieces)]
-    return [part for first, end in cuts for part in parts(positions[first:end], outside[first:end], room, now=now)]
+    return [
+        part
+        for first, end in cuts
+        for part in parts(
+            positions[first:end], outside[first:end], room, now=now, said=None if said is None else said[first:end]
+        )
+    ]
 
 
-def work_of_each(made: Sequence[Part]) -> float:
-    """How much work a position was on average, in the parts that hold any."""
+def work_of_each(made: Sequence[Part], passed: int = 0) -> float:
+    """How much work a position was on average, in the parts that hold any.
+
+    `passed` is how many fixes of lists the scripts went through, which is known only once they have run.
+    """
     having = [part for part in made if part.positions]
-    return sum(part.work for part in having) / max(sum(part.positions for part in having), 1)
+    work = sum(part.work for part in having) + passed / _PASSED
+    return work / max(sum(part.positions for part in having), 1)
 
 
 class _Moment(NamedTuple):
@@ -168,9 +197,9 @@ def _windows_of(minute: int, name: str, kind: KindId, hash_tag: str, zone: ZoneI
 class _Numbers(dict[Any, int]):
     """Each name, with a number from 1, in the order in which they first come."""
 
-    def __missing__(self, name: Any) -> int:  # noqa: ANN401 - any name
-        number = self[name] = len(self) + 1
-        return number
+    def of(self, name: Any) -> int:  # noqa: ANN401 - any name
+        """The number of a name, which has one from now on."""
+        return self.setdefault(name, len(self) + 1)
 
 
 class _Windows:
@@ -195,69 +224,75 @@ class _Windows:
                 number = numbers.get(each.member)
                 if number is None:
                     number = numbers[each.member] = len(numbers) + 1
-                    counters.append(self.counters[each.key])
+                    counters.append(self.counters.of(each.key))
                     fields.append(each.field)
                     members.append(each.member)
                     dues.append(due_ms(end=each.end, now=self._now, every=room.rollup_every_ms, owned=owned))
-                    days.append(self._days[each.day])
+                    days.append(self._days.of(each.day))
                 found.append(number)
         return found
 
 
-def _part(positions: Sequence[Position], outside: Sequence[Outside], room: Room, now: int) -> Part:
+def _part(
+    positions: Sequence[Position], said: Sequence[Said] | None, outside: Sequence[Outside], room: Room, now: int
+) -> Part:
     hash_tag = room.tag
     devices, days, places, names, sights = _Numbers(), _Numbers(), _Numbers(), _Numbers(), _Numbers()
-    kinds: list[KindId] = []
-    number_of, place_of = [], []
-    sightings: dict[tuple[int, int, int], None] = {}
-    for position in positions:
-        number = devices[position.device]
-        if number > len(kinds):
-            kinds.append(position.kind)
-        place = places[position.zones, position.kind]
-        number_of.append(number)
-        place_of.append(place)
-        if position.zones:
-            sightings[number, position.observed_at // MINUTE_MS, place] = None
+    # One look in a dictionary each, without a call of ours: this is the hot path.
+    number_of = [devices.setdefault(position.device, len(devices) + 1) for position in positions]
+    place_of = [places.setdefault((position.zones, position.kind), len(places) + 1) for position in positions]
+    at = [position.observed_at for position in positions]
+    kind_of = {position.device: position.kind for position in positions}
     present = len(devices)
     for each in outside:
-        if devices[each.device] > len(kinds):
-            kinds.append(each.kind)
+        devices.of(each.device)
+        kind_of.setdefault(each.device, each.kind)
     windows, listed_places = _Windows(room, days, now), list(places)
-    sites: dict[tuple[int, int], int] = {}
+    sites: dict[tuple[int, int], tuple[int, int, int]] = {}
     site_fields: list[Any] = []
     columns: tuple[list[int], list[int], list[int], list[int]] = ([], [], [], [])
+    sightings = dict.fromkeys(zip(number_of, [each // MINUTE_MS for each in at], place_of, strict=True))
+    of_no_zone = {number for (zones, _), number in places.items() if not zones}
     for number, minute, place in sightings:
-        moment = _moment(minute, room.zone)
-        site = sites.get((minute, place))
-        if site is None:
-            site = sites[minute, place] = len(sites) + 1
+        if place in of_no_zone:
+            continue
+        known = sites.get((minute, place))
+        if known is None:
+            moment = _moment(minute, room.zone)
+            known = sites[minute, place] = (len(sites) + 1, moment.day, moment.date)
             zones, kind = listed_places[place - 1]
             of_zones = windows.of_minute(minute, zones, kind)
             site_fields.append((place, minute, moment.block, moment.five, moment.bit, moment.same, of_zones))
-        seen = sights[number, moment.day]
+        site, day, date = known
+        seen = sights.setdefault((number, day), len(sights) + 1)
         columns[0].append(number)
         columns[1].append(seen)
-        columns[2].append(seen if moment.day == moment.date else sights[number, moment.date])
+        columns[2].append(seen if day == date else sights.of((number, date)))
         columns[3].append(site)
+    for zones, kind in places:
+        for zone in zones:
+            names.of(f"{zone}:{kind}")
+    margins, edges = _evidence(positions, said, names)
     hashes, kind_numbers = list(devices), _Numbers()
     seen_keys = [seen_key(hash_tag, day, hashes[number - 1]) for number, day in sights]
-    seen_days = [days[day] for _, day in sights]
+    seen_days = [days.of(day) for _, day in sights]
     fields = {
         "devices": hashes,
         "present": present,
         "away": "".join(map(room.away, hashes)),
-        "kinds": [kind_numbers[kind] for kind in kinds],
+        "kinds": [kind_numbers.of(kind) for kind in kind_of.values()],
         "kind_names": list(kind_numbers),
         "lives": [max((day + 1) * DAY_MS - day_shift_ms(room.zone) - now, 0) + KEEP_MS for day in days],
         "seen": seen_days,
-        "places": [(",".join(zones), [names[f"{zone}:{kind}"] for zone in zones], zones) for zones, kind in places],
+        "places": [(",".join(zones), zones) for zones, _ in places],
         "device": number_of,
         "place": place_of,
-        "at": (at := [position.observed_at for position in positions]),
+        "at": at,
         "score": list(map(str, at)),
         "longitude": [position.longitude for position in positions],
         "latitude": [position.latitude for position in positions],
+        "margins": margins,
+        "edges": list(edges),
         "outside": [(devices[each.device], each.observed_at) for each in outside],
         "windows": windows.columns,
         "sites": site_fields,
@@ -266,6 +301,34 @@ def _part(positions: Sequence[Position], outside: Sequence[Outside], room: Room,
     before = [life_key(hash_tag, day) for day in days]
     before += [newest_key(hash_tag, device) for device in hashes]
     before += seen_keys
-    work = _PRESENT * present + _OUTSIDE * len(outside) + _SIGHTING * len(sightings)
+    work = (
+        _PRESENT * present
+        + _OUTSIDE * len(outside)
+        + _SIGHTING * len(columns[0])
+        + _UNSURE * (len(margins) - margins.count(0) if margins else 0)
+    )
     work += _WINDOW * len(windows.columns[0]) + _SET * len(names) + len(positions) * 2 // _LISTED
     return Part(len(positions), (before, list(windows.counters)), list(names), fields, work)
+
+
+def _evidence(
+    positions: Sequence[Position], said: Sequence[Said] | None, names: _Numbers
+) -> tuple[list[int | list[int]] | None, _Numbers]:
+    """What positions say, as the script takes it, and the zones that this has numbers of; nothing where all are sure.
+
+    Devices may be settled in zones that do not hold the position: those are added to the `names` of presence sets.
+    """
+    edges = _Numbers()
+    if said is None or all(says == () for says in said):
+        return None, edges
+    margins: list[int | list[int]] = []
+    for position, says in zip(positions, said, strict=True):
+        if not says:
+            margins.append(-1 if says is None else 0)
+            continue
+        of_edges = list[int]()
+        for zone, margin in says:
+            names.of(f"{zone}:{position.kind}")
+            of_edges += (edges.of(zone), margin)
+        margins.append(of_edges)
+    return margins, edges

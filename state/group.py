@@ -10,12 +10,26 @@ from redis.exceptions import ResponseError
 
 from core.errors import UnavailableError
 from core.messages import DeadLetter
+from state.access import Right, access
 from state.client import Redis
 from state.codes import code_of
 from state.lua import lua
 from state.slots import guard
 from state.totals import DEAD_TOTAL, dead_key, totals_key
 
+ACCESS = {
+    Right.WRITE: [
+        access("raw:{p} positions:{p} progress:{p} dead:{p} totals:{p}", "EVAL"),
+        access(
+            "raw:{p} positions:{p}",
+            "EXISTS XACK XCLAIM XGROUP|CREATE XGROUP|DELCONSUMER XINFO|CONSUMERS XINFO|GROUPS XLEN XPENDING XRANGE "
+            "XREADGROUP XTRIM",
+        ),
+        access("progress:{p}", "HGET HDEL DEL"),
+        access("dead:{p}", "XADD XLEN"),
+        access("totals:{p}", "HGET HINCRBY HLEN HSET"),
+    ]
+}
 Entry = tuple[bytes, dict[bytes, bytes]]
 BLOCK_MS = 500
 """How long a read waits for something to arrive; also how long a stop may go unnoticed."""

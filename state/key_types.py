@@ -1,16 +1,18 @@
 """What type each key has, and what becomes of one that has another: it is set aside, so that the rest goes on."""
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, cast
 
 import redis.asyncio
 import structlog
-from redis.exceptions import MovedError
+from redis.exceptions import MovedError, NoPermissionError
 
 from core.clock import system_clock
 from core.errors import Reason
 from core.messages import DeadLetter
+from state.access import Access, access
 from state.lua import lua
 from state.slots import CAMPUS, MQTT, guard
 from state.totals import DEAD_TOTAL, dead_key, totals_key
@@ -31,6 +33,7 @@ TYPES = {
     "dead:{campus}": "stream",
     "totals:{campus}": "hash",
     "layout:{campus}": "hash",
+    "restoring:{campus}": "hash",
     "campus:{campus}": "hash",
     "campus:{campus}:": "stream",
     "fence:{p}": "hash",
@@ -71,6 +74,10 @@ TYPES = {
     "retained:bytes:{mqtt}": "hash",
     "coverage:{campus}:": "string",
     "coverage:dirty:{campus}": "set",
+    "judge:{campus}": "zset",
+    "judging:{campus}": "zset",
+    "marks:{campus}": "zset",
+    "marks:{campus}:": "hash",
     "carried:{mqtt}": "string",
     "newest-input:{campus}": "zset",
     "users:{mqtt}": "hash",
@@ -82,6 +89,15 @@ TYPES = {
     "mirror:client:{campus}": "string",
     "mirror:topics:{campus}": "set",
     "spent:{campus}:": "string",
+    "apps:{campus}": "hash",
+    "apps:slots:{campus}": "hash",
+    "apps:number:{campus}": "string",
+    "apps:changes:{campus}": "stream",
+    "apps:places:{campus}": "hash",
+    "apps:seen:{campus}": "string",
+    "apps:figures:{campus}": "hash",
+    "apps:canary:{campus}": "hash",
+    "faults:{campus}": "string",
 }
 """By key, or by how a key begins where that ends in a colon, in Redis's own names; `{p}` is the tag of any partition.
 
@@ -110,6 +126,19 @@ return 1
 _log = structlog.stdlib.get_logger("redis")
 
 
+def mending(keys: Iterable[str]) -> list[Access]:
+    """What setting aside keys of the wrong type takes, for whoever writes these; as a module's ACCESS has them."""
+    dead, totals = ((f"{name}:{{p}}", f"{name}:{MQTT}", f"{name}:{CAMPUS}") for name in ("dead", "totals"))
+    return [
+        access("", "SCAN"),
+        access(" ".join((*dead, *totals)), "EVAL"),
+        access(" ".join(dead), "XADD"),
+        access(" ".join(totals), "HLEN HINCRBY HSET"),
+        # Each by itself: nobody gives a key a name by which they could read it.
+        *(access(f"{key} {ASIDE}{key}", "EVAL TYPE RENAME PEXPIRE") for key in keys),
+    ]
+
+
 def type_of(key: str) -> str | None:
     """The type that a key of ours has; None for a key that is none of ours."""
     if found := _TAGGED.match(key):
@@ -123,7 +152,8 @@ def type_of(key: str) -> str | None:
 async def set_aside_wrong_types(client: redis.asyncio.Redis) -> int:
     """Set aside each key of ours that has another type than it should have, with a dead letter for it; how many.
 
-    Looks at all keys: it is for when Redis has said WRONGTYPE. Raises what Redis raises.
+    Looks at all keys that the user of this connection may set aside, which are those that it writes (`mending`): it is
+    for when Redis has said WRONGTYPE. Raises what Redis raises.
     """
     script, add = client.register_script(_SET_ASIDE), client.register_script(lua("totals", "dead_letters"))
     letters: list[tuple[str, DeadLetter]] = []
@@ -134,8 +164,12 @@ async def set_aside_wrong_types(client: redis.asyncio.Redis) -> int:
         async with client.pipeline(transaction=False) as pipeline:
             for key, _ in ours:
                 pipeline.type(key)
-            types = await pipeline.execute()
+            types = await pipeline.execute(raise_on_error=False)
         for (key, kind), is_now in zip(ours, types, strict=True):
+            if isinstance(is_now, NoPermissionError):
+                continue  # whoever writes such keys sees to it
+            if isinstance(is_now, Exception):
+                raise is_now
             wrong = is_now.decode()
             if wrong not in {kind, "none"} and await script(keys=[key, _aside(key)], args=[kind, ASIDE_MS]):
                 letters.append((_tag(key), _letter(key, kind, wrong)))

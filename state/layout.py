@@ -1,7 +1,8 @@
 """Which layout the keys of Redis have, and how many partitions: what all services must agree on.
 
     layout:{campus}  hash  `version` of the layout, and `partitions`; `migrating` while `python -m state migrate` has
-                           not come to its end, with what it has done (`state.upgrade`)
+                           not come to its end, with what it has done (`state.upgrade`); `restoring` while a backup is
+                           (`state.restoring`)
 
 Whoever starts first on an empty Redis writes it. Who finds another one refuses to start.
 """
@@ -12,10 +13,15 @@ from typing import Any, cast
 
 from core.errors import BadSettingsError, UnavailableError
 from runtime.service import Stop, pause
+from state.access import Right, access
 from state.client import Redis
 from state.slots import CAMPUS, guard
 from state.upgrade.names import TELLING
 
+ACCESS = {
+    Right.READ: [access(" ".join(("layout:{campus}", *TELLING)), "EXISTS"), access("layout:{campus}", "HMGET")],
+    Right.WRITE: [access("layout:{campus}", "EVAL EXISTS HMGET HSET")],
+}
 LAYOUT = f"layout:{CAMPUS}"
 VERSION = 3
 """Version 1 has no such key: its keys are named in `state.upgrade.names`. What became of 2: `state.upgrade.options`."""
@@ -28,8 +34,11 @@ _AGREE = """
 if redis.call('EXISTS', KEYS[2]) == 0 then
     redis.call('HSET', KEYS[2], 'version', ARGV[1], 'partitions', ARGV[2])
 end
-return redis.call('HMGET', KEYS[2], 'version', 'partitions', 'migrating')
+return redis.call('HMGET', KEYS[2], 'version', 'partitions', 'migrating', 'restoring')
 """
+BEING_RESTORED = (
+    "a backup is being restored, or that was begun and has not come to its end: run `python -m backup restore` again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +98,10 @@ async def agree_on_layout(client: Redis, partitions: int) -> None:
     if await is_of_the_version_before(client):
         raise BadSettingsError(BEFORE)
     answer = await client.register_script(_AGREE)(keys=[guard(CAMPUS), LAYOUT], args=[VERSION, partitions])
-    found = Layout.of(answer)
+    *layout, restoring = answer
+    if restoring is not None:
+        raise BadSettingsError(BEING_RESTORED)
+    found = Layout.of(layout)
     if found is None:
         raise BadSettingsError(f"{LAYOUT} in Redis is none that a service of ours wrote")
     if fault := found.fault(partitions):

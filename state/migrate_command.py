@@ -45,7 +45,7 @@ def migrate(
 async def _migrate(settings: CommonSettings, source: str | None, *, shift_ms: int, dry_run: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     async with AsyncExitStack() as stack:
-        target = await stack.enter_async_context(open_redis(settings))
+        target = await stack.enter_async_context(open_redis(settings, "migrate"))
         origin = target
         if source is not None:
             origin = await stack.enter_async_context(open_redis(settings.model_copy(update={"redis_url": source})))

@@ -14,10 +14,18 @@ All functions raise UnavailableError where Redis does not answer.
 from collections.abc import Iterable
 from typing import Any, cast
 
+from state.access import Right, access
 from state.client import Redis
 from state.slots import CAMPUS, guard
-from state.unreadable import remove_unreadable
+from state.unreadable import remove_unreadable, unreadable
 
+ACCESS = {
+    Right.WRITE: [
+        access("mirror:{campus} mirror:client:{campus}", "EVAL GET PTTL SET DEL"),
+        access("mirror:topics:{campus}", "SMEMBERS SADD SREM"),
+        *unreadable("mirror:topics:{campus}", "SREM"),
+    ]
+}
 HOLDER = f"mirror:{CAMPUS}"
 CLIENT = f"mirror:client:{CAMPUS}"
 TOPICS = f"mirror:topics:{CAMPUS}"

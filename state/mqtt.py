@@ -16,12 +16,39 @@ from typing import Any
 from redis.exceptions import NoScriptError
 
 from core.errors import UnavailableError
+from state.access import Right, access
 from state.client import Redis
 from state.codes import unavailable
 from state.durability import Writes
 from state.lua import lua
 from state.slots import MQTT, guard
 
+ACCESS = {
+    Right.WRITE: [
+        access(
+            "session:{mqtt}: queue:{mqtt}: brief:{mqtt}: released:{mqtt}: received:{mqtt}: subscriptions:{mqtt}: "
+            "owner:{mqtt}: node:{mqtt}: inbox:{mqtt}: interest:{mqtt}: clients:{mqtt}: will:{mqtt}: nodes:{mqtt} "
+            "routes:{mqtt} routes:log:{mqtt} routes:version:{mqtt} sessions:{mqtt} sessions:bytes:{mqtt} "
+            "sessions:expiry:{mqtt} brief:{mqtt} retained:{mqtt} retained:anonymous:{mqtt} retained:bytes:{mqtt} "
+            "states:{mqtt} states:gone:{mqtt} states:qos:{mqtt} states:version:{mqtt} carried:{mqtt}",
+            "EXISTS GET HDEL HEXISTS HGET HGETALL HINCRBY HKEYS HLEN HMGET HRANDFIELD HSET HSTRLEN INCR SADD SCARD SET "
+            "SMEMBERS SMISMEMBER SPOP SRANDMEMBER SREM TYPE UNLINK XADD XDEL XINFO|STREAM XLEN XRANGE XREVRANGE XTRIM "
+            "ZADD ZCARD ZRANGE ZRANGEBYSCORE ZREM ZREVRANGE ZSCORE",
+        ),
+        access(
+            "session:{mqtt}: queue:{mqtt}: brief:{mqtt}: released:{mqtt}: received:{mqtt}: subscriptions:{mqtt}: "
+            "node:{mqtt}: inbox:{mqtt}: interest:{mqtt}: clients:{mqtt}: will:{mqtt}: nodes:{mqtt} sessions:{mqtt} "
+            "sessions:bytes:{mqtt} sessions:expiry:{mqtt} brief:{mqtt} retained:{mqtt} retained:anonymous:{mqtt} "
+            "retained:bytes:{mqtt} users:removed:{mqtt}",
+            "EVAL",
+        ),
+        access("users:{mqtt}", "HEXISTS"),
+        access("users:version:{mqtt}", "GET"),
+        access("users:removed:{mqtt}", "SRANDMEMBER SREM"),
+        access("node:{mqtt}: inbox:{mqtt}: aside:node:{mqtt}: aside:inbox:{mqtt}:", "RENAME PEXPIRE"),
+        access("", "TIME"),
+    ]
+}
 Command = tuple[str | bytes | int, ...]
 """A command of Redis and its arguments."""
 Answer = Any
@@ -33,6 +60,7 @@ _SESSIONS = ("common", "costs", "nodes", "routes", "session")
 _QUEUES = (*_SESSIONS, "queue")
 _PARTS = {
     "acknowledge": ("common", "costs"),
+    "announce": ("common", "nodes"),
     "close": _SESSIONS,
     "complete": ("common", "costs"),
     "mark_dead": ("common", "nodes"),
@@ -61,7 +89,7 @@ def key(kind: str, name: str | None = None) -> str:
 
 def script_text(name: str) -> str:
     """The whole text of a script."""
-    return lua(*(f"mqtt/{part}" for part in (*_PARTS[name], name)))
+    return lua("raise", *(f"mqtt/{part}" for part in (*_PARTS[name], name)))
 
 
 class Scripts:

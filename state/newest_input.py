@@ -12,10 +12,15 @@ from typing import Any, NamedTuple
 
 from core.clock import Clock
 from core.kinds import KindId, Kinds
+from state.access import Right, access
 from state.client import Redis
 from state.nodes import NODES
 from state.slots import CAMPUS
 
+ACCESS = {
+    Right.READ: [access("newest-input:{campus}", "ZRANGE"), access("nodes:{mqtt}", "HGETALL")],
+    Right.TELL: [access("newest-input:{campus}", "ZADD")],
+}
 NEWEST_INPUT = f"newest-input:{CAMPUS}"
 SILENT_SECONDS = 10.0
 """Nodes say once a second that they live. Without that for so long nothing comes in."""

@@ -22,14 +22,24 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
+from state.access import Right, access
 from state.client import Redis
 from state.mqtt import Scripts, key
 from state.queued import Message
 from state.routes import LOG
 from state.sessions import EXPIRY
 from state.slots import MQTT
-from state.unreadable import dead_letter_for_unreadable, remove_unreadable
+from state.unreadable import dead_letter_for_unreadable, remove_unreadable, unreadable
 
+ACCESS = {
+    Right.READ: [access("nodes:{mqtt}", "HGETALL"), access("node:{mqtt}:", "HMGET")],
+    Right.WRITE: [
+        access("nodes:{mqtt}", "HSET"),
+        access("will:{mqtt}:", "HGET"),
+        access("inbox:{mqtt}: routes:log:{mqtt}", "XREAD"),
+        *unreadable("nodes:{mqtt} will:{mqtt}:", "HDEL"),
+    ],
+}
 NODES = key("nodes")
 Entry = tuple[bytes, dict[bytes, bytes]]
 

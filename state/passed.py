@@ -5,11 +5,18 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
+from state.access import Right, access
 from state.client import Redis
 from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP, keys_of
 from state.raw_redis import raw_redis
 from state.totals import SPLIT
 
+ACCESS = {
+    Right.READ: [
+        access("raw:{p} positions:{p}", "XREVRANGE XRANGE XINFO|GROUPS XPENDING"),
+        access("totals:{p}", "HGET"),
+    ]
+}
 LOOK_SECONDS = 0.05
 _ENTRY_ID = re.compile(r"(\d+)-(\d+)", re.ASCII)
 

@@ -18,10 +18,12 @@ from typing import NamedTuple, cast
 
 from core.clock import AHEAD_MS
 from core.kinds import KindId, Kinds
+from state.access import Right, access
 from state.client import Redis
 from state.lua import lua
 from state.slots import guard, tag
 
+ACCESS = {Right.READ: [access("presence:{p}:", "EVAL ZCOUNT ZRANGEBYSCORE ZREVRANGEBYSCORE")]}
 SETS_AT_ONCE = 500
 """Presence sets that one script reads, in some milliseconds of Redis."""
 

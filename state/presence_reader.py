@@ -15,11 +15,21 @@ from typing import cast
 
 from core.kinds import KindId, Kinds
 from state import presence
+from state.access import Right, access
 from state.client import Redis
 from state.lua import lua
 from state.presence import NOBODY, SETS_AT_ONCE, Pair, Presence, PresenceOfPartition, added_up, read_partition
 from state.slots import guard
 
+ACCESS = {
+    Right.READ: [
+        access("touched:{p} touched:{p}:at touched:{p}:life", "EVAL"),
+        access("touched:{p}", "ZRANGEBYSCORE"),
+        access("touched:{p}:at", "GET"),
+        access("touched:{p}:life", "GET SET"),
+        access("", "INFO"),
+    ]
+}
 PARTITIONS_AT_ONCE = 8
 """Partitions that are read at the same time, each on a connection of its own."""
 _EVERYTHING = -1

@@ -11,11 +11,13 @@ from typing import NamedTuple, cast
 
 import msgspec
 
+from state.access import Right, access
 from state.client import Redis
 from state.mqtt import Scripts, key
 from state.nodes import NODES, node_key
 from state.sessions import Losses
 
+ACCESS = {Right.READ: [access("carried:{mqtt}", "GET")]}
 CARRIED = key("carried")
 
 

@@ -10,12 +10,22 @@ from typing import Any, cast
 
 import msgspec
 
+from state.access import Right, access
 from state.client import Redis
 from state.mqtt import Scripts
 from state.nodes import Nodes, beats_of
 from state.queued import Message
 from state.sessions import BRIEF, brief, queue, session
 
+ACCESS = {
+    Right.ERASE: [
+        access("session:{mqtt}: queue:{mqtt}: brief:{mqtt}:", "EVAL"),
+        access("brief:{mqtt}", "ZRANGE"),
+        access("queue:{mqtt}: brief:{mqtt}:", "XRANGE XDEL"),
+        access("session:{mqtt}:", "HGET HINCRBY HSET"),
+        access("sessions:bytes:{mqtt}", "HINCRBY HSET HDEL"),
+    ]
+}
 LOOK_SECONDS = 0.05
 MESSAGES = 50
 """To a round trip: with payloads of the largest size they are 3 MB."""

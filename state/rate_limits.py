@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import cast
 
+from state.access import Right, access
 from state.client import Redis
 from state.slots import CAMPUS, guard
 
+ACCESS = {Right.WRITE: [access("spent:{campus}:", "EVAL GET SET"), access("", "TIME")]}
 CLIENTS_AT_ONCE = 500
 """Of one script, in some milliseconds of Redis."""
 

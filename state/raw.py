@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from core.messages import DeadLetter, Position, encode_positions
+from state.access import Right, access
 from state.client import Redis
 from state.durability import Writes
 from state.entries import Entry
@@ -31,6 +32,23 @@ from state.raw_redis import raw_redis
 from state.slots import guard, tag
 from state.totals import DEAD_TOTAL, FINISHED, dead_key, lifetime_counts, totals_key
 
+ACCESS = {
+    Right.READ: [access("totals:{p}", "HMGET")],
+    # Whoever appends can read nothing of what waits.
+    Right.TELL: [
+        access("raw:{p} progress:{p} totals:{p}", "EVAL"),
+        access("raw:{p}", "XADD XLEN"),
+        access("progress:{p}", "DEL"),
+        access("totals:{p}", "HGET HINCRBY HMGET HSET"),
+    ],
+    Right.WRITE: [
+        access("raw:{p} progress:{p} positions:{p} dead:{p} totals:{p}", "EVAL"),
+        access("raw:{p}", "EXISTS XACK XINFO|GROUPS XLEN XPENDING XRANGE XTRIM"),
+        access("progress:{p}", "HLEN HMGET HSET HDEL DEL"),
+        access("positions:{p} dead:{p}", "XADD XLEN"),
+        access("totals:{p}", "HDEL HGET HINCRBY HSET"),
+    ],
+}
 OBSERVE_GROUP = "observe"
 ARCHIVE_GROUP = "archive"
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from core.messages import DeadLetter
+from state.access import Right, access
 from state.client import Redis
 from state.entries import counted, decode_entry, encode_entry, group_of
 from state.group import Entry, Group, Leftover
@@ -12,6 +13,14 @@ from state.lua import lua
 from state.raw import OBSERVE_GROUP, keys_of
 from state.raw_redis import raw_redis
 
+ACCESS = {
+    Right.WRITE: [
+        access("raw:{p} progress:{p} totals:{p}", "EVAL"),
+        access("raw:{p}", "XACK XADD XDEL XPENDING XREADGROUP"),
+        access("progress:{p}", "HGET HDEL"),
+        access("totals:{p}", "HINCRBY HLEN HSET"),
+    ]
+}
 READ_BYTES = 4 * 1024 * 1024
 """A read ends at so many, too, or a few entries later."""
 MOST_AT_ONCE = 16

@@ -20,11 +20,15 @@ from typing import Any, cast
 
 import msgspec
 
+from state.access import Right, access
 from state.client import Redis
 from state.mqtt import Scripts, key
 from state.queued import Message
-from state.unreadable import remove_unreadable
+from state.unreadable import remove_unreadable, unreadable
 
+ACCESS = {
+    Right.WRITE: [access("retained:{mqtt}", "HKEYS HMGET"), *unreadable("retained:{mqtt}", "HDEL")],
+}
 RETAINED = key("retained")
 ANONYMOUS = key("retained:anonymous")
 BYTES = key("retained:bytes")

@@ -16,10 +16,19 @@ from typing import Annotated, Any, cast
 
 import msgspec
 
+from state.access import Right, access
 from state.client import Redis
 from state.mqtt import key
-from state.unreadable import remove_unreadable
+from state.unreadable import remove_unreadable, unreadable
 
+ACCESS = {
+    Right.WRITE: [
+        access("routes:{mqtt}", "HSCAN"),
+        access("routes:version:{mqtt}", "GET"),
+        access("routes:log:{mqtt}", "XRANGE XREVRANGE"),
+        *unreadable("routes:{mqtt}", "HDEL"),
+    ]
+}
 ROUTES = key("routes")
 LOG = key("routes:log")
 VERSION = key("routes:version")

@@ -18,9 +18,11 @@ hour takes seven bytes, and no field is longer than what Redis packs tightly (`h
 
 from typing import cast
 
+from state.access import Right, access
 from state.client import Redis
 from state.windows import DAY_MS
 
+ACCESS = {Right.ERASE: [access("lives:{p}", "ZRANGE"), access("seen:{p}:", "UNLINK")]}
 KEEP_MS = 48 * 3_600_000
 """How long what is counted in a day can be added to after its end."""
 BLOCK_MS = DAY_MS // 6

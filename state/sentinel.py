@@ -23,6 +23,8 @@ from redis.exceptions import RedisError
 
 from state.address import Address, Host
 from state.calls import Client, Pool, Redis
+from state.looking_up import looking_up
+from state.packing import packing
 
 ASK_SECONDS = 1.0
 """How long one Sentinel may take to answer."""
@@ -130,10 +132,14 @@ def sentinel_pool(address: Address, options: dict[str, Any], *, server: Callable
         "ssl": address.encrypted,
     }
     sentinels = _Sentinels(address.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]  # redis-py's own
+    for sentinel in sentinels.sentinels:
+        pool = sentinel.connection_pool
+        pool.connection_class = looking_up(pool.connection_class)
+    primary = looking_up(SentinelManagedSSLConnection if address.encrypted else SentinelManagedConnection)
     return _Pool(
         server=server,
         service_name=address.service,
         sentinel_manager=sentinels,
-        connection_class=SentinelManagedSSLConnection if address.encrypted else SentinelManagedConnection,
+        connection_class=packing(primary),  # type: ignore[arg-type]  # mypy takes the hash of an instance for its class's
         **options,
     )

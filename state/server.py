@@ -13,6 +13,7 @@ from redis.exceptions import ResponseError
 
 from core.errors import BadSettingsError, UnavailableError
 from runtime.service import Stop, pause
+from state.access import Right, access
 from state.client import Redis
 from state.cluster import ClusterClient
 from state.codes import RedisUnavailableError
@@ -20,6 +21,7 @@ from state.disk import is_nearly_full
 from state.raw_redis import all_redis
 from state.sentinel import replicas_of
 
+ACCESS = {Right.READ: [access("", "INFO")], Right.WRITE: [access("", "INFO BGREWRITEAOF")]}
 EVERY_SECONDS = 1.0
 OLDEST = (6, 2)
 WARN_SHARE = 0.8
@@ -47,6 +49,8 @@ class RedisState:
     """Bytes; 0 for no limit."""
     append_only: bool = True
     """Whether it writes down what it is given."""
+    persists: bool = True
+    """Whether its last write to the append-only file, and its last snapshot, went well."""
 
     @property
     def share(self) -> float:
@@ -94,6 +98,7 @@ async def redis_state(client: Redis) -> RedisState:
         used_memory=fullest.used_memory,
         maxmemory=fullest.maxmemory,
         append_only=all(state.append_only for state in states),
+        persists=all(state.persists for state in states),
     )
 
 
@@ -116,6 +121,7 @@ async def _state_of(master: Redis) -> RedisState:
         used_memory=int(told.get("used_memory", 0)),
         maxmemory=int(told.get("maxmemory", 0)),
         append_only=bool(told.get("aof_enabled", usual.append_only)),
+        persists=all(told.get(name, "ok") == "ok" for name in ("aof_last_write_status", "rdb_last_bgsave_status")),
     )
 
 
@@ -179,6 +185,8 @@ class RedisWatch:
         self.state: RedisState | None = None
         """The newest look; None before the first, and while Redis does not answer."""
         if registry is not None:
+            _gauge(registry, "redis_up", "1 while Redis answers this process.", lambda: float(self.state is not None))
+            _gauge(registry, "redis_persistence_ok", "1 while it can write to disk.", lambda: self._shown("persists"))
             _gauge(registry, "redis_memory_used_bytes", "Memory that Redis uses.", lambda: self._shown("used_memory"))
             _gauge(registry, "redis_memory_max_bytes", "Its maxmemory; 0: none.", lambda: self._shown("maxmemory"))
             _gauge(registry, "redis_memory_share", "Used of maxmemory, of the fullest master.", self._share)

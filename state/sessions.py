@@ -33,18 +33,22 @@ Only the scripts of `state.mqtt` change them. All methods raise UnavailableError
 have been done then or not; to call them again does no harm.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from core.errors import UnavailableError
+from state.access import Right, access
 from state.client import Redis
 from state.mqtt import Answer, PipelineBatcher, key
 from state.queued import Message
 from state.routes import SubscriptionOptions
-from state.unreadable import remove_unreadable
+from state.unreadable import remove_unreadable, unreadable
 
+ACCESS = {
+    Right.WRITE: [access("received:{mqtt}:", "SREM"), *unreadable("queue:{mqtt}:", "XDEL")],
+}
 SESSIONS = key("sessions")
 BYTES = key("sessions:bytes")
 EXPIRY = key("sessions:expiry")
@@ -149,6 +153,18 @@ class Change(NamedTuple):
     """Bytes of all sessions of one owner, and of all."""
 
 
+class Choice(NamedTuple):
+    """Which versions of applications a client gets of its queue."""
+
+    versions: Mapping[str, str]
+    """By application; of others it gets all."""
+    as_published: Sequence[str]
+    """Topic filters: what they match it gets whatever the version."""
+
+
+ALL_VERSIONS = Choice({}, ())
+
+
 class SessionStore:
     """The sessions in Redis."""
 
@@ -220,11 +236,13 @@ class SessionStore:
         count: int,
         drop_before: tuple[int, int],
         states: Sequence[tuple[str, int]],
+        choice: Choice,
     ) -> Loaded | None:
         """Up to `count` messages with a sequence number above `after`; None if another connection has taken over.
 
         They count as sent. `drop_before` is when those came that are too old, and positions that are. `states` are the
-        filters by which the client may receive states, with their QoS.
+        filters by which the client may receive states, with their QoS. What was never sent, and is of a version of an
+        application that `choice` does not give the client, is dropped.
         """
         filters = _encoder.encode(states) if states else b""
         answer = await self._turns.run(
@@ -237,6 +255,7 @@ class SessionStore:
             count,
             *drop_before,
             filters,
+            _encoder.encode(choice) if choice.versions else b"",
         )
         if answer is None:
             return None

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from state.access import Right, access
 from state.backlog import read_backlogs
 from state.client import Redis
 from state.dirty_windows import waiting
@@ -10,6 +11,13 @@ from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP
 from state.raw_redis import all_redis
 from state.slots import CAMPUS, MQTT, tag
 from state.totals import added_up, dead_key, totals_key
+
+ACCESS = {
+    Right.READ: [
+        access("dead:{p} dead:{mqtt} dead:{campus}", "XLEN"),
+        access("totals:{p} totals:{mqtt} totals:{campus}", "HGETALL"),
+    ]
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from core.kinds import KindId, Kinds
+from state.access import Right, access
 from state.client import Redis
 from state.devices import away_keys
 from state.lua import lua
@@ -10,6 +11,16 @@ from state.presence import Pair, presence_key, touched_at_key, touched_key
 from state.seen import lives_key
 from state.slots import guard
 
+ACCESS = {
+    Right.WRITE: [
+        access("lives:{p} touched:{p} touched:{p}:at presence:{p}: away:{p}:", "EVAL"),
+        access("presence:{p}: away:{p}:", "ZCOUNT ZREMRANGEBYRANK"),
+        access("lives:{p}", "ZREMRANGEBYSCORE"),
+        access("touched:{p}", "ZADD ZSCAN"),
+        access("touched:{p}:at", "INCR SET"),
+        access("", "TIME"),
+    ]
+}
 TIDIED_AT_ONCE = 5000
 """Members that one script removes: it takes 2 ms."""
 SETS_AT_ONCE = 500

@@ -7,6 +7,7 @@
 Its fields:
 
     messages, positions, outside   what decoders have decoded, what they found on the campus, and what outside it
+    ignored                        messages, or members of one, that are no positions and may be sent all the same
     accepted, finished             messages that were appended to `raw`, and that wait no longer (`state.raw`):
                                    decoded, given up with their whole entry, or removed by hand. The difference
                                    is the backlog: so `finished` becomes `accepted` where the stream is empty

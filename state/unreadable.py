@@ -5,6 +5,7 @@ import structlog
 from core.clock import system_clock
 from core.errors import Reason
 from core.messages import DeadLetter
+from state.access import Access, access
 from state.client import Redis
 from state.lua import lua
 from state.slots import CAMPUS, MQTT, guard
@@ -15,6 +16,17 @@ LETTERS_MAX = 1000
 
 _SCRIPT = lua("totals", "unreadable")
 _log = structlog.stdlib.get_logger("redis")
+
+
+def unreadable(keys: str, removal: str) -> list[Access]:
+    """What whoever removes what cannot be read from these keys, by this command, may do; for a module's ACCESS."""
+    own = MQTT if MQTT in keys else CAMPUS
+    return [
+        access(f"{keys} dead:{own} totals:{own}", "EVAL"),
+        access(keys, removal),
+        access(f"dead:{own}", "XADD"),
+        access(f"totals:{own}", "HLEN HINCRBY HSET"),
+    ]
 
 
 async def remove_unreadable(client: Redis, where: str, command: str, key: str, *rest: str | bytes) -> None:

@@ -4,24 +4,37 @@ Keys (`state.mqtt`), beside the sessions of these users:
 
     users:{mqtt}          hash     user -> JSON: name, role, password (an argon2id hash). Written by
                                    `python -m broker users`
-    users:version:{mqtt}  integer  goes up with each change of users: nodes look at it, and end connections of users
-                                   that are gone or have changed
+    users:version:{mqtt}  integer  another one, by chance, with each change of users: nodes look at it, and end
+                                   connections of users that are gone or have changed
     users:removed:{mqtt}  set      users who were removed, and whose sessions somebody has yet to delete
 """
 
+import secrets
 from collections.abc import Iterable
+from typing import Final, cast
 
+from state.access import Right, access
 from state.client import Redis
 from state.credentials import Credentials, Item
 from state.mqtt import key
+from state.raised import number_of
 
+ACCESS = {
+    Right.READ: [access("users:{mqtt}", "HMGET HGETALL EXISTS"), access("users:version:{mqtt}", "GET")],
+    Right.WRITE: [
+        access("users:{mqtt}", "HSET HDEL"),
+        access("users:removed:{mqtt}", "SADD"),
+        access("users:version:{mqtt}", "SET"),
+    ],
+}
 USERS = key("users")
 VERSION = key("users:version")
 REMOVED = key("users:removed")
+_VERSION_BITS: Final = 52
 
 
 class UserStore(Credentials[Item]):
-    """The users. `users:version` goes up with each change, so that every node notices.
+    """The users. `users:version` is another one with each change, so that every node notices.
 
     All methods raise UnavailableError where Redis does not answer.
     """
@@ -38,7 +51,7 @@ class UserStore(Credentials[Item]):
         async with self._client.pipeline(transaction=True) as pipeline:
             for some in encoded:
                 pipeline.hset(USERS, mapping=some)
-            pipeline.incr(VERSION)
+            pipeline.set(VERSION, _another())
             *created, _ = await pipeline.execute()
         return sum(created)
 
@@ -51,11 +64,17 @@ class UserStore(Credentials[Item]):
         async with self._client.pipeline(transaction=True) as pipeline:
             pipeline.hdel(USERS, *encoded)
             pipeline.sadd(REMOVED, *encoded)
-            pipeline.incr(VERSION)
+            pipeline.set(VERSION, _another())
             removed, *_ = await pipeline.execute()
         return int(removed)
 
 
 async def users_version(client: Redis) -> int:
-    """How often users have changed; 0 where there never was one. Raises UnavailableError."""
-    return int(await client.get(VERSION) or 0)
+    """Another number after each change of users; 0 where there never was one. Raises UnavailableError."""
+    found = cast("bytes | None", await client.get(VERSION))
+    return 0 if found is None else number_of(found) or 1
+
+
+def _another() -> int:
+    """By chance, and not one more: where somebody has put something else there, nothing could be added to it."""
+    return 1 + secrets.randbits(_VERSION_BITS)

@@ -21,10 +21,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from core.windows import Width, Window
+from state.access import Right, access
 from state.client import Redis
 from state.lua import lua
 from state.slots import guard, tag
 
+ACCESS = {Right.READ: [access("count:{p}:", "EVAL HMGET")]}
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000

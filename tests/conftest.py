@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +11,14 @@ from typing import Any, TypeVar, cast
 
 import pytest
 import structlog
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from hypothesis import settings
 from redis.asyncio import Redis
 
 from runtime import retry
 from tests.influxd.server import InfluxServer, influxd_executable
 from tests.missing import missing
+from tests.ports import free_port
 from tests.redis_servers.executables import redis_executable
 from tests.redis_servers.fixtures import (
     away_redis,
@@ -35,6 +36,7 @@ from tests.rooms import ROOMS
 __all__ = [
     "away_redis",
     "cluster",
+    "free_port",
     "limited_redis",
     "missing",
     "redis_client",
@@ -50,17 +52,34 @@ NOON = 1_772_366_400_000
 """2026-03-01T12:00:00Z in milliseconds since the epoch: the present of tests that stand still."""
 RAW, POSITIONS, DEAD, TOTALS = "raw:{0}", "positions:{0}", "dead:{0}", "totals:{0}"
 """Keys of the first partition, as `state.raw` names them."""
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 60.0
 Answer = TypeVar("Answer")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background of a script: what a test starts would not hear the SIGINT that it is sent.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Five seconds of httpx's own are short for a system that starts on a machine that is ten times as busy as it should be.
+# One object is the default of all its functions.
+DEFAULT_TIMEOUT_CONFIG.connect = DEFAULT_TIMEOUT_CONFIG.read = DEFAULT_TIMEOUT_CONFIG.write = WAIT_SECONDS
+
 # The same examples at every run; HYPOTHESIS_PROFILE=explore looks for others.
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
 settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+
+ONLY_WHERE_ASKED_FOR = ("containers", "observability", "cluster", "nodes")
+"""Marks of tests that take minutes, or need root, servers of others or an engine: `-m containers` asks for them."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what nobody has asked for."""
+    unasked = [mark for mark in ONLY_WHERE_ASKED_FOR if mark not in config.option.markexpr]
+    left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in unasked)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -119,13 +138,6 @@ async def eventually(probe: Callable[[], Awaitable[Answer]], *, limit: float = W
         while not (answer := await probe()):  # noqa: ASYNC110 - other processes set no event of ours
             await asyncio.sleep(0.02)
     return answer
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from timeseries.opening import open_store
 from timeseries.reading import stored_devices
 from timeseries.retention import OccupancyRetention
 from timeseries.settings import TimeseriesSettings
-from timeseries.store import MAX_POINTS, OccupancyPoint, OccupancyStore, TimeseriesStore, Undone, Written
+from timeseries.store import MAX_POINTS, OccupancyPoint, OccupancyStore, Record, TimeseriesStore, Undone, Written
 
 __all__ = [
     "MAX_POINTS",
@@ -15,6 +15,7 @@ __all__ = [
     "OccupancyPoint",
     "OccupancyRetention",
     "OccupancyStore",
+    "Record",
     "TimeseriesSettings",
     "TimeseriesStore",
     "Undone",

@@ -4,6 +4,7 @@ Measurement `occupancy`, tags `kind` and `zone`, field `devices` (an integer), t
 with the same tags and time replaces the one before it, so writing is an upsert.
 """
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from core.clock import Clock, system_clock
 from core.errors import UnavailableError
 from core.kinds import KindId
 from core.windows import Width, Window, nominal_ms
-from timeseries.coverage import Coverage
+from timeseries.coverage import Coverage, hour_of
 from timeseries.influx_answers import AnswerError
 from timeseries.influx_buckets import Buckets, bucket_name
 from timeseries.influx_coverage import InfluxCoverage
@@ -28,6 +29,7 @@ from timeseries.store import (
     MAX_POINTS,
     MAX_SERIES,
     OccupancyPoint,
+    Record,
     Undone,
     Written,
     checked_length,
@@ -73,6 +75,22 @@ SERIES_QUERY = """from(bucket: _bucket)
     |> keep(columns: ["kind", "zone"])
     |> group()
     |> limit(n: _most)
+"""
+WINDOWS_QUERY = """from(bucket: _bucket)
+    |> range(start: _start, stop: _stop)
+    |> filter(fn: (r) => r._measurement == "occupancy" and r._field == "devices")
+    |> keep(columns: ["_time", "_value", "kind", "zone"])
+    |> group()
+    |> limit(n: _most)
+"""
+# Hours that were recorded lie in the same bucket as the windows of an hour. first() is answered from the index.
+FIRST_QUERY = """from(bucket: _bucket)
+    |> range(start: _start, stop: _stop)
+    |> first()
+    |> keep(columns: ["_time"])
+    |> group()
+    |> sort(columns: ["_time"])
+    |> limit(n: 1)
 """
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -165,6 +183,19 @@ class InfluxOccupancyStore:
         """InfluxDB does it by itself."""
         return 0
 
+    async def record(self, *, zone: str, kind: KindId, width: Width, start: int, end: int, until: int) -> Record:
+        """As `TimeseriesStore.record` says: three questions at the same time."""
+        points, extent, coverage = await asyncio.gather(
+            self.history(zone=zone, kind=kind, width=width, start=start, end=end),
+            self.extent(zone, kind, width),
+            self.coverage(kind, start=hour_of(start), end=until, zone=zone),
+        )
+        return Record(
+            {point.window.start: point.devices for point in points},
+            extent,
+            {each.hour: each.minutes for each in coverage},
+        )
+
     async def history(self, *, zone: str, kind: KindId, width: Width, start: int, end: int) -> list[OccupancyPoint]:
         """The points of the windows that begin in [start, end), as `OccupancyStore.history` says."""
         start, end = _representable(start), _representable(end)
@@ -209,6 +240,28 @@ class InfluxOccupancyStore:
     async def coverage_extent(self, zone: str, kind: KindId) -> tuple[int, int] | None:
         """As `CoverageStore.coverage_extent` says."""
         return await self._coverage.extent(zone, kind)
+
+    async def next_time(self, after: int) -> int | None:
+        """As `TimeseriesStore.next_time` says, of what InfluxDB still keeps."""
+        asked = [
+            self._http.rows(FIRST_QUERY, self._range(width, _representable(after), FARTHEST_MS)) for width in Width
+        ]
+        return min((milliseconds(row[3]) for rows in await asyncio.gather(*asked) for row in rows), default=None)
+
+    async def windows(self, width: Width, *, start: int, end: int) -> list[OccupancyPoint]:
+        """As `TimeseriesStore.windows` says, of what InfluxDB still keeps."""
+        start, end = _representable(start), _representable(end)
+        # InfluxDB calls an empty range an error.
+        if start >= end:
+            return []
+        rows = await self._http.rows(WINDOWS_QUERY, {**self._range(width, start, end), "_most": MAX_POINTS + 1})
+        return checked_length(
+            [OccupancyPoint(Window(width, milliseconds(row[3]), row[6], KindId(row[5])), int(row[4])) for row in rows]
+        )
+
+    async def recorded(self, *, start: int, end: int) -> list[Coverage]:
+        """As `TimeseriesStore.recorded` says."""
+        return await self._coverage.read(None, start=start, end=end)
 
     async def drop(self, zone: str, kind: KindId, *, start: int, end: int) -> None:
         """Remove windows and recorded hours, as `TimeseriesStore.drop` says."""

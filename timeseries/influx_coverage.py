@@ -29,6 +29,12 @@ _OF_ZONE = """from(bucket: _bucket)
 _COLUMNS = """    |> keep(columns: ["_time", "_value", "zone"])
 """
 COVERAGE_QUERY = f"{_OF_KIND}{_COLUMNS}"
+COVERAGE_OF_ALL_QUERY = """from(bucket: _bucket)
+    |> range(start: _start, stop: _stop)
+    |> filter(fn: (r) => r._measurement == "coverage" and r._field == "minutes")
+    |> keep(columns: ["_time", "_value", "kind", "zone"])
+    |> group()
+"""
 COVERAGE_OF_ZONE_QUERY = f"{_OF_ZONE}{_COLUMNS}"
 COVERAGE_EXTENT_QUERY = f"""{_OF_ZONE}    |> first()
     |> keep(columns: ["_time"])
@@ -62,8 +68,8 @@ class InfluxCoverage:
             if batch.undone:
                 raise batch.undone[0][1]
 
-    async def read(self, kind: KindId, *, start: int, end: int, zone: str | None = None) -> list[Coverage]:
-        """The recorded hours that begin in [start, end)."""
+    async def read(self, kind: KindId | None, *, start: int, end: int, zone: str | None = None) -> list[Coverage]:
+        """The recorded hours that begin in [start, end); without a kind those of all kinds and zones, in no order."""
         first, stop = _moment(start), _moment(end)
         # InfluxDB calls an empty range an error.
         if first >= stop:
@@ -72,9 +78,11 @@ class InfluxCoverage:
             "_bucket": self._bucket,
             "_start": first,
             "_stop": stop,
-            "_kind": kind,
         }
-        query = COVERAGE_QUERY
+        if kind is None:
+            rows = await self._http.rows(COVERAGE_OF_ALL_QUERY, parameters)
+            return [Coverage(row[6], KindId(row[5]), milliseconds(row[3]), int(row[4])) for row in rows]
+        query, parameters = COVERAGE_QUERY, {**parameters, "_kind": kind}
         if zone is not None:
             query, parameters = COVERAGE_OF_ZONE_QUERY, {**parameters, "_zone": checked_zone(zone)}
         rows = await self._http.rows(query, parameters)

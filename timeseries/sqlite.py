@@ -1,7 +1,7 @@
 """Occupancy in one SQLite file, for where there is no server."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,12 +11,13 @@ from core.errors import UnavailableError
 from core.kinds import KindId
 from core.windows import Width, Window
 from runtime.sqlite import SqliteFile
-from timeseries.coverage import Coverage
+from timeseries.coverage import Coverage, hour_of
 from timeseries.keep import ALL, Keep
 from timeseries.store import (
     MAX_POINTS,
     MAX_SERIES,
     OccupancyPoint,
+    Record,
     Undone,
     Written,
     checked_length,
@@ -77,8 +78,12 @@ SELECT (SELECT min(start) FROM occupancy WHERE width = :width AND zone = :zone A
 _NEXT_SERIES = """
 SELECT zone, kind FROM occupancy WHERE width = ? AND (zone, kind) > (?, ?) ORDER BY zone, kind LIMIT 1
 """
+_NEXT_RECORDED = "SELECT kind, zone FROM coverage WHERE (kind, zone) > (?, ?) ORDER BY kind, zone LIMIT 1"
+_FIRST = "SELECT min(start) FROM occupancy WHERE width = ? AND zone = ? AND kind = ? AND start >= ?"
+_FIRST_HOUR = "SELECT min(hour) FROM coverage WHERE kind = ? AND zone = ? AND hour >= ?"
 _EXPIRED = "DELETE FROM occupancy WHERE width = ? AND zone = ? AND kind = ? AND start < ?"
 _INT64 = 2**63 - 1
+_WIDTHS = tuple(width.value for width in Width)
 
 
 class SqliteOccupancyStore:
@@ -148,9 +153,26 @@ class SqliteOccupancyStore:
     def _oldest(self, width: Width) -> int:
         return self._clock() - self._keep[width]
 
+    async def record(self, *, zone: str, kind: KindId, width: Width, start: int, end: int, until: int) -> Record:
+        """As `TimeseriesStore.record` says, in one turn of the thread of the file."""
+        series = (width.value, checked_zone(zone), kind)
+        windows = (*series, _representable(start), _representable(end), MAX_POINTS + 1)
+        hours = (kind, _representable(hour_of(start)), _representable(until), zone)
+
+        def read(connection: sqlite3.Connection) -> Record:
+            return Record(
+                dict(connection.execute(_HISTORY, windows).fetchall()),
+                _extent(connection, *series),
+                {hour: minutes for _, hour, minutes in connection.execute(_COVERAGE_OF_ZONE, hours)},
+            )
+
+        found = await self._file.read(read)
+        checked_length(found.devices)
+        return found
+
     async def history(self, *, zone: str, kind: KindId, width: Width, start: int, end: int) -> list[OccupancyPoint]:
         """The points of the windows that begin in [start, end), as `OccupancyStore.history` says."""
-        limits = [min(max(limit, -_INT64), _INT64) for limit in (start, end)]
+        limits = map(_representable, (start, end))
         parameters = (width.value, checked_zone(zone), kind, *limits, MAX_POINTS + 1)
 
         def points(connection: sqlite3.Connection) -> list[OccupancyPoint]:
@@ -163,13 +185,8 @@ class SqliteOccupancyStore:
 
     async def extent(self, zone: str, kind: KindId, width: Width) -> tuple[int, int] | None:
         """The starts of the first and the last window, as `OccupancyStore.extent` says."""
-        parameters = {"width": width.value, "zone": checked_zone(zone), "kind": kind}
-
-        def ends(connection: sqlite3.Connection) -> tuple[int, int] | None:
-            first, last = connection.execute(_EXTENT, parameters).fetchone()
-            return None if first is None else (first, last)
-
-        return await self._file.read(ends)
+        series = (width.value, checked_zone(zone), kind)
+        return await self._file.read(lambda connection: _extent(connection, *series))
 
     async def series(self, width: Width) -> list[tuple[str, KindId]]:
         """The zones and kinds, as `OccupancyStore.series` says."""
@@ -198,7 +215,7 @@ class SqliteOccupancyStore:
 
     async def coverage(self, kind: KindId, *, start: int, end: int, zone: str | None = None) -> list[Coverage]:
         """The recorded hours that begin in [start, end), as `OccupancyStore.coverage` says."""
-        limits = [min(max(limit, -_INT64), _INT64) for limit in (start, end)]
+        limits = tuple(map(_representable, (start, end)))
 
         def hours(connection: sqlite3.Connection) -> list[Coverage]:
             found = (
@@ -220,10 +237,54 @@ class SqliteOccupancyStore:
 
         return await self._file.read(ends)
 
+    async def next_time(self, after: int) -> int | None:
+        """As `TimeseriesStore.next_time` says: a step in the index for each series."""
+        from_ms = _representable(after)
+
+        def first(connection: sqlite3.Connection) -> int | None:
+            starts = [
+                connection.execute(_FIRST, (width, zone, kind, from_ms)).fetchone()[0]
+                for width, zone, kind in _series(connection)
+            ]
+            hours = [
+                connection.execute(_FIRST_HOUR, (kind, zone, from_ms)).fetchone()[0]
+                for kind, zone in _recorded_series(connection)
+            ]
+            return min((at for at in starts + hours if at is not None), default=None)
+
+        return await self._file.read(first)
+
+    async def windows(self, width: Width, *, start: int, end: int) -> list[OccupancyPoint]:
+        """As `TimeseriesStore.windows` says: a step in the index for each series."""
+        limits = tuple(map(_representable, (start, end)))
+
+        def points(connection: sqlite3.Connection) -> list[OccupancyPoint]:
+            found: list[OccupancyPoint] = []
+            for _, zone, kind in _series(connection, (width.value,)):
+                rows = connection.execute(_HISTORY, (width.value, zone, kind, *limits, MAX_POINTS + 1 - len(found)))
+                found += [OccupancyPoint(Window(width, begin, zone, KindId(kind)), devices) for begin, devices in rows]
+                if len(found) > MAX_POINTS:
+                    break
+            return found
+
+        return checked_length(await self._file.read(points))
+
+    async def recorded(self, *, start: int, end: int) -> list[Coverage]:
+        """As `TimeseriesStore.recorded` says."""
+        limits = tuple(map(_representable, (start, end)))
+
+        def hours(connection: sqlite3.Connection) -> list[Coverage]:
+            return [
+                Coverage(zone, KindId(kind), hour, minutes)
+                for kind, zone in _recorded_series(connection)
+                for _, hour, minutes in connection.execute(_COVERAGE_OF_ZONE, (kind, *limits, zone))
+            ]
+
+        return await self._file.read(hours)
+
     async def drop(self, zone: str, kind: KindId, *, start: int, end: int) -> None:
         """Remove windows and recorded hours, in one transaction, as `TimeseriesStore.drop` says."""
-        limits = [min(max(limit, -_INT64), _INT64) for limit in (start, end)]
-        parameters = (checked_zone(zone), kind, *limits)
+        parameters = (checked_zone(zone), kind, *map(_representable, (start, end)))
 
         def remove(connection: sqlite3.Connection) -> None:
             connection.execute(
@@ -234,3 +295,30 @@ class SqliteOccupancyStore:
             )
 
         await self._file.write(remove)
+
+
+def _extent(connection: sqlite3.Connection, width: str, zone: str, kind: KindId) -> tuple[int, int] | None:
+    first, last = connection.execute(_EXTENT, {"width": width, "zone": zone, "kind": kind}).fetchone()
+    return None if first is None else (first, last)
+
+
+def _series(connection: sqlite3.Connection, widths: Sequence[str] = _WIDTHS) -> Iterator[tuple[str, str, str]]:
+    """Width, zone and kind of each series, by steps in the index."""
+    for width in widths:
+        last = ("", "")
+        while row := connection.execute(_NEXT_SERIES, (width, *last)).fetchone():
+            last = row
+            yield width, row[0], row[1]
+
+
+def _recorded_series(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """Kind and zone of which hours were recorded."""
+    last = ("", "")
+    while row := connection.execute(_NEXT_RECORDED, last).fetchone():
+        last = row
+        yield row
+
+
+def _representable(limit: int) -> int:
+    """A time (ms since the epoch) as SQLite can compare it: what is further away is as good as never."""
+    return min(max(limit, -_INT64), _INT64)

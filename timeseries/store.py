@@ -4,12 +4,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from core.errors import UnansweredError, UnavailableError
 from core.kinds import KindId
 from core.windows import ZONE_ID, Width, Window
-from timeseries.coverage import CoverageStore
+from timeseries.coverage import Coverage, CoverageStore
 
 MAX_POINTS = 100_000
 """The most points that one `history` gives: ten weeks of 1m windows."""
@@ -25,6 +25,18 @@ class OccupancyPoint:
 
     window: Window
     devices: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What an answer about a range of windows of one zone, kind and width rests on; times are ms since the epoch."""
+
+    devices: dict[int, int]
+    """Of windows, by their start; one that was never written is left out."""
+    extent: tuple[int, int] | None
+    """As `OccupancyStore.extent` says."""
+    minutes: dict[int, int]
+    """Of hours, by their start, which minutes were recorded, as `Coverage` has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +110,27 @@ class OccupancyStore(Protocol):
 class TimeseriesStore(OccupancyStore, CoverageStore, Protocol):
     """What `open_store` opens: the windows, and which minutes were counted at all."""
 
+    async def record(self, *, zone: str, kind: KindId, width: Width, start: int, end: int, until: int) -> Record:
+        """What `history` has of [start, end), `extent`, and `coverage` of the hours of [start, until): all at once.
+
+        Raises ValueError as `history` does.
+        """
+
+    async def next_time(self, after: int) -> int | None:
+        """When the first window of any width, or recorded hour, of all zones and kinds begins that is not before it.
+
+        Both are milliseconds since the epoch; None where there is none.
+        """
+
+    async def windows(self, width: Width, *, start: int, end: int) -> list[OccupancyPoint]:
+        """The points of all zones and kinds whose windows begin in [start, end), ms since the epoch, in no order.
+
+        Raises ValueError for more than `MAX_POINTS`.
+        """
+
+    async def recorded(self, *, start: int, end: int) -> list[Coverage]:
+        """The recorded hours of all zones and kinds that begin in [start, end), ms since the epoch, in no order."""
+
     async def drop(self, zone: str, kind: KindId, *, start: int, end: int) -> None:
         """Remove the windows of all widths, and the recorded hours, that begin in [start, end), ms since the epoch.
 
@@ -115,7 +148,10 @@ def checked_zone(zone: str) -> str:
     return zone
 
 
-def checked_length(points: list[OccupancyPoint]) -> list[OccupancyPoint]:
+Points = TypeVar("Points", list[OccupancyPoint], dict[int, int])
+
+
+def checked_length(points: Points) -> Points:
     """The points, unchanged. Raises ValueError for more than `MAX_POINTS`."""
     if len(points) > MAX_POINTS:
         raise ValueError(f"more than {MAX_POINTS:,} windows: ask for a shorter time or for wider windows")

@@ -5,12 +5,13 @@ async def ingest(key: Annotated[Key, requires("positions:write")]) -> Response: 
 router = APIRouter(dependencies=[public_occupancy])
 """
 
+from base64 import b64decode
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends
-from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBearer, SecurityBase
+from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBase, HTTPBearer, SecurityBase
 from fastapi.security.base import SecurityBase as Security
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -23,7 +24,6 @@ from api.http.problems import ProblemError
 
 CHALLENGE = 'Bearer realm="campus occupancy"'
 """What WWW-Authenticate says (RFC 6750, section 3)."""
-_SCHEME = "bearer "
 
 
 class _Documented(Security):
@@ -43,16 +43,36 @@ _HEADER = _Documented(
     "header", APIKey(**{"in": APIKeyIn.header}, name="X-API-Key", description="The same key, in a header of its own.")
 )
 
+_BASIC = _Documented(
+    "basic",
+    HTTPBase(scheme="basic", description="The same key as the password of any user name, for apps without a header."),
+)
+
 _Bearer = Annotated[None, Depends(_BEARER)]
 _Header = Annotated[None, Depends(_HEADER)]
+_Basic = Annotated[None, Depends(_BASIC)]
 
 
 def presented(headers: Headers) -> str | None:
-    """The key that a request came with, right or wrong: `Authorization: Bearer`, else `X-API-Key`; None without one."""
-    authorization = headers.get("authorization", "")
-    if authorization[: len(_SCHEME)].lower() == _SCHEME:
-        return authorization[len(_SCHEME) :].strip()
-    return headers.get("x-api-key")
+    """The key that a request came with, right or wrong; None without one.
+
+    It is in `Authorization: Bearer`, else in `X-API-Key`, else the password of `Authorization: Basic`: some apps have a
+    field for that, and none for a header. Nobody is asked for Basic, so no browser keeps a key and sends it by itself.
+    """
+    scheme, _, rest = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip()
+    if "x-api-key" in headers or scheme.lower() != "basic":
+        return headers.get("x-api-key")
+    return _password(rest)
+
+
+def _password(credentials: str) -> str:
+    """What is behind the first colon (RFC 7617, section 2); empty, which is no key, where there is none."""
+    try:
+        return b64decode(credentials.strip(), validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +127,7 @@ def requires(scope: str) -> Any:  # noqa: ANN401 - as fastapi.Depends
 
 
 def _check(scope: Scope) -> Callable[..., Coroutine[Any, Any, Key]]:
-    async def check(access: _Access, request: Request, _bearer: _Bearer, _header: _Header) -> Key:
+    async def check(access: _Access, request: Request, _bearer: _Bearer, _header: _Header, _basic: _Basic) -> Key:
         return await access.check(request, scope)
 
     return check

@@ -15,6 +15,7 @@ import msgspec
 from core.clock import Clock
 from core.errors import UnavailableError
 from core.names import name_problem
+from core.versions import user_problem
 from state.api_keys import API_KEYS, KeyStore
 from state.client import Redis
 
@@ -45,7 +46,7 @@ class Scope(StrEnum):
         return self.value
 
 
-class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A key as it is stored: all but the key itself."""
 
     id: str
@@ -57,6 +58,9 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """SHA-256 of the key, hexadecimal."""
     created_at: int
     """Milliseconds since the epoch."""
+    user: str = ""
+    """The MQTT user whose versions of applications requests with this key get; empty: the key is a person of its own.
+    It gives no right."""
 
     def allows(self, scope: Scope) -> bool:
         """Whether a request with this key may do what needs the scope."""
@@ -78,14 +82,17 @@ class NewKey:
         return f"NewKey({self.key!r})"
 
 
-def make_key(name: str, scopes: Iterable[Scope], *, now: int) -> NewKey:
-    """A new random key; `now` in milliseconds since the epoch. Raises ValueError for a bad name and for no scope."""
+def make_key(name: str, scopes: Iterable[Scope], *, now: int, user: str = "") -> NewKey:
+    """A new random key; `now` in milliseconds since the epoch.
+
+    Raises ValueError for a bad name, for a user whose name no rule can have, and for no scope.
+    """
     secret = base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).rstrip(b"=").decode()
     text = f"ck_{secrets.token_hex(8)}_{secret}"
-    return NewKey(key_from(text, name, scopes, now=now), text)
+    return NewKey(key_from(text, name, scopes, now=now, user=user), text)
 
 
-def key_from(text: str, name: str, scopes: Iterable[Scope], *, now: int) -> Key:
+def key_from(text: str, name: str, scopes: Iterable[Scope], *, now: int, user: str = "") -> Key:
     """The key whose text somebody has made, in the form `ck_`, 16 hexadecimal digits, `_`, 43 characters of base64url.
 
     Raises ValueError for another form, and as `make_key`. The text must be random: `now` is in milliseconds.
@@ -96,9 +103,11 @@ def key_from(text: str, name: str, scopes: Iterable[Scope], *, now: int) -> Key:
     wanted = tuple(sorted(set(scopes)))
     if problem := name_problem(name):
         raise ValueError(problem)
+    if user and (problem := user_problem(user)):
+        raise ValueError(problem)
     if not wanted:
         raise ValueError("a key needs a scope")
-    return Key(id=found[1], name=name, scopes=wanted, hash=_hash(text), created_at=now)
+    return Key(id=found[1], name=name, scopes=wanted, hash=_hash(text), created_at=now, user=user)
 
 
 def _hash(text: str) -> str:

@@ -9,6 +9,7 @@ import typer
 from api.auth.keys import Keys, Scope, key_from, make_key
 from core.clock import format_rfc3339, system_clock
 from core.names import name_problem
+from core.versions import user_problem
 from runtime.command import fail
 from runtime.rows import print_rows
 from state.command import ask_redis
@@ -40,10 +41,25 @@ def _name(text: str) -> str:
     return text
 
 
+def _user(text: str) -> str:
+    if problem := user_problem(text):
+        raise typer.BadParameter(problem)
+    return text
+
+
 @app.command()
 def add(
     scope: Annotated[list[Scope], typer.Option(help="What it is for; may be given several times.", show_default=False)],
     name: Annotated[str, typer.Option(parser=_name, metavar="NAME", help="Whose it is, for people.")] = "unnamed",
+    user: Annotated[
+        str | None,
+        typer.Option(
+            parser=_user,
+            metavar="USER",
+            help="The MQTT user whose versions of applications it gets; no right comes with it.",
+            show_default="the key is a person of its own",
+        ),
+    ] = None,
 ) -> None:
     """Make a key, and print it: this once, on standard output.
 
@@ -53,7 +69,7 @@ def add(
 
     - `curl -H "Authorization: Bearer $KEY" http://127.0.0.1:8080/v1/positions`
     """
-    made = make_key(name, scope, now=system_clock())
+    made = make_key(name, scope, now=system_clock(), user=user or "")
     _with_keys(lambda keys: keys.add(made.key))
     typer.echo(f"added {made.key.id} with {', '.join(made.key.scopes)}; the key, which is kept nowhere:", err=True)
     typer.echo(made.text)
@@ -101,12 +117,13 @@ def list_keys(
             "id": key.id,
             "name": key.name,
             "scopes": [str(scope) for scope in key.scopes],
+            "user": key.user,
             "created_at": format_rfc3339(key.created_at),
             "last_used_at": format_rfc3339(used) if used is not None else None,
         }
         for key, used in found
     ]
-    print_rows(rows, ["id", "name", "scopes", "created", "last used"], what="keys", lines=lines)
+    print_rows(rows, ["id", "name", "scopes", "user", "created", "last used"], what="keys", lines=lines)
 
 
 @app.command()
@@ -128,4 +145,4 @@ def remove(
 
 
 def _with_keys(work: Callable[[Keys], Awaitable[Answer]]) -> Answer:
-    return ask_redis(lambda client, _: work(Keys(client, clock=system_clock)))
+    return ask_redis(lambda client, _: work(Keys(client, clock=system_clock)), user="keys-command")

@@ -25,7 +25,6 @@ from timeseries import (
     OccupancyStore,
     TimeseriesStore,
     Width,
-    hour_of,
     nominal_ms,
     window_end,
     window_start,
@@ -37,7 +36,7 @@ STORE_SECONDS = 10.0
 STORE_QUESTIONS = 8
 """Zones that one answer asks the store about at the same time."""
 ZONES_MAX = 200
-"""Zones of one answer at the most: each of them is two questions to the store."""
+"""Zones of one answer at the most: each of them is a question to the store."""
 _KEPT_WINDOWS = 2000
 """Windows of the largest range whose times are kept as they are written."""
 _HOUR_MS = 3_600_000
@@ -322,12 +321,10 @@ async def histories(
 
     async def one(zone: str) -> History:
         async with turn:
-            found, extent, coverage = await asyncio.gather(
-                store.history(zone=zone, kind=kind, width=asked.width, start=asked.starts[0], end=asked.end),
-                store.extent(zone, kind, asked.width),
-                store.coverage(kind, start=hour_of(asked.starts[0]), end=asked.until, zone=zone),
+            found = await store.record(
+                zone=zone, kind=kind, width=asked.width, start=asked.starts[0], end=asked.end, until=asked.until
             )
-        devices = {point.window.start: point.devices for point in found}
+        devices, extent = found.devices, found.extent
         return History(
             zone=zone,
             kind=kind,
@@ -346,7 +343,7 @@ async def histories(
             unrecorded=[
                 TimeRange(write(start), write(end))
                 for start, end in unrecorded(
-                    (*asked.starts, asked.until), coverage, devices, kept_since=kept_since or 0
+                    (*asked.starts, asked.until), found.minutes, devices, kept_since=kept_since or 0
                 )
             ],
             kept_since=None if kept_since is None else write(kept_since),
@@ -390,9 +387,16 @@ def _points(asked: Range, edges: _Edges, devices: Mapping[int, int], least: int)
 
 def _encoded(asked: Range, edges: _Edges, devices: Mapping[int, int], least: int) -> list[Point]:
     """The same as `_points`, written as msgspec would."""
-    parts = []
-    for at, member in zip(asked.starts, edges.members, strict=True):
-        count, suppressed = shown_count(devices.get(at, 0), least)
-        parts.append(f'{member}null,"suppressed":true}}' if suppressed else f'{member}{count},"suppressed":false}}')
+    members = [
+        member + _encoded_count(devices.get(at, 0), least)
+        for at, member in zip(asked.starts, edges.members, strict=True)
+    ]
     # Not a list, but what the encoder takes in the place of one.
-    return cast("list[Point]", msgspec.Raw(f"[{','.join(parts)}]".encode()))
+    return cast("list[Point]", msgspec.Raw(f"[{','.join(members)}]".encode()))
+
+
+@lru_cache(maxsize=4096)
+def _encoded_count(devices: int, least: int) -> str:
+    """What follows `"devices":` in the JSON of a window."""
+    count, suppressed = shown_count(devices, least)
+    return 'null,"suppressed":true}' if suppressed else f'{count},"suppressed":false}}'

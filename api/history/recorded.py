@@ -3,22 +3,21 @@
 from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from timeseries.coverage import HOUR_MS, MINUTES, Coverage, hour_of, minute_of
+from timeseries.coverage import HOUR_MS, MINUTES, hour_of, minute_of
 
 
 def unrecorded(
-    instants: Sequence[int], coverage: Sequence[Coverage], windows: Container[int], *, kept_since: int = 0
+    instants: Sequence[int], minutes: Mapping[int, int], windows: Container[int], *, kept_since: int = 0
 ) -> Iterator[tuple[int, int]]:
     """Ranges of windows of which no minute was recorded, as long as possible, in order; milliseconds since the epoch.
 
-    `instants` are where each window begins, and where the last one ends; `windows` the starts of those that the store
-    has, which were recorded whatever `coverage` says of their hours. Of what began before `kept_since`, nothing is
-    known any more.
+    `instants` are where each window begins, and where the last one ends; `minutes` are as `timeseries.Record` has them;
+    `windows` the starts of those that the store has, which were recorded whatever `minutes` says of their hours. Of
+    what began before `kept_since`, nothing is known any more.
     """
-    masks = {each.hour: each.minutes for each in coverage}
     since: int | None = None
     for start, end in pairwise(instants):
-        if start in windows or (start >= kept_since and _any_minute(masks, start, end)):
+        if start in windows or (start >= kept_since and _any_minute(minutes, start, end)):
             if since is not None:
                 yield since, start
             since = None

@@ -1,10 +1,10 @@
-"""Answers that are bytes already: sent as they are, without the machinery that only a request with questions needs."""
+"""Answers without the machinery of FastAPI's parameters: bytes that are sent as they are, and what must be quick."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 
 from fastapi.routing import APIRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.http.answers import etag_of, names_etag
 
@@ -28,7 +28,7 @@ class CachedResponse:
             *self._not_modified,
         ]
 
-    async def send(self, scope: Scope, send: Send) -> None:
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """Answer a request: 304 where its If-None-Match names this body."""
         known = [value for name, value in scope["headers"] if name == b"if-none-match"]
         if known and names_etag(b",".join(known).decode("latin-1"), self._etag):
@@ -51,17 +51,17 @@ cached_zone = lru_cache(maxsize=256)(_json)
 """A JSON body about one zone, prepared; with its Cache-Control."""
 
 
-def route_with(cached: Callable[[Scope], CachedResponse | None]) -> type[APIRoute]:
-    """A class of routes that ask `cached` first, and do what they otherwise do where that has nothing.
+def route_with(quick: Callable[[Scope], Awaitable[ASGIApp | None]]) -> type[APIRoute]:
+    """A class of routes that ask `quick` for a response first, and do what they otherwise do where it has none.
 
-    No dependency of the route is asked before: `cached` gives nothing where one could refuse the request.
+    No dependency of the route is asked before: `quick` gives nothing where one could refuse the request.
     """
 
-    class CachedRoute(APIRoute):
+    class QuickRoute(APIRoute):
         async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["method"] == "GET" and (response := cached(scope)) is not None:
-                await response.send(scope, send)
+            if scope["method"] == "GET" and (response := await quick(scope)) is not None:
+                await response(scope, receive, send)
             else:
                 await super().handle(scope, receive, send)
 
-    return CachedRoute
+    return QuickRoute

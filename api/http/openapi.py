@@ -47,18 +47,36 @@ def description(kinds: Kinds) -> str:
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that can answer with these problems."""
+    return {status: problem for number in statuses for status, problem in problem_of(number, *_WORDS[number]).items()}
+
+
+def problem_of(status: int, description: str, type_: str, title: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that can answer with one problem, in words of its own."""
     return {
         status: {
-            "description": _WORDS[status][0],
+            "description": description,
             "content": {
                 ProblemJson.media_type: {
                     "schema": {"$ref": _REFERENCE.format(model=ProblemDetails.__name__)},
-                    "example": {"type": _WORDS[status][1], "title": _WORDS[status][2], "status": status},
+                    "example": {"type": type_, "title": title, "status": status},
                 }
             },
         }
-        for status in statuses
     }
+
+
+def preconditions(thing: str, etag: str, *, creates: bool = False) -> list[dict[str, Any]]:
+    """The headers `api.http.preconditions` looks at, as parameters of a route that changes a `thing`.
+
+    `etag` is an example, with its quotes; `creates`: the route may make one that is not there yet.
+    """
+    described = {"If-Match": (f"The ETag of the {thing} as you have read it; `*` for whichever it is.", etag)}
+    if creates:
+        described["If-None-Match"] = (f"`*` to make a {thing} that is not there yet.", "*")
+    return [
+        {"name": name, "in": "header", "description": text, "schema": {"type": "string", "examples": [example_]}}
+        for name, (text, example_) in described.items()
+    ]
 
 
 def not_modified_response() -> dict[int | str, dict[str, Any]]:

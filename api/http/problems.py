@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.answers import ProblemJson
-from core.errors import BadSettingsError, UnavailableError
+from core.errors import BadSettingsError, Reason, UnavailableError
 from documents import IndexBeingBuiltError
 
 NO_TYPE = "about:blank"
@@ -45,6 +45,22 @@ class WrongParameter:
 
 
 @dataclass(frozen=True, slots=True)
+class WrongPosition:
+    """One position of a body that cannot be used, or all of a body."""
+
+    parameter: Annotated[str, Field(description="Always `body`.", examples=["body"])]
+    detail: Annotated[
+        str, Field(description="What is wrong with it.", examples=["the geometry of a position is a Point"])
+    ]
+    reason: Annotated[
+        Reason, Field(description="The reason, as dead letters and counters have it.", examples=["not_a_point"])
+    ]
+    index: Annotated[
+        int | None, Field(description="Which of several positions, from 0; null for the whole body.", examples=[2])
+    ]
+
+
+@dataclass(frozen=True, slots=True)
 class ProblemDetails:
     """RFC 9457 problem details, `application/problem+json`."""
 
@@ -68,7 +84,8 @@ class ProblemDetails:
         str, Field(description="The path that was asked for.", examples=["/v1/zones/kemmy/occupancy/history"])
     ]
     errors: Annotated[
-        list[WrongParameter] | None, Field(description="Each parameter that is wrong; only where one is.")
+        list[WrongParameter | WrongPosition] | None,
+        Field(description="Each parameter that is wrong, or each position; only where one is."),
     ] = None
 
 
@@ -82,7 +99,7 @@ class ProblemError(Exception):
         detail: str,
         title: str | None = None,
         type_: str = NO_TYPE,
-        errors: Sequence[WrongParameter] = (),
+        errors: Sequence[WrongParameter | WrongPosition] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)

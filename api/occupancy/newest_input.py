@@ -35,6 +35,11 @@ class InputWatch:
         self._reading = asyncio.Lock()
         self._read: tuple[float, Input] | None = None
 
+    @property
+    def newest(self) -> Mapping[KindId, int]:
+        """When the newest message of each kind came, as far as it was read, ms since the epoch."""
+        return {} if self._read is None else self._read[1].newest
+
     async def status(self) -> Input:
         """What is known now, at most a moment old. Raises UnavailableError if Redis does not answer."""
         async with self._reading:

@@ -20,7 +20,7 @@ from api.zones import ZoneId
 from core.kinds import Kinds
 
 
-def _cached(scope: Scope) -> CachedResponse | None:
+async def _cached(scope: Scope) -> CachedResponse | None:
     """What the poller saw a moment ago, for whoever asks without a question, and needs no key."""
     resources = cast("OccupancyResources", scope["app"].state.occupancy)
     if scope["query_string"] or not resources.zones.access.public_occupancy:

@@ -7,6 +7,7 @@ from api.http.dependencies import opened
 from api.zones import Zones
 from core.clock import Clock
 from documents import DocumentStore
+from state.client import Redis
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +16,7 @@ class PositionsResources:
 
     zones: Zones
     documents: DocumentStore
+    redis: Redis
     clock: Clock
 
 

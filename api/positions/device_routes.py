@@ -38,7 +38,7 @@ def _which(kinds: Kinds) -> str:
     return f"What the device is: {each} of the same id are {several} devices. By default {all_}."
 
 
-_FORGET = """Forget a device: its positions of all times, where it is now, and messages of it that could not be used.
+_FORGET = """Forget a device: its positions of all times, its marks, where it is now, and what of it could not be used.
 
 What was counted stays. What is on its way is waited for, for some seconds; where that is not enough, or there are
 very many positions, the answer is 503: all that could be reached is gone, and the same request goes on with what

@@ -1,10 +1,11 @@
-"""Forgetting a device: its documents, where it is now, and what of it nobody has decoded or could decode.
+"""Forgetting a device: its documents, its marks, where it is now, and what of it nobody has decoded or could decode.
 
 What stays, and why:
 
 - Counts. They were right, and there is no device in them, neither in the series nor in Redis: what a device was seen
   in is a key of its own, and goes. So a device that goes on sending is a new one, and is counted once more in windows
-  that it was counted in, and that get positions yet: one too many in each of those, for each erasure.
+  that it was counted in, and that get positions yet: one too many in each of those, for each erasure. So are marks of
+  others: who was marked for what it had in common with this device keeps that mark, unless its hour is judged again.
 - A stream cannot be rewritten while others read it. So what is in `raw` and in `positions` is waited for, until it has
   become documents, and then erased; where it does not go on, the answer says so, and the erasure is to be repeated.
   So it is with what brokers are about to hand to connected subscribers of positions. What waits for those who are away
@@ -14,18 +15,15 @@ What stays, and why:
 """
 
 import asyncio
-import base64
-import binascii
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
 
-import msgspec
 from pydantic import Field
 
+from api.positions.naming import names
 from api.zones import Zones
+from core.clock import Clock
 from core.errors import UnavailableError
 from core.kinds import KindId, Kinds
 from documents import DocumentStore
@@ -33,6 +31,7 @@ from runtime.devices import DeviceHasher
 from state.client import Redis
 from state.dead_letters import DeadLetters
 from state.devices import forget_device
+from state.judging import forget_marks
 from state.passed import until_passed
 from state.queued import Message
 from state.queued_positions import drop_queued, until_delivered
@@ -69,6 +68,7 @@ class Erased:
     queued: Annotated[
         int, Field(description="Positions of it that waited for MQTT clients who were away.", examples=[0])
     ]
+    marks: Annotated[int, Field(description="Hours in which it was marked, until now.", examples=[0])]
 
 
 class UnfinishedError(UnavailableError):
@@ -85,6 +85,7 @@ class Erasure:
     hasher: DeviceHasher
     redis: Redis
     partitions: int
+    clock: Clock
 
     async def erase(self, device_id: str, kinds: Iterable[KindId]) -> Erased:
         """Forget the devices of these kinds that call themselves so.
@@ -114,10 +115,14 @@ class Erasure:
         queued = await drop_queued(
             self.redis, lambda message: any(_is_position_of(message, self.kinds, device) for device in devices)
         )
-        documents = sum([await _erase_documents(self.documents, device.hash) for device in devices])
+        try:
+            documents = sum([await _erase_documents(self.documents, device.hash) for device in devices])
+        finally:
+            # After the documents: what is judged from now on is without them.
+            marks = await forget_marks(self.redis, [device.hash for device in devices], now=self.clock())
         if left:
             raise left
-        return Erased(documents=documents, present=present, dead_letters=letters, queued=queued)
+        return Erased(documents=documents, present=present, dead_letters=letters, queued=queued, marks=marks)
 
     def _device(self, kind: KindId, device_id: str) -> Device:
         hashed = self.hasher.hash(kind, device_id)
@@ -163,12 +168,13 @@ def _is_of(letter: Mapping[bytes, bytes], kinds: Kinds, device: Device) -> bool:
     topic = letter.get(b"topic", b"").decode(errors="replace")
     if kinds.ingest_kind(topic) not in {device.kind, None}:
         return False
-    if device.id in topic.split("/")[1:]:
+    # Also of a topic of an app, which may name a device by several levels.
+    if device.id in topic.split("/")[1:] or kinds.topic_id(topic) == device.id:
         return True
     # The role of a device is the id of its kind.
     if letter.get(b"role") == device.kind.encode() and letter.get(b"user", b"").decode(errors="replace") == device.id:
         return True
-    return _names(letter.get(b"payload", b""), device.id)
+    return names(letter.get(b"payload", b""), device.id)
 
 
 def _is_position_of(message: Message, kinds: Kinds, device: Device) -> bool:
@@ -176,28 +182,3 @@ def _is_position_of(message: Message, kinds: Kinds, device: Device) -> bool:
     if kinds.ingest_kind(message.topic) == device.kind and message.user == device.id:
         return True
     return _is_of({b"topic": message.topic.encode(), b"payload": message.payload}, kinds, device)
-
-
-def _names(payload: bytes, device: str) -> bool:
-    """Whether a payload names a device, as far as that can be seen of what could not be decoded."""
-    texts = [payload]
-    with suppress(binascii.Error, ValueError):
-        # Also of base64 that was cut off.
-        texts.append(base64.b64decode(payload[: len(payload) // 4 * 4]))
-    return any(_mentions(text, device) for text in texts)
-
-
-def _mentions(text: bytes, device: str) -> bool:
-    try:
-        rest = [msgspec.json.decode(text)]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # Not JSON: the id anywhere, unless it is a part of a longer word.
-        word = re.escape(device.encode(errors="surrogatepass"))
-        return re.search(rb"(?<![\w.-])" + word + rb"(?![\w.-])", text) is not None
-    while rest:
-        each = rest.pop()
-        if each == device:
-            return True
-        if isinstance(each, list | dict):
-            rest += each.values() if isinstance(each, dict) else each
-    return False

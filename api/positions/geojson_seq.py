@@ -1,14 +1,14 @@
 """GeoJSON text sequences (RFC 8142): one feature after the other, for answers of any size."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
 
 import msgspec
 import structlog
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
-from api.positions.query import feature
 from documents import Document, DocumentStore, Page, PositionQuery
 
 MEDIA_TYPE = "application/geo+json-seq"
@@ -16,6 +16,8 @@ PAGE = 500
 """Documents that one stream has in memory, and writes at a time."""
 STALLED_SECONDS = 30.0
 """How long a reader may take for that much; one that is slower is cut off."""
+Given = Callable[[list[Document]], Awaitable[list[dict[str, Any]]]]
+"""Makes features of documents."""
 _RECORD, _END = b"\x1e", b"\n"
 
 _log = structlog.stdlib.get_logger("positions")
@@ -40,16 +42,17 @@ class GeoJsonSequence(StreamingResponse):
 
 
 async def sequence(
-    store: DocumentStore, query: PositionQuery, *, first: Page, limit: int | None
+    store: DocumentStore, query: PositionQuery, *, first: Page, limit: int | None, given: Given
 ) -> AsyncIterator[bytes]:
     """What a query finds as records, the newest first, a page in memory at a time; `first` is the first page.
 
-    `limit` is how many at the most, None for all. Raises UnavailableError where the store goes away in the middle.
+    `given` makes features of documents. `limit` is how many at the most, None for all. Raises UnavailableError where a
+    store goes away in the middle.
     """
     page, left = first, limit
     while True:
         if page.documents:
-            yield records(page.documents)
+            yield records(await given(page.documents))
         left = None if left is None else left - len(page.documents)
         if page.cursor is None or left == 0:
             return
@@ -61,6 +64,6 @@ def page_size(left: int | None) -> int:
     return PAGE if left is None else min(PAGE, left)
 
 
-def records(documents: list[Document]) -> bytes:
-    """Documents as records: each between a record separator and a line feed (RFC 8142, section 2)."""
-    return b"".join(_RECORD + msgspec.json.encode(feature(document)) + _END for document in documents)
+def records(features: list[dict[str, Any]]) -> bytes:
+    """Features as records: each between a record separator and a line feed (RFC 8142, section 2)."""
+    return b"".join(_RECORD + msgspec.json.encode(each) + _END for each in features)

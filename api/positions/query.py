@@ -1,7 +1,7 @@
 """Positions: what is asked for, and how the answer is written. Personal data: every route of them needs a key."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated, Any
 
 import msgspec
@@ -13,6 +13,7 @@ from api.http.boxes import Box, boxes
 from api.http.instants import EARLIEST, LATEST, Instant
 from api.http.problems import WrongParameter, wrong_parameters
 from core.clock import format_rfc3339
+from core.marks import Mark
 from documents import LIMIT_MAX, Document, PositionQuery
 from documents.tiles import BBox, tiles_of_box
 from geofence.shapes import polygon_from
@@ -30,6 +31,7 @@ _PLACE_PARTS = 2
 _MARGIN = 1e-6
 """Degrees, about 0.1 m: a box around a circle may be that much too large, and never too small."""
 
+Keeps = Callable[[Document], Awaitable[bool]]
 Contains = Callable[[float, float], bool]
 """Whether a shape holds a place, by longitude and latitude in degrees."""
 
@@ -89,6 +91,13 @@ class SearchQuery(BaseModel):
     end: Instant = Field(
         default=None, description="Observed before then, RFC 3339 with an offset. By default all until now."
     )
+    plausible: bool | None = Field(
+        default=None,
+        description="true: without positions that are `implausible`, and without those of a device in an hour in which "
+        "it is marked; false: these alone, with their marks. Hours that are not over, or not judged, have no marks. "
+        "By default all.",
+        examples=[True],
+    )
     limit: int | None = Field(
         default=None,
         ge=1,
@@ -125,11 +134,13 @@ class PlaceQuery(SearchQuery):
     )
 
 
-def position_query(query: SearchQuery, *, now: int, campus: str, area: Polygon | MultiPolygon | None) -> PositionQuery:
+def position_query(
+    query: SearchQuery, *, now: int, campus: str, area: Polygon | MultiPolygon | None, keeps: Keeps | None
+) -> PositionQuery:
     """What the document store is asked.
 
     `now` is in milliseconds since the epoch; `campus` is the id of the campus itself, whose zone holds every position;
-    `area` is the shape to search in, in degrees. Raises a 422 problem.
+    `area` is the shape to search in, in degrees; `keeps` is as `PositionQuery` has it. Raises a 422 problem.
     """
     end = min(now + AHEAD_MS + 1, LATEST) if query.end is None else query.end
     start = max(EARLIEST, min(end, now) - DEFAULT_SPAN_MS) if query.start is None else query.start
@@ -140,7 +151,9 @@ def position_query(query: SearchQuery, *, now: int, campus: str, area: Polygon |
     zone = query.zone
     if zone is None and query.device is None and (bbox is None or _is_wide(bbox)):
         zone = campus
-    return PositionQuery(start=start, end=end, zone=zone, device=query.device, bbox=bbox, contains=contains)
+    return PositionQuery(
+        start=start, end=end, zone=zone, device=query.device, bbox=bbox, contains=contains, keeps=keeps
+    )
 
 
 def _where(query: SearchQuery, area: Polygon | MultiPolygon | None) -> tuple[BBox | None, Contains | None]:
@@ -261,9 +274,11 @@ def _wrong_body(detail: str) -> Exception:
     return wrong_parameters([WrongParameter("body", detail)])
 
 
-def feature(document: Document) -> dict[str, Any]:
+def feature(document: Document, marks: Iterable[Mark] = ()) -> dict[str, Any]:
     """A position as it is given: RFC 7946 calls the key `id`, and what only the index needs is left out."""
     properties = {name: value for name, value in document["properties"].items() if name != "tile"}
+    if found := set(marks):
+        properties["marks"] = [mark.value for mark in Mark if mark in found]
     return {
         "type": "Feature",
         "id": document["_id"],

@@ -16,7 +16,8 @@ from api.http.openapi import problems
 from api.http.problems import WrongParameter, wrong_parameters
 from api.positions.dependencies import PositionsResources, Resources
 from api.positions.geojson_seq import MEDIA_TYPE, GeoJsonSequence, page_size, sequence
-from api.positions.query import DEFAULT_LIMIT, PlaceQuery, SearchQuery, area_of, feature, position_query
+from api.positions.plausibility import Plausibility
+from api.positions.query import DEFAULT_LIMIT, PlaceQuery, SearchQuery, area_of, position_query
 from api.positions.types import PAGE_TYPE, position_collection
 from core.clock import format_rfc3339
 from core.kinds import Kinds
@@ -111,18 +112,22 @@ async def _answer(
     request: Request, resources: PositionsResources, query: SearchQuery, *, area: Polygon | MultiPolygon | None
 ) -> Response:
     now = resources.clock()
-    asked = position_query(query, now=now, campus=resources.zones.campus.boundary.id, area=area)
+    plausibility = Plausibility(resources.redis, query.plausible)
+    asked = position_query(
+        query, now=now, campus=resources.zones.campus.boundary.id, area=area, keeps=plausibility.keeps
+    )
     if _wants_sequence(request):
         if HEAD in request.scope.get("extensions", {}):
             return Response(media_type=MEDIA_TYPE, headers=_HEADERS)
         # The first page is read before the answer begins: a store that is away is still a 503.
         first = await _page(resources, asked, page_size(query.limit), query.cursor)
-        return GeoJsonSequence(sequence(resources.documents, asked, first=first, limit=query.limit), headers=_HEADERS)
+        chunks = sequence(resources.documents, asked, first=first, limit=query.limit, given=plausibility.features)
+        return GeoJsonSequence(chunks, headers=_HEADERS)
     page = await _page(resources, asked, query.limit or DEFAULT_LIMIT, query.cursor)
     links = [_next(request, query, asked, page.cursor)] if page.cursor else []
     body = {
         "type": "FeatureCollection",
-        "features": list(map(feature, page.documents)),
+        "features": await plausibility.features(page.documents),
         "numberReturned": len(page.documents),
         "timeStamp": format_rfc3339(now),
         "links": links,

@@ -9,6 +9,7 @@ from api.http.instants import Rfc3339
 from api.http.kind_words import example, one_of
 from api.http.kinds import Kind
 from core.kinds import Kinds
+from core.marks import Mark
 
 PAGE_TYPE = "application/geo+json"
 
@@ -77,6 +78,14 @@ def position_collection(kinds: Kinds) -> type[Any]:
         implausible: Annotated[
             bool | None,
             Field(description="True where the device can hardly have come so far so soon.", examples=[True]),
+        ] = None
+        marks: Annotated[
+            list[Mark] | None,
+            Field(
+                description="What is hard to believe of what the device sent in that hour; told where `plausible` is "
+                "asked for.",
+                examples=[["replayed"]],
+            ),
         ] = None
         inaccurate: Annotated[
             bool | None,

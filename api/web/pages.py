@@ -1,4 +1,7 @@
-"""The live map at / and the page about the API at /docs, with what they load: files of ours, nothing from afar."""
+"""The pages: the live map at /, a device at /device, /operations, and the API explained at /docs.
+
+What they load is all from here.
+"""
 
 import gzip
 import hashlib
@@ -93,11 +96,20 @@ def pages(kinds: Kinds, options: MapOptions | None = None) -> APIRouter:
     security = _security(options)
     files = {path.relative_to(STATIC).as_posix(): _read(path) for path in STATIC.rglob("*") if path.suffix in TYPES}
     files["index.html"] = _live_map(kinds, options)
+    files["device.html"] = _device(kinds)
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
     async def live_map(request: Request) -> Response:
         return files["index.html"].answer(request, security)
+
+    @router.get("/device")
+    async def device(request: Request) -> Response:
+        return files["device.html"].answer(request, security)
+
+    @router.get("/operations")
+    async def operations(request: Request) -> Response:
+        return files["operations.html"].answer(request, security)
 
     @router.get("/docs")
     async def documentation(request: Request) -> Response:
@@ -140,10 +152,19 @@ def _live_map(kinds: Kinds, options: MapOptions) -> File:
         "min-count": str(options.min_count),
         "kinds": msgspec.json.encode([_told(kind) for kind in kinds]).decode(),
     }
-    metas = "\n  ".join(f'<meta name="{name}" content="{html.escape(value)}">' for name, value in told.items())
-    page = (STATIC / "index.html").read_text(encoding="utf-8")
     named = html.escape(capital(kinds.many))
-    return File.of(page.replace("<!-- options -->", metas).replace("<!-- kinds -->", named).encode(), ".html")
+    return File.of(_with_options("index.html", told).replace("<!-- kinds -->", named).encode(), ".html")
+
+
+def _device(kinds: Kinds) -> File:
+    """The page of a device, which is told where each kind publishes, and which are people."""
+    told = [{**_told(kind), "topic": kind.topic, "person": kind.person} for kind in kinds]
+    return File.of(_with_options("device.html", {"kinds": msgspec.json.encode(told).decode()}).encode(), ".html")
+
+
+def _with_options(page: str, told: Mapping[str, str]) -> str:
+    metas = "\n  ".join(f'<meta name="{name}" content="{html.escape(value)}">' for name, value in told.items())
+    return (STATIC / page).read_text(encoding="utf-8").replace("<!-- options -->", metas)
 
 
 def _told(kind: Kind) -> dict[str, str | list[str]]:

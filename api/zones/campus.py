@@ -38,7 +38,7 @@ class CampusView:
     @cached_property
     def collection(self) -> bytes:
         """The body of GET /v1/zones, and of the topic `v1/zones`."""
-        return collection(list(self.features.values()), matched=len(self.features))
+        return collection(list(self.features.values()), matched=len(self.features), attribution=self.campus.attribution)
 
     @cached_property
     def collection_etag(self) -> str:
@@ -82,11 +82,14 @@ def feature_json(zone: Zone) -> bytes:
     return json.dumps(zone.feature, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def collection(features: list[bytes], *, matched: int, links: list[dict[str, str]] | None = None) -> bytes:
+def collection(
+    features: list[bytes], *, matched: int, attribution: str, links: list[dict[str, str]] | None = None
+) -> bytes:
     """A GeoJSON FeatureCollection of features that are written already, with the members of OGC API Features.
 
-    `matched` is how many there are in all, on this page and the others.
+    `matched` is how many there are in all, on this page and the others. `attribution` is that of the campus.
     """
-    members = {"numberMatched": matched, "numberReturned": len(features), "links": links or []}
+    members: dict[str, object] = {"attribution": attribution} if attribution else {}
+    members |= {"numberMatched": matched, "numberReturned": len(features), "links": links or []}
     rest = json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
     return b'{"type":"FeatureCollection","features":[%b],%b' % (b",".join(features), rest[1:])

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from api.auth import Key, requires
 from api.http.answers import GeoJson, Json
 from api.http.instants import Rfc3339
-from api.http.openapi import problems
+from api.http.openapi import preconditions, problems
 from api.http.problems import unknown_zone
 from api.zones.campus import CampusView
 from api.zones.dependencies import Resources, ZoneId
@@ -24,18 +24,6 @@ from state.campus import zone_changes
 GEOJSON = ("application/geo+json", "application/json")
 MERGE_PATCH = ("application/merge-patch+json", "application/json")
 _NO_STORE = {"Cache-Control": "no-store"}
-_IF_MATCH: dict[str, Any] = {
-    "name": "If-Match",
-    "in": "header",
-    "description": "The ETag of the zone as you have read it; `*` for whichever it is.",
-    "schema": {"type": "string", "examples": ['"5f0c3a1be2d94c77"']},
-}
-_IF_NONE_MATCH: dict[str, Any] = {
-    "name": "If-None-Match",
-    "in": "header",
-    "description": "`*` to make a zone that is not there yet.",
-    "schema": {"type": "string", "examples": ["*"]},
-}
 _SQUARE = [[[-8.5777, 52.6724], [-8.5767, 52.6724], [-8.5767, 52.6729], [-8.5777, 52.6729], [-8.5777, 52.6724]]]
 _NEW: dict[str, Any] = {
     "type": "Feature",
@@ -98,7 +86,7 @@ class EarlierVersions:
         **problems(401, 403, 412, 415, 422, 428, 503),
     },
     openapi_extra={
-        "parameters": [_IF_MATCH, _IF_NONE_MATCH],
+        "parameters": preconditions("zone", '"5f0c3a1be2d94c77"', creates=True),
         **_body("A GeoJSON Feature. Its id may be left out, and its role.", _NEW, GEOJSON),
     },
 )
@@ -123,7 +111,7 @@ async def put_zone(request: Request, zones: Resources, key: Admin, zone: ZoneId)
     response_description="The zone as it is now.",
     responses=problems(401, 403, 404, 412, 415, 422, 428, 503),
     openapi_extra={
-        "parameters": [_IF_MATCH],
+        "parameters": preconditions("zone", '"5f0c3a1be2d94c77"'),
         **_body(
             "A JSON Merge Patch (RFC 7396) of its Feature: what is null is removed.",
             {"properties": {"capacity": 150}},
@@ -144,7 +132,7 @@ async def patch_zone(request: Request, zones: Resources, key: Admin, zone: ZoneI
     response_class=Response,
     response_description="It is gone. Its history stays.",
     responses=problems(401, 403, 404, 409, 412, 422, 428, 503),
-    openapi_extra={"parameters": [_IF_MATCH]},
+    openapi_extra={"parameters": preconditions("zone", '"5f0c3a1be2d94c77"')},
 )
 async def delete_zone(request: Request, zones: Resources, key: Admin, zone: ZoneId) -> Response:
     """Delete a zone. Within two seconds nothing is counted in it any more."""

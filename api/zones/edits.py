@@ -8,8 +8,9 @@ from typing import Any
 from starlette.requests import Request
 
 from api.auth import Key
+from api.http.bodies import body_of, wrong_body
 from api.http.preconditions import check_preconditions
-from api.http.problems import ProblemError, WrongParameter, unknown_zone, wrong_parameters
+from api.http.problems import ProblemError, unknown_zone
 from api.zones.campus import CampusView
 from api.zones.dependencies import Zones
 from core.errors import UnavailableError
@@ -48,7 +49,7 @@ async def change_zone(
             raise unknown_zone(zone)
         check_preconditions(request, view.etags.get(zone))
         features = _edited(view.campus, zone, edit)
-        campus = await asyncio.to_thread(_checked, features)
+        campus = await asyncio.to_thread(_checked, features, view.campus.attribution)
         if campus.version == view.campus.version:
             return view, False
         geojson = json.dumps(campus.as_feature_collection(), ensure_ascii=False).encode()
@@ -84,14 +85,15 @@ def _edited(campus: Campus, zone: str, edit: Edit) -> list[Feature]:
     return features
 
 
-def _checked(features: list[Feature]) -> Campus:
+def _checked(features: list[Feature], attribution: str) -> Campus:
     try:
-        data = json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False).encode()
+        collection = {"type": "FeatureCollection", "attribution": attribution, "features": features}
+        data = json.dumps(collection, ensure_ascii=False).encode()
         return parse_campus(data, _FILE)
     except UnicodeEncodeError as error:
-        raise _wrong("a text in it has half a surrogate pair, which no JSON in UTF-8 can carry") from error
+        raise wrong_body("a text in it has half a surrogate pair, which no JSON in UTF-8 can carry") from error
     except InvalidCampusError as error:
-        raise wrong_parameters([WrongParameter("body", str(mistake)) for mistake in error.mistakes]) from error
+        raise wrong_body(*map(str, error.mistakes)) from error
 
 
 def put(zone: str, feature: Feature) -> Edit:
@@ -103,7 +105,7 @@ def put(zone: str, feature: Feature) -> Edit:
         given = feature.get("properties")
         given = {} if given is None else given
         if not isinstance(given, dict):
-            raise _wrong("its properties are not an object")
+            raise wrong_body("its properties are not an object")
         return _with_id(zone, {**feature, "properties": {"role": role, **given}})
 
     return edit
@@ -143,41 +145,32 @@ def merged(target: Any, changes: Any) -> Any:  # noqa: ANN401 - any JSON
 
 async def feature_in(request: Request, *media_types: str) -> Feature:
     """The JSON object in a request's body. Raises 413, 415 and 422 problems."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in media_types:
-        raise ProblemError(
-            status=415,
-            detail=f"Send {' or '.join(media_types)}, and say so in Content-Type.",
-            headers={"Accept-Patch" if request.method == "PATCH" else "Accept": ", ".join(media_types)},
-        )
-    body = await request.body()
-    if len(body) > MAX_ZONE_BYTES:
-        raise ProblemError(
-            status=413,
-            type_="/docs#too-large",
-            title="The body is too large",
-            detail=f"A zone may have {MAX_ZONE_BYTES:,} bytes at the most: simplify its outline.",
-        )
+    body = await body_of(
+        request,
+        *media_types,
+        most=MAX_ZONE_BYTES,
+        too_large=f"A zone may have {MAX_ZONE_BYTES:,} bytes at the most: simplify its outline.",
+    )
     try:
         # Not by msgspec: integers of a campus's own properties have no limit.
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise _wrong(f"it is not JSON in UTF-8: {error}") from error
+        raise wrong_body(f"it is not JSON in UTF-8: {error}") from error
     if not isinstance(content, dict):
-        raise _wrong("it is not a JSON object")
+        raise wrong_body("it is not a JSON object")
     if _depth(content) > MAX_DEPTH:
-        raise _wrong(f"it is nested more than {MAX_DEPTH} deep")
+        raise wrong_body(f"it is nested more than {MAX_DEPTH} deep")
     if unknown := sorted(content.keys() - MEMBERS):
-        raise _wrong(f"it has {unknown[0][:80]!r}, and a zone only has {', '.join(sorted(MEMBERS))}")
+        raise wrong_body(f"it has {unknown[0][:80]!r}, and a zone only has {', '.join(sorted(MEMBERS))}")
     return content
 
 
 def _with_id(zone: str, feature: Feature) -> Feature:
     given = feature.get("id", zone)
     if given != zone:
-        raise _wrong("its id is not the one in the path: leave it out, or make another zone and delete this one")
+        raise wrong_body("its id is not the one in the path: leave it out, or make another zone and delete this one")
     if feature.get("geometry") is None:
-        raise _wrong("it has no geometry: give it a Polygon or a MultiPolygon")
+        raise wrong_body("it has no geometry: give it a Polygon or a MultiPolygon")
     return {**feature, "id": zone}
 
 
@@ -192,7 +185,3 @@ def _depth(content: Any) -> int:  # noqa: ANN401 - any JSON
             for child in (node.values() if isinstance(node, dict) else node)
         ]
     return deepest
-
-
-def _wrong(detail: str) -> ProblemError:
-    return wrong_parameters([WrongParameter("body", detail)])

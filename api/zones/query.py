@@ -69,7 +69,9 @@ def page_of(view: CampusView, query: ZonesQuery) -> ZonesPage:
         following = f"/v1/zones?{urlencode({name: value for name, value in asked.items() if value is not None})}"
         links = [{"href": following, "rel": "next", "type": "application/geo+json"}]
     features = [view.features[everything[index]] for index in page]
-    return ZonesPage(collection(features, matched=len(found), links=links), following)
+    return ZonesPage(
+        collection(features, matched=len(found), attribution=view.campus.attribution, links=links), following
+    )
 
 
 def _met(view: CampusView, bbox: str) -> list[int]:

@@ -84,6 +84,13 @@ class ZoneCollection:
         int, Field(description="How many are on this page.", examples=[23])
     ]
     links: Annotated[list[Link], Field(description="`next`, where there is another page.")]
+    attribution: Annotated[
+        str,
+        Field(
+            description="Whose map the campus was drawn from; show it with the zones. Absent where the file has none.",
+            examples=["© OpenStreetMap contributors, ODbL 1.0"],
+        ),
+    ] = ""
 
 
 @router.get(

@@ -1,7 +1,7 @@
 """How fast the API is, beside the least that it could do.
 
 python -m bench.api                       everything: a table, and bench/results/api.json; some three minutes
-python -m bench.api --rounds 1 --seconds 1 --readers 50    whether it still runs, not how fast it is
+python -m bench.api --quick               whether it still runs, not how fast it is
 
 GET /v1/occupancy, with 22 zones and 20,000 devices present and a change a second in every zone, is measured beside a
 FastAPI endpoint that gives a constant of the same size: each alone in a process of its own, with the same uvicorn,
@@ -31,6 +31,7 @@ from bench.api.load import Answers, Job, load
 from bench.api.results import Series, ratios, show
 from bench.api.servers import Served
 from bench.events import measure as follow
+from bench.quick import Quick, ResultsFile, place
 from bench.servers import redis_server
 
 OCCUPANCY, CONDITIONAL, CONSTANT, WRAPPED = "occupancy", "304", "constant", "constant with middlewares"
@@ -47,11 +48,16 @@ def main(
     seconds: Annotated[float, typer.Option(min=0.2, max=600, help="Of each measurement, after its warm-up.")] = 3.0,
     connections: Annotated[int, typer.Option(min=1, max=1000, help="Connections of the load.")] = 16,
     readers: Annotated[int, typer.Option(min=0, max=2000, help="Streams of events; 0: none are measured.")] = 1000,
+    quick: Quick = False,
+    results: ResultsFile = None,
 ) -> None:
     """Measure the API."""
+    stream_rounds = STREAM_ROUNDS
+    if quick:
+        rounds, seconds, readers, stream_rounds = 1, 0.3, 20, 2
     bench = Bench(seconds=seconds, connections=connections)
     uvloop.run(bench.run(rounds))
-    delays, megabytes = uvloop.run(follow(readers, STREAM_ROUNDS)) if readers else ([], 0.0)
+    delays, megabytes = uvloop.run(follow(readers, stream_rounds)) if readers else ([], 0.0)
     found = [*_throughput(bench), *_latency(bench), *_history(bench)]
     if readers:
         found += [
@@ -74,6 +80,7 @@ def main(
             "load generator": "perhaps the bottleneck" if max(bench.generator) > BOTTLENECK else "not the bottleneck",
             "304 of the conditional answers, least": round(min(bench.not_modified), 3),
         },
+        place("api", quick=quick, results=results),
     )
 
 

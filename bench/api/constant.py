@@ -37,7 +37,7 @@ def main(
     middlewares: Annotated[bool, typer.Option("--middlewares", help="Those of the API before it.")] = False,
 ) -> None:
     """Serve the constant until SIGTERM."""
-    run(lambda stop: _serve(port, size, stop, middlewares=middlewares), CommonSettings(log_level="warning"))
+    run(lambda stop: _serve(port, size, stop, middlewares=middlewares), CommonSettings(log_level="warning"), name="api")
 
 
 async def _serve(port: int, size: int, stop: Stop, *, middlewares: bool) -> None:

@@ -13,7 +13,7 @@ from typing import cast
 
 import uvloop
 
-from bench.broker.process import cpu_seconds
+from bench.cpu import cpu_seconds
 
 HOST = "127.0.0.1"
 _END_OF_HEAD = b"\r\n\r\n"

@@ -1,14 +1,15 @@
 """What was measured, beside what was to be reached: a table, and bench/results/api.json."""
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.report import RESULTS, machine
+from bench.machine import machine
+from bench.quick import keep
 
 _WIDTH = 120
 _FINE = 100
@@ -56,8 +57,8 @@ def ratios(ones: Sequence[float], others: Sequence[float]) -> list[float]:
     return [one / other for one, other in zip(ones, others, strict=True)]
 
 
-def show(found: Sequence[Series], circumstances: Mapping[str, object]) -> None:
-    """Print the table, and write the file."""
+def show(found: Sequence[Series], circumstances: Mapping[str, object], file: Path | None) -> None:
+    """Print the table, and write the file, if there is to be one."""
     table = Table("", "unit", "median", "least", "most", "target", "", title="The API", title_justify="left")
     for column in table.columns[2:5]:
         column.justify = "right"
@@ -70,13 +71,12 @@ def show(found: Sequence[Series], circumstances: Mapping[str, object]) -> None:
     for name, value in circumstances.items():
         console.print(f"{name}: {value}", highlight=False, soft_wrap=True)
     console.print(machine(), highlight=False)
-    RESULTS.mkdir(exist_ok=True)
     written = {
         "series": [{**asdict(series), "median": series.median, "verdict": series.verdict} for series in found],
         "circumstances": dict(circumstances),
         "machine": machine(),
     }
-    (RESULTS / "api.json").write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
+    keep(written, file)
 
 
 def _number(value: float) -> str:

@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api.load import HOST
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
@@ -30,7 +30,7 @@ class Served:
 @contextmanager
 def api(redis_url: str, folder: Path) -> Iterator[Served]:
     """The API as it is run, with every middleware; its limit of requests is too high to be met."""
-    port = _free_port()
+    port = free_port()
     settings = {
         "API_PORT": str(port),
         "API_RATE_LIMIT": "1000000",
@@ -48,7 +48,7 @@ def api(redis_url: str, folder: Path) -> Iterator[Served]:
 @contextmanager
 def constant(size: int, *, middlewares: bool) -> Iterator[Served]:
     """A constant of so many bytes (`bench.api.constant`)."""
-    port = _free_port()
+    port = free_port()
     options = ["--middlewares"] if middlewares else []
     with _process(["-m", "bench.api.constant", str(port), str(size), *options], port, "/constant", {}) as served:
         yield served
@@ -87,12 +87,9 @@ def body_size(served: Served) -> int:
     connection = http.client.HTTPConnection(HOST, served.port, timeout=5)
     try:
         connection.request("GET", served.path)
-        return len(connection.getresponse().read())
+        answer = connection.getresponse()
+        if answer.status != http.HTTPStatus.OK:
+            raise SystemExit(f"{served.path} answers {answer.status}")
+        return len(answer.read())
     finally:
         connection.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

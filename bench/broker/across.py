@@ -16,6 +16,7 @@ from bench.broker.connection import LIMIT_SECONDS, BrokenError, connected, expec
 from bench.broker.load import RING_WINDOWS
 from bench.broker.packets import Ring, publish, suback, subscribe
 from bench.broker.publisher import Publisher, batch_of, drain, turn, watch
+from bench.cpu import cpu_seconds
 
 TOPIC = "bench/across"
 """Nothing that our node takes for a position: those nobody may read."""
@@ -37,6 +38,10 @@ class Across:
     warm_up: float
     """Seconds, before the clock runs."""
     seconds: float
+    nodes: Sequence[int] = ()
+    """Process ids of the nodes, whose use of the CPU is to be told."""
+    redis: int | None = None
+    """Process id of their Redis, for the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,9 @@ class Delivered:
     """Those of each publisher."""
     generator_busy: float
     """Share of one core that this generator used."""
+    node_microseconds: float
+    """CPU time of all nodes for each message."""
+    redis_microseconds: float
 
 
 class _Subscriber:
@@ -101,10 +109,12 @@ def across(job: Across) -> Delivered:
             watch(selector, publisher)
         _run(selector, subscriber, publishers, job, job.warm_up)
         before, own = subscriber.delivered, process_time()
+        cpu = _cpu(job)
         started = perf_counter()
         _run(selector, subscriber, publishers, job, job.seconds)
         seconds = perf_counter() - started
         delivered, busy = subscriber.delivered - before, process_time() - own
+        node_cpu, redis_cpu = (now - then for now, then in zip(_cpu(job), cpu, strict=True))
         drain(selector, publishers)
         _await_the_rest(subscriber, publishers)
         for publisher in publishers:
@@ -116,7 +126,14 @@ def across(job: Across) -> Delivered:
         lost=sum(publisher.sent for publisher in publishers) - subscriber.delivered,
         in_order=_in_order(subscriber.records(), deliveries),
         generator_busy=busy / seconds,
+        node_microseconds=node_cpu / delivered * 1e6,
+        redis_microseconds=redis_cpu / delivered * 1e6,
     )
+
+
+def _cpu(job: Across) -> tuple[float, float]:
+    """Seconds so far of the nodes, and of Redis."""
+    return sum(cpu_seconds(pid) for pid in job.nodes), cpu_seconds(job.redis) if job.redis else 0.0
 
 
 def _subscribe(opened: socket.socket, publish_port: int) -> None:

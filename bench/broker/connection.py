@@ -9,7 +9,7 @@ LIMIT_SECONDS = 15.0
 """How long a broker may take for one answer before it counts as broken."""
 
 
-class BrokenError(Exception):
+class BrokenError(RuntimeError):
     """The broker did not do what MQTT asks for; says what it did."""
 
 

@@ -12,7 +12,7 @@ from time import perf_counter, process_time
 
 from bench.broker.connection import HOST, LIMIT_SECONDS, BrokenError
 from bench.broker.packets import CONNACK, connect
-from bench.broker.process import resident_bytes
+from bench.cpu import memory_bytes
 
 WARM_UP = 100
 """Connections before the clock runs, which load what a broker loads late. Their memory is not counted again."""
@@ -77,7 +77,7 @@ def idle(job: Idle) -> Held:
 
 
 def _memory(job: Idle) -> int:
-    return sum(resident_bytes(pid) for pid in job.nodes)
+    return sum(memory_bytes(pid) for pid in job.nodes)
 
 
 def _connect(job: Idle, count: int, name: str) -> Iterator[socket.socket]:

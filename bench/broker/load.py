@@ -13,9 +13,9 @@ from time import perf_counter, process_time
 from bench.broker import websocket
 from bench.broker.connection import LIMIT_SECONDS, BrokenError, connected, expect
 from bench.broker.packets import DISCONNECT, Ring, suback, subscribe
-from bench.broker.process import cpu_seconds
 from bench.broker.publisher import Publisher, drain, turn, watch
 from bench.broker.websocket import FramedPublisher, FramedRing
+from bench.cpu import cpu_seconds
 
 TOPIC = "car-iotp"
 RING_WINDOWS = 8

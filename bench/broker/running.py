@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
@@ -20,6 +19,7 @@ from bench.servers import redis_server
 from runtime.settings import REDIS_SOCKET
 from state.raw import keys_of
 from state.totals import ACCEPTED, FINISHED
+from tests.ports import free_port
 
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -65,7 +65,7 @@ def running(peer: Peer, nodes: int) -> Iterator[Running]:
             address = resources.enter_context(redis_server(folder, *peer.redis))
             client = resources.enter_context(redis.Redis.from_url(address))
             redis_pid = int(client.info("server")["process_id"])
-            resources.enter_context(_trimming(client))
+            resources.enter_context(trimming(client))
         ports = free_ports(3 * nodes)
         places = [
             Place(
@@ -99,35 +99,33 @@ def haproxy(ports: Sequence[int]) -> Iterator[int]:
         servers = "\n".join(f"    server node-{number} {HOST}:{each}" for number, each in enumerate(ports, 1))
         config = folder / "haproxy.cfg"
         config.write_text(HAPROXY_CONFIG.format(host=HOST, port=port, servers=servers), encoding="utf-8")
-        with _process([executable, "-db", "-q", "-f", str(config)], {}, folder / "haproxy.log", port):
+        with _process([executable, "-db", "-q", "-f", str(config)], {}, folder / "haproxy.log", port, START_SECONDS):
             yield port
 
 
 def free_ports(count: int) -> list[int]:
     """So many different ports of 127.0.0.1 that nobody listens on."""
-    with ExitStack() as probes:
-        opened = [probes.enter_context(socket.socket()) for _ in range(count)]
-        for probe in opened:
-            probe.bind((HOST, 0))
-        return [int(probe.getsockname()[1]) for probe in opened]
+    return [free_port() for _ in range(count)]
 
 
 @contextmanager
 def _node(peer: Peer, place: Place) -> Iterator[int]:
     log = place.folder / f"node-{place.number}.log"
-    with _process(peer.command(place), peer.environment(place), log, place.port) as pid:
+    with _process(peer.command(place), peer.environment(place), log, place.port, peer.start_seconds) as pid:
         yield pid
 
 
 @contextmanager
-def _process(command: Sequence[str], environment: Mapping[str, str], log: Path, port: int) -> Iterator[int]:
+def _process(
+    command: Sequence[str], environment: Mapping[str, str], log: Path, port: int, seconds: float
+) -> Iterator[int]:
     """A process that accepts MQTT at `port`; its id."""
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - found on the PATH or our own, with arguments of our own
             command, cwd=ROOT, env={**os.environ, **environment}, stdout=output, stderr=subprocess.STDOUT
         )
     try:
-        _until_connected(process, port, log)
+        _until_connected(process, port, log, seconds)
         yield process.pid
     finally:
         process.terminate()
@@ -138,8 +136,8 @@ def _process(command: Sequence[str], environment: Mapping[str, str], log: Path, 
             process.wait()
 
 
-def _until_connected(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    until = time.monotonic() + START_SECONDS
+def _until_connected(process: "subprocess.Popen[bytes]", port: int, log: Path, seconds: float) -> None:
+    until = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < until:
         with suppress(OSError, BrokenError):
             connected(port, "is-it-up").close()
@@ -150,7 +148,7 @@ def _until_connected(process: "subprocess.Popen[bytes]", port: int, log: Path) -
 
 
 @contextmanager
-def _trimming(client: redis.Redis) -> Iterator[None]:
+def trimming(client: redis.Redis) -> Iterator[None]:
     """Cut off the stream of a node all the time."""
     stop = threading.Event()
 

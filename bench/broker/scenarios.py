@@ -1,6 +1,6 @@
 """What is measured: each scenario starts a peer afresh, loads it from a process of its own, and gives its figures."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -8,20 +8,21 @@ from bench.broker.across import Across, across
 from bench.broker.idle import Idle, idle
 from bench.broker.latency import Latency, latency
 from bench.broker.load import Throughput, keep, throughput
-from bench.broker.peers import Peer
-from bench.broker.running import Running, haproxy, running
+from bench.broker.peers import AEDES, MOSCA, MOSQUITTO, OURS, Peer
+from bench.broker.running import KEPT_ENTRIES, Running, haproxy, running
+from bench.results_file import ALL_CPU, Aim, Compared
+from bench.rounds import Entry, Figures
+from bench.section import GENERATOR
 
 ACKNOWLEDGED = "acknowledged/s"
 DELIVERED = "delivered/s"
 CONNECTS = "CONNECTs/s"
 BYTES_EACH = "bytes/connection"
 P50, P99, MOST = "p50 ms", "p99 ms", "most ms"
-NODE_CPU = "node CPU us each"
-REDIS_CPU = "Redis CPU us each"
+NODE, REDIS = "node", "Redis"
+"""Processes, or all nodes together."""
 ORDERED = "in order"
 LOST = "lost"
-GENERATOR = "generator busy"
-"""Share of one core."""
 LATE = "generator late, p99 ms"
 TOGETHER = 100
 """Connections on their way to a CONNACK."""
@@ -35,11 +36,8 @@ class Sizes:
     warm_up: float
     connections: int = 10
     window: int = 500
-    idle_connections: int = 10_000
+    idle_connections: int = 5_000
     latency_rate: float = 1000
-
-
-Figures = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,29 +47,48 @@ class Scenario:
     name: str
     title: Callable[[Sizes], str]
     nodes: int
-    figures: Sequence[str]
-    """What is shown, in this order; the rest goes into the file of results alone."""
+    compared: Sequence[Compared]
+    aims: Sequence[Aim] = ()
     load: Callable[[Running, Sizes, Executor], Figures]
     is_for_kept: bool = False
     """Whether it says something about a peer that keeps messages for a session."""
 
     needs_websocket: bool = False
+    beside_one: bool = False
+    """Whether ours also takes part with one node."""
+
+    def entries(self, peers: Sequence[Peer], sizes: Sizes, generator: Executor) -> list[Entry]:
+        """Each peer with its nodes; ours is the first."""
+
+        def entry(peer: Peer, name: str, nodes: int) -> Entry:
+            return Entry(
+                name=name,
+                run=lambda: self.measure(peer, nodes, sizes, generator),
+                version=peer.version,
+                configuration=peer.configuration,
+                why_not=self.cannot(peer),
+            )
+
+        found = [entry(peer, peer.name, self.nodes) for peer in peers if not self.is_beside_the_point(peer)]
+        return [*found, entry(peers[0], ONE, 1)] if self.beside_one else found
+
+    def is_beside_the_point(self, peer: Peer) -> bool:
+        """Whether a peer differs in nothing that is measured here from one that takes part."""
+        return peer.keeps and not self.is_for_kept
 
     def cannot(self, peer: Peer) -> str | None:
         """Why this peer has no figures here."""
         if peer.missing:
             return peer.missing
-        if self.nodes > 1 and peer.redis is None:
+        if self.nodes > 1 and not peer.shares:
             return "its nodes share nothing"
         if self.needs_websocket and not peer.websocket:
             return "it is measured without WebSocket"
-        if peer.keeps and not self.is_for_kept:
-            return "only measured with one node"
         return None
 
-    def measure(self, peer: Peer, sizes: Sizes, generator: Executor) -> Figures:
-        """One round. Raises Broken where the peer does not do what is asked."""
-        with running(peer, self.nodes) as up:
+    def measure(self, peer: Peer, nodes: int, sizes: Sizes, generator: Executor) -> Figures:
+        """One turn. Raises Broken where the peer does not do what is asked."""
+        with running(peer, nodes) as up:
             if peer.keeps:
                 keep(up.ports[0])
             return self.load(up, sizes, generator)
@@ -104,13 +121,10 @@ def _publish(
         redis=up.redis_pid,
     )
     found = generator.submit(throughput, job).result()
-    return {
-        ACKNOWLEDGED: found.per_second,
-        NODE_CPU: found.node_microseconds,
-        REDIS_CPU: found.redis_microseconds,
-        ORDERED: float(found.in_order),
-        GENERATOR: found.generator_busy,
-    }
+    return Figures(
+        values={ACKNOWLEDGED: found.per_second, ORDERED: float(found.in_order), GENERATOR: found.generator_busy},
+        cpu={NODE: found.node_microseconds} | ({REDIS: found.redis_microseconds} if up.redis_pid else {}),
+    )
 
 
 def _across(up: Running, sizes: Sizes, generator: Executor) -> Figures:
@@ -122,21 +136,32 @@ def _across(up: Running, sizes: Sizes, generator: Executor) -> Figures:
         window=sizes.window // 5,
         warm_up=sizes.warm_up,
         seconds=sizes.seconds,
+        nodes=up.pids,
+        redis=up.redis_pid,
     )
     found = generator.submit(across, job).result()
-    return {
-        DELIVERED: found.per_second,
-        LOST: found.lost,
-        ORDERED: float(found.in_order),
-        GENERATOR: found.generator_busy,
-    }
+    return Figures(
+        values={
+            DELIVERED: found.per_second,
+            LOST: found.lost,
+            ORDERED: float(found.in_order),
+            GENERATOR: found.generator_busy,
+        },
+        cpu={NODE: found.node_microseconds, REDIS: found.redis_microseconds},
+    )
 
 
 def _idle(up: Running, sizes: Sizes, generator: Executor) -> Figures:
     (port,) = up.ports
     job = Idle(port=port, connections=sizes.idle_connections, together=TOGETHER, nodes=up.pids)
     found = generator.submit(idle, job).result()
-    return {BYTES_EACH: found.bytes_each, CONNECTS: found.connects_per_second, GENERATOR: found.generator_busy}
+    return Figures(
+        values={
+            BYTES_EACH: found.bytes_each,
+            CONNECTS: found.connects_per_second,
+            GENERATOR: found.generator_busy,
+        }
+    )
 
 
 def _latency(up: Running, sizes: Sizes, generator: Executor) -> Figures:
@@ -149,53 +174,78 @@ def _latency(up: Running, sizes: Sizes, generator: Executor) -> Figures:
         seconds=2 * sizes.seconds,
     )
     found = generator.submit(latency, job).result()
-    return {P50: found.p50, P99: found.p99, MOST: found.most, LATE: found.late_p99}
+    return Figures(values={P50: found.p50, P99: found.p99, MOST: found.most, LATE: found.late_p99})
 
 
+ONE = f"{OURS}, one node"
+_BY_RATE = (Compared(ACKNOWLEDGED), Compared(ALL_CPU, "less"))
 ONE_NODE = Scenario(
     name="one-node",
-    title=lambda sizes: f"One node: QoS 1, {sizes.connections} connections, {sizes.window} unacknowledged on each",
+    title=lambda sizes: (
+        f"Brokers: QoS 1 to one node, {sizes.connections} connections, {sizes.window} unacknowledged on each"
+    ),
     nodes=1,
-    figures=(ACKNOWLEDGED, NODE_CPU, REDIS_CPU),
+    compared=_BY_RATE,
+    aims=(
+        Aim(text=f"at least 2.5 times {AEDES}", figure=ACKNOWLEDGED, over=AEDES, least=2.5),
+        Aim(text=f"at least 4 times {MOSCA}", figure=ACKNOWLEDGED, over=MOSCA, least=4),
+        Aim(text=f"as much as {MOSQUITTO}, which keeps nothing", figure=ACKNOWLEDGED, over=MOSQUITTO, least=1),
+    ),
     load=_one_node,
     is_for_kept=True,
 )
 WEBSOCKET = Scenario(
     name="websocket",
-    title=lambda sizes: f"One node over WebSocket, a frame a message: QoS 1, {sizes.connections} connections",
+    title=lambda sizes: f"Brokers: the same over WebSocket, a frame a message, {sizes.connections} connections",
     nodes=1,
-    figures=(ACKNOWLEDGED, NODE_CPU, REDIS_CPU),
+    compared=_BY_RATE,
     load=_websocket,
     needs_websocket=True,
 )
 TWO_NODES = Scenario(
     name="two-nodes",
-    title=lambda sizes: f"Two nodes behind HAProxy (TCP): QoS 1, {sizes.connections} connections",
+    title=lambda sizes: f"Brokers: QoS 1 to two nodes behind HAProxy (TCP), {sizes.connections} connections",
     nodes=2,
-    figures=(ACKNOWLEDGED, NODE_CPU, REDIS_CPU),
+    compared=_BY_RATE,
+    aims=(Aim(text="more than one node, as far as there are cores", figure=ACKNOWLEDGED, over=ONE, least=1),),
     load=_two_nodes,
+    beside_one=True,
 )
 ACROSS = Scenario(
     name="across",
-    title=lambda sizes: f"{sizes.connections} publishers (QoS 1) on one node, one subscriber (QoS 0) on another",
+    title=lambda sizes: (
+        f"Brokers: {sizes.connections} publishers (QoS 1) on one node, one subscriber (QoS 0) on another"
+    ),
     nodes=2,
-    figures=(DELIVERED,),
+    compared=(Compared(DELIVERED), Compared(ALL_CPU, "less")),
+    aims=(Aim(text=f"at least 2 times {AEDES}", figure=DELIVERED, over=AEDES, least=2),),
     load=_across,
 )
 IDLE = Scenario(
     name="idle",
-    title=lambda sizes: f"{sizes.idle_connections:,} idle connections to one node, {TOGETHER} on their way at a time",
+    title=lambda sizes: (
+        f"Brokers: {sizes.idle_connections:,} idle connections to one node, {TOGETHER} on their way at a time"
+    ),
     nodes=1,
-    figures=(BYTES_EACH, CONNECTS),
+    compared=(Compared(BYTES_EACH, "less"), Compared(CONNECTS)),
+    aims=(
+        Aim(text="at most 8,192 bytes a connection", figure=BYTES_EACH, most=8192),
+        Aim(text="at least 2,000 CONNECTs/s", figure=CONNECTS, least=2000),
+    ),
     load=_idle,
 )
 LATENCY = Scenario(
     name="latency",
     title=lambda sizes: (
-        f"Acknowledgement at {sizes.latency_rate:,.0f} messages/s: QoS 1, {sizes.connections} connections"
+        f"Brokers: acknowledgement at {sizes.latency_rate:,.0f} messages/s, QoS 1, {sizes.connections} connections"
     ),
     nodes=1,
-    figures=(P50, P99, MOST),
+    compared=(Compared(P99, "less"), Compared(P50, "less")),
+    aims=(Aim(text="p99 under 20 ms", figure=P99, most=20),),
     load=_latency,
 )
 SCENARIOS = (ONE_NODE, WEBSOCKET, TWO_NODES, ACROSS, IDLE, LATENCY)
+NOTES = (
+    "every turn starts its broker and its Redis afresh; a message has 240 bytes",
+    f"the stream raw of ours is cut to {KEPT_ENTRIES:,} entries ten times a second, as by a decoder; nothing reads it",
+)

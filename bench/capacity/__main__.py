@@ -6,6 +6,7 @@ python -m bench.capacity --check                         holds the model against
 The unit costs are measured by `python -m bench.state --write-units`. docs/scaling.md explains the model.
 """
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from rich.table import Table
 from bench.capacity.check import WITHIN, compare_sizes
 from bench.capacity.model import Campus, Plan, limits, plan
 from bench.capacity.units import Units, load_units
+from bench.quick import Quick, ResultsFile, keep
 
 _console = Console(highlight=False, soft_wrap=True)
 
@@ -27,23 +29,27 @@ def main(
     hours: Annotated[float, typer.Option(min=0.1, max=24, help="How long a device is there on a day.")] = 8.0,
     masters: Annotated[int | None, typer.Option(min=1, help="As many as that, instead of as many as it takes.")] = None,
     check: Annotated[bool, typer.Option(help="Hold the model against two sizes that are measured.")] = False,
+    quick: Quick = False,
+    results: ResultsFile = None,
 ) -> None:
     """Say what a campus of that size needs. Needs nothing but the file of unit costs; --check needs redis-server."""
     try:
         units = load_units()
     except FileNotFoundError as error:
         raise SystemExit(f"{error.filename} is missing: python -m bench.state --write-units measures it") from error
-    if check:
+    if check and not quick:
         wrong = _check(units)
         raise SystemExit(1 if wrong else 0)
     campus = Campus(devices=devices, every=every, zones=zones, hours=hours)
-    _show(plan(campus, units, masters=masters))
+    found = plan(campus, units, masters=masters)
+    _show(found)
     table = Table("at its end first", "devices", title="with everything else as it is")
     table.columns[1].justify = "right"
     for limit in limits(campus, units):
         table.add_row(limit.what, f"{limit.devices:,}")
     _console.print(table)
     _console.print(f"unit costs of {units.machine}")
+    keep(asdict(found), results)
 
 
 def _show(found: Plan) -> None:

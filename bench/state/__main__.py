@@ -24,9 +24,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.capacity.node import measure_node
-from bench.report import RESULTS, machine
+from bench.machine import machine
+from bench.plot import Chart, svg
+from bench.quick import RESULTS, Quick, ResultsFile, place
 from bench.state.measure import Bench, Effort, Size
-from bench.state.plot import Chart, svg
 from bench.state.processes import ROOT, check_out
 
 DEVICES = (2_000, 20_000, 200_000)
@@ -57,12 +58,14 @@ class Measured:
 def main(
     *,
     before: Annotated[str | None, typer.Option(metavar="COMMIT", help="The version to compare with.")] = None,
-    quick: Annotated[bool, typer.Option(help="One small size.")] = False,
+    quick: Quick = False,
     write_units: Annotated[bool, typer.Option(help="Write what `python -m bench.capacity` takes.")] = False,
     most_devices: Annotated[int, typer.Option(help="Leave out larger sizes.")] = DEVICES[-1],
     resume: Annotated[bool, typer.Option(help="Keep what bench/results/state.json has, and measure the rest.")] = False,
+    results: ResultsFile = None,
 ) -> None:
     """Measure the hot state. Needs redis-server."""
+    file = place("state", quick=quick, results=results)
     found, more = _read() if resume else ([], {})
     known = [each.size for each in found]
     sizes = [size for size in _sizes(quick=quick, most=most_devices) if size not in known]
@@ -74,12 +77,12 @@ def main(
         for size in sizes:
             found.append(_measure(size, now, old, QUICK if quick else FULL))
             _show(found[-1])
-            if not quick:
-                _write(found, before, more)
+            if file:
+                _write(file, found, before, more)
     _table(found)
     _console.print(f"{machine()}, load {os.getloadavg()[0]:.1f}")
-    if not quick:
-        _console.print(f"written: {RESULTS / 'state.json'}, {RESULTS / 'state.svg'}")
+    if file:
+        _console.print(f"written: {file}, {file.with_suffix('.svg')}")
 
 
 def _sizes(*, quick: bool, most: int) -> list[Size]:
@@ -166,8 +169,7 @@ def _read() -> tuple[list[Measured], dict[str, object]]:
     return found, {name: known[name] for name in UNITS_BESIDES if name in known}
 
 
-def _write(found: list[Measured], before: str | None, units: dict[str, object]) -> None:
-    RESULTS.mkdir(exist_ok=True)
+def _write(file: Path, found: list[Measured], before: str | None, units: dict[str, object]) -> None:
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - found on the PATH
         cwd=ROOT,
@@ -192,8 +194,8 @@ def _write(found: list[Measured], before: str | None, units: dict[str, object]) 
         ],
     }
     text = json.dumps(results, indent=1) + "\n"
-    (RESULTS / "state.json").write_text(text, encoding="utf-8")
-    (RESULTS / "state.svg").write_text(svg(_charts(found)), encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
+    file.with_suffix(".svg").write_text(svg(_charts(found)), encoding="utf-8")
     if units:
         UNITS.write_text(text, encoding="utf-8")
 

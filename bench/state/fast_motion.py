@@ -24,10 +24,11 @@ import typer
 from rich.console import Console
 
 from bench.kinds import MOBILE
-from bench.report import RESULTS, machine
+from bench.machine import machine
+from bench.plot import Chart, svg
+from bench.quick import Quick, ResultsFile, place
 from bench.servers import redis_server
 from bench.state.campus import Grid
-from bench.state.plot import Chart, svg
 from core.kinds import DEFAULT_KINDS
 from core.messages import Position
 from core.windows import Width, Window, window_start
@@ -57,12 +58,16 @@ def main(
     zones: Annotated[int, typer.Option(min=2, help="Zones, the campus included.")] = 22,
     maxmemory: Annotated[str, typer.Option(help="Of Redis.")] = "150mb",
     write: Annotated[bool, typer.Option(help="Write bench/results/fast_motion.json and .svg.")] = False,
+    quick: Quick = False,
+    results: ResultsFile = None,
 ) -> None:
     """Let days pass, and say what Redis has of them. Ends with 1 where it gets full, or has lost count."""
+    if quick:
+        devices, days, hours, every = 100, 1, 1, 300
     settings = ("--maxmemory", maxmemory, "--maxmemory-policy", "noeviction")
     with tempfile.TemporaryDirectory(prefix="fast-motion-") as folder, redis_server(Path(folder), *settings) as url:
         day = Days(devices=devices, hours=hours, every=every, zones=zones)
-        asyncio.run(_pass(url, day, days, write=write))
+        asyncio.run(_pass(url, day, days, file=place("fast_motion", quick=quick or not write, results=results)))
     _console.print(f"{machine()}, load {os.getloadavg()[0]:.1f}")
 
 
@@ -99,7 +104,7 @@ class Days:
         return found
 
 
-async def _pass(url: str, passing: Days, days: int, *, write: bool) -> None:
+async def _pass(url: str, passing: Days, days: int, *, file: Path | None) -> None:
     async with open_redis(CommonSettings(redis_url=url)) as client:
         effects = Effects(
             kinds=DEFAULT_KINDS,
@@ -141,8 +146,9 @@ async def _pass(url: str, passing: Days, days: int, *, write: bool) -> None:
             f"{used / minutes:.2f} bytes a device and minute, in {time.monotonic() - begun:,.0f} s"
         )
         _console.print(f"devices on the campus on each day, as counted: {found}")
-        if write:
+        if file:
             _write(
+                file,
                 memory,
                 int(told["maxmemory"]) / 1e6,
                 f"{len(passing.names):,} devices, {passing.minutes // 60} hours a day",
@@ -151,15 +157,14 @@ async def _pass(url: str, passing: Days, days: int, *, write: bool) -> None:
             raise SystemExit("that is not what there were")
 
 
-def _write(memory: list[tuple[float, float]], most: float, what: str) -> None:
+def _write(file: Path, memory: list[tuple[float, float]], most: float, what: str) -> None:
     """Memory of Redis over hours, in MB, beside its maxmemory."""
-    RESULTS.mkdir(exist_ok=True)
     told = {"what": what, "machine": machine(), "load": round(os.getloadavg()[0], 1), "maxmemory, MB": most}
     points = [[round(hour, 2), round(used, 2)] for hour, used in memory]
-    (RESULTS / "fast_motion.json").write_text(json.dumps(told | {"hours, MB": points}) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(told | {"hours, MB": points}) + "\n", encoding="utf-8")
     lines = {"used": memory, "maxmemory": [(memory[0][0], most), (memory[-1][0], most)]}
     chart = Chart(f"Memory of Redis: {what}", "hours in which somebody is there", "MB", lines, by_tens=False)
-    (RESULTS / "fast_motion.svg").write_text(svg([chart]), encoding="utf-8")
+    file.with_suffix(".svg").write_text(svg([chart]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench.report import machine
+from bench.machine import machine
+from bench.quick import Quick, ResultsFile, keep
 from bench.servers import redis_server
 from core.clock import system_clock
 from runtime.settings import CommonSettings
@@ -36,22 +37,26 @@ PAYLOAD = b"x" * 240
 _console = Console(highlight=False)
 
 
-def main() -> None:
+def main(*, quick: Quick = False, results: ResultsFile = None) -> None:
     """Measure. Needs redis-server."""
+    sizes, count, most = (TOGETHER[-2:], 1000, 1) if quick else (TOGETHER, MESSAGES, ROUNDS)
+    found = {}
     table = Table("messages together", "append, us", "read, acknowledge and trim, us", title="Redis, for a message")
     for column in table.columns:
         column.justify = "right"
-    for together in TOGETHER:
-        rounds = [asyncio.run(_round(together)) for _ in range(ROUNDS)]
+    for together in sizes:
+        rounds = [asyncio.run(_round(together, count if together > 1 else count // 10)) for _ in range(most)]
         append, read = (statistics.median(each) for each in zip(*rounds, strict=True))
+        found[str(together)] = {"append, us": append, "read, acknowledge and trim, us": read}
         table.add_row(f"{together:,}", f"{append:.2f}", f"{read:.2f}")
     _console.print(table)
     _console.print(f"{machine()}, load {os.getloadavg()[0]:.1f}")
+    # By hand it is a look alone.
+    keep({"messages together": found, "machine": machine()}, results)
 
 
-async def _round(together: int) -> tuple[float, float]:
+async def _round(together: int, count: int) -> tuple[float, float]:
     """Microseconds of Redis for a message, appended, and read until it is gone."""
-    count = MESSAGES if together > 1 else MESSAGES // 10
     settings = ("--appendonly", "yes")
     with tempfile.TemporaryDirectory(prefix="bench-raw-") as folder, redis_server(Path(folder), *settings) as url:
         async with open_redis(CommonSettings(redis_url=url)) as client:

@@ -9,7 +9,9 @@ from amqtt.session import Session
 
 from broker.auth.users import Authenticator
 from broker.protocol.topics import MIRROR
-from core.kinds import Kinds, Role
+from core.kinds import DEVICES, Kinds, Role
+from core.versions import PUBLIC, WIRE
+from state.refusals import REFUSED, own_topic
 
 ROLE_ATTRIBUTE = "campus.role"
 """Where amqtt's session holds the role of its user."""
@@ -52,19 +54,24 @@ class Rule:
 
 def rules(kinds: Kinds) -> dict[Role, Rule]:
     """What each role may do, where there are these kinds."""
-    # Nobody speaks as $SYS but the nodes themselves. Shared subscriptions are no part of MQTT 3.1.1: whoever asks for
-    # one is told so (0x80), since it would deliver nothing.
+    # Nobody speaks as $SYS, or to devices, but the system itself. Shared subscriptions are no part of MQTT 3.1.1:
+    # whoever asks for one is told so (0x80), since it would deliver nothing.
+    private = (*kinds.ingest_levels, DEVICES)
+    # Which version of an application somebody gets is not theirs to choose: what it publishes below its version
+    # reaches them below `apps`.
+    shown = only(MIRROR, PUBLIC)
     return {
         **{
-            role: Rule(only(topic), only(MIRROR), only(MIRROR))
-            for role, topic in zip(kinds.device_roles, kinds.topics, strict=True)
+            role: Rule(only(topic, *kinds.mapped_levels(kind)), shown, shown)
+            for role, kind, topic in zip(kinds.device_roles, kinds.ids, kinds.topics, strict=True)
         },
-        Role.GATEWAY: Rule(only(*kinds.topics), only(MIRROR), only(MIRROR)),
-        Role.SERVICE: Rule(publish=all_but(_SYS), subscribe=all_but(_SHARED), receive=all_but()),
+        Role.GATEWAY: Rule(only(*kinds.ingest_levels), shown, shown),
+        Role.SERVICE: Rule(publish=all_but(_SYS, DEVICES), subscribe=all_but(_SHARED), receive=all_but()),
+        Role.APP: Rule(only(WIRE), shown, shown),
         Role.ANONYMOUS: Rule(
-            publish=all_but(_SYS, MIRROR),
-            subscribe=all_but(_SHARED, *kinds.topics),
-            receive=all_but(*kinds.topics),
+            publish=all_but(_SYS, DEVICES, MIRROR, PUBLIC, WIRE),
+            subscribe=all_but(_SHARED, *private, WIRE),
+            receive=all_but(*private, WIRE),
         ),
     }
 
@@ -73,23 +80,38 @@ class AccessRules:
     """Who may do what where there are these kinds."""
 
     def __init__(self, kinds: Kinds) -> None:
+        self._kinds = kinds
         self._rules = rules(kinds)
 
     def may_publish(self, role: Role, topic: str) -> bool:
         """Whether a user with this role may publish to a topic."""
-        return self._rules[role].publish.has(topic)
+        allowed = self._rules[role].publish.has(topic)
+        # Topics of several kinds may have one first level.
+        return allowed and (role.kind is None or self._kinds.ingest_kind(topic) in {role.kind, None})
 
-    def may_subscribe(self, role: Role, topic_filter: str, closed: Collection[str] = ()) -> bool:
+    def may_subscribe(self, role: Role, topic_filter: str, closed: Collection[str] = (), *, user: str = "") -> bool:
         """Whether a user with this role may subscribe to a topic filter.
 
-        The filters in `closed`, written exactly so, are for services alone: see MQTT_NO_SUBSCRIBE.
+        The filters in `closed`, written exactly so, are for services alone: see MQTT_NO_SUBSCRIBE. `user` is the user's
+        name, empty for an anonymous client: a device may follow what is refused of its own.
         """
-        allowed = self._rules[role].subscribe.has(topic_filter)
-        return allowed and (topic_filter not in closed or role is Role.SERVICE)
+        allowed = self._rules[role].subscribe.has(topic_filter) or _is_own(role, topic_filter, user)
+        return allowed and (topic_filter not in closed or role is Role.SERVICE) and _may_follow(role, topic_filter)
 
-    def may_receive(self, role: Role, topic: str) -> bool:
+    def may_receive(self, role: Role, topic: str, *, user: str = "") -> bool:
         """Whether what is published to a topic may be delivered to a user with this role, whatever it subscribed to."""
-        return self._rules[role].receive.has(topic)
+        allowed = self._rules[role].receive.has(topic) or _is_own(role, topic, user)
+        return allowed and _may_follow(role, topic)
+
+
+def _is_own(role: Role, topic: str, user: str) -> bool:
+    """Whether a topic, or a filter in exactly these words, is where this device hears of what it sent."""
+    return role.kind is not None and topic == own_topic(user)
+
+
+def _may_follow(role: Role, topic: str) -> bool:
+    """What devices sent wrong names their users: that is for services alone."""
+    return role is Role.SERVICE or not topic.startswith(REFUSED)
 
 
 class Authentication(BaseAuthPlugin):
@@ -142,6 +164,6 @@ class Topics(BaseTopicPlugin):
             case Action.PUBLISH:
                 return access.may_publish(role, topic)
             case Action.SUBSCRIBE:
-                return access.may_subscribe(role, topic, self.config.no_subscribe)
+                return access.may_subscribe(role, topic, self.config.no_subscribe, user=session.username or "")
             case Action.RECEIVE:
-                return access.may_receive(role, topic)
+                return access.may_receive(role, topic, user=session.username or "")

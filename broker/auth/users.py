@@ -79,11 +79,12 @@ class Authenticator:
         """The role of a client with this user name and password; None if it is refused. `address` is its own.
 
         Without a name it is ANONYMOUS, where that is allowed; with one, it has to be a user, the password right, and
-        its role one of the table of kinds.
+        its role one of the table of kinds. Name and password that are both empty are none: apps send them so whose
+        fields nobody has filled in.
         An unknown user takes as long as a wrong password. Raises BusyError where the client should try again later, and
         UnavailableError where Redis does not answer.
         """
-        if name is None:
+        if name is None or not (name or password):
             return Role.ANONYMOUS if self._allow_anonymous else None
         if password is None or name_problem(name):
             return None
@@ -104,6 +105,10 @@ class Authenticator:
             if changes == self._changes:
                 self._let_in[name] = user if self._let_in.get(name, user) == user else None
                 return role
+
+    async def is_user(self, name: str) -> bool:
+        """Whether there is a user of that name. Raises UnavailableError where Redis does not answer."""
+        return name_problem(name) is None and await self._ask(name) is not None
 
     async def changed(self, connected: Mapping[str, Role]) -> set[str]:
         """The users who must go: they were removed, or have another role or another password.

@@ -30,11 +30,12 @@ users_app = typer.Typer(
     help="""Who may log in over MQTT, and as what.
 
     - the role of a device is its kind: `car` publishes to `car-iotp` and below it, `mobile` to `mobile-iotp`, others
-      as KINDS_FILE has them
+      as KINDS_FILE has them; and to the topics of its kind in TOPIC_KINDS. It hears on `devices/NAME/refused` what it
+      did wrong, where decoders have ECHO_REFUSALS
 
     - `gateway` publishes to the topics of all kinds
 
-    - all of them may read the mirror of the REST resources, `v1/#`, and nothing else
+    - all of them may read the mirror of the REST resources, `v1/#`, and nothing else of others
 
     - `service` may do all: it is for programs of your own
 
@@ -194,4 +195,4 @@ def _given_password() -> str:
 
 
 def _with_users(work: Callable[[Users], Awaitable[Answer]]) -> Answer:
-    return ask_redis(lambda client, _: work(Users(client)))
+    return ask_redis(lambda client, _: work(Users(client)), user="users-command")

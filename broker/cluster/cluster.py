@@ -112,6 +112,11 @@ class Cluster:
         return self._membership.usage
 
     @property
+    def nodes_seen(self) -> int:
+        """How many nodes there are, with this one; 0 while it has no part in them."""
+        return self._membership.nodes_seen
+
+    @property
     def problem(self) -> str | None:
         """Why this node is cut off from the others; None when all is well."""
         return self._membership.problem or self._follower.problem or self.publisher.problem
@@ -129,7 +134,7 @@ class Cluster:
                 async with asyncio.timeout(LEAVE_SECONDS):
                     await self._membership.leave()
             except (TimeoutError, UnavailableError) as error:
-                _log.warning("others will find that this node is gone", node=self.node, reason=str(error))
+                _log.warning("others will find that this node is gone", life=self.node, reason=str(error))
             finally:
                 ended.set()
 

@@ -11,7 +11,7 @@ from broker.cluster.local import Local
 from broker.cluster.reaper import Reaper
 from broker.cluster.routes import Routes
 from core.errors import UnavailableError
-from core.kinds import Kinds
+from core.kinds import DEVICES, Kinds
 from runtime.service import Stop, pause
 from state.mqtt import Scripts
 from state.nodes import Nodes
@@ -20,6 +20,8 @@ from state.retained import tidy_retained
 HEARTBEAT_SECONDS = 1.0
 DEAD_AFTER_SECONDS = 5.0
 DEAD_AFTER_POLLS = 5
+CONDEMNED = b"-"
+"""In place of the heartbeats of a node that others clear up after."""
 
 _log = structlog.stdlib.get_logger("cluster")
 
@@ -70,6 +72,11 @@ class Membership:
         self.problem: str | None = "this node has not joined the cluster yet"
         """Why this node is not one of the cluster; None when all is well."""
 
+    @property
+    def nodes_seen(self) -> int:
+        """Nodes that say that they live, this one included; 0 while it cannot say so itself."""
+        return 0 if self.problem else sum(seen.beats != CONDEMNED for seen in self._seen.values())
+
     async def run(self, stop: Stop) -> None:
         """Be a member until `stop`."""
         while not stop.is_set():
@@ -112,17 +119,17 @@ class Membership:
 
     async def _join(self) -> None:
         await self._nodes.join(self._identity.node)
-        await tidy_retained(self._scripts, self._kinds.topics)
+        await tidy_retained(self._scripts, (*self._kinds.ingest_levels, DEVICES))
         await self._routes.update()
         self._joined = True
-        _log.info("joined the cluster", node=self._identity.node)
+        _log.info("joined the cluster", life=self._identity.node)
 
     def _become_another(self) -> None:
         self._joined = False
         old = self._identity.node
         self._identity.renew()
         self._routes.forget_plans()
-        _log.warning("others took this node for dead, or Redis was emptied", was=old, node=self._identity.node)
+        _log.warning("others took this node for dead, or Redis was emptied", was=old, life=self._identity.node)
         self._local.fenced()
 
     def _dead(self, nodes: Sequence[bytes]) -> list[bytes]:

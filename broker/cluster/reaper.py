@@ -52,7 +52,7 @@ class Reaper:
         """Clear up until `stop`."""
         while not stop.is_set():
             for node in sorted(self._to_reap):
-                _log.warning("a node is gone: its sessions are free, its wills are published", node=node)
+                _log.warning("a node is gone: its sessions are free, its wills are published", other=node)
                 await until_available(lambda node=node: self.reap(node))  # type: ignore[misc]
                 self._to_reap.discard(node)
             try:

@@ -8,12 +8,14 @@ from broker.cluster.filters import FilterTable, Match
 from broker.cluster.identity import Identity
 from broker.protocol.topics import must_be_named
 from core.kinds import Kinds
+from core.versions import WIRE, public_name
 from state.routes import NOTHING_YET, RouteStore, SubscriptionOptions, number_of
 
 MAX_REMEMBERED = 100_000
 """Targets of the plans that are remembered, all together."""
 MAX_REMEMBERED_TOPIC = 1024
 MAX_REMEMBERED_NODE_PLANS = 10_000
+_WIRE_PREFIX = f"{WIRE}/"
 
 Wanted = tuple[int, tuple[str, ...]]
 """The QoS that a client gets a message with at the most, 1 or 2, and the filters for which it gets it."""
@@ -48,13 +50,19 @@ class Routes:
         self._tables = _Tables(FilterTable(), FilterTable())
         self._plans: dict[str, Plan] = {}
         self._node_plans: dict[str, Plan] = {}
+        self._versions: dict[str, set[str]] = {}
+        """Topics of `_plans` that versions of an application publish to, by the name that people see."""
         self._remembered = 0
         self._updating = asyncio.Lock()
         self.version = ""
         """Id of the newest change that is in here; empty before the first `update`."""
 
     def plan(self, topic: str) -> Plan:
-        """Who gets what is published to a topic."""
+        """Who gets what is published to a topic.
+
+        Where it is a version of an application that publishes to it, also those who have subscribed to the name that
+        people see: whom the version is for is chosen when it is delivered.
+        """
         plan = self._plans.get(topic)
         if plan is None:
             plan = self._find(topic)
@@ -62,11 +70,13 @@ class Routes:
                 self.forget_plans()
             if len(topic) <= MAX_REMEMBERED_TOPIC:
                 self._plans[topic] = plan
+                if topic.startswith(_WIRE_PREFIX) and (seen := public_name(topic)) is not None:
+                    self._versions.setdefault(seen[0], set()).add(topic)
                 self._remembered += 1 + len(plan.nodes_qos_0) + len(plan.queues)
         return plan
 
     def nodes(self, topic: str) -> Plan:
-        """The same without queues, of which there may be very many."""
+        """The same without queues, of which there may be very many; for states, which no application publishes."""
         plan = self._node_plans.get(topic)
         if plan is None:
             if len(self._node_plans) >= MAX_REMEMBERED_NODE_PLANS:
@@ -81,8 +91,12 @@ class Routes:
 
     def forget_plans(self) -> None:
         """Find each of them anew: this node has become another, for example."""
-        self._plans.clear()
+        self._forget_whole_plans()
         self._node_plans.clear()
+
+    def _forget_whole_plans(self) -> None:
+        self._plans.clear()
+        self._versions.clear()
         self._remembered = 0
 
     def apply(self, entry_id: bytes, changes: dict[bytes, bytes]) -> bool:
@@ -145,13 +159,14 @@ class Routes:
         else:
             table.set(topic_filter, target[2:], options)
         if "+" in topic_filter or "#" in topic_filter:
-            self._plans.clear()
-            self._remembered = 0
+            self._forget_whole_plans()
             if of_nodes:
                 self._node_plans.clear()
         else:
             self._plans.pop(topic_filter, None)
             self._node_plans.pop(topic_filter, None)
+            for topic in self._versions.pop(topic_filter, ()):
+                self._plans.pop(topic, None)
 
     def _find(self, topic: str) -> Plan:
         queues: dict[str, Wanted] = {}
@@ -179,10 +194,24 @@ class Routes:
         return tuple(node for node, qos in nodes.items() if qos), tuple(nodes)
 
     def _matches(self, table: FilterTable, topic: str) -> Iterator[Match]:
+        if topic.startswith(_WIRE_PREFIX):
+            yield from self._matches_of_version(table, topic)
+            return
         positions, named = self._kinds.ingest_kind(topic) is not None, must_be_named(topic)
         for match in table.match(topic):
             if match.options.positions or not (positions or (named and match.topic_filter[0] in "+#")):
                 yield match
+
+    def _matches_of_version(self, table: FilterTable, topic: str) -> Iterator[Match]:
+        """Services that look at versions themselves, and all who see what they publish."""
+        services = [match for match in table.match(topic) if match.options.positions]
+        yield from services
+        seen = public_name(topic)
+        if seen is not None:
+            known = {match.topic_filter for match in services}
+            for match in self._matches(table, seen[0]):
+                if not (match.options.positions and match.topic_filter in known):
+                    yield match
 
 
 class _Tables(NamedTuple):

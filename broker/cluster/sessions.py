@@ -17,7 +17,7 @@ from core.clock import Clock
 from runtime.log_throttle import LogThrottle
 from runtime.retry import until_available
 from state.routes import SubscriptionOptions
-from state.sessions import AT_ONCE, Change, Losses, Opened, Queued, SessionStore
+from state.sessions import ALL_VERSIONS, AT_ONCE, Change, Choice, Losses, Opened, Queued, SessionStore
 
 _PACKET_IDS = 65_535
 _CHANGES_AT_ONCE = 500
@@ -25,7 +25,9 @@ ANYBODY = "a:"
 """The owner of the sessions of clients of whom neither a user nor an address is known."""
 
 __all__ = [
+    "ALL_VERSIONS",
     "ANYBODY",
+    "Choice",
     "ForeignSessionError",
     "NoRoomError",
     "Opened",
@@ -145,11 +147,20 @@ class Sessions:
         await self._change("", 0, [], changes)
 
     async def load(
-        self, client_id: str, connection: int, *, after: int, count: int, states: Sequence[tuple[str, int]] = ()
+        self,
+        client_id: str,
+        connection: int,
+        *,
+        after: int,
+        count: int,
+        states: Sequence[tuple[str, int]] = (),
+        choice: Choice = ALL_VERSIONS,
     ) -> list[Queued]:
         """Up to `count` messages of the client's queue with a sequence number above `after`. Raises SupersededError.
 
-        `states` are the filters by which the client may receive states, with their QoS. The messages count as sent.
+        `states` are the filters by which the client may receive states, with their QoS, and
+        `choice` which versions of applications it gets: what is not for it, and was never sent, is taken out of the
+        queue. The messages count as sent.
         `Local.wake` and `Local.changed` tell of more only once fewer than `count` were there; what has become too old
         is dropped.
         """
@@ -165,6 +176,7 @@ class Sessions:
                 count=count - len(queued),
                 drop_before=(now - self._limits.queue_max_age_ms, now - self._limits.queue_positions_max_age_ms),
                 states=states,
+                choice=choice,
             )
             if loaded is None:
                 raise SupersededError

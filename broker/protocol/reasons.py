@@ -61,5 +61,18 @@ class Refusal(StrEnum):
 
     # A PUBLISH, acknowledged and dropped; `topic_limit` also a SUBSCRIBE.
     PUBLISH = "publish"
+    UNMAPPED = "unmapped"
+    """To a topic beside those of TOPIC_KINDS: apps publish there what is no position."""
     TOPIC_LIMIT = "topic_limit"
     TOO_LARGE = "too_large"
+
+
+class Drop(StrEnum):
+    """Why a message is gone although nobody refused it (`broker_dropped_total`)."""
+
+    QOS0_BUFFER = "qos0_buffer"
+    """Of QoS 0, beyond what waits for Redis."""
+    CLEARED = "cleared"
+    """An empty payload on a topic of positions: apps clear with it what they think is retained."""
+    WILL = "will"
+    """A will for a topic of positions: the client was let in without."""

@@ -15,6 +15,12 @@ class Subscriber(Protocol):
     owner: str
     """Whose it is, as `broker.auth.owner` has it."""
     role: Role
+    user: str
+    """Empty for an anonymous client."""
+
+    @property
+    def person(self) -> str:
+        """Whose version of an application it gets (`core.versions`): the user's, else the client identifier's."""
 
     def deliver(self, message: Message, qos: int, packet: bytes | None) -> None:
         """A message for this client, with the lower of its QoS and the one granted; at QoS 0 also encoded."""
@@ -31,8 +37,6 @@ class Connected(Subscriber, Protocol):
     """A connection, also one whose client is not let in yet."""
 
     client_id: str
-    user: str
-    """Empty for an anonymous client."""
 
     def end(self, reason: Refusal | None, detail: str = "") -> None:
         """End the connection, and count why. What was written before still goes out."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from uuid import uuid4
 
 from amqtt.errors import AMQTTError
@@ -12,9 +12,10 @@ from broker.auth.owner import owner_of
 from broker.auth.users import BusyError
 from broker.cluster import Cluster
 from broker.cluster.sessions import ForeignSessionError, NoRoomError, Opened
+from broker.metrics import BrokerMetrics
 from broker.protocol import packets
 from broker.protocol.message import Message
-from broker.protocol.packets import Connect, RefusedConnectError
+from broker.protocol.packets import Connect, RefusedConnectError, Will
 from broker.protocol.reasons import ConnectCode, Refusal
 from broker.routing.local_delivery import LocalDelivery
 from broker.session.client import State
@@ -33,6 +34,8 @@ from runtime.retry import until_available
 from state.slots import partition_of
 
 MAX_CLIENT_ID_BYTES = 256
+UNKNOWN = "unknown"
+"""In place of the name of a user that there is none of."""
 
 
 class Admission:
@@ -53,6 +56,8 @@ class Admission:
         rates: Mapping[Role, Rate],
         connecting: Tasks,
         closing: Tasks,
+        metrics: BrokerMetrics,
+        is_user: Callable[[str], Awaitable[bool]],
         problem: Callable[[], str | None],
         now: Callable[[], float],
     ) -> None:
@@ -73,6 +78,8 @@ class Admission:
         self._wills = wills
         self._connecting = connecting
         self._closing = closing
+        self._metrics = metrics
+        self._is_user = is_user
         self._problem = problem
         self._rates = UserRates(rates, now)
         self._users: Counter[str] = Counter()
@@ -109,8 +116,12 @@ class Admission:
             async with asyncio.timeout(self._settings.mqtt_connect_timeout):
                 role = await self._role(connection, request)
                 # Nothing is waited for from here to there: who is let in is known as soon as that is decided.
-                self._check(connection, request, role)
-                self._enter(connection, request, role)
+                try:
+                    will = self._check(connection, request, role)
+                except RefusedConnectError as error:
+                    error.user = (request.user or "")[: packets.USER_SHOWN]
+                    raise
+                self._enter(connection, request, role, will)
                 entered = True
                 opened = await until_available(lambda: self._open(connection))
                 if opened.subscriptions:
@@ -141,15 +152,22 @@ class Admission:
         except (BusyError, AMQTTError) as error:
             raise RefusedConnectError(ConnectCode.UNAVAILABLE, str(error)) from error
         if role is None:
-            code = ConnectCode.NOT_AUTHORIZED if request.user is None else ConnectCode.BAD_CREDENTIALS
-            raise RefusedConnectError(code, "no such user, or a wrong password")
+            code = ConnectCode.BAD_CREDENTIALS if request.user else ConnectCode.NOT_AUTHORIZED
+            raise RefusedConnectError(code, "no such user, or a wrong password", user=await self._shown(request.user))
         if request.will is not None and not await self._amqtt.may_publish(
             client_id=connection.client_id, user=request.user or "", role=role, topic=request.will.topic
         ):
             raise RefusedConnectError(ConnectCode.NOT_AUTHORIZED, "a plugin refuses a will for its topic")
         return role
 
-    def _check(self, connection: Connection, request: Connect, role: Role) -> None:
+    async def _shown(self, user: str | None) -> str:
+        """What the log may have of who was refused: people type passwords into the field of the user."""
+        if not user:
+            return ""
+        return user if await until_available(lambda: self._is_user(user)) else UNKNOWN
+
+    def _check(self, connection: Connection, request: Connect, role: Role) -> Will | None:
+        """The will that it is to have. Raises RefusedConnectError."""
         settings = self._settings
         user = request.user or ""
         # Only now that it is known who that is: else anybody could use up what another one may.
@@ -170,13 +188,13 @@ class Admission:
             raise RefusedConnectError(
                 ConnectCode.BAD_CLIENT_ID, f"a client identifier of more than {MAX_CLIENT_ID_BYTES} bytes"
             )
-        self._wills.check(connection, request, role, older)
+        return self._wills.check(connection, request, role, older)
 
-    def _enter(self, connection: Connection, request: Connect, role: Role) -> None:
+    def _enter(self, connection: Connection, request: Connect, role: Role, will: Will | None) -> None:
         connection.role, connection.user = role, request.user or ""
         connection.owner = owner_of(connection.user, connection.peer)
         connection.clean = request.clean
-        self._wills.hold(connection, request.will)
+        self._wills.hold(connection, will)
         connection.level = request.level
         connection.rate = self._rates.of(role, connection.user or connection.address)
         connection.keepalive = request.keepalive * 1.5
@@ -206,6 +224,7 @@ class Admission:
         connection.topics = self._topic_rules.known(connection.role)
         connection.state = State.OPEN
         connection.deadline = None
+        self._metrics.logins.labels(connection.role.name).inc()
         # In MQTT 3.1 the flag does not exist.
         said = opened.present and connection.level == packets.MQTT_3_1_1
         connection.write(packets.connack(ConnectCode.ACCEPTED, session_present=said))

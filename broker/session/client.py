@@ -79,6 +79,11 @@ class Client:
         self.outbox: Outbox | StoredOutbox | None = None
 
     @property
+    def person(self) -> str:
+        """Whose version of an application it gets: the user's, else the client identifier's."""
+        return self.user or self.client_id
+
+    @property
     def waiting_out(self) -> int:
         """Bytes of messages that wait in memory for this client."""
         return 0 if self.outbox is None else self.outbox.waiting

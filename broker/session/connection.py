@@ -25,6 +25,7 @@ class Connection(Client, asyncio.Protocol):
     """One client, over whatever carries bytes in order."""
 
     __slots__ = (
+        "_aborted",
         "_accounted",
         "_awaited",
         "_finishing",
@@ -65,6 +66,7 @@ class Connection(Client, asyncio.Protocol):
         self.throttled = False
         """Whether its user is too fast: what has come waits."""
         self._finishing = False
+        self._aborted = False
         self._awaited: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
         self._accounted = 0
@@ -184,12 +186,15 @@ class Connection(Client, asyncio.Protocol):
 
     # --- its end ------------------------------------------------------------------------------------------------------
 
-    def end(self, reason: Refusal | None, detail: str = "") -> None:
-        """End the connection, and count why, unless it is None. What was written before still goes out."""
+    def end(self, reason: Refusal | None, detail: str = "", *, user: str = "") -> None:
+        """End the connection, and count why, unless it is None. What was written before still goes out.
+
+        `user` is who it wanted to be, where it was not let in.
+        """
         if self.state in (State.CLOSING, State.CLOSED):
             return
         if reason:
-            self.node.refusals.refuse(reason, detail, self)
+            self.node.refusals.refuse(reason, detail, self, user=user)
         if self.state is not State.CONNECTING:
             self.state = State.CLOSING
         self.deadline = self.node.now() + CLOSE_SECONDS
@@ -198,9 +203,11 @@ class Connection(Client, asyncio.Protocol):
             self._transport.close()
 
     def abort(self, reason: Refusal | None = None, detail: str = "") -> None:
-        """End the connection at once, whatever is still to be written."""
-        if self.state is State.CLOSED:
+        """End the connection at once, whatever is still to be written; the reason is counted once."""
+        if self.state is State.CLOSED or self._aborted:
             return
+        # Until the loop tells of the end, more may be found wrong with it.
+        self._aborted = True
         if reason:
             self.node.refusals.refuse(reason, detail, self)
         if self._transport is not None:

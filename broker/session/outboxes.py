@@ -1,9 +1,10 @@
 """What goes out to the clients of a node: an outbox for each that has subscribed, or has a session that is kept."""
 
 from broker.cluster.retained import state_filters
-from broker.cluster.sessions import Sessions
+from broker.cluster.sessions import ALL_VERSIONS, Choice, Sessions
 from broker.metrics import BrokerMetrics
 from broker.protocol.reasons import Refusal
+from broker.routing.app_versions import AppVersions, wire_filters
 from broker.routing.subscriptions import Subscriptions
 from broker.session.connection import Connection
 from broker.session.outbox import Outbox
@@ -15,11 +16,18 @@ class Outboxes:
     """Opens them."""
 
     def __init__(
-        self, *, settings: BrokerSettings, sessions: Sessions, subscriptions: Subscriptions, metrics: BrokerMetrics
+        self,
+        *,
+        settings: BrokerSettings,
+        sessions: Sessions,
+        subscriptions: Subscriptions,
+        app_versions: AppVersions,
+        metrics: BrokerMetrics,
     ) -> None:
         self._settings = settings
         self._sessions = sessions
         self._subscriptions = subscriptions
+        self._app_versions = app_versions
         self._metrics = metrics
 
     def of(self, connection: Connection) -> Outbox | StoredOutbox:
@@ -42,11 +50,19 @@ class Outboxes:
             failed=lambda: connection.end(Refusal.DEFECT),
             after=connection.answers.after,
             states=lambda: state_filters(self._subscriptions.filters_of(connection), connection.role),
+            choice=lambda: self._choice(connection),
+            shown_as=lambda topic: self._subscriptions.shown_as(connection, topic),
         )
         if connection.write_paused:
             outbox.pause()
         connection.outbox = outbox
         outbox.begin(released)
+
+    def _choice(self, connection: Connection) -> Choice:
+        versions = self._app_versions.chosen(connection.person, connection.role)
+        if not versions:
+            return ALL_VERSIONS
+        return Choice(versions, wire_filters(self._subscriptions.filters_of(connection), connection.role))
 
     def _memory(self, connection: Connection) -> Outbox:
         """An outbox that ends the connection of a client that is too slow for it."""

@@ -53,7 +53,7 @@ class PacketReader:
         """What took its time is over, with this error or without one: read what came meanwhile."""
         if isinstance(error, RefusedConnectError):
             connection.write(packets.connack(error.code))
-            connection.end(error.reason, str(error))
+            connection.end(error.reason, str(error), user=error.user)
         elif isinstance(error, ProtocolViolationError):
             connection.end(Refusal.PROTOCOL, str(error))
         elif isinstance(error, SupersededError):

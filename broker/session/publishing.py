@@ -9,7 +9,7 @@ from broker.metrics import BrokerMetrics
 from broker.protocol import packets
 from broker.protocol.message import Message
 from broker.protocol.packets import Packet, PacketType, ProtocolViolationError
-from broker.protocol.reasons import Refusal
+from broker.protocol.reasons import Drop, Refusal
 from broker.routing.router import Router
 from broker.session.connection import Connection
 from broker.session.outbox import EXACTLY_ONCE
@@ -20,11 +20,13 @@ from broker.settings import BrokerSettings
 from core.clock import Clock
 from core.errors import Reason
 from core.kinds import Role
-from runtime.position_rates import cost_of
+from runtime.position_rates import cost_of, is_gzip, unpacked_size
 from state.entries import Group
 
 _PUBLISH = PacketType.PUBLISH.value
 """A plain integer, for it is compared with for every packet."""
+_QOS = 0b110
+"""Bits of a PUBLISH's first byte."""
 
 
 class _Taken:
@@ -105,10 +107,10 @@ class Publishing:
                     if not is_new:
                         continue
                 elif full:
-                    self._metrics.dropped.labels("qos0_buffer").inc()
+                    self._metrics.dropped.labels(Drop.QOS0_BUFFER.value).inc()
                     continue
-                if topic.refused or len(payload) > max_payload:
-                    self._turn_away(connection, topic, taken)
+                if topic.refused or len(payload) > max_payload or (not payload and topic.ingest):
+                    self._turn_away(connection, topic, payload, taken)
                     continue
                 sizes[qos] += len(body)
                 if topic.ingest:
@@ -171,14 +173,18 @@ class Publishing:
                 connection.throttle()
                 rate.wait(connection.go_on)
                 break
-            taken += cost_of(len(batch[index][1]))
+            taken += _cost_of(*batch[index])
             index += 1
         rate.take(taken)
         return index
 
-    def _turn_away(self, connection: Connection, topic: Topic, taken: _Taken) -> None:
+    def _turn_away(self, connection: Connection, topic: Topic, payload: bytes, taken: _Taken) -> None:
         if topic.refused:
             self._refusals.refuse_publish(topic, connection)
+            return
+        if not payload:
+            # How MQTT clears what is retained: that is no position, and nothing is retained here.
+            self._metrics.dropped.labels(Drop.CLEARED.value).inc()
             return
         self._refusals.refuse_payload(connection)
         if topic.ingest:
@@ -212,3 +218,10 @@ class Publishing:
             self._ingest.append(connection.partition, groups, partial(answers.keep, promise))
         if routed:
             self._router.route(routed, partial(answers.keep, promise), partial(connection.end, Refusal.DEFECT))
+
+
+def _cost_of(header: int, body: bytes) -> int:
+    """How many positions a PUBLISH counts as, before it is decoded: `header` is its first byte."""
+    # The topic, after its length, and with QoS an identifier come before the payload.
+    start = 2 + int.from_bytes(body[:2]) + (2 if header & _QOS else 0)
+    return cost_of(len(body), unpacked_size(body[start:]) if is_gzip(body, start) else 0)

@@ -1,6 +1,7 @@
 """What is turned away: counted, and said in the log, but not each time."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import structlog
@@ -8,12 +9,10 @@ import structlog
 from broker.metrics import BrokerMetrics
 from broker.protocol.reasons import Refusal
 from broker.session.topic_rules import Topic
+from runtime.log_throttle import EVERY_SECONDS, LogThrottle
+from runtime.service import Stop, pause
 
-LOG_EVERY_SECONDS = 60.0
-"""How often the refused messages of one user are worth a line."""
-MAX_LOGGED_USERS = 1000
-
-_log = structlog.stdlib.get_logger("node")
+_log = structlog.stdlib.get_logger("broker")
 
 
 class Peer(Protocol):
@@ -30,13 +29,25 @@ class Refusals:
         """`max_payload` is MQTT_MAX_PAYLOAD; `now` gives seconds, as the event loop does."""
         self._metrics = metrics
         self._max_payload = max_payload
-        self._now = now
-        self._logged: dict[str, float] = {}
+        self._throttle = LogThrottle(now)
 
-    def refuse(self, reason: Refusal, detail: str, who: Peer) -> None:
-        """Count something that was turned away, and say it."""
+    async def run(self, stop: Stop) -> None:
+        """Say once a minute, and at the end, how many of those there were that had no line of their own."""
+        while not stop.is_set():
+            await pause(EVERY_SECONDS, stop)
+            self._sum_up(self._throttle.rest() if stop.is_set() else self._throttle.overdue())
+
+    def _sum_up(self, held: Iterable[tuple[str, int]]) -> None:
+        counts = Counter[str]()
+        for key, count in held:
+            counts[key.partition(" ")[0]] += count
+        for reason, count in counts.items():
+            _log.warning("more of the same were turned away", reason=reason, count=count)
+
+    def refuse(self, reason: Refusal, detail: str, who: Peer, *, user: str = "") -> None:
+        """Count something that was turned away, and say it. `user` is who it wanted to be, if it was not let in."""
         self._metrics.refused.labels(reason.value).inc()
-        self._say(reason.value, detail, who)
+        self._say(reason.value, detail, who, user=user)
 
     def refuse_publish(self, topic: Topic, who: Peer) -> None:
         """A message that is acknowledged and dropped, as MQTT 3.1.1 allows [MQTT-3.3.5-2]."""
@@ -52,12 +63,10 @@ class Refusals:
         self._metrics.throttled += 1
         self._say("rate", "POSITION_RATE", who, event="waits")
 
-    def _say(self, reason: str, detail: str, who: Peer, *, event: str = "refused") -> None:
+    def _say(self, reason: str, detail: str, who: Peer, *, event: str = "refused", user: str = "") -> None:
+        name = who.user or user
+        # By address where it is not known who that is: whoever tries names has one line, and not one for each name.
         key = f"{reason} {who.user or who.peer}"
-        now = self._now()
-        if now - self._logged.get(key, -LOG_EVERY_SECONDS) < LOG_EVERY_SECONDS:
-            return
-        if len(self._logged) >= MAX_LOGGED_USERS:
-            self._logged.clear()
-        self._logged[key] = now
-        _log.warning(event, reason=reason, detail=detail, user=who.user, peer=who.peer)
+        if self._throttle.lets_through(key):
+            held_back = self._throttle.held_back(key)
+            _log.warning(event, reason=reason, detail=detail, user=name, peer=who.peer, held_back=held_back)

@@ -7,7 +7,7 @@ from functools import partial
 import structlog
 
 from broker.cluster.retained import is_state
-from broker.cluster.sessions import Sessions, SupersededError, packet_id
+from broker.cluster.sessions import Choice, Sessions, SupersededError, packet_id
 from broker.protocol import packets
 from broker.protocol.message import Message
 from broker.protocol.packets import PacketType
@@ -27,11 +27,13 @@ class StoredOutbox:
     `counts` are the messages sent, by QoS. `superseded` is called where another connection has taken the session over,
     `failed` where a defect keeps its queue from being read.
     `after` sends an answer after something is done that waits for Redis. `memory` is for messages of QoS 0.
-    `states` answers the filters by which it may receive states (`Sessions.load`).
+    `states` answers the filters by which it may receive states, `choice` which versions of applications it gets
+    (`Sessions.load`), and `shown_as` under which name a message goes out.
     """
 
     __slots__ = (
         "_after",
+        "_choice",
         "_client_id",
         "_closed",
         "_connection",
@@ -42,6 +44,7 @@ class StoredOutbox:
         "_more",
         "_paused",
         "_sessions",
+        "_shown_as",
         "_states",
         "_superseded",
         "_under_way",
@@ -64,6 +67,8 @@ class StoredOutbox:
         failed: Callable[[], None],
         after: Callable[[bytes, Callable[[], Awaitable[None]]], None],
         states: Callable[[], Sequence[tuple[str, int]]],
+        choice: Callable[[], Choice],
+        shown_as: Callable[[str], str],
     ) -> None:
         self.memory = memory
         self._sessions = sessions
@@ -76,6 +81,8 @@ class StoredOutbox:
         self._failed = failed
         self._after = after
         self._states = states
+        self._choice = choice
+        self._shown_as = shown_as
         self._last = 0
         self._under_way: dict[int, tuple[int, int]] = {}
         """By packet identifier: sequence number, and QoS or `_RELEASED`."""
@@ -182,6 +189,7 @@ class StoredOutbox:
                     after=self._last,
                     count=count,
                     states=self._states(),
+                    choice=self._choice(),
                 )
                 queued = await until_available(load)
                 self._more = self._more or len(queued) == count
@@ -196,7 +204,7 @@ class StoredOutbox:
                     self._counts[message.qos] += 1
                     self._write(
                         packets.publish(
-                            message.topic,
+                            self._shown_as(message.topic),
                             message.payload,
                             qos=message.qos,
                             packet_id=number,

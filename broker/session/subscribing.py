@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from msgspec import structs
+
 from broker.auth.access import AccessRules
 from broker.auth.amqtt_broker import AmqttBroker
 from broker.cluster import Cluster
@@ -11,6 +13,7 @@ from broker.protocol.message import Message
 from broker.protocol.packets import PacketType, Subscribe, Unsubscribe
 from broker.protocol.reasons import FAILURE, Refusal
 from broker.protocol.topics import must_be_named
+from broker.routing.app_versions import AppVersions
 from broker.routing.route_advertiser import RouteAdvertiser
 from broker.routing.subscriptions import Subscriptions
 from broker.routing.sys_topics import SysTopics
@@ -21,6 +24,7 @@ from broker.session.refusals import Refusals
 from broker.session.topic_rules import TopicRules
 from broker.settings import BrokerSettings
 from core.kinds import Role
+from core.versions import public_name
 from runtime.retry import until_available
 
 
@@ -35,6 +39,7 @@ class Subscribing:
         access: AccessRules,
         cluster: Cluster,
         subscriptions: Subscriptions,
+        app_versions: AppVersions,
         advertiser: RouteAdvertiser,
         sys_topics: SysTopics,
         outboxes: Outboxes,
@@ -46,6 +51,7 @@ class Subscribing:
         self._access = access
         self._cluster = cluster
         self._subscriptions = subscriptions
+        self._app_versions = app_versions
         self._advertiser = advertiser
         self._sys_topics = sys_topics
         self._outboxes = outboxes
@@ -72,7 +78,7 @@ class Subscribing:
             if connection.level == packets.MQTT_3_1:
                 # It knows no refusal: what it may not have is granted, and brings nothing.
                 codes = [0 if code == FAILURE else code for code in codes]
-            retained = await self._retained(list(filters))
+            retained = await self._retained(connection, list(filters))
             connection.answers.promise(packets.suback(request.packet_id, codes))
             await self._send_retained(connection, memory, filters, retained)
         finally:
@@ -164,11 +170,32 @@ class Subscribing:
             )
         )
 
-    async def _retained(self, filters: list[str]) -> list[list[Message]]:
+    async def _retained(self, connection: Connection, filters: list[str]) -> list[list[Message]]:
         if not filters:
             return []
-        found = await until_available(lambda: self._cluster.retained.matching(filters))
-        return [self._sys_topics.matching(each) + messages for each, messages in zip(filters, found, strict=True)]
+        person, role = connection.person, connection.role
+        of_apps = {each: self._app_versions.wire_filter(each, person, role) for each in filters}
+        wire = {each for each in of_apps.values() if each is not None}
+        asked = [*filters, *wire]
+        answer = await until_available(lambda: self._cluster.retained.matching(asked))
+        found = dict(zip(asked, answer, strict=True))
+        return [
+            self._sys_topics.matching(each)
+            + [message for message in found[each] if self._name(connection, message) == message.topic]
+            + [message for message in found.get(of_apps[each] or "", ()) if self._sees(connection, message)]
+            for each in filters
+        ]
+
+    def _name(self, connection: Connection, message: Message) -> str:
+        return self._subscriptions.shown_as(connection, message.topic)
+
+    def _sees(self, connection: Connection, message: Message) -> bool:
+        """Whether a client gets what a version of an application has published, under the name that people see."""
+        topic = message.topic
+        if self._name(connection, message) == topic:
+            return False
+        seen = public_name(topic)
+        return seen is not None and self._app_versions.is_for(*seen[1:], connection.person, connection.role)
 
     async def _send_retained(
         self, connection: Connection, memory: Outbox, filters: dict[str, int], retained: list[list[Message]]
@@ -176,19 +203,21 @@ class Subscribing:
         stored: list[tuple[str, int]] = []
         for (topic_filter, qos), messages in zip(filters.items(), retained, strict=True):
             for message in messages:
-                if not self._may_receive(connection.role, message.topic, topic_filter):
+                name = self._name(connection, message)
+                if not self._may_receive(connection, name, topic_filter):
                     continue
                 if qos and message.qos and not connection.clean:
                     stored.append((message.topic, min(qos, message.qos)))
                     continue
                 await connection.until_writable()
-                memory.send_retained(message, min(qos, message.qos))
+                memory.send_retained(structs.replace(message, topic=name), min(qos, message.qos))
         if stored:
             await until_available(
                 lambda: self._cluster.sessions.enqueue_retained(connection.client_id, connection.number, stored)
             )
             connection.wake()
 
-    def _may_receive(self, role: Role, topic: str, topic_filter: str) -> bool:
-        by_wildcard = topic_filter[0] in "+#" and role is not Role.SERVICE
-        return self._access.may_receive(role, topic) and not (by_wildcard and must_be_named(topic))
+    def _may_receive(self, connection: Connection, topic: str, topic_filter: str) -> bool:
+        by_wildcard = topic_filter[0] in "+#" and connection.role is not Role.SERVICE
+        allowed = self._access.may_receive(connection.role, topic, user=connection.user)
+        return allowed and not (by_wildcard and must_be_named(topic))

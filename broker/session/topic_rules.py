@@ -1,5 +1,7 @@
 """What clients of one role may do with a topic name."""
 
+from enum import Enum, auto
+
 from broker.auth.access import AccessRules
 from broker.auth.amqtt_broker import AmqttBroker
 from broker.protocol import packets
@@ -11,6 +13,15 @@ MAX_TOPICS = 4096
 """Topic names of one role that are remembered; at more, all of them are forgotten."""
 MAX_TOPICS_EACH = 64
 """The same of one client, where plugins are asked."""
+
+
+class WillRule(Enum):
+    """What becomes of a will for a topic."""
+
+    KEEP = auto()
+    LEAVE_OUT = auto()
+    """The client is let in without it: apps that send positions cannot choose whether they have one, or where."""
+    REFUSE = auto()
 
 
 class Topic:
@@ -60,13 +71,15 @@ class TopicRules:
             topic.refused = Refusal.PUBLISH
         _remember(known, name, topic, MAX_TOPICS_EACH)
 
-    def may_have_will(self, role: Role, topic: str) -> bool:
+    def will(self, role: Role, topic: str) -> WillRule:
         """Whether a client may have a will for a topic.
 
         None for positions: one that was made before the connection began is none.
         """
-        allowed = self._access.may_publish(role, topic) and not self._kinds.ingest_kind(topic)
-        return allowed and not self.problem(topic)
+        if self.problem(topic) or not self._access.may_publish(role, topic):
+            return WillRule.REFUSE
+        ingest = self._kinds.ingest_kind(topic) is not None or self._kinds.is_unmapped(topic)
+        return WillRule.LEAVE_OUT if ingest else WillRule.KEEP
 
     def find(self, role: Role, name: bytes) -> Topic:
         """Find out about a topic name. Raises ProtocolViolationError for one that is none."""
@@ -81,6 +94,8 @@ class TopicRules:
             refused = Refusal.TOPIC_LIMIT
         elif not self._access.may_publish(role, topic):
             refused = Refusal.PUBLISH
+        elif self._kinds.is_unmapped(topic):
+            refused = Refusal.UNMAPPED
         return Topic(topic, ingest=self._kinds.ingest_kind(topic) is not None, refused=refused)
 
     def problem(self, topic: str) -> str | None:

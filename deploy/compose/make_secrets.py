@@ -15,16 +15,23 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from deploy.access.acl import DEFAULT_VERSION, acl, users, version_for
+from deploy.compose.through_keeper import through_keeper
 from deploy.compose.welcome import FIRST_START
 
 OURS = 10001
-"""The user of our Python images; the others are those of the images of HAProxy, Redis, CouchDB and InfluxDB."""
+"""The user of our Python images; the others are those of the images of HAProxy, Redis and so on."""
 HAPROXY, REDIS, COUCHDB, INFLUXDB = 99, 999, 5984, 1000
+GRAFANA = 472
 VALUES = "values.json"
 MIRROR_USER = "mirror"
 RAW_REDIS_URL = "RAW_REDIS_URL"
+_ONCE: Mapping[str, tuple[str, ...]] = {"node-red": ("COUCHDB_PASSWORD",)}
+"""What earlier versions gave to a service, and this one takes from it."""
 REDIS_AT = "redis://redis:6379/0"
 """REDIS_URL without its user, where the variable REDIS_AT says nothing else."""
+OLD_PASSWORD = "redis_password"  # noqa: S105 - a name
+"""Of `campus`, the one user of all services of earlier versions: where there was one, it stays for this version."""
 _ROOT = Path(__file__).resolve().parents[2]
 _CERTIFICATE = _ROOT / "haproxy" / "certificate"
 KINDS = _ROOT / "core" / "kinds.json"
@@ -40,26 +47,34 @@ def _api_key() -> str:
     return f"ck_{secrets.token_hex(8)}_{secret}"
 
 
+def redis_value(user: str) -> str:
+    """The name in `values.json` of the password of a user of Redis."""
+    return f"redis_{user.replace('-', '_')}_password"
+
+
 _MADE: Mapping[str, Callable[[], str]] = {
-    "redis_password": _password,
-    "redis_replica_password": _password,
-    "redis_cluster_password": _password,
+    **{redis_value(user): _password for user in users()},
+    "grafana_password": lambda: secrets.token_urlsafe(12),
+    "backup_key": lambda: secrets.token_hex(32),
     "device_key": lambda: secrets.token_hex(32),
     "couchdb_password": _password,
     "influxdb_password": _password,
     "influxdb_token": lambda: secrets.token_urlsafe(48),
     "mirror_password": _password,
     "api_key": _api_key,
+    "node_red_api_key": _api_key,
+    "node_red_password": lambda: secrets.token_urlsafe(12),
+    "node_red_secret": _password,
 }
 
 
 def demo_roles(kinds: Path) -> list[str]:
-    """The roles that have a demo user: each kind of a file, gateway and service.
+    """The roles that have a demo user: each kind of a file, gateway, service and app.
 
     Raises OSError, and ValueError where it is no table of kinds.
     """
     try:
-        return [*(str(kind["id"]) for kind in json.loads(kinds.read_text())["kinds"]), "gateway", "service"]
+        return [*(str(kind["id"]) for kind in json.loads(kinds.read_text())["kinds"]), "gateway", "service", "app"]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"KINDS_FILE: {kinds} is no table of kinds: {error}") from error
 
@@ -73,62 +88,94 @@ def values(folder: Path, roles: Sequence[str]) -> dict[str, str]:
     """The random values of this folder; those that are missing are made and kept, for root alone."""
     path = folder / VALUES
     known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    complete = {name: known.get(name) or make() for name, make in made(roles).items()}
+    old = {OLD_PASSWORD: known[OLD_PASSWORD]} if OLD_PASSWORD in known else {}
+    complete = old | {name: known.get(name) or make() for name, make in made(roles).items()}
     if complete != known:
         _write(path, json.dumps(complete, indent=2) + "\n", owner=(os.geteuid(), os.getegid()))
     return complete
 
 
 def files(
-    value: Mapping[str, str], roles: Sequence[str], *, demo: bool, redis_at: str = REDIS_AT, raw_redis_at: str = ""
+    value: Mapping[str, str],
+    roles: Sequence[str],
+    *,
+    demo: bool,
+    redis_at: str = REDIS_AT,
+    raw_redis_at: str = "",
+    redis_version: str = DEFAULT_VERSION,
 ) -> dict[str, dict[str, str]]:
     """What each service is given: contents by file name, by service. A name in capitals is a variable there.
 
     `roles` are those of the demo users. `redis_at` is REDIS_URL without its user, `raw_redis_at` RAW_REDIS_URL, empty
-    where there is none.
+    where there is none; `redis_version` is that of both.
     """
-    redis_url = {
-        name: at.replace("://", f"://campus:{value['redis_password']}@", 1)
-        for name, at in (("REDIS_URL", redis_at), (RAW_REDIS_URL, raw_redis_at))
-        if at
-    }
+
+    def redis_url(user: str) -> dict[str, str]:
+        return {
+            name: at.replace("://", f"://{user}:{value[redis_value(user)]}@", 1)
+            for name, at in (("REDIS_URL", redis_at), (RAW_REDIS_URL, raw_redis_at))
+            if at
+        }
+
     device_key = {"DEVICE_KEY": value["device_key"]}
     stores = {"CLOUDANT_PASSWORD": value["couchdb_password"], "INFLUXDB_V2_TOKEN": value["influxdb_token"]}
+    api = {**redis_url("api"), **device_key, **stores, "MIRROR_PASSWORD": value["mirror_password"]}
     demo_users = "".join(f"demo-{role},{role},{value[f'demo_{role}_password']}\n" for role in roles) if demo else ""
     return {
         "redis": {
-            "users.acl": _redis_users(value),
+            "users.acl": _redis_users(value, redis_version),
             # For the members of a cluster, and who makes it.
             "replication.conf": f"masteruser replica\nmasterauth {value['redis_replica_password']}\n",
             "cluster-password": value["redis_cluster_password"],
         },
-        "broker": redis_url,
-        "users": {**redis_url, "users.csv": f"{MIRROR_USER},service,{value['mirror_password']}\n{demo_users}"},
-        "api-key": {**redis_url, "api-key": value["api_key"]},
-        "decoder": {**redis_url, **device_key, **stores},
-        "api": {**redis_url, **device_key, **stores, "MIRROR_PASSWORD": value["mirror_password"]},
-        "autoscaler": redis_url,
+        "broker": redis_url("broker"),
+        "broker-next": redis_url("broker"),
+        "users": {
+            **redis_url("users-command"),
+            "users.csv": f"{MIRROR_USER},service,{value['mirror_password']}\n{demo_users}",
+        },
+        "api-key": {**redis_url("keys-command"), "api-key": value["api_key"]},
+        # By hand, as `users` and `api-key` are at each start: docker compose run --rm status.
+        **{user: redis_url(user) for user in ("dead-letters", "status", "migrate")},
+        "decoder": {**redis_url("decoder"), **device_key, **stores},
+        "api": api,
+        "api-next": api,
+        "backup": {**redis_url("backup"), **stores, "BACKUP_KEY": value["backup_key"]},
+        "autoscaler": redis_url("autoscaler"),
+        "controller": redis_url("controller"),
         "couchdb": {"password": value["couchdb_password"]},
         "influxdb": {"password": value["influxdb_password"], "token": value["influxdb_token"]},
+        "demo-history": {**device_key, **stores},
+        "demo-judge": {**redis_url("decoder"), "CLOUDANT_PASSWORD": value["couchdb_password"]},
         "demo": {"MQTT_PASSWORD": value["demo_gateway_password"]},
-        "people": {"demo-users.csv": demo_users, "api-key": value["api_key"]},
+        "node-red-key": {**redis_url("keys-command"), "api-key": value["node_red_api_key"]},
+        "apps": {"MQTT_PASSWORD": value["demo_app_password"]},
+        "node-red": {
+            "MQTT_PASSWORD": value["demo_gateway_password"],
+            "API_KEY": value["node_red_api_key"],
+            "NODE_RED_PASSWORD": value["node_red_password"],
+            "NODE_RED_CREDENTIAL_SECRET": value["node_red_secret"],
+        },
+        # With the profile `observability`.
+        "redis-exporter": {
+            "passwords.json": json.dumps({"redis://exporter@redis:6379": value["redis_exporter_password"]}) + "\n"
+        },
+        "grafana": {"password": value["grafana_password"]},
+        "people": {
+            "demo-users.csv": demo_users,
+            "api-key": value["api_key"],
+            "grafana-password": value["grafana_password"],
+        },
     }
 
 
-def _redis_users(value: Mapping[str, str]) -> str:
-    # Redis loads its append-only file with the rights of `default`: without them, what is in it would be lost. Nobody
-    # can log in as that. The health check may ask without a password whether Redis is there, and no more.
-    services, replica, cluster = (
-        hashlib.sha256(value[f"redis_{name}"].encode()).hexdigest()
-        for name in ("password", "replica_password", "cluster_password")
-    )
-    return (
-        "user default off resetpass ~* &* +@all\n"
-        "user health on nopass resetkeys resetchannels -@all +ping\n"
-        f"user replica on #{replica} resetkeys resetchannels -@all +ping +psync +replconf\n"
-        f"user cluster on #{cluster} resetkeys resetchannels -@all +ping +cluster +info\n"
-        f"user campus on #{services} ~* &* +@all -@admin -@dangerous +info +bgrewriteaof +config|get +keys\n"
-    )
+def _redis_users(value: Mapping[str, str], version: str) -> str:
+    found = acl({user: value[redis_value(user)] for user in users()}, version=version)
+    if OLD_PASSWORD in value:
+        # Whoever runs while this version comes still logs in as that; the next version leaves it out.
+        old = hashlib.sha256(value[OLD_PASSWORD].encode()).hexdigest()
+        found += f"user campus on #{old} ~* &* +@all -@admin -@dangerous +info +bgrewriteaof +config|get +keys\n"
+    return found
 
 
 def make(
@@ -138,10 +185,13 @@ def make(
     demo: bool,
     redis_at: str = REDIS_AT,
     raw_redis_at: str = "",
+    keeper: str = "",
+    redis_version: str = DEFAULT_VERSION,
     kinds: Path = KINDS,
 ) -> None:
     """Make what is missing in FOLDER; `names` are further host names of the certificate.
 
+    `keeper` is the host of the keeper of faults, empty where there is none.
     Needs root, to give files away. Raises OSError, ValueError for a table of kinds that is none, and CalledProcessError
     where the certificate could not be made.
     """
@@ -150,16 +200,24 @@ def make(
     roles = demo_roles(kinds)
     # Who may list the folder sees which services there are; what is in them is for each alone.
     folder.chmod(0o755)
-    owners = {"redis": REDIS, "couchdb": COUCHDB, "influxdb": INFLUXDB}
-    for service, contents in files(
-        values(folder, roles), roles, demo=demo, redis_at=redis_at, raw_redis_at=raw_redis_at
-    ).items():
+    owners = {"redis": REDIS, "couchdb": COUCHDB, "influxdb": INFLUXDB, "grafana": GRAFANA}
+    given = files(
+        values(folder, roles),
+        roles,
+        demo=demo,
+        redis_at=redis_at,
+        raw_redis_at=raw_redis_at,
+        redis_version=redis_version,
+    )
+    for service, contents in (through_keeper(given, keeper) if keeper else given).items():
         owner = person if service == "people" else (owners.get(service, OURS),) * 2
         own = _folder(folder / service, owner)
         for name, content in contents.items():
             _write(own / name, content, owner=owner)
-        if RAW_REDIS_URL not in contents:  # as it was once
-            (own / RAW_REDIS_URL).unlink(missing_ok=True)
+        # What else lies there is the operator's: secrets of a service that has them from elsewhere.
+        for name in (RAW_REDIS_URL, *_ONCE.get(service, ())):
+            if name not in contents:
+                (own / name).unlink(missing_ok=True)
     if first:
         _write(folder / "people" / FIRST_START, "", owner=person)
     certificates = _folder(folder / "haproxy", (HAPROXY, HAPROXY))
@@ -205,6 +263,8 @@ def main(arguments: list[str]) -> int:
             demo=os.environ.get("DEMO_USERS", "true") == "true",
             redis_at=os.environ.get("REDIS_AT") or REDIS_AT,
             raw_redis_at=os.environ.get("RAW_REDIS_AT", ""),
+            keeper=os.environ.get("FAULTS_KEEPER", ""),
+            redis_version=version_for(os.environ.get("REDIS_VERSION") or DEFAULT_VERSION),
             kinds=Path(os.environ.get("KINDS_FILE") or KINDS),
         )
     except (OSError, ValueError, subprocess.CalledProcessError) as error:

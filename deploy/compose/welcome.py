@@ -9,10 +9,11 @@ FIRST_START = "first-start"
 """A file beside those for people, from when the secrets are made until they were shown."""
 
 
-def welcome(folder: Path, environment: Mapping[str, str]) -> str:
+def welcome(folder: Path, environment: Mapping[str, str], *, show: bool) -> str:
     """What people need to know; `folder` holds what of the secrets is for people.
 
-    Passwords and the key are told as long as FIRST_START is there, for logs last.
+    Passwords and the key are told as long as FIRST_START is there, and only where they are to be shown: on a terminal.
+    Docker keeps what a container says, and others collect it.
     """
     host = environment.get("PUBLIC_HOST") or "localhost"
     known_as = f"{environment.get('SECRETS_FOLDER') or './secrets'}/people"
@@ -30,7 +31,10 @@ def welcome(folder: Path, environment: Mapping[str, str]) -> str:
         f"  HAProxy   http://localhost:{port('HAPROXY_OPS_PORT', 8404)}/stats",
         f"  TLS       for trying out: clients trust the certificate by {known_as}/ca.pem",
     ]
-    if (folder / FIRST_START).exists():
+    first = (folder / FIRST_START).exists()
+    if first and not show:
+        lines += [f"Made for this installation: demo users and an API key of an administrator, in {known_as}."]
+    elif first:
         users = [line.split(",") for line in (folder / "demo-users.csv").read_text().splitlines()]
         width = max((len(name) for name, _, _ in users), default=0)
         lines += ["Made for this installation, and shown this once:"]
@@ -41,5 +45,5 @@ def welcome(folder: Path, environment: Mapping[str, str]) -> str:
 
 if __name__ == "__main__":
     people = Path(sys.argv[1])
-    sys.stdout.write(welcome(people, os.environ) + "\n")
+    sys.stdout.write(welcome(people, os.environ, show=sys.stdout.isatty()) + "\n")
     (people / FIRST_START).unlink(missing_ok=True)

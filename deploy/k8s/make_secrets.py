@@ -2,7 +2,8 @@
 
 FOLDER is deploy/k8s/credentials/local, whose kustomization makes Secrets of the files; git ignores them. They are those
 of a compose run, with what only Kubernetes wants. What is there stays: remove `values.json` to have all of it made
-anew. REDIS_AT is REDIS_URL without its user, for the overlay `local-cluster`. Needs `openssl`.
+anew. REDIS_AT is REDIS_URL without its user, for the overlay `local-cluster`; REDIS_VERSION is 7.2 unless another is
+given (6.2, 7.0). Needs `openssl`.
 """
 
 import os
@@ -10,9 +11,9 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from deploy.compose.make_secrets import KINDS, REDIS_AT, demo_roles, files, values
+from deploy.access.acl import DEFAULT_VERSION, version_for
+from deploy.compose.make_secrets import KINDS, REDIS_AT, demo_roles, files, redis_value, values
 
 HERE = Path(__file__).resolve().parent
 DEFAULT_FOLDER = HERE / "credentials" / "local"
@@ -21,18 +22,25 @@ _CERTIFICATE = HERE.parents[1] / "haproxy" / "certificate"
 _PEM = re.compile(r"-----BEGIN (?P<what>[A-Z ]+)-----.*?-----END (?P=what)-----\n", re.DOTALL)
 
 
-def contents(value: dict[str, str], roles: list[str], *, redis_at: str = REDIS_AT) -> dict[str, dict[str, str]]:
+def contents(
+    value: dict[str, str], roles: list[str], *, redis_at: str = REDIS_AT, redis_version: str = DEFAULT_VERSION
+) -> dict[str, dict[str, str]]:
     """What each Secret holds, by file name; `value` as compose makes them, `redis_at` is REDIS_URL without its user."""
-    made = files(value, roles, demo=True, redis_at=redis_at)
-    redis = urlsplit(made["broker"]["REDIS_URL"])
+    made = files(value, roles, demo=True, redis_at=redis_at, redis_version=redis_version)
     return {
-        **{name: made[name] for name in ("broker", "decoder", "api", "users", "api-key", "redis", "influxdb")},
+        **{
+            name: made[name]
+            for name in (
+                *("broker", "decoder", "api", "controller", "users", "api-key", "backup", "redis", "influxdb"),
+                *("dead-letters", "status", "migrate"),
+            )
+        },
         "couchdb": {"admins.ini": f"[admins]\n{COUCHDB_USER} = {value['couchdb_password']}\n"},
         # Its operator is in another namespace, where `redis` alone is no name.
         "keda": {
             "address": "redis.campus.svc.cluster.local:6379",
-            "username": redis.username or "",
-            "password": redis.password or "",
+            "username": "keda",
+            "password": value[redis_value("keda")],
             "tls": "disable",
             "ca": "",
         },
@@ -46,7 +54,13 @@ def make(folder: Path, names: list[str]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     roles = demo_roles(Path(os.environ.get("KINDS_FILE") or KINDS))
-    for secret, held in contents(values(folder, roles), roles, redis_at=os.environ.get("REDIS_AT") or REDIS_AT).items():
+    given = contents(
+        values(folder, roles),
+        roles,
+        redis_at=os.environ.get("REDIS_AT") or REDIS_AT,
+        redis_version=version_for(os.environ.get("REDIS_VERSION") or DEFAULT_VERSION),
+    )
+    for secret, held in given.items():
         for name, content in held.items():
             _write(folder / secret / name, content)
     subprocess.run([_CERTIFICATE, folder / "haproxy", *names], check=True)  # noqa: S603 - ours

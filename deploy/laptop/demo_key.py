@@ -17,10 +17,10 @@ DEMO_KEY = "demo-api-key"
 _ADD_SECONDS = 60.0
 
 
-def demo_key(settings: CommonSettings, *, folder: Path, environment: Mapping[str, str]) -> list[str]:
+def demo_key(settings: CommonSettings, *, folder: Path, environment: Mapping[str, str], show: bool) -> list[str]:
     """Make the demo key, if `folder`, which is DATA_DIR, has none, and tell of it, in lines for people.
 
-    Redis must be there. `environment` is that of the services.
+    Redis must be there. `environment` is that of the services. The key is among the lines where it is to be shown.
     """
     path = folder / DEMO_KEY
     if path.exists():
@@ -46,7 +46,8 @@ def demo_key(settings: CommonSettings, *, folder: Path, environment: Mapping[str
         _keep(path, key)
     except OSError as error:
         return [f"the API key could not be kept in {folder}: {error}"]
-    return [f"API key of an administrator, made now; it stays in {path}, which only you can read:", f"  {key}"]
+    told = f"API key of an administrator, made now; it stays in {path}, which only you can read"
+    return [f"{told}:", f"  {key}"] if show else [told]
 
 
 def _keep(path: Path, key: str) -> None:
@@ -59,7 +60,7 @@ def _keep(path: Path, key: str) -> None:
 
 def _in_redis(settings: CommonSettings, path: Path) -> bool:
     async def ask(key_id: str) -> bool:
-        async with open_redis(settings) as client:
+        async with open_redis(settings, "keys-command") as client:
             return await is_known(client, key_id)
 
     try:

@@ -18,11 +18,14 @@ _IMPORT_SECONDS = 60.0
 _PASSWORD_BYTES = 12
 
 
-def demo_users(settings: CommonSettings, kinds: Kinds, *, folder: Path, environment: Mapping[str, str]) -> list[str]:
+def demo_users(
+    settings: CommonSettings, kinds: Kinds, *, folder: Path, environment: Mapping[str, str], show: bool
+) -> list[str]:
     """Make the demo users, if this is the first start, and tell of them, in lines for people.
 
     It is the first start where `folder`, which is DATA_DIR, has no file of them, and where Redis never had a user: who
     has removed them does not get them back. Redis must be there. `environment` is that of the services.
+    Passwords are among the lines where they are to be shown: on a terminal, and not where lines are kept.
     """
     if (folder / DEMO_USERS).exists() and _redis_has_had_users(settings):
         names = ", ".join(user.name for user in kept_demo_users(folder))
@@ -37,6 +40,9 @@ def demo_users(settings: CommonSettings, kinds: Kinds, *, folder: Path, environm
         path = keep_demo_users(folder, users)
     except OSError as error:
         return [f"the demo users could not be kept in {folder}: {error}"]
+    if not show:
+        names = ", ".join(user.name for user in users)
+        return [f"demo users, made now: {names}; their passwords are in {path}, which only you can read"]
     width = max(len(user.name) for user in users)
     return [
         f"demo users, made now; their passwords stay in {path}, which only you can read:",
@@ -46,7 +52,7 @@ def demo_users(settings: CommonSettings, kinds: Kinds, *, folder: Path, environm
 
 def _redis_has_had_users(settings: CommonSettings) -> bool:
     async def ask() -> bool:
-        async with open_redis(settings) as client:
+        async with open_redis(settings, "users-command") as client:
             return await users_version(client) > 0
 
     try:

@@ -15,7 +15,7 @@ def redis_answers(settings: CommonSettings) -> bool:
     """Whether Redis does, now."""
 
     async def ask() -> None:
-        async with open_redis(settings) as client:
+        async with open_redis(settings, "status") as client:
             await client.ping()
 
     try:

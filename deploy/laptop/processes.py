@@ -14,10 +14,14 @@ from runtime.demo_users import demo_name
 
 HAPROXY_CONFIG = Path(__file__).resolve().parents[2] / "haproxy" / "haproxy.cfg"
 HAPROXY_SOCKET = "haproxy.sock"
+ROUTES_FOLDER = "routes"
+"""HAProxy's maps: who gets which version."""
 HAPROXY_SOCKET_MAX = 90
 """Bytes of its path: HAProxy adds a suffix of its own while it starts."""
 HAPROXY_LOG_LEVELS = {"debug": "info", "info": "notice", "warning": "warning", "error": "err"}
 REDIS = "redis"
+CROWD = "crowd"
+"""The process of a demo that moves devices. It starts when all else is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class Description:
     name: str
     command: list[str]
     environment: dict[str, str]
+    needed: bool = True
+    """Whether all else ends where this one cannot run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ def describe(
         *redis,
         *(_broker(number, settings, ports, shared, behind=behind) for number in (1, 2)),
         *haproxy,
-        _service("decoder", shared, OPS_PORT=str(ports["decoder_ops_port"])),
+        _service("decoder", shared, OPS_PORT=str(ports["decoder_ops_port"]), **_judging(settings, environment)),
         _service(
             "api",
             shared,
@@ -73,6 +79,8 @@ def describe(
             OPS_PORT=str(ports["api_ops_port"]),
             **_mirror(settings, ports, environment),
         ),
+        _controller(folder, shared, behind=behind),
+        *([_crowd(settings, ports, shared)] if settings.demo else []),
     ]
 
 
@@ -97,6 +105,19 @@ def _mirror(settings: LaptopSettings, ports: Mapping[str, int], environment: Map
         "MIRROR_USERNAME": demo_name(Role.SERVICE.name),
     }
     return {name: environment.get(name) or value for name, value in own.items()}
+
+
+def _judging(settings: LaptopSettings, environment: Mapping[str, str]) -> dict[str, str]:
+    """A demo has marks, unless somebody chose stages, or an archive that cannot be judged."""
+    chosen = environment.get("STAGES") or environment.get("ARCHIVE", "every") not in {"", "every"}
+    return {"STAGES": "observe,archive,rollup,judge"} if settings.demo and not chosen else {}
+
+
+def _crowd(settings: LaptopSettings, ports: Mapping[str, int], shared: Mapping[str, str]) -> Description:
+    # By its command: this room knows no simulator.
+    moving = [sys.executable, "-m", "simulator", "campus", "--devices", str(settings.demo_devices)]
+    here = {"MQTT_HOST": reachable(settings.bind_address), "MQTT_PORT": str(ports["mqtt_port"])}
+    return Description(CROWD, [*moving, "--hours", "busy", "--warm"], {**shared, **here}, needed=False)
 
 
 def _service(package: str, shared: Mapping[str, str], *, name: str = "", **own: str) -> Description:
@@ -137,34 +158,58 @@ def _haproxy(
         "BROKER_2_HOST": LOOPBACK,
         "API_HOST": LOOPBACK,
         "HAPROXY_OPS_HOST": LOOPBACK,
-        "HAPROXY_LOG_LEVEL": HAPROXY_LOG_LEVELS[settings.log_level],
+        "HAPROXY_LOG_LEVEL": environment.get("HAPROXY_LOG_LEVEL") or HAPROXY_LOG_LEVELS[settings.log_level],
+        "HAPROXY_LOG_TO": "fd@3",
         "BROKER_SEND_PROXY": "1",
+        "ROUTES_FOLDER": str(folder / ROUTES_FOLDER),
+        "PAUSE_LUA": str(HAPROXY_CONFIG.with_name("pause.lua")),
         **_shares(connections, environment),
         **{name.upper(): str(port) for name, port in ports.items()},
     }
-    socket = str(folder / HAPROXY_SOCKET)
-    if len(socket.encode()) <= HAPROXY_SOCKET_MAX:
-        own["HAPROXY_SOCKET"] = socket
+    if _has_room(folder / HAPROXY_SOCKET):
+        own["HAPROXY_SOCKET"] = str(folder / HAPROXY_SOCKET)
     # -db: in the foreground. -q: silent once it has started, for at a start every server is down for a moment, and
-    # later the services themselves say what they wait for.
-    return Description(
-        "haproxy", [str(programs.haproxy), "-db", "-q", "-f", str(HAPROXY_CONFIG)], {**environment, **own}
-    )
+    # later the services themselves say what they wait for. It shuts its own streams for that, and would shut its log
+    # with them; another descriptor of the same pipe stays open.
+    command = [str(programs.haproxy), "-db", "-q", "-f", str(HAPROXY_CONFIG)]
+    return Description("haproxy", ["sh", "-c", 'exec "$@" 3>&1', "haproxy", *command], {**environment, **own})
+
+
+def _controller(folder: Path, shared: Mapping[str, str], *, behind: bool) -> Description:
+    """What runs in versions on this machine, `python -m apps run` puts into a folder of DATA_DIR."""
+    applies = behind and _has_room(folder / HAPROXY_SOCKET)
+    own = {
+        # Its metrics have no port of this run.
+        "OPS_PORT": "",
+        "REGISTRY": "file",
+        "REGISTRY_FOLDER": str(folder / "apps"),
+        "HAPROXY_SOCKET": str(folder / HAPROXY_SOCKET),
+        "ROUTES_FOLDER": str(folder / ROUTES_FOLDER),
+        "CONTROLLER_STAGES": "registry,apply,canary" if applies else "registry,canary",
+    }
+    return Description("controller", [sys.executable, "-m", "controller"], {**shared, **own}, needed=False)
+
+
+def _has_room(socket: Path) -> bool:
+    return len(str(socket).encode()) <= HAPROXY_SOCKET_MAX
 
 
 def _shares(connections: int, environment: Mapping[str, str]) -> dict[str, str]:
-    """Of all of HAProxy's connections: those of MQTT and of HTTP, and of one address; all others are left something."""
+    """Of HAProxy's connections: of MQTT, of HTTP, of one address, of one application, of all; others have the rest."""
     mqtt, http = max(connections * 13 // 20, 1), max(connections * 3 // 10, 1)
     own = {
         "MQTT_MAXCONN": mqtt,
         "HTTP_MAXCONN": http,
         "ADDRESS_CONNECTIONS": max(mqtt * 4 // 5, 1),
         "ADDRESS_HTTP_CONNECTIONS": max(http * 3 // 4, 1),
+        "APP_CONNECTIONS": max(http // 9, 1),
+        "APPS_CONNECTIONS": max(http // 3, 1),
     }
     given = {name: environment.get(name) or str(value) for name, value in own.items()}
     return {"HAPROXY_MAXCONN": str(connections), **given}
 
 
 def _affordable_connections(descriptors: int) -> int:
-    # HAProxy does not start if it could not open two for each connection, and some thirty for itself.
-    return max((descriptors - 100) // 2, 10)
+    # HAProxy does not start if it could not open two for each connection, one for the check of each server, and some
+    # thirty for itself.
+    return max((descriptors - 170) // 2, 10)

@@ -108,12 +108,14 @@ def announce(
     welcome: Callable[[], Iterable[str]],
     made: Event,
     stop: Event,
+    ready: Event | None = None,
     limit: float = LIMIT_SECONDS,
     elapsed: Callable[[], float] = time.monotonic,
 ) -> None:
     """Say the lines of `welcome` as soon as everything is ready; after `limit` seconds say once what is not, and why.
 
-    Nothing is ready before what a first start makes is `made`. Returns when it is said, or when `stop` is set.
+    Nothing is ready before what a first start makes is `made`. Sets `ready`, and returns, when it is said; returns when
+    `stop` is set, too.
     """
     started = elapsed()
     told = False
@@ -127,7 +129,17 @@ def announce(
         if not problems:
             for line in welcome():
                 say(line)
+            if ready is not None:
+                ready.set()
             return
         if not told and elapsed() - started > limit:
             told = True
             say(f"not ready after {limit:.0f} s, still trying: {'; '.join(problems)}")
+
+
+def release_when(ready: Event, release: Callable[[], None], *, stop: Event) -> None:
+    """Call `release` as soon as `ready` is set; returns then, or when `stop` is set."""
+    while not ready.wait(_PAUSE_SECONDS):
+        if stop.is_set():
+            return
+    release()

@@ -36,6 +36,11 @@ def redis_executable(folder: Path) -> str:
     return str(__redis_executable__)
 
 
+def users_file(folder: Path) -> Path:
+    """Where the users of the Redis of `folder`, which is DATA_DIR, are (`deploy.laptop.redis_users`)."""
+    return folder / REDIS_FOLDER / "users.acl"
+
+
 def redis_command(executable: str, folder: Path, log_level: str) -> list[str]:
     """Redis in the foreground, reachable through a socket in `folder` alone, with its data beside it."""
     return [
@@ -43,6 +48,7 @@ def redis_command(executable: str, folder: Path, log_level: str) -> list[str]:
         *("--port", "0"),
         *("--unixsocket", str(folder / REDIS_SOCKET)),
         *("--unixsocketperm", "700"),
+        *("--aclfile", str(users_file(folder))),
         *("--dir", str(folder / REDIS_FOLDER)),
         *("--appendonly", "yes"),
         *("--appendfsync", "everysec"),

@@ -1,12 +1,14 @@
 """The process runner: starts the processes, starts again what ends, and ends all of them in order.
 
 - A process that ends is started again after a pause that grows (`deploy.laptop.restart_pause`); one that ends three
-  times within a minute ends the run, and so does one that refuses its settings at its first start.
+  times within a minute ends the run, and so does one that refuses its settings at its first start. Of one that is not
+  needed neither ends anything but itself.
 - Redis is stopped when all others have gone, since they finish their work with it.
 - Ctrl-C, SIGTERM and a closed terminal end the run, at any moment; a Ctrl-C does not reach the processes themselves.
 - Where the runner is killed, `deploy.laptop.heir` ends its processes.
 """
 
+import math
 import os
 import queue
 import signal
@@ -20,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from deploy.laptop import heir
-from deploy.laptop.log import Log
+from deploy.laptop.log import log_of
 from deploy.laptop.processes import Description
 from deploy.laptop.restart_pause import MOST_ENDS, WITHIN_SECONDS, RestartPause
 
@@ -62,10 +64,14 @@ class Runner:
         processes: list[Description],
         *,
         last: str,
+        log_format: str = "console",
         kill_wait: float = KILL_WAIT,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`last` is the name of the process that is stopped when all others have gone; times are in seconds."""
+        """`last` is the name of the process that is stopped when all others have gone; times are in seconds.
+
+        `log_format` is LOG_FORMAT.
+        """
         self.stopping = threading.Event()
         """Set as soon as the run is to end."""
         self._processes = [_Process(description) for description in processes]
@@ -73,9 +79,10 @@ class Runner:
         self._kill_wait = kill_wait
         self._monotonic = monotonic
         self._lines: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
-        self._log = Log([SYSTEM, *(process.name for process in self._processes)])
+        self._log = log_of(log_format, [SYSTEM, *(process.name for process in self._processes)])
         self._background: list[Callable[[], None]] = []
         self._heir: subprocess.Popen[bytes] | None = None
+        self._heir_lock = threading.Lock()
         self._gave_up = ""
 
     def say(self, line: str) -> None:
@@ -85,6 +92,14 @@ class Runner:
     def in_background(self, task: Callable[[], None]) -> None:
         """Run `task` in a thread of its own once the processes are started; it ends when `stopping` is set."""
         self._background.append(task)
+
+    def hold(self, name: str) -> None:
+        """Do not start a process before `release`."""
+        self._named(name).start_at = math.inf
+
+    def release(self, name: str) -> None:
+        """Start a process that was held; from any thread."""
+        self._named(name).start_at = 0.0
 
     def run(self, *, opening: list[str]) -> int:
         """Start everything and return when everything has stopped: 0 if somebody asked for that, else 1.
@@ -146,7 +161,7 @@ class Runner:
             self._ended(process, NOT_STARTED)
             return
         process.child = child
-        self._inherit("+", child.pid)
+        self.inherit("+", child.pid)
         process.reader = threading.Thread(target=self._read, args=(process.name, child), daemon=True)
         process.reader.start()
         self._line(SYSTEM, f"{process.name} started (pid={child.pid})")
@@ -182,7 +197,7 @@ class Runner:
                 # What it has started itself may hold its output open.
                 process.reader.join(_DRAIN_SECONDS)
             self._write_lines(0)
-            self._inherit("-", child.pid)
+            self.inherit("-", child.pid)
             self._line(SYSTEM, f"{process.name} stopped (rc={child.returncode})")
             process.child = None
             if not self.stopping.is_set():
@@ -193,7 +208,7 @@ class Runner:
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         now = self._monotonic()
         pause = process.restart.pause(process.started, now)
-        if code == NO_SETTINGS and process.lives == 1:
+        if code == NO_SETTINGS and (process.lives == 1 or not process.description.needed):
             self._give_up(process, how)
         elif pause is None:
             self._give_up(process, f"{how}, the last of {MOST_ENDS} times within {WITHIN_SECONDS:.0f} s")
@@ -202,6 +217,10 @@ class Runner:
             self._line(SYSTEM, f"{process.name} {how}, and is started again in {pause:.0f} s")
 
     def _give_up(self, process: _Process, how: str) -> None:
+        if not process.description.needed:
+            process.start_at = math.inf
+            self._line(SYSTEM, f"{process.name} {how}, and is not started again: all else runs without it")
+            return
         last = "".join(f"  {line}\n" for line in process.last_lines)
         self._gave_up = f"{process.name} {how}, so everything was stopped{'; its last lines:' if last else ''}\n{last}"
         self.stopping.set()
@@ -218,6 +237,9 @@ class Runner:
                 self._line(SYSTEM, f"sending SIGKILL to {process.name}")
                 self._signal(process, signal.SIGKILL)
 
+    def _named(self, name: str) -> _Process:
+        return next(process for process in self._processes if process.name == name)
+
     def _running(self) -> list[_Process]:
         return [process for process in self._processes if process.child is not None]
 
@@ -227,9 +249,11 @@ class Runner:
             with suppress(ProcessLookupError):
                 os.killpg(process.child.pid, number)
 
-    def _inherit(self, sign: str, pid: int) -> None:
+    def inherit(self, sign: str, pid: int) -> None:
+        """Tell the heir of a process group: `+` once it is there, `-` once it is not; from any thread."""
         if self._heir is not None and self._heir.stdin is not None:
-            with suppress(OSError):
+            # Where the run is ending it is closed, and knows of all that was there.
+            with self._heir_lock, suppress(OSError, ValueError):
                 self._heir.stdin.write(f"{sign}{pid}\n".encode())
                 self._heir.stdin.flush()
 

@@ -9,6 +9,7 @@ SPELLINGS = {
     "Dual License": "Apache-2.0 OR BSD-3-Clause",  # python-dateutil, whose LICENSE has both
     "ISC License": "ISC",
     "MIT License": "MIT",
+    "3-Clause BSD License": "BSD-3-Clause",  # protobuf
     "BSD License": "BSD-3-Clause",  # aiomqtt: its LICENSE has three clauses
 }
 """How packages name a licence in words of their own, and its identifier in SPDX's list."""

@@ -2,12 +2,16 @@
 -- KEYS: guard, fence, dirty, touched, touched:at, lives, dead, totals, the sixteen `away` by their digits; then the
 --   `life` of each day, `newest` of each device, `seen` of each device and day, presence sets, hashes of counters.
 -- ARGV[1]: MessagePack of {number = of the campus that it was fenced with, now, ttl, keep, ahead, speed,
+--   settling = {fixes, keep, fence} (state/devices.py), or nothing where each position is sure, most = how many fixes of
+--     devices may be gone through where there are several devices,
 --   lives = {how long each of these days is to live},
 --   devices, first those with positions (how many: present), their second hashes (away: sixteen digits each, one after
 --   the other), their kinds, as numbers of kind_names,
 --   seen = {the day of each of these KEYS}, names = {of each presence set, `zone:kind`},
---   places = {{zones joined by commas, {numbers of presence sets}, {zones}}},
---   and of each position: device, place, at, at in digits (score), longitude, latitude,
+--   places = {{zones joined by commas, {zones}}},
+--   and of each position: device, place, at, at in digits (score), longitude, latitude, margins = 0 where it is sure, -1
+--     where it is no evidence, else {number of edges, margin, number, margin...}; no margins where all are sure,
+--   edges = {zones},
 --   outside = {{device, at}},
 --   windows = {{counters}, {field}, {name}, {due}, {day}},
 --   sites = {{place, minute since 1970, end of the field of `seen`, five minutes, bit of the minute, 0 if its date is in
@@ -15,9 +19,9 @@
 --   sightings = {{device}, {number of `seen`}, {the same of its date}, {site}}, each once;
 --   letters_max, unreadable = {fields and values of the dead letter for what cannot be read, its total}}.
 --   What is a number of something else counts from 1. Times are in milliseconds, places in degrees, metres a second.
--- Answers {0, how many dead letters it made of what it could not read, {implausible positions, from 0}}, or having
--- done nothing: {1, number of the fence}, for the campus has changed since; {2, number of the fence}, for the partition
--- has not heard of the change; {3, {names of presence sets that are needed besides}}.
+-- Answers {0, how many dead letters it made of what it could not read, {implausible positions, from 0}, how many fixes of
+-- devices it went through}, or having done nothing: {1, number of the fence}, for the campus has changed since; {2, number of the fence}, for the partition
+-- has not heard of the change; {3, {names of presence sets that are needed besides}}; {4, number of devices for which it went through `most` fixes}.
 local batch = cmsgpack.unpack(ARGV[1])
 local FENCE, DIRTY, TOUCHED, TOUCHED_AT, LIVES, DEAD, TOTALS = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local AWAY = 8
@@ -44,7 +48,11 @@ end
 -- The newest of each device: first what is known of it, then with the batch's. What is further ahead than clocks may
 -- be, ours or the device's, counts as unknown: a clock that was wrong must not outlive its being set.
 local latest = batch.now + batch.ahead
+local settling = batch.settling
+local FIXES, KEEP, FENCE_OF = unpack(settling or {1, 1})
 local old_at, old_zones, newest_at, newest_lon, newest_lat, newest_zones, newest_index = {}, {}, {}, {}, {}, {}, {}
+-- Where it is settled, and what that follows from; of lists where they begin in which texts, and what they are then.
+local old_settled, anchor_at, anchor_zones, list_at, texts, lists = {}, {}, {}, {}, {}, {}
 -- When it was last outside, and whether Redis has that.
 local away_at, away_known = {}, {}
 local unreadable = {}
@@ -53,24 +61,25 @@ do
     for first = NEWEST + 1, end_of, CHUNK do
         for _, known in ipairs(redis.call('MGET', unpack(KEYS, first, math.min(first + CHUNK - 1, end_of)))) do
             number = number + 1
-            local at = -1
-            old_zones[number], newest_zones[number], away_at[number] = '', '', -1
+            local at, anchor = -1, -1
+            old_zones[number], newest_zones[number], old_settled[number], anchor_zones[number] = '', '', '', ''
+            away_at[number] = -1
             if known then
-                if #known > 25 and byte(known) == 1 then
-                    local lon, lat
-                    at, lon, lat = struct.unpack('<ddd', known, 2)
-                    local zones = sub(known, 26)
-                    old_at[number], old_zones[number] = at, zones
-                    if at <= latest then
-                        newest_lon[number], newest_lat[number], newest_zones[number] = lon, lat, zones
-                    else
-                        at = -1
+                local known_at, lon, lat, zones, settled, of_anchor, zones_of_anchor, list = settle.read(known, FENCE_OF)
+                if known_at then
+                    old_at[number], old_zones[number], old_settled[number] = known_at, zones, settled
+                    if known_at <= latest then
+                        at, newest_lon[number], newest_lat[number], newest_zones[number] = known_at, lon, lat, zones
+                        anchor, anchor_zones[number] = of_anchor, zones_of_anchor
+                        if list then
+                            list_at[number], texts[number] = list, known
+                        end
                     end
                 else
                     unreadable[#unreadable + 1] = number
                 end
             end
-            newest_at[number] = at
+            newest_at[number], anchor_at[number] = at, anchor
         end
     end
 end
@@ -93,10 +102,10 @@ local function by_digit(numbers, call)
     end
 end
 
--- Who is known to be inside has no time outside that is newer: that would have removed its position.
+-- Who has an anchor has no time outside that is newer: that would have removed it.
 local unknown = {}
 for number = 1, batch.present do
-    if newest_at[number] < 0 then
+    if anchor_at[number] < 0 then
         unknown[#unknown + 1] = number
     end
 end
@@ -131,10 +140,13 @@ local function distance(lon1, lat1, lon2, lat2)
     return 6371008.8 * sqrt(x * x + y * y)
 end
 
-local implausible, moved_out = {}, {}
+-- What is too old for presence stays out of it.
+local oldest = batch.now - batch.ttl
+-- Fixes for lists, and whose anchor or list is another one.
+local implausible, moved_out, more, changed = {}, {}, {}, {}
 do
     local ats, lons, lats, places, place = batch.at, batch.longitude, batch.latitude, batch.places, batch.place
-    local speed = batch.speed / 1000
+    local speed, all_margins = batch.speed / 1000, batch.margins
     for index, number in ipairs(batch.device) do
         local at, lon, lat, zones = ats[index], lons[index], lats[index], places[place[index]][1]
         local before = newest_at[number]
@@ -152,6 +164,18 @@ do
                 newest_at[number], newest_lon[number], newest_lat[number], newest_zones[number] = at, lon, lat, zones
                 newest_index[number] = index
             end
+            local anchor, margins = anchor_at[number], all_margins and all_margins[index] or 0
+            if at <= latest and at >= anchor and at > oldest then
+                if margins == 0 then
+                    if at > anchor or zones > anchor_zones[number] then
+                        anchor_at[number], anchor_zones[number], changed[number] = at, zones, true
+                    end
+                elseif margins ~= -1 and at > anchor then
+                    local fixes = more[number] or {}
+                    more[number] = fixes
+                    fixes[#fixes + 1] = {at, margins}
+                end
+            end
         end
     end
     for _, seen in ipairs(batch.outside) do
@@ -163,17 +187,57 @@ do
     end
 end
 
--- Who leaves presence sets, and who arrives in them with its time: known by kind and zones, and by place, for those of
--- the same zones go together. Sets that devices leave and the batch does not name are needed.
+-- Where it is settled now. A time outside cuts off what was before it.
+local settled = {}
+local LIMITS = {FIXES, KEEP, batch.ttl, oldest}
+local function settle_anew(number, text)
+    local at, away, fixes = newest_at[number], away_at[number], more[number]
+    local list = text and settle.opened(text, list_at[number])
+    if fixes or list and (changed[number] or moved_out[number]) then
+        local other, forgotten
+        list, other, forgotten = settle.merged(list, fixes or {}, batch.edges, anchor_at[number], away, LIMITS)
+        changed[number] = changed[number] or other
+        if forgotten then
+            anchor_at[number], anchor_zones[number] = -1, ''
+        end
+    end
+    local campus = string.match(newest_zones[number], '^[^,]+')
+    local zones = settle.zones(list, at, anchor_at[number], anchor_zones[number], campus, KEEP, batch.ttl)
+    settled[number] = (changed[number] or newest_index[number]) and zones or nil
+    lists[number] = list
+end
+for number = 1, #batch.devices do
+    local at, away = newest_at[number], away_at[number]
+    if at >= 0 and at >= away then
+        if anchor_at[number] >= 0 and anchor_at[number] < away then
+            anchor_at[number], anchor_zones[number], changed[number] = -1, '', true
+        end
+        if texts[number] then
+            if not pcall(settle_anew, number, texts[number]) then
+                unreadable[#unreadable + 1] = number
+                changed[number] = true
+                settle_anew(number)
+            end
+        elseif more[number] or changed[number] or newest_index[number] then
+            settle_anew(number)
+        end
+        if settle.passed > batch.most and number < #batch.devices then
+            return {4, number}
+        end
+    end
+end
+
+-- Who leaves presence sets, and who arrives in them with its time: known by kind and zones, for those of the same zones
+-- go together. Sets that the batch does not name are needed.
 local set_of = {}
 for index, name in ipairs(batch.names) do
     set_of[name] = index
 end
-local needed, is_needed, leaving, left_by = {}, {}, {}, {}
--- Who leaves zones, as a list of its own for these.
-local function leavers(kind, zones)
-    local of_kind = left_by[kind] or {}
-    left_by[kind] = of_kind
+local needed, is_needed, leaving, left_by, arriving, arrived_by = {}, {}, {}, {}, {}, {}
+-- Who leaves zones or arrives in them, as a list of its own for these.
+local function together(all, by_kind, kind, zones)
+    local of_kind = by_kind[kind] or {}
+    by_kind[kind] = of_kind
     local found = of_kind[zones]
     if not found then
         found = {}
@@ -188,38 +252,33 @@ local function leavers(kind, zones)
                 needed[#needed + 1] = name
             end
         end
-        leaving[#leaving + 1] = {sets, found}
+        all[#all + 1] = {sets, found}
     end
     return found
 end
 
-local arriving, counts = {}, {}
--- Numbers of the devices of which something else is known afterwards.
-local inside, outside = {}, {}
--- What is too old for presence stays out of it.
-local oldest = batch.now - batch.ttl
+-- Numbers of the devices of which something else is known afterwards; those outside now, and those that were between.
+local inside, outside, crossed = {}, {}, {}
 do
-    local kinds, places, score = batch.kinds, batch.place, batch.score
+    local kinds, score = batch.kinds, batch.score
     for number, device in ipairs(batch.devices) do
-        local at, away, zones, index = newest_at[number], away_at[number], old_zones[number], newest_index[number]
+        local at, away, zones, index = newest_at[number], away_at[number], old_settled[number], newest_index[number]
         local leaves = false
         if moved_out[number] and away > at then
             outside[#outside + 1] = number
             leaves = zones ~= ''
-        elseif index and at >= away and at > oldest then
+        elseif settled[number] and at > oldest then
             inside[#inside + 1] = number
-            leaves = zones ~= '' and zones ~= newest_zones[number]
-            local place = places[index]
-            local list, count = arriving[place], counts[place] or 0
-            if not list then
-                list = {}
-                arriving[place] = list
-            end
-            list[count + 1], list[count + 2] = score[index], device
-            counts[place] = count + 2
+            leaves = zones ~= '' and zones ~= settled[number]
+            local list = together(arriving, arrived_by, kinds[number], settled[number])
+            local count = #list
+            list[count + 1], list[count + 2] = index and score[index] or string.format('%.0f', at), device
+        end
+        if moved_out[number] and away <= at and anchor_at[number] < away then
+            crossed[#crossed + 1] = number
         end
         if leaves then
-            local list = leavers(kinds[number], zones)
+            local list = together(leaving, left_by, kinds[number], zones)
             list[#list + 1] = device
         end
     end
@@ -306,7 +365,7 @@ local function write(seen, field, value)
 end
 
 local function see(site, seen, seen_of_date)
-    local zones, of_site, fields = batch.places[site[1]][3], site[7], site.fields
+    local zones, of_site, fields = batch.places[site[1]][2], site[7], site.fields
     if not fields then
         fields = {}
         for index, zone in ipairs(zones) do
@@ -415,8 +474,8 @@ do
     for _, left in ipairs(leaving) do
         touches(left[1])
     end
-    for place in pairs(arriving) do
-        touches(batch.places[place][2])
+    for _, arrived in ipairs(arriving) do
+        touches(arrived[1])
     end
     if #touched > 0 then
         touch(TOUCHED, TOUCHED_AT, touched)
@@ -430,9 +489,9 @@ do
         end
     end
     local kept = {}
-    for place, arrivals in pairs(arriving) do
-        for _, set in ipairs(batch.places[place][2]) do
-            in_chunks(arrivals, function(...)
+    for _, arrived in ipairs(arriving) do
+        for _, set in ipairs(arrived[1]) do
+            in_chunks(arrived[2], function(...)
                 redis.call('ZADD', KEYS[PRESENCE + set], ...)
             end)
             if not kept[set] then
@@ -485,16 +544,20 @@ do
 end
 
 -- What is known of the devices changes last: where something fails, the next attempt finds what this one found.
--- It lives as long as presence may; of what comes late, as long as if it had come at once.
-local back, soon = {}, string.format('%.0f', time + batch.ttl)
+-- It lives as long as presence may; of what comes late, as long as if it had come at once. Where not every position is
+-- sure, twice as long: one that comes late must find what was before it.
+local lifetime = settling and 2 * batch.ttl or batch.ttl
+local back, soon = {}, string.format('%.0f', time + lifetime)
 for _, number in ipairs(inside) do
     local at, lives = newest_at[number], soon
     if at > batch.now then
-        lives = string.format('%.0f', time + batch.ttl + at - batch.now)
+        lives = string.format('%.0f', time + lifetime + at - batch.now)
     end
-    redis.call('SET', KEYS[NEWEST + number],
-        struct.pack('<Bdddc0', 1, at, newest_lon[number], newest_lat[number], newest_zones[number]), 'PXAT', lives)
-    if away_known[number] then
+    local value = settle.written(FENCE_OF, at, newest_lon[number], newest_lat[number], newest_zones[number],
+        settled[number], anchor_at[number], anchor_zones[number], lists[number])
+    redis.call('SET', KEYS[NEWEST + number], value, 'PXAT', lives)
+    -- What was before its anchor cannot matter.
+    if away_known[number] and anchor_at[number] >= away_at[number] then
         back[#back + 1] = number
     end
 end
@@ -510,6 +573,9 @@ for _, number in ipairs(outside) do
     if old_zones[number] ~= '' then
         redis.call('DEL', KEYS[NEWEST + number])
     end
+    crossed[#crossed + 1] = number
+end
+for _, number in ipairs(crossed) do
     if away_at[number] > oldest then
         recently[#recently + 1] = number
     end
@@ -528,4 +594,4 @@ by_digit(recently, function(key, numbers)
     redis.call('PEXPIRE', key, batch.ttl + batch.ahead)
 end)
 
-return {0, #unreadable, implausible}
+return {0, #unreadable, implausible, math.ceil(settle.passed)}

@@ -28,9 +28,16 @@ from documents import open_store as open_documents
 from geofence import Campus, load_campus
 from runtime.devices import DeviceHasher
 from runtime.failures import Failures
+from state import apps
 from state.server import RedisWatch
 from tests.conftest import NOON
 from timeseries import Coverage, OccupancyPoint, TimeseriesStore, Width, Window, hour_of, open_store
+
+
+@pytest.fixture(autouse=True)
+def _what_runs_is_seen_for_the_whole_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks again in these tests, and on a busy machine one may take longer than what was seen is kept."""
+    monkeypatch.setattr(apps, "SEEN_SECONDS", 600)
 
 
 @pytest.fixture(scope="session")

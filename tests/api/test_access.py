@@ -1,4 +1,5 @@
 import dataclasses
+from base64 import b64encode
 from typing import Annotated, Any
 
 import httpx
@@ -53,7 +54,13 @@ async def test_a_key_with_the_scope_is_let_in_by_either_header(guarded: FastAPI,
     bearer = await key_for(redis_client, "positions:read")
     text = bearer["Authorization"].removeprefix("Bearer ")
     async with client_of(guarded) as client:
-        for headers in (bearer, {"Authorization": f"bearer  {text}"}, {"X-API-Key": text}):
+        basic = b64encode(f"ann:{text}".encode()).decode()
+        # A password that a front asks for, beside a key for what is behind it.
+        front = {"Authorization": f"Basic {b64encode(b'ann:front').decode()}", "X-API-Key": text}
+        for headers in (
+            *(bearer, {"Authorization": f"bearer  {text}"}, {"X-API-Key": text}),
+            *({"Authorization": f"Basic {basic}"}, {"Authorization": f"BASIC  {basic} "}, front),
+        ):
             assert (await client.get("/test/read", headers=headers)).json() == "read"
 
 
@@ -85,6 +92,12 @@ async def test_admin_implies_all_and_the_route_is_told_whose_key_it_is(guarded: 
         {"X-API-Key": ""},
         {"X-API-Key": "A" * 5000},
         {"Authorization": b"Bearer \xff\xfe"},
+        {"Authorization": "Basic "},
+        {"Authorization": "Basic ???"},
+        {"Authorization": "Basic YW5u"},
+        {"Authorization": "Basic YW5uOg=="},
+        {"Authorization": "Basic //79/g=="},
+        {"Authorization": b"Basic \xff\xfe"},
     ],
 )
 async def test_a_wrong_key_is_401_and_its_text_is_not_repeated(guarded: FastAPI, sent: dict[str, Any]) -> None:
@@ -140,7 +153,7 @@ async def test_occupancy_is_public_unless_the_setting_says_otherwise(parts: Part
 async def test_the_document_says_how_a_key_is_sent(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
 
-    assert document["components"]["securitySchemes"].keys() == {"bearer", "header"}
+    assert document["components"]["securitySchemes"].keys() == {"basic", "bearer", "header"}
     put = document["paths"]["/v1/zones/{zone}"]["put"]
-    assert {name for way in put["security"] for name in way} == {"bearer", "header"}
+    assert {name for way in put["security"] for name in way} == {"basic", "bearer", "header"}
     assert "security" not in document["paths"]["/v1/occupancy"]["get"]

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import dataclasses
+import gzip
 import json
 from collections.abc import Sequence
 from typing import Any, cast
@@ -19,11 +20,14 @@ from api.http import problems
 from api.positions.erasure import Erased
 from api.settings import ApiSettings
 from core.errors import Reason, UnavailableError
-from core.kinds import DEFAULT_KINDS, KindId
+from core.kinds import DEFAULT_KINDS, KindId, load_kinds
+from core.marks import Mark
 from core.messages import DeadLetter, Position
 from decoder.batch import Batch
 from documents import DocumentStore
 from state.devices import away_key, away_keys, newest_key, newest_value
+from state.judging import HoursToJudge
+from state.marks import marks_of
 from state.nodes import node_key
 from state.presence import presence_key
 from state.queued import Message
@@ -44,9 +48,10 @@ OBSERVE_GROUP = "observe"
 BRIEF = "brief:{mqtt}"
 
 DEVICE = "bus-304"
+HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 MONTH = 31 * DAY_MS
-NOTHING = {"documents": 0, "present": 0, "dead_letters": 0, "queued": 0}
+NOTHING = {"documents": 0, "present": 0, "dead_letters": 0, "queued": 0, "marks": 0}
 
 
 def address(device: str = DEVICE) -> str:
@@ -244,6 +249,29 @@ async def test_dead_letters_that_hold_something_of_it_are_dropped_and_counted_as
 
     assert [entry_id for entry_id, _ in cast("list[Any]", await redis_client.xrange(DEAD))] == kept
     assert await redis_client.hget(TOTALS, "dropped") == str(len(gone)).encode()
+
+
+async def test_dead_letters_of_an_app_are_found_by_the_topic_and_by_what_the_app_calls_the_device(
+    parts: Parts, redis_client: Redis, documents: DocumentStore
+) -> None:
+    await documents.setup()
+    plain = b'{"_type":"location","lat":52.67,"lon":-8.57,"tid":"an","topic":"owntracks/ann/phone","tst":"soon"}'
+    of_topic = letter(None, topic="owntracks/ann/phone")
+    of_payload = [
+        letter(each, topic="owntracks/bob/phone") for each in (plain, gzip.compress(plain), base64.encodebytes(plain))
+    ]
+    other = await letters(redis_client, letter(None, topic="owntracks/ann/tablet"), letter(None, topic="owntracks"))
+    async with client_over(dataclasses.replace(parts, kinds=load_kinds(None, "owntracks/+/+=mobile"))) as client:
+        client.headers.update(await key_for(redis_client, "admin"))
+        for device, found in (
+            ("ann/phone", [of_topic]),
+            ("owntracks/ann/phone", of_payload),
+            ("an", of_payload),
+        ):
+            await letters(redis_client, *found)
+            assert (await erased(client, device, kind="car"))["dead_letters"] == 0
+            assert (await erased(client, device, kind="mobile"))["dead_letters"] == len(found)
+    assert [entry_id for entry_id, _ in cast("list[Any]", await redis_client.xrange(DEAD))] == other
 
 
 async def test_all_pages_of_dead_letters_are_looked_at(admin: httpx.AsyncClient, redis_client: Redis) -> None:
@@ -450,6 +478,48 @@ async def test_what_waits_for_subscribers_who_are_away_is_erased(admin: httpx.As
     assert await redis_client.hget("sessions:bytes:{mqtt}", "u:report") == str(sum(counted)).encode()
     assert await redis_client.hget("sessions:bytes:{mqtt}", "all") == str(sum(counted)).encode()
     assert await erased(admin, kind="car") == NOTHING
+
+
+async def test_marks_of_all_hours_are_erased_and_those_of_others_are_not(
+    admin: httpx.AsyncClient, parts: Parts, redis_client: Redis
+) -> None:
+    mine, other = (parts.hasher.hash(CAR, name) for name in (DEVICE, "bus-305"))
+    hours = HoursToJudge(redis_client, keep_ms=DAY_MS)
+    for hour in (NOON - 2 * HOUR_MS, NOON - HOUR_MS):
+        await hours.note({hour: hour}, now=NOON)
+        claim = await hours.claim(now=NOON, until=NOON + 1)
+        assert claim
+        await hours.settle(claim, dict.fromkeys((mine, other), frozenset({Mark.FROZEN})), now=NOON)
+
+    assert await erased(admin, kind="car") == {**NOTHING, "marks": 2}
+
+    for hour in (NOON - 2 * HOUR_MS, NOON - HOUR_MS):
+        assert await marks_of(redis_client, hour) == {other: {Mark.FROZEN}}
+    assert mine.encode() not in b"".join([await redis_client.dump(key) or b"" for key in await redis_client.keys("*")])
+    assert await erased(admin, kind="car") == NOTHING
+
+
+async def test_marks_are_erased_also_where_there_are_more_documents_than_one_request_deletes(
+    admin: httpx.AsyncClient,
+    parts: Parts,
+    redis_client: Redis,
+    documents: DocumentStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("api.positions.erasure.ERASE_SECONDS", 0.0)
+    monkeypatch.setattr("api.positions.erasure.ERASE_DOCUMENTS", 10)
+    hashed = parts.hasher.hash(CAR, DEVICE)
+    await documents.put(track(hashed))
+    hour = NOON - HOUR_MS
+    hours = HoursToJudge(redis_client, keep_ms=DAY_MS)
+    await hours.note({hour: hour}, now=NOON)
+    claim = await hours.claim(now=NOON, until=NOON + 1)
+    assert claim
+    await hours.settle(claim, {hashed: frozenset({Mark.PERFECT})}, now=NOON)
+
+    assert_problem(await admin.delete(address(), params={"kind": "car"}), 503)
+
+    assert await marks_of(redis_client, hour) == {}
 
 
 async def test_what_brokers_have_for_each_other_is_waited_for(

@@ -7,11 +7,12 @@ from zoneinfo import ZoneInfo
 import httpx
 import msgspec
 import pytest
+from redis.asyncio import Redis
 
 from api.history.body import HistoryQuery, histories, range_of
 from api.settings import ApiSettings
 from core.clock import format_rfc3339, parse_rfc3339
-from tests.api.conftest import Parts, assert_problem, client_over, record
+from tests.api.conftest import Parts, assert_problem, client_over, key_for, record
 from tests.conftest import NOON, WAIT_SECONDS
 from tests.kinds_of_tests import CAR, MOBILE
 from timeseries import TimeseriesStore, Width, open_store
@@ -224,15 +225,44 @@ async def test_a_store_that_is_away_is_a_503_and_the_rest_goes_on(parts: Parts, 
         assert (await client.get("/v1/occupancy")).status_code == 200
 
 
+QUESTIONS = [
+    "kind=car&window=1m&start=2026-03-01T11:57:00Z",
+    "kind=mobile&window=5m&end=2026-03-01T12:00:00%2B01:00&tz=Europe%2FDublin",
+    "kind=car&format=csv",
+    "kind=car&window=2h",
+    "kind=lorry",
+    "kind=car&from=2026-03-01T11:57:00Z",
+    "kind=car&kind=mobile",
+    "kind=car&start=",
+    "kind=car&start=2026-03-01T11:57:00 01:00",
+    "kind=car&tz=%FF",
+    "window=1m",
+    "",
+]
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("zone", ["kemmy", "nowhere"])
+async def test_who_needs_no_key_is_told_the_same_as_who_has_one(
+    parts: Parts, redis_client: Redis, store: TimeseriesStore, zone: str, question: str
+) -> None:
+    await record(store, "kemmy", CAR, Width.MINUTE, {NOON - 2 * MINUTE: 3})
+    private = dataclasses.replace(parts, settings=parts.settings.model_copy(update={"api_public_occupancy": False}))
+    path = f"/v1/zones/{zone}/occupancy/history?{question}"
+
+    async with client_over(parts) as client, client_over(private) as other:
+        quick = await client.get(path)
+        assert_problem(await other.get(path), 401)
+        slow = await other.get(path, headers=await key_for(redis_client, "occupancy:read"))
+
+    assert quick.status_code == slow.status_code
+    assert quick.headers == slow.headers
+    assert quick.content == slow.content
+
+
 async def test_a_store_that_is_silent_is_not_waited_for_long(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     class Silent:
-        async def history(self, **_: object) -> None:
-            await asyncio.Event().wait()
-
-        async def extent(self, *_: object) -> None:
-            await asyncio.Event().wait()
-
-        async def coverage(self, *_: object, **__: object) -> None:
+        async def record(self, **_: object) -> None:
             await asyncio.Event().wait()
 
         async def kept_since(self, _: Width) -> None:

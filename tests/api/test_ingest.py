@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import dataclasses
+import gzip
 import json
 import socket
 from collections import Counter
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from redis.asyncio import Redis
 
-from api.positions.ingest import Accepted
+from api.http.problems import ProblemDetails
+from api.positions.ingest_answers import Accepted
 from api.settings import ApiSettings
 from core.errors import Reason
 from core.kinds import DEFAULT_KINDS, KindId
@@ -29,9 +31,6 @@ from tests.api.conftest import Parts, assert_problem, client_over, key_for
 from tests.conftest import NOON, RAW, entries
 from tests.kinds_of_tests import CAR
 from tests.raw_streams import raw_messages
-
-MAX_PAYLOAD = 65_536
-MAX_PLAIN = 49_152
 
 POSITIONS = "/v1/positions"
 FEATURE: dict[str, Any] = {
@@ -61,29 +60,71 @@ async def test_what_was_accepted_is_in_raw_as_a_gateway_would_have_published_it(
     answer = await gateway.post(POSITIONS, params={"kind": kind}, json=FEATURE)
 
     assert answer.status_code == 202
-    assert answer.json() == {"kind": kind, "received_at": "2026-03-01T12:00:00Z"}
+    assert answer.json() == {
+        "kind": kind,
+        "received_at": "2026-03-01T12:00:00Z",
+        "taken": 1,
+        "ignored": 0,
+        "refused": [],
+        "result": "ok",
+    }
     TypeAdapter(Accepted).validate_json(answer.content)
     [message] = await raw_messages(redis_client)
     assert (message.topic, message.user, message.role) == (f"{kind}-iotp", "north gate", "gateway")
     assert message.received_at == NOON
     assert message.refused is None
-    assert json.loads(base64.b64decode(message.payload, validate=True)) == FEATURE
+    assert json.loads(message.payload) == FEATURE
 
 
-async def test_plain_and_base64_become_the_same_entry(gateway: httpx.AsyncClient, redis_client: Redis) -> None:
+async def test_a_body_is_kept_as_it_came_whatever_its_type_says(
+    gateway: httpx.AsyncClient, redis_client: Redis
+) -> None:
     plain = json.dumps(FEATURE).encode()
-    for body, media_type in (
+    bodies = [
         (plain, "application/geo+json"),
         (b"\n " + plain + b"\r\n", "application/json"),
         (base64.b64encode(plain), "text/plain"),
-        (base64.b64encode(plain) + b"\n", "application/octet-stream"),
-    ):
+        (base64.urlsafe_b64encode(plain), "application/x-www-form-urlencoded"),
+        (base64.encodebytes(plain), "text/plain"),
+        (gzip.compress(plain, mtime=0), "application/gzip"),
+    ]
+    for body, media_type in bodies:
         answer = await gateway.post(f"{POSITIONS}?kind=car", content=body, headers={"Content-Type": media_type})
         assert answer.status_code == 202, answer.text
 
-    found = await entries(redis_client, RAW)
-    assert len(found) == 4
-    assert found == [found[0]] * 4
+    assert [message.payload for message in await raw_messages(redis_client)] == [body for body, _ in bodies]
+
+
+@pytest.mark.parametrize("named", ["gzip", "GZIP", "x-gzip", " gzip "])
+async def test_a_body_may_be_gzip_by_its_content_encoding(
+    gateway: httpx.AsyncClient, redis_client: Redis, named: str
+) -> None:
+    body = gzip.compress(json.dumps(FEATURE).encode())
+    answer = await gateway.post(f"{POSITIONS}?kind=car", content=body, headers={"Content-Encoding": named})
+
+    assert answer.status_code == 202, answer.text
+    [message] = await raw_messages(redis_client)
+    assert message.payload == body
+
+
+@pytest.mark.parametrize("named", ["br", "deflate", "gzip, gzip", "base64"])
+async def test_any_other_content_encoding_is_a_415_that_names_gzip(
+    gateway: httpx.AsyncClient, redis_client: Redis, named: str
+) -> None:
+    answer = await gateway.post(f"{POSITIONS}?kind=car", json=FEATURE, headers={"Content-Encoding": named})
+
+    assert "gzip" in assert_problem(answer, 415)["detail"]
+    assert answer.headers["accept-encoding"] == "gzip"
+    assert not await redis_client.exists(RAW)
+
+
+async def test_a_body_that_is_no_gzip_though_its_content_encoding_says_so_is_refused(
+    gateway: httpx.AsyncClient, redis_client: Redis
+) -> None:
+    answer = await gateway.post(f"{POSITIONS}?kind=car", json=FEATURE, headers={"Content-Encoding": "gzip"})
+
+    assert "it is not" in assert_problem(answer, 422)["detail"]
+    assert not await redis_client.exists(RAW)
 
 
 async def test_the_decoder_makes_of_it_what_it_makes_of_a_message_over_mqtt(
@@ -108,52 +149,161 @@ async def test_the_decoder_makes_of_it_what_it_makes_of_a_message_over_mqtt(
 async def test_the_largest_message_of_mqtt_is_accepted_and_one_byte_more_is_not(
     gateway: httpx.AsyncClient, redis_client: Redis
 ) -> None:
-    assert len(base64.b64encode(of_size(MAX_PLAIN))) == MAX_PAYLOAD == 65_536
     for body, status in (
-        (of_size(MAX_PLAIN), 202),
-        (of_size(MAX_PLAIN + 1), 413),
-        (base64.b64encode(of_size(MAX_PLAIN)), 202),
-        (base64.b64encode(of_size(MAX_PLAIN + 1)), 413),
+        (of_size(65_536), 202),
+        (of_size(65_537), 413),
+        (base64.b64encode(of_size(49_152)), 202),
+        (base64.b64encode(of_size(49_153)), 413),
+        (gzip.compress(of_size(65_536), mtime=0), 202),
+        (gzip.compress(of_size(65_537), mtime=0), 413),
+        (gzip.compress(of_size(10_000_000), mtime=0), 413),
     ):
         answer = await gateway.post(f"{POSITIONS}?kind=car", content=body)
-        assert answer.status_code == status
+        assert answer.status_code == status, answer.text
         if status == 413:
             assert assert_problem(answer, 413)["type"] == "/docs#too-large"
             assert "several messages" in answer.text
 
-    assert await redis_client.xlen(RAW) == 2
+    assert len(await raw_messages(redis_client)) == 3
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "reason", "told"),
     [
-        (b"", "empty"),
-        (b" \r\n", "empty"),
-        (b"{", "not JSON"),
-        (b"{}", "not a GeoJSON Feature"),
-        (b"[]", "not a GeoJSON Feature"),
-        (b'{"type":"Feature",}', "not JSON"),
-        (b'{"type":"Polygon"}', "not a GeoJSON Feature"),
-        (b'{"type":"Point","coordinates":[-8.57,52.67]}', "not a GeoJSON Feature"),
-        (b'{"type":"Feature","x":' + b"[" * 30_000, "not JSON"),
-        (b'{"type":"Feature","x":"\xff"}', "not UTF-8"),
-        (b"hello", "base64"),
-        (b"%%%%", "base64"),
-        (b"\x00\x01", "base64"),
-        (b"aGVs\nbG8=", "base64"),
-        (base64.b64encode(b"hello"), "not JSON"),
-        (base64.b64encode(b"\xff\xfe"), "not UTF-8"),
-        (base64.b64encode(b'{"type":"Point"}'), "not a GeoJSON Feature"),
+        (b"", "not_json", "empty"),
+        (b" \r\n", "not_json", "empty"),
+        (b"{", "not_json", ""),
+        (b"{}", "not_geojson", ""),
+        (b"[1]", "not_geojson", ""),
+        (b'{"type":"Feature",}', "not_json", ""),
+        (b'{"type":"Polygon"}', "not_a_point", "a Polygon"),
+        (b'{"type":"Feature","x":' + b"[" * 30_000, "not_json", ""),
+        (b'{"type":"Feature","x":"\xff"}', "not_json", "UTF-8"),
+        (b"hello", "not_base64", "base64"),
+        (b"%%%%", "not_base64", "base64"),
+        (base64.b64encode(b"hello"), "not_json", ""),
+        (base64.b64encode(b'{"type":"Polygon"}'), "not_a_point", "a Polygon"),
     ],
 )
 async def test_what_can_hold_no_position_is_refused_with_the_reason(
-    gateway: httpx.AsyncClient, redis_client: Redis, body: bytes, told: str
+    gateway: httpx.AsyncClient, redis_client: Redis, body: bytes, reason: str, told: str
 ) -> None:
     problem = assert_problem(await gateway.post(f"{POSITIONS}?kind=car", content=body), 422)
 
-    assert problem["errors"][0]["parameter"] == "body"
-    assert told in problem["errors"][0]["detail"]
+    assert problem["type"] == "/docs#no-position"
+    [error] = problem["errors"]
+    assert (error["parameter"], error["reason"], error["index"]) == ("body", reason, None)
+    assert told in error["detail"]
+    assert error["detail"] in problem["detail"]
     assert not await redis_client.exists(RAW)
+
+
+def with_(**properties: object) -> dict[str, Any]:
+    return {**FEATURE, "properties": {"device_id": "bus-304", **properties}}
+
+
+NO_DEVICE = {**FEATURE, "properties": {}}
+LINE = {**FEATURE, "geometry": {"type": "LineString", "coordinates": [[-8.57, 52.67], [-8.58, 52.67]]}}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (NO_DEVICE, "no_device"),
+        (FEATURE["geometry"], "no_device"),
+        (LINE, "not_a_point"),
+        ({**FEATURE, "geometry": {"type": "Point", "coordinates": [-8.57, 152.67]}}, "bad_coordinates"),
+        (with_(timestamp="yesterday"), "bad_property"),
+        (with_(timestamp="2026-03-01T12:06:00Z"), "future_timestamp"),
+        ({"type": "FeatureCollection", "features": [{"type": "Feature"}] * 501}, "too_many_features"),
+    ],
+)
+async def test_who_sends_one_position_that_cannot_be_used_hears_it_at_once_and_nothing_is_kept(
+    gateway: httpx.AsyncClient, redis_client: Redis, parts: Parts, body: dict[str, Any], reason: str
+) -> None:
+    for sent in (json.dumps(body).encode(), base64.b64encode(json.dumps(body, separators=(",", ":")).encode())):
+        problem = assert_problem(await gateway.post(f"{POSITIONS}?kind=car", content=sent), 422)
+        assert [(each["reason"], each["index"]) for each in problem["errors"]] == [(reason, None)]
+        assert "bus-304" not in str(problem)
+        assert "52.67" not in str(problem)
+
+    assert not await redis_client.exists(RAW)
+    assert told(parts) == {reason: 2.0}
+
+
+def told(parts: Parts) -> dict[str, float]:
+    """What the metrics say of what senders were told."""
+    return {
+        sample.labels["reason"]: sample.value
+        for metric in parts.metrics.positions_refused.collect()
+        for sample in metric.samples
+        if sample.name == "api_positions_refused_total" and sample.value
+    }
+
+
+async def test_of_many_positions_those_that_cannot_be_used_are_named_and_the_others_are_taken(
+    gateway: httpx.AsyncClient, redis_client: Redis, parts: Parts
+) -> None:
+    body = {"type": "FeatureCollection", "features": [FEATURE, NO_DEVICE, with_(), LINE, 7]}
+    answer = await gateway.post(f"{POSITIONS}?kind=car", json=body)
+
+    assert answer.status_code == 202
+    found = answer.json()
+    assert (found["taken"], found["ignored"]) == (2, 0)
+    assert [(each["index"], each["reason"]) for each in found["refused"]] == [
+        (1, "no_device"),
+        (3, "not_a_point"),
+        (4, "not_geojson"),
+    ]
+    TypeAdapter(Accepted).validate_json(answer.content)
+    assert len(await raw_messages(redis_client)) == 1
+    assert told(parts) == {"no_device": 1.0, "not_a_point": 1.0, "not_geojson": 1.0}
+
+
+async def test_where_none_of_many_positions_can_be_used_each_is_named_and_nothing_is_kept(
+    gateway: httpx.AsyncClient, redis_client: Redis
+) -> None:
+    for features in ([NO_DEVICE], [NO_DEVICE, LINE], [{"type": "Feature"}] * 500):
+        body = {"type": "FeatureCollection", "features": features}
+        problem = assert_problem(await gateway.post(f"{POSITIONS}?kind=car", json=body), 422)
+        assert [each["index"] for each in problem["errors"]] == list(range(len(features)))
+        assert problem["errors"][0]["detail"] in problem["detail"]
+        assert len(problem["detail"]) < 300
+        TypeAdapter(ProblemDetails).validate_python(problem)
+
+    assert not await redis_client.exists(RAW)
+
+
+async def test_a_position_that_cannot_be_used_is_a_422_and_nothing_of_it_is_kept(
+    gateway: httpx.AsyncClient, redis_client: Redis
+) -> None:
+    nowhere = {**FEATURE, "geometry": {"type": "Point", "coordinates": [200, 0]}}
+    answer = await gateway.post(f"{POSITIONS}?kind=car", json={"type": "FeatureCollection", "features": [nowhere]})
+
+    assert answer.status_code == 422
+    assert [(each["index"], each["reason"]) for each in answer.json()["errors"]] == [(0, "bad_coordinates")]
+    assert await raw_messages(redis_client) == []
+
+
+async def test_a_message_without_any_position_is_accepted_and_not_kept(
+    gateway: httpx.AsyncClient, redis_client: Redis
+) -> None:
+    answer = await gateway.post(f"{POSITIONS}?kind=car", json={"type": "FeatureCollection", "features": []})
+
+    assert (answer.status_code, answer.json()["taken"]) == (202, 0)
+    assert not await redis_client.exists(RAW)
+
+
+async def test_no_answer_tells_whether_a_position_is_on_the_campus(gateway: httpx.AsyncClient) -> None:
+    places = [[-8.5701, 52.6741], [2.35, 48.85], [0, 0], [52.6741, -8.5701]]
+    answers = [
+        await gateway.post(
+            f"{POSITIONS}?kind=car", json={**FEATURE, "geometry": {"type": "Point", "coordinates": place}}
+        )
+        for place in places
+    ]
+
+    assert [(each.status_code, each.content) for each in answers] == [(202, answers[0].content)] * 4
 
 
 @pytest.mark.parametrize("query", [{}, {"kind": "bus"}, {"kind": "car", "device": "x"}])
@@ -213,32 +363,23 @@ async def test_redis_that_is_away_or_silent_is_a_503_and_never_a_202(
 
 
 DAY = "2026-02-20T12:00:00Z"
-WITHIN = {**FEATURE, "properties": {"timestamp": "2026-02-22T12:00:00Z"}}
+WITHIN = with_(timestamp="2026-02-22T12:00:00Z")
 
 
-@pytest.mark.parametrize(
-    ("body", "where"),
-    [
-        ({**FEATURE, "properties": {"timestamp": DAY}}, "the feature"),
-        ({**FEATURE, "properties": {"timestamp": NOON - 8 * 86_400_000, "speed": "?"}}, "the feature"),
-        (
-            {"type": "FeatureCollection", "features": [7, WITHIN, {**FEATURE, "properties": {"timestamp": DAY}}]},
-            "features[2]",
-        ),
-    ],
-)
-async def test_who_sends_what_is_too_old_for_a_gateway_hears_it(
-    parts: Parts, redis_client: Redis, body: dict[str, Any], where: str
-) -> None:
+async def test_who_sends_what_is_too_old_for_a_gateway_hears_it(parts: Parts, redis_client: Redis) -> None:
     limited = ApiSettings(data_dir=parts.settings.data_dir, position_max_age="gateway=7d")
     headers = await key_for(redis_client, "positions:write")
     async with client_over(dataclasses.replace(parts, settings=limited)) as client:
-        for sent in (json.dumps(body).encode(), base64.b64encode(json.dumps(body).encode())):
-            problem = assert_problem(await client.post(f"{POSITIONS}?kind=car", content=sent, headers=headers), 422)
-            assert where in str(problem)
-            assert "POSITION_MAX_AGE" in str(problem)
-        good = {"type": "FeatureCollection", "features": [7, WITHIN, FEATURE]}
-        assert (await client.post(f"{POSITIONS}?kind=car", json=good, headers=headers)).status_code == 202
+        for old in (DAY, NOON - 8 * 86_400_000):
+            answer = await client.post(f"{POSITIONS}?kind=car", json=with_(timestamp=old), headers=headers)
+            [error] = assert_problem(answer, 422)["errors"]
+            assert error["reason"] == "too_old"
+            assert "POSITION_MAX_AGE lets the role gateway send" in error["detail"]
+        several = {"type": "FeatureCollection", "features": [WITHIN, with_(timestamp=DAY), FEATURE]}
+        answer = await client.post(f"{POSITIONS}?kind=car", json=several, headers=headers)
+        assert answer.status_code == 202
+        assert answer.json()["taken"] == 2
+        assert [(each["index"], each["reason"]) for each in answer.json()["refused"]] == [(1, "too_old")]
     assert await redis_client.xlen(RAW) == 1
 
 
@@ -291,12 +432,33 @@ async def test_a_key_that_sends_faster_than_a_gateway_may_is_told_when_to_come_b
     keys = [await key_for(redis_client, "positions:write", name=name) for name in ("north gate", "south gate")]
     async with client_over(parts) as client:
         for number, (key, size, status) in enumerate(
-            [(keys[0], 6000, 202), (keys[0], 6000, 429), (keys[0], 500, 202), (keys[1], 6000, 202)]
+            [(keys[0], 8000, 202), (keys[0], 8000, 429), (keys[0], 500, 202), (keys[1], 8000, 202)]
         ):
             answer = await client.post(POSITIONS, params={"kind": "car"}, content=of_size(size), headers=key)
             assert answer.status_code == status, number
             if status == 429:
                 assert_problem(answer, 429)
-                # 8,000 bytes of base64 are 16, of which 4 are left.
+                # 8,000 bytes are 16, of which 4 are left.
                 assert answer.headers["retry-after"] == "120"
     assert len(await entries(redis_client, RAW)) == 3
+
+
+async def test_what_cannot_be_used_counts_as_over_mqtt(parts: Parts, redis_client: Redis) -> None:
+    changed = parts.settings.model_copy(update={"position_rate": "gateway=0.1:20"})
+    key = await key_for(redis_client, "positions:write")
+    bad = json.dumps([{"lat": 200, "lon": 0}] * 400)
+    async with client_over(dataclasses.replace(parts, settings=changed, elapsed=lambda: 0.0)) as client:
+        for status in (422, 429):
+            answer = await client.post(f"{POSITIONS}?kind=car", content=bad, headers=key)
+            assert answer.status_code == status
+
+
+async def test_a_message_in_gzip_counts_as_what_is_in_it(parts: Parts, redis_client: Redis) -> None:
+    changed = parts.settings.model_copy(update={"position_rate": "gateway=0.1:20"})
+    key = await key_for(redis_client, "positions:write")
+    body = gzip.compress(of_size(8000))
+    assert len(body) < 512
+    async with client_over(dataclasses.replace(parts, settings=changed, elapsed=lambda: 0.0)) as client:
+        for status in (202, 429):
+            answer = await client.post(f"{POSITIONS}?kind=car", content=body, headers=key)
+            assert answer.status_code == status

@@ -206,6 +206,31 @@ def run(redis_server: str, redis_client: Redis) -> Run:
     return command
 
 
+async def test_a_key_has_the_user_that_it_was_made_for(run: Run, keys: Keys) -> None:
+    made = run("add", "--scope", "positions:read", "--user", "ann")
+    key = await keys.verify(made.stdout.strip())
+
+    assert key is not None
+    assert key.user == "ann"
+    [row] = [json.loads(line) for line in run("list", "--json").stdout.splitlines()]
+    assert row["user"] == "ann"
+    refused = run("add", "--scope", "positions:read", "--user", "ann|admin")
+    assert refused.returncode == 2
+    assert "'ann|admin' is no name of a user" in refused.stderr
+
+
+async def test_a_key_without_a_user_is_stored_as_it_was_before_there_were_any(keys: Keys, redis_client: Redis) -> None:
+    made = await added(keys)
+    (stored,) = await redis_client.hvals(API_KEYS)
+    assert json.loads(stored).keys() == {"id", "name", "scopes", "hash", "created_at"}
+    assert made.key.user == ""
+
+
+def test_a_user_that_no_rule_could_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="is no name of a user"):
+        make_key("x", [Scope.ADMIN], now=NOON, user="two words")
+
+
 async def test_keys_are_added_listed_and_removed_by_command(run: Run, keys: Keys) -> None:
     made = run("add", "--scope", "positions:read", "--scope", "positions:write", "--name", "parking [red]app")
     text = made.stdout.strip()

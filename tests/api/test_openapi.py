@@ -53,6 +53,13 @@ async def test_the_document_lists_every_resource(client: httpx.AsyncClient) -> N
         "/v1/positions",
         "/v1/positions/search",
         "/v1/devices/{device_id}/positions",
+        "/v1/apps",
+        "/v1/apps/{app}",
+        "/v1/apps/{app}/route",
+        "/v1/apps/{app}/route/undo",
+        "/v1/apps/{app}/changes",
+        "/v1/apps/{app}/canary",
+        "/v1/faults",
         "/healthz",
     }
 

@@ -1,4 +1,6 @@
 import dataclasses
+import math
+import re
 from pathlib import Path
 
 import httpx
@@ -7,9 +9,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.readiness import readiness_problem
 from api.settings import ApiSettings
+from runtime.failures import Failures
 from state.client import open_redis
 from tests.api.conftest import Parts, assert_problem, client_over
-from tests.conftest import free_port
+from tests.conftest import NOON, free_port
+from tests.kinds_of_tests import CAR, MOBILE
 from timeseries import open_store
 
 
@@ -24,6 +28,42 @@ def requests_counted(parts: Parts) -> dict[tuple[str, str, str], float]:
 
 def metrics(parts: Parts) -> str:
     return generate_latest(parts.metrics.registry).decode()
+
+
+def test_the_operators_page_lists_each_metric_and_no_other(parts: Parts) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
+    # As the process does.
+    Failures("api", parts.metrics.registry)
+    families = parts.metrics.registry.collect()
+    assert set(re.findall(r"`(api_\w+)", page)) == {
+        f"{each.name}_total" if each.type == "counter" else each.name for each in families
+    }
+
+
+async def test_how_old_what_is_shown_is_can_be_seen(parts: Parts) -> None:
+    newest, snapshot = {CAR: NOON - 2500}, [NOON - 400]
+    parts.metrics.follow(
+        kinds=[CAR, MOBILE], newest=lambda: newest, snapshot_at=lambda: snapshot[0], clock=lambda: NOON
+    )
+    value = parts.metrics.registry.get_sample_value
+    assert value("api_newest_input_age_seconds", {"kind": "car"}) == 2.5
+    assert value("api_snapshot_age_seconds") == 0.4
+    unknown = value("api_newest_input_age_seconds", {"kind": "mobile"})
+    assert unknown is not None
+    assert math.isnan(unknown)
+
+
+async def test_each_class_of_answers_is_counted_and_there_from_the_start(
+    client: httpx.AsyncClient, parts: Parts
+) -> None:
+    def answers(status_class: str) -> float | None:
+        return parts.metrics.registry.get_sample_value("api_responses_total", {"class": status_class})
+
+    assert [answers(each) for each in ("2xx", "3xx", "4xx", "5xx")] == [0, 0, 0, 0]
+    await client.get("/healthz")
+    await client.get("/v1/nothing")
+    await client.get("/v1/nothing/at-all")
+    assert [answers(each) for each in ("2xx", "3xx", "4xx", "5xx")] == [1, 0, 2, 0]
 
 
 async def test_a_process_that_works_is_healthy_and_ready(client: httpx.AsyncClient, parts: Parts) -> None:

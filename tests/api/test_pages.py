@@ -39,13 +39,58 @@ async def test_the_live_map_is_a_page_that_loads_only_what_is_served_here(client
 
 async def test_every_script_that_a_script_imports_is_loaded_with_the_page(client: httpx.AsyncClient) -> None:
     # Else the browser learns of it only from the script, and asks for one after the other.
-    page = (await client.get("/")).text
+    map_page, device_page = (await client.get("/")).text, (await client.get("/device")).text
+    operations = (await client.get("/operations")).text
+    pages = {"device-page.js": device_page, **dict.fromkeys(("operations.js", "app-card.js", "shares.js"), operations)}
     for file in OURS:
         if file.suffix != ".js" or file.name == "docs.js":
             continue
+        page = pages.get(file.name, map_page)
         for path in re.findall(r'^import .*?"\./([^"]+)";$', file.read_text(), flags=re.MULTILINE):
             assert f'<link rel="modulepreload" href="static/{path}">' in page, file
             assert (await client.get(f"/static/{path}")).headers["content-type"] == "text/javascript; charset=utf-8"
+
+
+async def test_the_page_of_a_device_has_the_policy_of_the_map_and_loads_only_what_is_served_here(
+    client: httpx.AsyncClient,
+) -> None:
+    live_map, page = await client.get("/"), await client.get("/device")
+
+    assert page.headers["content-security-policy"] == live_map.headers["content-security-policy"]
+    # What a worker or a socket may be follows from default-src: none made of a blob, and of sockets those of this host.
+    assert not re.search("worker-src|connect-src|script-src|unsafe", page.headers["content-security-policy"])
+    assert "permissions-policy" not in page.headers
+    loaded = re.findall(r'(?:src|href)="(static/[^"]+)"', page.text)
+    assert "static/device-page.js" in loaded
+    for path in loaded:
+        assert (await client.get(f"/{path}")).status_code == 200
+    assert not [path for path in re.findall(r'"(static/[^"]+)"', live_map.text) if "mqtt" in path or "device" in path]
+
+
+async def test_the_page_of_operations_has_the_policy_of_the_map_and_loads_only_what_is_served_here(
+    client: httpx.AsyncClient,
+) -> None:
+    live_map, page = await client.get("/"), await client.get("/operations")
+
+    assert page.headers["content-security-policy"] == live_map.headers["content-security-policy"]
+    loaded = re.findall(r'(?:src|href)="(static/[^"]+)"', page.text)
+    assert {"static/operations.js", "static/operations.css"} <= {*loaded}
+    for path in loaded:
+        assert (await client.get(f"/{path}")).status_code == 200
+    assert not re.search(r" style=| on\w+=|<script>", page.text)
+
+
+async def test_the_page_of_a_device_is_told_where_each_kind_publishes(client: httpx.AsyncClient) -> None:
+    [told] = re.findall(r'<meta name="kinds" content="([^"]*)">', (await client.get("/device")).text)
+    kinds = json.loads(html.unescape(told))
+
+    assert [(each["topic"], each["person"]) for each in kinds] == [("car-iotp", False), ("mobile-iotp", True)]
+
+
+@pytest.mark.parametrize("name", ["device.js", "device_mqttjs.js"])
+async def test_the_device_that_is_served_is_that_of_the_simulator(client: httpx.AsyncClient, name: str) -> None:
+    served = await client.get(f"/static/vendor/campus-device/{name}")
+    assert served.content == (STATIC.parents[2] / "simulator" / name).read_bytes(), "make vendor"
 
 
 @pytest.mark.parametrize("file", OURS, ids=lambda file: file.name)
@@ -72,14 +117,18 @@ async def test_what_others_made_is_served_with_its_licence_in_the_version_that_i
     licence = await client.get("/static/vendor/leaflet/LICENSE.txt")
     assert licence.headers["content-type"] == "text/plain; charset=utf-8"
     assert "BSD 2-Clause License" in licence.text
+    bundle = (await client.get("/static/vendor/mqtt/mqtt.esm.js")).text
+    assert f'version:"{lock["packages"]["node_modules/mqtt"]["version"]}"' in bundle
+    assert "MQTT.js contributors" in (await client.get("/static/vendor/mqtt/LICENSE.txt")).text
     # What npm needs is not for readers of the page.
     assert (await client.get("/static/vendor/package.json")).status_code == 404
-    assert "://" not in (VENDOR / "package-lock.json").read_text()
+    assert '"resolved"' not in (VENDOR / "package-lock.json").read_text()
 
 
 def test_the_first_view_is_small() -> None:
     # What it is in a browser, with the answers of the API, is measured in tests/browser.
-    sizes = [len(gzip.compress((STATIC / name).read_bytes())) for name in SERVED if not name.startswith("docs.")]
+    others = ("docs.", "device", "vendor/mqtt/", "vendor/campus-device/")
+    sizes = [len(gzip.compress((STATIC / name).read_bytes())) for name in SERVED if not name.startswith(others)]
     assert sum(sizes) < 100_000
 
 
@@ -132,7 +181,7 @@ async def test_pictures_may_come_from_the_tile_server_and_nothing_else_from_anyw
 
 
 async def test_pages_are_kept_and_asked_for_again(client: httpx.AsyncClient) -> None:
-    for path in ("/", "/docs", *(f"/static/{name}" for name in SERVED)):
+    for path in ("/", "/device", "/docs", *(f"/static/{name}" for name in SERVED)):
         first = await client.get(path)
         again = await client.get(path, headers={"If-None-Match": first.headers["etag"]})
 

@@ -166,6 +166,7 @@ async def test_sigterm_ends_it_in_time_although_an_answer_is_stuck(tmp_path: Pat
     [
         ({"CAMPUS_FILE": "/nowhere/campus.geojson"}, "CAMPUS_FILE: /nowhere/campus.geojson"),
         ({"KINDS_FILE": "/nowhere/kinds.json"}, "KINDS_FILE: /nowhere/kinds.json"),
+        ({"TOPIC_KINDS": "owntracks/+/+=tram"}, "TOPIC_KINDS: 'tram' is not one of car, mobile"),
         ({"POSITION_RATE": "tram=7"}, "POSITION_RATE: 'tram=7' is not role=rate:burst"),
         ({"API_HOST": "256.1.1.1"}, "API_HOST"),
         ({"API_PORT": "70000"}, "API_PORT: "),

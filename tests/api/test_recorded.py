@@ -56,12 +56,13 @@ async def test_a_window_with_a_point_was_recorded_whatever_else_is_known(
     windows=st.integers(1, 12),
 )
 def test_ranges_are_those_that_a_plain_loop_finds(minutes: set[int], width: int, first: int, windows: int) -> None:
-    coverage = [
-        covered(hour * HOUR, *(each - 60 * hour for each in minutes if each // 60 == hour)) for hour in range(3)
-    ]
+    recorded = {
+        hour * HOUR: covered(hour * HOUR, *(each - 60 * hour for each in minutes if each // 60 == hour)).minutes
+        for hour in range(3)
+    }
     instants = [(first + width * number) * MINUTE for number in range(windows + 1)]
 
-    found = list(unrecorded(instants, coverage, ()))
+    found = list(unrecorded(instants, recorded, ()))
 
     inside = {at for start, end in found for at in range(start, end, MINUTE)}
     for number in range(windows):

@@ -27,9 +27,11 @@ from api.live.poller import poll_once
 from api.settings import ApiSettings
 from api.zones.campus import FollowedCampus
 from core.kinds import DEFAULT_KINDS
+from core.versions import first_route
 from documents import open_store as open_documents
 from geofence import load_campus
 from runtime.devices import DeviceHasher
+from state.apps import AppStore, Instance
 from tests.api.conftest import Parts, arrive, record
 from tests.conftest import NOON
 from tests.kinds_of_tests import CAR
@@ -46,7 +48,9 @@ _CONFIG = SchemathesisConfig.from_dict(
     {
         "checks": {
             # No JSON Schema says that a range begins before it ends, a ring is closed, a change needs If-Match.
-            "positive_data_acceptance": {"expected-statuses": ["2xx", "404", "409", "412", "415", "422", "428"]}
+            "positive_data_acceptance": {"expected-statuses": ["2xx", "404", "409", "412", "415", "422", "428"]},
+            # What is wrong may be too large, too.
+            "negative_data_rejection": {"expected-statuses": ["404", "405", "409", "412", "413", "415", "422", "428"]},
         }
     }
 )
@@ -55,7 +59,7 @@ _CONFIG = SchemathesisConfig.from_dict(
 @asynccontextmanager
 async def _seeded(folder: Path, redis_url: str) -> AsyncIterator[tuple[Parts, str]]:
     """An API at noon, with somebody here and there, an hour of history, and a key of an administrator."""
-    chosen = ApiSettings(data_dir=folder, history_max_points=1000, api_rate_limit=0)
+    chosen = ApiSettings(data_dir=folder, history_max_points=1000, api_rate_limit=0, faults=True)
     async with (
         Redis.from_url(redis_url) as client,
         open_store(chosen) as store,
@@ -80,12 +84,26 @@ async def _seeded(folder: Path, redis_url: str) -> AsyncIterator[tuple[Parts, st
         await arrive(client, "kemmy", CAR, NOON - 2000, NOON - 1000)
         for width, step in ((Width.MINUTE, _MINUTE), (Width.HOUR, 60 * _MINUTE)):
             await record(store, "kemmy", CAR, width, {NOON - number * step: number for number in range(1, 60)})
+        await _applications(AppStore(client))
         await poll_once(parts.live)
         trimming = asyncio.create_task(_trim(client, chosen.partitions))
         # A stream of events then ends after its snapshot.
         parts.change_log.close()
         yield parts, made.text
         trimming.cancel()
+
+
+async def _applications(store: AppStore) -> None:
+    """Two applications in two versions, under the name that the document has as an example, and under one letter."""
+    names = ("update-schuman", "a")
+    instances = [
+        Instance(app=app, version=version, name=version, address="10.0.0.4", port=80, healthy=True, since=NOON)
+        for app in names
+        for version in ("1", "2")
+    ]
+    await store.see(NOON, instances)
+    for app in names:
+        await store.put(first_route(app, "1"), replaces=0, by="controller", at=NOON, why="the first")
 
 
 async def _trim(client: Redis, partitions: int) -> None:

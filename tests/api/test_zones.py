@@ -7,7 +7,7 @@ import pytest
 
 from api.zones.campus import FollowedCampus
 from geofence import load_campus
-from tests.api.conftest import Parts, assert_problem, client_over
+from tests.api.conftest import Parts, assert_problem, client_over, key_for
 
 
 async def test_zones_are_a_feature_collection_of_the_campus_and_its_22_zones(client: httpx.AsyncClient) -> None:
@@ -63,6 +63,25 @@ async def test_a_client_that_has_other_zones_gets_them_all(client: httpx.AsyncCl
 
     assert answer.status_code == 200
     assert len(answer.json()["features"]) == 23
+
+
+async def test_zones_say_whose_map_they_were_drawn_from_and_a_change_of_one_keeps_it(parts: Parts) -> None:
+    drawn = dataclasses.replace(load_campus(None), attribution="© Mappers")
+    of_map = dataclasses.replace(parts, followed=FollowedCampus(client=parts.redis, file=drawn))
+    async with client_over(of_map) as client:
+        client.headers.update(await key_for(parts.redis, "admin"))
+        before = (await client.get("/v1/zones")).json()
+        page = (await client.get("/v1/zones?limit=2")).json()
+        etag = (await client.get("/v1/zones/kemmy")).headers["etag"]
+        changed = await client.patch(
+            "/v1/zones/kemmy",
+            content=json.dumps({"properties": {"name": "Books"}}),
+            headers={"If-Match": etag, "Content-Type": "application/merge-patch+json"},
+        )
+        after = (await client.get("/v1/zones")).json()
+
+    assert changed.status_code == 200
+    assert (before["attribution"], page["attribution"], after["attribution"]) == ("© Mappers",) * 3
 
 
 async def test_another_campus_has_another_etag(parts: Parts, client: httpx.AsyncClient, tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -65,10 +67,12 @@ class RunningGate:
         return await self.ask(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
 
 
-@pytest.fixture
-async def gate(docker: FakeDocker, docker_socket: Path) -> AsyncIterator[RunningGate]:
+@asynccontextmanager
+async def running_gate(
+    docker: FakeDocker, docker_socket: Path, gate_for: Literal["autoscaler", "controller"]
+) -> AsyncIterator[RunningGate]:
     stop, port = Stop(), free_port()
-    settings = GateSettings(gate_port=port, engine_socket=docker_socket, scale_maximum=4)
+    settings = GateSettings(gate_port=port, engine_socket=docker_socket, scale_maximum=4, gate_for=gate_for)
     serving = asyncio.create_task(serve_gate(settings, stop))
 
     async def listens() -> bool:
@@ -85,3 +89,17 @@ async def gate(docker: FakeDocker, docker_socket: Path) -> AsyncIterator[Running
     finally:
         stop.set()
         await serving
+
+
+@pytest.fixture
+async def gate(docker: FakeDocker, docker_socket: Path) -> AsyncIterator[RunningGate]:
+    """The autoscaler's."""
+    async with running_gate(docker, docker_socket, "autoscaler") as made:
+        yield made
+
+
+@pytest.fixture
+async def registry(docker: FakeDocker, docker_socket: Path) -> AsyncIterator[RunningGate]:
+    """The controller's."""
+    async with running_gate(docker, docker_socket, "controller") as made:
+        yield made

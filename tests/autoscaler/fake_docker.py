@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from copy import deepcopy
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -126,18 +127,25 @@ class FakeDocker:
         raise web.HTTPNotFound(text=json.dumps({"message": f"No such container: {name}"}))
 
     def _chosen(self, request: web.BaseRequest) -> list[dict[str, Any]]:
-        labels = json.loads(request.query.get("filters", "{}")).get("label", [])
-        wanted = dict(label.split("=", 1) for label in labels)
+        filters = json.loads(request.query.get("filters", "{}"))
         return [
             each
             for each in self.containers.values()
-            if wanted.items() <= each["Config"]["Labels"].items()
+            if all(_has_label(each["Config"]["Labels"], label) for label in filters.get("label", []))
             and (request.query.get("all") == "1" or each["State"]["Status"] == "running")
+            and each["State"].get("Health", {"Status": "none"})["Status"]
+            in filters.get("health", ("healthy", "unhealthy", "starting", "none"))
         ]
 
     @staticmethod
     def _listed(found: dict[str, Any]) -> dict[str, Any]:
-        return {"Id": found["Id"], "Names": [found["Name"]], "Labels": found["Config"]["Labels"]}
+        return {
+            "Id": found["Id"],
+            "Names": [found["Name"]],
+            "Labels": found["Config"]["Labels"],
+            "Created": int(datetime.fromisoformat(found["Created"]).timestamp()),
+            "NetworkSettings": {"Networks": found["NetworkSettings"]["Networks"]},
+        }
 
     def _create(self, body: dict[str, Any], name: str) -> str:
         labels = body["Labels"]
@@ -151,6 +159,11 @@ class FakeDocker:
             network: {"NetworkID": BACK, "IPAddress": "", **endpoint} for network, endpoint in networks.items()
         }
         return str(made["Id"])
+
+
+def _has_label(labels: dict[str, str], wanted: str) -> bool:
+    name, equals, value = wanted.partition("=")
+    return name in labels and (not equals or labels[name] == value)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ import pytest
 
 from autoscaler.haproxy import RuntimeSocket, Server
 from core.errors import UnavailableError
+from runtime.haproxy_socket import HaproxySocket
 from tests.conftest import eventually, free_port, missing
 
 CONFIGURATION = """
@@ -149,6 +150,31 @@ async def test_a_slot_that_is_down_and_drains_says_so_too(proxied: Proxied) -> N
 async def test_what_haproxy_refuses_is_said(proxied: Proxied) -> None:
     with pytest.raises(UnavailableError, match="No such server"):
         await proxied.socket.set_state(Server("brokers", "broker-9", "", 0, draining=False, up=False), "drain")
+
+
+async def test_commands_together_are_answered_together(proxied: Proxied) -> None:
+    said = await HaproxySocket(proxied.path).ask("set server api/api state drain", "get weight api/api")
+    assert "1 (initial 1)" in said
+
+
+@pytest.mark.parametrize(
+    ("command", "payload"),
+    [
+        ("get weight api/api; set server websockets/broker-1 state drain", ""),
+        ("get weight api/api\nset server websockets/broker-1 state drain", ""),
+        ("add map #0", "a 1\n\nset server websockets/broker-1 state drain"),
+        ("add map #0", "a 1\n\r\nset server websockets/broker-1 state drain"),
+        ("add map #0", "\nset server websockets/broker-1 state drain"),
+        ("add map #0", "a 1\0"),
+    ],
+    ids=["a semicolon", "a line", "an empty line", "a line of a carriage return", "an empty payload", "a zero byte"],
+)
+async def test_what_would_be_another_command_to_haproxy_is_refused_before_it_is_sent(
+    proxied: Proxied, command: str, payload: str
+) -> None:
+    with pytest.raises(ValueError, match="printable"):
+        await HaproxySocket(proxied.path).ask(command, payload=payload)
+    assert not (await proxied.server("websockets", "broker-1")).draining
 
 
 async def test_haproxy_away_is_unavailable(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from autoscaler.nodes import HttpNodes, NodeFigures, parse_figures
 from autoscaler.reading import Reader, decoder_lag
 from broker.metrics import BrokerMetrics
+from core.kinds import DEFAULT_KINDS
 from core.messages import RawMessage
 from state.raw import Finisher, Part
 from tests.autoscaler.fakes import World
@@ -52,7 +53,7 @@ async def test_lag_is_what_was_not_delivered_and_what_was_not_acknowledged(redis
 
 def node_says(received: int, *, draining: bool = False) -> bytes:
     """What a real node's metrics look like."""
-    metrics = BrokerMetrics()
+    metrics = BrokerMetrics(DEFAULT_KINDS)
     metrics.received[:] = [received - 1, 1, 0]
     metrics.gauges["broker_draining"] = ("1 once the node is leaving.", lambda: float(draining))
     return generate_latest(metrics.registry)

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -11,8 +12,9 @@ import pytest
 
 from bench.broker.connection import BrokenError
 from bench.broker.packets import PAYLOAD_BYTES, Ring
+from bench.broker.peers import all_peers
+from bench.broker.peers.peer import built
 from bench.broker.publisher import Publisher, batch_of
-from bench.broker.results import Figure, Results, Target
 from bench.broker.scenarios import (
     ACKNOWLEDGED,
     ACROSS,
@@ -37,10 +39,17 @@ RING = Ring("car-iotp", 2 * WINDOW)
 def quick_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     if not shutil.which("redis-server"):
         missing("redis-server", "install Debian's redis-server")
-    results = tmp_path_factory.mktemp("bench") / "results.json"
-    scenarios = [f"--scenario={each.name}" for each in (ONE_NODE, WEBSOCKET, ACROSS, IDLE, LATENCY)]
+    folder = tmp_path_factory.mktemp("bench")
+    names = [each.name for each in (ONE_NODE, WEBSOCKET, ACROSS, IDLE, LATENCY)]
     run = subprocess.run(
-        [sys.executable, "-m", "bench.broker", "--quick", f"--results={results}", *scenarios],
+        [
+            sys.executable,
+            "-m",
+            "bench.broker",
+            "--quick",
+            f"--results={folder / 'found.json'}",
+            *(f"--scenario={name}" for name in names),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -48,8 +57,23 @@ def quick_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    found: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
-    return found
+    return {name: json.loads((folder / f"found-{name}.json").read_text(encoding="utf-8")) for name in names}
+
+
+def test_each_broker_says_its_version_and_how_it_is_set_up(quick_run: dict[str, Any]) -> None:
+    assert quick_run[ONE_NODE.name]["versions"] == {"ours": "0.12.1"}
+    assert "before it is acknowledged" in quick_run[ONE_NODE.name]["configuration"]["ours"]
+    for peer in all_peers():
+        assert peer.configuration.endswith("."), peer.name
+        assert peer.missing or re.match(r"\d+\.\d+", peer.version), peer.name
+    assert len({peer.name for peer in all_peers()}) == 12
+
+
+def test_what_is_built_from_source_is_named_by_its_version_and_lies_outside_the_tree() -> None:
+    found = {name: built(name) for name in ("mochi", "hivemq", "rumqttd")}
+
+    assert all(re.fullmatch(rf"{name}-[0-9a-f]{{12}}", file.parent.name) for name, file in found.items())
+    assert all(file.is_absolute() and ROOT not in file.parents for file in found.values())
 
 
 @pytest.mark.parametrize(
@@ -64,13 +88,15 @@ def quick_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     ],
 )
 def test_a_quick_run_measures_our_node(quick_run: dict[str, Any], scenario: str, figure: str) -> None:
-    assert quick_run["not measured"].get(scenario) is None
-    (found,) = quick_run["rounds"][scenario]["ours"]
-    assert found[figure] > 0
+    assert quick_run[scenario]["reasons"] == {}
+    (found,) = quick_run[scenario]["rounds"]
+    assert found["entry"] == "ours"
+    assert found["figures"][figure] > 0
 
 
 def test_our_node_acknowledges_in_the_order_of_the_messages(quick_run: dict[str, Any]) -> None:
-    assert quick_run["rounds"][ONE_NODE.name]["ours"][0]["in order"] == 1
+    (found,) = quick_run[ONE_NODE.name]["rounds"]
+    assert found["figures"]["in order"] == 1
 
 
 def test_all_packets_of_a_ring_have_one_size_and_a_payload_of_240_bytes() -> None:
@@ -118,19 +144,3 @@ def test_a_message_acknowledged_twice_does_not_stand_for_another(
     publisher.receive()
     with pytest.raises(BrokenError, match="exactly once"):
         publisher.in_order()
-
-
-def test_a_target_compares_the_median_of_the_ratios_round_by_round() -> None:
-    results = Results()
-    for ours, theirs in ((30.0, 10.0), (40.0, 20.0), (90.0, 30.0)):
-        results.add("one-node", "ours", {"rate": ours})
-        results.add("one-node", "theirs", {"rate": theirs})
-    target = Target(
-        text="three times",
-        figure=Figure("one-node", "ours", "rate"),
-        over=Figure("one-node", "theirs", "rate"),
-        least=3,
-    )
-    assert target.value(results) == 3
-    assert target.reached(3)
-    assert not target.reached(2.9)

@@ -23,7 +23,7 @@ from broker.session.connection import Connection as NodeConnection
 from broker.settings import BrokerSettings
 from broker.transport.listeners import listening
 from core.clock import system_clock
-from core.kinds import DEFAULT_KINDS, Role
+from core.kinds import Role
 from runtime.service import Stop, work_until_stopped
 from state.client import open_redis
 from tests.conftest import eventually, free_port
@@ -71,18 +71,19 @@ StartNode = Callable[..., Awaitable[RunningNode]]
 async def running_node(url: str, **settings: Any) -> AsyncIterator[RunningNode]:
     chosen = {"broker_node": "node-1", "broker_port": free_port(), "mqtt_allow_anonymous": True, **settings}
     own = BrokerSettings(redis_url=url, **chosen)
+    kinds = own.kinds()
     async with open_redis(own) as client:
         authenticator = Authenticator(
             users=Users(client),
-            kinds=DEFAULT_KINDS,
+            kinds=kinds,
             allow_anonymous=own.mqtt_allow_anonymous,
             clock=time.monotonic,
             passwords=Passwords(clock=time.monotonic, max_waiting=own.mqtt_logins_waiting),
         )
-        metrics = BrokerMetrics()
+        metrics = BrokerMetrics(kinds)
         node = Node(
             settings=own,
-            kinds=DEFAULT_KINDS,
+            kinds=kinds,
             client=client,
             authenticator=authenticator,
             metrics=metrics,

@@ -9,6 +9,7 @@ from broker.protocol.reasons import Refusal
 from broker.session.acknowledgements import PendingAnswers
 from broker.tasks import Tasks
 from core.errors import UnavailableError
+from core.kinds import DEFAULT_KINDS
 from tests.broker.conftest import has
 from tests.conftest import eventually
 
@@ -39,7 +40,7 @@ class Keeper:
     """A node, as answers know it."""
 
     problem: str | None = None
-    metrics: BrokerMetrics = field(default_factory=BrokerMetrics)
+    metrics: BrokerMetrics = field(default_factory=lambda: BrokerMetrics(DEFAULT_KINDS))
     tasks: Tasks = field(default_factory=lambda: Tasks(lambda: None))
 
 

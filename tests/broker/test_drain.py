@@ -30,7 +30,9 @@ SECONDS = 2.0
 class Nodes:
     """A node that drains, another one, and a client's view of each."""
 
-    def __init__(self, url: str, folder: Path, *, notice: float = NOTICE, seconds: float = SECONDS) -> None:
+    def __init__(
+        self, url: str, folder: Path, *, notice: float = NOTICE, seconds: float = SECONDS, on_term: bool = False
+    ) -> None:
         self.url = url
         self.leaving, self.staying = (
             NodeProcess(
@@ -42,6 +44,7 @@ class Nodes:
                     "MQTT_ALLOW_ANONYMOUS": "1",
                     "DRAIN_NOTICE": str(notice),
                     "DRAIN_SECONDS": str(seconds),
+                    **({"DRAIN_ON_TERM": "true"} if on_term else {}),
                 },
                 folder,
             )
@@ -238,3 +241,60 @@ async def test_a_drain_ends_also_while_redis_is_away(nodes: Nodes, own_redis: Du
     nodes.drain()
     async with asyncio.timeout(NOTICE + SECONDS + 2 * WAIT_SECONDS):
         assert await nodes.leaving.ended() == 0, nodes.leaving.told()
+
+
+@pytest.fixture
+async def in_kubernetes(own_redis: DurableRedis, short_folder: Path) -> AsyncIterator[Nodes]:
+    """Nodes that SIGTERM drains, and whose notice is a minute."""
+    async with running(Nodes(own_redis.url, short_folder, notice=60, on_term=True)) as nodes:
+        yield nodes
+
+
+async def test_sigterm_drains_where_it_is_told_to_and_the_end_of_the_drain_is_a_good_end(
+    own_redis: DurableRedis, short_folder: Path
+) -> None:
+    async with running(Nodes(own_redis.url, short_folder, on_term=True)) as nodes:
+        clients = [await nodes.at_leaving.connect() for _ in range(10)]
+        before = time.monotonic()
+        nodes.leaving.send(signal.SIGTERM)
+        await eventually(nodes.says_draining)
+        assert min(await asyncio.gather(*[ends(client) for client in clients])) - before >= NOTICE
+        await nodes.has_drained()
+        assert " drained " in nodes.leaving.told()
+
+
+async def test_a_second_sigterm_ends_it_at_once(in_kubernetes: Nodes) -> None:
+    client = await in_kubernetes.at_leaving.connect()
+    in_kubernetes.leaving.send(signal.SIGTERM)
+    await eventually(in_kubernetes.says_draining)
+    assert await client.is_open()
+    assert await in_kubernetes.leaving.stop() == 0, in_kubernetes.leaving.told()
+    await ends(client)
+
+
+async def test_the_first_sigterm_after_sigusr1_leaves_the_drain_as_it_is(in_kubernetes: Nodes) -> None:
+    client = await in_kubernetes.at_leaving.connect()
+    in_kubernetes.drain()
+    await eventually(in_kubernetes.says_draining)
+    in_kubernetes.leaving.send(signal.SIGTERM)
+    await client.publish("t", b"taken", qos=1)
+    assert await client.is_open()
+    in_kubernetes.leaving.check()
+
+
+async def test_a_node_that_does_not_listen_yet_has_nothing_to_drain(
+    own_redis: DurableRedis, short_folder: Path
+) -> None:
+    await own_redis.kill()
+    nodes = Nodes(own_redis.url, short_folder, notice=60, seconds=600, on_term=True)
+    try:
+        await nodes.leaving.start()
+
+        async def waits() -> bool:
+            nodes.leaving.check()
+            return "not listening yet" in nodes.leaving.told()
+
+        await eventually(waits, limit=2 * WAIT_SECONDS)
+        assert await nodes.leaving.stop() == 0, nodes.leaving.told()
+    finally:
+        await nodes.leaving.leave_nothing()

@@ -384,6 +384,16 @@ class TestMqttSlowConsumerBytes:
             assert sent < 1000, "a client that reads nothing has stayed"
         assert len(node.node.clients) == 2
 
+    async def test_a_client_that_is_cut_off_is_counted_once_though_more_is_waiting(self, node: RunningNode) -> None:
+        slow = await node.service.subscriber(("t", 1))
+        publisher = await node.service.connect()
+        # All at once: what is too much comes several times before the connection is gone.
+        await publisher.send(*(publish("t", b"x" * 60_000, qos=1, packet_id=number) for number in range(1, 11)))
+        for number in range(1, 11):
+            assert await publisher.receive() == Ack(Kind.PUBACK, number)
+        await slow.closed_whatever_came_before()
+        assert node.refused("slow_consumer") == 1
+
     async def test_a_client_that_does_not_acknowledge_is_disconnected(self, node: RunningNode) -> None:
         await node.service.subscriber(("t", 1))
         publisher = await node.service.connect()

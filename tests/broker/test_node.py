@@ -125,7 +125,7 @@ class TestAccess:
     ) -> None:
         car, mobile = await logged_in(node, "car"), await logged_in(node, "mobile")
         now = 1000.0
-        monkeypatch.setattr(node.node.refusals, "_now", lambda: now)
+        monkeypatch.setattr(node.node.refusals._throttle, "_clock", lambda: now)
         with capture_logs() as logs:
             for _ in range(50):
                 await car.publish("elsewhere", b"", qos=1)
@@ -154,10 +154,27 @@ class TestAccess:
         packet = connect("a", user="service", password=PASSWORD, will=Will("v1/zones"))
         assert await code_for(node, packet) == 0
 
-    async def test_a_position_cannot_be_a_will(self, node: RunningNode) -> None:
+    async def test_a_position_cannot_be_a_will_and_the_client_is_let_in_without_it(
+        self, node: RunningNode, redis_client: Redis
+    ) -> None:
+        watcher = await logged_in(node, "service")
+        assert await watcher.subscribe(("car-iotp/#", 1), ("notices", 1)) == (1, 1)
         for user in ("car", "service"):
-            packet = connect("a", user=user, password=PASSWORD, will=Will("car-iotp"))
-            assert await code_for(node, packet) == NOT_AUTHORIZED
+            will = Will("car-iotp/7", b"x" * 5000, qos=1, retain=True)
+            dying = await logged_in(node, user, f"dying-{user}", will=will, clean=False)
+            assert (await redis_client.exists(f"will:{{mqtt}}:{node.node.cluster.node}")) == 0
+            dying.drop()
+        await eventually(lambda: has(lambda: not any(each.startswith("dying-") for each in node.node.clients)))
+        # A will that is one comes after whatever would have come of the others.
+        last = await logged_in(node, "service", will=Will("notices", b"last", qos=1))
+        last.drop()
+        assert (await watcher.take()).payload == b"last"
+        assert node.counted("broker_dropped_total", reason="will") == 2
+        assert await raw_messages(redis_client) == []
+
+    async def test_a_will_for_positions_of_another_kind_is_refused(self, node: RunningNode) -> None:
+        packet = connect("a", user="car", password=PASSWORD, will=Will("mobile-iotp"))
+        assert await code_for(node, packet) == NOT_AUTHORIZED
 
 
 class TestAnonymousClients:
@@ -450,6 +467,7 @@ class TestFigures:
     ("name", "value", "told"),
     [
         ("KINDS_FILE", "/nowhere.json", "KINDS_FILE: /nowhere.json: "),
+        ("TOPIC_KINDS", "owntracks/#=mobile", "TOPIC_KINDS: 'owntracks/#' has a #"),
         ("POSITION_RATE", "tram=1", "POSITION_RATE: 'tram=1' is not role=rate:burst"),
     ],
 )

@@ -12,6 +12,7 @@ from broker.session.connection import Connection
 from broker.session.refusals import Refusals
 from broker.settings import BrokerSettings
 from broker.tasks import Tasks
+from core.kinds import DEFAULT_KINDS
 from tests.broker.conftest import has
 from tests.broker.fake_transport import FakeTransport
 from tests.conftest import eventually
@@ -60,7 +61,7 @@ class FakeNode:
     time: float = 100.0
     problem: str | None = None
     settings: BrokerSettings = field(default_factory=lambda: BrokerSettings(broker_node="none"))
-    metrics: BrokerMetrics = field(default_factory=BrokerMetrics)
+    metrics: BrokerMetrics = field(default_factory=lambda: BrokerMetrics(DEFAULT_KINDS))
     registry: Registry = field(default_factory=Registry)
     reader: Reader = field(default_factory=Reader)
     tasks: Tasks = field(default_factory=lambda: Tasks(lambda: None))

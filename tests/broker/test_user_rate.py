@@ -1,6 +1,9 @@
 """What is over a user's rate waits in the user's own connections, and nobody else's."""
 
 import asyncio
+import base64
+import gzip
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -124,6 +127,23 @@ async def test_a_large_message_counts_as_many(node: RunningNode) -> None:
     client = await as_user(node, "car", "c")
     await client.send(*positions(2, size=5000))
     await acknowledged(client, 2)
+    assert node.counted("broker_throttled_total") >= 1
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+@pytest.mark.parametrize("wrapped", [gzip.compress, lambda text: base64.b64encode(gzip.compress(text))])
+async def test_a_message_in_gzip_counts_as_what_is_in_it(
+    node: RunningNode, wrapped: Callable[[bytes], bytes], qos: int
+) -> None:
+    client = await as_user(node, "car", "c")
+    small = wrapped(b" " * 5000)
+    assert len(small) < 512
+    # Of the same size, and no gzip: two of them are two.
+    await client.send(*(publish("car-iotp/H4sI", b"x" * len(small), qos=1, packet_id=number) for number in (1, 2)))
+    await acknowledged(client, 2)
+    assert node.counted("broker_throttled_total") == 0
+    await client.send(publish("car-iotp", small, qos=qos, packet_id=3 if qos else None), *positions(1))
+    await acknowledged(client, 1 + qos)
     assert node.counted("broker_throttled_total") >= 1
 
 

@@ -63,13 +63,13 @@ async def test_a_password_of_ones_own_comes_from_standard_input_and_is_not_print
 
 async def test_to_add_again_replaces_role_and_password(users: Users, run: Run) -> None:
     await run("add", "car-7", "--role", "car")
-    (before,) = await users.all()
+    (before,), version = await users.all(), await users.version()
     result = await run("add", "car-7", "--role", "mobile")
     assert "replaced car-7 with the role mobile" in result.stderr
     (after,) = await users.all()
     assert after.role == "mobile"
     assert after.password != before.password
-    assert await users.version() == 2
+    assert await users.version() != version
 
 
 @pytest.mark.parametrize(
@@ -146,9 +146,9 @@ async def test_a_file_is_imported_with_passwords_plain_or_hashed(
 
 async def test_to_import_again_changes_only_what_has_changed(users: Users, run: Run) -> None:
     await run("import", "-", typed=CSV)
-    before = await users.all()
+    before, version = await users.all(), await users.version()
     assert (await run("import", "-", typed=CSV)).stdout == "0 added, 0 replaced, 3 unchanged\n"
-    assert (await users.all(), await users.version()) == (before, 1)
+    assert (await users.all(), await users.version()) == (before, version)
     changed = CSV.replace("Grüße", "other").replace("car-7,car", "car-7,mobile")
     assert (await run("import", "-", typed=changed)).stdout == "0 added, 2 replaced, 1 unchanged\n"
     car, elsewhere, gateway = await users.all()

@@ -1,17 +1,15 @@
 """The live map as people use it: with eyes, a mouse, a keyboard, a phone, a screen reader."""
 
 import re
-from pathlib import Path
 
 import pytest
 from selenium.webdriver import ActionChains, Keys
 
 from api.web.pages import MapOptions
+from tests.browser.axe import hindrances
 from tests.browser.page import PHONE, Page
 from tests.browser.stage import Stage, opened_stage
-from tests.conftest import missing
 
-AXE = Path(__file__).parents[1] / "node" / "node_modules" / "axe-core" / "axe.min.js"
 FIRST_VIEW_BYTES = 400_000
 FIRST_VIEW_LOADS = 30
 _FIRST_VIEW = """
@@ -232,16 +230,6 @@ def test_it_is_dark_where_people_like_it_dark(page: Page, stage: Stage) -> None:
 
     assert light > 3 * 200
     assert ground() < 3 * 60
-
-
-def hindrances(page: Page) -> list[tuple[str, list[str]]]:
-    """What axe finds wrong with the page as it is: the rule, and where."""
-    if not AXE.exists():
-        missing("axe-core", "npm ci --prefix tests/node")
-    page.script(AXE.read_text(encoding="utf-8"))
-    found = page.driver.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
-    assert len(found["passes"]) > 20
-    return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]]
 
 
 @pytest.mark.parametrize("dark", [False, True])

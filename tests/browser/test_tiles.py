@@ -1,6 +1,7 @@
 """Street tiles under the live map: from where they are set to come from, and nowhere else."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -34,6 +35,14 @@ def test_tiles_come_from_where_they_are_set_to_come_from(page: Page, tile_server
         page.until(lambda: any(path.endswith(".png") for path in tile_server.asked))
         assert page.text("#map .attribution") == "© <i>somebody</i>"
         assert [line for line in page.complaints() if "Content Security Policy" in line] == []
+
+
+def test_the_map_says_whose_map_the_campus_was_drawn_from(page: Page) -> None:
+    with opened_stage() as stage:
+        stage.campus = replace(stage.campus, attribution="© <b>Mappers</b>")
+        page.open(stage.address)
+
+        page.until(lambda: page.text("#map .attribution") == "© <b>Mappers</b>")
 
 
 def test_a_picture_from_elsewhere_is_refused(page: Page, stage: Stage, tile_server: Stage) -> None:

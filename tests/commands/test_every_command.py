@@ -12,6 +12,7 @@ TRACK = (
     '<gpx version="1.1" xmlns="http://www.topografix.com/GPX/1/1"><trk><trkseg>'
     '<trkpt lat="52.67" lon="-8.57"><time>2026-11-01T00:00:00Z</time></trkpt></trkseg></trk></gpx>'
 )
+LINE = '{"at":1,"device":"d","kind":"car","zones":["campus"],"longitude":-8.57,"latitude":52.67}'
 RANGE = ("--start", "2026-11-01T00:00:00Z", "--end", "2026-11-01T01:00:00Z")
 OF_REDIS = {
     "state status": "state status",
@@ -25,6 +26,7 @@ OF_REDIS = {
     "keys remove": "api keys remove 5f0c3a1be2d94c77",
     "dead letters": "decoder dead-letters",
     "dead letters list": "decoder dead-letters list --json",
+    "dead letters explain": "decoder dead-letters explain",
     "dead letters show": "decoder dead-letters show 1-0",
     "dead letters replay": "decoder dead-letters replay --all",
     "dead letters drop": "decoder dead-letters drop --all --yes",
@@ -42,9 +44,11 @@ OF_SERIES = {
     "timeseries history": "timeseries history campus car",
     "timeseries drop": "timeseries drop --zone campus --kind car --yes",
     "backfill": "backfill",
+    "backfill seed": "backfill seed {lines}",
 }
 OF_THE_SYSTEM = {
     "replay": "simulator replay {track}.gpx",
+    "misbehave": "simulator misbehave --port PORT --api http://127.0.0.1:PORT",
     "smoke": "deploy.smoke --mqtt mqtt://127.0.0.1:PORT --api http://127.0.0.1:PORT --limit 1",
     "autoscaler": "autoscaler --once",
 }
@@ -83,9 +87,10 @@ class Commands:
 
     def fails(self, line: str, *, believed: bool = False) -> None:
         """Run a command that must fail with one sentence, unless its server may be `believed`."""
-        files = {name: self.folder / name for name in ("users", "key", "track", "out")}
+        files = {name: self.folder / name for name in ("users", "key", "track", "out", "lines")}
         files["users"].write_text("car-7,car,secret-secret\n")
         files["key"].write_text(f"ck_0123456789abcdef_{'A' * 43}\n")
+        files["lines"].write_text(LINE)
         files["track"].with_suffix(".gpx").write_text(TRACK)
         module, *arguments = line.format(**files).split()
         self.monkeypatch.setattr(sys, "argv", ["-", *arguments])

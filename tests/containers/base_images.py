@@ -31,8 +31,10 @@ TRUSTED = "usr/local/share/trusted.pem"
 """Where they have it: not where the package ca-certificates, which Python's brings, would write it anew."""
 TRUST = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 DEBOOTSTRAP_SECONDS = 300.0
-BUILD_SECONDS = 300.0
-NAMES = ("python", "haproxy", "redis", "couchdb")
+BUILD_SECONDS = 1200.0
+NAMES = ("python", "haproxy", "redis", "couchdb", "node")
+NPM = "npm@10.9.2"
+"""The newest that runs on the Node.js of the suite."""
 _NEVER_UNPACKED = ("doc", "man", "info", "locale", "lintian", "bug")
 _DPKG = "".join(f"path-exclude /usr/share/{name}/*\n" for name in _NEVER_UNPACKED)
 _APT = """APT::Install-Recommends "0";
@@ -71,16 +73,22 @@ def build_base_images(log: Path) -> dict[str, str]:
     }
     lacking = [name for name, tag in tags.items() if not _exists(tag)]
     if lacking:
-        with tempfile.TemporaryDirectory(prefix="node-modules-") as folder:
+        with (
+            tempfile.TemporaryDirectory(prefix="node-modules-") as folder,
+            tempfile.TemporaryDirectory(prefix="npm-") as npm,
+        ):
             if "couchdb" in lacking:
                 shutil.copytree(DOUBLE, Path(folder) / DOUBLE.name)
                 _install_node_modules(Path(folder), log)
+            if "node" in lacking:
+                _npm("pack", NPM, "--silent", "--pack-destination", npm, log=log)
             environment = {
                 **os.environ,
                 **{f"{name.upper()}_TAG": tag for name, tag in tags.items()},
                 "BASE": base,
                 "IMAGES": str(IMAGES),
                 "COUCHDB_CONTEXT": folder,
+                "NODE_CONTEXT": npm,
             }
             compose("build", *lacking, folder=IMAGES, environment=environment, seconds=BUILD_SECONDS)
     return tags
@@ -92,7 +100,10 @@ def settings_of(images: Mapping[str, str]) -> dict[str, str]:
         "PYTHON_IMAGE": images["python"],
         "HAPROXY_IMAGE": images["haproxy"],
         "REDIS_IMAGE": images["redis"],
+        # Debian 12's; what a later one knows besides, it can do without.
+        "REDIS_VERSION": "7.0",
         "COUCHDB_IMAGE": images["couchdb"],
+        "NODE_IMAGE": images["node"],
     }
 
 
@@ -152,7 +163,12 @@ def _import_debian(folder: Path, archives: list[Archive], tag: str, log: Path) -
         missing("root", "debootstrap makes a root file system, with its owners")
     root = folder / "root"
     address = archives[0].address
-    _run("debootstrap", "--variant=minbase", f"--keyring={KEYRING}", SUITE, str(root), address, log=log)
+    try:
+        _run("debootstrap", "--variant=minbase", f"--keyring={KEYRING}", SUITE, str(root), address, log=log)
+    finally:
+        # One that was ended in the middle leaves them, and the folder's end would look into this machine's own.
+        for mounted in ("proc", "sys"):
+            subprocess.run(["umount", str(root / mounted)], capture_output=True, check=False, timeout=10)
     _make_slim(root)
     (root / "etc/apt/sources.list").write_text(
         "".join(f"deb {archive.address} {archive.suite} {COMPONENT}\n" for archive in archives)
@@ -176,12 +192,16 @@ def _make_slim(root: Path) -> None:
 
 
 def _install_node_modules(folder: Path, log: Path) -> None:
-    if shutil.which("npm") is None:
-        missing("npm", "apt install npm")
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copyfile(NODE / name, folder / name)
     # With what is optional: databases on disk need leveldown, whose package carries it compiled.
-    _run("npm", "ci", "--include=optional", "--silent", "--prefix", str(folder), log=log)
+    _npm("ci", "--include=optional", "--silent", "--prefix", str(folder), log=log)
+
+
+def _npm(*arguments: str, log: Path) -> None:
+    if shutil.which("npm") is None:
+        missing("npm", "apt install npm")
+    _run("npm", *arguments, log=log)
 
 
 def _run(*command: str, log: Path) -> None:

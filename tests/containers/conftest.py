@@ -18,16 +18,6 @@ OPEN_FILES = min(65_536, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 """Where not even root may raise limits, containers cannot have more than this machine's own processes."""
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave these out unless they are asked for: they take minutes, and need root or a Docker engine."""
-    if "containers" in config.option.markexpr:
-        return
-    left_out = [item for item in items if item.get_closest_marker("containers")]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("containers")]
-
-
 class Figures:
     """Figures for those who watch."""
 

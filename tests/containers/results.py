@@ -1,29 +1,64 @@
 """What the running system has come to, asked as users and operators ask it."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
 from core.clock import format_rfc3339
 from core.kinds import DEFAULT_KINDS
-from tests.containers.people import People
-from tests.containers.stack import Stack, until
+from tests.containers.stack import until
 from tests.oracle.naive import Content, Truth, Window, load_shapes
 
 DAY_MS = 86_400_000
 DONE_SECONDS = 60.0
+
+
+class Process(Protocol):
+    """A container of a service, wherever it runs."""
+
+    @property
+    def running(self) -> bool:
+        """Whether a command can be run in it."""
+
+    def run(self, *command: str) -> str:
+        """What a command prints that runs in it."""
+
+
+class System(Protocol):
+    """What is asked: a compose project, or a namespace of Kubernetes."""
+
+    @property
+    def url(self) -> str:
+        """HTTP through HAProxy."""
+
+    def secret(self, service: str, name: str) -> str:
+        """One of the secrets that a service was given."""
+
+    def containers(self, service: str) -> Sequence[Process]:
+        """Those of a service."""
+
+
+class Reader(Protocol):
+    """Who may ask."""
+
+    @property
+    def api_key(self) -> str:
+        """A key of the API."""
+
+
 SPANS = {"1m": DAY_MS, "5m": DAY_MS, "1h": DAY_MS, "1d": 2 * DAY_MS}
 
 
-def status(stack: Stack) -> dict[str, Any]:
+def status(stack: System) -> dict[str, Any]:
     """What `python -m state status --json` says, in a decoder."""
     answer: dict[str, Any] = json.loads(_decoder(stack, "state", "status", "--json"))
     return answer
 
 
-def wait_until_done(stack: Stack, limit: float = DONE_SECONDS) -> None:
+def wait_until_done(stack: System, limit: float = DONE_SECONDS) -> None:
     """Wait until every stage has worked off its backlog."""
 
     def backlogs() -> dict[str, int]:
@@ -36,7 +71,7 @@ def wait_until_done(stack: Stack, limit: float = DONE_SECONDS) -> None:
     until(lambda: not backlogs(), "all stages have worked off their backlogs", limit, told=backlogs)
 
 
-def documents(stack: Stack, *, start: int, end: int) -> dict[str, Content]:
+def documents(stack: System, *, start: int, end: int) -> dict[str, Content]:
     """Those of a span of event time (milliseconds, the end excluded), by id; `received_at` is left empty."""
     first, last = format_rfc3339(start), format_rfc3339(end)
     found = {}
@@ -59,7 +94,7 @@ def documents(stack: Stack, *, start: int, end: int) -> dict[str, Content]:
     return found
 
 
-def windows(stack: Stack, people: People, day: str) -> dict[Window, int]:
+def windows(stack: System, people: Reader, day: str) -> dict[Window, int]:
     """Every window of a day (UTC) in which there was somebody, by REST."""
     start = int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 1000
     found: dict[Window, int] = {}
@@ -85,7 +120,7 @@ def windows(stack: Stack, people: People, day: str) -> dict[Window, int]:
     return found
 
 
-def differences(stack: Stack, people: People, truth: Truth, day: str) -> list[str]:
+def differences(stack: System, people: Reader, truth: Truth, day: str) -> list[str]:
     """What the system has other than the oracle, of one day (UTC); a sentence each, nothing where all is well."""
     start = int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 1000
     kept = documents(stack, start=start, end=start + DAY_MS)
@@ -106,12 +141,12 @@ def differences(stack: Stack, people: People, truth: Truth, day: str) -> list[st
     ]
 
 
-def device_key(stack: Stack) -> bytes:
+def device_key(stack: System) -> bytes:
     """The key of the device hashes."""
     return bytes.fromhex(stack.secret("decoder", "DEVICE_KEY"))
 
 
-def _decoder(stack: Stack, *command: str) -> str:
+def _decoder(stack: System, *command: str) -> str:
     decoder = next(container for container in stack.containers("decoder") if container.running)
     return decoder.run("python", "-m", *command)
 

@@ -15,7 +15,7 @@ from tests.containers.results import device_key, differences, wait_until_done
 from tests.containers.senders import LEAKS, run_senders
 from tests.containers.stack import Stack, until
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200), *LEAKS]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(2400), *LEAKS]
 TRAFFIC = Numbered(prefix="failures", day="2019-03-05")
 MESSAGES = 6000
 RATE = 400.0

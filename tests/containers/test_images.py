@@ -9,18 +9,20 @@ from tests.containers.conftest import IMAGES, Figures
 from tests.containers.engine import docker
 from tests.containers.stack import BUILT, Stack
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(2400)]
 API_MEGABYTES = 200
 PACKAGES = {
     "setup": {"deploy"},
     "broker": {"core", "runtime", "state", "broker"},
-    "decoder": {"core", "runtime", "state", "geofence", "documents", "timeseries", "backfill", "decoder"},
-    "api": {"core", "runtime", "state", "geofence", "documents", "timeseries", "api"},
+    "decoder": {"core", "runtime", "state", "geofence", "documents", "timeseries", "payloads", "backfill", "decoder"},
+    "api": {"core", "runtime", "state", "geofence", "documents", "timeseries", "payloads", "api"},
     "autoscaler": {"core", "runtime", "state", "autoscaler"},
-    "simulator": {"core", "runtime", "geofence", "simulator"},
+    "backup": {"core", "runtime", "state", "documents", "timeseries", "backup"},
+    "controller": {"core", "runtime", "state", "controller"},
+    "simulator": {"core", "runtime", "geofence", "payloads", "simulator"},
 }
 """What of ours may be in them: the rows of the table in docs/architecture.md."""
-ENDS_BY_ITSELF = {"setup", "simulator"}
+ENDS_BY_ITSELF = {"backup", "setup", "simulator"}
 """What runs in these is over, or is no server: there is no health to check."""
 BUILDERS = ("gcc", "cc", "make", "pip", "pip3", "git", "curl", "wget")
 

@@ -12,7 +12,7 @@ from tests.containers.results import status, wait_until_done
 from tests.containers.senders import LEAKS, send_all
 from tests.containers.stack import Stack
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200), *LEAKS]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(2400), *LEAKS]
 RATE = 2000.0
 SECONDS = 20
 TOO_LONG = 3 * SECONDS

@@ -11,7 +11,7 @@ from tests.containers.people import People, people_of
 from tests.containers.senders import LEAKS, run_senders
 from tests.containers.stack import Stack, project, until
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200), *LEAKS]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(2400), *LEAKS]
 TRAFFIC = Numbered(prefix="cluster", day="2019-03-08")
 MESSAGES = 2000
 RATE = 100.0

@@ -13,7 +13,7 @@ from tests.containers.senders import LEAKS, Connection, Door, User, send_all
 from tests.containers.stack import Stack, until
 from tests.kinds_of_tests import MOBILE_ROLE
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200), *LEAKS]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(2400), *LEAKS]
 TRAFFIC = Numbered(prefix="restart", day="2019-03-12")
 MESSAGES = 800
 TOPIC = "v1/tests/restart"
@@ -83,7 +83,7 @@ def test_documents_history_users_retained_messages_sessions_and_zones_are_there_
     assert differences(stack, people, truth, TRAFFIC.day) == []
 
 
-def test_passwords_are_shown_at_the_first_start_alone(stack: Stack, people: People) -> None:
+def test_no_later_start_shows_a_password(stack: Stack, people: People) -> None:
     if stack.starts < 2:
         stack.down()
         stack.up()

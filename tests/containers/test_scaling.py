@@ -22,7 +22,7 @@ from tests.containers.senders import LEAKS, Connection, Door, Sender, Stream, Us
 from tests.containers.stack import ARTEFACTS, Container, Stack, until
 from tests.kinds_of_tests import CAR_ROLE, MOBILE_ROLE
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200), *LEAKS]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(2400), *LEAKS]
 TRAFFIC = Numbered(prefix="scaling", day="2019-05-07")
 WHOLE_DAY = Numbered(prefix="day", day="2019-05-08")
 SENSITIVE = {"SCALE_INTERVAL": "1", "SCALE_COOL_DOWN": "5", "BROKER_CONNECTIONS": "20", "SCALE_MAXIMUM": "4"}

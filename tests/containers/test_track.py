@@ -9,9 +9,10 @@ from paho.mqtt.client import MQTTMessage
 
 from core.clock import system_clock
 from geofence import Geofence, load_campus
+from simulator.fix import Fix
 from simulator.message import payload
 from simulator.plan import Plan
-from simulator.tracks import read_track
+from simulator.tracks import read_tracks
 from tests.browser.page import Page, opened_browser
 from tests.containers.conftest import Figures
 from tests.containers.people import People
@@ -21,15 +22,20 @@ from tests.containers.stack import Stack, until
 from tests.e2e.system import BUS
 from tests.kinds_of_tests import MOBILE_ROLE
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200), *LEAKS]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(2400), *LEAKS]
 FIXES = 2144
 ON_CAMPUS = 80
 RECORDED = (1_550_448_000_000, 1_550_534_400_000)
 """2019-02-18 in UTC, in milliseconds."""
 
 
+def track() -> list[Fix]:
+    [only] = read_tracks(BUS).tracks
+    return only.fixes
+
+
 def recorded(device: str = BUS.stem) -> list[tuple[str, bytes]]:
-    return [("car-iotp", payload(fix, device)) for fix in read_track(BUS)]
+    return [("car-iotp", payload(fix, device)) for fix in track()]
 
 
 def history(stack: Stack, zone: str, window: str) -> list[int]:
@@ -78,7 +84,7 @@ def present(message: MQTTMessage) -> bool:
 
 
 def test_a_bus_that_drives_now_shows_on_the_map_and_on_mqtt(page: Page, stack: Stack, people: People) -> None:
-    fixes = read_track(BUS)
+    fixes = track()
     inside = Geofence(load_campus(None)).locate(
         np.array([fix.longitude for fix in fixes]), np.array([fix.latitude for fix in fixes])
     )
@@ -103,14 +109,41 @@ def test_a_bus_that_drives_now_shows_on_the_map_and_on_mqtt(page: Page, stack: S
     assert page.complaints() == []
 
 
-def test_the_demo_drives_by_itself(stack: Stack) -> None:
-    before = status(stack)["totals"]["messages"]
+def test_the_crowd_of_the_demo_moves_by_itself(stack: Stack) -> None:
+    def messages() -> int:
+        return int(status(stack)["totals"].get("messages", 0))
+
+    before = messages()
     stack.compose("--profile", "demo", "up", "--detach", "--no-deps", "demo")
     try:
         until(
-            lambda: status(stack)["totals"]["messages"] > before + 5,
+            lambda: messages() > before + 5,
             "the demo is there",
+            120,
             told=lambda: stack.logs("demo"),
         )
     finally:
         stack.compose("--profile", "demo", "rm", "--stop", "--force", "demo")
+
+
+def test_the_history_of_the_demo_is_written_once(stack: Stack) -> None:
+    settings = {"DEMO_DAYS": "2", "DEMO_DEVICES": "100"}
+
+    def started() -> str:
+        stack.compose("--profile", "demo", "up", "--detach", "--no-deps", "demo-history-made", settings=settings)
+        until(lambda: stack.one("demo-history-made").ended_well, "it is printed", 120, told=lambda: told(stack))
+        stack.compose("--profile", "demo", "up", "--detach", "--no-deps", "demo-history", settings=settings)
+        until(lambda: stack.one("demo-history").ended_well, "it is written", 120, told=lambda: told(stack))
+        return told(stack)
+
+    try:
+        assert "new documents, in " in started()
+        again = started()
+        assert "/history/lines.ndjson.gz is there: nothing is written" in again
+        assert "nothing is written: /history/written: done at " in again
+    finally:
+        stack.compose("--profile", "demo", "rm", "--stop", "--force", "demo-history", "demo-history-made")
+
+
+def told(stack: Stack) -> str:
+    return stack.logs("demo-history-made", "demo-history")

@@ -863,3 +863,27 @@ async def test_what_cannot_be_a_hash_erases_nothing(store: DocumentStore, device
     with pytest.raises(ValueError, match="at least one"):
         await store.erase(f"{1:032x}", limit=0)
     assert await store.count() == 1
+
+
+async def test_documents_are_counted_and_given_by_month(opened: Opened) -> None:
+    there = [position(observed_at=at, device=f"{index:032x}") for index, at in enumerate(SOME_MONTHS)]
+    async with opened() as store:
+        await store.setup()
+        assert await store.months() == {}
+        await store.put([*there, position(observed_at=NOON + 1)])
+        months = await store.months()
+        assert sum(months.values()) == 6
+        assert months["2026-03"] == 2
+        found = {month: [document async for document in store.of_month(month, page=1)] for month in months}
+    assert {month: len(documents) for month, documents in found.items()} == months
+    assert sorted(document["_id"] for documents in found.values() for document in documents) == sorted(
+        document_id(each) for each in [*there, position(observed_at=NOON + 1)]
+    )
+
+
+async def test_what_is_no_month_has_no_documents(opened: Opened) -> None:
+    async with opened() as store:
+        await store.setup()
+        for month in ("2026-13", "", "2026-03-01", "_users"):
+            with pytest.raises(ValueError, match="is no month"):
+                [document async for document in store.of_month(month)]

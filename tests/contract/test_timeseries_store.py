@@ -295,6 +295,8 @@ async def test_a_hostile_zone_is_refused_and_writes_nothing(store: TimeseriesSto
         await history(store, zone=zone)
     with pytest.raises(ValueError, match="is no id of a zone"):
         await store.extent(zone, CAR, Width.HOUR)
+    with pytest.raises(ValueError, match="is no id of a zone"):
+        await store.record(zone=zone, kind=CAR, width=Width.HOUR, start=NINE, end=NINE + HOUR, until=NINE + HOUR)
     assert await history(store) == []
 
 
@@ -319,6 +321,45 @@ async def test_hours_that_were_recorded_are_found_by_kind_zone_and_time(store: T
     assert await store.coverage_extent("a", CAR) == (36_000_000, 39_600_000)
     assert await store.coverage_extent("b", CAR) == (36_000_000, 36_000_000)
     assert await store.coverage_extent("b", MOBILE) is None
+
+
+async def test_a_record_is_what_three_questions_would_find(store: TimeseriesStore) -> None:
+    await store.write([point(start=NINE + hour * HOUR, devices=hour, zone="a") for hour in (1, 2, 3, 4)])
+    await store.write([point(start=NINE + 2 * HOUR, devices=9, zone="b")])
+    await store.write_coverage([covered("a", CAR, NINE // HOUR + hour, hour) for hour in (1, 2, 3, 4)])
+    await store.write_coverage([covered("b", CAR, NINE // HOUR + 2, 9)])
+
+    found = await store.record(
+        zone="a",
+        kind=CAR,
+        width=Width.HOUR,
+        start=NINE + 2 * HOUR,
+        end=NINE + 3 * HOUR + 1,
+        until=NINE + 4 * HOUR,
+    )
+
+    assert found.devices == {NINE + 2 * HOUR: 2, NINE + 3 * HOUR: 3}
+    assert list(found.devices) == sorted(found.devices)
+    assert found.extent == (NINE + HOUR, NINE + 4 * HOUR)
+    assert found.minutes == {NINE + 2 * HOUR: 2, NINE + 3 * HOUR: 3}
+
+
+async def test_a_record_begins_with_the_hour_that_holds_its_start(store: TimeseriesStore) -> None:
+    await store.write_coverage([covered("a", CAR, NINE // HOUR, 7)])
+
+    found = await store.record(
+        zone="a", kind=CAR, width=Width.MINUTE, start=NINE + 59 * 60_000, end=NINE + HOUR, until=NINE + HOUR
+    )
+
+    assert (found.devices, found.extent, found.minutes) == ({}, None, {NINE: 7})
+
+
+async def test_a_record_may_be_of_all_time(store: TimeseriesStore) -> None:
+    await store.write([point(devices=3, zone="a")])
+
+    found = await store.record(zone="a", kind=CAR, width=Width.HOUR, start=-(2**63), end=2**63, until=2**63)
+
+    assert found.devices == {NINE: 3}
 
 
 async def test_an_hour_that_is_written_again_has_its_new_minutes(store: TimeseriesStore) -> None:
@@ -359,3 +400,44 @@ async def test_drop_removes_windows_of_all_widths_and_recorded_hours_of_one_zone
         assert await store.extent("a", CAR, width) == left
     assert await store.coverage_extent("a", CAR) is None
     assert await store.coverage_extent("b", CAR) == (hour, hour)
+
+
+async def test_windows_of_all_zones_and_kinds_come_at_once(store: TimeseriesStore) -> None:
+    points = [
+        point(NINE, devices=3),
+        point(NINE, devices=2, kind=MOBILE),
+        point(NINE + HOUR, devices=1, zone="kemmy"),
+        point(NINE + 2 * HOUR, devices=9),
+        point(NINE, devices=7, width=Width.MINUTE),
+    ]
+    (await store.write(points)).check()
+    found = await store.windows(Width.HOUR, start=NINE, end=NINE + 2 * HOUR)
+    assert sorted(found, key=str) == sorted(points[:3], key=str)
+    assert await store.windows(Width.MINUTE, start=NINE, end=NINE + 1) == points[4:]
+    assert await store.windows(Width.DAY, start=NINE, end=NINE + HOUR) == []
+    assert await store.windows(Width.HOUR, start=NINE, end=NINE) == []
+
+
+async def test_recorded_hours_of_all_zones_and_kinds_come_at_once(store: TimeseriesStore) -> None:
+    hours = [
+        Coverage("campus", CAR, NINE, 1 << 59),
+        Coverage("campus", MOBILE, NINE, 3),
+        Coverage("kemmy", CAR, NINE + HOUR, (1 << 60) - 1),
+        Coverage("kemmy", CAR, NINE + 2 * HOUR, 1),
+    ]
+    await store.write_coverage(hours)
+    found = await store.recorded(start=NINE, end=NINE + 2 * HOUR)
+    assert sorted(found, key=str) == sorted(hours[:3], key=str)
+    assert await store.recorded(start=NINE, end=NINE) == []
+
+
+async def test_the_next_time_is_that_of_the_first_window_or_recorded_hour_from_then_on(store: TimeseriesStore) -> None:
+    assert await store.next_time(0) is None
+    (await store.write([point(NINE + HOUR, width=Width.FIVE_MINUTES), point(NINE + 5 * HOUR, zone="kemmy")])).check()
+    await store.write_coverage([Coverage("campus", CAR, NINE, 1), Coverage("kemmy", MOBILE, NINE + 9 * HOUR, 1)])
+    assert await store.next_time(0) == NINE
+    assert await store.next_time(NINE + 1) == NINE + HOUR
+    assert await store.next_time(NINE + HOUR) == NINE + HOUR
+    assert await store.next_time(NINE + HOUR + 1) == NINE + 5 * HOUR
+    assert await store.next_time(NINE + 6 * HOUR) == NINE + 9 * HOUR
+    assert await store.next_time(NINE + 10 * HOUR) is None

@@ -53,8 +53,8 @@ def test_one_entry_more_is_a_kind_more_with_its_topic_and_its_role(tmp_path: Pat
     kinds = table(tmp_path, CAR, BICYCLE)
     assert kinds.ids == ("car", "bicycle")
     assert kinds.topics == ("car-iotp", "bike-iotp")
-    assert [role.name for role in kinds.roles] == ["anonymous", "car", "bicycle", "gateway", "service"]
-    assert [role.kind for role in kinds.roles] == [None, "car", "bicycle", None, None]
+    assert [role.name for role in kinds.roles] == ["anonymous", "car", "bicycle", "gateway", "service", "app"]
+    assert [role.kind for role in kinds.roles] == [None, "car", "bicycle", None, None, None]
     assert kinds.role("bicycle") == Role("bicycle", kinds.parse("bicycle"))
     assert kinds[kinds.parse("bicycle")].label["ga"] == ("rothar", "rothair")
     assert kinds.many == "cars and bicycles"
@@ -83,7 +83,7 @@ def test_a_topic_and_what_is_below_it_are_of_its_kind() -> None:
 def test_what_is_not_in_the_table_is_said_with_what_is() -> None:
     with pytest.raises(ValueError, match=r"^'tram' is not one of car, mobile$"):
         DEFAULT_KINDS.parse("tram")
-    with pytest.raises(ValueError, match=r"^'tram' is not one of anonymous, car, mobile, gateway, service$"):
+    with pytest.raises(ValueError, match=r"^'tram' is not one of anonymous, car, mobile, gateway, service, app$"):
         DEFAULT_KINDS.role("tram")
 
 
@@ -109,7 +109,8 @@ def test_roles_that_are_no_devices_are_the_same_in_each_table(tmp_path: Path) ->
         ({"id": "newest_input_at"}, "'newest_input_at' cannot be an id"),
         ({"id": "gateway"}, "'gateway' cannot be an id"),
         ({"id": 7}, "Expected `str`, got `int` - at `$.kinds[0].id`"),
-        ({"topic": "v1"}, "and not v1, not 'v1'"),
+        ({"topic": "v1"}, "and none of app-versions, apps, devices, v1, not 'v1'"),
+        ({"topic": "devices"}, "and none of app-versions, apps, devices, v1, not 'devices'"),
         ({"topic": "a/b"}, "a topic is one level"),
         ({"topic": "a+"}, "a topic is one level"),
         ({"topic": "#"}, "a topic is one level"),
@@ -189,7 +190,7 @@ def test_of_whatever_is_taken_ids_topics_and_roles_never_collide(
     except BadSettingsError:
         return
     assert len(set(kinds.ids)) == len(set(kinds.topics)) == len(kinds) == len(entries)
-    assert len({role.name for role in kinds.roles}) == len(kinds) + 3
+    assert len({role.name for role in kinds.roles}) == len(kinds) + 4
     for kind in kinds:
         assert kinds.ingest_kind(kind.topic) == kinds.ingest_kind(f"{kind.topic}/below") == kind.id
         assert kinds.role(kind.id).kind == kinds.parse(kind.id) == kind.id

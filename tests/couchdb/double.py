@@ -5,12 +5,13 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+from tests.ports import free_port
 
 MAIN = Path(__file__).parents[1] / "node" / "couchdb" / "main.mjs"
 LIMITS = Path(__file__).with_name("limits.ini")
@@ -26,11 +27,10 @@ def is_there() -> bool:
 
 @dataclass(slots=True)
 class CouchDouble:
-    """A server on a port of its own: in memory, or with its databases in `folder`."""
+    """A server on a port of its own, with its databases in memory."""
 
     settings: tuple[Path, ...] = (LIMITS,)
     """.ini files, the last one wins."""
-    folder: Path | None = None
     port: int = 0
     process: subprocess.Popen[str] | None = None
 
@@ -50,14 +50,11 @@ class CouchDouble:
         }
 
     def start(self) -> None:
-        """Start it; again after `kill` with what it had, if that is in a folder, on the same port."""
+        """Start it; again after `kill` on the same port, with nothing in it."""
         if not self.port:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.port = int(probe.getsockname()[1])
-        kept = ("--dir", str(self.folder)) if self.folder else ()
+            self.port = free_port()
         self.process = subprocess.Popen(
-            ["node", str(MAIN), "--port", str(self.port), *kept, *map(str, self.settings)],
+            ["node", str(MAIN), "--port", str(self.port), *map(str, self.settings)],
             env={**os.environ, "COUCHDB_USER": USER, "COUCHDB_PASSWORD": PASSWORD},
             stdout=subprocess.PIPE,
             text=True,
@@ -86,6 +83,18 @@ class CouchDouble:
     def stop(self) -> None:
         """End it as an operator does."""
         self._end(signal.SIGTERM)
+
+    def pause(self) -> None:
+        """Let it answer nothing, and keep its connections, until `go_on`."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """After `pause`."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, which: signal.Signals) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(which)
 
     def _end(self, how: signal.Signals) -> None:
         if self.process and self.process.poll() is None:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,8 +16,10 @@ from decoder.campus import CampusFollower
 from decoder.devices import DeviceHasher
 from decoder.effects import Effects
 from decoder.metrics import DecoderMetrics
+from decoder.observe import Observer
 from geofence import Geofence, load_campus
 from state.dead_letters import DeadLetters, Which
+from state.devices import Settling
 from state.group import Group
 from state.raw import Finisher, Part
 from state.raw_group import RawGroup
@@ -58,7 +61,14 @@ def decoder(fence: Geofence) -> BatchDecoder:
     return BatchDecoder(kinds=DEFAULT_KINDS, fence=fence, hasher=HASHER, partitions=1)
 
 
-def effects_of(client: Redis, *, partitions: int = 1, zone: str = "Europe/Dublin", rollup_every: float = 0) -> Effects:
+def effects_of(
+    client: Redis,
+    *,
+    partitions: int = 1,
+    zone: str = "Europe/Dublin",
+    rollup_every: float = 0,
+    settling: Settling | None = None,
+) -> Effects:
     return Effects(
         kinds=DEFAULT_KINDS,
         client=client,
@@ -69,6 +79,7 @@ def effects_of(client: Redis, *, partitions: int = 1, zone: str = "Europe/Dublin
         rollup_every=rollup_every,
         dead_letters_max=100,
         implausible_speed=70,
+        settling=settling,
     )
 
 
@@ -86,6 +97,35 @@ def follower(redis_client: Redis, decoder: BatchDecoder, metrics: DecoderMetrics
     return CampusFollower(
         kinds=DEFAULT_KINDS, client=redis_client, decoder=decoder, file=load_campus(None), metrics=metrics, partitions=1
     )
+
+
+MakeObserver = Callable[..., Observer]
+
+
+@pytest.fixture
+def observer_of(
+    redis_client: Redis,
+    decoder: BatchDecoder,
+    follower: CampusFollower,
+    effects: Effects,
+    clock: HandClock,
+    metrics: DecoderMetrics,
+) -> MakeObserver:
+    """Makes the stage observe of the first partition; what is given takes the place of a part of it."""
+
+    def make(**given: Any) -> Observer:
+        parts: dict[str, Any] = {
+            "partition": 0,
+            "decoder": decoder,
+            "campus": follower,
+            "effects": effects,
+            "finisher": finisher_of(redis_client),
+            "clock": clock,
+            "metrics": metrics,
+        }
+        return Observer(**parts | given)
+
+    return make
 
 
 async def finish(client: Redis, effects: Effects, batch: Batch, entry_ids: Sequence[bytes]) -> None:

@@ -1,4 +1,5 @@
 import base64
+import gzip
 import json
 from typing import Any
 
@@ -85,6 +86,21 @@ def test_a_message_for_another_topic_is_a_dead_letter(decoder: BatchDecoder) -> 
 def test_a_topic_in_a_dead_letter_is_not_longer_than_people_read(decoder: BatchDecoder) -> None:
     (letter,) = decoder.decode([raw(payload(fix(speed="?")), topic="car-iotp/" + "x" * 60_000)]).dead
     assert len(letter.topic) == 200
+
+
+def test_what_apps_send_beside_positions_is_counted_and_no_dead_letter(decoder: BatchDecoder) -> None:
+    messages = [b"", b'{"_type":"lwt","tst":1}', b'{"_type":"waypoint","lat":51.9,"lon":-8.47}', payload(fix())]
+    batch = decoder.decode([raw(message) for message in messages])
+    assert (len(batch.positions), batch.dead, batch.outside) == (1, [], [])
+    assert batch.totals == {"messages": 4, "positions": 1, "ignored": 3}
+    assert batch.ignored == {"empty": 1, "lwt": 1, "waypoint": 1}
+
+
+def test_a_message_may_hold_positions_and_what_is_none(decoder: BatchDecoder) -> None:
+    trip = fix(type="trip")
+    batch = decoder.decode([raw(json.dumps({"locations": [fix(), trip, fix(speed="?")]}).encode())])
+    assert (len(batch.positions), [letter.reason for letter in batch.dead]) == (1, [Reason.BAD_PROPERTY])
+    assert batch.totals == {"messages": 1, "positions": 1, "ignored": 1}
 
 
 def test_an_empty_batch_is_nothing(decoder: BatchDecoder) -> None:
@@ -176,3 +192,18 @@ def test_a_batch_knows_the_partition_of_each_device(fence: Geofence) -> None:
         .partitions
         is None
     )
+
+
+def test_what_unpacks_to_long_dead_letters_ends_a_batch_as_what_comes_so_long(decoder: BatchDecoder) -> None:
+    long = {"type": "FeatureCollection", "features": [fix(device_id="x" * 60_000)]}
+    packed = gzip.compress(json.dumps(long).encode(), mtime=0)
+    assert len(packed) < 500
+    batch = decoder.decode([raw(packed)] * 100)
+    assert batch.taken == 17
+    assert sum(len(letter.payload or b"") for letter in batch.dead) < 1_500_000
+
+
+def test_what_is_ignored_ends_a_batch_as_what_is_used_does(decoder: BatchDecoder) -> None:
+    batch = decoder.decode([raw(json.dumps([{"_type": "lwt"}] * 500).encode())] * 100)
+    assert batch.taken == 2
+    assert batch.ignored == {"lwt": 1000}

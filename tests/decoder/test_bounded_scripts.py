@@ -13,15 +13,13 @@ from redis.asyncio import Redis
 
 from core.messages import RawMessage, decode_positions
 from decoder.batch import BatchDecoder
-from decoder.campus import CampusFollower
 from decoder.effects import Effects, StaleFenceError
-from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from state.campus import fence_key
 from state.group import Group
 from state.status import read_status
 from tests.conftest import NOON, POSITIONS, RAW, TOTALS, entries
-from tests.decoder.conftest import HandClock, dead_letters, finisher_of
+from tests.decoder.conftest import MakeObserver, dead_letters
 from tests.raw_streams import append
 from tests.redis_servers.clients import calls
 
@@ -73,23 +71,8 @@ async def _commands(client: Redis) -> int:
 
 
 @pytest.fixture
-def observer(
-    redis_client: Redis,
-    decoder: BatchDecoder,
-    follower: CampusFollower,
-    effects: Effects,
-    clock: HandClock,
-    metrics: DecoderMetrics,
-) -> Observer:
-    return Observer(
-        partition=0,
-        decoder=decoder,
-        campus=follower,
-        effects=effects,
-        finisher=finisher_of(redis_client),
-        clock=clock,
-        metrics=metrics,
-    )
+def observer(observer_of: MakeObserver) -> Observer:
+    return observer_of()
 
 
 async def observe(

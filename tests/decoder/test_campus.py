@@ -14,14 +14,12 @@ from core.messages import decode_positions
 from decoder.batch import Batch, BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.effects import Effects, StaleFenceError
-from decoder.metrics import DecoderMetrics
-from decoder.observe import Observer
 from geofence import Campus, changed_zones, load_campus, parse_campus
 from state.campus import StoredCampus, replace_campus, stored_campus, stored_version
 from state.group import Group
 from state.presence import presence_now
 from tests.conftest import NOON, POSITIONS, RAW, entries
-from tests.decoder.conftest import LIBRARY, TTL, Apply, HandClock, finisher_of, position, raw
+from tests.decoder.conftest import LIBRARY, TTL, Apply, MakeObserver, position, raw
 from tests.kinds_of_tests import CAR
 from tests.raw_streams import append
 
@@ -73,26 +71,13 @@ async def test_what_was_fenced_with_an_old_geometry_has_no_effect(
 
 
 async def test_a_decoder_takes_up_the_new_geometry_and_decodes_the_batch_again(
-    redis_client: Redis,
-    effects: Effects,
-    decoder: BatchDecoder,
-    follower: CampusFollower,
-    group_of: GroupOf,
-    metrics: DecoderMetrics,
+    redis_client: Redis, observer_of: MakeObserver, group_of: GroupOf
 ) -> None:
     group = group_of("a")
     await group.create()
     await append(redis_client, raw(fix()))
     stored = await replaced(redis_client, "glucksman-library")
-    observer = Observer(
-        partition=0,
-        decoder=decoder,
-        campus=follower,
-        effects=effects,
-        finisher=finisher_of(redis_client),
-        clock=HandClock(),
-        metrics=metrics,
-    )
+    observer = observer_of()
     await observer(await group.read(1))
     (fields,) = await entries(redis_client, POSITIONS)
     (found,) = decode_positions(fields)

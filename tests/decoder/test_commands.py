@@ -45,8 +45,14 @@ async def test_dead_letters_are_listed_for_people_and_for_tools(apply: Apply, re
     ("environment", "named"),
     [
         ({"STAGES": "observe,dream"}, "STAGES"),
+        ({"STAGES": "archive,judge", "ARCHIVE": "off"}, "ARCHIVE: Value error, off, and STAGES has judge"),
+        ({"STAGES": "judge", "ARCHIVE": "sampled"}, "ARCHIVE: Value error, sampled, and STAGES has judge"),
+        ({"MARKS_KEEP": "91d"}, "MARKS_KEEP: Value error, marks are kept for 1h to 90d"),
+        ({"JUDGE_DEVICES": "0"}, "JUDGE_DEVICES"),
         ({"CAMPUS_FILE": "/nowhere.geojson"}, "CAMPUS_FILE"),
         ({"KINDS_FILE": "/nowhere.json"}, "KINDS_FILE: /nowhere.json"),
+        ({"TOPIC_KINDS": "owntracks/+/+=mobile,owntracks/a/b=car"}, "TOPIC_KINDS: 'owntracks/+/+' and"),
+        ({"ECHO_REFUSALS": "perhaps"}, "ECHO_REFUSALS: "),
         (
             {"POSITION_MAX_AGE": "tram=7d"},
             "POSITION_MAX_AGE: 'tram=7d' is not role=duration: 'tram' is not",

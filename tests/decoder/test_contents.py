@@ -1,7 +1,9 @@
 """What is kept of a payload that cannot be used: all of it, where each place in it is on the campus; else its shape."""
 
 import base64
+import gzip
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -36,11 +38,12 @@ def encoded(document: object) -> bytes:
 def variants(place: tuple[float, float]) -> dict[str, bytes]:
     """Unusable messages with a place in them, as apps have sent them."""
     longitude, latitude = place
-    plain = json.dumps(feature(point(place))).encode()
+    wrong = feature(point(place), speed="fast")
+    plain = json.dumps(wrong).encode()
     return {
         "no base64": plain,
         "OwnTracks": encoded(
-            {"_type": "location", "lat": latitude, "lon": longitude, "tst": 1772366400, "tid": "b1", "acc": 5, "vel": 3}
+            {"_type": "location", "lat": latitude, "lon": longitude, "tst": "noon", "tid": "b1", "acc": 5, "vel": 3}
         ),
         "OwnTracks, no base64": json.dumps({"_type": "location", "lat": latitude, "lon": longitude}).encode(),
         "words": encoded({"latitude": latitude, "longitude": longitude, "accuracy": 4.5}),
@@ -51,14 +54,14 @@ def variants(place: tuple[float, float]) -> dict[str, bytes]:
         "GeometryCollection": encoded({"type": "GeometryCollection", "geometries": [point(place)]}),
         "texts": encoded(feature({"type": "Point", "coordinates": [str(longitude), str(latitude)]})),
         "texts by name": encoded({"lat": str(latitude), "lng": str(longitude)}),
-        "twice": base64.b64encode(encoded(feature(point(place)))),
+        "twice": base64.b64encode(encoded(wrong)),
         "a text of JSON": encoded(json.dumps(feature(point(place)))),
-        "base64 for addresses": base64.urlsafe_b64encode(json.dumps(feature(point(place), name="???>>>")).encode()),
+        "base64 for addresses": base64.urlsafe_b64encode(json.dumps(wrong | {"name": "???>>>"}).encode()),
         "lines": base64.encodebytes(plain),
         "no padding": base64.b64encode(plain + b" " * ((1 - len(plain)) % 3))[:-2],
         "a wrong property": encoded(feature(point(place), speed="fast")),
         "no type": encoded({"geometry": point(place), "properties": {"device_id": "bus"}}),
-        "a list": encoded([feature(point(place))]),
+        "a list within": encoded({"data": [feature(point(place))]}),
         "bare": encoded(list(place)),
         "box": encoded({"type": "Feature", "bbox": [*place, *place], "geometry": None}),
         "too many": encoded({"type": "FeatureCollection", "features": [point(place)] * 501}),
@@ -71,7 +74,7 @@ BROKEN = {
     "broken": b'{"type": "Feature", "geometry": {"type": "Point", "coordinates": [-8.5734, 52.6733',
     "text": b"lat=52.6733 lon=-8.5734",
     "bytes": bytes(range(256)),
-    "nothing": b"",
+    "nothing": b" ",
     "NMEA": b"$GPGGA,115739.00,5240.3980,N,00834.4040,W,1,08,1.0,25,M,,M,,*5B",
     "text by name": encoded({"position": "52.6733,-8.5734", "device_id": "bus"}),
     "half": encoded({"lat": 52.6733, "device_id": "bus"}),
@@ -136,22 +139,32 @@ def test_one_place_outside_is_enough_for_nothing_to_be_kept(decoder: BatchDecode
         {"type": "MultiPoint", "coordinates": [list(HERE), list(away)]},
         {"type": "GeometryCollection", "geometries": [point(HERE), point(away)]},
         feature(point(HERE), speed="?", home={"lat": away[1], "lon": away[0]}),
-        [feature(point(HERE)), feature(point(away))],
+        {"data": [feature(point(HERE)), feature(point(away))]},
     ):
         assert letter_of(decoder, encoded(document)).payload is None
 
 
-def test_of_a_collection_each_feature_is_looked_at_alone(decoder: BatchDecoder) -> None:
+@pytest.mark.parametrize(
+    ("envelope", "alone"),
+    [
+        (lambda features: {"type": "FeatureCollection", "features": features}, lambda feature: feature),
+        (list, lambda feature: feature),
+        (lambda features: {"locations": features}, lambda feature: {"locations": [feature]}),
+    ],
+)
+def test_of_several_features_each_is_looked_at_alone(
+    decoder: BatchDecoder,
+    envelope: Callable[[list[dict[str, Any]]], object],
+    alone: Callable[[dict[str, Any]], object],
+) -> None:
     features = [feature(point(HERE), speed="?"), feature(point(AWAY), speed="?"), feature(point(HERE))]
-    message = RawMessage(
-        "car-iotp", "", "anonymous", NOON, encoded({"type": "FeatureCollection", "features": features})
-    )
+    message = RawMessage("car-iotp", "", "anonymous", NOON, encoded(envelope(features)))
     batch = decoder.decode([message])
     assert len(batch.positions) == 1
-    assert [(letter.reason, letter.payload) for letter in batch.dead] == [
-        (Reason.BAD_PROPERTY, encoded(features[0])),
-        (Reason.BAD_PROPERTY, None),
-    ]
+    assert [letter.reason for letter in batch.dead] == [Reason.BAD_PROPERTY] * 2
+    here, away = (letter.payload for letter in batch.dead)
+    assert json.loads(base64.b64decode(here or b"")) == alone(features[0])
+    assert away is None
 
 
 @pytest.mark.parametrize(
@@ -159,7 +172,7 @@ def test_of_a_collection_each_feature_is_looked_at_alone(decoder: BatchDecoder) 
     [
         (
             variants(AWAY)["no base64"],
-            "JSON {type: text, geometry: {type: text, coordinates: [2 number]}, properties: {device_id: text}}",
+            "JSON {type: text, geometry: {type: text, coordinates: [2 number]}, properties: {device_id: text, speed: t",
         ),
         (variants(AWAY)["twice"], "base64 of base64 of JSON {type: text, geometry: "),
         (variants(AWAY)["texts"], "base64 of JSON {type: text, geometry: {type: text, coordinates: [2 text]}, "),
@@ -201,3 +214,14 @@ def test_a_shape_is_bounded_and_holds_no_value(value: object) -> None:
 @given(payload=st.binary(max_size=200) | json_values.map(encoded) | st.text(max_size=100).map(str.encode))
 def test_no_payload_is_too_strange_to_look_at(payload: bytes) -> None:
     assert len(contents(payload).shape) <= MAX_CHARACTERS + 60
+
+
+def test_of_what_is_in_gzip_all_is_looked_at_and_what_could_be_hidden_beside_it_is_not_known() -> None:
+    here = json.dumps({"lat": 52.67, "lon": -8.57}).encode()
+    plain = gzip.compress(here, mtime=0)
+    found = contents(plain)
+    assert (found.places, found.known) == ([(-8.57, 52.67)], True)
+    assert found.shape.startswith("gzip of JSON {")
+    named = plain[:3] + b"\x08" + plain[4:10] + b"51.89,-8.47\0" + plain[10:]
+    for hidden in (named, plain + b"51.89,-8.47", plain + gzip.compress(b"51.89,-8.47")):
+        assert not contents(hidden).known

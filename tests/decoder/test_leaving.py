@@ -216,4 +216,4 @@ async def test_a_newest_position_that_cannot_be_read_is_a_dead_letter_once_and_t
 
 async def test_who_is_told_of_what_cannot_be_read(redis_client: Redis, effects: Effects) -> None:
     await redis_client.set(newest_key(TAG, "a"), "garbage")
-    assert await effects.apply(Batch(positions=[position("a", NOON)]), now=NOON) == (1, [])
+    assert await effects.apply(Batch(positions=[position("a", NOON)]), now=NOON) == (1, [], 0)

@@ -14,6 +14,7 @@ from core.messages import Position, encode_positions
 from decoder.archive import Archiver
 from decoder.batch import Batch
 from decoder.metrics import DecoderMetrics
+from decoder.series import questions_to_stores, stages_that_wait
 from decoder.settings import DecoderSettings
 from decoder.stages import Assembly
 from documents import DocumentStore, RejectedDocumentError
@@ -69,6 +70,52 @@ def test_a_reason_is_there_before_its_first_dead_letter_so_that_the_first_one_sh
     for reason in Reason:
         assert value(metrics, "decoder_dead_letters_total", reason=reason.value) == 0
     assert b"decoder_dead_letters_total{reason=" in generate_latest(metrics.registry)
+
+
+def test_of_the_chosen_stages_every_series_is_there_from_the_start() -> None:
+    settings = DecoderSettings(stages="observe,rollup", partitions=2)
+    metrics = DecoderMetrics(
+        stages=stages_that_wait(settings), partitions=settings.partitions, stores=questions_to_stores(settings)
+    )
+    for stage, partition in (("observe", "0"), ("observe", "1"), ("rollup", ""), ("campus", ""), ("coverage", "")):
+        assert value(metrics, "decoder_waiting", stage=stage, partition=partition) == 0
+        assert value(metrics, "decoder_unavailable_total", stage=stage) == 0
+    for operation in ("setup", "write", "read"):
+        assert value(metrics, "decoder_store_failures_total", store="timeseries", operation=operation) == 0
+    assert value(metrics, "decoder_claimed_entries_total", stage="observe") == 0
+    # And of no other.
+    assert value(metrics, "decoder_unavailable_total", stage="archive") is None
+    assert value(metrics, "decoder_store_failures_total", **PUT) is None
+
+
+@pytest.mark.parametrize(
+    ("stages", "archive", "stores"),
+    [
+        ("archive", "every", {"documents"}),
+        ("archive", "off", set()),
+        ("judge", "every", {"documents"}),
+        ("observe", "every", set()),
+        ("archive,rollup", "sampled", {"documents", "timeseries"}),
+    ],
+)
+def test_stores_are_those_that_the_stages_use(stages: str, archive: str, stores: set[str]) -> None:
+    settings = DecoderSettings.model_validate({"stages": stages, "archive": archive})
+    assert {store for store, _ in questions_to_stores(settings)} == stores
+
+
+def test_freshness_is_from_the_newest_receipt_to_the_end(metrics: DecoderMetrics) -> None:
+    metrics.counted(NOON - 2500, NOON)
+    metrics.finished("archive", NOON - 1500, NOON)
+    metrics.finished("archive", None, NOON)
+    # The broker's clock is ahead.
+    metrics.finished("rollup", NOON + 500, NOON)
+    sums = {stage: value(metrics, "decoder_freshness_seconds_sum", stage=stage) for stage in ("observe", "archive")}
+    assert sums == {"observe": 2.5, "archive": 1.5}
+    assert value(metrics, "decoder_freshness_seconds_sum", stage="rollup") == 0
+    assert metrics.newest_counted == NOON - 2500
+    # Another partition was behind: what was counted before stays the newest.
+    metrics.counted(NOON - 9000, NOON)
+    assert metrics.newest_counted == NOON - 2500
 
 
 class Documents:
@@ -149,7 +196,11 @@ async def test_setting_a_store_up_is_measured_as_well(
 def test_messages_and_positions_and_drops_are_counted_by_what_became_of_them(metrics: DecoderMetrics) -> None:
     batch = Batch()
     batch.totals.update({"messages": 5, "positions": 3, "outside": 2})
+    batch.ignored.update({"lwt": 2, "empty": 1})
     metrics.count(batch)
+    assert value(metrics, "decoder_ignored_total", what="lwt") == 2
+    assert value(metrics, "decoder_ignored_total", what="empty") == 1
+    assert value(metrics, "decoder_ignored_total", what="waypoint") == 0
     assert value(metrics, "decoder_messages_total") == 5
     assert value(metrics, "decoder_positions_total") == 3
     assert value(metrics, "decoder_outside_positions_total") == 2

@@ -13,14 +13,9 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from core.messages import RawMessage
-from decoder.batch import BatchDecoder
-from decoder.campus import CampusFollower
-from decoder.effects import Effects
-from decoder.metrics import DecoderMetrics
-from decoder.observe import Observer
 from state.group import Group
 from tests.conftest import DEAD, NOON, TOTALS
-from tests.decoder.conftest import HandClock, finisher_of
+from tests.decoder.conftest import MakeObserver
 from tests.raw_streams import append
 
 LONGITUDE, LATITUDE = -8.470613, 51.897913
@@ -126,11 +121,7 @@ def layers(data: bytes) -> list[bytes]:
 )
 async def test_no_unusable_payload_leaves_a_place_outside_the_campus(
     redis_client: Redis,
-    decoder: BatchDecoder,
-    follower: CampusFollower,
-    effects: Effects,
-    clock: HandClock,
-    metrics: DecoderMetrics,
+    observer_of: MakeObserver,
     group_of: Callable[[str], Group],
     way: str,
     wrapping: str,
@@ -139,15 +130,7 @@ async def test_no_unusable_payload_leaves_a_place_outside_the_campus(
     await redis_client.flushall()
     random = Random(seed)  # noqa: S311 - to be repeatable, not secret
     sent = payload(random, way, wrapping)
-    observer = Observer(
-        partition=0,
-        decoder=decoder,
-        campus=follower,
-        effects=effects,
-        finisher=finisher_of(redis_client),
-        clock=clock,
-        metrics=metrics,
-    )
+    observer = observer_of()
     group = group_of("a")
     await group.create()
     topic = random.choice(["car-iotp", f"mobile-iotp/{DEVICE}", f"{LATITUDE},{LONGITUDE}/x"])

@@ -15,9 +15,6 @@ from core.errors import UnavailableError
 from core.kinds import DEFAULT_KINDS
 from core.messages import RawMessage
 from decoder.batch import BatchDecoder
-from decoder.campus import CampusFollower
-from decoder.effects import Effects
-from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from decoder.rounds import InHand, as_they_are, cut, left
 from geofence import Geofence
@@ -25,7 +22,7 @@ from state.group import Group
 from state.raw import Finisher
 from state.status import read_status
 from tests.conftest import NOON, POSITIONS, RAW, entries
-from tests.decoder.conftest import HASHER, LIBRARY, HandClock, dead_letters, finisher_of, raw
+from tests.decoder.conftest import HASHER, LIBRARY, MakeObserver, dead_letters, finisher_of, raw
 from tests.raw_streams import append, append_each
 
 GroupOf = Callable[[str], Group]
@@ -62,25 +59,11 @@ class DyingFinisher:
         return answer
 
 
-MakeObserver = Callable[..., Observer]
-
-
 @pytest.fixture
-def observer(
-    redis_client: Redis, fence: Geofence, follower: CampusFollower, effects: Effects, metrics: DecoderMetrics
-) -> MakeObserver:
+def observer(fence: Geofence, observer_of: MakeObserver) -> MakeObserver:
     def make(at_once: int, finisher: object = None) -> Observer:
-        return Observer(
-            partition=0,
-            decoder=BatchDecoder(
-                kinds=DEFAULT_KINDS, fence=fence, hasher=HASHER, partitions=1, features_at_once=at_once
-            ),
-            campus=follower,
-            effects=effects,
-            finisher=finisher or finisher_of(redis_client),  # type: ignore[arg-type]
-            clock=HandClock(),
-            metrics=metrics,
-        )
+        decoder = BatchDecoder(kinds=DEFAULT_KINDS, fence=fence, hasher=HASHER, partitions=1, features_at_once=at_once)
+        return observer_of(decoder=decoder, **({} if finisher is None else {"finisher": finisher}))
 
     return make
 

@@ -3,7 +3,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -12,12 +12,8 @@ import documents
 import timeseries
 from core.errors import Reason, UnavailableError
 from core.kinds import DEFAULT_KINDS
-from decoder.batch import BatchDecoder
-from decoder.campus import CampusFollower
-from decoder.effects import Effects
 from decoder.housekeeping import Housekeeping
 from decoder.metrics import DecoderMetrics
-from decoder.observe import Observer
 from decoder.settings import DecoderSettings
 from decoder.stages import Assembly, Stages
 from documents import DocumentStore
@@ -27,10 +23,9 @@ from runtime.service import Stop, work_until_stopped
 from state.dirty_windows import waiting
 from state.group import Group
 from state.presence import presence_key
-from state.raw import Finisher
 from state.status import read_status
 from tests.conftest import NOON, POSITIONS, RAW, TOTALS, eventually
-from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, dead_letters, finisher_of, raw
+from tests.decoder.conftest import HASHER, LIBRARY, TTL, HandClock, MakeObserver, dead_letters, finisher_of, raw
 from tests.kinds_of_tests import CAR
 from tests.raw_streams import append_each
 from timeseries import Width
@@ -164,12 +159,7 @@ async def test_a_stage_that_meets_a_defect_does_not_keep_the_others_from_their_w
 
 
 async def test_a_lost_answer_is_not_counted_twice(
-    redis_client: Redis,
-    effects: Effects,
-    decoder: BatchDecoder,
-    group_of: GroupOf,
-    metrics: DecoderMetrics,
-    follower: CampusFollower,
+    redis_client: Redis, observer_of: MakeObserver, group_of: GroupOf
 ) -> None:
     """Redis did the work, and the answer never arrived."""
 
@@ -186,41 +176,20 @@ async def test_a_lost_answer_is_not_counted_twice(
     group = group_of("a")
     await group.create()
     await accepted(redis_client, b"%%%", payload("a", NOON))
-    observer = Observer(
-        partition=0,
-        decoder=decoder,
-        campus=follower,
-        effects=effects,
-        finisher=cast("Finisher", Forgetful()),
-        clock=HandClock(),
-        metrics=metrics,
-    )
+    observer = observer_of(finisher=Forgetful())
     await observer(await group.read(10))
     assert len(await dead_letters(redis_client)) == 1
     assert await redis_client.hget(TOTALS, "messages") == b"2"
 
 
 async def test_an_entry_that_no_broker_wrote_is_a_dead_letter_and_stops_nothing(
-    redis_client: Redis,
-    effects: Effects,
-    decoder: BatchDecoder,
-    group_of: GroupOf,
-    metrics: DecoderMetrics,
-    follower: CampusFollower,
+    redis_client: Redis, observer_of: MakeObserver, group_of: GroupOf
 ) -> None:
     group = group_of("a")
     await group.create()
     await redis_client.xadd(RAW, {"hello": "world"})
     await accepted(redis_client, payload("a", NOON))
-    observer = Observer(
-        partition=0,
-        decoder=decoder,
-        campus=follower,
-        effects=effects,
-        finisher=finisher_of(redis_client),
-        clock=HandClock(),
-        metrics=metrics,
-    )
+    observer = observer_of()
     await observer(await group.read(10))
     assert [letter.reason for letter in await dead_letters(redis_client)] == [Reason.MALFORMED_ENTRY]
     assert await redis_client.hget(TOTALS, "positions") == b"1"

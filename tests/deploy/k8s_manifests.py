@@ -107,6 +107,12 @@ class Workload:
     def containers(self) -> list[Document]:
         return [*self.pod.get("initContainers", []), *self.pod["containers"]]
 
+    @property
+    def main(self) -> Document:
+        """The container that the pod is there for; others are beside it."""
+        first: Document = self.pod["containers"][0]
+        return first
+
 
 def workloads(all_of_them: list[Document]) -> Iterator[Workload]:
     """Everything that has a pod template."""

@@ -1,14 +1,35 @@
-"""Runs the shell scripts of a JSON object, `{name: script}`, as `make run` runs the services."""
+"""Runs the shell scripts of a JSON object, `{name: script}`, as `make run` runs the services.
+
+With a second argument, a path, the script `held` begins once that file is there. All else runs without `extra`.
+"""
 
 import json
 import os
 import sys
+from functools import partial
+from pathlib import Path
 
 from deploy.laptop.processes import Description
 from deploy.laptop.runner import Runner
 
+HELD = "held"
+
+
+def release(runner: Runner, file: Path) -> None:
+    while not file.exists() and not runner.stopping.wait(0.05):
+        pass
+    runner.release(HELD)
+
+
 if __name__ == "__main__":
     scripts: dict[str, str] = json.loads(sys.argv[1])
-    processes = [Description(name, ["sh", "-c", script], dict(os.environ)) for name, script in scripts.items()]
+    processes = [
+        Description(name, ["sh", "-c", script], dict(os.environ), needed=name != "extra")
+        for name, script in scripts.items()
+    ]
     # The patience of the tests.
-    sys.exit(Runner(processes, last="redis", kill_wait=1).run(opening=["here we go"]))
+    these = Runner(processes, last="redis", kill_wait=1)
+    if HELD in scripts:
+        these.hold(HELD)
+        these.in_background(partial(release, these, Path(sys.argv[2])))
+    sys.exit(these.run(opening=["here we go"]))

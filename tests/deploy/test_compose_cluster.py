@@ -10,7 +10,7 @@ from tests.containers.compose import compose
 from tests.deploy.k8s_manifests import ROOT
 
 MEMBERS = ["redis", "redis-2", "redis-3", "redis-4", "redis-5", "redis-6"]
-USERS = ("users", "api-key", "broker", "decoder", "api", "autoscaler")
+USERS = ("users", "api-key", "broker", "decoder", "api", "autoscaler", "controller", "broker-next", "api-next")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,9 @@ import yaml
 
 from api.settings import ApiSettings
 from autoscaler.settings import AutoscalerSettings
+from backup.settings import BackupSettings
 from broker.settings import BrokerSettings
+from controller.settings import ControllerSettings
 from decoder.settings import DecoderSettings
 from runtime.settings import Settings
 from tests.containers.compose import compose
@@ -22,19 +24,25 @@ SERVICES: dict[str, type[Settings]] = {
     "decoder": DecoderSettings,
     "api": ApiSettings,
     "autoscaler": AutoscalerSettings,
+    "controller": ControllerSettings,
+    "backup": BackupSettings,
 }
 SETTLED = {
     # By the image, or by what a container is.
     *("OPS_HOST", "OPS_PORT", "DATA_DIR", "BROKER_HOST", "BROKER_PORT", "BROKER_WS_PORT", "API_HOST", "API_PORT"),
-    *("BROKER_NODE", "BROKER_REUSE_PORT", "DECODER_NAME"),
+    *("BROKER_NODE", "BROKER_REUSE_PORT", "DECODER_NAME", "CAMPUS_VERSION", "CAMPUS_REVISION", "SERVICE_NODE"),
+    # Where there is no Docker.
+    *("REGISTRY_FOLDER", "KUBERNETES_URL", "APPS_NAMESPACE"),
     # Nobody there sees the disk of Redis, and it speaks no TLS.
     *("REDIS_RESERVE", "REDIS_CA"),
     # Secrets are files.
     *("REDIS_URL", "RAW_REDIS_URL", "DEVICE_KEY", "INFLUXDB_V2_TOKEN", "MIRROR_PASSWORD"),
+    *("BACKUP_KEY", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"),
 }
 """Settings that nobody chooses in a compose run."""
-OURS = {"setup", "users", "api-key", "welcome", "broker", "decoder", "api", "haproxy", "autoscaler", "engine", "demo"}
-ROOT_ALLOWED = {"setup", "welcome", "engine"}
+ROOT_ALLOWED = {"setup", "welcome", "engine", "registry", "logs"}
+WRITES_WHERE_IT_IS = {"couchdb", "opensearch", "opensearch-dashboards"}
+"""Others' images that write their configuration at each start."""
 
 
 def described(**variables: str) -> dict[str, Any]:
@@ -74,6 +82,7 @@ def test_each_setting_of_a_service_is_passed_on_and_documented(
 def _own_wiring(service: str) -> set[str]:
     return {
         "api": {"MIRROR_URL", "MIRROR_USERNAME", "MIRROR_MAX_PAYLOAD"},
+        "controller": {"REGISTRY", "GATE_URL", "ROUTES_FOLDER"},
         "autoscaler": {"COMPOSE_PROJECT", "DOCKER_HOST", "BROKER_OPS_PORT"},
     }.get(service, set())
 
@@ -116,9 +125,18 @@ def test_what_influxdb_has_yet_to_write_to_disk_is_little_and_not_for_long(servi
 
 def test_only_haproxy_is_reachable_and_from_this_machine_alone(services: dict[str, dict[str, Any]]) -> None:
     published = {name: service["ports"] for name, service in services.items() if service.get("ports")}
-    assert set(published) == {"haproxy"}
-    assert {port["host_ip"] for port in published["haproxy"]} == {"127.0.0.1"}
-    assert {port["host_ip"] for port in described(BIND_ADDRESS="0.0.0.0")["services"]["haproxy"]["ports"]} == {  # noqa: S104
+    # The others are of profiles, and on this machine whatever the rest is open to.
+    assert set(published) == {
+        *("haproxy", "node-red", "opensearch-dashboards"),
+        *("prometheus", "alertmanager", "grafana", "graphite-web"),
+    }
+    assert {port["host_ip"] for name in published for port in published[name]} == {"127.0.0.1"}
+    assert services["node-red"]["profiles"] == ["node-red"]
+    opened = described(BIND_ADDRESS="0.0.0.0")["services"]  # noqa: S104
+    for name in set(published) - {"haproxy"}:
+        assert services[name]["profiles"], name
+        assert {port["host_ip"] for port in opened[name]["ports"]} == {"127.0.0.1"}, name
+    assert {port["host_ip"] for port in opened["haproxy"]["ports"]} == {
         "0.0.0.0",  # noqa: S104
         "127.0.0.1",
     }, "statistics stay on this machine"
@@ -128,7 +146,7 @@ def test_every_container_is_read_only_without_capabilities_and_bounded(services:
     for name, service in services.items():
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert service.get("read_only") or name == "couchdb", name
+        assert service.get("read_only") or name in WRITES_WHERE_IT_IS, name
         assert service["pids_limit"], name
         assert service["logging"]["options"]["max-size"], name
         assert not service.get("privileged"), name
@@ -153,24 +171,63 @@ def test_each_service_sees_its_own_secrets_alone(services: dict[str, dict[str, A
 
 def test_stores_are_in_a_network_that_leads_nowhere_else(services: dict[str, dict[str, Any]]) -> None:
     networks = described()["networks"]
-    assert {name for name, network in networks.items() if network.get("internal")} == {"front", "back", "engine"}
+    assert {name for name, network in networks.items() if network.get("internal")} == {
+        "front",
+        "back",
+        "engine",
+        "registry",
+        "watch",
+    }
     for store in ("redis", "couchdb", "influxdb"):
         assert set(services[store]["networks"]) == {"back"}
     assert set(services["broker"]["networks"]) == {"front", "back"}
 
 
-def test_one_small_container_alone_has_the_socket_of_the_engine(services: dict[str, dict[str, Any]]) -> None:
+def test_a_gate_for_each_client_has_the_socket_of_the_engine_and_nobody_else(
+    services: dict[str, dict[str, Any]],
+) -> None:
     holders = {
         name
         for name, service in services.items()
         if any("docker.sock" in mount["source"] for mount in service.get("volumes", []))
     }
-    assert holders == {"engine"}
-    assert set(services["engine"]["networks"]) == {"engine"}
-    assert {name for name, service in services.items() if "engine" in (service.get("networks") or {})} == {
-        "engine",
-        "autoscaler",
+    assert holders == {"engine", "registry"}
+    for gate, client in (("engine", "autoscaler"), ("registry", "controller")):
+        assert set(services[gate]["networks"]) == {gate}
+        beside = {name for name, service in services.items() if gate in (service.get("networks") or {})}
+        assert beside == {gate, client}
+        assert services[gate]["command"] == ["gate"]
+        assert services[gate]["environment"].get("GATE_FOR", "autoscaler") == client
+
+
+def test_what_has_versions_is_labelled_and_the_next_one_is_like_the_present_one(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    for name, port in (("api", "8081"), ("broker", "1883")):
+        present, following = services[name], services[f"{name}-next"]
+        assert present["labels"] == {"campus.app": name, "campus.version": "current", "campus.port": port}
+        assert following["labels"] == {"campus.app": name, "campus.version": "next", "campus.port": port}
+        assert following["profiles"] == ["next"]
+        for part in ("environment", "networks", "mem_limit", "read_only", "depends_on", "deploy"):
+            assert following.get(part) == present.get(part), part
+        assert {mount["target"] for mount in following["volumes"]} == {mount["target"] for mount in present["volumes"]}
+    chosen = described(NEXT_TAG="1.2.3", API_NEXT_FQDN="api-next", BROKER_NEXT_FQDN="broker-next")["services"]
+    assert (chosen["api-next"]["image"], chosen["api"]["image"]) == ("campus/api:1.2.3", "campus/api:dev")
+    told = chosen["haproxy"]["environment"]
+    assert (told["API_NEXT_FQDN"], told["BROKER_NEXT_FQDN"]) == ("api-next", "broker-next")
+
+
+def test_the_controller_reaches_haproxy_by_socket_and_maps_and_nothing_else_does(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    holders = {
+        name
+        for name, service in services.items()
+        if any(mount["target"] == "/run/routes" for mount in service.get("volumes", []))
     }
+    assert holders == {"controller", "haproxy"}
+    assert services["controller"]["user"] == "10001:99"
+    assert set(services["controller"]["networks"]) == {"front", "back", "registry"}
 
 
 def test_four_variables_put_cloudant_in_the_place_of_couchdb() -> None:
@@ -202,14 +259,26 @@ def test_data_is_in_named_volumes(services: dict[str, dict[str, Any]]) -> None:
     assert "appendonly yes" in (ROOT / "deploy/compose/redis.conf").read_text()
 
 
-@pytest.mark.parametrize("service", ["broker", "decoder", "api", "autoscaler", "simulator"])
+@pytest.mark.parametrize("service", ["backup", "broker", "decoder", "api", "autoscaler", "controller", "simulator"])
 def test_an_image_holds_just_the_packages_that_its_row_of_the_design_allows(service: str) -> None:
     allowed = {
         "broker": {"core", "runtime", "state", "broker"},
-        "decoder": {"core", "runtime", "state", "geofence", "documents", "timeseries", "backfill", "decoder"},
-        "api": {"core", "runtime", "state", "geofence", "documents", "timeseries", "api"},
+        "decoder": {
+            "core",
+            "runtime",
+            "state",
+            "geofence",
+            "documents",
+            "timeseries",
+            "payloads",
+            "backfill",
+            "decoder",
+        },
+        "api": {"core", "runtime", "state", "geofence", "documents", "timeseries", "payloads", "api"},
         "autoscaler": {"core", "runtime", "state", "autoscaler"},
-        "simulator": {"core", "runtime", "geofence", "simulator"},
+        "backup": {"core", "runtime", "state", "documents", "timeseries", "backup"},
+        "controller": {"core", "runtime", "state", "controller"},
+        "simulator": {"core", "runtime", "geofence", "payloads", "simulator"},
     }
     text = (ROOT / service / "Dockerfile").read_text()
     copied = {source for source, _ in re.findall(r"^COPY (\w+) (\w+)$", text, re.MULTILINE)}
@@ -246,5 +315,59 @@ def test_a_table_of_kinds_is_given_to_all_who_read_it(services: dict[str, dict[s
             if (volume.get("source"), volume["target"], volume.get("read_only"))
             == (str(ROOT / file), "/kinds.json", True)
         }
-        assert readers == {"setup", "users", "broker", "decoder", "api"}
+        assert readers == {
+            *("setup", "users", "broker", "broker-next", "decoder", "api", "api-next"),
+            *("demo", "demo-judge", "demo-history-made", "demo-history", "backup"),
+            *("dead-letters", "status", "migrate"),
+        }
         assert {found[name]["environment"]["KINDS_FILE"] for name in readers} == {"/kinds.json"}
+
+
+def test_topics_of_apps_and_what_devices_hear_are_settings_of_compose_too() -> None:
+    found = described(TOPIC_KINDS="owntracks/+/+=mobile", ECHO_REFUSALS="true")["services"]
+    readers = {name for name, each in found.items() if each.get("environment", {}).get("TOPIC_KINDS")}
+    assert {"users", "broker", "decoder", "api"} <= readers
+    assert {found[name]["environment"]["TOPIC_KINDS"] for name in readers} == {"owntracks/+/+=mobile"}
+    assert [name for name, each in found.items() if each.get("environment", {}).get("ECHO_REFUSALS")] == ["decoder"]
+
+
+def test_the_history_of_a_demo_is_made_and_written_once_and_nothing_else_waits_for_it(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    made, written = services["demo-history-made"], services["demo-history"]
+    assert {made["image"], services["demo"]["image"]} == {"campus/simulator:dev"}
+    assert written["image"] == services["decoder"]["image"]
+    [volume] = {
+        mount["source"]
+        for service in (made, written)
+        for mount in service["volumes"]
+        if mount["target"] == "/history" and mount["type"] == "volume"
+    }
+    assert volume == "demo-history"
+    assert made["command"][-2:] == ["--out", "/history/lines.ndjson.gz"]
+    assert written["entrypoint"] + written["command"] == [
+        *("python", "-m", "backfill"),
+        *("seed", "/history/lines.ndjson.gz", "--once", "/history/written"),
+    ]
+    assert written["depends_on"]["demo-history-made"]["condition"] == "service_completed_successfully"
+    assert {made["restart"], written["restart"]} == {"on-failure:5", "on-failure:20"}
+    assert services["demo"]["restart"] == "on-failure:5"
+    for name, service in services.items():
+        assert "demo-history" not in (service.get("depends_on") or {}), name
+
+
+def test_the_demo_is_of_the_size_that_is_asked_for_and_so_is_its_history() -> None:
+    asked = described(DEMO_DEVICES="2000", DEMO_DAYS="3", ARCHIVE="off")["services"]
+    assert asked["demo-history"]["environment"]["ARCHIVE"] == "off"
+    assert " ".join(asked["demo"]["command"]) == "campus --devices 2000 --hours busy --warm"
+    assert " ".join(asked["demo-history-made"]["command"]).startswith("history --days 3 --devices 2000 ")
+    for name in ("demo", "demo-judge", "demo-history-made", "demo-history"):
+        assert asked[name]["profiles"] == ["demo"], name
+
+
+def test_a_judge_of_its_own_comes_with_the_demo_whatever_the_archive_is(services: dict[str, dict[str, Any]]) -> None:
+    for found in (services, described(ARCHIVE="off", STAGES="observe")["services"]):
+        judge = found["demo-judge"]
+        assert judge["image"] == services["decoder"]["image"]
+        assert judge["environment"]["STAGES"] == "judge"
+        assert "ARCHIVE" not in judge["environment"]

@@ -24,5 +24,5 @@ def test_a_second_redis_is_like_the_first_and_whoever_uses_it_waits_for_it() -> 
     )
     assert first == second
     assert {volume["source"] for volume in services["redis-raw"]["volumes"]} >= {"redis-raw"}
-    for user in ("broker", "decoder", "api", "autoscaler"):
+    for user in ("broker", "decoder", "api", "autoscaler", "controller", "broker-next", "api-next"):
         assert services[user]["depends_on"]["redis-raw"]["condition"] == "service_healthy"

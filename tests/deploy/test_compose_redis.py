@@ -13,11 +13,13 @@ from redis.exceptions import AuthenticationError, NoPermissionError, ResponseErr
 from redis.exceptions import ConnectionError as NotThere
 from redis.retry import Retry
 
+from deploy.access.acl import version_for
 from deploy.compose.make_secrets import files, made
 from tests.conftest import free_port, missing
+from tests.redis_servers.executables import version_of
 
 CONFIG = Path(__file__).resolve().parents[2] / "deploy" / "compose" / "redis.conf"
-ROLES = ["car", "gateway"]
+ROLES = ["car", "gateway", "app"]
 PASSWORD = "correct-horse"  # noqa: S105 - of this test alone
 
 
@@ -27,8 +29,10 @@ def redis(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     if program is None:
         missing("redis-server", "apt install redis-server")
     users = folder / "users.acl"
-    value = {**dict.fromkeys(made(ROLES), "x" * 8), "redis_password": PASSWORD}
-    users.write_text(files(value, ROLES, demo=True)["redis"]["users.acl"])
+    value = dict.fromkeys(made(ROLES), PASSWORD)
+    users.write_text(
+        files(value, ROLES, demo=True, redis_version=version_for(version_of(program)))["redis"]["users.acl"]
+    )
     config = folder / "redis.conf"
     config.write_text(CONFIG.read_text().replace("dir /data", f"dir {folder}").replace("/run/secrets", str(folder)))
     process = subprocess.Popen(
@@ -55,7 +59,7 @@ def user(port: int, name: str | None, password: str | None, *, patient: bool = F
 
 def test_what_was_written_in_a_transaction_is_there_after_a_restart(tmp_path: Path) -> None:
     port = free_port()
-    with redis(tmp_path, port) as process, user(port, "campus", PASSWORD, patient=True) as client:
+    with redis(tmp_path, port) as process, user(port, "migrate", PASSWORD, patient=True) as client:
         assert client.ping()
         client.pipeline(transaction=True).hset("users:{mqtt}", "somebody", "hash").incr(
             "users:version:{mqtt}"
@@ -63,7 +67,7 @@ def test_what_was_written_in_a_transaction_is_there_after_a_restart(tmp_path: Pa
         client.eval("for n = 1, 2 do redis.call('XADD', KEYS[1], '*', 'payload', n) end", 1, "raw:{0}")
         process.terminate()
         process.wait(30)
-    with redis(tmp_path, port), user(port, "campus", PASSWORD, patient=True) as client:
+    with redis(tmp_path, port), user(port, "migrate", PASSWORD, patient=True) as client:
         assert client.ping()
         assert client.hget("users:{mqtt}", "somebody") == b"hash"
         assert client.xlen("raw:{0}") == 2
@@ -90,11 +94,10 @@ def test_nobody_may_do_anything_without_a_password(running: int) -> None:
         client.execute_command("AUTH", "default", "")
 
 
-def test_services_can_do_what_they_do_and_cannot_take_redis_over(running: int) -> None:
-    with user(running, "campus", PASSWORD) as client:
-        assert client.info("memory")
-        assert client.config_get("appendfsync") == {"appendfsync": "everysec"}
-        client.bgrewriteaof()
+@pytest.mark.parametrize("name", ["broker", "decoder", "api", "autoscaler", "controller", "users-command", "migrate"])
+def test_services_cannot_take_redis_over(running: int, name: str) -> None:
+    with user(running, name, PASSWORD) as client:
+        assert client.ping()
         for command in (
             ("CONFIG", "SET", "dir", "/"),
             ("SHUTDOWN",),
@@ -104,3 +107,9 @@ def test_services_can_do_what_they_do_and_cannot_take_redis_over(running: int) -
         ):
             with pytest.raises(NoPermissionError):
                 client.execute_command(*command)
+
+
+def test_the_decoder_has_the_file_rewritten(running: int) -> None:
+    with user(running, "decoder", PASSWORD) as client:
+        assert client.info("persistence")["aof_enabled"]
+        client.bgrewriteaof()

@@ -97,6 +97,7 @@ def test_redis_listens_on_no_port_and_keeps_a_log() -> None:
 
     assert options["--port"] == "0"
     assert (options["--unixsocket"], options["--unixsocketperm"]) == ("/data dir/redis.sock", "700")
+    assert options["--aclfile"] == "/data dir/redis/users.acl"
     assert (options["--dir"], options["--appendonly"], options["--save"]) == ("/data dir/redis", "yes", "")
 
 

@@ -18,7 +18,7 @@ Start = Callable[[], list[str]]
 @pytest.fixture
 def start(laptop: LaptopSettings, environment: dict[str, str], tmp_path: Path) -> Start:
     """What a start says of the demo key."""
-    return lambda: demo_key(laptop, folder=tmp_path, environment=environment)
+    return lambda: demo_key(laptop, folder=tmp_path, environment=environment, show=True)
 
 
 def test_the_first_start_makes_a_key_and_prints_it_and_later_ones_say_where_it_is(
@@ -37,6 +37,15 @@ def test_the_first_start_makes_a_key_and_prints_it_and_later_ones_say_where_it_i
     assert str(file) in again
     assert key.strip() not in again
     assert client.hlen(API_KEYS) == 1
+
+
+def test_where_nobody_sits_at_a_terminal_the_key_is_not_printed(
+    laptop: LaptopSettings, environment: dict[str, str], tmp_path: Path
+) -> None:
+    [line] = demo_key(laptop, folder=tmp_path, environment=environment, show=False)
+    file = tmp_path / DEMO_KEY
+    assert str(file) in line
+    assert file.read_text().strip() not in line
 
 
 def test_a_key_that_was_removed_stays_away_until_its_file_is_removed_too(
@@ -58,7 +67,7 @@ def test_a_key_that_cannot_be_made_is_told_of_and_stops_nothing(redis_server: st
     settings = LaptopSettings(redis_url=redis_server, data_dir=tmp_path)
     environment = {**os.environ, "REDIS_URL": f"unix://{tmp_path}/nobody.sock"}
 
-    [told] = demo_key(settings, folder=tmp_path, environment=environment)
+    [told] = demo_key(settings, folder=tmp_path, environment=environment, show=True)
 
     assert told.startswith("the API key could not be made: ")
     assert not (tmp_path / DEMO_KEY).exists()

@@ -23,7 +23,7 @@ Start = Callable[[], list[str]]
 @pytest.fixture
 def start(laptop: LaptopSettings, environment: dict[str, str], tmp_path: Path) -> Start:
     """What a start says of the demo users."""
-    return lambda: demo_users(laptop, DEFAULT_KINDS, folder=tmp_path, environment=environment)
+    return lambda: demo_users(laptop, DEFAULT_KINDS, folder=tmp_path, environment=environment, show=True)
 
 
 def in_redis(client: redis.Redis) -> dict[bytes, bytes]:
@@ -40,19 +40,32 @@ def test_the_first_start_makes_a_user_for_each_role_and_prints_them(
         "demo-mobile": "mobile",
         "demo-gateway": "gateway",
         "demo-service": "service",
+        "demo-app": "app",
     }
     assert str(tmp_path / DEMO_USERS) in head
     assert [line.split() for line in lines] == [[user.name, user.password] for user in users]
-    assert len({user.password for user in users}) == 4
+    assert len({user.password for user in users}) == 5
     assert stat.S_IMODE((tmp_path / DEMO_USERS).stat().st_mode) == 0o600
     assert {name.decode() for name in in_redis(client)} == {user.name for user in users}
     assert not any(user.password.encode() in value for user in users for value in in_redis(client).values())
+
+
+def test_where_nobody_sits_at_a_terminal_no_password_is_printed(
+    laptop: LaptopSettings, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (line,) = demo_users(laptop, DEFAULT_KINDS, folder=tmp_path, environment=environment, show=False)
+    users = kept_demo_users(tmp_path)
+    assert len(users) == 5
+    assert str(tmp_path / DEMO_USERS) in line
+    assert not [user for user in users if user.password in line]
 
 
 def test_the_file_is_one_that_the_import_command_reads(
     client: redis.Redis, start: Start, tmp_path: Path, redis_server: str
 ) -> None:
     start()
+    version = client.get(VERSION)
+    assert version is not None
     done = subprocess.run(
         [sys.executable, "-m", "broker", "users", "import", str(tmp_path / DEMO_USERS)],
         env={**os.environ, "REDIS_URL": redis_server},
@@ -60,8 +73,8 @@ def test_the_file_is_one_that_the_import_command_reads(
         text=True,
         check=False,
     )
-    assert done.stdout == "0 added, 0 replaced, 4 unchanged\n", done.stderr
-    assert client.get(VERSION) == b"1"
+    assert done.stdout == "0 added, 0 replaced, 5 unchanged\n", done.stderr
+    assert client.get(VERSION) == version, "nothing has changed"
 
 
 def test_later_starts_change_nothing_and_print_no_password(client: redis.Redis, start: Start, tmp_path: Path) -> None:
@@ -86,8 +99,8 @@ def test_where_the_file_or_redis_is_new_it_is_a_first_start(
         (tmp_path / DEMO_USERS).unlink()
     else:
         client.flushall()
-    assert len(start()) == 5
-    assert len(in_redis(client)) == 4
+    assert len(start()) == 6
+    assert len(in_redis(client)) == 5
     assert not {user.password for user in before} & {user.password for user in kept_demo_users(tmp_path)}
 
 
@@ -100,7 +113,7 @@ def test_other_users_of_that_redis_stay(client: redis.Redis, start: Start) -> No
 def test_where_they_cannot_be_made_it_says_why_and_leaves_no_file(tmp_path: Path) -> None:
     environment = {**os.environ, "REDIS_URL": f"unix://{tmp_path}/none.sock"}
     settings = LaptopSettings(data_dir=tmp_path)
-    (line,) = demo_users(settings, DEFAULT_KINDS, folder=tmp_path, environment=environment)
+    (line,) = demo_users(settings, DEFAULT_KINDS, folder=tmp_path, environment=environment, show=True)
     assert line.startswith("the demo users could not be made: Redis does not answer")
     assert list(tmp_path.iterdir()) == []
 

@@ -16,6 +16,7 @@ import pytest
 
 from deploy.laptop.ports import BEHIND_HAPROXY, INTERNAL, PUBLIC
 from deploy.laptop.processes import HAPROXY_CONFIG, Programs, describe
+from deploy.laptop.routes import put_maps
 from deploy.laptop.settings import LaptopSettings
 from tests.conftest import free_port, missing
 from tests.deploy.conftest import wait_until
@@ -42,6 +43,7 @@ def environment(ports: dict[str, int], folder: Path, *, descriptors: int = 10_00
     programs = Programs(redis_server=None, haproxy="haproxy", descriptors=descriptors)
     processes = describe(LaptopSettings(), folder=folder, ports=ports, programs=programs, environment=os.environ)
     found = next(process.environment for process in processes if process.name == "haproxy")
+    put_maps(folder)
     # The nodes of these tests know no PROXY protocol; those of tests/haproxy do.
     return {**found, "BROKER_SEND_PROXY": ""}
 
@@ -266,3 +268,17 @@ def _listens(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def test_a_run_has_maps_of_its_own_and_keeps_those_that_were_written(tmp_path: Path) -> None:
+    folder = tmp_path / "my data"
+    folder.mkdir()
+    put_maps(folder)
+    (folder / "routes" / "apps.map").write_text("update-schuman 1\n")
+    (folder / "routes" / "shares.map").unlink()
+    put_maps(folder)
+
+    assert (folder / "routes" / "apps.map").read_text() == "update-schuman 1\n"
+    assert (folder / "routes" / "shares.map").exists()
+    ports = {name: free_port() for name in (*PUBLIC, *INTERNAL, *BEHIND_HAPROXY)}
+    assert check(environment(ports, folder)).returncode == 0

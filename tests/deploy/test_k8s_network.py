@@ -14,7 +14,9 @@ INSIDE: set[Arrow] = {
     ("haproxy", "api", 8081),
     ("api", "haproxy", 1883),
 }
-REDIS: set[Arrow] = {(name, "redis", 6379) for name in ("broker", "decoder", "api", "users", "api-key")}
+REDIS: set[Arrow] = {
+    (name, "redis", 6379) for name in ("broker", "decoder", "api", "users", "api-key", "controller", "haproxy")
+}
 COUCHDB: set[Arrow] = {(name, "couchdb", 5984) for name in ("decoder", "api")}
 INFLUXDB: set[Arrow] = {(name, "influxdb", 8086) for name in ("decoder", "api")}
 CLUSTER: set[Arrow] = {("redis-cluster", "redis", 6379), ("redis", "redis", 6379), ("redis", "redis", 16379)}
@@ -117,7 +119,11 @@ def namespaces(found: list[Document]) -> set[tuple[str, str, int]]:
 def test_other_namespaces_come_in_where_they_must_alone(tmp_path: Path) -> None:
     assert namespaces(overlay("local")) == {("keda", "redis", 6379)}
     assert namespaces(overlay("ibm-cloud")) == {("kube-system", "api", 8081)}
-    scraped = {("monitoring", pod, port) for pod in ("haproxy", "broker", "decoder", "api") for port in (8404, 9100)}
+    scraped = {
+        ("monitoring", pod, port)
+        for pod in ("haproxy", "broker", "decoder", "api", "controller")
+        for port in (8404, 9100)
+    }
     assert namespaces(monitored(tmp_path)) == {("kube-system", "api", 8081)} | scraped
 
 
@@ -135,9 +141,10 @@ def test_only_those_with_a_store_outside_may_leave_the_cluster() -> None:
             for port in ports(rule)
         }
 
-    assert leaving("local") == set()
-    redis = {(pod, 30000) for pod in ("broker", "decoder", "api", "users", "api-key")}
-    assert leaving("ibm-cloud") == redis | {("decoder", 443), ("api", 443)}
+    kubernetes = {("controller", 443), ("controller", 6443)}
+    assert leaving("local") == kubernetes
+    redis = {(pod, 30000) for pod in ("broker", "decoder", "api", "users", "api-key", "controller", "haproxy")}
+    assert leaving("ibm-cloud") == redis | kubernetes | {("decoder", 443), ("api", 443)}
 
 
 @every_overlay

@@ -11,6 +11,7 @@ import yaml
 
 from api.settings import ApiSettings
 from broker.settings import BrokerSettings
+from controller.settings import ControllerSettings
 from decoder.settings import DecoderSettings
 from runtime.settings import Settings
 from tests.deploy.k8s_manifests import (
@@ -29,10 +30,15 @@ from tests.deploy.k8s_manifests import (
     workloads,
 )
 
-SERVICES: dict[str, type[Settings]] = {"broker": BrokerSettings, "decoder": DecoderSettings, "api": ApiSettings}
+SERVICES: dict[str, type[Settings]] = {
+    "broker": BrokerSettings,
+    "decoder": DecoderSettings,
+    "api": ApiSettings,
+    "controller": ControllerSettings,
+}
 SDK = {"CLOUDANT_AUTH_TYPE", "CLOUDANT_USERNAME"}
 """Variables that IBM's SDK reads itself."""
-OURS = r"(haproxy|broker|decoder|api)"
+OURS = r"(haproxy|broker|decoder|api|controller)"
 IMAGES = {
     "local": re.compile(rf"campus/{OURS}:dev|redis:7\.2-bookworm|couchdb:3\.5|influxdb:2\.7"),
     "ibm-cloud": re.compile(rf"de\.icr\.io/campus-occupancy/{OURS}:dev|influxdb:2\.7"),
@@ -70,9 +76,47 @@ def test_the_namespace_admits_nothing_else(name: str) -> None:
 @every_overlay
 def test_no_pod_has_a_token_for_the_cluster_or_variables_of_its_services(name: str) -> None:
     for workload in workloads(overlay(name)):
-        assert workload.pod["automountServiceAccountToken"] is False, workload.name
+        assert workload.pod["automountServiceAccountToken"] is (workload.name == "controller"), workload.name
         # A service `api` would set API_PORT to tcp://..., which is no port.
         assert workload.pod["enableServiceLinks"] is False, workload.name
+
+
+@every_overlay
+def test_the_one_token_reads_endpoint_slices_of_its_namespace_and_nothing_else(name: str) -> None:
+    found = overlay(name)
+    assert of_kind(found, "ClusterRole") == {}
+    [role] = of_kind(found, "Role").values()
+    assert role["rules"] == [
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list"]}
+    ]
+    [binding] = of_kind(found, "RoleBinding").values()
+    [subject] = binding["subjects"]
+    assert (subject["kind"], subject["name"], binding["roleRef"]["name"]) == (
+        "ServiceAccount",
+        "controller",
+        "controller",
+    )
+    [account] = of_kind(found, "ServiceAccount").values()
+    assert account["automountServiceAccountToken"] is False
+    users = [each.name for each in workloads(found) if each.pod.get("serviceAccountName")]
+    assert users == ["controller"]
+
+
+@every_overlay
+def test_beside_each_haproxy_is_who_applies_the_rules_to_it(name: str) -> None:
+    found = overlay(name)
+    workload = Workload("Deployment", "haproxy", of_kind(found, "Deployment")["haproxy"])
+    maps, haproxy, apply = workload.containers
+    assert maps["image"] == haproxy["image"]
+    told = environment(workload, apply, found)
+    assert told["CONTROLLER_STAGES"] == "apply"
+    shared = {"/run/haproxy": "haproxy", "/run/routes": "routes"}
+    for container in (haproxy, apply):
+        mounted = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+        assert shared.items() <= mounted.items()
+    assert {mount["name"]: mount["mountPath"] for mount in maps["volumeMounts"]} == {"routes": "/routes"}
+    # Maps that the init container has copied are the group's, which both have.
+    assert workload.pod["securityContext"]["runAsGroup"] == 99
 
 
 @every_overlay
@@ -102,9 +146,10 @@ def test_every_variable_of_a_service_is_one_of_its_settings(name: str, monkeypat
         if workload.name not in SERVICES:
             continue
         settings = SERVICES[workload.name]
-        given = environment(workload, workload.containers[0], found)
+        given = environment(workload, workload.main, found)
         fields = {field.upper() for field in settings.model_fields}
-        assert set(given) <= fields | SDK, f"{workload.name}: {set(given) - fields - SDK}"
+        known = fields | SDK | {"SECRETS_DIR"}
+        assert set(given) <= known, f"{workload.name}: {set(given) - known}"
         with monkeypatch.context() as patch:
             for variable, value in given.items():
                 patch.setenv(variable, value)
@@ -112,11 +157,12 @@ def test_every_variable_of_a_service_is_one_of_its_settings(name: str, monkeypat
             settings()
 
 
-def test_every_variable_of_haproxy_is_one_that_its_configuration_asks_for() -> None:
-    known = set(re.findall(r"[A-Z][A-Z_0-9]+", (ROOT / "haproxy" / "haproxy.cfg").read_text()))
+def test_every_variable_of_haproxy_is_one_that_it_asks_for() -> None:
+    files = ("haproxy.cfg", "leave")
+    known = {name for file in files for name in re.findall(r"[A-Z][A-Z_0-9]+", (ROOT / "haproxy" / file).read_text())}
     found = overlay("local")
     workload = Workload("Deployment", "haproxy", of_kind(found, "Deployment")["haproxy"])
-    given = environment(workload, workload.containers[0], found)
+    given = environment(workload, workload.main, found)
     assert set(given) - {"NAMESPACE"} <= known
     # Search domains are not tried.
     assert given["BROKER_FQDN"] == "broker.$(NAMESPACE).svc.cluster.local"
@@ -127,7 +173,7 @@ def test_haproxy_and_the_nodes_agree_on_the_proxy_protocol() -> None:
     found = overlay("local")
     deployments = of_kind(found, "Deployment")
     told = {
-        name: environment(workload, workload.containers[0], found)
+        name: environment(workload, workload.main, found)
         for name in ("haproxy", "broker", "api")
         for workload in [Workload("Deployment", name, deployments[name])]
     }
@@ -178,7 +224,7 @@ def test_every_port_of_a_service_is_one_of_its_pods(tmp_path: Path) -> None:
         for monitor in of_kind(found, "PodMonitor").values():
             (scraped,) = [each for each in pods if _has(each, monitor["spec"]["selector"]["matchLabels"])]
             (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
-            assert endpoint["port"] in {port["name"] for port in scraped.containers[0]["ports"]}
+            assert endpoint["port"] in {port["name"] for port in scraped.main["ports"]}
 
 
 def test_every_backend_of_an_ingress_is_a_port_of_a_service() -> None:

@@ -83,7 +83,8 @@ def test_whoever_asks_redis_on_ibm_cloud_has_the_authority_where_the_page_says()
     found = overlay("ibm-cloud")
     (allowed,) = of_kind(found, "NetworkPolicy")["to-redis"]["spec"]["podSelector"]["matchExpressions"]
     for workload in workloads(found):
-        mounts = {mount["name"]: mount["mountPath"] for mount in workload.containers[0]["volumeMounts"]}
+        asks = next((each for each in workload.containers if each["name"] == "apply"), workload.main)
+        mounts = {mount["name"]: mount["mountPath"] for mount in asks["volumeMounts"]}
         assert ("redis-ca" in mounts) == (workload.name in allowed["values"]), workload.name
         if "redis-ca" in mounts:
             assert f"ssl_ca_certs={mounts['redis-ca']}/ca.pem" in said

@@ -36,12 +36,13 @@ def fewest(found: list[Document]) -> dict[str, int]:
 
 
 def requested(found: list[Document], what: str) -> Counter[str]:
-    """What all pods of each workload request together."""
+    """What all pods of each workload request together; what is beside a main container is told by its own name."""
     counts = fewest(found)
     total: Counter[str] = Counter()
     for each in workloads(found):
         for container in each.pod["containers"]:
-            total[each.name] += int(quantity(container["resources"]["requests"][what]) * counts[each.name])
+            name = each.name if container == each.main else container["name"]
+            total[name] += int(quantity(container["resources"]["requests"][what]) * counts[each.name])
     return total
 
 
@@ -51,7 +52,7 @@ def deployment(found: list[Document], name: str) -> Workload:
 
 def told(found: list[Document], name: str) -> dict[str, str]:
     workload = deployment(found, name)
-    return environment(workload, workload.containers[0], found)
+    return environment(workload, workload.main, found)
 
 
 def test_requests_add_up_to_the_budget() -> None:
@@ -60,6 +61,8 @@ def test_requests_add_up_to_the_budget() -> None:
     assert {name: memory[name] / MIB for name in budget} == budget
     assert sum(memory[name] for name in budget) == 1280 * MIB
     assert memory["couchdb"] == 512 * MIB
+    # Beside the original design: versions side by side.
+    assert (memory["controller"], memory["apply"]) == (64 * MIB, 128 * MIB)
 
 
 @every_overlay
@@ -121,22 +124,44 @@ def test_haproxy_has_room_for_every_broker_and_its_successor(name: str) -> None:
 
 
 @every_overlay
+def test_pods_of_a_version_that_leaves_do_not_count_where_new_ones_are_spread(name: str) -> None:
+    """Else both new HAProxies came to lie on one node, and the other one had none behind its load balancer."""
+    spread = {each.name: each.pod.get("topologySpreadConstraints", []) for each in workloads(overlay(name))}
+    assert {name for name, constraints in spread.items() if constraints} == {"haproxy", "broker", "decoder", "api"}
+    for constraints in spread.values():
+        for constraint in constraints:
+            assert constraint["matchLabelKeys"] == ["pod-template-hash"]
+
+
+@every_overlay
 def test_brokers_become_fewer_slowly(name: str) -> None:
     down = of_kind(overlay(name), "HorizontalPodAutoscaler")["broker"]["spec"]["behavior"]["scaleDown"]
     assert down["stabilizationWindowSeconds"] >= 300
     assert down["policies"] == [{"type": "Pods", "value": 1, "periodSeconds": 300}]
 
 
-def test_brokers_drain_before_they_are_stopped() -> None:
-    found = overlay("ibm-cloud")
+@every_overlay
+def test_brokers_drain_before_they_are_stopped(name: str) -> None:
+    found = overlay(name)
     broker = deployment(found, "broker")
     (container,) = broker.containers
-    shell, option, script = container["lifecycle"]["preStop"]["exec"]["command"]
-    waits = re.fullmatch(r"kill -USR1 1 && sleep (\d+)", script)
-    assert (shell, option) == ("sh", "-c")
-    assert waits
+    # One would run beside the process, and end with it, which Kubernetes notes as FailedPreStopHook.
+    assert "lifecycle" not in container
+    assert told(found, "broker")["DRAIN_ON_TERM"] == "true"
     drain = BrokerSettings.model_fields["drain_notice"].default + float(told(found, "broker")["DRAIN_SECONDS"])
-    assert drain + 10 <= int(waits[1]) < broker.pod["terminationGracePeriodSeconds"]
+    assert drain + 20 <= broker.pod["terminationGracePeriodSeconds"]
+
+
+@every_overlay
+def test_haproxy_lets_its_clients_go_before_it_is_stopped(name: str) -> None:
+    found = overlay(name)
+    haproxy = deployment(found, "haproxy")
+    container = next(each for each in haproxy.containers if each["name"] == "haproxy")
+    assert container["lifecycle"]["preStop"]["exec"]["command"] == ["/usr/local/bin/leave"]
+    settings = told(found, "haproxy")
+    # 10 s are the notice of haproxy/leave.
+    longest = 10 + int(settings["HAPROXY_LEAVE_SECONDS"]) + int(settings["HAPROXY_HARD_STOP"].removesuffix("s"))
+    assert longest + 10 <= haproxy.pod["terminationGracePeriodSeconds"]
 
 
 def test_brokers_that_drain_are_still_found() -> None:

@@ -12,8 +12,10 @@ import redis
 from redis.asyncio import Redis
 
 from deploy.laptop.redis_server import redis_command
+from deploy.laptop.redis_users import make_users
 from deploy.laptop.upgrade import bring_up_to_date
 from runtime.settings import CommonSettings
+from tests.e2e.system import owners_url
 from tests.redis_servers.executables import redis_executable
 from tests.redis_servers.process import until
 from tests.state.version_1 import load, restore
@@ -31,7 +33,8 @@ def folder() -> Iterator[Path]:
 
 async def test_data_of_the_version_before_is_migrated_once_before_anything_starts(folder: Path) -> None:
     command = redis_command(redis_executable(), folder, "warning")
-    url = f"unix://{folder / 'redis.sock'}"
+    make_users(redis_executable(), folder)
+    url = owners_url(folder)
     settings = CommonSettings(data_dir=folder)
     environment = {**os.environ, "DATA_DIR": str(folder)}
 

@@ -21,7 +21,7 @@ from tests.deploy.k8s_manifests import ROOT
 from tests.redis_servers.process import free_ports, until
 
 COMPOSE = ROOT / "deploy" / "compose"
-ROLES = ["car", "gateway"]
+ROLES = ["car", "gateway", "app"]
 SECRETS = {name: f"{name.replace('_', '-')}-of-a-test" for name in made(ROLES)}
 WELL = "the cluster is well: 3 masters, 6 members\n"
 
@@ -68,7 +68,7 @@ def members(tmp_path: Path) -> Iterator[list[Member]]:
         missing("redis-cli", "apt install redis-tools")
     secrets = tmp_path / "secrets"
     secrets.mkdir()
-    for name, content in files(SECRETS, ROLES, demo=True)["redis"].items():
+    for name, content in files(SECRETS, ROLES, demo=True, redis_version="7.0")["redis"].items():
         (secrets / name).write_text(content)
     found = [Member(tmp_path / str(port), port, secrets) for port in free_ports(6)]
     try:
@@ -96,7 +96,7 @@ def make(members: list[Member], tmp_path: Path) -> str:
 async def test_six_servers_are_a_cluster_that_services_may_use(members: list[Member], tmp_path: Path) -> None:
     assert make(members, tmp_path) == WELL
     where = ",".join(f"localhost:{member.port}" for member in members)
-    url = files(SECRETS, ROLES, demo=True, redis_at=f"redis+cluster://{where}")["broker"]["REDIS_URL"]
+    url = files(SECRETS, ROLES, demo=True, redis_at=f"redis+cluster://{where}")["migrate"]["REDIS_URL"]
     keys = [f"a:{tag(partition, 6)}" for partition in range(6)]
     async with open_redis(CommonSettings(redis_url=url)) as client:
         await check_redis(client)

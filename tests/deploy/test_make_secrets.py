@@ -51,21 +51,48 @@ def test_a_value_that_is_taken_out_is_made_anew_and_the_others_stay(tmp_path: Pa
     path = tmp_path / "values.json"
     before = json.loads(path.read_text())
     path.unlink()
-    path.write_text(json.dumps({name: value for name, value in before.items() if name != "redis_password"}))
+    path.write_text(json.dumps({name: value for name, value in before.items() if name != "redis_broker_password"}))
     make_secrets.make(tmp_path, [], demo=True)
     after = json.loads(path.read_text())
-    assert {name for name in before if before[name] != after[name]} == {"redis_password"}
-    assert after["redis_password"] in (tmp_path / "broker" / "REDIS_URL").read_text()
+    assert {name for name in before if before[name] != after[name]} == {"redis_broker_password"}
+    assert after["redis_broker_password"] in (tmp_path / "broker" / "REDIS_URL").read_text()
     assert given
 
 
 def test_a_redis_for_raw_is_named_as_long_as_there_is_one(tmp_path: Path, given: GIVEN) -> None:
     where = tmp_path / "decoder" / "RAW_REDIS_URL"
     make_secrets.make(tmp_path, [], demo=True, raw_redis_at="redis://redis-raw:6379/0")
-    password = json.loads((tmp_path / "values.json").read_text())["redis_password"]
-    assert where.read_text() == f"redis://campus:{password}@redis-raw:6379/0"
+    password = json.loads((tmp_path / "values.json").read_text())["redis_decoder_password"]
+    assert where.read_text() == f"redis://decoder:{password}@redis-raw:6379/0"
     make_secrets.make(tmp_path, [], demo=True)
     assert not where.exists()
+    assert given
+
+
+def test_the_one_user_of_earlier_versions_stays_where_there_was_one(tmp_path: Path, given: GIVEN) -> None:
+    make_secrets.make(tmp_path, [], demo=True)
+    assert "user campus " not in (tmp_path / "redis" / "users.acl").read_text()
+    path = tmp_path / "values.json"
+    values = json.loads(path.read_text()) | {"redis_password": "of-an-earlier-version"}
+    path.unlink()
+    path.write_text(json.dumps(values))
+    make_secrets.make(tmp_path, [], demo=True)
+    lines = (tmp_path / "redis" / "users.acl").read_text().splitlines()
+    assert lines[-1].startswith("user campus on #")
+    assert set(json.loads(path.read_text()).values()) >= {"of-an-earlier-version"}
+    assert not [each for each in contents(tmp_path).items() if "of-an-earlier" in each[1] and each[0] != "values.json"]
+    assert given
+
+
+def test_users_are_those_that_the_version_of_redis_knows(
+    tmp_path: Path, given: GIVEN, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REDIS_VERSION", "6.2")
+    assert make_secrets.main([str(tmp_path)]) == 0
+    assert "(" not in (tmp_path / "redis" / "users.acl").read_text()
+    monkeypatch.setenv("REDIS_VERSION", "5")
+    assert make_secrets.main([str(tmp_path)]) == 1
+    assert "'5' is no version of Redis from 6.2 on" in capsys.readouterr().err
     assert given
 
 
@@ -79,6 +106,28 @@ def test_each_file_is_for_one_user_alone(tmp_path: Path, given: GIVEN) -> None:
     assert given[str(tmp_path / "people" / "api-key")] == (os.getuid(), os.getgid())
 
 
+def test_what_a_service_was_given_once_is_taken_from_it(tmp_path: Path, given: GIVEN) -> None:
+    make_secrets.make(tmp_path, [], demo=True)
+    old = tmp_path / "node-red" / "COUCHDB_PASSWORD"
+    old.write_text("of the administrator")
+    make_secrets.make(tmp_path, [], demo=True)
+    assert not old.exists()
+    assert (tmp_path / "node-red" / "API_KEY").exists()
+    assert (tmp_path / "people" / "ca.pem").exists() == (tmp_path / "haproxy" / "ca.pem").exists()
+    assert given
+
+
+def test_what_an_operator_has_put_there_stays(tmp_path: Path, given: GIVEN) -> None:
+    make_secrets.make(tmp_path, [], demo=True)
+    own = tmp_path / "decoder" / "CLOUDANT_APIKEY"
+    own.write_text("of the operator")
+    (tmp_path / "api" / "more").mkdir()
+    make_secrets.make(tmp_path, [], demo=True)
+    assert own.read_text() == "of the operator"
+    assert (tmp_path / "api" / "more").is_dir()
+    assert given
+
+
 def test_only_who_needs_a_secret_has_it(tmp_path: Path, given: GIVEN) -> None:
     make_secrets.make(tmp_path, [], demo=True)
     value = json.loads((tmp_path / "values.json").read_text())
@@ -87,12 +136,25 @@ def test_only_who_needs_a_secret_has_it(tmp_path: Path, given: GIVEN) -> None:
         found = contents(tmp_path)
         return {path.split("/")[0] for path, text in found.items() if value[name] in text} - {"values.json"}
 
-    assert holders("device_key") == {"decoder", "api"}
-    assert holders("mirror_password") == {"users", "api"}
+    assert holders("device_key") == {"decoder", "api", "api-next", "demo-history"}
+    assert holders("mirror_password") == {"users", "api", "api-next"}
     assert holders("api_key") == {"api-key", "people"}
-    assert holders("couchdb_password") == {"couchdb", "decoder", "api"}
+    assert holders("couchdb_password") == {
+        *("couchdb", "decoder", "api", "api-next", "demo-history", "demo-judge", "backup"),
+    }
+    assert holders("backup_key") == holders("redis_backup_password") == {"backup"}
+    assert holders("node_red_api_key") == {"node-red", "node-red-key"}
+    assert holders("grafana_password") == {"grafana", "people"}
     # Redis itself is told a hash.
-    assert holders("redis_password") == {"broker", "users", "api-key", "decoder", "api", "autoscaler"}
+    assert holders("redis_broker_password") == {"broker", "broker-next"}
+    assert holders("redis_decoder_password") == {"decoder", "demo-judge"}
+    assert holders("redis_api_password") == {"api", "api-next"}
+    assert holders("redis_users_command_password") == {"users"}
+    assert holders("redis_keys_command_password") == {"api-key", "node-red-key"}
+    for service in ("autoscaler", "controller", "status", "dead-letters", "migrate", "backup"):
+        assert holders(f"redis_{service.replace('-', '_')}_password") == {service}
+    assert holders("redis_exporter_password") == {"redis-exporter"}
+    assert holders("redis_keda_password") == set()
     assert given
 
 
@@ -104,7 +166,7 @@ def test_what_is_made_is_what_the_services_take(tmp_path: Path, given: GIVEN) ->
         users = {name: role for name, role, _ in csv.reader(file)}
     assert users == {
         "mirror": "service",
-        **{f"demo-{role}": role for role in ("car", "mobile", "gateway", "service")},
+        **{f"demo-{role}": role for role in ("car", "mobile", "gateway", "service", "app")},
     }
     assert given
 
@@ -139,13 +201,19 @@ def test_passwords_are_told_at_the_first_start_alone(tmp_path: Path, given: GIVE
     make_secrets.make(tmp_path, [], demo=True)
     people = tmp_path / "people"
     key = (people / "api-key").read_text()
-    first = welcome.welcome(people, {"HTTP_PORT": "9080"})
+    first = welcome.welcome(people, {"HTTP_PORT": "9080"}, show=True)
     assert "http://localhost:9080/" in first
     assert key in first
     assert "demo-gateway" in first
+    # Where it is no terminal it is a log, and that lasts.
+    kept = welcome.welcome(people, {}, show=False)
+    assert key.strip() not in kept
+    assert "an API key of an administrator, in ./secrets/people" in kept
+    with (people / "demo-users.csv").open(newline="") as file:
+        assert not [row[0] for row in csv.reader(file) if row[2] in kept]
     (people / welcome.FIRST_START).unlink()
     make_secrets.make(tmp_path, [], demo=True)
-    later = welcome.welcome(people, {})
+    later = welcome.welcome(people, {}, show=True)
     assert key not in later
     assert "./secrets/people" in later
     assert given
@@ -159,7 +227,7 @@ def test_each_kind_of_the_table_has_a_demo_user(tmp_path: Path, given: GIVEN) ->
     (tmp_path / "secrets").mkdir()
     make_secrets.make(tmp_path / "secrets", [], demo=True, kinds=kinds)
     with (tmp_path / "secrets" / "people" / "demo-users.csv").open(newline="") as file:
-        assert [row[1] for row in csv.reader(file)] == ["car", "mobile", "bicycle", "gateway", "service"]
+        assert [row[1] for row in csv.reader(file)] == ["car", "mobile", "bicycle", "gateway", "service", "app"]
     assert given
 
 

@@ -31,6 +31,7 @@ def described(
     haproxy: str | None = "/usr/sbin/haproxy",
     redis_server: str | None = "/usr/bin/redis-server",
     descriptors: int = 1_000_000,
+    environment: dict[str, str] | None = None,
     **settings: Any,
 ) -> dict[str, Description]:
     processes = describe(
@@ -38,7 +39,7 @@ def described(
         folder=FOLDER,
         ports=PORTS,
         programs=Programs(redis_server=redis_server, haproxy=haproxy, descriptors=descriptors),
-        environment=USERS,
+        environment=USERS | (environment or {}),
     )
     return {process.name: process for process in processes}
 
@@ -46,7 +47,7 @@ def described(
 def test_with_haproxy_the_services_stand_behind_it() -> None:
     processes = described()
 
-    assert list(processes) == ["redis", "broker-1", "broker-2", "haproxy", "decoder", "api"]
+    assert list(processes) == ["redis", "broker-1", "broker-2", "haproxy", "decoder", "api", "controller"]
     for number in (1, 2):
         broker = processes[f"broker-{number}"]
         assert broker.command == [sys.executable, "-m", "broker"]
@@ -64,7 +65,10 @@ def test_with_haproxy_the_services_stand_behind_it() -> None:
         ("API_PORT", "20006"),
         ("OPS_PORT", "20010"),
     }
-    assert processes["haproxy"].command == ["/usr/sbin/haproxy", "-db", "-q", "-f", str(HAPROXY_CONFIG)]
+    assert processes["haproxy"].command == [
+        *("sh", "-c", 'exec "$@" 3>&1', "haproxy"),
+        *("/usr/sbin/haproxy", "-db", "-q", "-f", str(HAPROXY_CONFIG)),
+    ]
     assert processes["haproxy"].environment.items() >= {
         ("BIND_ADDRESS", "127.0.0.1"),
         ("MQTT_PORT", "1883"),
@@ -77,13 +81,14 @@ def test_with_haproxy_the_services_stand_behind_it() -> None:
         ("HAPROXY_OPS_PORT", "20007"),
         ("BROKER_SEND_PROXY", "1"),
         ("HAPROXY_SOCKET", "/home/anna/my data/haproxy.sock"),
+        ("ROUTES_FOLDER", "/home/anna/my data/routes"),
     }
 
 
 def test_without_haproxy_the_services_listen_on_the_public_ports_themselves() -> None:
     processes = described(haproxy=None, bind_address=EVERYWHERE)
 
-    assert list(processes) == ["redis", "broker-1", "broker-2", "decoder", "api"]
+    assert list(processes) == ["redis", "broker-1", "broker-2", "decoder", "api", "controller"]
     for name in ("broker-1", "broker-2"):
         assert processes[name].environment.items() >= {
             ("BROKER_NODE", name),
@@ -142,7 +147,7 @@ def test_clients_need_no_user_on_a_laptop_unless_it_is_asked_for(given: dict[str
 
 @pytest.mark.parametrize(
     ("descriptors", "wanted", "given"),
-    [(1_000_000, 2000, "2000"), (1024, 2000, "462"), (1024, 100, "100"), (64, 2000, "10")],
+    [(1_000_000, 2000, "2000"), (1024, 2000, "427"), (1024, 100, "100"), (64, 2000, "10")],
 )
 def test_haproxy_takes_no_more_connections_than_it_may_open_files(descriptors: int, wanted: int, given: str) -> None:
     processes = described(descriptors=descriptors, haproxy_maxconn=wanted)
@@ -159,9 +164,62 @@ def test_one_address_gets_a_part_of_what_haproxy_takes_and_mqtt_leaves_something
     }
     assert 1 <= shares["ADDRESS_CONNECTIONS"] < shares["MQTT_MAXCONN"]
     assert 1 <= shares["ADDRESS_HTTP_CONNECTIONS"] < shares["HTTP_MAXCONN"]
+    assert 1 <= shares["APP_CONNECTIONS"] <= shares["ADDRESS_HTTP_CONNECTIONS"]
+    # However many hang, and each of the others has its sixteenth: so much is left to the API.
+    assert shares["APPS_CONNECTIONS"] * 2 <= shares["HTTP_MAXCONN"] or shares["HTTP_MAXCONN"] < 10
     assert shares["MQTT_MAXCONN"] + shares["HTTP_MAXCONN"] < shares["HAPROXY_MAXCONN"]
+
+
+def test_what_somebody_asks_haproxy_to_log_is_logged() -> None:
+    """Its streams are shut by -q: the lines go by another descriptor of the same pipe."""
+    environment = described(log_level="warning", environment={"HAPROXY_LOG_LEVEL": "info"})["haproxy"].environment
+    assert environment["HAPROXY_LOG_LEVEL"] == "info"
+    assert environment["HAPROXY_LOG_TO"] == "fd@3"
 
 
 @pytest.mark.parametrize(("level", "lines"), [("info", "notice"), ("debug", "info")])
 def test_haproxy_writes_a_line_for_each_connection_only_for_debugging(level: str, lines: str) -> None:
     assert described(log_level=level)["haproxy"].environment["HAPROXY_LOG_LEVEL"] == lines
+
+
+def test_nothing_moves_by_itself_unless_it_is_asked_for() -> None:
+    assert "crowd" not in described()
+
+
+def test_the_crowd_of_a_demo_publishes_through_the_public_port() -> None:
+    crowd = described(demo=True, demo_devices=2000, bind_address=EVERYWHERE, mqtt_port=1883)["crowd"]
+
+    assert crowd.command[:4] == [sys.executable, "-m", "simulator", "campus"]
+    assert " ".join(crowd.command[4:]) == "--devices 2000 --hours busy --warm"
+    assert crowd.environment.items() >= {
+        ("MQTT_HOST", "127.0.0.1"),
+        ("MQTT_PORT", "1883"),
+        ("DATA_DIR", "/home/anna/my data"),
+        ("CAMPUS_FILE", "my.geojson"),
+    }
+    assert [name for name, each in described(demo=True).items() if not each.needed] == ["controller", "crowd"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "stages"),
+    [
+        ({}, "observe,archive,rollup,judge"),
+        ({"ARCHIVE": "every"}, "observe,archive,rollup,judge"),
+        ({"ARCHIVE": "off"}, None),
+        ({"STAGES": "observe"}, "observe"),
+    ],
+)
+def test_a_demo_judges_unless_something_else_was_chosen(environment: dict[str, str], stages: str | None) -> None:
+    assert described(demo=True, environment=environment)["decoder"].environment.get("STAGES") == stages
+    assert "judge" not in described(environment=environment)["decoder"].environment.get("STAGES", "")
+
+
+def test_the_controller_finds_what_apps_run_has_written_and_applies_rules_where_there_is_a_haproxy() -> None:
+    told = described()["controller"].environment
+    assert told["REGISTRY"] == "file"
+    assert not told["OPS_PORT"], "that of whoever starts the run would be one that something else has"
+    assert told["REGISTRY_FOLDER"] == "/home/anna/my data/apps"
+    assert told["ROUTES_FOLDER"] == described()["haproxy"].environment["ROUTES_FOLDER"]
+    assert told["HAPROXY_SOCKET"] == described()["haproxy"].environment["HAPROXY_SOCKET"]
+    assert told["CONTROLLER_STAGES"] == "registry,apply,canary"
+    assert described(haproxy=None)["controller"].environment["CONTROLLER_STAGES"] == "registry,canary"

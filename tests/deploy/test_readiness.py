@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from deploy.laptop.readiness import Door, Part, announce, anonymous_note, door, services, welcome
+from deploy.laptop.readiness import Door, Part, announce, anonymous_note, door, release_when, services, welcome
 from deploy.laptop.settings import LaptopSettings
 from tests.conftest import free_port
 from tests.deploy.conftest import wait_until
@@ -129,3 +129,32 @@ def test_where_clients_need_no_user_it_says_so_and_how_to_end_that() -> None:
     (note,) = anonymous_note(LaptopSettings())
     assert "MQTT_ALLOW_ANONYMOUS=false" in note
     assert anonymous_note(LaptopSettings(mqtt_allow_anonymous=False)) == []
+
+
+def test_who_waits_for_the_system_is_told_when_it_is_ready(service: WebServer) -> None:
+    said: list[str] = []
+    made, ready = threading.Event(), threading.Event()
+    made.set()
+    with mqtt_server() as mqtt:
+        announce(
+            [part(service)],
+            Door("127.0.0.1", mqtt.port),
+            say=said.append,
+            welcome=lambda: ["ready"],
+            made=made,
+            ready=ready,
+            stop=threading.Event(),
+        )
+    assert ready.is_set()
+    release_when(ready, lambda: said.append("released"), stop=threading.Event())
+    assert said == ["ready", "released"]
+
+
+def test_nobody_is_released_where_the_run_ends_first() -> None:
+    stop = threading.Event()
+    stop.set()
+    said: list[str] = []
+
+    release_when(threading.Event(), lambda: said.append("released"), stop=stop)
+
+    assert said == []

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RELEASE = ROOT / ".github" / "release"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OLDER = "f" * 40
-IMAGES = ("api", "broker", "decoder", "haproxy")
+IMAGES = ("api", "broker", "controller", "decoder", "haproxy")
 PREFIX = "registry.example/campus"
 
 # A command that appends its arguments, and what it reads where it reads, to the file CALLS, and answers with what the
@@ -167,14 +167,17 @@ def test_an_overlay_is_applied_with_the_digests_and_waited_for(
     }
     assert {image for image in run if "@" in image} == {f"{PREFIX}/{image}@{digest(image)}" for image in IMAGES}
     assert {image.partition(":")[0] for image in run if "@" not in image} <= {"influxdb"}
+    jobs = {document["metadata"]["name"] for document in tools.applied if document["kind"] == "Job"}
+    assert {re.sub("-[0-9a-f]{8}$", "", job) for job in jobs} == {"users", "api-key"}
+    assert not jobs & {"users", "api-key"}, "a Job of the last release would be changed, which cannot be"
     changes = [call for call in tools.calls if "kustomize" not in call]
-    assert changes[0].startswith(f"kubectl --namespace {namespace} delete job ")
-    assert changes[1].startswith("kubectl apply --filename ")
+    assert not [call for call in changes if " delete " in call]
+    assert changes[0].startswith("kubectl apply --filename ")
     waits = [
         f"kubectl --namespace {namespace} rollout status deployment.apps/{each} --timeout 10m"
         for each in ("api", "broker")
     ]
-    assert changes[3:5] == waits
+    assert changes[2:4] == waits
     assert f"create configmap release --from-literal commit={COMMIT}" in changes[-2] + changes[-1]
     assert sorted(overlay.parent.iterdir()) == beside
 

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,8 +39,8 @@ Start = Callable[..., subprocess.Popen[str]]
 def start() -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
-    def run(**scripts: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "tests.deploy.run_these", json.dumps(scripts)]
+    def run(*until: Path, **scripts: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "tests.deploy.run_these", json.dumps(scripts), *map(str, until)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         started.append(process)
         return process
@@ -146,6 +147,26 @@ def test_settings_that_cannot_work_end_the_run_at_once_at_the_first_start(start:
     )
 
 
+@pytest.mark.parametrize(
+    ("ends", "lives", "how"),
+    [("exit 2", 1, "ended with exit code 2"), ("exit 3", 3, "the last of 3 times within 60 s")],
+)
+def test_who_is_not_needed_and_cannot_run_is_left_and_nothing_else_ends(
+    start: Start, log: Path, ends: str, lives: int, how: str
+) -> None:
+    told: list[str] = []
+    process = start(redis=service("redis", log), extra=f"{writes('extra up', log)}; {ends}")
+    threading.Thread(target=lambda: told.extend(process.stdout or []), daemon=True).start()
+    wait_until(lambda: "is not started again: all else runs without it" in "".join(told))
+    assert how in "".join(told)
+    # Redis is there still, and ends when it is asked to.
+    wait_until(lambda: "redis up" in lines(log))
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 0
+    assert lines(log).count("extra up") == lives
+
+
 def test_settings_that_are_refused_later_are_tried_again(start: Start, log: Path) -> None:
     lives = f"case $(grep -c 'decoder up' '{log}') in 1) exit 1;; 2) exit 2;; esac"
     process = start(redis=service("redis", log), decoder=service("decoder", log, work=f"{lives}; {FOREVER}"))
@@ -233,3 +254,28 @@ def test_the_run_ends_in_order_where_nobody_reads_its_log_any_more(start: Start,
 
     wait_for_lines(log, 4)
     assert lines(log)[2:] == ["api ends", "redis ends"]
+
+
+def test_a_process_that_is_held_starts_when_it_is_released_and_not_before(start: Start, log: Path) -> None:
+    released = log.with_name("released")
+    running = start(released, redis=service("redis", log), held=service("held", log))
+    wait_for_lines(log, 1)
+    assert lines(log) == ["redis up"]
+
+    released.touch()
+
+    wait_for_lines(log, 2)
+    assert lines(log) == ["redis up", "held up"]
+    running.send_signal(signal.SIGINT)
+    assert running.wait(15) == 0
+    assert lines(log)[2:] == ["held ends", "redis ends"]
+
+
+def test_a_process_that_is_never_released_is_in_nobodys_way_at_the_end(start: Start, log: Path) -> None:
+    running = start(log.with_name("never"), redis=service("redis", log), held=service("held", log))
+    wait_for_lines(log, 1)
+
+    running.send_signal(signal.SIGINT)
+
+    assert running.wait(15) == 0
+    assert lines(log) == ["redis up", "redis ends"]

@@ -171,9 +171,14 @@ def test_every_file_that_is_named_is_there(path: Path) -> None:
 def test_every_dockerfile_is_built_and_only_those() -> None:
     matrix = jobs(ROOT / ".github/workflows/deliver.yml")["image"]["strategy"]["matrix"]["include"]
     built = {entry["image"]: entry["dockerfile"] for entry in matrix}
-    there = {str(path.relative_to(ROOT)) for path in _files("*Dockerfile") if "tests" not in path.parts}
+    # Applications are others', who build them themselves.
+    files = (path.relative_to(ROOT) for path in _files("*Dockerfile"))
+    there = {str(path) for path in files if not {"tests", "apps"} & set(path.parts)}
     assert set(built.values()) == there
     assert built.pop("setup") == "deploy/compose/Dockerfile"
+    assert built.pop("logs") == "deploy/observability/rsyslog/Dockerfile"
+    assert built.pop("graphite") == "deploy/observability/graphite/server/Dockerfile"
+    assert built.pop("graphite-bridge") == "deploy/observability/graphite/Dockerfile"
     assert built == {image: f"{image}/Dockerfile" for image in built}
 
 
@@ -224,6 +229,8 @@ def test_dependabot_looks_wherever_something_is_locked() -> None:
         "npm": {path.parent for path in _files("package-lock.json")},
         "pip": {ROOT, ROOT / "requirements"},
         "github-actions": {ROOT},
+        "maven": {path.parent for path in _files("pom.xml") if "bench" not in path.parts},
+        "terraform": {path.parent for path in _files("*.tf")},
     }
     assert {kind: {ROOT / folder.lstrip("/") for folder in found} for kind, found in looked.items()} == folders
 
@@ -241,3 +248,9 @@ def _files(pattern: str) -> Iterator[Path]:
         folders[:] = [name for name in folders if not name.startswith(".") and name != "node_modules"]
         for name in fnmatch.filter(names, pattern):
             yield Path(folder, name)
+
+
+def test_a_canary_gives_up_early_enough_for_its_job_to_go_back() -> None:
+    job = jobs(ROOT / ".github/workflows/deploy.yml")["deploy"]
+    [deploys] = [step for step in job["steps"] if step.get("id") == "apply"]
+    assert int(deploys["env"]["PROMOTE_LIMIT"]) <= job["timeout-minutes"] * 60 / 2

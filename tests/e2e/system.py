@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO, cast
+from urllib.parse import quote
 
 import httpx
 import redis
@@ -37,6 +38,12 @@ def wait_for(probe: Any, what: str, limit: float = 30.0) -> Any:  # noqa: ANN401
             raise AssertionError(f"{what}: not within {limit} s")
         time.sleep(0.05)
     return answer
+
+
+def owners_url(data_dir: Path) -> str:
+    """The Redis of a laptop run, for the user who may do everything."""
+    password = (data_dir / "secrets" / "redis" / "owner").read_text().strip()
+    return f"unix://owner:{quote(password)}@{data_dir / 'redis.sock'}"
 
 
 @dataclass(slots=True)
@@ -82,9 +89,7 @@ class System:
     @contextmanager
     def redis(self) -> Iterator[redis.Redis]:
         """A client of its Redis; answers are bytes."""
-        with blocking_client_of(
-            self.environment.get("REDIS_URL") or f"unix://{self.data_dir / 'redis.sock'}"
-        ) as client:
+        with blocking_client_of(self.environment.get("REDIS_URL") or owners_url(self.data_dir)) as client:
             yield client
 
     def total(self, name: str) -> int:

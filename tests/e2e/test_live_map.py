@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import gpxpy
 import numpy as np
 import pytest
 
 from geofence import Geofence, load_campus
+from simulator.tracks import read_tracks
 from tests.browser.page import Page, opened_browser
 from tests.e2e.system import BUS, System, start
+from tests.simulator.recordings import gpx, recorded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -30,16 +31,11 @@ def page() -> Iterator[Page]:
 @pytest.fixture
 def on_campus(tmp_path: Path) -> Path:
     """The part of the bus's track that lies on the campus: 80 fixes."""
-    recorded = gpxpy.parse(BUS.read_text(encoding="utf-8"))
-    [track] = recorded.tracks
-    [segment] = track.segments
+    [track] = read_tracks(BUS).tracks
     inside = Geofence(load_campus(None)).locate(
-        np.array([point.longitude for point in segment.points]), np.array([point.latitude for point in segment.points])
+        np.array([fix.longitude for fix in track.fixes]), np.array([fix.latitude for fix in track.fixes])
     )
-    segment.points = [point for point, zones in zip(segment.points, inside, strict=True) if zones]
-    file = tmp_path / "campus.gpx"
-    file.write_text(recorded.to_xml(), encoding="utf-8")
-    return file
+    return recorded(tmp_path, gpx(fix for fix, zones in zip(track.fixes, inside, strict=True) if zones))
 
 
 def test_a_replayed_track_shows_on_the_map_while_it_is_driven(page: Page, system: System, on_campus: Path) -> None:

@@ -4,7 +4,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["broker", "decoder", "core", "geofence"]):
+with atheris.instrument_imports(include=["broker", "decoder", "core", "geofence", "simulator", "payloads"]):
     from tests.fuzz.targets import TARGETS
 
 if __name__ == "__main__":

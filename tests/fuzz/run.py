@@ -45,7 +45,7 @@ def _fuzz(name: str, seconds: int, artifacts: Path) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         for number, seed in enumerate(SEEDS[name]()):
             for cut in CUTS:
-                beginning = b"" if name == "payload" else bytes((cut,))
+                beginning = bytes((cut,))
                 (Path(folder) / f"{number}-{cut}").write_bytes(beginning + seed)
         # A process of its own: libFuzzer ends the one that it runs in.
         command = [

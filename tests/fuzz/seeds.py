@@ -1,7 +1,10 @@
 """Input of every kind, which fuzzing starts from: well-formed, but for the packets that break the standard."""
 
 import base64
+import gzip
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -9,9 +12,15 @@ from random import Random
 from tests.broker.frames import CLOSE, PING, PONG, TEXT, close, frame, request
 from tests.mqtt.breaking import BREAKING
 from tests.mqtt.wire import DISCONNECT, PINGREQ, Kind, Will, ack, connect, publish, subscribe, unsubscribe
+from tests.simulator.fit_files import fit
+from tests.simulator.recordings import walk
+from tests.simulator.tracks.test_kml import WHEN, kml, placemark, track_of
+from tests.simulator.tracks.test_nmea import GGA, RMC, sentence
+from tests.simulator.tracks.test_tcx import point, tcx
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 
+TRACKS = Path(__file__).parents[1] / "field" / "tracks"
 CAMPUS_FILES = Path(__file__).parents[1] / "geofence" / "field"
 
 
@@ -73,8 +82,42 @@ def payloads() -> list[bytes]:
         {"type": "GeometryCollection", "geometries": [{"type": "LineString", "coordinates": [[-8.57, 52.67], [0, 0]]}]},
         feature | {"bbox": [-8.57, 52.67, -8.56, 52.68], "properties": {"speed": "fast", "home": "51.9,-8.47"}},
     ]
+    documents += _in_words_of_apps(feature)
     texts = [json.dumps(document).encode() for document in documents]
-    return texts + [base64.b64encode(text) for text in texts]
+    return [
+        *texts,
+        *map(base64.b64encode, texts),
+        *map(gzip.compress, texts),
+        base64.b64encode(gzip.compress(texts[0])),
+    ]
+
+
+def _in_words_of_apps(feature: object) -> list[object]:
+    """What the apps send that docs/formats.md names."""
+    coords = {"latitude": 52.67, "longitude": -8.57, "accuracy": 5, "speed": -1, "heading": 90, "altitude": 30}
+    location = {"timestamp": "2026-03-01T12:00:00.250Z", "coords": coords, "is_moving": False}
+    position = {"fixTime": "2026-03-01T12:00:00.000+00:00", "valid": True, "course": 9, **coords}
+    course = {"time": "2026-03-01T12:00:00Z", "time_long": "1772366400000", "provider": "gps", "bearing": 12.5}
+    properties = {"timestamp": "2026-03-01T12:00:00-0000", "horizontal_accuracy": 30, "course": 90, "device_id": ""}
+    point = {"type": "Point", "coordinates": [-8.57, 52.67, None]}
+    return [
+        {"_type": "lwt", "tst": 1_770_000_000},
+        {"_type": "location", "lat": 52.67, "lon": -8.57, "tst": 1_770_000_000, "topic": "owntracks/a/b", "vel": 36},
+        {"location": location, "device_id": "48241179"},
+        {"location": [location, location], "device_id": 48_241_179},
+        {"position": position, "device": {"uniqueId": "48241179"}},
+        {"locations": [{"type": "Feature", "geometry": point, "properties": properties}]},
+        {
+            "lat": "52.67",
+            "lon": "-8.57",
+            "time": "2026-03-01T12%3A00%3A00.000Z",
+            "acc": "8.5",
+            "spd_kph": "5",
+            "ser": "x",
+        },
+        {"type": "Feature", "geometry": point, "properties": course},
+        [feature, feature],
+    ]
 
 
 def campus_files() -> list[bytes]:
@@ -82,7 +125,24 @@ def campus_files() -> list[bytes]:
     return [file.read_bytes() for file in sorted(CAMPUS_FILES.iterdir()) if file.suffix != ".md"]
 
 
-ONE_AT_A_TIME = ("payload", "campus")
+def tracks() -> list[bytes]:
+    """Recordings of each format, and packed ones."""
+    files = [file.read_bytes() for file in sorted(TRACKS.iterdir())]
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as written:
+        for number, file in enumerate(files[::5]):
+            # Of a time of its own, so that it is the same archive each day.
+            written.writestr(zipfile.ZipInfo(f"{number}"), file)
+    files += [
+        kml(track_of(walk(3))).encode(),
+        kml(placemark(WHEN)).encode(),
+        tcx("".join(map(point, walk(3)))).encode(),
+    ]
+    files += [(sentence(GGA) + sentence(RMC)).encode(), fit(walk(3))]
+    return [*files, gzip.compress(files[0], mtime=0), archive.getvalue()]
+
+
+ONE_AT_A_TIME = ("payload", "reading", "campus", "track")
 """Targets whose input is a whole of its own; of all others, inputs may come one after the other."""
 
 SEEDS: dict[str, Callable[[], list[bytes]]] = {
@@ -91,7 +151,9 @@ SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "frames": lambda: [conversation.partition(b"\r\n\r\n")[2] for conversation in websockets()],
     "proxy": proxy_headers,
     "payload": payloads,
+    "reading": payloads,
     "campus": campus_files,
+    "track": tracks,
 }
 """By the name of the target in `targets`."""
 

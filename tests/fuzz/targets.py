@@ -5,6 +5,8 @@ tests/fuzz/test_*.py call them with what hypothesis finds, `make fuzz` with what
 
 import base64
 import contextlib
+import gzip
+import json
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -29,6 +31,10 @@ from geofence.importing.making import Wishes, make_campus
 from geofence.importing.picture import page
 from geofence.importing.reading import read_file
 from geofence.importing.report import left_out_lines, table
+from payloads import IGNORED, Ignored, Outcome, Refusal, Sender, read
+from simulator import message
+from simulator.fix import BadTrackError
+from simulator.tracks import read_tracks
 from tests.conftest import NOON
 
 V1_BYTES = 107
@@ -38,6 +44,7 @@ MAX_FEATURES = 500
 
 MAX_PACKET = 1024
 _CONTROL_FRAME = 2 + 4 + 125
+_SENTENCE = 300
 
 _PARSERS: dict[PacketType, Callable[[bytes], object]] = {
     PacketType.CONNECT: packets.parse_connect,
@@ -181,7 +188,7 @@ def proxy(data: bytes) -> None:
 
 def payload(data: bytes) -> None:
     """What a device sends, and the same as if it had encoded it: positions and dead letters that can be written."""
-    for each in (data, base64.b64encode(data)):
+    for each in (data[1:], base64.b64encode(data[1:])):
         batch = _decoder().decode([RawMessage("car-iotp", "", "anonymous", NOON, each)])
         assert batch.totals["messages"] == 1
         assert len(batch.positions) + len(batch.dead) <= MAX_FEATURES
@@ -198,6 +205,46 @@ def payload(data: bytes) -> None:
                 assert found.known
                 assert found.places
                 assert None not in _decoder().fence.locate(*np.array(found.places).T)
+
+
+def reading(data: bytes) -> None:
+    """What any door reads, for senders of every kind: fixes within their ranges, or a sentence that tells nothing."""
+    content = data[1:]
+    for each in (content, base64.b64encode(content), gzip.compress(content, 1)):
+        found = [read(each, Sender(own, topic, "car", NOON, age)) for own, topic, age in _SENDERS]
+        # Who sends decides of a position whose it is and how old it may be, and of nothing else.
+        assert len({len(outcomes) for outcomes in found}) == 1
+        for (own, _, age), outcomes in zip(_SENDERS, found, strict=True):
+            for outcome in outcomes:
+                _check(outcome, own, age)
+
+
+_SENDERS: tuple[tuple[str | None, str | None, int | None], ...] = (
+    (None, None, None),
+    (None, "jane/phone", None),
+    ("bus", None, None),
+    ("bus", "jane/phone", 1000),
+)
+
+
+def _check(outcome: Outcome, own: str | None, age: int | None) -> None:
+    if isinstance(outcome, Refusal):
+        assert outcome.error.detail
+        assert len(outcome.error.detail) < _SENTENCE
+        assert (outcome.index is None) == (outcome.member is None)
+        return
+    if isinstance(outcome, Ignored):
+        assert outcome.what in IGNORED
+        return
+    assert -180 <= outcome.longitude <= 180
+    assert -90 <= outcome.latitude <= 90
+    assert (0 if age is None else NOON - age) <= outcome.observed_at <= NOON + 300_000
+    assert 1 <= len(outcome.device_id) <= 128
+    assert own in {None, outcome.device_id}
+    assert 0 <= (outcome.accuracy or 0) <= 1e7
+    assert 0 <= (outcome.speed or 0) <= 1000
+    assert 0 <= (outcome.heading or 0) <= 360
+    assert -12_000 <= (outcome.altitude or 0) <= 1e6
 
 
 def campus(data: bytes) -> None:
@@ -218,6 +265,27 @@ def campus(data: bytes) -> None:
     assert page(made.campus, made.why).startswith("<!doctype html>")
 
 
+def track(data: bytes) -> None:
+    """A recording: fixes that can be sent, in an archive of many too; or a sentence of one line."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "recorded"
+        file.write_bytes(data[1:])
+        try:
+            recording = read_tracks(file)
+        except BadTrackError as error:
+            assert str(error).isprintable()  # noqa: PT017 - of each sentence, whatever the bytes
+            return
+    assert all(line.isprintable() for line in recording.left_out)
+    assert recording.tracks
+    assert len({each.name for each in recording.tracks}) == len(recording.tracks)
+    for each in recording.tracks:
+        assert 1 <= len(each.name) <= 128
+        assert all(note.isprintable() for note in each.notes)
+        for fix in each.fixes[:10]:
+            sent = json.loads(base64.b64decode(message.payload(fix, each.name), validate=True))
+            assert -180 <= sent["geometry"]["coordinates"][0] <= 180
+
+
 def _bytes(field: bytes | str | int) -> bytes:
     return field if isinstance(field, bytes) else str(field).encode()
 
@@ -235,5 +303,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "frames": frames,
     "proxy": proxy,
     "payload": payload,
+    "reading": reading,
     "campus": campus,
+    "track": track,
 }

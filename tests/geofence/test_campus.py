@@ -98,6 +98,25 @@ def test_the_feature_collection_holds_everything_campus_first(load: Callable[...
     assert collection["features"] == [{**CAMPUS, "properties": {"role": "boundary", "name": "campus"}}, LIBRARY]
 
 
+def test_a_campus_says_whose_map_it_was_drawn_from(tmp_path: Path) -> None:
+    file = tmp_path / "osm.geojson"
+    file.write_text(json.dumps({"type": "FeatureCollection", "attribution": " © Mappers ", "features": [CAMPUS]}))
+
+    campus = load_campus(file)
+
+    assert campus.attribution == "© Mappers"
+    assert campus.as_feature_collection()["attribution"] == "© Mappers"
+
+
+@pytest.mark.parametrize("attribution", [7, ["©"], "x" * 501, "two\nlines"])
+def test_an_attribution_is_one_line_of_text(attribution: object, tmp_path: Path) -> None:
+    file = tmp_path / "osm.geojson"
+    file.write_text(json.dumps({"type": "FeatureCollection", "attribution": attribution, "features": [CAMPUS]}))
+
+    with pytest.raises(InvalidCampusError, match="attribution: it is not one line of text of 500 characters"):
+        load_campus(file)
+
+
 def test_a_published_campus_can_be_loaded_again(load: Callable[..., Campus], tmp_path: Path) -> None:
     campus = load(CAMPUS, LIBRARY)
     copied = tmp_path / "copy.geojson"

@@ -16,6 +16,7 @@ from tests.haproxy.nodes import FakeNode, NodePorts
 from tests.mqtt.wire import connect
 
 CONFIG = Path(__file__).parents[2] / "haproxy" / "haproxy.cfg"
+ROUTES = CONFIG.with_name("routes")
 PUBLIC = ("MQTT_PORT", "MQTTS_PORT", "HTTP_PORT", "HTTPS_PORT", "HAPROXY_OPS_PORT")
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -42,6 +43,7 @@ def two_fixed_nodes(nodes: Sequence[FakeNode], ports: NodePorts) -> dict[str, st
 class Proxy:
     ports: Mapping[str, int]
     socket: Path
+    routes: Path
     log: Path
     process: asyncio.subprocess.Process
     opened: list[asyncio.StreamWriter] = field(default_factory=list)
@@ -124,13 +126,20 @@ class Proxy:
 
 @asynccontextmanager
 async def haproxy(folder: Path, environment: Mapping[str, str]) -> AsyncIterator[Proxy]:
-    """HAProxy on ports of its own, answering; `environment` is what haproxy.cfg describes."""
+    """HAProxy on ports of its own, answering; `environment` is what haproxy.cfg describes.
+
+    One that is started in the same folder later has the maps of the one before.
+    """
     ports = {name: free_port() for name in PUBLIC}
-    socket, log = folder / "s", folder / "log"
+    socket, routes, log = folder / "s", folder / "routes", folder / "log"
+    if not routes.exists():
+        shutil.copytree(ROUTES, routes)
     own = {
         "PATH": os.environ["PATH"],
         "HAPROXY_LOG_LEVEL": "info",
         "HAPROXY_SOCKET": str(socket),
+        "ROUTES_FOLDER": str(routes),
+        "PAUSE_LUA": str(CONFIG.with_name("pause.lua")),
         "HAPROXY_THREADS": "1",
         # In a container it takes more than a laptop may have file descriptors for.
         "HAPROXY_MAXCONN": "500",
@@ -140,7 +149,7 @@ async def haproxy(folder: Path, environment: Mapping[str, str]) -> AsyncIterator
         process = await asyncio.create_subprocess_exec(
             haproxy_executable(), "-db", "-f", str(CONFIG), env={**own, **environment}, stdout=output, stderr=errors
         )
-    proxy = Proxy(ports, socket, log, process)
+    proxy = Proxy(ports, socket, routes, log, process)
     try:
 
         async def answers() -> bool:

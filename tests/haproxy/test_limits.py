@@ -51,6 +51,17 @@ async def test_one_address_has_so_many_connections_and_others_are_not_concerned(
     await eventually(lambda: accepted(proxy))
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/readyz", "/metrics?name=up", "/%6detrics", "/readyz?"])
+async def test_what_is_for_operators_is_refused_also_where_something_behind_would_answer(
+    in_front: StartProxy, path: str
+) -> None:
+    proxy = await in_front()
+    answer = await proxy.ask(f"GET {path} HTTP/1.0\r\n\r\n".encode(), "HTTP_PORT")
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert b"application/problem+json" in answer
+    assert (await proxy.ask(b"GET /healthz HTTP/1.0\r\n\r\n", "HTTP_PORT")).startswith(b"HTTP/1.1 200 ")
+
+
 async def accepted(proxy: Proxy) -> bool:
     return await proxy.ask(connect("after one has left")) == CONNACK
 

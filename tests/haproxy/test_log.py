@@ -1,6 +1,8 @@
+import platform
 import re
 import signal
 from datetime import datetime
+from uuid import UUID
 
 import pytest
 
@@ -67,6 +69,8 @@ async def test_what_is_logged_of_a_connection(in_front: StartProxy) -> None:
     assert line.pop("server") in {"broker-1", "broker-2"}
     assert line == {
         "level": "info",
+        "service": "haproxy",
+        "node": platform.node(),
         "logger": "haproxy.mqtt",
         "event": "connection",
         "address": "127.0.0.1",
@@ -85,7 +89,25 @@ async def test_what_is_logged_of_a_request(in_front: StartProxy, certificates: C
     line = await proxy.logged(event="request")
     wanted = {"method": "GET", "path": "/v1/zones", "status": 200, "backend": "api", "server": "api", "tls": "TLSv1.3"}
     assert line.items() >= wanted.items()
+    assert UUID(line["request"]).version == 4
+    assert (line["service"], line["node"]) == ("haproxy", platform.node())
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["timestamp"])
+
+
+async def test_a_request_has_one_id_in_the_log_and_in_the_answer_and_it_is_not_the_clients(
+    in_front: StartProxy,
+) -> None:
+    proxy = await in_front()
+    chosen = b"X-Request-ID: 11111111-1111-4111-8111-111111111111\r\n"
+    answer = await proxy.ask(b"GET /v1/zones HTTP/1.0\r\n" + chosen * 2 + b"\r\n", "HTTP_PORT")
+    line = await proxy.logged(path="/v1/zones")
+    (told,) = re.findall(rb"(?im)^x-request-id: (\S+)\r$", answer)
+    assert told.decode() == line["request"]
+    assert b"11111111-1111" not in answer
+    # What HAProxy answers itself has one, too.
+    refused = await proxy.ask(b"GET /apps/nobody HTTP/1.0\r\n\r\n", "HTTP_PORT")
+    assert b"404" in refused[:20]
+    assert UUID(re.findall(rb"(?im)^x-request-id: (\S+)\r$", refused)[0].decode())
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from core.clock import format_rfc3339, system_clock
 from state.dirty_windows import waiting_keys
 from tests.conftest import free_port
-from tests.e2e.system import System, start, wait_for
+from tests.e2e.system import System, owners_url, start, wait_for
 
 LIMIT_SECONDS = 90.0
 """How long anything may take: the machine may be ten times as busy as it should be."""
@@ -171,7 +171,7 @@ def running(folder: Path, **settings: str) -> Iterator[Hostile]:
     names = ("BROKER_1_OPS", "BROKER_2_OPS", "DECODER_OPS", "API_OPS", "HAPROXY_OPS")
     ports = {f"{name}_PORT": str(free_port()) for name in names}
     system = start(folder, **{**ports, **settings})
-    url = settings.get("REDIS_URL") or f"unix://{folder / 'redis.sock'}"
+    url = settings.get("REDIS_URL") or owners_url(folder)
     try:
         yield Hostile(system, url)
     finally:

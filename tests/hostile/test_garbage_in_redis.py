@@ -21,6 +21,7 @@ NUMBERED = {
     "presence:": "presence:campus:mobile",
     "presence:{p}:": "presence:{0}:campus:mobile",
     "coverage:": "coverage:1772366400000:mobile",
+    "marks:{campus}:": "marks:{campus}:1772366400000",
 }
 
 

@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -14,6 +13,8 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.ports import free_port
 
 BUILD = Path(__file__).with_name("build")
 START_SECONDS = 90.0
@@ -67,9 +68,7 @@ class InfluxServer:
         """Start it, and set it up if it is new; again after `kill`, with what it had, on the same port."""
         new = not self.port
         if new:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.port = int(probe.getsockname()[1])
+            self.port = free_port()
         with (self.folder / "influxd.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [

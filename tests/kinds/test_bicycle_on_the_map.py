@@ -9,10 +9,11 @@ from selenium.webdriver.common.by import By
 
 from api.web.pages import MapOptions
 from core.kinds import DEFAULT_KINDS, Kinds
+from tests.browser.axe import hindrances
 from tests.browser.conftest import browser, page
 from tests.browser.page import DESKTOP, PHONE, Page
 from tests.browser.stage import Stage, opened_stage
-from tests.browser.test_live_map import hindrances, zones_listed
+from tests.browser.test_live_map import zones_listed
 from tests.browser.test_real_api import answers, arrive, presence, running
 from tests.conftest import free_port
 from tests.kinds.tables import BICYCLE, MOST_KINDS, ONE_KIND, SIX_KINDS, THREE_KINDS

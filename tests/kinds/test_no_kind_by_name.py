@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = (
-    *("core", "runtime", "state", "geofence", "timeseries", "documents", "backfill"),
+    *("core", "runtime", "state", "geofence", "timeseries", "documents", "payloads", "backfill"),
     *("broker", "decoder", "api", "autoscaler", "simulator", "deploy"),
 )
 NAMES = {"car", "mobile", "car-iotp", "mobile-iotp"}

@@ -166,7 +166,7 @@ async def try_kills(plan: Plan, folder: Path, progress: Callable[[str], None]) -
         "QUEUE_POSITIONS_MAX_AGE": "900",
     }
     settings = {"MQTT_ALLOW_ANONYMOUS": "false", "DRAIN_NOTICE": "0", **room}
-    async with running_system(folder, **settings) as system:
+    async with running_system(folder, of_nodes=settings) as system:
         traffic = Traffic(system.port, random)
         async with client_of(system.redis.url) as client:
             await Users(client).put(

@@ -1,16 +1,19 @@
 """Two nodes behind HAProxy, as a laptop runs them, beside a Redis that syncs each write before it answers."""
 
 import asyncio
+import csv
 import resource
 import shutil
 import signal
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 
 from deploy.laptop.ports import choose_ports
 from deploy.laptop.processes import Description, Programs, describe
+from deploy.laptop.routes import put_maps
 from deploy.laptop.settings import LaptopSettings
 from tests.broker.processes import ROOT, NodeProcess
 from tests.conftest import WAIT_SECONDS, eventually, free_port, missing
@@ -19,6 +22,8 @@ from tests.oracle.disturbed import Disturbed, disturbed_redis
 HAPROXY_SOCKET = "haproxy.sock"
 
 PARTITIONS = 2
+_STATUS = 17
+"""Column of `show stat`."""
 
 
 class System:
@@ -49,10 +54,25 @@ class System:
 
     async def unstick(self) -> None:
         """Let HAProxy forget which client was where, so that who comes again may come elsewhere."""
+        await self._ask("clear table brokers")
+
+    async def until_in_rotation(self) -> None:
+        """Wait until HAProxy sends clients to all nodes."""
+
+        async def are_up() -> bool:
+            rows = csv.reader((await self._ask("show stat -1 4 -1")).splitlines())
+            brokers = [row[_STATUS] for row in rows if row and row[0] == "brokers"]
+            return sum(status.startswith("UP") for status in brokers) == len(self.nodes)
+
+        await eventually(are_up, limit=2 * WAIT_SECONDS)
+
+    async def _ask(self, command: str) -> str:
+        """What HAProxy's runtime API says."""
         reader, writer = await asyncio.open_unix_connection(self._socket)
-        writer.write(b"clear table brokers\n")
-        await reader.read()
+        writer.write(f"{command}\n".encode())
+        answer = await reader.read()
         writer.close()
+        return answer.decode()
 
     async def watch(self, node: NodeProcess) -> None:
         """Start a node, and again after each kill, for ever; fails where it ends by itself."""
@@ -73,12 +93,24 @@ class System:
 
 
 @asynccontextmanager
-async def running_system(folder: Path, **settings_of_nodes: str) -> AsyncIterator[System]:
-    """A running one, with its files in `folder`, whose path must be short."""
+async def running_system(
+    folder: Path,
+    *,
+    redis_of: AbstractAsyncContextManager[Disturbed] | None = None,
+    of_nodes: Mapping[str, str] = MappingProxyType({}),
+    second_node: Mapping[str, str] = MappingProxyType({}),
+    prepare: Callable[[Mapping[str, Description]], Awaitable[None]] | None = None,
+) -> AsyncIterator[System]:
+    """A running one, with its files in `folder`, whose path must be short.
+
+    `redis_of` is its Redis, where it is not one of its own; `of_nodes` are settings of the nodes, `second_node` of the
+    second one alone. `prepare` may change what is started, by name, before it is.
+    """
     haproxy = shutil.which("haproxy") or missing("haproxy", "install Debian's haproxy")
     settings = LaptopSettings(mqtt_port=free_port(), http_port=free_port())
     ports = choose_ports(settings, haproxy=True)
-    async with disturbed_redis(folder) as redis:
+    put_maps(folder)
+    async with redis_of or disturbed_redis(folder) as redis:
         environment = {
             "REDIS_URL": redis.url,
             "DURABILITY": redis.durability,
@@ -95,7 +127,10 @@ async def running_system(folder: Path, **settings_of_nodes: str) -> AsyncIterato
         )
         named = {process.name: process for process in processes}
         for name in ("broker-1", "broker-2"):
-            named[name].environment.update(settings_of_nodes)
+            named[name].environment.update(of_nodes)
+        named["broker-2"].environment.update(second_node)
+        if prepare is not None:
+            await prepare(named)
         nodes = [_node(named[name], folder) for name in ("broker-1", "broker-2")]
         system = System(port=settings.mqtt_port, redis=redis, nodes=nodes, socket=folder / HAPROXY_SOCKET)
         async with _haproxy(named["haproxy"], folder), asyncio.TaskGroup() as group:

@@ -19,7 +19,7 @@ from tests.conftest import missing
 from tests.mqtt.clauses import clause
 from tests.mqtt.servers import Servers
 
-LIMIT_SECONDS = 10.0
+LIMIT_SECONDS = 30.0
 NODE_SCENARIO = Path(__file__).parents[1] / "node" / "mqtt_scenario.mjs"
 Transport = Literal["tcp", "websockets"]
 OVER = pytest.mark.parametrize("transport", ["tcp", "websockets"])

@@ -16,7 +16,8 @@ from tests.oracle.in_process import TaskDecoder
 from tests.oracle.naive import Truth, load_shapes
 from tests.oracle.system import KEY, Run, Start, differences, no_outage, nothing, read, work
 
-PRESENCE_TTL = 900
+PRESENCE_TTL = 21_600
+"""Seconds: all traffic of the present is processed within it, and none of other times (tests/oracle/traffic.py)."""
 LEASES_LAPSE_MS = 600_000
 """Longer than any claim holds."""
 
@@ -42,7 +43,7 @@ async def compare(
         truth.add(message)
     with clock.installed():
         await work(run, client, messages, start, wait=wait, outage=outage)
-    await _roll_up_the_rest(client, settings, clock)
+    await roll_up_the_rest(client, settings, clock)
     wrong = differences(await read(client, settings), truth, exact_totals=exact_totals)
     return wrong + await _presence(client, truth, clock(), run.partitions) + await remains(client, run.partitions)
 
@@ -58,7 +59,7 @@ async def _presence(client: Redis, truth: Truth, now: int, partitions: int) -> l
     ]
 
 
-async def _roll_up_the_rest(client: Redis, settings: DecoderSettings, clock: RunningClock) -> None:
+async def roll_up_the_rest(client: Redis, settings: DecoderSettings, clock: RunningClock) -> None:
     """What those who died had claimed is free after a while: here, at once."""
 
     async def all_rolled_up() -> bool:

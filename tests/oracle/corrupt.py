@@ -1,6 +1,7 @@
 """What cannot be used, in many ways: each has one fault, so that nobody can differ about the reason."""
 
 import base64
+import gzip
 import json
 from copy import deepcopy
 from random import Random
@@ -19,7 +20,7 @@ _GEOMETRIES: list[Any] = [
     {"type": "LineString", "coordinates": [[-8.57, 52.67], [-8.56, 52.67]]},
     {"type": "Point"},
     {"type": "Point", "coordinates": [-8.57]},
-    {"type": "Point", "coordinates": [-8.57, 52.67, 1, 2]},
+    {"type": "Point", "coordinates": [None, 52.67]},
     {"type": "Point", "coordinates": ["-8.57", "52.67"]},
     {"type": "Point", "coordinates": [52.67, -98.57]},
     {"type": "Point", "coordinates": [181, 52.67]},
@@ -27,16 +28,28 @@ _GEOMETRIES: list[Any] = [
 _PROPERTIES: list[dict[str, Any]] = [
     {"timestamp": "yesterday"},
     {"timestamp": "2026-03-28T12:00:00"},
-    {"timestamp": 1_774_785_600},
+    {"timestamp": "2026-03-28T24:00:00Z"},
+    {"timestamp": 10**21},
     {"timestamp": True},
     {"device_id": ""},
-    {"device_id": 7},
+    {"device_id": "  "},
+    {"device_id": True},
     {"device_id": "x" * 129},
     {"accuracy": "good"},
     {"speed": [1]},
 ]
 _PAYLOADS = [
+    # Nothing is to be done about the first three: one clears a topic, and the others are no positions.
     b"",
+    b'{"_type": "lwt", "tst": 1}',
+    base64.b64encode(b'{"_type": "waypoint", "lat": 52.67, "lon": -8.57, "tst": 1}'),
+    b'{"_type": "encrypted", "data": "AAAA"}',
+    b'{"_type": "location", "lat": 52.67, "tid": "xx"}',
+    b'{"locations": {}}',
+    b'{"location": {"coords": {"latitude": 95, "longitude": -8.57}}, "device_id": "xx"}',
+    gzip.compress(b'{"type": "Feature"}', mtime=0)[:-7],
+    gzip.compress(b" " * 65_537, mtime=0),
+    '{"type": "Feature"}'.encode("utf-16"),
     b"%%%",
     b"e30",
     b"eyJ0\neXBl",

@@ -1,13 +1,12 @@
-# ruff: noqa: ANN401 - it looks at JSON that may be anything
 """What the system must come to, computed in the plainest way: one message after the other, one zone after the other.
 
 It shares no code with the system beyond the message that a broker hands on: what both had in common, a test of one
 against the other could not see.
 """
 
-import base64
 import hashlib
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,11 +16,19 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import shapely
+import shapely.affinity
 
 from core.messages import RawMessage
+from tests.oracle.believed import SURE, Said, believed
+from tests.oracle.plain_reading import IgnoredError, Reading, UnusableError, readings_of
 
 CAMPUS = Path(__file__).parents[2] / "geofence" / "campus" / "university-of-limerick.geojson"
 DUBLIN = ZoneInfo("Europe/Dublin")
+METRES_NORTH = 111_200.0
+MARGIN, ASSUMED_ACCURACY, LEAST_ACCURATE = 3, 5, 50
+"""A position is sure of an edge that is so many times its accuracy away; metres where it says none, and the most that
+counts."""
+FIXES_IN_A_ROW, FIXES_KEPT = 12, 256
 WIDTHS = {"1m": 60_000, "5m": 300_000, "1h": 3_600_000}
 
 Window = tuple[str, int, str, str]
@@ -43,10 +50,6 @@ class Content(NamedTuple):
     inaccurate: bool
 
 
-class UnusableError(Exception):
-    """Its text is the reason."""
-
-
 def load_shapes() -> dict[str, Any]:
     """The outlines of the default campus and its zones by id, the campus itself first."""
     features = json.loads(CAMPUS.read_text())["features"]
@@ -63,40 +66,44 @@ class Truth:
     documents: dict[str, set[Content]] = field(default_factory=lambda: defaultdict(set))
     """By id, everything that the document may say: of what a device sends twice for one millisecond either may stay."""
     windows: dict[Window, set[str]] = field(default_factory=lambda: defaultdict(set))
-    newest: dict[str, tuple[int, str, str]] = field(default_factory=dict)
-    """By device: event time, zones joined by commas, kind. Of two of the same time the greater zones count."""
-    left: dict[str, int] = field(default_factory=dict)
-    """By device: newest event time outside the campus. Of a place inside and one outside of the same time, inside."""
+    said: dict[tuple[str, str], list[Said]] = field(default_factory=lambda: defaultdict(list))
+    """By kind and device, all that its positions on the campus say of zones."""
+    left: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """By device: event times surely outside the campus. Of a place inside and one outside of the same time, inside."""
     totals: Counter[str] = field(default_factory=Counter)
+    edges: dict[str, Any] = field(default_factory=dict)
+    """The outlines in metres."""
 
     def add(self, message: RawMessage) -> None:
         """Take one more message into account."""
         self.totals["messages"] += 1
         try:
-            for feature in features_of(message):
-                try:
-                    self._add(feature, message)
-                except UnusableError as reason:
-                    self.totals[f"dead:{reason}"] += 1
+            for reading in readings_of(message):
+                if isinstance(reading, UnusableError):
+                    self.totals[f"dead:{reading}"] += 1
+                elif isinstance(reading, IgnoredError):
+                    self.totals["ignored"] += 1
+                else:
+                    self._add(reading, message)
         except UnusableError as reason:
             self.totals[f"dead:{reason}"] += 1
+        except IgnoredError:
+            self.totals["ignored"] += 1
 
     def presence(self, now: int, ttl: int) -> dict[tuple[str, str], int]:
-        """Devices by zone and kind at `now` (milliseconds); `ttl` in seconds."""
+        """Devices by zone and kind at `now` (milliseconds); `ttl` in seconds.
+
+        Nothing may have been processed later than it was sent by more than that.
+        """
         present: Counter[tuple[str, str]] = Counter()
-        for device, (at, zones, kind) in self.newest.items():
-            if at > now - ttl * 1000 and at >= self.left.get(device, -1):
-                present.update((zone, kind) for zone in zones.split(","))
+        for (kind, device), said in self.said.items():
+            lately = [each for each in said if each.at > now - ttl * 1000]
+            zones = believed(lately, self.left[device], fixes=FIXES_IN_A_ROW, keep=FIXES_KEPT, ttl=ttl * 1000)
+            present.update((zone, kind) for zone in zones or ())
         return dict(present)
 
-    def _add(self, feature: Any, message: RawMessage) -> None:
-        coordinates = coordinates_of(feature)
-        properties = properties_of(feature)
-        at = time_of(properties.get("timestamp"), message.received_at)
-        if message.role in ("car", "mobile", "anonymous") and at < message.received_at - 7 * 86_400_000:
-            raise UnusableError("too_old")
-        accuracy, speed, heading = (measure_of(properties.get(name)) for name in ("accuracy", "speed", "heading"))
-        name = device_of(properties.get("device_id"), message)
+    def _add(self, reading: Reading, message: RawMessage) -> None:
+        coordinates, name, at, accuracy, speed, heading = reading
         point = shapely.Point(coordinates[:2])
         zones = [zone for zone, shape in self.shapes.items() if shape.covers(point)]
         kind = "car" if message.topic.startswith("car-iotp") else "mobile"
@@ -104,10 +111,12 @@ class Truth:
         metres = accuracy or 0
         if "campus" not in zones:
             self.totals["outside"] += 1
-            if metres <= 1000:
-                self.left[device] = max(self.left.get(device, -1), at)
+            if metres <= 1000 and self._metres_to_edge("campus", point) >= reach_of(metres):
+                self.left[device].append(at)
             return
+        said = Said(at, tuple(zones), self._margins(zones, point, reach_of(metres)))
         if metres > 100:
+            said = Said(at, ("campus",), None)
             zones = ["campus"] if metres <= 1000 else []
         self.totals["positions"] += 1
         content = Content(
@@ -127,108 +136,33 @@ class Truth:
             for width, start in windows_at(at):
                 self.windows[width, start, zone, kind].add(device)
         if zones:
-            self.newest[device] = max(self.newest.get(device, (-1, "", "")), (at, ",".join(zones), kind))
+            self.said[kind, device].append(said)
+
+    def _margins(self, zones: list[str], point: shapely.Point, reach: float) -> tuple[tuple[str, int], ...]:
+        """What a place says of zones, where it is not sure of all of them."""
+        margins: dict[str, int] = {}
+        sure = True
+        for zone in self.shapes:
+            share = self._metres_to_edge(zone, point) / reach
+            if zone != "campus" and (share < 1 or zone in zones):
+                sure = sure and share >= 1
+                whole = min(int(share * SURE), SURE)
+                margins[zone] = whole if zone in zones else -max(whole, 1)
+        return () if sure else tuple(sorted(margins.items()))
+
+    def _metres_to_edge(self, zone: str, point: shapely.Point) -> float:
+        """On a plane that touches the earth where the campus is."""
+        _, south, _, north = self.shapes["campus"].bounds
+        east = METRES_NORTH * math.cos(math.radians((south + north) / 2))
+        if zone not in self.edges:
+            edge = self.shapes[zone].boundary
+            self.edges[zone] = shapely.affinity.scale(edge, east, METRES_NORTH, origin=(0, 0))
+        return float(self.edges[zone].distance(shapely.Point(point.x * east, point.y * METRES_NORTH)))
 
 
-def _refuse(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
-
-
-def features_of(message: RawMessage) -> Iterator[Any]:
-    """What a payload holds, as Features."""
-    if message.refused is not None:
-        raise UnusableError(message.refused.value)
-    if message.topic.split("/")[0] not in ("car-iotp", "mobile-iotp"):
-        raise UnusableError("unknown_topic")
-    try:
-        text = base64.b64decode(message.payload, validate=True)
-    except ValueError:
-        raise UnusableError("not_base64") from None
-    try:
-        found = json.loads(text.decode(), parse_constant=_refuse)
-    except ValueError:
-        raise UnusableError("not_json") from None
-    kind = found.get("type") if isinstance(found, dict) else None
-    if kind == "Point":
-        yield {"type": "Feature", "geometry": found}
-    elif kind == "Feature":
-        yield found
-    elif kind == "FeatureCollection" and isinstance(found.get("features"), list):
-        if len(found["features"]) > 500:
-            raise UnusableError("too_many_features")
-        yield from found["features"]
-    else:
-        raise UnusableError("not_a_point" if kind in ("Polygon", "LineString", "MultiPoint") else "not_geojson")
-
-
-def coordinates_of(feature: Any) -> list[float]:
-    """Longitude, latitude, and altitude if there is one."""
-    geometry = feature.get("geometry") if isinstance(feature, dict) and feature.get("type") == "Feature" else None
-    if not isinstance(geometry, dict) or not isinstance(geometry.get("type"), str):
-        raise UnusableError("not_geojson")
-    if geometry["type"] != "Point":
-        raise UnusableError("not_a_point")
-    numbers = geometry.get("coordinates")
-    if not isinstance(numbers, list) or len(numbers) not in (2, 3) or not all(is_number(each) for each in numbers):
-        raise UnusableError("bad_coordinates")
-    if abs(numbers[0]) > 180 or abs(numbers[1]) > 90:
-        raise UnusableError("bad_coordinates")
-    return [float(number) for number in numbers]
-
-
-def properties_of(feature: Any) -> Any:
-    """The properties; none is as good as null."""
-    properties = feature.get("properties")
-    if properties is not None and not isinstance(properties, dict):
-        raise UnusableError("bad_property")
-    return properties or {}
-
-
-def is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def time_of(stamp: Any, received_at: int) -> int:
-    """Milliseconds since the epoch."""
-    if stamp is None:
-        return received_at
-    if isinstance(stamp, str):
-        try:
-            moment = datetime.fromisoformat(stamp.upper())
-        except ValueError:
-            raise UnusableError("bad_property") from None
-        if moment.tzinfo is None:
-            raise UnusableError("bad_property")
-        since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-        at = since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
-    elif is_number(stamp):
-        at = int(stamp)
-    else:
-        raise UnusableError("bad_property")
-    if at < 100_000_000_000:
-        raise UnusableError("bad_property")
-    if at > received_at + 300_000:
-        raise UnusableError("future_timestamp")
-    return at
-
-
-def measure_of(value: Any) -> float | None:
-    """Not known where it is missing or negative."""
-    if value is not None and not is_number(value):
-        raise UnusableError("bad_property")
-    return None if value is None or value < 0 else float(value)
-
-
-def device_of(named: Any, message: RawMessage) -> str:
-    """Whose position it is."""
-    own = message.user if message.role in ("car", "mobile") else None
-    if named is None and own is None:
-        raise UnusableError("no_device")
-    if named is not None and (not isinstance(named, str) or not 1 <= len(named) <= 128):
-        raise UnusableError("bad_property")
-    if named is not None and own is not None and named != own:
-        raise UnusableError("wrong_device")
-    return named or own or ""
+def reach_of(metres: float) -> float:
+    """How far, in metres, a position of that accuracy may be wrong."""
+    return MARGIN * min(metres or ASSUMED_ACCURACY, LEAST_ACCURATE)
 
 
 def windows_at(at: int) -> Iterator[tuple[str, int]]:

@@ -13,7 +13,8 @@ from decoder.settings import DecoderSettings
 from tests.oracle.clock import RunningClock
 
 ROOT = Path(__file__).parents[2]
-STOP_SECONDS = 15.0
+STOP_SECONDS = 90.0
+"""A thread that waits for a store of a busy machine keeps a process from ending."""
 
 
 class ProcessDecoder:

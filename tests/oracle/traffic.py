@@ -3,8 +3,6 @@
 The same parameters give the same messages, in the same order.
 """
 
-import base64
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from core.messages import RawMessage
 from tests.kinds_of_tests import CAR, MOBILE
 from tests.oracle.corrupt import bad_feature, bad_message
 from tests.oracle.naive import load_shapes
+from tests.oracle.writing import written
 
 PRESENT = int(datetime(2026, 3, 29, 12, tzinfo=UTC).timestamp()) * 1000
 """No message is received later; a day on which clocks went forward."""
@@ -130,7 +129,7 @@ class Traffic:
             body = features[0]["geometry"]
         else:
             (body,) = features
-        yield sender.message(_encoded(body), received_at, below)
+        yield sender.message(written(random, body), received_at, below)
         if random.random() < self.corrupt:
             yield bad_message(random, sender.message(b"", received_at, below), good)
 
@@ -174,7 +173,10 @@ def _goal(random: Random) -> Place:
 
 
 def _feature(random: Random, sender: Sender, at: int, place: Place) -> Feature:
-    coordinates = [*place, round(random.uniform(0, 40), 1)] if random.random() < 0.2 else list(place)
+    coordinates: list[Any] = [*place, round(random.uniform(0, 40), 1)] if random.random() < 0.2 else list(place)
+    if random.random() < 0.05:
+        more: list[list[Any]] = [[None], [3, 1_774_785_600], [-20_000]]
+        coordinates = [*place, *random.choice(more)]
     properties: dict[str, Any] = {"timestamp": _stamp(random, at)}
     if sender.role in {"anonymous", "gateway"} or random.random() < 0.5:
         properties["device_id"] = sender.device
@@ -183,6 +185,10 @@ def _feature(random: Random, sender: Sender, at: int, place: Place) -> Feature:
             properties[name] = random.choice([-1, random.randrange(most), round(random.uniform(0, most), 2)])
     if random.random() < 0.1:
         properties["accuracy"] = random.choice([100, 100.5, 1000, 1001, 17_000])
+    if random.random() < 0.05:
+        properties |= random.choice(
+            [{"heading": 725}, {"speed": 1e308}, {"accuracy": "12.5", "speed": "3"}, {"speed": ""}]
+        )
     if random.random() < 0.1:
         properties["battery"] = {"level": 0.5, "cells": [1, None, "full"]}
     if random.random() < 0.05:
@@ -200,6 +206,11 @@ def _stamp(random: Random, at: int) -> str | int | float:
         text,
         text.replace("+00:00", "Z"),
         text.replace("+00:00", "987z"),
+        text.replace("+00:00", "-0000").replace("T", "t"),
+        at * 1000 + 999,
+        at * 1_000_000,
+        str(at),
+        at // 1000,
         f"{datetime.fromtimestamp(at // 1000 + 3600, UTC):%Y-%m-%dT%H:%M:%S}.{at % 1000:03d}+01:00",
     ]
     return random.choice(ways)
@@ -216,10 +227,6 @@ def _again(random: Random, message: RawMessage) -> RawMessage:
         message.payload,
         message.refused,
     )
-
-
-def _encoded(body: object) -> bytes:
-    return base64.b64encode(json.dumps(body).encode())
 
 
 _rates = st.sampled_from([0.0, 0.1, 0.5])

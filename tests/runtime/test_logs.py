@@ -1,6 +1,7 @@
 import ast
 import json
 import logging
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,32 @@ def test_a_long_traceback_is_cut_in_the_middle(capsys: pytest.CaptureFixture[str
     assert "Traceback (most recent call last)" in text
     assert "the end" in text
     assert len(text) < 9000
+
+
+def test_each_line_of_json_says_which_service_and_which_node_speaks(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(CommonSettings(log_format="json"), service="broker", node="node-1")
+    logging.getLogger("of a library").warning("one")
+    structlog.stdlib.get_logger("our own").info("two")
+    structlog.stdlib.get_logger("our own").info("three", node="another")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["service"], line["node"]) for line in lines] == [
+        ("broker", "node-1"),
+        ("broker", "node-1"),
+        ("broker", "another"),
+    ]
+
+
+def test_a_console_does_not_say_it_as_people_know_where_they_look(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(CommonSettings(), service="broker", node="node-1")
+    structlog.stdlib.get_logger("our own").info("two")
+    assert "node-1" not in capsys.readouterr().out
+
+
+def test_without_a_name_of_its_own_a_node_is_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SERVICE_NODE", raising=False)
+    assert CommonSettings().service_node == platform.node()
+    monkeypatch.setenv("SERVICE_NODE", "api-2")
+    assert CommonSettings().service_node == "api-2"
 
 
 def test_no_command_has_tracebacks_of_its_own() -> None:

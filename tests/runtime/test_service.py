@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -14,6 +15,7 @@ from runtime import failures
 from runtime import service as runtime
 from runtime.failures import Failures
 from runtime.ops import serve_ops
+from runtime.process_metrics import measure_process
 from runtime.service import Stop, Wakeup, pause, work_until_stopped
 from runtime.settings import OpsSettings
 from tests.conftest import WAIT_SECONDS, free_port
@@ -172,7 +174,7 @@ async def service(stop):
     print("started", flush=True)
     await stop.wait()
     print("stopped", flush=True)
-run(service, CommonSettings())
+run(service, CommonSettings(), name="broker")
 """
 
 
@@ -187,7 +189,7 @@ def test_a_signal_stops_a_service_cleanly(number: signal.Signals) -> None:
 
 
 async def test_operators_see_health_readiness_and_metrics() -> None:
-    settings = OpsSettings(ops_port=free_port())
+    settings = OpsSettings(ops_port=free_port(), campus_version="9.8.7", campus_revision="4f2e9c1")
     registry = CollectorRegistry()
     Counter("things", "Things.", registry=registry).inc(3)
     problem: list[str] = []
@@ -195,6 +197,7 @@ async def test_operators_see_health_readiness_and_metrics() -> None:
     async with (
         serve_ops(
             settings,
+            service="decoder",
             ready=lambda: problem[0] if problem else None,
             registry=registry,
             remark=lambda: remark[0] if remark else None,
@@ -206,17 +209,30 @@ async def test_operators_see_health_readiness_and_metrics() -> None:
         remark.append("stage sys fails")
         answer = await session.get("/readyz")
         assert (answer.status, await answer.text()) == (200, "ready, but stage sys fails\n")
-        assert "things_total 3.0" in await (await session.get("/metrics")).text()
+        shown = await (await session.get("/metrics")).text()
+        assert "things_total 3.0" in shown
+        assert 'campus_build_info{revision="4f2e9c1",service="decoder",version="9.8.7"} 1.0' in shown
+        assert "process_resident_memory_bytes " in shown
+        assert 'python_gc_collections_total{generation="0"}' in shown
         problem.append("Redis does not answer")
         answer = await session.get("/readyz")
         assert (answer.status, await answer.text()) == (503, "Redis does not answer\n")
 
 
+def test_where_the_source_is_the_version_is_that_of_the_project() -> None:
+    registry = CollectorRegistry()
+    measure_process(registry, "api", OpsSettings())
+    (sample,) = (each for family in registry.collect() for each in family.samples if each.name == "campus_build_info")
+    assert sample.labels["service"] == "api"
+    assert sample.labels["revision"] == "unknown"
+    assert f'version = "{sample.labels["version"]}"\n' in (Path(__file__).parents[2] / "pyproject.toml").read_text()
+
+
 async def test_a_taken_port_names_its_setting() -> None:
     settings = OpsSettings(ops_port=free_port())
-    async with serve_ops(settings, ready=lambda: None, registry=CollectorRegistry()):
+    async with serve_ops(settings, service="broker", ready=lambda: None, registry=CollectorRegistry()):
         with pytest.raises(BadSettingsError, match=f"OPS_PORT: cannot listen on 127.0.0.1:{settings.ops_port}"):
-            async with serve_ops(settings, ready=lambda: None, registry=CollectorRegistry()):
+            async with serve_ops(settings, service="broker", ready=lambda: None, registry=CollectorRegistry()):
                 pass
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from core.clock import format_rfc3339
 from simulator.fix import Fix
+from simulator.tracks import Track, read_tracks
 
 MORNING = 1_550_480_285_000
 """2019-02-18T08:58:05Z."""
@@ -31,7 +32,15 @@ def gpx(fixes: Iterable[Fix]) -> str:
     )
 
 
-def recorded(folder: Path, text: str, name: str = "bus 304.gpx") -> Path:
+def recorded(folder: Path, content: str | bytes, name: str = "bus 304.gpx") -> Path:
     path = folder / name
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
+
+
+def only_track(path: Path) -> Track:
+    """That of a file in which there is one."""
+    recording = read_tracks(path)
+    assert recording.left_out == []
+    [track] = recording.tracks
+    return track

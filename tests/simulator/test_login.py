@@ -1,4 +1,5 @@
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,22 @@ def test_on_this_machine_the_demo_gateway_logs_in_and_otherwise_nobody(tmp_path:
     assert logins_without_a_user(host, tmp_path) == [Login("demo-gateway", "of, the gateway"), Login()]
 
 
-@pytest.mark.parametrize("host", ["192.0.2.7", "mqtt.example.org", "127.0.0.1.example.org", "localhost.example.org"])
+def test_this_machine_has_other_addresses_than_that_of_its_loopback(tmp_path: Path) -> None:
+    keep_demo_users(tmp_path, DEMO)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Nothing is sent: the kernel says from which address it would be.
+            probe.connect(("198.51.100.7", 9))
+        except OSError:
+            pytest.skip("this machine has no address but that of its loopback")
+        own = probe.getsockname()[0]
+    assert logins_without_a_user(own, tmp_path) == [Login("demo-gateway", "of, the gateway"), Login()]
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["203.0.113.7", "224.0.0.1", "2001:db8::7", "mqtt.example.org", "127.0.0.1.example.org", "localhost.example.org"],
+)
 def test_no_other_machine_is_told_the_password_of_a_demo_user(tmp_path: Path, host: str) -> None:
     keep_demo_users(tmp_path, DEMO)
     assert logins_without_a_user(host, tmp_path) == [Login()]

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from core.clock import parse_rfc3339
 from simulator.fix import Fix
 from simulator.message import payload
+from tests.simulator.fixes import fixes
 from tests.simulator.recordings import MORNING
-from tests.simulator.test_tracks import fixes
 
 numbers = st.none() | st.floats(0, 360)
 

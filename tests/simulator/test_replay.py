@@ -9,19 +9,25 @@ from pathlib import Path
 
 import pytest
 
+from simulator.fix import DeviceFix
 from simulator.message import payload
 from simulator.plan import Plan
 from simulator.publisher import NotConnectedError, Publisher
-from simulator.replay import replay
+from simulator.replay import merged, replay
+from simulator.tracks import Track
 from tests.conftest import free_port
 from tests.simulator.mqtt_server import MqttServer, mqtt_server
 from tests.simulator.recordings import gpx, recorded, walk
 
 
+def bus(count: int) -> list[DeviceFix]:
+    return merged([Track("bus", walk(count))])
+
+
 def publish(server: MqttServer, count: int, *, window: int = 200) -> Publisher:
     publisher = Publisher(host="127.0.0.1", port=server.port, window=window)
     with publisher:
-        replay(walk(count), publisher=publisher, topic="car-iotp", device="bus", plan=Plan(), progress=lambda: None)
+        replay(bus(count), publisher=publisher, topic="car-iotp", plan=Plan(), progress=lambda: None)
     return publisher
 
 
@@ -90,9 +96,7 @@ def test_a_connection_that_stays_away_ends_the_replay() -> None:
             server.connack = 3
             server.break_after = 1
             with pytest.raises(NotConnectedError, match=r"within 0\.2 s"):
-                replay(
-                    walk(300), publisher=publisher, topic="car-iotp", device="bus", plan=Plan(), progress=lambda: None
-                )
+                replay(bus(300), publisher=publisher, topic="car-iotp", plan=Plan(), progress=lambda: None)
 
     assert publisher.acknowledged == 0
 

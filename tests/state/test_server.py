@@ -67,6 +67,24 @@ async def test_a_real_redis_tells_it(real: Callable[..., str]) -> None:
         await check_redis(client)
 
 
+async def test_a_redis_that_could_not_write_its_last_snapshot_says_so(real: Callable[..., str], tmp_path: Path) -> None:
+    async with connected(real("--dir", str(tmp_path), "--dbfilename", "dump")) as client:
+        watch = RedisWatch(client=client, registry=(registry := CollectorRegistry()))
+        assert registry.get_sample_value("redis_up") == 0
+        await watch.look()
+        assert registry.get_sample_value("redis_up") == 1
+        assert registry.get_sample_value("redis_persistence_ok") == 1
+        # In the place of the file.
+        (tmp_path / "dump").mkdir()
+        await client.bgsave()
+
+        async def seen() -> bool:
+            await watch.look()
+            return registry.get_sample_value("redis_persistence_ok") == 0
+
+        await eventually(seen)
+
+
 async def test_a_redis_that_does_not_tell_is_taken_and_that_is_said_once(redis_server: str) -> None:
     async with Redis.from_url(redis_server) as owner:
         await cast("Any", owner).execute_command("ACL", "SETUSER", "shy", "on", "nopass", "~*", "+@all", "-info")

@@ -30,12 +30,13 @@ export function campusMap(element, onPick) {
     // Makers of tiles want to know whose page they are on; its origin is enough.
     const tileOptions = { maxZoom: MAX_ZOOM, maxNativeZoom: 19, referrerPolicy: "strict-origin-when-cross-origin" };
     L.tileLayer(tiles, tileOptions).addTo(map);
-    // Leaflet's own control takes HTML; this is text.
-    const attribution = L.control({ position: "bottomright" });
-    attribution.onAdd = () => html("div", { class: "attribution" }, option("tile-attribution"));
-    attribution.addTo(map);
     element.classList.add("with-tiles");
   }
+  // Leaflet's own control takes HTML; this is text.
+  const attributed = html("div", { class: "attribution" }, option("tile-attribution"));
+  const attribution = L.control({ position: "bottomright" });
+  attribution.onAdd = () => attributed;
+  attribution.addTo(map);
   /** @type {Map<string, Drawn>} */
   const drawn = new Map();
   const layers = L.layerGroup().addTo(map);
@@ -75,7 +76,8 @@ export function campusMap(element, onPick) {
 
   return {
     /** @param {any} collection the campus and its zones, as GeoJSON */
-    draw({ features }) {
+    draw({ features, attribution: drawnFrom }) {
+      setText(attributed, [option("tile-attribution"), drawnFrom].filter(Boolean).join(" · "));
       layers.clearLayers();
       drawn.clear();
       /** @param {any} feature */

@@ -10,6 +10,8 @@ import { option } from "./dom.js";
  * @property {string} light its colour on a light page
  * @property {string} dark its colour on a dark one
  * @property {string[]} capacity_of categories of zones whose capacity is counted in them
+ * @property {string} [topic] where it publishes, on the page of a device
+ * @property {boolean} [person] whether one stands for a person, there
  */
 
 /** @type {Kind[]} */

@@ -4,11 +4,14 @@
 -- then on a reference is in the queue, until the client has it: `s`, and `r` where it was retained when the client
 -- subscribed, with QoS and topic.
 -- ARGV: node, connection, client, after (sequence), count, drop what was queued before (ms), and of positions (ms),
--- MessagePack of the filters that the client may receive states by: {{filter, QoS}}, or empty for none.
+-- MessagePack of the filters that the client may receive states by: {{filter, QoS}}, or empty for none; and of the version
+-- that it gets of each application, with the filters by which it gets any: {{application = version}, {filter}}, or empty
+-- where it gets all. A message of another version that was never sent is not for it, and is dropped here and not by who
+-- reads it: so none is taken for sent that was not.
 -- Answers nil if another connection has taken over, else {highest sequence sent over earlier connections, dropped,
 -- {sequence, field, reference or empty, message, ...}, 1 if there may be more}. A reference has an empty message where
 -- nothing is retained any more.
-local node, connection, client, after, count, drop_before, drop_brief_before, filters = unpack(ARGV)
+local node, connection, client, after, count, drop_before, drop_brief_before, filters, choice = unpack(ARGV)
 if not has(client, node, connection) then
     return nil
 end
@@ -21,7 +24,7 @@ if not session then
     return nil
 end
 local from, found, aged, wanted = tonumber(after) + 1, {}, 0, count
--- Entries that one script looks at, be it that they are too old.
+-- Entries that one script looks at, be it that they are too old; four filters that one is compared with count as one.
 local LOOKS = 1000
 local looked, seen_all = 0, false
 
@@ -59,34 +62,6 @@ local function next_entries()
     return merged
 end
 
-while wanted > 0 and looked < LOOKS do
-    local entries = next_entries()
-    looked = looked + #entries
-    for _, entry in ipairs(entries) do
-        local sequence = string.match(entry[1], '^%d+')
-        local field, value = entry[2][1], entry[2][2]
-        from = tonumber(sequence) + 1
-        if field == 'r' or field == 's' then
-            local message = redis.call('HGET', key('retained'), string.sub(value, 2))
-            if message or field == 's' then
-                give(sequence, field, value, message or '')
-            else
-                drop(entry)
-            end
-        elseif number(entry[2][4]) < (entry.brief and drop_brief_before or drop_before) then
-            drop(entry)
-            aged = aged + 1
-        else
-            give(sequence, field, '', value)
-        end
-    end
-    if #entries < wanted then
-        seen_all = true
-        break
-    end
-    wanted = count - #found / 4
-end
-
 local function split(name)
     local levels = {}
     for level in string.gmatch(name .. '/', '([^/]*)/') do
@@ -105,6 +80,80 @@ local function matches(filter, topic)
         end
     end
     return #filter == #topic
+end
+
+-- `core.versions.WIRE`, after the QoS of a reference, or the beginnings of an array and a string.
+local OF_A_VERSION = '^..?.?.?app%-versions/'
+local chosen, as_published
+
+-- The topic of a message, which is the first in an array; empty where it is none. Redis's own reader knows no binary payloads.
+local function topic_of(message)
+    local _, header, first, second = string.byte(message, 1, 4)
+    if header >= 0xa0 and header <= 0xbf then
+        return string.sub(message, 3, 2 + header - 0xa0)
+    elseif header == 0xd9 then
+        return string.sub(message, 4, 3 + first)
+    elseif header == 0xda then
+        return string.sub(message, 5, 4 + first * 256 + second)
+    end
+    return ''
+end
+
+-- Whether an entry is of a version of an application that the client does not get.
+local function of_another_version(field, value)
+    if not chosen then
+        chosen, as_published = unpack(cmsgpack.unpack(choice))
+        for index, filter in ipairs(as_published) do
+            as_published[index] = split(filter)
+        end
+    end
+    local levels = split(field == 'r' and string.sub(value, 2) or topic_of(value))
+    local version = levels[1] == 'app-versions' and levels[3] and chosen[levels[2]]
+    if not version or version == levels[3] then
+        return false
+    end
+    looked = looked + #as_published / 4
+    for _, filter in ipairs(as_published) do
+        if matches(filter, levels) then
+            return false
+        end
+    end
+    return true
+end
+
+while wanted > 0 and looked < LOOKS do
+    local entries, done = next_entries(), 0
+    looked = looked + #entries
+    for _, entry in ipairs(entries) do
+        local sequence = string.match(entry[1], '^%d+')
+        local field, value = entry[2][1], entry[2][2]
+        from = tonumber(sequence) + 1
+        if choice ~= '' and from > session.sent + 1 and string.find(value, OF_A_VERSION)
+            and of_another_version(field, value) then
+            drop(entry)
+        elseif field == 'r' or field == 's' then
+            local message = redis.call('HGET', key('retained'), string.sub(value, 2))
+            if message or field == 's' then
+                give(sequence, field, value, message or '')
+            else
+                drop(entry)
+            end
+        elseif number(entry[2][4]) < (entry.brief and drop_brief_before or drop_before) then
+            drop(entry)
+            aged = aged + 1
+        else
+            give(sequence, field, '', value)
+        end
+        done = done + 1
+        if looked > LOOKS + #entries then
+            break
+        end
+    end
+    if #entries < wanted then
+        seen_all = done == #entries
+        break
+    end
+    wanted = count - #found / 4
 end
 
 local more = not seen_all

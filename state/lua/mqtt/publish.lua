@@ -41,7 +41,7 @@ for index, guard in ipairs(batch.guards) do
 end
 
 if batch.positions then
-    redis.call('INCR', key('carried'))
+    raise(key('carried'))
 end
 
 local inbox_dropped = 0

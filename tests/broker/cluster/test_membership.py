@@ -53,6 +53,23 @@ async def test_a_node_whose_heartbeat_stands_still_for_five_seconds_is_dead(star
     assert doomed(watcher) == {other.cluster.node}
 
 
+async def test_a_node_counts_itself_and_those_that_live_and_nobody_while_it_is_cut_off(
+    start: Start, redis_client: Redis
+) -> None:
+    seconds = Seconds()
+    one = await start("a", follow=False, monotonic=seconds)
+    assert one.cluster.nodes_seen == 1
+    other = await start("b", follow=False)
+    await beat(one, seconds, times=1)
+    assert one.cluster.nodes_seen == 2
+    # Others clear up after it.
+    await redis_client.hset("nodes:{mqtt}", other.cluster.node, "-")
+    await beat(one, seconds, times=1)
+    assert one.cluster.nodes_seen == 1
+    one.cluster._membership.problem = "Redis does not answer"
+    assert one.cluster.nodes_seen == 0
+
+
 async def test_a_node_that_beats_is_not_dead(start: Start) -> None:
     seconds = Seconds()
     watcher, other = await start("a", follow=False, monotonic=seconds), await start("b", follow=False)

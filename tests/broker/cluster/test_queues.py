@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from broker.cluster.publisher import Publish
-from broker.cluster.sessions import Queued, packet_id
+from broker.cluster.sessions import Choice, Queued, packet_id
 from broker.protocol.message import Message
 from tests.broker.cluster.conftest import MAX_AGE_MS, Running, Start, Time
-from tests.conftest import eventually
+from tests.conftest import NOON, eventually
 
 WINDOW = 65_000
 
@@ -307,3 +307,81 @@ async def test_a_message_for_very_many_queues_goes_in_several_steps(
     assert await node.cluster.publisher.publish([publish, publish]) == [True, False]
     for number, client_id in enumerate(clients):
         assert await node.load(client_id, number) == [b"1"]
+
+
+async def test_what_is_of_another_version_and_was_never_sent_is_taken_out_of_a_queue(
+    start: Start, redis_client: Redis
+) -> None:
+    node = await start("a")
+    await node.connect("c", 1)
+    await node.subscribe("c", 1, "apps/#", "chat")
+    empty = await redis_client.hget("session:{mqtt}:c", "bytes")
+    sessions = node.cluster.sessions
+    await node.publish("app-versions/x/1/t", b"sent", qos=1)
+    assert await node.load("c", 1) == [b"sent"]
+    for topic in ("app-versions/x/1/t", "app-versions/x/2/t", "chat", "app-versions/x/10/t", "app-versions/y/1/t"):
+        await node.publish(topic, topic.encode(), qos=2)
+    await node.publish("app-versions/x/1/kept", b"retained", qos=1, retain=True)
+    await sessions.enqueue_retained("c", 1, [("app-versions/x/1/kept", 1)])
+    choice = Choice({"x": "2"}, [])
+    queued = await sessions.load("c", 1, after=0, count=2, choice=choice)
+    assert [each.message.payload for each in queued] == [b"sent", b"app-versions/x/2/t"]
+    queued += await sessions.load("c", 1, after=queued[-1].sequence, count=100, choice=choice)
+    assert [each.message.payload for each in queued[2:]] == [b"chat", b"app-versions/y/1/t"]
+    for each in queued:
+        await sessions.acknowledge("c", each.sequence)
+    assert await redis_client.xlen("queue:{mqtt}:c") == 0
+    assert await redis_client.hget("session:{mqtt}:c", "bytes") == empty
+
+
+async def test_what_matches_a_filter_for_versions_themselves_stays_in_a_queue(start: Start) -> None:
+    node = await start("a")
+    await node.connect("c", 1)
+    await node.subscribe("c", 1, "apps/#", "app-versions/+/1/#", ingest=True)
+    for version in ("1", "2", "3"):
+        await node.publish(f"app-versions/x/{version}/t", version.encode(), qos=1)
+    queued = await node.cluster.sessions.load(
+        "c", 1, after=0, count=100, choice=Choice({"x": "3"}, ["app-versions/+/1/#"])
+    )
+    assert [each.message.payload for each in queued] == [b"1", b"3"]
+
+
+async def test_a_script_compares_few_messages_with_very_many_filters_and_yet_all_come(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = await start("a")
+    await node.connect("c", 1)
+    await node.subscribe("c", 1, "apps/#")
+    for number in range(12):
+        await node.publish(f"app-versions/x/{1 + number % 2}/t", f"{number}".encode(), qos=1)
+    store = node.cluster.sessions._store
+    read = store.load
+    scripts: list[object] = []
+
+    async def counted(*args: Any, **options: Any) -> object:
+        scripts.append(await read(*args, **options))
+        return scripts[-1]
+
+    monkeypatch.setattr(store, "load", counted)
+    filters = [f"app-versions/y/1/{number}" for number in range(9_999)]
+    choice = Choice({"x": "2"}, [*filters, "app-versions/x/1/other"])
+    queued = await node.cluster.sessions.load("c", 1, after=0, count=100, choice=choice)
+    assert [each.message.payload for each in queued] == [b"1", b"3", b"5", b"7", b"9", b"11"]
+    assert len(scripts) == 7, "each compared one message of the other version"
+    scripts.clear()
+    assert await node.cluster.sessions.load("c", 1, after=queued[-1].sequence, count=100, choice=choice) == []
+    assert len(scripts) == 1
+
+
+async def test_what_cannot_be_read_does_not_stop_the_choice_of_versions(start: Start, redis_client: Redis) -> None:
+    node = await start("a")
+    await node.connect("c", 1)
+    await node.subscribe("c", 1, "apps/#")
+    await node.publish("app-versions/x/2/t", b"1", qos=1)
+    next_number = int(await redis_client.hget("session:{mqtt}:c", "next") or 0)
+    for number, value in enumerate((b"\x97\xadapp-versions/", b"app-versions/x/1/t", b"\xc1app-versions/x/1")):
+        await redis_client.xadd("queue:{mqtt}:c", {"b": value, "a": NOON}, id=f"{next_number + number}-0")
+    await redis_client.hset("session:{mqtt}:c", "next", str(next_number + 3))
+    await node.publish("app-versions/x/2/t", b"2", qos=1)
+    queued = await node.cluster.sessions.load("c", 1, after=0, count=100, choice=Choice({"x": "2"}, []))
+    assert [each.message.payload for each in queued] == [b"1", b"2"]

@@ -79,6 +79,8 @@ async def test_a_node_gets_nothing_of_what_it_no_longer_wants(start: Start, redi
     here, there = await start("a"), await start("b")
     await here.want("x", "y/#")
     await here.cluster.sessions.interest({"x": None, "y/#": None})
+    # Until the other has heard of that, it may send what was wanted a moment ago.
+    await there.cluster.routes.update()
     await there.publish("x", b"1")
     await there.publish("y", b"1")
     assert await sent_to(redis_client, here.cluster.node) == 0
@@ -268,3 +270,34 @@ async def test_messages_published_at_the_same_time_keep_their_order(start: Start
     for each in waiting:
         await each
     assert await delivered(here, 500) == payloads
+
+
+async def test_what_a_version_publishes_crosses_to_who_sees_it_also_where_they_come_later(
+    start: Start, redis_client: Redis
+) -> None:
+    here, there = await start("a"), await start("b")
+    await there.publish("app-versions/x/1/latest", b"nobody yet")
+    assert await sent_to(redis_client, here.cluster.node) == 0
+    await here.want("apps/x/latest")
+    await there.publish("app-versions/x/1/latest", b"1")
+    await there.publish("app-versions/x/2/latest", b"2")
+    await here.want("apps/y/#")
+    await there.publish("app-versions/y/1/latest", b"3")
+    assert await delivered(here, 3) == [b"1", b"2", b"3"]
+    # As it was published: the node chooses when it delivers.
+    assert here.local.messages[1].topic == "app-versions/x/2/latest"
+    await here.cluster.sessions.interest({"apps/x/latest": None})
+    await there.cluster.routes.update()
+    before = await sent_to(redis_client, here.cluster.node)
+    await there.publish("app-versions/x/1/latest", b"nobody any more")
+    assert await sent_to(redis_client, here.cluster.node) == before
+
+
+async def test_topics_of_versions_cross_for_services_alone(start: Start, redis_client: Redis) -> None:
+    here, there = await start("a"), await start("b")
+    await here.want("app-versions/#", "+/x/1/latest")
+    await there.publish("app-versions/x/1/latest", b"no")
+    assert await sent_to(redis_client, here.cluster.node) == 0
+    await here.want("app-versions/#", "#", positions=True)
+    await there.publish("app-versions/x/1/latest", b"yes")
+    assert await delivered(here, 1) == [b"yes"]

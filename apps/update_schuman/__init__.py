@@ -1,0 +1,1 @@
+"""The example: an update on a building for mobile users, in two versions."""

@@ -1,0 +1,1 @@
+"""Version 1: who is there now, in a sentence."""

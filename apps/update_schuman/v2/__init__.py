@@ -1,0 +1,1 @@
+"""Version 2: the same, and when it is usually quiet today."""

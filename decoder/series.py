@@ -1,0 +1,24 @@
+"""Which series a decoder process will ever have: its metrics show each of them from the start."""
+
+from decoder.settings import Archive, DecoderSettings, Stage
+
+OPERATIONS = {"documents": ("setup", "put"), "timeseries": ("setup", "write", "read")}
+"""What is asked of each store, and measured."""
+
+
+def stages_that_wait(settings: DecoderSettings) -> frozenset[str]:
+    """The names under which the chosen stages, and what goes with each, say that they wait."""
+    beside = {Stage.OBSERVE: "campus", Stage.ROLLUP: "coverage"}
+    chosen = settings.chosen_stages
+    return frozenset(stage.value for stage in chosen) | {beside[stage] for stage in chosen if stage in beside}
+
+
+def questions_to_stores(settings: DecoderSettings) -> list[tuple[str, str]]:
+    """Store and operation of all that the chosen stages ask of stores."""
+    chosen = settings.chosen_stages
+    stores = []
+    if Stage.JUDGE in chosen or (Stage.ARCHIVE in chosen and settings.archive is not Archive.OFF):
+        stores.append("documents")
+    if Stage.ROLLUP in chosen:
+        stores.append("timeseries")
+    return [(store, operation) for store in stores for operation in OPERATIONS[store]]

@@ -1,0 +1,1 @@
+"""Graphite, fed from Prometheus."""

@@ -1,0 +1,1 @@
+"""Graphite of an image of ours: its settings."""

@@ -1,0 +1,142 @@
+"""What a restore refuses, with a real Redis: half of one is never taken for a whole one."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backup.catalogue import Catalogue, Counted
+from backup.erasures import Erasures
+from backup.manifest import Manifest, What, new_id
+from backup.progress import Shown
+from backup.restoring import Restored, Restoring
+from backup.saving import Saving
+from backup.series import line
+from core.clock import system_clock
+from core.errors import BadSettingsError
+from core.kinds import KindId
+from core.windows import Width, Window
+from runtime.settings import CommonSettings
+from state import restoring
+from state.client import Redis, open_redis
+from tests.conftest import NOON, redis_executable
+from tests.redis_servers.single import single_redis
+from timeseries.sqlite import SqliteOccupancyStore
+from timeseries.store import OccupancyPoint, TimeseriesStore
+
+LAYOUT = "layout:{campus}"
+WHOLE = "redis/20260301T120000Z-0001 series/20260301T120000Z-0002"
+
+
+@pytest.fixture
+async def redis() -> AsyncIterator[Redis]:
+    """A Redis of this test's own, for it is emptied."""
+    with single_redis(redis_executable(), "--repl-diskless-sync-delay", "0") as url:
+        async with open_redis(CommonSettings(redis_url=url)) as client:
+            yield client
+
+
+def point(at: int, devices: int) -> OccupancyPoint:
+    return OccupancyPoint(Window(Width.MINUTE, at, "campus", KindId("car")), devices)
+
+
+async def of_series(catalogue: Catalogue, text: bytes = b"") -> Manifest:
+    async def data() -> AsyncIterator[bytes]:
+        yield text
+
+    backup_id = new_id(NOON)
+    part = await catalogue.write_part(What.SERIES, backup_id, "2026-03-01", data(), Counted(), now=NOON)
+    manifest = Manifest(what=What.SERIES, id=backup_id, begun_at=NOON, ended_at=NOON, parts=(part,))
+    await catalogue.write(manifest)
+    return manifest
+
+
+async def of_redis(catalogue: Catalogue, redis: Redis) -> Manifest:
+    with Shown(watched=False) as shown:
+        return await Saving(catalogue=catalogue, shown=shown, clock=system_clock, keep_days=30).redis(redis)
+
+
+async def restore(
+    catalogue: Catalogue, redis: Redis, *chosen: Manifest, over: bool = False, series: TimeseriesStore | None = None
+) -> Restored:
+    with Shown(watched=False) as shown:
+        work = Restoring(
+            catalogue=catalogue, shown=shown, clock=system_clock, erasures=Erasures(None, (), ()), over=over
+        )
+        return await work.run(
+            {each.what: each for each in chosen}, redis=redis, documents=None, series=series, partitions=1
+        )
+
+
+async def keys(redis: Redis) -> set[bytes | str]:
+    return set(await redis.keys("*"))
+
+
+@pytest.mark.parametrize("over", [False, True])
+async def test_a_restore_of_redis_that_was_cut_off_is_not_ended_by_one_of_series(
+    catalogue: Catalogue, redis: Redis, *, over: bool
+) -> None:
+    await restoring.mark(redis, WHOLE)
+    with pytest.raises(BadSettingsError, match=f"the restore of {WHOLE} was begun and has not come to its end"):
+        await restore(catalogue, redis, await of_series(catalogue), over=over)
+    assert await redis.hget(LAYOUT, "restoring") == WHOLE.encode()
+
+
+async def test_one_of_series_that_was_cut_off_gives_way_to_another_with_over_alone(
+    catalogue: Catalogue, redis: Redis
+) -> None:
+    manifest = await of_series(catalogue)
+    await redis.hset(LAYOUT, mapping={"version": "3", "partitions": "1"})
+    await restoring.mark(redis, "series/20260301T120000Z-0002")
+    with pytest.raises(BadSettingsError, match="or begin another with --over"):
+        await restore(catalogue, redis, manifest)
+    await restore(catalogue, redis, manifest, over=True)
+    assert await redis.hgetall(LAYOUT) == {b"version": b"3", b"partitions": b"1"}
+
+
+async def test_a_redis_that_is_not_empty_is_emptied_with_over_alone(catalogue: Catalogue, redis: Redis) -> None:
+    await redis.hset(LAYOUT, mapping={"version": "3", "partitions": "1"})
+    await redis.set("saved", "1")
+    manifest = await of_redis(catalogue, redis)
+    await redis.set("later", "1")
+    with pytest.raises(BadSettingsError, match="Redis is not empty"):
+        await restore(catalogue, redis, manifest)
+    assert await keys(redis) == {LAYOUT.encode(), b"saved", b"later"}
+    # Also over a restore of other backups that was cut off.
+    await restoring.mark(redis, WHOLE)
+    with pytest.raises(BadSettingsError, match="has not come to its end"):
+        await restore(catalogue, redis, manifest)
+    await restore(catalogue, redis, manifest, over=True)
+    assert await keys(redis) == {LAYOUT.encode(), b"saved"}
+    assert await redis.hgetall(LAYOUT) == {b"version": b"3", b"partitions": b"1"}
+
+
+async def test_a_redis_that_somebody_writes_to_is_refused(
+    catalogue: Catalogue, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await redis.set("saved", "1")
+    manifest = await of_redis(catalogue, redis)
+
+    async def meanwhile(*_: Any) -> None:
+        await redis.mset({"theirs": "1", "more": "2"})
+
+    monkeypatch.setattr(restoring, "pause", meanwhile)
+    with pytest.raises(BadSettingsError, match="somebody writes to this Redis: stop all services"):
+        await restore(catalogue, redis, manifest, over=True)
+    # It stays marked, so nothing starts on it.
+    assert await redis.hget(LAYOUT, "restoring") == f"redis/{manifest.id}".encode()
+
+
+async def test_series_that_are_there_are_written_over_with_over_alone(
+    catalogue: Catalogue, redis: Redis, tmp_path: Path
+) -> None:
+    async with SqliteOccupancyStore(file=tmp_path / "series.db") as series:
+        await series.setup()
+        await series.write([point(NOON, 5), point(NOON + 60_000, 7)])
+        manifest = await of_series(catalogue, line(point(NOON, 3)))
+        with pytest.raises(BadSettingsError, match="the time-series store is not empty"):
+            await restore(catalogue, redis, manifest, series=series)
+        await restore(catalogue, redis, manifest, over=True, series=series)
+        found = await series.windows(Width.MINUTE, start=NOON, end=NOON + 120_000)
+    assert sorted((each.window.start, each.devices) for each in found) == [(NOON, 3), (NOON + 60_000, 7)]

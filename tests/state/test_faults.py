@@ -1,0 +1,50 @@
+"""Faults in Redis end by themselves."""
+
+from redis.asyncio import Redis
+
+from core.faults import Fault
+from state.apps import AppStore
+from state.faults import FAULTS, FaultStore
+
+NOW = 1_000_000
+
+
+def fault(between: str, until: int) -> Fault:
+    return Fault(between=between, kind="cut", until=until, by="key")
+
+
+async def test_a_fault_is_there_until_it_ends_and_the_key_goes_with_the_last(redis_client: Redis) -> None:
+    store = FaultStore(redis_client)
+    short, long = fault("api>redis", NOW + 1000), fault("broker>redis", NOW + 60_000)
+
+    await store.replace([short, long], now=NOW)
+
+    assert await store.faults(NOW) == [short, long]
+    assert await store.faults(NOW + 1000) == [long]
+    assert await store.faults(NOW + 60_000) == []
+    assert 50_000 < await redis_client.pttl(FAULTS) <= 60_000
+
+
+async def test_faults_replace_those_that_were_on_and_none_ends_all(redis_client: Redis) -> None:
+    store = FaultStore(redis_client)
+    await store.replace([fault("api>redis", NOW + 1000)], now=NOW)
+    other = fault("broker>redis", NOW + 1000)
+    await store.replace([other, fault("decoder>redis", NOW)], now=NOW)
+    assert await store.faults(NOW) == [other]
+
+    await store.replace([], now=NOW)
+
+    assert await store.faults(NOW) == []
+    assert not await redis_client.exists(FAULTS)
+
+
+async def test_who_follows_rules_sees_that_faults_have_changed(redis_client: Redis) -> None:
+    store = FaultStore(redis_client)
+    await store.replace([fault("api>redis", NOW + 1000)], now=NOW)
+    await store.replace([], now=NOW)
+    assert await AppStore(redis_client).number() == 2
+
+
+async def test_what_cannot_be_read_is_no_fault(redis_client: Redis) -> None:
+    await redis_client.set(FAULTS, b'[{"between": 5}]')
+    assert await FaultStore(redis_client).faults(NOW) == []
