@@ -9,8 +9,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
-from redis.exceptions import RedisError
-
 from core.errors import UnavailableError
 from state.calls import ERRORS
 from state.client import Redis
@@ -113,7 +111,7 @@ def _may_not(words: object) -> UnavailableError:
 
 
 def _why(error: BaseException) -> UnavailableError:
-    if isinstance(error, RedisError) and code_of(error) == "NOPERM":
+    if isinstance(error, Exception) and code_of(error) == "NOPERM":
         return _may_not(error)
     known = unavailable(error) if isinstance(error, Exception) else None
     return cast("UnavailableError | None", known) or UnavailableError(

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.access.acl import version_for
 from deploy.compose import make_secrets
-from tests.conftest import free_port
+from tests.conftest import free_port, redis_executable
 from tests.deploy.test_compose_file import MIB, ROOT, described
+from tests.redis_servers.executables import version_of
 
 BUDGET = {
     "prometheus": 512,
@@ -108,12 +110,14 @@ def test_grafana_finds_the_dashboards_and_the_data_that_they_ask(services: dict[
 
 def test_the_exporter_s_user_of_redis_sees_figures_and_no_key(tmp_path: Path) -> None:
     values = {name: made() for name, made in make_secrets.made(["gateway", "app"]).items()}
-    files = make_secrets.files(values, ["gateway", "app"], demo=False)
+    executable = redis_executable()
+    version = version_for(version_of(executable))
+    files = make_secrets.files(values, ["gateway", "app"], demo=False, redis_version=version)
     [(address, password)] = json.loads(files["redis-exporter"]["passwords.json"]).items()
     assert address == "redis://exporter@redis:6379"
     port = free_port()
     (tmp_path / "users.acl").write_text(files["redis"]["users.acl"])
-    command = ["redis-server", "--port", str(port), "--aclfile", str(tmp_path / "users.acl"), "--save", ""]
+    command = [executable, "--port", str(port), "--aclfile", str(tmp_path / "users.acl"), "--save", ""]
     server = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
     try:
 
