@@ -15,16 +15,36 @@ RECONNECT_SECONDS = 1
 STOP_SECONDS = 10.0
 
 
+class Allowed:
+    """How far publishers may go: they wait with the numbers from there on."""
+
+    def __init__(self, end: int) -> None:
+        self._end = end
+        self._changed = threading.Condition()
+
+    def up_to(self, end: int) -> None:
+        """The numbers below `end` may be published from now on."""
+        with self._changed:
+            self._end = max(self._end, end)
+            self._changed.notify_all()
+
+    def wait_for(self, number: int) -> None:
+        """Wait until this number may be published."""
+        with self._changed:
+            self._changed.wait_for(lambda: number < self._end)
+
+
 class _Publisher:
     """One paho client, in a thread of its own, and another thread that publishes `numbers` in their order."""
 
-    def __init__(self, *, port: int, name: str, topic: str, numbers: range, window: int) -> None:
+    def __init__(self, *, port: int, name: str, topic: str, numbers: range, window: int, allowed: "Allowed") -> None:
         assert len(numbers) <= MAX_NUMBERS, f"more than {MAX_NUMBERS} messages for one client"
         self.connects = 0
         self.sent = 0
         self._numbers = numbers
         self._topic = topic
         self._room = threading.Semaphore(window)
+        self._allowed = allowed
         self._stopped = threading.Event()
         # Its own threads write these, and nobody else; they are read when those have ended.
         self._number_of: dict[int, int] = {}
@@ -51,12 +71,14 @@ class _Publisher:
     def stop(self) -> None:
         self._stopped.set()
         self._room.release()
+        self._allowed.up_to(MAX_NUMBERS * MAX_NUMBERS)
         self._thread.join(STOP_SECONDS)
         self._client.disconnect()
         self._client.loop_stop()
 
     def _publish(self) -> None:
         for number in self._numbers:
+            self._allowed.wait_for(number)
             self._room.acquire()
             if self._stopped.is_set():
                 return
@@ -82,11 +104,13 @@ class _Publisher:
 class Publishers:
     """Several clients that publish the numbers from 0 up to `messages`, each a part of them, while the context lasts.
 
-    No client has more than `window` messages of QoS 1 unacknowledged.
+    No client has more than `window` messages of QoS 1 unacknowledged. With `held` nothing is published before
+    `allowed` says so.
     """
 
-    def __init__(self, *, port: int, messages: int, clients: int, window: int) -> None:
+    def __init__(self, *, port: int, messages: int, clients: int, window: int, held: bool = False) -> None:
         self.messages = messages
+        self.allowed = Allowed(0 if held else messages)
         self._publishers = [
             _Publisher(
                 port=port,
@@ -94,6 +118,7 @@ class Publishers:
                 topic="mobile-iotp" if client % 2 else f"car-iotp/{client}",
                 numbers=range(client, messages, clients),
                 window=window,
+                allowed=self.allowed,
             )
             for client in range(clients)
         ]

@@ -73,8 +73,8 @@ def _report(console: Console, plan: Plan, result: Result, seconds: float) -> boo
     if result.lost:
         console.print(f"LOST: {len(result.lost)}: {sorted(result.lost)[:SHOWN]}", style="bold red")
         return False
-    if (result.kills, result.outages) != (plan.kills, plan.outages) or not all(result.under_way):
-        console.print("not all disturbances met messages that were under way", style="bold red")
+    if (result.kills, result.outages) != (plan.kills, plan.outages) or not all(result.left):
+        console.print("not all disturbances came before the last message", style="bold red")
         return False
     console.print("none was lost", style="green")
     return True

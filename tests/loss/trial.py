@@ -61,6 +61,8 @@ class Result:
     outages: int = 0
     under_way: list[int] = field(default_factory=list)
     """At each disturbance, how many messages were published and not acknowledged."""
+    left: list[int] = field(default_factory=list)
+    """At each disturbance, how many messages were not acknowledged yet."""
     connects: int = 0
 
     @property
@@ -80,7 +82,7 @@ async def try_to_lose(plan: Plan, folder: Path, progress: Callable[[int, str], N
     `progress` is told how many messages are acknowledged, and what happens.
     """
     async with running_system(folder) as system:
-        publishers = Publishers(port=system.port, messages=plan.messages, clients=CLIENTS, window=WINDOW)
+        publishers = Publishers(port=system.port, messages=plan.messages, clients=CLIENTS, window=WINDOW, held=True)
         result = Result()
         with publishers:
             async with asyncio.TaskGroup() as group:
@@ -102,7 +104,11 @@ async def _disturb(
 ) -> None:
     random = Random(plan.seed)  # noqa: S311 - it is to be repeatable
     outage: asyncio.Task[None] | None = None
-    for after, kind in plan.disturbances(random):
+    planned = plan.disturbances(random)
+    # Nobody gets further than to the next disturbance: on a busy machine all would be published before the last ones.
+    ends = [after for after, _ in planned[1:]] + [plan.messages - 1]
+    for (after, kind), end in zip(planned, ends, strict=True):
+        publishers.allowed.up_to(end)
         # While Redis is away nothing is acknowledged: what comes all the same comes now.
         if outage is None or outage.done() or random.random() > AT_ONCE:
             await _until(publishers, after, progress)
@@ -114,7 +120,9 @@ async def _disturb(
             outage = group.create_task(system.redis.outage(random))
             result.outages += 1
         result.under_way.append(publishers.under_way)
+        result.left.append(plan.messages - publishers.acknowledgements)
         progress(publishers.acknowledgements, kind)
+    publishers.allowed.up_to(plan.messages)
 
 
 async def _until(publishers: Publishers, count: int, progress: Callable[[int, str], None]) -> None:

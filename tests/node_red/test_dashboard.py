@@ -51,8 +51,10 @@ def test_a_slider_of_the_dashboard_says_how_many_devices_there_are(page: Page, f
     wait_for(lambda: page.all("[role='slider']"), "the sliders", LIMIT)
     devices = page.all("[role='slider']")[0]
     wait_for(lambda: devices.get_attribute("aria-valuenow") == "10", "its first value", LIMIT)
-    for _ in range(4):
+    for value in ("20", "30", "40", "50"):
         devices.send_keys(Keys.ARROW_RIGHT)
+        # A key that is pressed before the page has taken the one before it moves nothing.
+        wait_for(lambda value=value: devices.get_attribute("aria-valuenow") == value, value, LIMIT)
 
     wait_for(lambda: counted() == 50, "fifty devices", LIMIT)
     assert flows.known("number") == 50
