@@ -160,32 +160,32 @@ class Restoring:
     async def _begin(self, chosen: Chosen, redis: Redis, series: TimeseriesStore | None) -> None:
         name = " ".join(f"{what}/{manifest.id}" for what, manifest in chosen.items())
         before = await restoring.marked(redis)
-        again = before == name
-        if before is not None and What.REDIS not in chosen and _names_redis(before):
+        again = before is not None and before.name == name
+        if before is not None and What.REDIS not in chosen and _names_redis(before.name):
             # Its mark goes when a restore ends: services would start on half a Redis.
             raise BadSettingsError(
-                f"the restore of {before} was begun and has not come to its end, and Redis may have a part of it: do"
-                " that again (--at), or begin another of Redis, too, with --over"
+                f"the restore of {before.name} was begun and has not come to its end, and Redis may have a part of it:"
+                " do that again (--at), or begin another of Redis, too, with --over"
             )
         if before is not None and not again and not self.over:
             raise BadSettingsError(
-                f"the restore of {before} was begun and has not come to its end: do that again (--at), or begin another"
-                " with --over"
+                f"the restore of {before.name} was begun and has not come to its end: do that again (--at), or begin"
+                " another with --over"
             )
         if not again and not self.over and series is not None and await _has_some(series, self.shown):
             raise BadSettingsError(
                 "the time-series store is not empty: points of the backup would take the place of newer ones. Restore"
                 " to an empty one, or say --over"
             )
-        if What.REDIS in chosen and not again:
-            if await restoring.keys_there(redis) and not self.over:
+        if What.REDIS in chosen and not (again and before is not None and before.emptied):
+            # Besides the mark of this one, where it was begun.
+            if await restoring.keys_there(redis) > again and not self.over:
                 raise BadSettingsError(
                     "REDIS_URL: Redis is not empty: restore to an empty one, or say --over, which removes what it has"
                 )
-            await restoring.flush(redis)
-        await restoring.mark(redis, name)
-        if What.REDIS in chosen and not again:
+            await restoring.empty(redis, name)
             await restoring.refuse_others(redis)
+        await restoring.mark(redis, name)
 
     async def _redis(self, manifest: Manifest, redis: Redis, done: Restored) -> None:
         raw = raw_redis(redis)

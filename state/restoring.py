@@ -2,16 +2,19 @@
 
     restoring:{campus}  hash  the layout of the backup (`state.layout`), until it takes the place of the present one
 
-While it goes on, the layout has the field `restoring`, which names the backups; of an empty Redis it is the only field.
-Whoever dies meanwhile leaves that behind, so that services go on refusing, and the same restore may be done again.
+While it goes on, the layout has the field `restoring`, which names the backups, behind the word `emptying` until what
+was there is gone; of an empty Redis it is the only field. Whoever dies meanwhile leaves that behind, so that services
+go on refusing, and the same restore may be done again.
 """
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from core.errors import BadSettingsError, UnavailableError
 from runtime.service import Stop, pause
 from state.client import Redis
+from state.cluster import ClusterClient
+from state.commands import slot_of
 from state.layout import LAYOUT
 from state.raw_redis import all_redis
 from state.server import masters
@@ -21,22 +24,34 @@ RESTORED = f"restoring:{CAMPUS}"
 FIELD = "restoring"
 LOOK_SECONDS = 3.0
 """A service that runs writes something each second."""
-_OWN = 2
-"""Keys at the most that a restore has written before it writes others."""
-
+_OWN = 1
+"""Keys that a restore has written before it writes others: that of the mark."""
+_EMPTYING = "emptying "
 Dumped = tuple[bytes, int, bytes]
 """A key, when it ends (ms since the epoch; 0: never), and what DUMP answered."""
 
 
-async def marked(client: Redis) -> str | None:
+class Mark(NamedTuple):
+    """A restore that was begun and has not come to its end."""
+
+    name: str
+    """Its backups."""
+    emptied: bool
+    """Whether nothing is there but what it has written; False: it was to remove something, and perhaps has not."""
+
+
+async def marked(client: Redis) -> Mark | None:
     """Which restore was begun and has not come to its end. Raises UnavailableError."""
     found = cast("bytes | None", await cast("Any", client.hget(LAYOUT, FIELD)))
-    return None if found is None else found.decode(errors="replace")
+    if found is None:
+        return None
+    text = found.decode(errors="replace")
+    return Mark(text.removeprefix(_EMPTYING), emptied=not text.startswith(_EMPTYING))
 
 
-async def mark(client: Redis, name: str) -> None:
+async def mark(client: Redis, name: str, *, emptied: bool = True) -> None:
     """Have services refuse to work until `finish`. Raises UnavailableError."""
-    await cast("Any", client.hset(LAYOUT, FIELD, name))
+    await cast("Any", client.hset(LAYOUT, FIELD, name if emptied else _EMPTYING + name))
 
 
 async def keys_there(client: Redis) -> int:
@@ -44,11 +59,24 @@ async def keys_there(client: Redis) -> int:
     return sum([int(await server.dbsize()) for each in all_redis(client) for server in await masters(each)])
 
 
-async def flush(client: Redis) -> None:
-    """Remove all keys of this database, also in a Redis of `raw`. Raises UnavailableError."""
+async def empty(client: Redis, name: str) -> None:
+    """Remove all keys of this database but the mark of this restore, also in a Redis of `raw`. Raises UnavailableError.
+
+    Whoever dies meanwhile leaves the mark, which says that it is not done.
+    """
+    await mark(client, name, emptied=False)
+    # In one step: there is no moment in which part of a Redis is there without a mark.
+    async with client.pipeline(transaction=True) as pipeline:
+        pipeline.flushdb()
+        pipeline.hset(LAYOUT, FIELD, _EMPTYING + name)
+        await pipeline.execute()
+    marked_one = client
+    if isinstance(client, ClusterClient):
+        marked_one = (await client.slot_map.master(slot_of(LAYOUT))).client
     for each in all_redis(client):
         for server in await masters(each):
-            await server.flushdb()
+            if server is not marked_one:
+                await server.flushdb()
 
 
 async def refuse_others(client: Redis) -> None:

@@ -21,6 +21,7 @@ from runtime.settings import CommonSettings
 from state import restoring
 from state.client import Redis, open_redis
 from tests.conftest import NOON, redis_executable
+from tests.redis_servers.cluster import RedisCluster
 from tests.redis_servers.single import single_redis
 from timeseries.sqlite import SqliteOccupancyStore
 from timeseries.store import OccupancyPoint, TimeseriesStore
@@ -35,6 +36,12 @@ async def redis() -> AsyncIterator[Redis]:
     with single_redis(redis_executable(), "--repl-diskless-sync-delay", "0") as url:
         async with open_redis(CommonSettings(redis_url=url)) as client:
             yield client
+
+
+@pytest.fixture(autouse=True)
+def _no_long_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever writes meanwhile does so at once in these tests."""
+    monkeypatch.setattr(restoring, "LOOK_SECONDS", 0.01)
 
 
 def point(at: int, devices: int) -> OccupancyPoint:
@@ -124,8 +131,61 @@ async def test_a_redis_that_somebody_writes_to_is_refused(
     monkeypatch.setattr(restoring, "pause", meanwhile)
     with pytest.raises(BadSettingsError, match="somebody writes to this Redis: stop all services"):
         await restore(catalogue, redis, manifest, over=True)
-    # It stays marked, so nothing starts on it.
-    assert await redis.hget(LAYOUT, "restoring") == f"redis/{manifest.id}".encode()
+    # It stays marked, so nothing starts on it; what they wrote is gone before anything is restored.
+    assert await redis.hget(LAYOUT, "restoring") == f"emptying redis/{manifest.id}".encode()
+    with pytest.raises(BadSettingsError, match="Redis is not empty"):
+        await restore(catalogue, redis, manifest)
+    assert {b"theirs", b"more"} < await keys(redis)
+    monkeypatch.undo()
+    await restore(catalogue, redis, manifest, over=True)
+    assert await keys(redis) == {b"saved"}
+
+
+async def test_one_that_dies_while_it_removes_what_was_there_leaves_its_mark_and_is_done_again(
+    catalogue: Catalogue, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await redis.hset(LAYOUT, mapping={"version": "3", "partitions": "1"})
+    await redis.set("saved", "1")
+    manifest = await of_redis(catalogue, redis)
+    await redis.set("later", "1")
+
+    async def dies(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(restoring, "refuse_others", dies)
+        with pytest.raises(KeyboardInterrupt):
+            await restore(catalogue, redis, manifest, over=True)
+    assert await redis.hgetall(LAYOUT) == {b"restoring": f"emptying redis/{manifest.id}".encode()}
+    assert await keys(redis) == {LAYOUT.encode()}
+    # What it had not come to, as in another Redis, the same command removes.
+    await redis.set("left", "1")
+    with pytest.raises(BadSettingsError, match="Redis is not empty"):
+        await restore(catalogue, redis, manifest)
+    await restore(catalogue, redis, manifest, over=True)
+    assert await keys(redis) == {LAYOUT.encode(), b"saved"}
+
+
+async def test_an_empty_redis_needs_no_over_also_where_the_first_attempt_died(
+    catalogue: Catalogue, redis: Redis
+) -> None:
+    await redis.set("saved", "1")
+    manifest = await of_redis(catalogue, redis)
+    await redis.flushdb()
+    await restoring.mark(redis, f"redis/{manifest.id}", emptied=False)
+    await restore(catalogue, redis, manifest)
+    assert await keys(redis) == {b"saved"}
+
+
+async def test_of_a_cluster_the_mark_alone_is_left(cluster: RedisCluster) -> None:
+    async with open_redis(CommonSettings(redis_url=cluster.url)) as client:
+        await client.flushall()
+        for index in range(30):
+            await client.set(f"key:{{{index}}}", "v")
+        await restoring.empty(client, "redis/20260301T120000Z-0001")
+        assert await restoring.keys_there(client) == 1
+        assert await restoring.marked(client) == ("redis/20260301T120000Z-0001", False)
+        await client.flushall()
 
 
 async def test_series_that_are_there_are_written_over_with_over_alone(
