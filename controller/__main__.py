@@ -37,6 +37,7 @@ from runtime.settings import load_or_exit
 from state.apps import AppStore, Instance
 from state.client import open_redis
 from state.faults import FaultStore
+from state.layout import known_layout, once_known
 
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown", invoke_without_command=True
@@ -119,7 +120,7 @@ async def serve(settings: ControllerSettings, stop: Stop) -> None:
         await resources.enter_async_context(
             serve_ops(settings, service="controller", ready=ready, registry=metrics.registry)
         )
-        await work_until_stopped(stages, stop, failures)
+        await work_until_stopped({name: once_known(client, stage) for name, stage in stages.items()}, stop, failures)
 
 
 @app.callback()
@@ -174,7 +175,8 @@ def end_faults() -> None:
 
 
 async def _end_faults(settings: ControllerSettings) -> int:
-    async with open_redis(settings) as client:
+    async with open_redis(settings, "controller") as client:
+        await known_layout(client)
         store, now = FaultStore(client), system_clock()
         faults = await store.faults(now)
         await store.replace([], now=now)
@@ -183,6 +185,7 @@ async def _end_faults(settings: ControllerSettings) -> int:
 
 async def _look(settings: ControllerSettings) -> tuple[list[Instance], dict[str, Route]]:
     async with aiohttp.ClientSession() as session, open_redis(settings, "controller") as client:
+        await known_layout(client)
         instances = await registry_of(settings, session).instances()
         return instances, await AppStore(client).routes()
 

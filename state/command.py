@@ -3,25 +3,19 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from core.errors import BadSettingsError, UnavailableError
+from core.errors import UnavailableError
 from runtime import command
 from runtime.settings import CommonSettings, load_or_exit
 from state.client import Redis, open_redis
-from state.layout import BEFORE, is_of_the_version_before, read_layout
+from state.layout import known_layout
 
 Answer = TypeVar("Answer")
 
 
 async def _partitions(client: Redis, settings: CommonSettings) -> int:
     """As many as Redis is laid out for; where it is empty, as many as PARTITIONS says. Raises BadSettingsError."""
-    if await is_of_the_version_before(client):
-        raise BadSettingsError(BEFORE)
-    layout = await read_layout(client)
-    if layout is None:
-        return settings.partitions
-    if fault := layout.fault(layout.partitions):
-        raise BadSettingsError(fault)
-    return layout.partitions
+    layout = await known_layout(client)
+    return settings.partitions if layout is None else layout.partitions
 
 
 def ask_redis(work: Callable[[Redis, CommonSettings], Awaitable[Answer]], *, user: str) -> Answer:

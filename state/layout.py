@@ -80,8 +80,27 @@ class Layout:
 
 
 async def read_layout(client: Redis) -> Layout | None:
-    """The layout that Redis has; None before there is one. Raises UnavailableError."""
-    return Layout.of(await cast("Any", client.hmget(LAYOUT, "version", "partitions", "migrating")))
+    """The layout that Redis has; None before there is one.
+
+    Raises BadSettingsError while a backup is being restored, UnavailableError.
+    """
+    *layout, restoring = await cast("Any", client.hmget(LAYOUT, "version", "partitions", "migrating", "restoring"))
+    if restoring is not None:
+        raise BadSettingsError(BEING_RESTORED)
+    return Layout.of(layout)
+
+
+async def known_layout(client: Redis) -> Layout | None:
+    """The same, for whoever works on what there is, however many partitions it has; None where Redis is empty.
+
+    Raises BadSettingsError where nobody may work on it now, UnavailableError.
+    """
+    if await is_of_the_version_before(client):
+        raise BadSettingsError(BEFORE)
+    layout = await read_layout(client)
+    if layout is not None and (fault := layout.fault(layout.partitions)):
+        raise BadSettingsError(fault)
+    return layout
 
 
 async def is_of_the_version_before(client: Redis) -> bool:
@@ -115,20 +134,28 @@ async def write_version(client: Redis) -> None:
 
 def once_agreed(client: Redis, partitions: int, stage: Stage) -> Stage:
     """A stage of a service that touches nothing in Redis before the layout is agreed on."""
+    return _once(lambda: agree_on_layout(client, partitions), stage)
 
+
+def once_known(client: Redis, stage: Stage) -> Stage:
+    """The same for a service that knows no partitions: it writes no layout, and goes by none of another version."""
+    return _once(lambda: known_layout(client), stage)
+
+
+def _once(look: Callable[[], Awaitable[object]], stage: Stage) -> Stage:
     async def run(stop: Stop) -> None:
-        await until_agreed(client, partitions, stop)
+        await _patiently(look, stop)
         if not stop.is_set():
             await stage(stop)
 
     return run
 
 
-async def until_agreed(client: Redis, partitions: int, stop: Stop) -> None:
-    """The same, and wait for Redis while it does not answer, or until `stop`."""
+async def _patiently(look: Callable[[], Awaitable[object]], stop: Stop) -> None:
     while not stop.is_set():
         try:
-            return await agree_on_layout(client, partitions)
+            await look()
         except UnavailableError:
             await pause(AGAIN_SECONDS, stop)
-    return None
+        else:
+            return

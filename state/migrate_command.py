@@ -49,6 +49,7 @@ async def _migrate(settings: CommonSettings, source: str | None, *, shift_ms: in
         origin = target
         if source is not None:
             origin = await stack.enter_async_context(open_redis(settings.model_copy(update={"redis_url": source})))
+            await read_layout(origin)  # nobody copies half of a backup
         layout = await read_layout(target)
         if layout is None or layout.migrating == 0:
             if source is None and layout is None and not await is_of_the_version_before(target):

@@ -62,4 +62,4 @@ def _migrate(environment: Mapping[str, str]) -> bool:
         return True
     if "nothing to migrate" in done.stderr:
         return False
-    raise BadSettingsError(f"DATA_DIR has data of the version before: {done.stderr.strip()}")
+    raise BadSettingsError(f"DATA_DIR: its Redis cannot be used as it is: {done.stderr.strip()}")
