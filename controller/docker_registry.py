@@ -3,7 +3,7 @@
 import aiohttp
 import msgspec
 
-from controller.asking import ask
+from controller.asking import UNREADABLE, ask
 from controller.registry import usable
 from core.errors import UnavailableError
 from state.apps import Instance
@@ -24,5 +24,5 @@ class DockerRegistry:
         body = await ask(self._session, f"{self._url}{PATH}", limit=MAX_ANSWER_BYTES)
         try:
             return usable(msgspec.json.decode(body, type=list[Instance]))
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise UnavailableError(f"the gate at {self._url} answers no list of instances: {error}") from error

@@ -4,16 +4,17 @@ import aiohttp
 import msgspec
 import structlog
 
-from controller.asking import ask
-from controller.keeper import KeptFault
+from controller.asking import UNREADABLE, ask
+from controller.keeper import CannotMake, KeptFault
 from core.clock import Clock
 from core.errors import UnavailableError
 from core.faults import BEHIND, Fault
+from runtime.bounded import TooLongError, read_bounded
 from runtime.service import Stop, pause
 from state.faults import FaultStore
 
 ANSWER_SECONDS = 5.0
-MAX_ANSWER_BYTES = 2000
+MAX_ANSWER_BYTES = 16_384
 MAX_FAULTS_BYTES = 65_536
 ASK_EVERY_MS = 1000
 """How often the keeper is asked what it has, while it should have something."""
@@ -33,10 +34,12 @@ class FaultTeller:
         self._every = every
         self._clock = clock
         self._told: list[Fault] | None = None
+        self._cannot: dict[str, str] = {}
+        """Where the keeper makes none of what it was told, and why."""
         self._sure_at = 0
         """When the keeper had what it was told, for sure (ms)."""
         self.problem: str | None = "the keeper of faults was not told anything yet"
-        """Why the keeper does not know what is wanted; None where it does."""
+        """Why not all that is wanted is made; None where it is."""
 
     async def run(self, stop: Stop) -> None:
         """Tell until `stop`."""
@@ -57,13 +60,16 @@ class FaultTeller:
                 is_told = await self._has(faults, now)
                 self._sure_at = now
             if not is_told:
-                await self._tell(faults, now)
+                self._cannot = await self._tell(faults, now)
                 self._told, self._sure_at = faults, now
+            # What has ended since is nobody's wish any more.
+            wanted = {fault.between for fault in faults}
+            problem = "; ".join(why for between, why in self._cannot.items() if between in wanted) or None
         except UnavailableError as error:
             # A keeper that was away may be a new one, which knows of nothing.
             problem, self._told = str(error), None
         if problem and problem != self.problem:
-            _log.warning("the keeper of faults cannot be told", reason=problem)
+            _log.warning("not all faults that are wanted are made", reason=problem)
         self.problem = problem
 
     async def _has(self, faults: list[Fault], now: int) -> bool:
@@ -72,15 +78,17 @@ class FaultTeller:
             kept = msgspec.json.decode(
                 await ask(self._session, self._url, limit=MAX_FAULTS_BYTES), type=list[KeptFault]
             )
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise UnavailableError(f"FAULTS_KEEPER_URL: {self._url} answers no faults: {error}") from error
         except UnavailableError as error:
             raise UnavailableError(f"FAULTS_KEEPER_URL: {error}") from error
         there = {msgspec.structs.replace(each, seconds_left=1) for each in kept}
-        lasting = [_kept(fault, now) for fault in faults if fault.until - now > ASK_EVERY_MS]
+        made = [fault for fault in faults if fault.between not in self._cannot]
+        lasting = [_kept(fault, now) for fault in made if fault.until - now > ASK_EVERY_MS]
         return all(msgspec.structs.replace(each, seconds_left=1) in there for each in lasting)
 
-    async def _tell(self, faults: list[Fault], now: int) -> None:
+    async def _tell(self, faults: list[Fault], now: int) -> dict[str, str]:
+        """Where none can be made, and why."""
         wanted = [_kept(fault, now) for fault in faults]
         headers = {"Content-Type": "application/json"}
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
@@ -88,9 +96,15 @@ class FaultTeller:
             async with self._session.put(
                 self._url, data=msgspec.json.encode(wanted), headers=headers, timeout=timeout
             ) as answer:
+                body = await read_bounded(answer.content, MAX_ANSWER_BYTES)
                 if answer.status != 200:  # noqa: PLR2004 - OK
-                    said = (await answer.content.read(MAX_ANSWER_BYTES)).decode(errors="replace").strip()
+                    said = body.decode(errors="replace").strip()
                     raise UnavailableError(f"FAULTS_KEEPER_URL: {self._url} answers {answer.status}: {said}")
+                return {each.between: each.why for each in msgspec.json.decode(body, type=list[CannotMake])}
+        except TooLongError as error:
+            raise UnavailableError(f"FAULTS_KEEPER_URL: the answer of {self._url} is {error}") from error
+        except UNREADABLE as error:
+            raise UnavailableError(f"FAULTS_KEEPER_URL: {self._url} answers something else: {error}") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise UnavailableError(f"FAULTS_KEEPER_URL: {self._url}: {error or 'too slow'}") from error
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from controller.asking import ask, url_of
+from controller.asking import UNREADABLE, ask, url_of
 from controller.registry import MAX_INSTANCES, usable
 from core.errors import UnavailableError
 from state.apps import Instance
@@ -60,7 +60,7 @@ def _read(folder: Path) -> list[Instance]:
     for text in texts:
         try:
             written = msgspec.json.decode(text, type=_Written)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             continue
         found.append(Instance(**msgspec.structs.asdict(written), healthy=False))
     return found

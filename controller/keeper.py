@@ -37,6 +37,13 @@ class KeptFault(msgspec.Struct, frozen=True, kw_only=True):
     """After which it ends."""
 
 
+class CannotMake(msgspec.Struct, frozen=True, kw_only=True):
+    """Where no fault can be made, as the controller is answered."""
+
+    between: str
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a proxy is."""
@@ -99,18 +106,17 @@ class Keeper:
         self._changed = asyncio.Event()
         self._states = {between: _well(place) for between, place in places.items()}
 
-    def want(self, faults: Sequence[KeptFault]) -> list[str]:
-        """Have these faults from now on, and no others; what cannot be done, a sentence each: then nothing changes."""
-        wrong = [
-            f"there is no proxy between {fault.between[:80]}: FAULTS_PROXIES has {', '.join(self._places) or 'none'}"
-            for fault in faults
-            if fault.between not in self._places
+    def want(self, faults: Sequence[KeptFault]) -> list[CannotMake]:
+        """Have these faults from now on, and no others; those that it cannot make, since it stands elsewhere alone."""
+        now = self._monotonic()
+        self._wanted = [(now + fault.seconds_left, fault) for fault in faults if fault.between in self._places]
+        self._changed.set()
+        stands = ", ".join(self._places) or "none"
+        return [
+            CannotMake(between=between, why=f"there is no proxy between {between}: FAULTS_PROXIES has {stands}")
+            for between in dict.fromkeys(fault.between for fault in faults)
+            if between not in self._places
         ]
-        if not wrong:
-            now = self._monotonic()
-            self._wanted = [(now + fault.seconds_left, fault) for fault in faults]
-            self._changed.set()
-        return wrong
 
     def faults(self) -> list[KeptFault]:
         """Those that are on, with the seconds that they have left."""

@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 from pydantic import Field, field_validator
 
+from controller.asking import UNREADABLE
 from controller.keeper import Keeper, KeptFault, Place, places_of
 from controller.toxiproxy import running_toxiproxy
 from core.errors import UnavailableError
@@ -72,7 +73,7 @@ async def keep(settings: KeeperSettings, stop: Stop) -> None:
 
 @asynccontextmanager
 async def _api(keeper: Keeper, settings: KeeperSettings) -> AsyncIterator[None]:
-    """`GET` and `PUT /faults`, and `/healthz`."""
+    """`GET` and `PUT /faults`, and `/healthz`. PUT answers those that cannot be made; all others are."""
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -84,10 +85,11 @@ async def _api(keeper: Keeper, settings: KeeperSettings) -> AsyncIterator[None]:
         body = await request.read()
         try:
             faults = msgspec.json.decode(body, type=list[KeptFault])
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             return web.Response(text=f"these are no faults: {error}\n", status=422)
-        wrong = problems_of([_as_asked(fault) for fault in faults[: MAX_FAULTS + 1]]) or keeper.want(faults)
-        return web.Response(text="".join(f"{each}\n" for each in wrong), status=422 if wrong else 200)
+        if wrong := problems_of([_as_asked(fault) for fault in faults[: MAX_FAULTS + 1]]):
+            return web.Response(text="".join(f"{each}\n" for each in wrong), status=422)
+        return web.Response(body=msgspec.json.encode(keeper.want(faults)), content_type="application/json")
 
     app = web.Application(client_max_size=MAX_BODY)
     app.add_routes([web.get("/healthz", healthz), web.get("/faults", told), web.put("/faults", put)])

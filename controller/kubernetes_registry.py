@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from controller.asking import ask
+from controller.asking import UNREADABLE, ask
 from controller.registry import MAX_INSTANCES, usable
 from core.clock import parse_rfc3339
 from core.errors import UnavailableError
@@ -89,7 +89,7 @@ class KubernetesRegistry:
         try:
             slices = msgspec.json.decode(body, type=_Slices)
             return usable(each for part in slices.items for each in _instances(part))
-        except (msgspec.MsgspecError, ValueError) as error:
+        except UNREADABLE as error:
             raise UnavailableError(f"Kubernetes answers no list of EndpointSlices: {error}") from error
 
 

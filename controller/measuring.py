@@ -6,7 +6,7 @@ from typing import Protocol
 import aiohttp
 import msgspec
 
-from controller.asking import ask, url_of
+from controller.asking import UNREADABLE, ask, url_of
 from core.errors import UnavailableError
 from state.apps import Canary, Instance, Measure
 
@@ -42,7 +42,7 @@ def parse_measure(body: bytes) -> Measure | None:
     """None for what is no measure: another structure, or numbers with which nobody could reckon."""
     try:
         measure = msgspec.json.decode(body, type=Measure)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except UNREADABLE:
         return None
     squares = 0 <= measure.sum_of_squares <= MAX_SUM**2
     return measure if 0 <= measure.count <= MAX_COUNT and abs(measure.sum) <= MAX_SUM and squares else None

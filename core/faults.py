@@ -17,7 +17,9 @@ MQTT: Final = "mqtt"
 STORES: Final = ("redis", "couchdb", "influxdb")
 HTTP_STORES: Final = ("couchdb", "influxdb")
 BEHIND: Final = (
-    *(f"{service}>{store}" for service in ("api", "broker", "decoder") for store in STORES),
+    *(f"api>{store}" for store in STORES),
+    "broker>redis",
+    *(f"decoder>{store}" for store in STORES),
     f"mirror>{MQTT}",
     f"apps>{MQTT}",
 )

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from redis.asyncio import Redis
 
 from controller.faults import FaultTeller
@@ -101,9 +103,48 @@ async def test_a_keeper_that_has_what_it_was_told_is_not_told_again(
     assert fault["seconds_left"] > 500, "who is told again is told that 300 s are left"
 
 
-async def test_what_the_keeper_refuses_is_said_with_its_sentence(redis_client: Redis, teller: FaultTeller) -> None:
-    away = Fault(between="api>influxdb", kind="cut", until=system_clock() + 60_000, by="key")
-    await FaultStore(redis_client).replace([away], now=system_clock())
+async def test_what_the_keeper_cannot_make_is_said_with_its_sentence_and_the_rest_is_made_once(
+    redis_client: Redis, running: Running, teller: FaultTeller
+) -> None:
+    ahead = [0]
+    teller._clock = lambda: system_clock() + ahead[-1]
+    elsewhere = Fault(between="api>influxdb", kind="cut", until=system_clock() + 600_000, by="key")
+    store = FaultStore(redis_client)
+    await store.replace([elsewhere, cut(seconds=600)], now=system_clock())
+    for later in (0, 300_000):
+        ahead.append(later)
+        await teller.step()
+        assert (
+            teller.problem
+            == "there is no proxy between api>influxdb: FAULTS_PROXIES has decoder>redis, decoder>couchdb"
+        )
+        [fault] = await running.faults()
+        assert fault["between"] == "decoder>redis"
+        assert fault["seconds_left"] > 500, "who is told again is told that 300 s are left"
+
+    await store.replace([cut(seconds=600)], now=system_clock())
     await teller.step()
-    assert teller.problem is not None
-    assert "there is no proxy between api>influxdb: FAULTS_PROXIES has decoder>redis, decoder>couchdb" in teller.problem
+    assert teller.problem is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "problem"),
+    [
+        (200, b"[", "answers something else: Input data was truncated"),
+        (200, b"[" + b" " * 20_000, "is longer than 16384 bytes"),
+        (422, b"these are no faults", "answers 422: these are no faults"),
+    ],
+)
+async def test_a_keeper_that_answers_something_else_is_away(
+    redis_client: Redis, status: int, body: bytes, problem: str
+) -> None:
+    async def put(_: web.Request) -> web.Response:
+        return web.Response(status=status, body=body)
+
+    app = web.Application()
+    app.router.add_put("/faults", put)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        url = str(server.make_url("")).rstrip("/")
+        teller = FaultTeller(store=FaultStore(redis_client), session=session, url=url, every=0.05, clock=system_clock)
+        await teller.step()
+        assert problem in (teller.problem or "")

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -252,11 +251,3 @@ def _dns_endpoints(ports: Sequence[Mapping[str, object]]) -> dict[str, object]:
         "endpoints": [{"addresses": [HERE]}],
         "ports": list(ports),
     }
-
-
-def pause_image(base: str, tag: str, folder: Path) -> str:
-    """An image of what only waits, made of `base`; its name as containerd has it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "Dockerfile").write_text(f'FROM {base}\nCMD ["sleep", "infinity"]\n')
-    subprocess.run(["docker", "build", "--quiet", "--tag", tag, str(folder)], check=True, capture_output=True)
-    return f"docker.io/{tag}"
