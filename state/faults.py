@@ -6,6 +6,7 @@ Keys of Redis:
                              `apps:number:{campus}` goes up, so that who follows rules sees faults, too
 """
 
+import hashlib
 from collections.abc import Sequence
 
 import msgspec
@@ -21,7 +22,7 @@ ACCESS = {
     Right.READ: [access("faults:{campus}", "GET")],
     Right.WRITE: [
         access("faults:{campus} apps:number:{campus}", "EVAL"),
-        access("faults:{campus}", "SET DEL"),
+        access("faults:{campus}", "GET SET DEL"),
         access("apps:number:{campus}", "INCR SET"),
         access("", "TIME"),
     ],
@@ -41,12 +42,29 @@ class FaultStore:
         text = await self._client.get(FAULTS)
         return [fault for fault in _faults(text or "[]") if fault.until > now]
 
-    async def replace(self, faults: Sequence[Fault], *, now: int) -> None:
-        """Have these faults and no others; of those that have ended nothing is kept."""
+    async def marked(self, now: int) -> tuple[list[Fault], str]:
+        """The same, and a mark of them: 40 hexadecimal digits that are others once they are replaced, or all ended."""
+        kept = await self._client.get(FAULTS)
+        text = kept if isinstance(kept, bytes) else b""
+        found = [fault for fault in _faults(text or "[]") if fault.until > now]
+        return found, _mark(text)
+
+    async def replace(self, faults: Sequence[Fault], *, now: int, replaces: str = "") -> str | None:
+        """Have these faults and no others, and answer their mark; of those that have ended nothing is kept.
+
+        None, and nothing changes, where `replaces` is given and is no more the mark of those that there are.
+        """
         lasting = [fault for fault in faults if fault.until > now]
         left = max((fault.until for fault in lasting), default=now) - now
-        args: list[bytes | int] = [msgspec.json.encode(lasting), left] if lasting else []
-        await self._replace(keys=[guard(CAMPUS), FAULTS, NUMBER], args=args)
+        text = msgspec.json.encode(lasting) if lasting else b""
+        args: list[bytes | int | str] = [replaces]
+        if lasting:
+            args += [text, left]
+        return _mark(text) if await self._replace(keys=[guard(CAMPUS), FAULTS, NUMBER], args=args) else None
+
+
+def _mark(text: bytes) -> str:
+    return hashlib.sha1(text, usedforsecurity=False).hexdigest()
 
 
 def _faults(text: bytes | str) -> list[Fault]:

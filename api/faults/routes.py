@@ -16,7 +16,8 @@ from api.faults.dependencies import FaultsResources, Resources
 from api.http.answers import Json
 from api.http.bodies import json_body, json_of, wrong_body
 from api.http.instants import Rfc3339
-from api.http.openapi import problem_of, problems
+from api.http.openapi import preconditions, problem_of, problems
+from api.http.preconditions import check_preconditions
 from api.http.problems import ProblemError
 from core.clock import format_rfc3339
 from core.faults import BEHIND, FRONT, MAX_FAULTS, Fault, kinds_of, problems_of, version_of
@@ -87,13 +88,14 @@ class FaultsOn:
 @router.get(
     "/v1/faults",
     response_model=FaultsOn,
-    response_description="Those that are on, and whether there can be any.",
+    response_description="Those that are on, and whether there can be any; the ETag is what a change may name.",
     responses=problems(401, 403, 503),
 )
 async def faults_on(faults: Resources, key: Reader) -> Response:
     """The faults that are on, with the seconds that they have left."""
     now = faults.clock()
-    return _body(faults, await faults.store.faults(now), now, key)
+    on, mark = await faults.store.marked(now)
+    return _body(faults, on, now, key, mark)
 
 
 @router.put(
@@ -101,26 +103,29 @@ async def faults_on(faults: Resources, key: Reader) -> Response:
     response_model=FaultsOn,
     response_description="Those that are on from now on.",
     responses={
-        **problems(401, 415, 422, 503),
+        **problems(401, 412, 415, 422, 503),
         **problem_of(403, "Faults are off here, or the key is for something else.", *_OFF),
     },
-    openapi_extra=json_body(
-        FaultsForm,
-        f"All faults that are to be on, {MAX_FAULTS} at the most: what is on and not among them ends.",
-        {
-            "faults": [
-                {"between": "front>api", "kind": "delay", "share": 0.1, "milliseconds": 2000, "seconds": 60},
-                {"between": "decoder>redis", "kind": "cut", "seconds": 5},
-            ]
-        },
-    ),
+    openapi_extra={
+        "parameters": preconditions("faults", f'"{"0" * 40}"'),
+        **json_body(
+            FaultsForm,
+            f"All faults that are to be on, {MAX_FAULTS} at the most: what is on and not among them ends.",
+            {
+                "faults": [
+                    {"between": "front>api", "kind": "delay", "share": 0.1, "milliseconds": 2000, "seconds": 60},
+                    {"between": "decoder>redis", "kind": "cut", "seconds": 5},
+                ]
+            },
+        ),
+    },
 )
 async def put_faults(request: Request, faults: Resources, key: Admin) -> Response:
     """Make faults on purpose, for so many seconds each: nobody has to remember to end them.
 
     In front of an application's version (`front>APP/VERSION`) or of the API (`front>api`) HAProxy delays or aborts a
     share of requests. Between services and stores (`decoder>redis`) a proxy delays, resets, cuts or narrows
-    connections, or answers a status. 403 unless whoever runs the system has set FAULTS=true.
+    connections, or answers a status. 403 unless whoever runs the system has set FAULTS=true. If-Match may be left out.
     """
     _check_allowed(faults)
     form = await json_of(request, FaultsForm, most=MAX_BODY)
@@ -133,9 +138,9 @@ async def put_faults(request: Request, faults: Resources, key: Admin) -> Respons
     ]
     if wrong := [*wrong, *problems_of(wanted), *await _unknown(faults, wanted)]:
         raise wrong_body(*wrong)
-    await faults.store.replace(wanted, now=now)
+    mark = await _replaced(request, faults, wanted, now)
     _log.warning("faults are made on purpose", by=key.id, faults=[_words(fault) for fault in wanted])
-    return _body(faults, wanted, now, key)
+    return _body(faults, wanted, now, key, mark)
 
 
 @router.delete(
@@ -150,6 +155,23 @@ async def end_faults(faults: Resources, key: Admin) -> Response:
     await faults.store.replace([], now=faults.clock())
     _log.warning("faults were ended", by=key.id)
     return Response(status_code=204, headers=_NO_STORE)
+
+
+async def _replaced(request: Request, faults: FaultsResources, wanted: list[Fault], now: int) -> str:
+    """The mark of the faults that are on now. Raises 412 where If-Match names others than those that were."""
+    replaces = ""
+    while True:
+        if request.headers.get("if-match", "*").strip() != "*":
+            _, replaces = await faults.store.marked(now)
+            check_preconditions(request, _etag(replaces))
+        mark = await faults.store.replace(wanted, now=now, replaces=replaces)
+        if mark is not None:
+            return mark
+        # Somebody else was there between the look and the change.
+
+
+def _etag(mark: str) -> str:
+    return f'"{mark}"'
 
 
 def _check_allowed(faults: FaultsResources) -> None:
@@ -190,7 +212,7 @@ def _words(fault: Fault) -> dict[str, Any]:
     return {"between": fault.between, "kind": fault.kind, "share": fault.share, "until": format_rfc3339(fault.until)}
 
 
-def _body(faults: FaultsResources, on: list[Fault], now: int, key: Key) -> Json:
+def _body(faults: FaultsResources, on: list[Fault], now: int, key: Key, mark: str) -> Json:
     bodies = [
         {
             "between": fault.between,
@@ -213,5 +235,5 @@ def _body(faults: FaultsResources, on: list[Fault], now: int, key: Key) -> Json:
             "kinds": {between: kinds_of(between) for between in (FRONT, *BEHIND)},
             "faults": bodies,
         },
-        headers=_NO_STORE,
+        headers={"ETag": _etag(mark), **_NO_STORE},
     )

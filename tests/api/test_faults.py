@@ -82,6 +82,40 @@ async def test_put_replaces_all_that_are_on_and_delete_ends_them(admin: httpx.As
     assert (await admin.get(URL)).json()["faults"] == []
 
 
+async def test_who_names_faults_that_are_no_longer_those_that_are_on_changes_nothing(admin: httpx.AsyncClient) -> None:
+    nothing = (await admin.get(URL)).headers["etag"]
+    first = await admin.put(URL, json={"faults": [SLOW]}, headers={"If-Match": nothing})
+    assert first.status_code == 200
+
+    other = {"faults": [{"between": "api>couchdb", "kind": "cut", "seconds": 9}]}
+    refused = await admin.put(URL, json=other, headers={"If-Match": nothing})
+    assert assert_problem(refused, 412)["type"] == "/docs#changed-meanwhile"
+    assert refused.headers["etag"] == first.headers["etag"] == (await admin.get(URL)).headers["etag"] != nothing
+    assert [each["kind"] for each in (await admin.get(URL)).json()["faults"]] == ["delay"]
+
+    for named in (first.headers["etag"], "*"):
+        assert (await admin.put(URL, json=other, headers={"If-Match": named})).status_code == 200
+    await admin.delete(URL)
+    assert (await admin.get(URL)).headers["etag"] == nothing
+
+
+async def test_a_change_between_the_look_and_the_own_change_is_not_lost(
+    admin: httpx.AsyncClient, service_redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = (await admin.get(URL)).headers["etag"]
+    theirs = Fault(between="api>redis", kind="cut", until=NOON + 60_000, by="another")
+    look = FaultStore.marked
+
+    async def look_and_be_late(store: FaultStore, now: int) -> tuple[list[Fault], str]:
+        seen = await look(store, now)
+        await FaultStore(service_redis).replace([theirs], now=NOON)
+        return seen
+
+    monkeypatch.setattr(FaultStore, "marked", look_and_be_late)
+    assert_problem(await admin.put(URL, json={"faults": [SLOW]}, headers={"If-Match": named}), 412)
+    assert await FaultStore(service_redis).faults(NOON) == [theirs]
+
+
 @pytest.mark.parametrize(
     ("faults", "said"),
     [

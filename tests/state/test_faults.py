@@ -48,3 +48,20 @@ async def test_who_follows_rules_sees_that_faults_have_changed(redis_client: Red
 async def test_what_cannot_be_read_is_no_fault(redis_client: Redis) -> None:
     await redis_client.set(FAULTS, b'[{"between": 5}]')
     assert await FaultStore(redis_client).faults(NOW) == []
+
+
+async def test_who_says_what_he_replaces_changes_nothing_where_it_is_no_more_what_is_there(redis_client: Redis) -> None:
+    store = FaultStore(redis_client)
+    one, other = fault("api>redis", NOW + 1000), fault("broker>redis", NOW + 1000)
+    assert await store.marked(NOW) == ([], "da39a3ee5e6b4b0d3255bfef95601890afd80709")
+
+    mark = await store.replace([one], now=NOW, replaces="da39a3ee5e6b4b0d3255bfef95601890afd80709")
+    assert await store.marked(NOW) == ([one], mark)
+    number = await AppStore(redis_client).number()
+    assert await store.replace([other], now=NOW, replaces="da39a3ee5e6b4b0d3255bfef95601890afd80709") is None
+    assert await store.replace([], now=NOW, replaces="0" * 40) is None
+    assert (await store.marked(NOW), await AppStore(redis_client).number()) == (([one], mark), number)
+
+    assert mark is not None
+    assert await store.replace([], now=NOW, replaces=mark) == "da39a3ee5e6b4b0d3255bfef95601890afd80709"
+    assert await store.faults(NOW) == []

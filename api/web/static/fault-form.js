@@ -34,6 +34,8 @@ export class FaultForm {
     this.send = send;
     /** @type {Faults | null} */
     this.told = null;
+    this.etag = "";
+    this.etag = "";
     this.form = /** @type {HTMLFormElement} */ (byId("fault-form"));
     this.between = /** @type {HTMLSelectElement} */ (byId("fault-between"));
     this.kind = /** @type {HTMLSelectElement} */ (byId("fault-kind"));
@@ -45,9 +47,10 @@ export class FaultForm {
     });
   }
 
-  /** @param {Faults} told @param {App[]} apps */
-  show(told, apps) {
+  /** @param {Faults} told @param {string} etag of these faults @param {App[]} apps */
+  show(told, etag, apps) {
     this.told = told;
+    this.etag = etag;
     this.form.hidden = !(told.allowed && told.may);
     if (this.form.hidden) return;
     const versions = apps.filter(({ app }) => !SYSTEM.includes(app)).flatMap(({ app, versions }) => versions.map(({ version }) => `${FRONT}>${app}/${version}`));
@@ -92,8 +95,9 @@ export class FaultForm {
       ...(SHARED.includes(kind) ? { share: this.#number("share").valueAsNumber / 100 } : {}),
       ...(needed ? { [needed]: Number(this.#number(needed).value) } : {}),
     };
-    // PUT replaces all that are on; one of this kind at this place becomes the new one.
+    // PUT replaces all that are on; one of this kind at this place becomes the new one. None that somebody has made
+    // meanwhile is lost: the server refuses then, and says so.
     const others = this.told.faults.filter((fault) => fault.between !== made.between || fault.kind !== kind);
-    await this.send("PUT", "v1/faults", { faults: [...others.map(again), made] });
+    await this.send("PUT", "v1/faults", { faults: [...others.map(again), made] }, { "If-Match": this.etag });
   }
 }

@@ -110,7 +110,7 @@ async function look() {
   const [seen, on] = await Promise.all([apps.json(), faults.json()]);
   showApps(seen);
   showFaults(on);
-  form.show(on, seen.apps);
+  form.show(on, faults.headers.get("ETag") ?? "*", seen.apps);
   byId("apps-section").hidden = byId("faults-section").hidden = false;
 }
 
