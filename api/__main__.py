@@ -16,6 +16,7 @@ from api.auth import keys_command
 from api.http.metrics import ApiMetrics
 from api.http.request_id import RequestIds
 from api.http.server import Http, Server, collect_less
+from api.http.traced import Shown
 from api.live import poller
 from api.live.lease import Lease
 from api.live.mirror import Mirror
@@ -34,9 +35,11 @@ from runtime.listening import listening_socket
 from runtime.ops import serve_ops
 from runtime.service import Stop, run, work_until_stopped
 from runtime.settings import load_or_exit
+from runtime.tracing import open_tracing
 from state.client import open_redis
 from state.layout import once_agreed
 from state.server import RedisWatch
+from state.traces import Notes
 
 DRAIN_SECONDS = 2
 """How long answers in hand may take after SIGTERM; less than the runtime's own limit."""
@@ -53,12 +56,13 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
     kinds = settings.kinds()
     campus = _campus(settings)
     hasher = device_hasher(settings)
+    metrics = ApiMetrics()
     async with (
         open_redis(settings, "api") as client,
         timeseries.open_store(settings) as store,
         documents.open_store(settings) as positions,
+        open_tracing(settings, service="api", node=settings.service_node, registry=metrics.registry) as tracing,
     ):
-        metrics = ApiMetrics()
         failures = Failures("api", metrics.registry)
         watch = RedisWatch(
             client=client,
@@ -85,8 +89,10 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
             clock=system_clock,
         )
         mirror = Mirror(rooms.live, Lease(client), redis=client, settings=settings) if settings.mirror else None
+        traced = (tracing, Shown(Notes(client))) if tracing else None
+        answers = create_app(rooms, settings=settings, metrics=metrics, traced=traced)
         config = uvicorn.Config(
-            RequestIds(create_app(rooms, settings=settings, metrics=metrics), trusted=settings.trusted_proxies),
+            RequestIds(answers, trusted=settings.trusted_proxies),
             http=Http,
             lifespan="off",
             ws="none",
@@ -123,6 +129,8 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
         }
         if mirror:
             stages["mirror"] = mirror.run
+        if traced:
+            stages["traces"] = traced[1].run
         for limit in filter(None, (rooms.requests, rooms.ingest.limit)):
             stages[f"limit of {limit.name}"] = limit.run
         stages |= {

@@ -18,6 +18,7 @@ from api.http.head_middleware import HeadAsGet
 from api.http.kind_words import many
 from api.http.limits import BodyLimited, RateLimited
 from api.http.metrics import ApiMetrics, Measured
+from api.http.traced import Shown, Traced
 from api.live import routes as events
 from api.occupancy import routes as occupancy
 from api.positions import device_routes as devices
@@ -29,13 +30,19 @@ from api.web.pages import MapOptions, pages
 from api.zones import change_routes as zone_changes
 from api.zones import routes as zones
 from core.kinds import Kinds
+from runtime.tracing import Tracing
 
 VERSION = "1"
 """Of the interface: what /v1 stands for."""
 
 
-def create_app(rooms: Rooms, *, settings: ApiSettings, metrics: ApiMetrics) -> FastAPI:
-    """The ASGI application that answers from these rooms; it opens and closes nothing of theirs."""
+def create_app(
+    rooms: Rooms, *, settings: ApiSettings, metrics: ApiMetrics, traced: tuple[Tracing, Shown] | None = None
+) -> FastAPI:
+    """The ASGI application that answers from these rooms; it opens and closes nothing of theirs.
+
+    `traced` is what makes spans of requests, and knows of which; unless given, none are made.
+    """
     app = FastAPI(
         title="Campus occupancy",
         version=VERSION,
@@ -51,6 +58,7 @@ def create_app(rooms: Rooms, *, settings: ApiSettings, metrics: ApiMetrics) -> F
         middleware=[
             Middleware(HeadAsGet),
             Middleware(Measured, metrics=metrics),
+            *_traced(traced, rooms),
             *_cross_origin(settings),
             Middleware(problems.Defects),
             *_rate_limit(rooms),
@@ -127,6 +135,13 @@ def _rate_limit(rooms: Rooms) -> list[Middleware]:
     if rooms.requests is None:
         return []
     return [Middleware(RateLimited, take=rooms.requests.take, whose=rooms.access.client_of)]
+
+
+def _traced(traced: tuple[Tracing, Shown] | None, rooms: Rooms) -> list[Middleware]:
+    if traced is None:
+        return []
+    tracing, shown = traced
+    return [Middleware(Traced, tracing=tracing, shown=shown, clock=rooms.occupancy.clock)]
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -17,6 +17,7 @@ from runtime.settings import (
     RetainedSettings,
     RoomSettings,
 )
+from runtime.tracing import TracingSettings
 from state.durability import DurabilitySettings
 from timeseries import MAX_POINTS, TimeseriesSettings
 
@@ -36,6 +37,7 @@ class ApiSettings(
     RetainedSettings,
     FaultSettings,
     OpsSettings,
+    TracingSettings,
 ):
     """Where the API listens, what it reads, who may see what, and how much one client may ask for."""
 

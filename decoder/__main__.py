@@ -21,6 +21,7 @@ from runtime.failures import Failures
 from runtime.ops import serve_ops
 from runtime.service import Stop, run, work_until_stopped
 from runtime.settings import load_or_exit
+from runtime.tracing import open_tracing
 from state.client import open_redis
 from state.layout import once_agreed
 
@@ -40,7 +41,12 @@ async def serve(settings: DecoderSettings, stop: Stop) -> None:
     failures = Failures("decoder", metrics.registry, minor=MINOR_STAGES)
     async with AsyncExitStack() as resources:
         client = await resources.enter_async_context(open_redis(settings, "decoder"))
-        assembly = Assembly(settings=settings, kinds=kinds, client=client, clock=system_clock, metrics=metrics)
+        tracing = await resources.enter_async_context(
+            open_tracing(settings, service="decoder", node=settings.decoder_name, registry=metrics.registry)
+        )
+        assembly = Assembly(
+            settings=settings, kinds=kinds, client=client, clock=system_clock, metrics=metrics, tracing=tracing
+        )
         stages: Stages = assembly.watch()
         if Stage.OBSERVE in settings.chosen_stages:
             campus = _campus(settings)

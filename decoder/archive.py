@@ -13,6 +13,7 @@ from decoder.metrics import DecoderMetrics
 from decoder.samples import Samples
 from decoder.settings import Archive
 from decoder.stage_retry import StageRetry
+from decoder.traces import ArchiveTraces
 from documents import DocumentStore, RejectedDocumentError, document_id, sample_id
 from state.dead_letters import DeadLetters
 from state.group import Entry, Group
@@ -50,6 +51,7 @@ class Archiver:
         hours: HoursToJudge | None = None,
         part: int = PART_POSITIONS,
         partition: int | None = None,
+        traces: ArchiveTraces | None = None,
     ) -> None:
         """`samples` is one for all partitions of a process; `partition` is named where the stage waits.
 
@@ -68,11 +70,13 @@ class Archiver:
         self._samples = Samples() if samples is None else samples
         self._hours = hours
         self._part = part
+        self._traces = traces
 
     async def __call__(self, entries: list[Entry]) -> None:
         """Write a batch in parts, and acknowledge each after it is written; what is stored already stays as it is."""
         positions: list[Position] = []
         entry_ids: list[bytes] = []
+        began = self._clock()
         for entry_id, fields in entries:
             if self._archive is not Archive.OFF:
                 found = await self._positions(entry_id, fields)
@@ -85,6 +89,8 @@ class Archiver:
                 positions, entry_ids = [], []
         if entry_ids:
             await self._finish(positions, entry_ids)
+        if self._traces:
+            self._traces.archived(entries, began=began)
 
     async def _positions(self, entry_id: bytes, fields: dict[bytes, bytes]) -> list[Position] | None:
         """The positions of an entry; None of one that became a dead letter, since no decoder wrote it."""

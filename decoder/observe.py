@@ -13,6 +13,7 @@ from decoder.metrics import DecoderMetrics
 from decoder.refusals import RefusalTeller
 from decoder.rounds import InHand, as_they_are, cut, in_hand, left
 from decoder.stage_retry import StageRetry
+from decoder.traces import ObserveTraces
 from state.group import Entry
 from state.raw import Finisher
 
@@ -31,10 +32,12 @@ class Observer:
         clock: Clock,
         metrics: DecoderMetrics,
         teller: RefusalTeller | None = None,
+        traces: ObserveTraces | None = None,
     ) -> None:
-        """`teller` tells others of what is refused; unless given, nobody does."""
+        """`teller` tells others of what is refused, and `traces` of what was done when; unless given, nobody does."""
         self._partition = partition
         self._teller = teller
+        self._traces = traces
         self._decoder = decoder
         self._campus = campus
         self._effects = effects
@@ -63,6 +66,7 @@ class Observer:
             if each.is_malformed
         ]
         messages = left(work)
+        began = self._clock()
         while True:
             batch = self._decoder.decode(messages, malformed)
             try:
@@ -71,7 +75,9 @@ class Observer:
                 await self._retry.until_available(partial(self._campus.refresh, at_least=error.number))
             else:
                 break
+        counted = self._clock()
         taken = cut(work, batch.taken)
+        traced = self._traces.of(work, taken.parts) if self._traces else []
         known = await self._retry.until_available(
             partial(
                 self._finisher.finish,
@@ -81,6 +87,7 @@ class Observer:
                 implausible=applied.implausible,
                 letters=batch.dead,
                 totals=batch.totals,
+                traced=[each.entry_id for each in traced if each.windows],
             )
         )
         if known is not None:
@@ -94,4 +101,6 @@ class Observer:
         self._metrics.implausible.inc(len(applied.implausible))
         if applied.unreadable:
             self._metrics.dead.labels(Reason.MALFORMED_ENTRY.value).inc(applied.unreadable)
+        if self._traces and traced:
+            await self._traces.observed(traced, began=began, counted=counted, ended=self._clock())
         return taken.rest

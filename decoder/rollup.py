@@ -15,6 +15,7 @@ from core.messages import DeadLetter
 from decoder.held_windows import HeldWindows
 from decoder.metrics import DecoderMetrics
 from decoder.stage_retry import StageRetry
+from decoder.traces import RollupTraces
 from runtime.service import Stop, pause
 from state.client import Redis
 from state.coverage import RecordedMinutes
@@ -56,6 +57,7 @@ class Rollup:
         every_ms: int,
         batch_size: int,
         dead_letters_max: int,
+        traces: RollupTraces | None = None,
     ) -> None:
         """`timezone` is whose days the 1d windows are; `every_ms` how often an open window is written at the most."""
         self._dirty = DirtyWindows(client=client, partitions=partitions, timezone=timezone, every_ms=every_ms)
@@ -70,6 +72,7 @@ class Rollup:
         self._dead_letters_max = dead_letters_max
         self._held = HeldWindows(metrics)
         self._turn = asyncio.Lock()
+        self._traces = traces
 
     async def run(self, stop: Stop) -> None:
         """Write until `stop`; what changed before it is written by whoever runs next."""
@@ -117,6 +120,8 @@ class Rollup:
             self._metrics.batch_entries.labels("rollup").observe(len(claim.members))
             self._metrics.finished("rollup", newest, self._clock())
         self._count_lapsed(lapsed)
+        if self._traces and points:
+            await self._traces.stored(_stored(points, written), began=now)
         return found
 
     async def _read(self, claim: Claim) -> tuple[list[OccupancyPoint], int]:
@@ -237,6 +242,11 @@ def _minutes(points: Iterable[OccupancyPoint]) -> Iterable[tuple[KindId, int]]:
 
 def _members(groups: Iterable[list[Window]]) -> set[bytes]:
     return {window.member.encode() for windows in groups for window in windows}
+
+
+def _stored(points: Iterable[OccupancyPoint], written: Written) -> set[str]:
+    undone = {window for each in written.undone for window in each.windows} | written.refused.keys()
+    return {point.window.member for point in points if point.window not in undone}
 
 
 def _raise_first(written: Written) -> None:

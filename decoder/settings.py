@@ -10,6 +10,7 @@ from decoder.rules import Rules
 from documents import DocumentSettings
 from runtime.durations import parse_duration
 from runtime.settings import CampusSettings, DeviceSettings, OpsSettings, PositionSettings, ReserveSettings
+from runtime.tracing import TracingSettings
 from state.devices import Settling
 from state.durability import DurabilitySettings
 from timeseries import TimeseriesSettings
@@ -48,6 +49,7 @@ class DecoderSettings(
     DeviceSettings,
     ReserveSettings,
     DurabilitySettings,
+    TracingSettings,
 ):
     """One decoder process."""
 

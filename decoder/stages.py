@@ -24,9 +24,11 @@ from decoder.rollup import Rollup
 from decoder.samples import Samples
 from decoder.settings import Archive, DecoderSettings
 from decoder.stage_retry import StageRetry
+from decoder.traces import StageTraces
 from documents import Building, DocumentStore, Retention
 from geofence import Campus, Geofence
 from runtime.service import Stop
+from runtime.tracing import Tracing
 from state.client import Redis
 from state.dead_letters import DeadLetters, share
 from state.durability import Writes
@@ -46,13 +48,27 @@ class Assembly:
     """Makes the stages of one process from its settings and resources."""
 
     def __init__(
-        self, *, settings: DecoderSettings, kinds: Kinds, client: Redis, clock: Clock, metrics: DecoderMetrics
+        self,
+        *,
+        settings: DecoderSettings,
+        kinds: Kinds,
+        client: Redis,
+        clock: Clock,
+        metrics: DecoderMetrics,
+        tracing: Tracing | None = None,
     ) -> None:
         self._settings = settings
         self._kinds = kinds
         self._client = client
         self._clock = clock
         self._metrics = metrics
+        self._traces = StageTraces(
+            tracing,
+            client=client,
+            clock=clock,
+            partitions=settings.partitions,
+            timezone=ZoneInfo(settings.campus_timezone),
+        )
         self._alone = asyncio.Lock()
         self._letters_each = share(settings.dead_letters_max, settings.partitions)
         self._dead_letters = DeadLetters(client, partitions=settings.partitions)
@@ -120,6 +136,7 @@ class Assembly:
                 clock=self._clock,
                 metrics=self._metrics,
                 teller=teller,
+                traces=self._traces.observe(decoder, partition),
             )
             consumer = self._consumer("observe", partition, group, observer, settings.observe_batch)
             stages[f"observe-{partition}"] = consumer.run
@@ -162,6 +179,7 @@ class Assembly:
                 archive=self._settings.archive,
                 part=part_positions(self._settings.cloudant_writes_per_second),
                 partition=partition,
+                traces=None if self._settings.archive is Archive.OFF else self._traces.archive(partition),
             )
             consumer = self._consumer("archive", partition, group, archiver, self._settings.archive_batch)
             if self._settings.archive is Archive.OFF:
@@ -188,6 +206,7 @@ class Assembly:
             every_ms=self._settings.rollup_every_ms,
             batch_size=self._settings.rollup_batch,
             dead_letters_max=self._settings.dead_letters_max,
+            traces=self._traces.rollup(),
         )
         work = self._after(self._setup(store, "timeseries"), "rollup", rollup.run)
         return {"rollup": work, "windows-retention": OccupancyRetention(store).run}

@@ -98,6 +98,7 @@ TYPES = {
     "apps:figures:{campus}": "hash",
     "apps:canary:{campus}": "hash",
     "faults:{campus}": "string",
+    "traces:{campus}": "stream",
 }
 """By key, or by how a key begins where that ends in a colon, in Redis's own names; `{p}` is the tag of any partition.
 

@@ -5,8 +5,9 @@ Of a partition, by its hash tag (`state.slots`); all in one slot:
     raw:{p}        stream  an entry a batch of messages (`state.entries`); consumer group `observe`. Entries are
                            acknowledged after their effects, and cut off below the oldest entry that is still pending
     progress:{p}   hash    id of an entry -> how many of its messages are done, where all are too much for one step
-    positions:{p}  stream  several positions to an entry: `d` (`core.messages.encode_positions`), and in `i` which of
-                           them are implausible; group `archive`
+    positions:{p}  stream  several positions to an entry: `d` (`core.messages.encode_positions`), in `i` which of
+                           them are implausible, and in `t` of which entries of `raw` they are, of those that are traced
+                           (`state.traces`), joined by commas; group `archive`
     dead:{p}       stream  dead letters, see `state.dead_letters`
     totals:{p}     hash    lifetime counts, see `state.totals`. Of them `accepted` and `finished` are the messages that
                            were appended, and that are done: what is between them waits
@@ -51,6 +52,7 @@ ACCESS = {
 }
 OBSERVE_GROUP = "observe"
 ARCHIVE_GROUP = "archive"
+TRACED = b"t"
 
 
 class PartitionKeys(NamedTuple):
@@ -151,17 +153,19 @@ class Finisher:
         positions: Sequence[Position] = (),
         implausible: Sequence[int] = (),
         letters: Sequence[DeadLetter] = (),
+        traced: Sequence[bytes] = (),
     ) -> dict[bytes, int | None] | None:
         """Do what is done once with some messages, acknowledge the entries that come to their end, and cut them off.
 
         `parts` are of several entries in their order; only the last may not come to its end. `implausible` are indices
-        of `positions`; dead letters are counted by this. None where it was done. Nothing is done where one of the
-        entries is not as `parts` says: then the answer is, of each of them, how many messages are done, None for all.
-        Raises UnavailableError if Redis does not answer: it may be done or not, and is to be tried again.
+        of `positions`, `traced` ids of those entries whose positions are traced; dead letters are counted by this. None
+        where it was done. Nothing is done where one of the entries is not as `parts` says: then the answer is, of each
+        of them, how many messages are done, None for all. Raises UnavailableError if Redis does not answer: it may be
+        done or not, and is to be tried again.
         """
         fields = [letter.encode() for letter in letters]
         counts = totals + Counter(f"{DEAD_TOTAL}{letter.reason}" for letter in letters)
-        given = {
+        given: dict[str, Any] = {
             "entries": [part.entry_id.decode() for part in parts],
             "from": [part.first for part in parts],
             "to": parts[-1].end,
@@ -171,6 +175,8 @@ class Finisher:
             "letters": [2 * len(each) for each in fields],
             "letters_max": self._dead_letters_max,
         }
+        if traced:
+            given["traced"] = b",".join(traced).decode()
         keys = keys_of(partition, self._partitions)
         texts: list[Any] = [text for each in fields for pair in each.items() for text in pair]
         answer = await self._finish(

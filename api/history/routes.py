@@ -31,6 +31,7 @@ from api.http.instants import name_of, writer
 from api.http.kind_words import example, ids, many
 from api.http.kinds import Kind, known
 from api.http.openapi import problems
+from api.http.traced import ANSWERED, Past
 from api.zones import ZoneId
 from core.kinds import Kinds
 from timeseries import Width
@@ -173,6 +174,7 @@ async def _answer(
         most=resources.most,
         zones=len(zones),
     )
+    request.scope[ANSWERED] = Past(zones, query.kind, asked.width, asked.starts[0], asked.until)
     kept_since = await oldest_kept(resources.store, asked.width, resources.timezone)
     await check_kept(resources.store, asked.width, asked.starts[-1], kept_since, resources.timezone)
     as_csv = wanted(request, query.format) is Format.CSV

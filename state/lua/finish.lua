@@ -7,8 +7,9 @@
 --   they were counted when they were appended},
 --   to = how many messages of the last entry are done afterwards, nothing if it comes to its end,
 --   marked = indices of implausible positions joined by commas,
---   totals = {{name, increment}}, letters = {count of fields}, letters_max}, the entry for positions, empty if there is
---   none, then fields and values of the dead letters.
+--   totals = {{name, increment}}, letters = {count of fields}, letters_max, traced = ids of entries whose positions are
+--   traced, joined by commas, nothing if there are none}, the entry for positions, empty if there is none, then fields and
+--   values of the dead letters.
 -- Answers 1 if more is to be trimmed, else 0; or of each entry how many messages are done, -1 for all.
 local group, given = ARGV[1], cmsgpack.unpack(ARGV[2])
 local entries = given.entries
@@ -59,10 +60,15 @@ for index in ipairs(entries) do
     end
 end
 
-if #given.marked > 0 then
-    redis.call('XADD', KEYS[4], '*', 'd', ARGV[3], 'i', given.marked)
-elseif #ARGV[3] > 0 then
-    redis.call('XADD', KEYS[4], '*', 'd', ARGV[3])
+if #ARGV[3] > 0 then
+    local fields = {'d', ARGV[3]}
+    if #given.marked > 0 then
+        fields[3], fields[4] = 'i', given.marked
+    end
+    if given.traced then
+        fields[#fields + 1], fields[#fields + 2] = 't', given.traced
+    end
+    redis.call('XADD', KEYS[4], '*', unpack(fields))
 end
 
 local next_field = 4

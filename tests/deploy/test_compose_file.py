@@ -128,7 +128,7 @@ def test_only_haproxy_is_reachable_and_from_this_machine_alone(services: dict[st
     # The others are of profiles, and on this machine whatever the rest is open to.
     assert set(published) == {
         *("haproxy", "node-red", "opensearch-dashboards"),
-        *("prometheus", "alertmanager", "grafana", "graphite-web"),
+        *("prometheus", "alertmanager", "grafana", "graphite-web", "jaeger"),
     }
     assert {port["host_ip"] for name in published for port in published[name]} == {"127.0.0.1"}
     assert services["node-red"]["profiles"] == ["node-red"]

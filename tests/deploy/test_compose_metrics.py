@@ -25,6 +25,7 @@ BUDGET = {
     "graphite": 128,
     "graphite-web": 192,
     "graphite-bridge": 96,
+    "jaeger": 256,
 }
 OBSERVABILITY = ROOT / "deploy/observability"
 
@@ -57,6 +58,8 @@ def test_each_of_it_is_in_the_networks_that_it_needs_and_in_no_other(services: d
         "graphite": {"watch"},
         "graphite-web": {"watch", "desk"},
         "graphite-bridge": {"watch", "desk"},
+        # Who sends spans is in `back`.
+        "jaeger": {"back", "desk"},
     }
 
 
