@@ -140,6 +140,11 @@ class Catalogue:
             elif manifest is not None:
                 newest = True
                 used |= {path, *(part.path for part in manifest.parts)}
+
+        def is_over(backup_id: str) -> bool:
+            begun_at = time_of(backup_id)
+            return begun_at is not None and now - begun_at > UNFINISHED_MS
+
         # No part is referred to for longer than `keep_ms`, by no backup that is older than that.
         patience = 2 * keep_ms if done.unreadable else UNFINISHED_MS
         for path, names in objects.items():
@@ -147,6 +152,7 @@ class Catalogue:
             if path not in used and not _is_manifest(names) and begun_at is not None and now - begun_at > patience:
                 await self.place.remove(path)
                 done.objects += 1
+        done.objects += await self.place.remove_unfinished(what, is_over)
         return done
 
 

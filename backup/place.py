@@ -1,8 +1,9 @@
 """Where backups are: a bucket or a folder, by one interface (obstore). Objects appear whole, or not at all."""
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,8 @@ PARTS = 2
 READ_BYTES = 1024 * 1024
 RETRY_SECONDS = 120
 _NOT_FOUND = "status code: 404"
+_UNFINISHED = re.compile(r"#[0-9]+$", re.ASCII)
+"""How obstore calls a file that is not yet an object."""
 _REFUSED = re.compile("status code: 40[13]")
 
 
@@ -41,9 +44,10 @@ class Place:
     Every method raises UnavailableError where the place does not answer, BadSettingsError where it refuses us.
     """
 
-    def __init__(self, store: ObjectStore, name: str) -> None:
-        """`name` is how sentences call it."""
+    def __init__(self, store: ObjectStore, name: str, *, folder: Path | None = None) -> None:
+        """`name` is how sentences call it; `folder` is where it is, if it is in one."""
         self._store = store
+        self._folder = folder
         self.name = name
 
     async def put(self, path: str, data: AsyncIterator[bytes]) -> None:
@@ -75,6 +79,16 @@ class Place:
             except (FileNotFoundError, NotFoundError):
                 return
 
+    async def remove_unfinished(self, folder: str, is_over: Callable[[str], bool]) -> int:
+        """Remove what whoever was killed while storing has left in folders of these names; how many files.
+
+        In a bucket that is no object, and nothing that is listed: a rule of the bucket removes it.
+        """
+        if self._folder is None:
+            return 0
+        with self._errors():
+            return await asyncio.to_thread(_remove_unfinished, self._folder / folder, is_over)
+
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
@@ -98,7 +112,7 @@ def open_place(settings: BackupPlaceSettings, *, retry_seconds: float = RETRY_SE
         folder = Path(unquote(parts.path))
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return Place(LocalStore(folder), f"the folder {folder}")
+            return Place(LocalStore(folder), f"the folder {folder}", folder=folder)
         except (BaseError, OSError) as error:
             raise BadSettingsError(f"BACKUP_URL: {folder} cannot be used: {_words(error)}") from error
     store = S3Store(
@@ -112,6 +126,20 @@ def open_place(settings: BackupPlaceSettings, *, retry_seconds: float = RETRY_SE
         retry_config={"max_retries": 10, "retry_timeout": timedelta(seconds=retry_seconds)},
     )
     return Place(store, f"the bucket {parts.hostname}")
+
+
+def _remove_unfinished(folder: Path, is_over: Callable[[str], bool]) -> int:
+    count = 0
+    for backup in folder.iterdir() if folder.is_dir() else ():
+        if not (is_over(backup.name) and backup.is_dir()):
+            continue
+        for path in backup.iterdir():
+            if _UNFINISHED.search(path.name):
+                path.unlink(missing_ok=True)
+                count += 1
+        with suppress(OSError):  # something is in it
+            backup.rmdir()
+    return count
 
 
 def _words(error: BaseException) -> str:

@@ -138,6 +138,23 @@ async def test_what_an_interrupted_backup_has_left_goes_after_a_day(catalogue: C
     assert len(await paths(catalogue)) == 2
 
 
+async def test_so_does_what_somebody_was_killed_over_in_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    catalogue = Catalogue(
+        open_place(BackupPlaceSettings(backup_url=f"file://{folder}", backup_key=KEY)), bytes.fromhex(KEY)
+    )
+    whole = await saved(catalogue, NOON)
+    for name in (f"{new_id(NOON - DAY + 2000)}/a#1", f"{whole.id}/2026-03-02#12", "of-somebody-else/a#1"):
+        (folder / "series" / name).parent.mkdir(exist_ok=True)
+        (folder / "series" / name).write_bytes(b"half")
+    assert (await catalogue.tidy(What.SERIES, now=NOON, keep_days=30)).objects == 0
+    assert (await catalogue.tidy(What.SERIES, now=NOON + 3000, keep_days=30)).objects == 1
+    assert {path.name for path in (folder / "series").iterdir()} == {whole.id, "of-somebody-else"}
+    assert (await catalogue.tidy(What.SERIES, now=NOON + DAY + 1000, keep_days=30)).objects == 1
+    assert {path.name for path in (folder / "series" / whole.id).iterdir()} == {"2026-03-01", "manifest"}
+    assert await text_of(catalogue, whole.parts[0]) == b"text"
+
+
 async def test_parts_of_backups_that_cannot_be_read_stay_until_none_can_need_them(catalogue: Catalogue) -> None:
     other = Catalogue(catalogue.place, b"\1" * 32)
     before = await saved(other, NOON - 25 * DAY)

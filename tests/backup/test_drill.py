@@ -1,5 +1,6 @@
 """`make restore-drill`: a whole system is saved, destroyed, and restored elsewhere; then it is what it was."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -15,6 +16,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from backup.catalogue import Catalogue
+from backup.manifest import What
+from backup.place import open_place
+from backup.settings import BackupPlaceSettings
+from core.clock import system_clock
 from tests.backup.conftest import bucket
 from tests.conftest import missing, redis_executable
 from tests.couchdb.double import CouchDouble, is_there
@@ -165,7 +171,7 @@ def documents(system: System) -> list[str]:
     return sorted(system.run("documents", "export", "-").stdout.splitlines())
 
 
-def series(system: System) -> list[object]:
+def series(system: System) -> list[tuple[str, str, str, list[object]]]:
     """What the API says of that hour, of some zones; all of them are compared in test_restored_work.py."""
     hour = {"start": "2019-02-18T08:30:00Z", "end": "2019-02-18T09:30:00Z"}
 
@@ -190,6 +196,8 @@ def test_a_drill_brings_back_all_but_who_was_erased_since(sites: tuple[Site, Sit
     try:
         traffic(system)
         before = documents(system), series(system), totals(system)
+        counted = {(zone, kind, window) for zone, kind, window, points in before[1] if points}
+        assert counted >= {("campus", "car", "1m"), ("campus", "car", "1h"), ("campus", "mobile", "5m")}
         key = key_of(system)
         demo_users = (system.data_dir / "demo-users.csv").read_text()
         # While it runs.
@@ -263,14 +271,16 @@ def test_a_drill_of_a_save_that_is_killed_leaves_no_backup(tmp_path: Path) -> No
     site = Site(tmp_path / "site", "embedded", {"BACKUP_URL": f"file://{tmp_path}/backups"})
     try:
         with site.redis.client() as client:
-            for number in range(50):
-                client.set(f"noise:{number}", os.urandom(1_000_000).hex())
+            for number in range(2):
+                client.set(f"noise:{number}", os.urandom(20_000_000))
+        # Microseconds: it rests behind the first of them, so that the save cannot end before it is killed.
+        site.redis.command("CONFIG", "SET", "rdb-key-save-delay", "900000000")
         process = site.begin("save", "redis")
         there = tmp_path / "backups"
-        wait_for(lambda: any(path.is_file() for path in there.rglob("*")), "something is written", PATIENCE)
+        wait_for(lambda: list(there.rglob("main-0*")), "something is written", PATIENCE)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        assert not list(there.rglob("manifest"))
+        assert [path.name for path in there.rglob("*") if path.is_file()] == ["main-0#1"]
         listed = site.backup("list")
         assert listed.returncode == 1
         assert listed.stderr.strip() == "there is no backup yet: python -m backup save"
@@ -278,10 +288,20 @@ def test_a_drill_of_a_save_that_is_killed_leaves_no_backup(tmp_path: Path) -> No
             f"there is no backup of redis in the folder {there}"
         )
         # Redis is as well as before, and the next one is whole.
+        site.redis.command("CONFIG", "SET", "rdb-key-save-delay", "0")
         saved = site.backup("save", "redis")
         assert saved.returncode == 0, saved.stderr
-        assert "redis: 50 records in 1 parts, 1 of them anew" in saved.stdout
+        assert "redis: 2 records in 1 parts, 1 of them anew" in saved.stdout
         assert site.backup("restore", "redis", "--check").returncode == 0
+        # Saves of the day after remove what was left.
+        catalogue = Catalogue(
+            open_place(BackupPlaceSettings(backup_url=f"file://{there}", backup_key=BACKUP_KEY)),
+            bytes.fromhex(BACKUP_KEY),
+        )
+        tidied = asyncio.run(catalogue.tidy(What.REDIS, now=system_clock() + 100_000_000, keep_days=30))
+        assert (tidied.removed, tidied.objects) == (0, 1)
+        assert sorted(path.name for path in there.rglob("*") if path.is_file()) == ["main-0", "manifest"]
+        assert len(list((there / "redis").iterdir())) == 1
     finally:
         site.destroy()
 
