@@ -115,4 +115,5 @@ def erase(
 
 
 if __name__ == "__main__":
-    run(app, name="backup")
+    # obstore's threads give Python the last answers, and may not be done with that when it is over.
+    run(app, name="backup", foreign_threads=True)

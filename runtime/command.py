@@ -21,8 +21,11 @@ from runtime.settings import KindsSettings, kinds_or_exit
 Answer = TypeVar("Answer")
 
 
-def run(app: typer.Typer, *, name: str) -> NoReturn:
+def run(app: typer.Typer, *, name: str, foreign_threads: bool = False) -> NoReturn:
     """Run the commands of a package, as `python -m {name}`, and end the process.
+
+    With `foreign_threads`, those of a library that is not Python's may still be at work: Python ends without its own
+    ending then, for whoever asks it for something meanwhile would abort the process.
 
     What no command expects is said in one sentence, too; Python's development mode (`python -X dev -m ...`) shows where
     it came from.
@@ -40,7 +43,12 @@ def run(app: typer.Typer, *, name: str) -> NoReturn:
             traceback.print_exception(error)
         code = 2 if isinstance(_first(error), BadSettingsError) else 1
         sys.stderr.write(f"{sentence(error)}\n")
-    sys.exit(_flushed(code))
+    code = _flushed(code)
+    if foreign_threads:
+        sys.stderr.write("" if isinstance(code, int | None) else f"{code}\n")
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else int(code is not None))
+    sys.exit(code)
 
 
 def ask(work: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:

@@ -48,6 +48,21 @@ async def test_a_reader_that_has_seen_enough_ends_the_command_silently(
     assert errors == b""
 
 
+def test_where_threads_of_others_are_at_work_it_ends_at_once_with_all_that_it_said() -> None:
+    """They would abort a Python that is ending: one backup in thirty ended so on a busy machine."""
+    script = (
+        "import atexit, typer; from runtime.command import run; app = typer.Typer(); atexit.register(print, 'late')\n"
+        "@app.command()\n"
+        "def say():\n"
+        "    print('a' * 100_000); raise typer.Exit(3)\n"
+        "run(app, name='it', foreign_threads=True)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, "a" * 100_000 + "\n", "")
+
+
 def test_ctrl_c_ends_a_command_silently() -> None:
     with answering(b"+") as port:  # an answer that has no end
         with started("broker", "users", "list", REDIS_URL=f"redis://127.0.0.1:{port}") as process:

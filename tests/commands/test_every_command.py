@@ -1,5 +1,6 @@
 """Whatever is away, or answers nonsense: every command says so in one sentence, with exit code 1."""
 
+import os
 import re
 import runpy
 import sys
@@ -94,6 +95,8 @@ class Commands:
         files["track"].with_suffix(".gpx").write_text(TRACK)
         module, *arguments = line.format(**files).split()
         self.monkeypatch.setattr(sys, "argv", ["-", *arguments])
+        # Where the process would end at once.
+        self.monkeypatch.setattr(os, "_exit", sys.exit)
         # As if nobody had imported it, as another test may have.
         self.monkeypatch.delitem(sys.modules, f"{module}.__main__", raising=False)
         with pytest.raises(SystemExit) as ended:
