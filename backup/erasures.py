@@ -32,9 +32,14 @@ def read_ids(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadSettingsError(f"{path}: the ids of erased devices cannot be read: {error}") from error
+    return checked_ids(lines, str(path))
+
+
+def checked_ids(lines: Iterable[str], where: str) -> list[str]:
+    """The ids in these lines, each once. Raises BadSettingsError, with `where` in its sentence."""
     ids = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if any(len(each) > DEVICE_ID_MAX for each in ids):
-        raise BadSettingsError(f"{path}: an id of a device has {DEVICE_ID_MAX} characters at the most")
+        raise BadSettingsError(f"{where}: an id of a device has {DEVICE_ID_MAX} characters at the most")
     return ids
 
 

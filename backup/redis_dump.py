@@ -1,8 +1,8 @@
 """A snapshot of one Redis server, as it sends it to a replica: no file on its disk, no tool, one moment in time.
 
 It is asked as a replica asks (PSYNC, https://redis.io/docs/latest/operate/oss_and_stack/management/replication/) and
-left once the snapshot is there. Redis forks for it, as for a rewrite of its append-only file, and keeps what is written
-meanwhile until it was read: so it is read as fast as it comes.
+left once the snapshot is there. Redis forks for it, as for a rewrite of its append-only file. It is told that the
+snapshot is all that is wanted (`rdb-only`, from Redis 6.2 on), so it keeps nothing of what is written meanwhile.
 """
 
 import asyncio
@@ -30,6 +30,8 @@ async def dump(server: Redis) -> AsyncIterator[bytes]:
         await connection.connect()
         # The end is marked then, and Redis needs no file on its disk.
         await _told(connection, "REPLCONF", "capa", "eof")
+        # What is written meanwhile is not kept for us: no `client-output-buffer-limit replica` ends it.
+        await _told(connection, "REPLCONF", "rdb-only", "1")
         await connection.send_command("PSYNC", "?", "-1")
         async for data in _snapshot(connection._reader):  # noqa: SLF001 - redis-py reads answers alone, and this is none
             yield data

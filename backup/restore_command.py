@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from backup.catalogue import Catalogue
-from backup.erasures import Erasures, read_ids
+from backup.erasures import Erasures, checked_ids, read_ids
 from backup.manifest import What
 from backup.place import open_place
 from backup.progress import Shown
@@ -138,9 +138,12 @@ def _erased(chosen: Chosen, file: Path | None, *, nobody_erased: bool) -> list[s
         fail(f"{question} Name them in a file: --erased FILE; or say --nobody-erased", code=2)
     typer.echo(f"{question} One id a line; an empty line ends it.", err=True)
     ids = []
-    while line := input().strip():
-        ids.append(line)
-    return ids
+    try:
+        while line := input().strip():
+            ids.append(line)
+    except EOFError:
+        fail("nothing was restored: the list of erased devices has no empty line at its end", code=2)
+    return checked_ids(ids, "--erased")
 
 
 def _tell(done: Restored, ids: list[str], file: Path | None) -> None:

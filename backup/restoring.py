@@ -269,12 +269,14 @@ class Restoring:
             points: list[OccupancyPoint] = []
             hours: list[Coverage] = []
 
-            async def write(points: list[OccupancyPoint] = points, hours: list[Coverage] = hours) -> None:
+            async def write(points: list[OccupancyPoint] = points, hours: list[Coverage] = hours) -> int:
+                """How many of them are there now."""
                 written = await store.write(points)
                 written.check()
                 await store.write_coverage(hours)
                 done.expired += written.expired
                 done.refused += len(written.refused)
+                return len(points) + len(hours) - written.expired - len(written.refused)
 
             async for line in _lines(self.catalogue.open_part(part), part.path, LINE_BYTES_MAX):
                 record = parsed(line, part.path)
@@ -282,13 +284,12 @@ class Restoring:
                     hours.append(record)
                 else:
                     points.append(record)
-                count += 1
                 if len(points) + len(hours) == POINTS:
-                    await patiently(write, self.shown.say)
+                    count += await patiently(write, self.shown.say)
                     self.shown.step(POINTS)
                     points.clear()
                     hours.clear()
-            await patiently(write, self.shown.say)
+            count += await patiently(write, self.shown.say)
             self.shown.step(len(points) + len(hours))
         done.records[What.SERIES] = count
 

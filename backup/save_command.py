@@ -1,5 +1,6 @@
 """`python -m backup save`."""
 
+from contextlib import AsyncExitStack
 from typing import Annotated
 
 import typer
@@ -30,10 +31,11 @@ def save(
 
     It becomes a backup at the end, by its manifest: what is interrupted is none, and costs room for a day. Redis is
     copied as a replica copies it, at one moment. Of documents each month is saved, of series each day; one that has
-    been over for more than a week is saved once, and again every BACKUP_KEEP_DAYS. Backups that are older than that are
-    removed afterwards, but for the newest.
+    been over for more than a week is saved once, when documents of it came later, and again every BACKUP_KEEP_DAYS.
+    Backups that are older than that are removed afterwards, but for the newest.
 
-    For all three that belong together, save them at once, or Redis first. `restore` chooses by itself.
+    While a backup is being restored nothing is saved. For all three that belong together, save them at once, or Redis
+    first. `restore` chooses by itself.
 
     For example:
 
@@ -47,9 +49,16 @@ def save(
 
 async def _save(settings: BackupSettings, wanted: list[What], *, whole: bool) -> None:
     catalogue = Catalogue(open_place(settings), settings.key)
-    with Shown() as shown:
+    async with AsyncExitStack() as resources:
+        shown = resources.enter_context(Shown())
+        redis = await resources.enter_async_context(open_redis(settings, "backup"))
         saving = Saving(
-            catalogue=catalogue, shown=shown, clock=system_clock, keep_days=settings.backup_keep_days, whole=whole
+            client=redis,
+            catalogue=catalogue,
+            shown=shown,
+            clock=system_clock,
+            keep_days=settings.backup_keep_days,
+            whole=whole,
         )
         try:
             for what in wanted:
@@ -63,8 +72,7 @@ async def _save(settings: BackupSettings, wanted: list[What], *, whole: bool) ->
 async def _one(saving: Saving, settings: BackupSettings, what: What) -> Manifest:
     match what:
         case What.REDIS:
-            async with open_redis(settings, "backup") as redis:
-                return await saving.redis(redis)
+            return await saving.redis()
         case What.DOCUMENTS:
             async with open_documents(settings) as documents:
                 return await saving.documents(documents)

@@ -19,16 +19,22 @@ from backup.redis_dump import dump
 from backup.series import day_name, lines_of_day
 from backup.waiting import patiently
 from core.clock import Clock
-from core.errors import UnavailableError
+from core.errors import BadSettingsError, UnavailableError
 from documents.months import MONTH, month_end
 from documents.store import DocumentStore
+from state import restoring
 from state.client import Redis
 from state.raw_redis import raw_redis
 from state.server import masters
 from timeseries.store import TimeseriesStore
 
 SETTLED_MS = 8 * DAY_MS
-"""A month or day that was over for so long is saved once: devices may send what is a week old (POSITION_MAX_AGE)."""
+"""A month or day that was over for so long is saved once: devices may send what is a week old (POSITION_MAX_AGE).
+
+Gateways and services may send what is older. Of that the documents tell: their months are counted each time.
+"""
+MONTH_CHARACTERS = len("2026-11")
+"""Of the name of a day."""
 BEFORE_ALL = -2 * DAY_MS
 """Windows of a day in 1970 may begin before the epoch."""
 LINES = 500
@@ -37,19 +43,24 @@ LINES = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Saving:
-    """What it takes to save; `whole` saves also what is settled and was saved before."""
+    """What it takes to save; `whole` saves also what is settled and was saved before.
 
+    Its methods raise UnavailableError, also while a backup is being restored: half of one is never saved as a whole.
+    """
+
+    client: Redis
+    """Of the system that is saved."""
     catalogue: Catalogue
     shown: Shown
     clock: Clock
     keep_days: int
     whole: bool = False
 
-    async def redis(self, client: Redis) -> Manifest:
-        """Save what Redis has, of each master a part. Raises UnavailableError."""
-        saved = _Backup(self, What.REDIS)
-        raw = raw_redis(client)
-        roles = [("main", client)] if raw is client else [("raw", raw), ("main", client)]
+    async def redis(self) -> Manifest:
+        """Save what Redis has, of each master a part."""
+        saved = await _Backup.begin(self, What.REDIS)
+        raw = raw_redis(self.client)
+        roles = [("main", self.client)] if raw is self.client else [("raw", raw), ("main", self.client)]
         parts = []
         for role, redis in roles:
             for number, server in enumerate(await masters(redis)):
@@ -61,8 +72,8 @@ class Saving:
         return await saved.end(parts)
 
     async def documents(self, store: DocumentStore) -> Manifest:
-        """Save the position documents, a part for each month. Raises UnavailableError."""
-        saved = _Backup(self, What.DOCUMENTS)
+        """Save the position documents, a part for each month."""
+        saved = await _Backup.begin(self, What.DOCUMENTS)
         before = await saved.before()
         months = await patiently(store.months, self.shown.say)
         parts = []
@@ -84,21 +95,26 @@ class Saving:
         return await saved.end(parts)
 
     async def series(self, store: TimeseriesStore) -> Manifest:
-        """Save the windows and recorded hours, a part for each day (UTC). Raises UnavailableError."""
-        saved = _Backup(self, What.SERIES)
+        """Save the windows and recorded hours, a part for each day (UTC)."""
+        saved = await _Backup.begin(self, What.SERIES)
         before = await saved.before()
+        documents = await saved.changed_months()
         parts: list[Part] = []
         after = BEFORE_ALL
         self.shown.begin("series: days")
         while (at := await patiently(lambda: store.next_time(after), self.shown.say)) is not None:  # noqa: B023 - called at once
             day = at // DAY_MS
             after = (day + 1) * DAY_MS
-            known = before.get(day_name(day))
-            if known and saved.is_settled(known, after):
+            name = day_name(day)
+            known = before.get(name)
+            # Positions that came later than that changed their month of documents, too; a day of a campus may reach
+            # into the next.
+            changed_at = max(documents.get(day_name(each)[:MONTH_CHARACTERS], 0) for each in (day, day + 1))
+            if known and saved.is_settled(known, after) and changed_at < known.saved_at:
                 parts.append(known)
             else:
                 parts.append(
-                    await saved.part(day_name(day), lambda counted, day=day: lines_of_day(store, day, counted))  # type: ignore[misc]
+                    await saved.part(name, lambda counted, day=day: lines_of_day(store, day, counted))  # type: ignore[misc]
                 )
             self.shown.step()
         return await saved.end(parts)
@@ -113,12 +129,23 @@ class _Backup:
         self._begun_at = saving.clock()
         self._id = new_id(self._begun_at)
 
+    @classmethod
+    async def begin(cls, saving: Saving, what: What) -> "_Backup":
+        """Unless a backup is being restored."""
+        await _refuse_half_a_restore(saving)
+        return cls(saving, what)
+
     async def before(self) -> Mapping[str, Part]:
         """The parts of the newest backup, by name; none where all is to be saved anew."""
         if self._saving.whole:
             return {}
         found = await self._saving.catalogue.newest(self._what)
         return {part.name: part for part in found.parts} if found else {}
+
+    async def changed_months(self) -> Mapping[str, int]:
+        """When each month of documents was saved anew the last time, by the newest backup of those."""
+        found = await self._saving.catalogue.newest(What.DOCUMENTS)
+        return {part.name: part.saved_at for part in found.parts} if found else {}
 
     def is_settled(self, part: Part, over_at: int) -> bool:
         """Whether a part of something that was over then is still good; each is written anew now and then."""
@@ -138,6 +165,8 @@ class _Backup:
 
     async def end(self, parts: list[Part]) -> Manifest:
         """Write the manifest: from now on it is a backup."""
+        # Somebody may have begun to restore meanwhile.
+        await _refuse_half_a_restore(self._saving)
         manifest = Manifest(
             what=self._what,
             id=self._id,
@@ -147,6 +176,14 @@ class _Backup:
         )
         await self._saving.catalogue.write(manifest)
         return manifest
+
+
+async def _refuse_half_a_restore(saving: Saving) -> None:
+    found = await patiently(lambda: restoring.marked(saving.client), saving.shown.say)
+    if found is not None:
+        raise UnavailableError(
+            f"the restore of {found.name} has not come to its end: what is there now is no whole to be saved"
+        )
 
 
 async def _keys(server: Redis, counted: Counted, shown: Shown) -> AsyncIterator[bytes]:
@@ -160,7 +197,8 @@ async def _keys(server: Redis, counted: Counted, shown: Shown) -> AsyncIterator[
             yield data
         counted.records += sum(1 for _ in reader.end())
     except RdbError as error:
-        raise UnavailableError(f"what Redis has cannot be backed up: {error}") from error
+        # It would be the same the next time.
+        raise BadSettingsError(f"REDIS_URL: what it has cannot be backed up: {error}") from error
 
 
 async def _documents(store: DocumentStore, month: str, counted: Counted, shown: Shown) -> AsyncIterator[bytes]:

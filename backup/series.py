@@ -12,11 +12,13 @@ from datetime import UTC, datetime, timedelta
 
 from backup.catalogue import DAY_MS, Counted
 from backup.sealing import DamagedError
+from core.errors import BadSettingsError
 from core.kinds import KIND_ID, KindId
 from core.windows import ZONE_ID, Width, Window
 from timeseries.coverage import Coverage
 from timeseries.store import OccupancyPoint, TimeseriesStore
 
+MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 STEP_MS = {Width.MINUTE: HOUR_MS, Width.FIVE_MINUTES: 6 * HOUR_MS, Width.HOUR: DAY_MS, Width.DAY: DAY_MS}
 """How much of a day is asked for at once."""
@@ -52,8 +54,10 @@ async def lines_of_day(store: TimeseriesStore, day: int, counted: Counted) -> As
 async def _windows(store: TimeseriesStore, width: Width, start: int, end: int) -> AsyncIterator[list[OccupancyPoint]]:
     try:
         points = await store.windows(width, start=start, end=end)
-    except ValueError:
+    except ValueError as error:
         # More than one answer holds. One minute of all series that there may be is not.
+        if end - start <= MINUTE_MS:
+            raise BadSettingsError(f"TIMESERIES_STORE: a minute of it cannot be read at once: {error}") from error
         middle = (start + end) // 2
         async for points in _windows(store, width, start, middle):
             yield points

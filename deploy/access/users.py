@@ -108,8 +108,8 @@ PLAIN: Mapping[str, str] = {
     "exporter": "+hello +ping +select +info +slowlog|len +latency|latest +client|setname +cluster|info",
     # KEDA measures how many entries wait.
     "keda": "~raw:{[0-9]*} +hello +ping +select +xlen +cluster|slots +cluster|info +cluster|nodes +readonly",
-    # A copy of all that there is, by the protocol of a replica.
-    "backup": "+hello +ping +select +info +psync +sync +replconf +cluster|slots",
+    # A copy of all that there is, by the protocol of a replica; and whether a backup is being restored there.
+    "backup": "~layout:{campus} +hget +hello +ping +select +info +psync +sync +replconf +cluster|slots",
     "replica": "+ping +psync +replconf",
     "cluster": "+ping +cluster +info",
     # Of the Sentinels that watch it: they ask, announce themselves, and promote.

@@ -74,6 +74,28 @@ async def test_it_is_of_one_moment_however_much_is_written_meanwhile(starting: S
     client.close()
 
 
+@pytest.mark.parametrize("diskless", ["yes", "no"])
+async def test_what_is_written_meanwhile_is_not_kept_for_it(starting: Starting, diskless: str) -> None:
+    """Else `client-output-buffer-limit replica` ends it, where much is written and little read."""
+    settings = ("--repl-diskless-sync", diskless, "--repl-diskless-sync-delay", "0")
+    process = starting(*settings, "--client-output-buffer-limit", "replica 1mb 1mb 1")
+    client = process.client()
+    client.mset({f"key {index}": NOISE[:20_000] for index in range(1000)})
+    async with open_redis(CommonSettings(redis_url=f"redis://{process.address}")) as ours:
+        reader = RdbReader()
+        count = 0
+        wrote = False
+        async for data in dump(ours):
+            if not wrote:
+                wrote = True
+                for index in range(300):
+                    client.set("later", NOISE[: 20_000 + index])
+            count += sum(key.name != b"later" for key in reader.feed(data))
+        count += sum(key.name != b"later" for key in reader.end())
+    assert count == 1000
+    client.close()
+
+
 async def test_each_master_of_a_cluster_gives_its_own(cluster: RedisCluster) -> None:
     async with open_redis(CommonSettings(redis_url=cluster.url)) as client:
         await client.flushall()

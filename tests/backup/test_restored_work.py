@@ -46,8 +46,8 @@ def catalogue_in(folder: Path) -> Catalogue:
 
 async def save(catalogue: Catalogue, settings: DecoderSettings, redis: Redis) -> None:
     with Shown(watched=False) as shown:
-        saving = Saving(catalogue=catalogue, shown=shown, clock=system_clock, keep_days=30)
-        await saving.redis(redis)
+        saving = Saving(client=redis, catalogue=catalogue, shown=shown, clock=system_clock, keep_days=30)
+        await saving.redis()
         async with open_documents(settings) as documents, open_series(settings) as series:
             await saving.documents(documents)
             await saving.series(series)

@@ -61,7 +61,8 @@ async def of_series(catalogue: Catalogue, text: bytes = b"") -> Manifest:
 
 async def of_redis(catalogue: Catalogue, redis: Redis) -> Manifest:
     with Shown(watched=False) as shown:
-        return await Saving(catalogue=catalogue, shown=shown, clock=system_clock, keep_days=30).redis(redis)
+        saving = Saving(client=redis, catalogue=catalogue, shown=shown, clock=system_clock, keep_days=30)
+        return await saving.redis()
 
 
 async def restore(
