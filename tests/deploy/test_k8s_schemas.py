@@ -25,6 +25,7 @@ OPTIONAL = (
     "api-scaling",
     "quota",
     "backup",
+    "tracing",
 )
 """Components that no overlay has: people add them to theirs."""
 VERSIONS = ("1.32", kubernetes.latest_version())
