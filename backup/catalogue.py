@@ -25,6 +25,8 @@ class Counted:
     """How many records have passed; whoever makes them counts."""
 
     records: int = 0
+    largest: int = 0
+    """Bytes of the largest value of a key of Redis."""
 
 
 @dataclass(slots=True)
@@ -93,7 +95,15 @@ class Catalogue:
                 yield piece
 
         await self.place.put(path, sealed())
-        return Part(name=name, path=path, saved_at=now, size=size, sha256=digest.hexdigest(), records=counted.records)
+        return Part(
+            name=name,
+            path=path,
+            saved_at=now,
+            size=size,
+            sha256=digest.hexdigest(),
+            records=counted.records,
+            largest=counted.largest,
+        )
 
     async def open_part(self, part: Part) -> AsyncIterator[bytes]:
         """The text of a part, piece by piece. Raises DamagedError."""

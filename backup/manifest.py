@@ -46,6 +46,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Keys, documents, or points and hours."""
     database: Count = 0
     """Of Redis."""
+    largest: Count = 0
+    """Bytes of the largest value of a key of Redis."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

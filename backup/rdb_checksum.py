@@ -13,10 +13,9 @@ def _entry(number: int) -> int:
 _TABLE = tuple(_entry(number) for number in range(256))
 
 
-def crc64(data: bytes) -> int:
-    """Of all the bytes; `b"123456789"` has 0xe9c6d914c4b8d9ca."""
+def crc64(data: bytes, crc: int = 0) -> int:
+    """Of all the bytes behind those that have `crc`; `b"123456789"` has 0xe9c6d914c4b8d9ca."""
     table = _TABLE
-    crc = 0
     for byte in data:
         crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
     return crc

@@ -31,6 +31,8 @@ from timeseries.store import OccupancyPoint, TimeseriesStore
 KEYS = 200
 KEY_BYTES = 4 * 1024 * 1024
 """Of one round trip to Redis; a key that is larger goes alone."""
+ROOM_BYTES = 1024
+"""What DUMP has besides a value, and more."""
 DOCUMENTS = 500
 POINTS = 5000
 DOCUMENT_BYTES_MAX = 1024 * 1024
@@ -113,10 +115,11 @@ class Restoring:
 
     async def _count(self, what: What, part: Part) -> int:
         if what is What.REDIS:
-            reader, count = RdbReader(), 0
+            reader, count = RdbReader(values=False), 0
             try:
-                async for data in _and_end(self.catalogue.open_part(part)):
-                    count += sum(1 for _ in (reader.end() if data is None else reader.feed(data)))
+                async for data in self.catalogue.open_part(part):
+                    count += sum(1 for _ in reader.feed(data))
+                reader.end()
             except RdbError as error:
                 raise DamagedError(f"{part.path}: {error}") from error
             return count
@@ -177,6 +180,8 @@ class Restoring:
                 "the time-series store is not empty: points of the backup would take the place of newer ones. Restore"
                 " to an empty one, or say --over"
             )
+        if What.REDIS in chosen:
+            await self._check_redis(chosen[What.REDIS], redis)
         if What.REDIS in chosen and not (again and before is not None and before.emptied):
             # Besides the mark of this one, where it was begun.
             if await restoring.keys_there(redis) > again and not self.over:
@@ -187,41 +192,51 @@ class Restoring:
             await restoring.refuse_others(redis)
         await restoring.mark(redis, name)
 
-    async def _redis(self, manifest: Manifest, redis: Redis, done: Restored) -> None:
-        raw = raw_redis(redis)
-        if (raw is not redis) != any(part.name.startswith("raw") for part in manifest.parts):
+    async def _check_redis(self, manifest: Manifest, redis: Redis) -> None:
+        """Look whether this Redis can take all that there is. Raises BadSettingsError."""
+        if (raw_redis(redis) is not redis) != any(part.name.startswith("raw") for part in manifest.parts):
             raise BadSettingsError(
                 "RAW_REDIS_URL: set it where the system that was saved had it, and there alone; it may lead to an empty"
                 " Redis of any kind"
             )
+        needed = max((part.largest for part in manifest.parts), default=0) + ROOM_BYTES
+        if needed > (most := await restoring.takes_at_once(redis)):
+            raise BadSettingsError(
+                f"REDIS_URL: this Redis takes {most:,} bytes at once, and a key of the backup has more: CONFIG SET"
+                f" proto-max-bulk-len {needed}"
+            )
+
+    async def _redis(self, manifest: Manifest, redis: Redis, done: Restored) -> None:
+        raw = raw_redis(redis)
         count = 0
         for part in manifest.parts:
             self.shown.begin(f"Redis, {part.name}: keys", part.records)
             target = raw if part.name.startswith("raw") else redis
             async for keys in self._keys(part, done):
-                await patiently(lambda: restoring.put(target, keys), self.shown.say)  # noqa: B023 - called at once
                 count += len(keys)
                 self.shown.step(len(keys))
+                await patiently(lambda: restoring.put(target, keys), self.shown.say)  # noqa: B023 - called at once
+                keys.clear()  # the next may be as large
         done.records[What.REDIS] = count
 
     async def _keys(self, part: Part, done: Restored) -> AsyncIterator[list[restoring.Dumped]]:
-        """The keys of a part whose time is not over, some at a time."""
-        reader, now = RdbReader(), self.clock()
+        """The keys of a part whose time is not over, some at a time; none behind a large one."""
+        reader, now = RdbReader(values=True), self.clock()
         batch: list[restoring.Dumped] = []
         size = 0
         try:
-            async for data in _and_end(self.catalogue.open_part(part)):
-                for key in reader.end() if data is None else reader.feed(data):
-                    if key.database != part.database:
-                        continue
-                    if key.expires_at is not None and key.expires_at <= now:
-                        done.lapsed += 1
-                        continue
-                    batch.append((key.name, key.expires_at or 0, key.dumped()))
-                    size += len(key.value)
+            async for data in self.catalogue.open_part(part):
+                for key in reader.feed(data):
+                    if key.database == part.database and (key.expires_at is None or key.expires_at > now):
+                        batch.append((key.name, key.expires_at or 0, key.dumped))
+                        size += key.size
+                    else:
+                        done.lapsed += key.database == part.database
+                    del key
                     if len(batch) >= KEYS or size >= KEY_BYTES:
                         yield batch
                         batch, size = [], 0
+            reader.end()
         except RdbError as error:
             raise DamagedError(f"{part.path}: {error}") from error
         yield batch
@@ -312,12 +327,6 @@ def _position(line: bytes) -> tuple[Position | None, str]:
         return from_document(document), str(document["_id"])
     except (ValueError, KeyError, TypeError):
         return None, ""
-
-
-async def _and_end(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:
-    async for piece in pieces:
-        yield piece
-    yield None
 
 
 async def _lines(pieces: AsyncIterator[bytes], path: str, most: int) -> AsyncIterator[bytes]:

@@ -188,14 +188,15 @@ async def _refuse_half_a_restore(saving: Saving) -> None:
 
 async def _keys(server: Redis, counted: Counted, shown: Shown) -> AsyncIterator[bytes]:
     """The snapshot of a server as it comes; it is read meanwhile, for one that cannot be read is none."""
-    reader = RdbReader()
+    reader = RdbReader(values=False)
     try:
         async for data in dump(server):
             for _ in reader.feed(data):
                 counted.records += 1
                 shown.step()
             yield data
-        counted.records += sum(1 for _ in reader.end())
+        reader.end()
+        counted.largest = reader.largest
     except RdbError as error:
         # It would be the same the next time.
         raise BadSettingsError(f"REDIS_URL: what it has cannot be backed up: {error}") from error

@@ -7,13 +7,18 @@ was there is gone; of an empty Redis it is the only field. Whoever dies meanwhil
 go on refusing, and the same restore may be done again.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
+from redis.exceptions import ResponseError
+
 from core.errors import BadSettingsError, UnavailableError
 from runtime.service import Stop, pause
+from state.calls import ERRORS
 from state.client import Redis
 from state.cluster import ClusterClient
+from state.codes import unavailable
 from state.commands import slot_of
 from state.layout import LAYOUT
 from state.raw_redis import all_redis
@@ -27,7 +32,13 @@ LOOK_SECONDS = 3.0
 _OWN = 1
 """Keys that a restore has written before it writes others: that of the mark."""
 _EMPTYING = "emptying "
-Dumped = tuple[bytes, int, bytes]
+USUAL_MOST = 512 * 1024 * 1024
+"""Of Redis, unless it is set otherwise."""
+LARGE_BYTES = 1024 * 1024
+PIECE_BYTES = 256 * 1024
+LARGE_SECONDS = 120.0
+"""For Redis to take a piece of a large value, and to make a key of it."""
+Dumped = tuple[bytes, int, bytes | bytearray]
 """A key, when it ends (ms since the epoch; 0: never), and what DUMP answered."""
 
 
@@ -86,16 +97,31 @@ async def refuse_others(client: Redis) -> None:
         raise BadSettingsError("somebody writes to this Redis: stop all services, and restore again with --over")
 
 
+async def takes_at_once(client: Redis) -> int:
+    """Bytes of the largest value that all of its servers take (`proto-max-bulk-len`). Raises UnavailableError."""
+    found = []
+    for each in all_redis(client):
+        for server in await masters(each):
+            try:
+                told = cast("dict[str, str]", await server.config_get("proto-max-bulk-len"))
+            except ResponseError:
+                told = {}  # one that is managed does not tell
+            found.append(int(told.get("proto-max-bulk-len", USUAL_MOST)))
+    return min(found)
+
+
 async def put(client: Redis, keys: Sequence[Dumped]) -> None:
-    """Restore keys, in the place of others of their names; the layout is put aside.
+    """Restore keys, in the place of others of their names; the layout is put aside. Large ones are not copied for it.
 
     Raises UnavailableError, and BadSettingsError where this Redis is older than the one that they are of.
     """
+    large = [_restore(*each) for each in keys if len(each[2]) > LARGE_BYTES]
     async with client.pipeline(transaction=False) as pipeline:
         for name, ends, value in keys:
-            key = RESTORED.encode() if name == LAYOUT.encode() else name
-            pipeline.execute_command("RESTORE", key, ends, value, "REPLACE", *(["ABSTTL"] if ends else []))
+            if len(value) <= LARGE_BYTES:
+                pipeline.execute_command(*_restore(name, ends, bytes(value)))
         answers = await pipeline.execute(raise_on_error=False)
+    answers += [await _put_large(client, words) for words in large]
     for answer in answers:
         if isinstance(answer, UnavailableError):
             raise answer
@@ -104,6 +130,37 @@ async def put(client: Redis, keys: Sequence[Dumped]) -> None:
                 "REDIS_URL: this Redis does not take a key of the backup; it may be older than the one that was saved:"
                 f" {answer}"
             ) from answer
+
+
+def _restore(name: bytes, ends: int, value: bytes | bytearray) -> tuple[bytes | bytearray, ...]:
+    key = RESTORED.encode() if name == LAYOUT.encode() else name
+    return (b"RESTORE", key, b"%d" % ends, value, b"REPLACE", *([b"ABSTTL"] if ends else []))
+
+
+async def _put_large(client: Redis, words: Sequence[bytes | bytearray]) -> object:
+    """What Redis answers to a command that is written piece by piece: redis-py would hold it three times."""
+    server = client
+    if isinstance(client, ClusterClient):
+        server = (await client.slot_map.master(slot_of(words[1]))).client
+    pool: Any = server.connection_pool
+    connection = pool.make_connection()
+    try:
+        await connection.connect()
+        writer = connection._writer  # noqa: SLF001 - redis-py writes whole commands alone
+        writer.write(b"*%d\r\n" % len(words))
+        for word in words:
+            writer.write(b"$%d\r\n" % len(word))
+            with memoryview(word) as view:
+                for at in range(0, len(word), PIECE_BYTES):
+                    writer.write(view[at : at + PIECE_BYTES])
+                    async with asyncio.timeout(LARGE_SECONDS):
+                        await writer.drain()
+            writer.write(b"\r\n")
+        return await connection.read_response(timeout=LARGE_SECONDS)
+    except ERRORS as error:
+        return unavailable(error) or error
+    finally:
+        await connection.disconnect(nowait=True)
 
 
 async def partitions(client: Redis) -> int | None:

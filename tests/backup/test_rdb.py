@@ -1,6 +1,7 @@
 """Redis's snapshots, read key by key, and restored to another server of the same version and of a later one."""
 
 import random
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -104,15 +105,16 @@ async def snapshot(client: AnyClient) -> bytes:
 
 
 def read(data: bytes, cut: int = 100_000) -> list[Key]:
-    reader = RdbReader()
+    reader = RdbReader(values=True)
     keys = [key for at in range(0, len(data), cut) for key in reader.feed(data[at : at + cut])]
-    return keys + list(reader.end())
+    reader.end()
+    return keys
 
 
 def restore(client: AnyClient, keys: list[Key]) -> None:
     for key in keys:
         client.execute_command(
-            "RESTORE", key.name, key.expires_at or 0, key.dumped(), *(["ABSTTL"] if key.expires_at else [])
+            "RESTORE", key.name, key.expires_at or 0, bytes(key.dumped), *(["ABSTTL"] if key.expires_at else [])
         )
 
 
@@ -134,7 +136,7 @@ async def test_it_may_come_in_pieces_of_any_size(cut: int, tmp_path: Path) -> No
         data = await snapshot(client)
     keys = read(data, cut)
     assert [key.name for key in keys] == [key.name for key in read(data)]
-    assert [key.dumped() for key in keys] == [key.dumped() for key in read(data)]
+    assert [key.dumped for key in keys] == [key.dumped for key in read(data)]
 
 
 async def test_what_is_cut_off_is_no_snapshot(tmp_path: Path) -> None:
@@ -173,15 +175,52 @@ def test_data_of_a_module_and_of_an_unknown_type_are_refused_with_a_sentence() -
 
 def test_a_length_that_nobody_could_hold_waits_for_what_never_comes() -> None:
     """Nothing is set aside for it: what there is stays what was fed."""
-    reader = RdbReader()
+    reader = RdbReader(values=True)
     assert list(reader.feed(b"REDIS0011\x00\x01a\x81" + (2**62).to_bytes(8, "big") + b"x" * 100)) == []
     with pytest.raises(RdbError, match="cut off"):
-        list(reader.end())
+        reader.end()
+
+
+def large(count: int, size: int) -> Iterator[bytes]:
+    """A snapshot of so many sets of one member each, which are so large, as it comes."""
+    yield b"REDIS0011\xfe\x00"
+    for number in range(count):
+        yield b"\x02\x01%d\x01\x80" % number + size.to_bytes(4, "big")
+        for at in range(0, size, 65_536):
+            yield NOISE[: min(65_536, size - at)]
+    yield b"\xff"
+
+
+@pytest.mark.parametrize(("values", "most"), [(False, 1_000_000), (True, 26_000_000)])
+def test_memory_is_that_of_one_value_or_of_none(values: bool, most: int, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+    """Bytes; of three values of 20 MB. The array of one grows by an eighth of itself."""
+    monkeypatch.setattr("backup.rdb.crc64", lambda *_: 0)  # its time is not of interest
+    reader, sizes = RdbReader(values=values), []
+    tracemalloc.start()
+    try:
+        for piece in large(3, 20_000_000):
+            for key in reader.feed(piece):
+                sizes.append((key.size, len(key.dumped)))
+                del key
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    reader.end()
+    # The number of members, and the length of one, are of the value.
+    assert sizes == [(20_000_006, 20_000_017 if values else 0)] * 3
+    assert reader.largest == 20_000_006
+    assert peak < most
+
+
+def test_a_name_that_nobody_could_hold_is_refused() -> None:
+    with pytest.raises(RdbError, match="a name of more than 1,048,576 bytes"):
+        read(b"REDIS0011\x00\x80\x00\x20\x00\x00" + b"x" * 100)
 
 
 def test_the_checksum_is_that_of_redis() -> None:
     assert crc64(b"123456789") == 0xE9C6D914C4B8D9CA
     assert crc64(b"") == 0
+    assert crc64(b"6789", crc64(b"12345")) == 0xE9C6D914C4B8D9CA
 
 
 def test_names_that_are_numbers_or_compressed_are_read() -> None:

@@ -1,8 +1,11 @@
 """What a restore refuses, with a real Redis: half of one is never taken for a whole one."""
 
+import random
+import tracemalloc
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -26,6 +29,7 @@ from tests.redis_servers.single import single_redis
 from timeseries.sqlite import SqliteOccupancyStore
 from timeseries.store import OccupancyPoint, TimeseriesStore
 
+NOISE = random.Random(3).randbytes(8_000_000)  # noqa: S311 - the same at every run
 LAYOUT = "layout:{campus}"
 WHOLE = "redis/20260301T120000Z-0001 series/20260301T120000Z-0002"
 
@@ -175,6 +179,53 @@ async def test_an_empty_redis_needs_no_over_also_where_the_first_attempt_died(
     await redis.flushdb()
     await restoring.mark(redis, f"redis/{manifest.id}", emptied=False)
     await restore(catalogue, redis, manifest)
+    assert await keys(redis) == {b"saved"}
+
+
+@pytest.mark.parametrize("kind", ["one Redis", "a cluster"])
+async def test_a_large_key_is_written_piece_by_piece(
+    kind: str, redis: Redis, request: pytest.FixtureRequest, catalogue: Catalogue
+) -> None:
+    """Not as redis-py does, which holds it three times: some hundred kilobytes are all that is on the way."""
+    await redis.set("saved", NOISE)
+    await redis.set("soon", NOISE, px=3_600_000)
+    await redis.set("small", "1")
+    manifest = await of_redis(catalogue, redis)
+    assert manifest.parts[0].largest == 8_000_005
+    url = request.getfixturevalue("cluster").url if kind == "a cluster" else None
+    async with open_redis(CommonSettings(redis_url=url)) if url else nullcontext(redis) as target:
+        await restoring.empty(target, "redis/20260301T120000Z-0001")
+        await restore(catalogue, target, manifest, over=True)
+        assert await target.get("saved") == await target.get("soon") == NOISE
+        assert await target.get("small") == b"1"
+        assert 0 < await target.pttl("soon") <= 3_600_000
+        key = (b"saved", 0, bytearray(cast("bytes", await target.dump("saved"))))
+        await target.delete("saved")
+        tracemalloc.start()
+        try:
+            await restoring.put(target, [key])
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert await target.get("saved") == NOISE
+        assert peak < 2_000_000
+        await restoring.empty(target, "done")
+        await restoring.finish(target)
+
+
+async def test_a_large_key_that_redis_does_not_take_is_said_to_be_one(redis: Redis) -> None:
+    with pytest.raises(BadSettingsError, match="this Redis does not take a key of the backup"):
+        await restoring.put(redis, [(b"a", 0, bytearray(b"\1" * 2_000_000))])
+
+
+async def test_a_redis_that_takes_no_such_key_is_refused_before_it_is_emptied(
+    catalogue: Catalogue, redis: Redis
+) -> None:
+    await redis.set("saved", NOISE[:1_100_000])
+    manifest = await of_redis(catalogue, redis)
+    await redis.config_set("proto-max-bulk-len", 1_048_576)
+    with pytest.raises(BadSettingsError, match=r"takes 1,048,576 bytes at once.*CONFIG SET proto-max-bulk-len 1\d{6}$"):
+        await restore(catalogue, redis, manifest, over=True)
     assert await keys(redis) == {b"saved"}
 
 
