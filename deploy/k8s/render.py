@@ -39,7 +39,7 @@ def _named(job: str) -> str:
     return job.replace(metadata[0], named, 1)
 
 
-def _kubectl() -> str:
+def kubectl() -> str:
     """That of `make kubectl`, where this runs in its environment; else that of the PATH."""
     beside = Path(sys.executable).with_name("kubectl")
     return str(beside) if sys.prefix != sys.base_prefix and beside.exists() else "kubectl"
@@ -53,7 +53,7 @@ def main() -> None:
     if overlay == "-":
         rendered = sys.stdin.read()
     else:
-        command = [_kubectl(), "kustomize", overlay]
+        command = [kubectl(), "kustomize", overlay]
         made = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - no shell
         if made.returncode:
             sys.exit(made.returncode)

@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 K8S = ROOT / "deploy" / "k8s"
 OVERLAYS = ("local", "local-cluster", "ibm-cloud", "staging")
 Document = dict[str, Any]
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Ten times as fast as the other one, where PyYAML has it."""
 UNITS = {"m": 0.001, "Ki": 1024, "Mi": 1024**2, "Gi": 1024**3}
 
 
@@ -38,7 +40,7 @@ def kubectl() -> str:
 
 @functools.cache
 def _parsed(folder: Path) -> list[Document]:
-    return list(yaml.safe_load_all(rendered(folder)))
+    return list(yaml.load_all(rendered(folder), LOADER))
 
 
 @functools.cache

@@ -64,7 +64,7 @@ def values(secret: Document) -> dict[str, str]:
 def test_what_is_made_for_a_local_cluster_is_what_its_pods_name(made: Path) -> None:
     secrets = of_kind(documents(made), "Secret")
     wanted = needed(overlay("local"))
-    assert secrets.keys() == wanted.keys() | {"keda", "backup", "dead-letters", "status", "migrate"}
+    assert secrets.keys() == wanted.keys() | {"keda", "backup", "dead-letters", "status", "migrate", "smoke"}
     for name, items in wanted.items():
         assert items <= keys(secrets[name]), name
 
@@ -107,6 +107,7 @@ def test_the_secrets_agree_with_each_other(made: Path) -> None:
     assert secrets["influxdb"]["token"] == secrets["decoder"]["INFLUXDB_V2_TOKEN"]
     assert f"mirror,service,{secrets['api']['MIRROR_PASSWORD']}\n" in secrets["users"]["users.csv"]
     assert secrets["keda"]["username"] == "keda"
+    assert f"demo-car,car,{secrets['smoke']['MQTT_PASSWORD']}\n" in secrets["users"]["users.csv"]
     assert not any(f":{secrets['keda']['password']}@" in value for each in secrets.values() for value in each.values())
     assert key_from(secrets["api-key"]["api-key"], "first", [Scope.ADMIN], now=0).scopes
 
