@@ -104,7 +104,7 @@ def test_it_renders_what_kustomize_makes_of_an_overlay(overlay: str, values: tup
     [
         *[("monitoring", "monitoring"), ("custom-metrics", "customMetrics"), ("quota", "quota"), ("backup", "backup")],
         *[("api-scaling", "apiScaling"), ("cert-manager", "certManager"), ("external-secrets", "externalSecrets")],
-        *[("gateway", "gateway"), ("gateway-mqtts", "gatewayMqtts"), ("keda", "keda")],
+        *[("gateway", "gateway"), ("gateway-mqtts", "gatewayMqtts"), ("tracing", "tracing"), ("keda", "keda")],
     ],
 )
 def test_a_component_is_turned_on_by_a_value(tmp_path: Path, component: str, value: str) -> None:
@@ -304,6 +304,7 @@ def nested(path: str, value: object) -> dict[str, Any]:
         ("api.resources", {"limits": {"memory": "a lot"}}),
         ("trustedProxies", "everybody"),
         ("keda.enabled", "yes"),
+        ("tracing.share", "2"),
         ("zones.names", ["eu-de-1"]),
         ("backup.schedules.redis", "hourly"),
         ("certManager.issuer", "letsencrypt"),

@@ -16,7 +16,17 @@ from tests.redis_servers.process import until
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]  # with the start of a control plane
 NAMESPACE = "chart"
 IBM = ("-f", str(CHART / "values-ibm-cloud.yaml"))
-COMPONENTS = ("keda", "monitoring", "customMetrics", "apiScaling", "quota", "backup", "certManager", "externalSecrets")
+COMPONENTS = (
+    "keda",
+    "monitoring",
+    "tracing",
+    "customMetrics",
+    "apiScaling",
+    "quota",
+    "backup",
+    "certManager",
+    "externalSecrets",
+)
 
 
 def on(*values: str) -> tuple[str, str]:

@@ -54,6 +54,9 @@ none; then pods do without.
 {{- define "campus.data.settings" -}}
 {{- $variables := deepCopy .Values.settings -}}
 {{- if .Values.kinds }}{{ $_ := set $variables "KINDS_FILE" "/etc/campus/kinds.json" }}{{ end -}}
+{{- if .Values.tracing.enabled -}}
+{{- $variables = merge $variables (dict "TRACES_URL" .Values.tracing.url "TRACES_SHARE" .Values.tracing.share) -}}
+{{- end -}}
 {{- include "campus.variables" $variables -}}
 {{- end -}}
 

@@ -18,6 +18,7 @@ _ADDING: Final = {
     "keda": ".Values.keda.enabled",
     "monitoring": ".Values.monitoring.enabled",
     "backup": ".Values.backup.enabled",
+    "tracing": ".Values.tracing.enabled",
     "external-secrets": ".Values.externalSecrets.enabled",
 }
 """Components that add documents and change none, with the condition under which they are there."""

@@ -1,10 +1,11 @@
 """Values, put into the documents where the table says, with the defaults that stand there."""
 
 import copy
+import functools
 
 from deploy.k8s.chart import sources, tree
 from deploy.k8s.chart.parts import Templates
-from deploy.k8s.chart.table import FROM_MANIFESTS, TABLE, Value
+from deploy.k8s.chart.table import FROM_MANIFESTS, TABLE, Data, Value
 from deploy.k8s.chart.tree import Hole, Lines, Node, When, With
 
 Defaults = dict[str, Node]
@@ -31,12 +32,15 @@ def _place(found: Templates, value: Value) -> Node:
         if any(each != stood[0] for each in stood):
             raise ValueError(f"{value.path} has several defaults: {stood}")
         return stood[0]
-    if isinstance(value.default, str) and value.default.startswith("ConfigMap "):
-        _, name, *keys = value.default.split(" ")
-        overlay = sources.base("backup") if name == "backup" else sources.upon("local")
-        data = overlay["ConfigMap", name]["data"]
-        return data[keys[0]] if keys else data
+    if isinstance(value.default, Data):
+        data = _data(value.default.component)["ConfigMap", value.default.name]["data"]
+        return data[value.default.key] if value.default.key else data
     return value.default
+
+
+@functools.cache
+def _data(component: str) -> sources.Documents:
+    return sources.base(component) if component else sources.upon("local")
 
 
 def _put(found: Templates, at: list[str], value: Value) -> Node:

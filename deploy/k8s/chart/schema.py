@@ -12,6 +12,7 @@ OBJECT: Final[Schema] = {"type": "object"}
 HOST: Final[Schema] = {"type": "string", "pattern": r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"}
 CIDR: Final[Schema] = {"type": "string", "pattern": r"^[0-9a-f.:]+/[0-9]+$"}
 NETWORKS: Final[Schema] = {"type": "string", "pattern": r"^[0-9a-f.:]+(/[0-9]+)?(,[0-9a-f.:]+(/[0-9]+)?)*$"}
+SHARE: Final[Schema] = {"type": "string", "pattern": r"^(0(\.[0-9]+)?|1)$"}
 CRON: Final[Schema] = {"type": "string", "pattern": r"^(\S+ ){4}\S+$"}
 KEPT: Final[Schema] = {"type": ["string", "null"], "pattern": r"^[1-9][0-9]*[smhd]$"}
 KEPT_BY_WIDTH: Final[Schema] = {

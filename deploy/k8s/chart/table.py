@@ -14,6 +14,15 @@ FROM_MANIFESTS: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
+class Data:
+    """The data of a ConfigMap of the overlay `local`, or the base with a component, as a default; or a key of it."""
+
+    name: str
+    key: str = ""
+    component: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Value:
     """A value by its path, such as `haproxy.replicas`.
 
@@ -136,14 +145,14 @@ TABLE: Final = (
         "settings",
         "Variables of the services (docs/operating.md), but for what is secret. A change of one is a rollout.",
         (
-            Value("settings", "Of all of them.", s.VARIABLES, default="ConfigMap settings", shape="yaml"),
-            Value("ingest", "Of brokers and the API.", s.VARIABLES, default="ConfigMap ingest", shape="yaml"),
-            Value("stores", "Of decoders and the API.", s.VARIABLES, default="ConfigMap stores", shape="yaml"),
+            Value("settings", "Of all of them.", s.VARIABLES, default=Data("settings"), shape="yaml"),
+            Value("ingest", "Of brokers and the API.", s.VARIABLES, default=Data("ingest"), shape="yaml"),
+            Value("stores", "Of decoders and the API.", s.VARIABLES, default=Data("stores"), shape="yaml"),
             Value(
                 "trustedProxies",
                 "Where pods have their addresses: from there the API believes who the client is.",
                 s.NETWORKS,
-                default="ConfigMap proxies API_TRUSTED_PROXIES",
+                default=Data("proxies", "API_TRUSTED_PROXIES"),
             ),
             Value(
                 "kinds", "What is counted, as the JSON of a kinds.json; empty: cars and phones.", s.ANY_TEXT, default=""
@@ -416,6 +425,15 @@ TABLE: Final = (
         ),
     ),
     Section(
+        "tracing",
+        "Traces of a part of what comes in, to the Jaeger of deploy/k8s/observability.",
+        (
+            _switch("tracing", ""),
+            Value("tracing.url", "", s.TEXT, default=Data("settings", "TRACES_URL", component="tracing")),
+            Value("tracing.share", "", s.SHARE, default=Data("settings", "TRACES_SHARE", component="tracing")),
+        ),
+    ),
+    Section(
         "quota",
         "Who comes first where there is too little, and how much there may be in all.",
         (
@@ -448,7 +466,7 @@ TABLE: Final = (
         "Backups to object storage (docs/backups.md).",
         (
             _switch("backup", ""),
-            Value("backup.settings", "", s.VARIABLES, default="ConfigMap backup", shape="yaml"),
+            Value("backup.settings", "", s.VARIABLES, default=Data("backup", component="backup"), shape="yaml"),
             *(
                 Value(
                     f"backup.schedules.{each.removeprefix('backup-')}",
