@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from deploy.smoke.__main__ import app
 from deploy.smoke.addresses import api_address, mqtt_address
 from tests.deploy.k8s_manifests import (
     K8S,
+    ROOT,
     Document,
     documents,
     environment,
@@ -29,6 +32,7 @@ from tests.deploy.k8s_manifests import (
     workloads,
 )
 from tests.helm.executable import CHART, asked, rendered, templated
+from tests.rooms import ROOMS
 
 BY_HAND = {
     *("Chart.yaml", "README.md", "values-ibm-cloud.yaml", "templates/NOTES.txt", "templates/_helpers.tpl"),
@@ -54,7 +58,10 @@ def as_kustomize_has_it(found: list[Document]) -> dict[tuple[str, str], Document
         assert metadata["labels"].pop("helm.sh/chart") == "campus-0.2.0"
         assert metadata["labels"].pop("app.kubernetes.io/managed-by") == "Helm"
         if document["kind"] == "ConfigMap":
-            assert metadata.pop("annotations") == {"helm.sh/resource-policy": "keep"}
+            assert metadata.pop("annotations") == {
+                "helm.sh/hook": "pre-install,pre-upgrade,pre-rollback",
+                "helm.sh/hook-delete-policy": "before-hook-creation",
+            }
         if document["kind"] == "Job":
             metadata["name"] = re.sub("^redis-cluster-[0-9a-f]{8}$", "redis-cluster", metadata["name"])
     return names(found)
@@ -244,7 +251,7 @@ def test_a_number_is_written_as_it_was_given_and_another_setting_is_a_rollout(tm
 
 
 def test_bicycles_are_counted_by_one_value(tmp_path: Path) -> None:
-    kinds = K8S.parents[1] / "core" / "kinds.json"
+    kinds = ROOT / "core" / "kinds.json"
     (tmp_path / "kinds").mkdir()
     (tmp_path / "kinds" / "kinds.json").write_text(kinds.read_text())
     wanted = kustomization(
@@ -372,7 +379,16 @@ def test_helm_test_is_the_smoke_test() -> None:
     assert api_address(options["--api"]).port == 8080
     assert options["--username"] == "demo-car"
     assert container["image"] == "campus/simulator:dev"
-    assert "\nCOPY deploy/smoke deploy/smoke\n" in (K8S.parents[1] / "simulator" / "Dockerfile").read_text()
+    assert "\nCOPY deploy/smoke deploy/smoke\n" in (ROOT / "simulator" / "Dockerfile").read_text()
+
+
+def test_what_the_smoke_test_imports_of_ours_is_in_its_image() -> None:
+    text = "import sys, deploy.smoke.__main__; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, cwd=ROOT)
+    ours = {name for name in done.stdout.split() if name.partition(".")[0] in ROOMS}
+    copied = re.findall(r"^COPY (\w+) \w+$", (ROOT / "simulator" / "Dockerfile").read_text(), re.MULTILINE)
+    outside = {name for name in ours if name.partition(".")[0] not in copied}
+    assert all(name == "deploy" or name.startswith("deploy.smoke") for name in outside)
 
 
 def test_the_smoke_test_reaches_haproxy_and_nothing_else() -> None:
@@ -392,5 +408,5 @@ def test_the_smoke_test_reaches_haproxy_and_nothing_else() -> None:
 
 
 def test_the_version_is_that_of_the_project() -> None:
-    [version] = re.findall(r'^version = "(.+)"$', (K8S.parents[1] / "pyproject.toml").read_text(), re.MULTILINE)
+    [version] = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert yaml.safe_load((CHART / "Chart.yaml").read_text())["version"] == version

@@ -5,9 +5,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{- /* A ConfigMap has another name with another content: pods of the release before still read the old one. */ -}}
-{{- define "campus.kept" -}}
-helm.sh/resource-policy: keep
+{{- /*
+A ConfigMap has another name with another content. It is a hook, which Helm makes and then forgets: of what is the release's
+own it removes the old one at once, while pods of the release before may still have to start, and must go back to it.
+*/ -}}
+{{- define "campus.before" -}}
+helm.sh/hook: pre-install,pre-upgrade,pre-rollback
+helm.sh/hook-delete-policy: before-hook-creation
 {{- end -}}
 
 {{- /* An image of ours: (list $ NAME). */ -}}

@@ -93,7 +93,7 @@ def _with_holes(document: dict[str, Any], redis: str) -> Node:
     about = made.pop("metadata")
     about["labels"] = Lines('include "campus.labels" .', rest)
     if document["kind"] == "ConfigMap":
-        about["annotations"] = Lines('include "campus.kept" .')
+        about["annotations"] = Lines('include "campus.before" .')
         name = _HASHED.fullmatch(about["name"])
         about["name"] = _config(name[1], redis) if name else about["name"]
     return {**first, "metadata": about, **made}
