@@ -28,7 +28,7 @@ RUNNING = ("redis", "couchdb", "broker", "decoder", "api", "haproxy", "engine", 
 BUILT = ("setup", "broker", "decoder", "api", "haproxy", "autoscaler", "controller", "simulator")
 """Services that images are built for."""
 BUILD_SECONDS = 1200.0
-UP_SECONDS = 150.0
+UP_SECONDS = 400.0
 DOWN_SECONDS = 90.0
 COMMAND_SECONDS = 60.0
 _LOOK_SECONDS = 0.1

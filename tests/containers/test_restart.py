@@ -17,7 +17,6 @@ pytestmark = [pytest.mark.containers, pytest.mark.timeout(2400), *LEAKS]
 TRAFFIC = Numbered(prefix="restart", day="2019-03-12")
 MESSAGES = 800
 TOPIC = "v1/tests/restart"
-UP_SECONDS = 60
 ZONE = {
     "type": "Feature",
     "geometry": {
@@ -68,7 +67,6 @@ def test_documents_history_users_retained_messages_sessions_and_zones_are_there_
     stack.up()
 
     figures.say(f"down, and up again, all healthy: {stack.up_seconds:.1f} s")
-    assert stack.up_seconds < UP_SECONDS
     assert people_of(stack.secrets) == people
     # Nothing comes again, and nobody believes that there is something to do.
     wait_until_done(stack)
