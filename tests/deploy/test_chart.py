@@ -155,6 +155,10 @@ def test_a_quota_is_upon_a_redis_cluster_as_well(tmp_path: Path) -> None:
     same(templated(*CLUSTER, *on("quota")), with_components(tmp_path, "local-cluster", "quota"))
 
 
+def test_a_redis_that_is_hosted_is_not_saved_from_here() -> None:
+    assert of_kind(templated(*IBM, *on("backup")), "CronJob").keys() == {"backup-documents", "backup-series"}
+
+
 def test_every_component_is_in_the_chart_or_it_is_said_why_not() -> None:
     said = "".join(path.read_text() for path in (CHART / "templates").glob("*.yaml"))
     for component in {path.name for path in (K8S / "components").iterdir()} - {"custom-metrics"}:

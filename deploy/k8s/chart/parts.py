@@ -38,6 +38,7 @@ _BY_DOCUMENT: Final = {
     ("hosted", "to-https"): ".Values.network.https",
     ("hosted", "from-ingress"): _INGRESS,
     ("hosted", "dns-on-the-node"): ".Values.network.nodeDns",
+    ("backup", "backup-redis"): 'ne .Values.redis.mode "hosted"',
     ("quota", "campus-first"): ".Values.quota.priorityClasses",
     ("quota", "campus-next"): ".Values.quota.priorityClasses",
 }

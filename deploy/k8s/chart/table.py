@@ -465,7 +465,7 @@ TABLE: Final = (
         "backup",
         "Backups to object storage (docs/backups.md).",
         (
-            _switch("backup", ""),
+            _switch("backup", "Of a Redis that is hosted, whoever hosts it makes them."),
             Value("backup.settings", "", s.VARIABLES, default=Data("backup", component="backup"), shape="yaml"),
             *(
                 Value(
