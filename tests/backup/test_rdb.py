@@ -17,6 +17,7 @@ from backup.rdb_checksum import crc64
 from backup.redis_dump import dump
 from runtime.settings import CommonSettings
 from state.client import open_redis
+from tests.backup.snapshots import SMALL
 from tests.redis_servers.executables import VERSIONS, executable_of
 from tests.redis_servers.process import RedisProcess, free_ports
 
@@ -151,7 +152,7 @@ async def test_what_is_cut_off_is_no_snapshot(tmp_path: Path) -> None:
 
 @given(st.data())
 def test_nothing_but_rdb_errors_comes_of_changed_snapshots(data: st.DataObject) -> None:
-    changed = bytearray(_SMALL)
+    changed = bytearray(SMALL)
     for _ in range(data.draw(st.integers(1, 5))):
         changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
     with suppress(RdbError):
@@ -235,15 +236,6 @@ def test_names_that_are_numbers_or_compressed_are_read() -> None:
     ]
 
 
-_SMALL = (
-    b"REDIS0011\xfa\x09redis-ver\x057.2.0\xfe\x00\xfb\x03\x01\x00\x01a\x01b\xfc\x01\x00\x00\x00\x00\x00\x00\x00\x02\x01s"
-    b"\x02\x01x\x01y\x05\x01z\x01\x01m\x00\x00\x00\x00\x00\x00\xf0\x3f\x12\x01l\x01\x02\x03abc"
-    b"\x15\x01t\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x01g\x00\x00\x00\x01" + b"\x00" * 24 + b"\x01\x01\x01c"
-    + b"\x00" * 16 + b"\x00\xff" + b"\x00" * 8
-)  # fmt: skip
-"""One key of five types, the last one a stream with a group."""
-
-
 def test_the_small_snapshot_is_one() -> None:
-    assert [key.name for key in read(_SMALL)] == [b"a", b"s", b"z", b"l", b"t"]
-    assert len(read(_SMALL, 1)) == 5
+    assert [key.name for key in read(SMALL)] == [b"a", b"s", b"z", b"l", b"t"]
+    assert len(read(SMALL, 1)) == 5

@@ -1,14 +1,17 @@
 """Input of every kind, which fuzzing starts from: well-formed, but for the packets that break the standard."""
 
+import asyncio
 import base64
 import gzip
 import io
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from random import Random
 
+from backup.sealing import seal
+from tests.backup.snapshots import SMALL, TOLD
 from tests.broker.frames import CLOSE, PING, PONG, TEXT, close, frame, request
 from tests.mqtt.breaking import BREAKING
 from tests.mqtt.wire import DISCONNECT, PINGREQ, Kind, Will, ack, connect, publish, subscribe, unsubscribe
@@ -18,6 +21,7 @@ from tests.simulator.tracks.test_kml import WHEN, kml, placemark, track_of
 from tests.simulator.tracks.test_nmea import GGA, RMC, sentence
 from tests.simulator.tracks.test_tcx import point, tcx
 
+SEALED_KEY, SEALED_PATH = b"k" * 32, "redis/20260301T120000Z-0001/main-0"
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 
 TRACKS = Path(__file__).parents[1] / "field" / "tracks"
@@ -142,7 +146,21 @@ def tracks() -> list[bytes]:
     return [*files, gzip.compress(files[0], mtime=0), archive.getvalue()]
 
 
-ONE_AT_A_TIME = ("payload", "reading", "campus", "track")
+def sealed_parts() -> list[bytes]:
+    """Of backups: empty, small, of several chunks, and one of which the end is missing."""
+    texts = [b"", b"text", Random(7).randbytes(70_000)]  # noqa: S311 - the same at every run
+    parts = [asyncio.run(_sealed(text)) for text in texts]
+    return [*parts, parts[-1][:-20], parts[0] + parts[1]]
+
+
+async def _sealed(text: bytes) -> bytes:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield text
+
+    return b"".join([piece async for piece in seal(pieces(), SEALED_KEY, SEALED_PATH, salt=b"s" * 32)])
+
+
+ONE_AT_A_TIME = ("payload", "reading", "campus", "track", "snapshot", "sealed")
 """Targets whose input is a whole of its own; of all others, inputs may come one after the other."""
 
 SEEDS: dict[str, Callable[[], list[bytes]]] = {
@@ -154,6 +172,8 @@ SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "reading": payloads,
     "campus": campus_files,
     "track": tracks,
+    "snapshot": lambda: [SMALL, TOLD],
+    "sealed": sealed_parts,
 }
 """By the name of the target in `targets`."""
 

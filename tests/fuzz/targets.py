@@ -8,12 +8,14 @@ import contextlib
 import gzip
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from backup.rdb import Key, RdbError, RdbReader
+from backup.sealing import DamagedError, Opener
 from broker.protocol import packets
 from broker.protocol.packets import Packet, PacketType, ProtocolViolationError, check_flags, split_packets
 from broker.transport.proxy_protocol import BadHeaderError, Header, parse_header
@@ -36,6 +38,7 @@ from simulator import message
 from simulator.fix import BadTrackError
 from simulator.tracks import read_tracks
 from tests.conftest import NOON
+from tests.fuzz.seeds import SEALED_KEY, SEALED_PATH
 
 V1_BYTES = 107
 V2_BYTES = 1040
@@ -286,6 +289,50 @@ def track(data: bytes) -> None:
             assert -180 <= sent["geometry"]["coordinates"][0] <= 180
 
 
+def snapshot(data: bytes) -> None:
+    """A snapshot of Redis: keys or a sentence, the same ones however it is cut, with values or without."""
+    cut, cut_error = _keys(pieces(data), values=True)
+    whole, error = _keys([data[1:]], values=True)
+    assert (cut, cut_error) == (whole, error)
+    measured, error = _keys(pieces(data), values=False)
+    assert ([key.size for key in measured], error) == ([key.size for key in cut], cut_error)
+    for key in cut:
+        assert len(key.dumped) == 1 + key.size + 10
+        assert key.size < len(data)
+
+
+def _keys(stream: Iterable[bytes], *, values: bool) -> tuple[list[Key], str]:
+    reader, found = RdbReader(values=values), list[Key]()
+    try:
+        for piece in stream:
+            for key in reader.feed(piece):
+                found.append(key)
+        reader.end()
+    except RdbError as error:
+        return found, str(error)
+    return found, ""
+
+
+def sealed(data: bytes) -> None:
+    """A part of a backup: text or a sentence, the same one however it is cut."""
+    cut, cut_error = _opened(pieces(data))
+    whole, error = _opened([data[1:]])
+    assert error == cut_error
+    assert cut == whole
+
+
+def _opened(stream: Iterable[bytes]) -> tuple[bytes, str]:
+    opener, found = Opener(SEALED_KEY, SEALED_PATH), b""
+    try:
+        for piece in stream:
+            found += b"".join(opener.feed(piece))
+        found += b"".join(opener.end())
+    except DamagedError as error:
+        assert str(error).isprintable()  # noqa: PT017 - of each sentence, whatever the bytes
+        return b"", str(error)
+    return found, ""
+
+
 def _bytes(field: bytes | str | int) -> bytes:
     return field if isinstance(field, bytes) else str(field).encode()
 
@@ -306,4 +353,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "reading": reading,
     "campus": campus,
     "track": track,
+    "snapshot": snapshot,
+    "sealed": sealed,
 }
