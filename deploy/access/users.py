@@ -100,8 +100,9 @@ USERS: Mapping[str, Mapping[str, tuple[Right, ...]]] = {
 """The rights of each, by module of `state/`; the most used come first, for Redis looks through them in this order."""
 
 PLAIN: Mapping[str, str] = {
-    # All keys, and what looks at servers: it renames, copies and removes whatever there is, also by hand.
-    "migrate": "~* &* +@all -@admin -@dangerous +info +bgrewriteaof +config|get +keys +restore",
+    # All keys, and what looks at servers: it renames, copies, restores and removes whatever there is, also by hand.
+    "migrate": "~* &* +@all -@admin -@dangerous +info +bgrewriteaof +config|get +keys +restore +flushdb +cluster|slots"
+    " +client|setinfo",
     # The health check asks without a password whether Redis is there, and no more.
     "health": "+ping",
     # prometheus-redis-exporter: figures of the server, no key and no value. SLOWLOG GET has arguments in it.
@@ -109,7 +110,7 @@ PLAIN: Mapping[str, str] = {
     # KEDA measures how many entries wait.
     "keda": "~raw:{[0-9]*} +hello +ping +select +xlen +cluster|slots +cluster|info +cluster|nodes +readonly",
     # A copy of all that there is, by the protocol of a replica; and whether a backup is being restored there.
-    "backup": "~layout:{campus} +hget +hello +ping +select +info +psync +sync +replconf +cluster|slots",
+    "backup": "~layout:{campus} +hget +hello +ping +select +info +psync +sync +replconf +cluster|slots +client|setinfo",
     "replica": "+ping +psync +replconf",
     "cluster": "+ping +cluster +info",
     # Of the Sentinels that watch it: they ask, announce themselves, and promote.
@@ -143,7 +144,8 @@ _READING = {
 def rules(user: str, version: str) -> str:
     """The rights of a user, in the words of Redis's ACL, for one of VERSIONS."""
     if user in PLAIN:
-        return _joined(["-@all", *PLAIN[user].split()])
+        unknown = {f"+{each.lower()}" for each in _UNKNOWN[version]}
+        return _joined(["-@all", *(word for word in PLAIN[user].split() if word not in unknown)])
     by_keys: dict[tuple[str, ...], dict[str, None]] = {}
     for each in accesses(user):
         by_keys.setdefault(_patterns(each), {}).update(dict.fromkeys(_words(each.commands, version)))

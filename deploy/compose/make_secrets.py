@@ -141,6 +141,8 @@ def files(
         "api": api,
         "api-next": api,
         "backup": {**redis_url("backup"), **stores, "BACKUP_KEY": value["backup_key"]},
+        # By hand; it writes all that Redis has, and asks which devices were erased since.
+        "restore": {**redis_url("migrate"), **device_key, **stores, "BACKUP_KEY": value["backup_key"]},
         "autoscaler": redis_url("autoscaler"),
         "controller": redis_url("controller"),
         "couchdb": {"password": value["couchdb_password"]},

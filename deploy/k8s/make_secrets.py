@@ -32,7 +32,7 @@ def contents(
             name: made[name]
             for name in (
                 *("broker", "decoder", "api", "controller", "users", "api-key", "backup", "redis", "influxdb"),
-                *("dead-letters", "status", "migrate"),
+                *("dead-letters", "status", "migrate", "restore"),
             )
         },
         "couchdb": {"admins.ini": f"[admins]\n{COUCHDB_USER} = {value['couchdb_password']}\n"},

@@ -318,7 +318,7 @@ def test_a_table_of_kinds_is_given_to_all_who_read_it(services: dict[str, dict[s
         assert readers == {
             *("setup", "users", "broker", "broker-next", "decoder", "api", "api-next"),
             *("demo", "demo-judge", "demo-history-made", "demo-history", "backup"),
-            *("dead-letters", "status", "migrate"),
+            *("dead-letters", "status", "migrate", "restore"),
         }
         assert {found[name]["environment"]["KINDS_FILE"] for name in readers} == {"/kinds.json"}
 

@@ -136,13 +136,14 @@ def test_only_who_needs_a_secret_has_it(tmp_path: Path, given: GIVEN) -> None:
         found = contents(tmp_path)
         return {path.split("/")[0] for path, text in found.items() if value[name] in text} - {"values.json"}
 
-    assert holders("device_key") == {"decoder", "api", "api-next", "demo-history"}
+    assert holders("device_key") == {"decoder", "api", "api-next", "demo-history", "restore"}
     assert holders("mirror_password") == {"users", "api", "api-next"}
     assert holders("api_key") == {"api-key", "people"}
     assert holders("couchdb_password") == {
-        *("couchdb", "decoder", "api", "api-next", "demo-history", "demo-judge", "backup"),
+        *("couchdb", "decoder", "api", "api-next", "demo-history", "demo-judge", "backup", "restore"),
     }
-    assert holders("backup_key") == holders("redis_backup_password") == {"backup"}
+    assert holders("backup_key") == {"backup", "restore"}
+    assert holders("redis_migrate_password") == {"migrate", "restore"}
     assert holders("node_red_api_key") == {"node-red", "node-red-key"}
     assert holders("grafana_password") == {"grafana", "people"}
     # Redis itself is told a hash.
@@ -151,7 +152,7 @@ def test_only_who_needs_a_secret_has_it(tmp_path: Path, given: GIVEN) -> None:
     assert holders("redis_api_password") == {"api", "api-next"}
     assert holders("redis_users_command_password") == {"users"}
     assert holders("redis_keys_command_password") == {"api-key", "node-red-key"}
-    for service in ("autoscaler", "controller", "status", "dead-letters", "migrate", "backup"):
+    for service in ("autoscaler", "controller", "status", "dead-letters", "backup"):
         assert holders(f"redis_{service.replace('-', '_')}_password") == {service}
     assert holders("redis_exporter_password") == {"redis-exporter"}
     assert holders("redis_keda_password") == set()

@@ -59,6 +59,7 @@ from state.tidying import tidy
 from state.users import USERS, UserStore
 from state.windows import WindowCounts
 from tests.conftest import NOON
+from tests.deploy.access import others
 from tests.deploy.access.items import Somebody, rule
 
 CAR = KindId("car")
@@ -337,7 +338,7 @@ async def _before(client: Redis, partitions: int) -> None:
 
 
 WORK: dict[str, Work] = {
-    # In this order: what one writes, others read.
+    # In this order: what one writes, others read. The last one removes all.
     "broker": broker,
     "decoder": decoder,
     "users-command": users_command,
@@ -347,4 +348,12 @@ WORK: dict[str, Work] = {
     "controller": controller,
     "status": status,
     "dead-letters": dead_letters,
+    "health": others.health,
+    "exporter": others.exporter,
+    "keda": others.keda,
+    "backup": others.backup,
+    "replica": others.replica,
+    "cluster": others.cluster,
+    "sentinel": others.sentinel,
+    "migrate": others.migrate,
 }
