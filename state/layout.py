@@ -37,7 +37,8 @@ end
 return redis.call('HMGET', KEYS[2], 'version', 'partitions', 'migrating', 'restoring')
 """
 BEING_RESTORED = (
-    "a backup is being restored, or that was begun and has not come to its end: run `python -m backup restore` again"
+    "REDIS_URL: a backup is being restored there, or that was begun and has not come to its end: run "
+    "`python -m backup restore` again"
 )
 
 

@@ -15,7 +15,7 @@ from tests.conftest import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYOUT = "layout:{campus}"
-SENTENCE = "a backup is being restored, or that was begun and has not come to its end"
+SENTENCE = "REDIS_URL: a backup is being restored there, or that was begun and has not come to its end"
 COMMANDS = OF_REDIS | {
     "migrate": "state migrate",
     "controller apps": "controller apps",
