@@ -24,6 +24,7 @@ from broker.session.connection import Connection
 from broker.session.connection_registry import ConnectionRegistry
 from broker.session.control_packets import ControlPackets
 from broker.session.deadlines import Deadlines
+from broker.session.log_names import LogNames
 from broker.session.outboxes import Outboxes
 from broker.session.packet_reader import PacketReader
 from broker.session.publishing import Publishing
@@ -166,7 +167,8 @@ class Node:
             no_subscribe=closed,
             plugins=settings.mqtt_plugins,
         )
-        self.refusals = Refusals(metrics=metrics, max_payload=settings.mqtt_max_payload, now=self.now)
+        names = LogNames()
+        self.refusals = Refusals(metrics=metrics, max_payload=settings.mqtt_max_payload, now=self.now, names=names)
         topic_rules = TopicRules(settings=settings, kinds=kinds, access=access, amqtt=self._amqtt)
         outboxes = Outboxes(
             settings=settings,
@@ -202,7 +204,8 @@ class Node:
             connecting=self.connecting,
             closing=self.tasks,
             metrics=metrics,
-            is_user=authenticator.is_user,
+            role_of=authenticator.role_of,
+            names=names,
             problem=lambda: self.problem,
             now=self.now,
         )

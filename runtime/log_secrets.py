@@ -11,8 +11,14 @@ REDACTED = "[redacted]"
 _NAMES = re.compile(r"passw(?:or)?d|secret|token|authorization|api_?key", re.IGNORECASE)
 """In names of members: `redis_password`, `X-API-Key` (a hyphen is taken for an underscore)."""
 _LIKE_SECRETS = re.compile(
-    # A key of the API (`api.auth.keys`), what is in a header, and user and password in an address.
-    r"(?P<key>ck_[0-9a-f]{16}_)\S+|(?P<scheme>\b(?:[Bb]earer|[Tt]oken) )\S+|(?P<user>://[^\s/:@]*:)[^\s/@]+(?=@)"
+    # A key of the API (`api.auth.keys`); what is in a header, of which "basic" is an English word as well; user and
+    # password in an address. There a slash may be in the password, if it is not that after a port.
+    r"(?P<key>ck_[0-9a-f]{16}_)\S+"
+    r"|(?P<header>\bauthorization\W{0,2}[:=]\W{0,3}\w+ )\S+"
+    r"|(?P<scheme>\b(?:bearer|token) )\S+"
+    r"|(?P<basic>\bbasic )(?=[A-Za-z0-9+/]{16}|[A-Za-z0-9+/]+=)\S+"
+    r"|(?P<user>://[^\s/:@]*:)(?!\d*/)[^\s@]+(?=@)",
+    re.IGNORECASE,
 )
 _MOST_NESTED = 4
 
@@ -20,7 +26,8 @@ _MOST_NESTED = 4
 def without_secrets(text: str) -> str:
     """The text, with `[redacted]` in place of what looks like a secret."""
     # One of these is in each text that it finds something in. Most have none, which is told much quicker so.
-    if not ("://" in text or "ck_" in text or "earer " in text or "oken " in text):
+    low = text.lower()
+    if not ("://" in low or "ck_" in low or "earer " in low or "oken " in low or "asic " in low or "uthor" in low):
         return text
     return _LIKE_SECRETS.sub(lambda found: f"{found.group(found.lastgroup or 0)}{REDACTED}", text)
 
@@ -40,7 +47,15 @@ class Secrets:
                 event_dict[name] = REDACTED
             elif type(value) is str:
                 # As in `without_secrets`: a call for each member would cost as much as all of this.
-                if "://" in value or "ck_" in value or "earer " in value or "oken " in value:
+                low = value.lower()
+                if (
+                    "://" in low
+                    or "ck_" in low
+                    or "earer " in low
+                    or "oken " in low
+                    or "asic " in low
+                    or "uthori" in low
+                ):
                     event_dict[name] = without_secrets(value)
             elif value is not None and not isinstance(value, int | float) and name != "exc_info":
                 event_dict[name] = self._inside(value, 0)

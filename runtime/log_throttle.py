@@ -49,5 +49,9 @@ class LogThrottle:
         self._logged = {key: at for key, at in self._logged.items() if now - at < EVERY_SECONDS}
         if len(self._logged) >= MAX_REMEMBERED:
             self._logged.clear()
-            if forgotten := sum(self._held.values()):
-                self._held = {FORGOTTEN: forgotten}
+        if not self._logged or len(self._held) >= MAX_REMEMBERED:
+            # Nobody need have asked what is overdue.
+            left = {key: count for key, count in self._held.items() if key in self._logged}
+            if forgotten := sum(self._held.values()) - sum(left.values()):
+                left[FORGOTTEN] = forgotten
+            self._held = left

@@ -99,16 +99,21 @@ class Authenticator:
             if role is None:
                 # It stays as it is: another table may have its kind again.
                 if self._throttle.lets_through(user.role):
-                    _log.warning("no kind of KINDS_FILE has the role of a user: refused", role=user.role, user=name)
+                    # Not which user: most are devices (law 4, no trace).
+                    _log.warning("no kind of KINDS_FILE has the role of a user: refused", role=user.role)
                 return None
             # Where users have changed meanwhile, this one may be gone, and `changed` could not know of this login.
             if changes == self._changes:
                 self._let_in[name] = user if self._let_in.get(name, user) == user else None
                 return role
 
-    async def is_user(self, name: str) -> bool:
-        """Whether there is a user of that name. Raises UnavailableError where Redis does not answer."""
-        return name_problem(name) is None and await self._ask(name) is not None
+    async def role_of(self, name: str) -> Role | None:
+        """The role of the user of that name; None where there is none, or no kind of KINDS_FILE has its role.
+
+        Raises UnavailableError where Redis does not answer.
+        """
+        user = None if name_problem(name) else await self._ask(name)
+        return self._kinds.role_by_name.get(user.role) if user else None
 
     async def changed(self, connected: Mapping[str, Role]) -> set[str]:
         """The users who must go: they were removed, or have another role or another password.

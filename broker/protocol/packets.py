@@ -45,10 +45,6 @@ class ProtocolViolationError(Exception):
     """The client broke the protocol or a limit: its connection ends [MQTT-4.8.0-1]."""
 
 
-USER_SHOWN = 64
-"""Characters of a user's name that the log has of a refused login."""
-
-
 class RefusedConnectError(ProtocolViolationError):
     """A CONNECT that is answered with a return code before its connection ends."""
 
@@ -57,7 +53,7 @@ class RefusedConnectError(ProtocolViolationError):
     ) -> None:
         """`reason` is what it is counted by; `user` who it wanted to be, as far as that may be said."""
         super().__init__(detail)
-        self.user = user[:USER_SHOWN]
+        self.user = user
         self.code = code
         self.reason = reason
 

@@ -20,6 +20,7 @@ from broker.protocol.reasons import ConnectCode, Refusal
 from broker.routing.local_delivery import LocalDelivery
 from broker.session.client import State
 from broker.session.connection import Connection
+from broker.session.log_names import LogNames
 from broker.session.outboxes import Outboxes
 from broker.session.subscribing import Subscribing
 from broker.session.topic_rules import TopicRules
@@ -57,15 +58,17 @@ class Admission:
         connecting: Tasks,
         closing: Tasks,
         metrics: BrokerMetrics,
-        is_user: Callable[[str], Awaitable[bool]],
+        role_of: Callable[[str], Awaitable[Role | None]],
+        names: LogNames,
         problem: Callable[[], str | None],
         now: Callable[[], float],
     ) -> None:
         """`clients` are kept up to date: who is let in, by client id.
 
         `rates` are POSITION_RATE. `connecting` are those who are being let in, also where they have gone meanwhile, and
-        `closing` what their ends leave to be done. `problem` answers why Redis takes nothing at present, None when it
-        does; `now` gives seconds, as the event loop does.
+        `closing` what their ends leave to be done. `role_of` answers what the user of a name is, None where there is
+        none. `problem` answers why Redis takes nothing at present, None when it does; `now` gives seconds, as the event
+        loop does.
         """
         self._settings = settings
         self._clients = clients
@@ -79,7 +82,8 @@ class Admission:
         self._connecting = connecting
         self._closing = closing
         self._metrics = metrics
-        self._is_user = is_user
+        self._role_of = role_of
+        self._names = names
         self._problem = problem
         self._rates = UserRates(rates, now)
         self._users: Counter[str] = Counter()
@@ -119,7 +123,7 @@ class Admission:
                 try:
                     will = self._check(connection, request, role)
                 except RefusedConnectError as error:
-                    error.user = (request.user or "")[: packets.USER_SHOWN]
+                    error.user = self._names.shown(request.user or "", role)
                     raise
                 self._enter(connection, request, role, will)
                 entered = True
@@ -164,7 +168,8 @@ class Admission:
         """What the log may have of who was refused: people type passwords into the field of the user."""
         if not user:
             return ""
-        return user if await until_available(lambda: self._is_user(user)) else UNKNOWN
+        role = await until_available(lambda: self._role_of(user))
+        return self._names.shown(user, role) if role else UNKNOWN
 
     def _check(self, connection: Connection, request: Connect, role: Role) -> Will | None:
         """The will that it is to have. Raises RefusedConnectError."""

@@ -8,7 +8,9 @@ import structlog
 
 from broker.metrics import BrokerMetrics
 from broker.protocol.reasons import Refusal
+from broker.session.log_names import LogNames
 from broker.session.topic_rules import Topic
+from core.kinds import Role
 from runtime.log_throttle import EVERY_SECONDS, LogThrottle
 from runtime.service import Stop, pause
 
@@ -19,14 +21,18 @@ class Peer(Protocol):
     """A client, as a log names it."""
 
     user: str
+    role: Role
     peer: str
+    address: str
+    """What the peer counts as: of an IPv6 address its /64, of which one client has all."""
 
 
 class Refusals:
     """Those of one node."""
 
-    def __init__(self, *, metrics: BrokerMetrics, max_payload: int, now: Callable[[], float]) -> None:
+    def __init__(self, *, metrics: BrokerMetrics, max_payload: int, now: Callable[[], float], names: LogNames) -> None:
         """`max_payload` is MQTT_MAX_PAYLOAD; `now` gives seconds, as the event loop does."""
+        self._names = names
         self._metrics = metrics
         self._max_payload = max_payload
         self._throttle = LogThrottle(now)
@@ -45,7 +51,10 @@ class Refusals:
             _log.warning("more of the same were turned away", reason=reason, count=count)
 
     def refuse(self, reason: Refusal, detail: str, who: Peer, *, user: str = "") -> None:
-        """Count something that was turned away, and say it. `user` is who it wanted to be, if it was not let in."""
+        """Count something that was turned away, and say it.
+
+        `user` is who it wanted to be, as the log may say it, if it was not let in.
+        """
         self._metrics.refused.labels(reason.value).inc()
         self._say(reason.value, detail, who, user=user)
 
@@ -64,9 +73,9 @@ class Refusals:
         self._say("rate", "POSITION_RATE", who, event="waits")
 
     def _say(self, reason: str, detail: str, who: Peer, *, event: str = "refused", user: str = "") -> None:
-        name = who.user or user
+        name = self._names.shown(who.user, who.role) if who.user else user
         # By address where it is not known who that is: whoever tries names has one line, and not one for each name.
-        key = f"{reason} {who.user or who.peer}"
+        key = f"{reason} {who.user or who.address}"
         if self._throttle.lets_through(key):
             held_back = self._throttle.held_back(key)
             _log.warning(event, reason=reason, detail=detail, user=name, peer=who.peer, held_back=held_back)

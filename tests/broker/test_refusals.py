@@ -1,6 +1,7 @@
 """What the log says of those who were turned away: who, why, and how many."""
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,10 @@ from structlog.testing import capture_logs
 
 from broker.metrics import BrokerMetrics
 from broker.protocol.reasons import Refusal
+from broker.session.log_names import LogNames
 from broker.session.refusals import Refusals
-from core.kinds import DEFAULT_KINDS
+from core.kinds import DEFAULT_KINDS, Role
+from runtime.addresses import network_of
 from runtime.service import Stop
 from tests.broker.conftest import RunningNode, put_user
 from tests.conftest import WAIT_SECONDS
@@ -23,6 +26,11 @@ from tests.mqtt.wire import Connack, connect
 class Client:
     user: str = ""
     peer: str = "192.0.2.1"
+    role: Role = Role.GATEWAY
+    address: str = ""
+
+    def __post_init__(self) -> None:
+        self.address = network_of(self.peer)
 
 
 class Seconds:
@@ -34,7 +42,7 @@ class Seconds:
 
 
 def refusals(clock: Seconds) -> Refusals:
-    return Refusals(metrics=BrokerMetrics(DEFAULT_KINDS), max_payload=100, now=clock)
+    return Refusals(metrics=BrokerMetrics(DEFAULT_KINDS), max_payload=100, now=clock, names=LogNames(b"k" * 16))
 
 
 async def test_thirteen_wrong_passwords_are_two_lines_that_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,10 +114,37 @@ async def refused_as(node: RunningNode, user: str) -> dict[str, Any]:
     return dict(line)
 
 
-async def test_the_log_names_a_user_that_there_is_and_no_other(node: RunningNode, redis_client: Redis) -> None:
-    await put_user(redis_client, "ann", CAR_ROLE)
-    await put_user(redis_client, "b" * 100, CAR_ROLE)
+def test_one_client_with_a_whole_network_of_ipv6_has_one_line() -> None:
+    turned_away = refusals(Seconds())
+    with capture_logs() as lines:
+        for number in range(5):
+            turned_away.refuse(Refusal.REFUSED_CONNECT, "", Client(peer=f"2001:db8:0:1::{number}"), user="unknown")
+        turned_away.refuse(Refusal.REFUSED_CONNECT, "", Client(peer="2001:db8:0:2::1"), user="unknown")
+    assert [line["peer"] for line in lines] == ["2001:db8:0:1::0", "2001:db8:0:2::1"]
+
+
+def test_a_device_is_not_named_and_lines_about_one_are_told_from_lines_about_many() -> None:
+    turned_away = refusals(Seconds())
+    with capture_logs() as lines:
+        for reason in (Refusal.PUBLISH, Refusal.TOO_LARGE):
+            turned_away.refuse(reason, "", Client("ann", role=CAR_ROLE))
+        turned_away.throttle(Client("bob", role=CAR_ROLE))
+    ann, again, bob = (line["user"] for line in lines)
+    assert ann == again != bob
+    assert re.fullmatch("device-[0-9a-f]{8}", ann)
+    assert "ann" not in str(lines)
+    # In another life of the node it has another name.
+    assert LogNames().shown("ann", CAR_ROLE) != LogNames().shown("ann", CAR_ROLE)
+
+
+async def test_the_log_names_a_user_that_there_is_if_it_is_no_device(node: RunningNode, redis_client: Redis) -> None:
+    await put_user(redis_client, "ann", Role.GATEWAY)
+    await put_user(redis_client, "b" * 100, Role.APP)
+    await put_user(redis_client, "phone-of-bob", CAR_ROLE)
     assert (await refused_as(node, "ann"))["user"] == "ann"
+    of_a_device = await refused_as(node, "phone-of-bob")
+    assert re.fullmatch("device-[0-9a-f]{8}", of_a_device["user"])
+    assert "phone-of-bob" not in str(of_a_device)
     # A password in the field of the user.
     assert (await refused_as(node, "correct horse battery"))["user"] == "unknown"
     assert (await refused_as(node, "b" * 100))["user"] == "b" * 64

@@ -9,6 +9,7 @@ from broker.metrics import BrokerMetrics
 from broker.protocol.reasons import Refusal
 from broker.session.client import State
 from broker.session.connection import Connection
+from broker.session.log_names import LogNames
 from broker.session.refusals import Refusals
 from broker.settings import BrokerSettings
 from broker.tasks import Tasks
@@ -68,7 +69,7 @@ class FakeNode:
 
     def __post_init__(self) -> None:
         self.now: Callable[[], float] = lambda: self.time
-        self.refusals = Refusals(metrics=self.metrics, max_payload=100, now=self.now)
+        self.refusals = Refusals(metrics=self.metrics, max_payload=100, now=self.now, names=LogNames())
 
     def refused(self, reason: str) -> float:
         return self.metrics.registry.get_sample_value("broker_refused_total", {"reason": reason}) or 0.0

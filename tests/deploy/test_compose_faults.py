@@ -62,7 +62,7 @@ def test_who_goes_through_it_waits_for_it_and_can_reach_it_and_no_application_ca
     assert set(services["keeper"]["networks"]) == {"back", "mirrored"}
     beside = {name for name, service in services.items() if "mirrored" in service.get("networks", {})}
     assert beside == {"keeper", "haproxy"}
-    assert set(services["haproxy"]["networks"]) == {"edge", "front", "mirrored"}
+    assert set(services["haproxy"]["networks"]) == {"edge", "front", "shown", "mirrored"}
     assert services["keeper"].get("ports", []) == []
 
 

@@ -103,6 +103,14 @@ def test_the_defaults_that_the_example_shows_are_those_of_the_file() -> None:
             assert documented()[name] == default, name
 
 
+def test_a_broker_that_drains_when_it_is_stopped_has_the_time_for_it(services: dict[str, dict[str, Any]]) -> None:
+    told = documented()
+    assert (told["DRAIN_NOTICE"], told["DRAIN_SECONDS"]) == ("3", "20")
+    for name in ("broker", "broker-next"):
+        assert services[name]["stop_grace_period"] == "35s", name
+    assert described(BROKER_STOP_GRACE="2m")["services"]["broker"]["stop_grace_period"] == "2m0s"
+
+
 def test_the_budget_of_the_original_design_is_kept(services: dict[str, dict[str, Any]]) -> None:
     nodes = services["broker"]["deploy"]["replicas"]
     limits = {name: int(services[name]["mem_limit"]) for name in ("haproxy", "redis", "influxdb", "broker")}
@@ -176,6 +184,7 @@ def test_stores_are_in_a_network_that_leads_nowhere_else(services: dict[str, dic
         "back",
         "engine",
         "registry",
+        "shown",
         "watch",
     }
     for store in ("redis", "couchdb", "influxdb"):

@@ -49,17 +49,31 @@ def test_nothing_of_it_runs_without_the_profile_and_it_has_a_budget_of_its_own(
 
 def test_each_of_it_is_in_the_networks_that_it_needs_and_in_no_other(services: dict[str, dict[str, Any]]) -> None:
     assert {name: set(services[name]["networks"]) for name in BUDGET} == {
-        "prometheus": {"front", "back", "watch", "desk"},
+        "prometheus": {"shown", "back", "watch", "desk"},
         "alertmanager": {"watch", "desk"},
         "grafana": {"watch", "desk"},
         "redis-exporter": {"back", "watch"},
-        "blackbox-exporter": {"front", "watch"},
+        "blackbox-exporter": {"shown", "watch"},
         "node-exporter": {"watch"},
         "graphite": {"watch"},
         "graphite-web": {"watch", "desk"},
         "graphite-bridge": {"watch", "desk"},
         # Who sends spans is in `back`.
         "jaeger": {"back", "desk"},
+    }
+
+
+def test_applications_of_others_reach_nothing_that_watches(services: dict[str, dict[str, Any]]) -> None:
+    # The blackbox exporter asks whatever address it is told, and nobody has to log in to the others.
+    text = (ROOT / "apps/update_schuman/compose.yml").read_text()
+    of_apps = {name for service in yaml.safe_load(text)["services"].values() for name in service["networks"]}
+    assert of_apps == {"front"}
+    for name in BUDGET:
+        assert not of_apps & set(services[name]["networks"]), name
+    assert {name for name, service in services.items() if "shown" in (service.get("networks") or {})} == {
+        "haproxy",
+        "prometheus",
+        "blackbox-exporter",
     }
 
 

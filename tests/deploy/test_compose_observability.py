@@ -1,6 +1,7 @@
 """The profile `observability` of the compose file: what others look at, and what it may reach."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import yaml
 
 from tests.deploy.test_compose_file import MIB, ROOT, described
 
+ADDED = sorted([*(ROOT / "deploy/compose").glob("*.yml"), *(ROOT / "apps").glob("*/compose.yml")])
 LOGS = {"logs", "logs-setup", "logs-searches", "logs-retention", "opensearch", "opensearch-dashboards"}
 
 
@@ -27,9 +29,16 @@ def test_nothing_of_it_runs_without_the_profile(services: dict[str, dict[str, An
 
 
 def test_the_store_of_logs_is_reached_by_what_ships_and_shows_alone(services: dict[str, dict[str, Any]]) -> None:
-    for name in LOGS - {"opensearch-dashboards"}:
-        assert set(services[name]["networks"]) == {"watch"}, name
-    assert set(services["opensearch-dashboards"]["networks"]) == {"watch", "desk"}
+    assert {name: set(services[name]["networks"]) for name in LOGS} == {
+        # What gives it lines may give them to a store elsewhere.
+        "logs": {"watch", "desk"},
+        "logs-setup": {"watch", "desk"},
+        "logs-retention": {"watch", "desk"},
+        "logs-searches": {"watch"},
+        "opensearch": {"watch"},
+        "opensearch-dashboards": {"watch", "desk"},
+    }
+    assert not described()["networks"]["desk"].get("internal")
     assert described()["networks"]["watch"]["internal"] is True
 
 
@@ -56,11 +65,18 @@ def test_each_container_s_log_says_of_which_project_service_and_number_it_is(
         ], name
 
 
-def test_files_that_replace_the_redis_of_the_compose_file_say_so_too() -> None:
-    wanted = "com.docker.compose.project,com.docker.compose.service,com.docker.compose.container-number"
-    for name in ("redis-cluster", "redis-raw"):
-        text = (ROOT / f"deploy/compose/{name}.yml").read_text()
-        assert wanted in text, name
+@pytest.mark.parametrize("file", ADDED, ids=lambda file: file.stem)
+def test_files_that_are_added_to_the_compose_file_say_so_too(file: Path) -> None:
+    # An application that `python -m apps new` makes is a copy of the one of the tree.
+    of_file = yaml.safe_load(file.read_text())["services"]
+    there = [service for service in of_file.values() if "image" in service]
+    for service in there:
+        assert service["logging"]["options"]["labels"].split(",") == [
+            "com.docker.compose.project",
+            "com.docker.compose.service",
+            "com.docker.compose.container-number",
+        ]
+    assert there
 
 
 def test_another_store_is_a_setting_and_the_one_of_the_profile_is_left_out() -> None:
@@ -100,6 +116,7 @@ def test_the_image_of_the_shipper_is_debian_s_rsyslog_with_the_rules_of_the_tree
     assert re.search(r"^ARG DEBIAN_IMAGE=debian:bookworm-slim$", text, re.MULTILINE)
     assert "rsyslog rsyslog-elasticsearch" in text
     assert "COPY deploy/observability/rsyslog/campus.conf /etc/campus/rsyslog.conf" in text
+    assert "LOG_FILES=/var/lib/docker/containers/*/*-json.log* " in text
     for label in ("title", "description", "version", "revision"):
         assert f"org.opencontainers.image.{label}=" in text
 

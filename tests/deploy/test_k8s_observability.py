@@ -47,7 +47,7 @@ def test_only_what_reads_the_logs_of_a_node_is_root_and_it_can_do_no_more_than_r
 def test_files_are_those_of_the_pods_of_the_namespace_of_the_services(found: list[Document]) -> None:
     [shipper] = of_kind(found, "DaemonSet")["logs"]["spec"]["template"]["spec"]["containers"]
     told = {each["name"]: each["value"] for each in shipper["env"]}
-    assert told == {"LOG_STORE_URL": "http://opensearch:9200", "LOG_FILES": "/var/log/pods/campus_*/*/*.log"}
+    assert told == {"LOG_STORE_URL": "http://opensearch:9200", "LOG_FILES": "/var/log/pods/campus_*/*/*.lo*[g0-9]"}
 
 
 def test_logs_take_no_more_than_the_volume_has_and_this_is_looked_at_each_five_minutes(found: list[Document]) -> None:

@@ -148,7 +148,7 @@ def test_each_reference_of_a_saved_object_is_one_of_them() -> None:
         ("draining", "broker/drain.py"),
         ("drained", "broker/drain.py"),
         ("a stage has failed, and is started again", "runtime/failures.py"),
-        ("a line with a secret was held back", "deploy/observability/rsyslog/campus.conf"),
+        ("a line with many secrets was held back", "deploy/observability/rsyslog/campus.conf"),
         ("a line that the store refused", "deploy/observability/rsyslog/campus.conf"),
     ],
 )

@@ -85,9 +85,17 @@ def test_a_file_that_docker_has_put_aside_is_read_to_its_end_and_the_next_from_i
 ) -> None:
     file = tmp_path / "0-json.log"
     append(file, lines(0, 500))
-    new_shipper(str(tmp_path / "*-json.log"), opensearch.url)
+    shipper = new_shipper(str(tmp_path / "*-json.log*"), opensearch.url)
     wait_for(lambda: opensearch.count() > 0, "a first document", WAIT_SECONDS)
     append(file, lines(500, 500))
     file.rename(tmp_path / "0-json.log.1")
     append(file, lines(1000, 500))
     all_there_once(opensearch, 1500)
+    # Twice while nobody reads: both that were put aside are read at the next start.
+    shipper.stop()
+    (tmp_path / "0-json.log.1").rename(tmp_path / "0-json.log.2")
+    append(file, lines(1500, 250))
+    file.rename(tmp_path / "0-json.log.1")
+    append(file, lines(1750, 250))
+    shipper.start()
+    all_there_once(opensearch, 2000)

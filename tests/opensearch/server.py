@@ -54,7 +54,23 @@ class OpenSearchServer:
         self.port = self.port or free_port()
         (self.folder / "config").mkdir(parents=True, exist_ok=True)
         (self.folder / "config" / "opensearch.yml").touch()
+        until = time.monotonic() + START_SECONDS
+        self._launch()
+        while not self._is_ready():
+            assert self.process
+            if self.process.poll() is not None and self._bound_by_another() and time.monotonic() < until:
+                self._launch()
+            elif self.process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"OpenSearch did not start:\n{self.log[-6000:]}")
+            time.sleep(0.1)
+
+    def _bound_by_another(self) -> bool:
+        """Whether it ended since somebody has taken the port for other nodes, in the seconds until it came to that."""
+        return "BindTransportException" in self.log[-6000:]
+
+    def _launch(self) -> None:
         launch = ["Launcher", str(self.folder), str(self.port), str(free_port())]
+        (self.folder / "opensearch.log").unlink(missing_ok=True)
         with (self.folder / "opensearch.log").open("ab") as log:
             self.process = watched(
                 subprocess.Popen(
@@ -64,11 +80,6 @@ class OpenSearchServer:
                     stderr=subprocess.STDOUT,
                 )
             )
-        until = time.monotonic() + START_SECONDS
-        while not self._is_ready():
-            if self.process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"OpenSearch did not start:\n{self.log[-6000:]}")
-            time.sleep(0.1)
 
     def kill(self) -> None:
         """End it at once, as a crash does."""

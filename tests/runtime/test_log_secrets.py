@@ -31,6 +31,12 @@ def afterwards() -> Iterator[None]:
         ("'authorization': 'Token s3cr3t=='", "'authorization': 'Token [redacted]"),
         ("rediss://campus:h%40nter2@redis:6379/0 is away", "rediss://campus:[redacted]@redis:6379/0 is away"),
         ("redis://:hunter2@redis:6379 is away", "redis://:[redacted]@redis:6379 is away"),
+        ("redis://campus:pa/ss@redis:6379 is away", "redis://campus:[redacted]@redis:6379 is away"),
+        ("AUTHORIZATION: BEARER abc.def", "AUTHORIZATION: BEARER [redacted]"),
+        ("Authorization: Basic YTpi", "Authorization: Basic [redacted]"),
+        ("{'authorization': 'Digest abc'}", "{'authorization': 'Digest [redacted]"),
+        ("basic Y2FtcHVzOnBhc3N3b3JkMTIz was sent", "basic [redacted] was sent"),
+        ("Basic Y2FtOg== was sent", "Basic [redacted] was sent"),
     ],
 )
 def test_what_looks_like_a_secret_is_not_in_a_text(text: str, left: str) -> None:
@@ -45,6 +51,9 @@ def test_what_looks_like_a_secret_is_not_in_a_text(text: str, left: str) -> None
         "mqtt://broker:1883",
         "see https://example.org/a:b/c@d",
         "stage rollup waits",
+        "basic authentication was refused",
+        "no authorization for that",
+        "http://127.0.0.1:8080/a@b",
         "the token was refused"[:9],
     ],
 )

@@ -47,6 +47,19 @@ def test_of_more_keys_than_are_remembered_the_number_stays() -> None:
     assert dict(throttle.overdue()) == {"others": 1000}
 
 
+def test_what_nobody_asks_for_is_bounded_and_adds_up() -> None:
+    clock = Seconds()
+    throttle = LogThrottle(clock)
+    for number in range(10_000):
+        # A thousand new keys a minute, for ten minutes.
+        throttle.lets_through(str(number))
+        throttle.lets_through(str(number))
+        clock.now += 0.06
+    held = dict(throttle.rest())
+    assert len(held) <= 2001
+    assert sum(held.values()) == 10_000
+
+
 def test_keys_whose_minute_is_over_go_first() -> None:
     clock = Seconds()
     throttle = LogThrottle(clock)

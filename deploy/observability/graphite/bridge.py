@@ -6,6 +6,7 @@ has no way to make a quantile of them, and keeps a file for each. Where either i
 next one comes; Graphite shows a gap.
 """
 
+import json
 import os
 import signal
 import sys
@@ -146,8 +147,8 @@ def run(wanted: Settings, stop: threading.Event, monotonic: Callable[[], float] 
 
 def _log(level: str, event: str) -> None:
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    plain = event.replace("\\", "/").replace('"', "'")[:500]
-    sys.stdout.write(f'{{"timestamp":"{now}","level":"{level}","service":"graphite-bridge","event":"{plain}"}}\n')
+    line = {"timestamp": now, "level": level, "service": "graphite-bridge", "event": event[:500]}
+    sys.stdout.write(f"{json.dumps(line)}\n")
     sys.stdout.flush()
 
 

@@ -61,9 +61,9 @@ SEARCHES: tuple[Search, ...] = (
     ),
     Search(
         "not-shipped",
-        "Lines that were held back, or refused by the store",
-        'event:"a line with a secret was held back" OR event:"a line that the store refused"',
-        ("service", "node", "event", "line"),
+        "Lines with something taken out, or refused by the store",
+        'masked:[1 TO *] OR event:"a line with many secrets was held back" OR event:"a line that the store refused"',
+        ("service", "node", "event", "masked", "line"),
     ),
 )
 """What is on the dashboard, in this order."""
