@@ -3,10 +3,10 @@
 from core.errors import UnavailableError
 from decoder.metrics import DecoderMetrics
 from runtime.service import Stop, pause
-from state.backlog import read_backlogs
 from state.client import Redis
 from state.dead_letters import DeadLetters
 from state.dirty_windows import waiting
+from state.oldest import read_ages
 
 EVERY_SECONDS = 5.0
 
@@ -31,7 +31,7 @@ class RedisGauges:
 
     async def look(self) -> None:
         """Ask Redis once. Raises UnavailableError if it does not answer."""
-        backlogs = await read_backlogs(self._client, self._partitions)
+        backlogs = await read_ages(self._client, self._partitions)
         letters = await DeadLetters(self._client, partitions=self._partitions).kept()
         dirty = await waiting(self._client, self._partitions)
         self._metrics.show(backlogs, letters=letters, dirty_windows=dirty)

@@ -13,12 +13,15 @@ from state.raw_redis import raw_redis
 from state.totals import ACCEPTED, FINISHED, lifetime_counts
 
 ACCESS = {
+    # Nothing that tells what is in an entry.
     Right.READ: [
-        access("raw:{p} positions:{p}", "XLEN XINFO|GROUPS XPENDING XRANGE"),
+        access("raw:{p} positions:{p}", "XLEN XINFO|GROUPS XPENDING"),
         access("totals:{p}", "HMGET"),
         access("", "TIME"),
     ]
 }
+
+NONE_DELIVERED = "0-0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +37,16 @@ class Backlog:
     waiting: int
     """What it has yet to do: messages of `raw`, entries of `positions`."""
     oldest_seconds: float | None
-    """Age of the oldest of them, by the clock of Redis; None where there is none."""
+    """Age of the oldest of them, by the clock of Redis; None where there is none, or none is pending: that of the first
+    that is undelivered is in no answer but the entry itself (`state.oldest`)."""
+    delivered: str = NONE_DELIVERED
+    """The last entry that a consumer has asked for."""
+    delivered_seconds: float | None = None
+    """Its age; None where nobody ever asked for one. What is undelivered is younger."""
 
 
 async def read_backlogs(client: Redis, partitions: int) -> list[Backlog]:
-    """The backlog of every group of the streams `raw` and `positions`, in two round trips.
+    """The backlog of every group of the streams `raw` and `positions`, in two round trips. No entry is read.
 
     The groups `observe` and `archive` are there even before a decoder has made them. Exact where Redis knows a group's
     lag (7.0 and later, until it is started again); else by the length of the stream, which is that or a little more,
@@ -55,7 +63,6 @@ async def read_backlogs(client: Redis, partitions: int) -> list[Backlog]:
             # Of a group that nobody has made, nothing is pending; to ask would be an error.
             if group.made:
                 pipeline.xpending(stream, group.name)
-            pipeline.xrange(stream, f"({group.delivered}", "+", count=1)
         for each in keys:
             pipeline.hmget(each.totals, ACCEPTED, FINISHED)
         (seconds, microseconds), *answers = await pipeline.execute()
@@ -63,16 +70,29 @@ async def read_backlogs(client: Redis, partitions: int) -> list[Backlog]:
     now = seconds * 1000 + microseconds // 1000
     backlogs = []
     for stream, group in found:
-        oldest = [answers.pop(0)["min"]] if group.made else []
-        oldest += [entry_id for entry_id, _ in answers.pop(0)]
-        ages = [max(0, now - int(entry_id.partition(b"-")[0])) / 1000 for entry_id in oldest if entry_id]
+        oldest = answers.pop(0)["min"] if group.made else None
         entries = group.undelivered + group.pending
         # Messages are counted for the decoders, behind whom the stream is cut off. Some entries were not counted.
         messages = max(entries, waiting.get(stream, 0)) if group.name == OBSERVE_GROUP and entries else entries
         backlogs.append(
-            Backlog(stream, group.name, group.undelivered, group.pending, messages, max(ages, default=None))
+            Backlog(
+                stream,
+                group.name,
+                group.undelivered,
+                group.pending,
+                messages,
+                # Entries are delivered in their order: what is pending is older than what is not delivered.
+                None if oldest is None else age_of(oldest, now),
+                group.delivered,
+                None if group.delivered == NONE_DELIVERED else age_of(group.delivered.encode(), now),
+            )
         )
     return backlogs
+
+
+def age_of(entry_id: bytes, now: int) -> float:
+    """Seconds since an entry was added, at `now` (ms since the epoch)."""
+    return max(0, now - int(entry_id.partition(b"-")[0])) / 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +100,7 @@ class _Group:
     name: str
     undelivered: int
     pending: int = 0
-    delivered: str = "0-0"
+    delivered: str = NONE_DELIVERED
     made: bool = True
 
 
@@ -92,7 +112,7 @@ async def _groups(client: Redis, meant: Sequence[tuple[str, str]]) -> list[tuple
         answers = await pipeline.execute(raise_on_error=False)
         for answer in answers:
             # A stream that nothing was ever added to has no groups, and XINFO calls that an error.
-            if isinstance(answer, Exception) and not _no_stream(answer):
+            if isinstance(answer, Exception) and not is_no_stream(answer):
                 raise answer
     groups = []
     for (stream, name), length, told in zip(meant, answers[::2], answers[1::2], strict=True):
@@ -120,5 +140,6 @@ def _waiting(accepted: bytes | None, finished: bytes | None) -> int:
     return counts.get(ACCEPTED, 0) - counts.get(FINISHED, 0)
 
 
-def _no_stream(answer: Exception) -> bool:
+def is_no_stream(answer: Exception) -> bool:
+    """Whether this says that there is no such stream."""
     return isinstance(answer, ResponseError) and "no such key" in str(answer)

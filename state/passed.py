@@ -2,19 +2,22 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from state.access import Right, access
+from state.backlog import is_no_stream
 from state.client import Redis
+from state.codes import code_of
 from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP, keys_of
 from state.raw_redis import raw_redis
 from state.totals import SPLIT
 
 ACCESS = {
+    # Nothing that tells what is in an entry.
     Right.READ: [
-        access("raw:{p} positions:{p}", "XREVRANGE XRANGE XINFO|GROUPS XPENDING"),
+        access("raw:{p} positions:{p}", "XLEN XINFO|GROUPS XPENDING"),
         access("totals:{p}", "HGET"),
+        access("", "TIME"),
     ]
 }
 LOOK_SECONDS = 0.05
@@ -46,24 +49,64 @@ async def _split(client: Redis, totals: str) -> int:
 
 
 async def _until_passed(client: Redis, stream: str, group: str, until: float) -> bool:
-    newest = cast("list[Any]", await client.xrevrange(stream, count=1))
-    while newest and not await _has_passed(client, stream, group, newest[0][0]):
+    begun_at: int | None = None
+    last: tuple[int, int] | None = None
+    while True:
+        found = await _look(client, stream, group)
+        begun_at = found.now if begun_at is None else begun_at
+        if not found.length:
+            return True
+        if last is None and found.has_all_since(begun_at):
+            # All that was there is delivered by now. A look from here on tells whether something of it is pending.
+            last = found.delivered
+            continue
+        if last is not None and (found.oldest is None or found.oldest > last):
+            return True
         if asyncio.get_running_loop().time() >= until:
             return False
         await asyncio.sleep(LOOK_SECONDS)
-    return True
 
 
-async def _has_passed(client: Redis, stream: str, group: str, newest: bytes) -> bool:
-    """Whether a group has acknowledged an entry, and all before it."""
-    if not await client.xrange(stream, "-", newest, count=1):
-        return True  # cut off: that is done behind the groups
-    known = {told["name"]: told for told in cast("list[Any]", await client.xinfo_groups(stream))}
-    told = known.get(group.encode())
-    if told is None or _order(told["last-delivered-id"]) < _order(newest):
-        return False
-    pending = cast("Mapping[str, Any]", await client.xpending(stream, group))
-    return not pending["pending"] or _order(pending["min"]) > _order(newest)
+class _Look(NamedTuple):
+    """A stream and one of its groups; entries by the two numbers of their ids."""
+
+    length: int
+    pending: int
+    oldest: tuple[int, int] | None
+    """That is pending."""
+    delivered: tuple[int, int]
+    """The last one."""
+    lag: int | None
+    """How many are undelivered, as Redis has it: None where it does not know, and too many after a start."""
+    now: int
+    """Milliseconds since the epoch, by the clock of Redis."""
+
+    def has_all_since(self, begun_at: int) -> bool:
+        """Whether all that there was then, and is not cut off, is delivered: entries are, in their order."""
+        # Ids are times of Redis's clock, unless that was set back.
+        is_later = begun_at < self.delivered[0] <= self.now
+        return is_later or self.length == self.pending or self.lag == 0
+
+
+async def _look(client: Redis, stream: str, group: str) -> _Look:
+    # In this order: what is pending by now are entries that there were before, or others behind all of those; and what
+    # was delivered last comes after that.
+    async with client.pipeline(transaction=False) as pipeline:
+        pipeline.xlen(stream)
+        pipeline.xpending(stream, group)
+        pipeline.xinfo_groups(stream)
+        pipeline.time()
+        length, pending, groups, time = await pipeline.execute(raise_on_error=False)
+    for answer in (length, pending, groups, time):
+        # A stream that nothing was ever added to has no groups, and XINFO calls that an error.
+        if isinstance(answer, Exception) and code_of(answer) != "NOGROUP" and not is_no_stream(answer):
+            raise answer
+    now = time[0] * 1000 + time[1] // 1000
+    told = [] if isinstance(groups, Exception) else [each for each in groups if each["name"] == group.encode()]
+    if isinstance(pending, Exception) or not told:
+        return _Look(length, 0, None, (0, 0), None, now)
+    oldest = _order(pending["min"]) if pending["pending"] else None
+    return _Look(length, pending["pending"], oldest, _order(told[0]["last-delivered-id"]), told[0].get("lag"), now)
 
 
 def _order(entry_id: bytes) -> tuple[int, int]:

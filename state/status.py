@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from state.access import Right, access
-from state.backlog import read_backlogs
 from state.client import Redis
 from state.dirty_windows import waiting
+from state.oldest import read_ages
 from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP
 from state.raw_redis import all_redis
 from state.slots import CAMPUS, MQTT, tag
@@ -38,9 +38,7 @@ async def read_status(client: Redis, partitions: int) -> Status:
     """Ask Redis, in a few round trips. Raises UnavailableError if it does not answer."""
     # Groups that somebody else has added read the same streams; they are no stages.
     stages = [
-        backlog
-        for backlog in await read_backlogs(client, partitions)
-        if backlog.group in (OBSERVE_GROUP, ARCHIVE_GROUP)
+        backlog for backlog in await read_ages(client, partitions) if backlog.group in (OBSERVE_GROUP, ARCHIVE_GROUP)
     ]
     windows = await waiting(client, partitions)
     answers: list[Any] = []

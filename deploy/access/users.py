@@ -52,6 +52,7 @@ USERS: Mapping[str, Mapping[str, tuple[Right, ...]]] = {
         "traces": (READ, WRITE),
         "publishing": (READ,),
         "backlog": (READ,),
+        "oldest": (READ,),
         "layout": (READ, WRITE),
         "server": (READ, WRITE),
         "durability": (READ,),
@@ -95,7 +96,7 @@ USERS: Mapping[str, Mapping[str, tuple[Right, ...]]] = {
     "users-command": {"users": (READ, WRITE), "layout": (READ,)},
     "keys-command": {"api_keys": (READ, WRITE), "layout": (READ,)},
     "dead-letters": {"dead_letters": (READ, WRITE), "layout": (READ,)},
-    "status": {"status": (READ,), "backlog": (READ,), "dirty_windows": (READ,), "layout": (READ,)},
+    "status": {"status": (READ,), "backlog": (READ,), "oldest": (READ,), "dirty_windows": (READ,), "layout": (READ,)},
 }
 """The rights of each, by module of `state/`; the most used come first, for Redis looks through them in this order."""
 

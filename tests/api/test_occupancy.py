@@ -1,12 +1,14 @@
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
-from typing import Any
+from contextlib import suppress
+from typing import Any, cast
 
 import httpx
 import msgspec
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from api.live.poller import poll_once
 from api.occupancy.body import OccupancyBodies
@@ -198,10 +200,11 @@ async def test_a_query_about_occupancy_that_cannot_be_used_is_a_problem(client: 
 async def test_the_lag_is_the_age_of_the_oldest_message_that_is_not_counted(
     client: httpx.AsyncClient, redis_client: Redis
 ) -> None:
-    seconds, _ = await redis_client.time()
-    for age in (90, 30):
-        await redis_client.xadd(RAW, {"n": 1}, id=f"{(seconds - age) * 1000}-0")
+    await waiting(redis_client, 90, 30)
+    # A decoder has it in hand, and others wait.
+    await redis_client.xreadgroup("observe", "a", {RAW: ">"}, count=1)
     # The archive is another matter: the counts do not wait for it.
+    seconds, _ = await redis_client.time()
     await redis_client.xadd(POSITIONS, {"n": 1}, id=f"{(seconds - 500) * 1000}-0")
 
     body = (await client.get("/v1/occupancy")).json()
@@ -211,16 +214,64 @@ async def test_the_lag_is_the_age_of_the_oldest_message_that_is_not_counted(
     assert {zone["lag_seconds"] for zone in body["zones"]} == {body["lag_seconds"]}
 
 
+async def counted(redis_client: Redis) -> None:
+    """A decoder takes the next message, and has done with it."""
+    found = cast("Any", await redis_client.xreadgroup("observe", "a", {RAW: ">"}, count=1))
+    await redis_client.xack(RAW, "observe", found[0][1][0][0])
+
+
+async def waiting(redis_client: Redis, *ages: int) -> None:
+    """Messages of these ages, in seconds, and the group of decoders."""
+    seconds, _ = await redis_client.time()
+    for age in ages:
+        await redis_client.xadd(RAW, {"n": 1}, id=f"{(seconds - age) * 1000}-0")
+    with suppress(ResponseError):
+        await redis_client.xgroup_create(RAW, "observe", id="0")
+
+
 async def test_the_streams_are_looked_at_once_a_second_for_however_many_answers(redis_client: Redis) -> None:
     now = NOON
     lag = DecoderLag(redis_client, partitions=1, clock=lambda: now)
     assert await asyncio.gather(*[lag.seconds() for _ in range(5)]) == [0] * 5
-    seconds, _ = await redis_client.time()
-    await redis_client.xadd(RAW, {"n": 1}, id=f"{(seconds - 90) * 1000}-0")
+    await waiting(redis_client, 90)
+    await redis_client.xreadgroup("observe", "a", {RAW: ">"})
 
     assert await lag.seconds() == 0
     now += CACHE_MS
     assert await lag.seconds() >= 90
+
+
+async def test_what_no_decoder_has_in_hand_waits_since_the_first_look_that_saw_it(redis_client: Redis) -> None:
+    """The API reads no message, so it knows no better; it is a second too little at the most."""
+    now = NOON
+    lag = DecoderLag(redis_client, partitions=1, clock=lambda: now)
+    assert await lag.seconds() == 0
+    await waiting(redis_client, 0)
+    for seconds in (0, 1, 60):
+        now = NOON + CACHE_MS + seconds * 1000
+        assert await lag.seconds() == seconds
+    # One is delivered and done: what waits now came later, and is seen for the first time.
+    await waiting(redis_client, -1)
+    await counted(redis_client)
+    now += CACHE_MS
+    assert await lag.seconds() == 0
+    now += 5 * CACHE_MS
+    assert await lag.seconds() == 5
+    # And none waits any more.
+    await redis_client.xtrim(RAW, 0)
+    now += CACHE_MS
+    assert await lag.seconds() == 0
+
+
+async def test_a_process_that_has_just_started_takes_it_for_as_old_as_it_can_be(redis_client: Redis) -> None:
+    await waiting(redis_client, 90, 30)
+    await counted(redis_client)
+    now = NOON
+    lag = DecoderLag(redis_client, partitions=1, clock=lambda: now)
+    first = await lag.seconds()
+    assert first >= 90
+    now += 10_000
+    assert await lag.seconds() == first + 10
 
 
 async def test_a_fresh_snapshot_answers_without_redis(parts: Parts) -> None:

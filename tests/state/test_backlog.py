@@ -6,7 +6,9 @@ from redis.exceptions import ResponseError
 
 from core.errors import UnavailableError
 from state.backlog import Backlog, read_backlogs
+from state.oldest import read_ages
 from tests.conftest import RAW
+from tests.redis_servers.clients import calls
 
 ARCHIVE = Backlog("positions:{0}", "archive", 0, 0, 0, None)
 
@@ -45,7 +47,7 @@ async def test_the_oldest_is_the_oldest_that_is_not_finished(redis_client: Redis
     await redis_client.xgroup_create(RAW, "observe", id="0")
 
     async def oldest() -> float | None:
-        return (await read_backlogs(redis_client, 1))[0].oldest_seconds
+        return (await read_ages(redis_client, 1))[0].oldest_seconds
 
     def about(age: float) -> object:
         return pytest.approx(age, abs=30)
@@ -60,6 +62,30 @@ async def test_the_oldest_is_the_oldest_that_is_not_finished(redis_client: Redis
     await redis_client.xreadgroup("observe", "a", {RAW: ">"}, count=2)
     await redis_client.xack(RAW, "observe", f"{(seconds - 100) * 1000}-0")
     assert await oldest() is None
+
+
+async def test_without_reading_an_entry_the_age_is_that_of_what_is_pending(redis_client: Redis) -> None:
+    seconds, _ = await redis_client.time()
+    for age in (300, 200, 100):
+        await redis_client.xadd(RAW, {"n": age}, id=f"{(seconds - age) * 1000}-0")
+
+    async def found() -> tuple[float | None, float | None]:
+        backlog = (await read_backlogs(redis_client, 1))[0]
+        return backlog.oldest_seconds, backlog.delivered_seconds
+
+    def about(age: float) -> object:
+        return pytest.approx(age, abs=30)
+
+    await redis_client.config_resetstat()
+    assert await found() == (None, None)
+    await redis_client.xgroup_create(RAW, "observe", id="0")
+    assert await found() == (None, None)
+    await redis_client.xreadgroup("observe", "a", {RAW: ">"}, count=2)
+    assert await found() == (about(300), about(200))
+    await redis_client.xack(RAW, "observe", f"{(seconds - 300) * 1000}-0", f"{(seconds - 200) * 1000}-0")
+    # What is undelivered is younger than that.
+    assert await found() == (None, about(200))
+    assert not {"xrange", "xrevrange", "xread"} & set(await calls(redis_client))
 
 
 async def test_where_redis_does_not_know_the_lag_the_length_of_the_stream_says_it(redis_client: Redis) -> None:

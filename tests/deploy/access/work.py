@@ -40,6 +40,7 @@ from state.mirror import forget_topics, known_topics, note_topics, release_lease
 from state.mqtt import PipelineBatcher, Scripts
 from state.newest_input import note_newest_input, signs_of_input
 from state.nodes import Nodes
+from state.oldest import read_ages
 from state.passed import until_passed
 from state.presence_reader import PresenceReader
 from state.publishing import Batch, positions_carried, publish
@@ -177,7 +178,7 @@ async def decoder(client: Redis, partitions: int) -> None:
     await signs_of_input(client, DEFAULT_KINDS)
     await positions_carried(client)
     await work_done(client, partitions)
-    await read_backlogs(client, partitions)
+    await read_ages(client, partitions)
     await rewrite_append_only(client)
 
 
