@@ -29,14 +29,14 @@ BUILT = ("setup", "broker", "decoder", "api", "haproxy", "autoscaler", "controll
 """Services that images are built for."""
 BUILD_SECONDS = 1200.0
 UP_SECONDS = 400.0
-DOWN_SECONDS = 90.0
-COMMAND_SECONDS = 60.0
+DOWN_SECONDS = 240.0
+COMMAND_SECONDS = 180.0
 _LOOK_SECONDS = 0.1
 Answer = TypeVar("Answer")
 
 
 def until(
-    probe: Callable[[], Answer], what: str, limit: float = 30.0, *, told: Callable[[], object] | None = None
+    probe: Callable[[], Answer], what: str, limit: float = 180.0, *, told: Callable[[], object] | None = None
 ) -> Answer:
     """The first true answer of `probe`; fails after `limit` seconds with `what`, and with what `told` says then."""
     end = time.monotonic() + limit
@@ -207,7 +207,7 @@ class Stack:
         """End its process with SIGKILL, as a crash would: what `docker kill` ends, no restart policy brings back."""
         os.kill(int(container.about["State"]["Pid"]), signal.SIGKILL)
 
-    def wait_until_back(self, killed: Container, limit: float = 60.0) -> None:
+    def wait_until_back(self, killed: Container, limit: float = 300.0) -> None:
         """Wait until a container that was killed runs again, and is well."""
 
         def back() -> bool:

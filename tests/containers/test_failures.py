@@ -41,7 +41,7 @@ def test_nothing_acknowledged_is_lost_when_a_broker_and_a_decoder_die_and_redis_
         ]
         for number, act in enumerate(acts, 1):
             enough = number * MESSAGES // (len(acts) + 1)
-            until(partial(has, acknowledged, enough), f"{enough} are acknowledged", 120, told=acknowledged)
+            until(partial(has, acknowledged, enough), f"{enough} are acknowledged", 300, told=acknowledged)
             under_way.append(acknowledged())
             act()
 
@@ -56,8 +56,8 @@ def test_nothing_acknowledged_is_lost_when_a_broker_and_a_decoder_die_and_redis_
     assert acknowledged == MESSAGES
     for killed in (broker, decoder, redis):
         stack.wait_until_back(killed)
-    until(lambda: not stack.unwell(), "all are well again", 60, told=stack.unwell)
-    wait_until_done(stack, limit=90)
+    until(lambda: not stack.unwell(), "all are well again", 300, told=stack.unwell)
+    wait_until_done(stack, limit=300)
     truth = TRAFFIC.truth(range(MESSAGES), device_key(stack), user=people.gateway.name, now=system_clock())
     assert len(truth.documents) > MESSAGES // 2
     assert differences(stack, people, truth, TRAFFIC.day) == []

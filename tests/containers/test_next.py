@@ -17,7 +17,7 @@ from tests.containers.senders import LEAKS, Connection, Sender, Stream
 from tests.containers.stack import Stack, until
 from tests.kinds_of_tests import CAR_ROLE
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(600), *LEAKS]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(2400), *LEAKS]
 TRAFFIC = Numbered(prefix="next", day="2019-05-16")
 TOPIC = "v1/news/next"
 NEXT = {"API_NEXT_FQDN": "api-next", "BROKER_NEXT_FQDN": "broker-next"}
@@ -36,11 +36,11 @@ def both(stack: Stack) -> Iterator[Stack]:
         seconds=120,
         settings=NEXT,
     )
-    until(lambda: not stack.unwell(), "all containers are well", 120, told=stack.unwell)
+    until(lambda: not stack.unwell(), "all containers are well", 300, told=stack.unwell)
     yield stack
     stack.compose("--profile", "next", "rm", "--stop", "--force", "broker-next", "api-next")
     stack.compose("up", "--detach", "--no-deps", "haproxy")
-    until(lambda: not stack.unwell(), "all containers are well", 60, told=stack.unwell)
+    until(lambda: not stack.unwell(), "all containers are well", 300, told=stack.unwell)
 
 
 def put(client: httpx.Client, app: str, shares: dict[str, int]) -> None:
@@ -69,7 +69,7 @@ def test_the_next_api_and_broker_take_over_with_all_sessions_and_give_them_back(
     took = []
     with httpx.Client(base_url=both.url, headers=key, timeout=30) as client, positions, ExitStack() as running:
         for app in ("api", "broker"):
-            until(lambda: versions(client, app) == {"current": True, "next": True}, f"both of {app} are seen", 60)  # noqa: B023
+            until(lambda: versions(client, app) == {"current": True, "next": True}, f"both of {app} are seen", 300)  # noqa: B023
         with reader:
             reader.subscribe(TOPIC)
             running.enter_context(news)
@@ -79,7 +79,7 @@ def test_the_next_api_and_broker_take_over_with_all_sessions_and_give_them_back(
             for app in ("api", "broker"):
                 put(client, app, shares)
             wanted = next(name for name, share in shares.items() if share)
-            until(lambda: version(client) == wanted, f"the API is {wanted}", 30)  # noqa: B023
+            until(lambda: version(client) == wanted, f"the API is {wanted}", 300)  # noqa: B023
             took.append(time.monotonic() - began)
             # Who comes now comes to the other broker, to a session that has waited.
             last = news.count

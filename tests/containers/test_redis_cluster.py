@@ -50,14 +50,14 @@ def test_what_was_acknowledged_is_kept_although_a_master_is_killed(
     master = clustered.one("redis")
 
     def disturb(acknowledged: Callable[[], int]) -> None:
-        until(partial(_has, acknowledged, MESSAGES // 3), "a third is acknowledged", 120, told=acknowledged)
+        until(partial(_has, acknowledged, MESSAGES // 3), "a third is acknowledged", 300, told=acknowledged)
         clustered.kill(master)
 
     doors = [people.doors(clustered)["mqtt"]]
     acknowledged = run_senders(doors, people.gateway, "cluster", TRAFFIC.messages(MESSAGES), rate=RATE, beside=disturb)
     assert acknowledged == MESSAGES
     clustered.wait_until_back(master)
-    until(lambda: not clustered.unwell(), "all are well again", 90, told=clustered.unwell)
+    until(lambda: not clustered.unwell(), "all are well again", 300, told=clustered.unwell)
     figures.say(f"{acknowledged} acknowledged while a master was killed, whose replica took over")
 
 

@@ -131,9 +131,9 @@ def test_the_history_of_the_demo_is_written_once(stack: Stack) -> None:
 
     def started() -> str:
         stack.compose("--profile", "demo", "up", "--detach", "--no-deps", "demo-history-made", settings=settings)
-        until(lambda: stack.one("demo-history-made").ended_well, "it is printed", 120, told=lambda: told(stack))
+        until(lambda: stack.one("demo-history-made").ended_well, "it is printed", 300, told=lambda: told(stack))
         stack.compose("--profile", "demo", "up", "--detach", "--no-deps", "demo-history", settings=settings)
-        until(lambda: stack.one("demo-history").ended_well, "it is written", 120, told=lambda: told(stack))
+        until(lambda: stack.one("demo-history").ended_well, "it is written", 300, told=lambda: told(stack))
         return told(stack)
 
     try:
