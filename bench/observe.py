@@ -40,8 +40,10 @@ from decoder.effects import Effects
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from decoder.settings import DecoderSettings
+from decoder.traces import StageTraces
 from geofence import Geofence, load_campus
 from runtime.settings import CommonSettings
+from runtime.tracing import Tracing
 from state.client import Redis, open_redis
 from state.entries import encode_entries, group_of
 from state.raw import Finisher, Raw, keys_of
@@ -82,12 +84,12 @@ def main(
             os.sched_setaffinity(0, cores[:1])
         if profile:
             profiler = cProfile.Profile()
-            uvloop.run(_stage(address, traffic, settings, profiler))
+            uvloop.run(observed(address, traffic, settings, profiler=profiler))
             profiler.dump_stats(profile)
             return
         entries = [
-            Entry(name=STAGE, run=lambda: uvloop.run(_stage(address, traffic, settings))),
-            Entry(name=NO_MARGIN, run=lambda: uvloop.run(_stage(address, traffic, no_margin))),
+            Entry(name=STAGE, run=lambda: uvloop.run(observed(address, traffic, settings))),
+            Entry(name=NO_MARGIN, run=lambda: uvloop.run(observed(address, traffic, no_margin))),
             Entry(name=ALONE, run=lambda: _alone(traffic)),
         ]
         found = compare(entries, rounds=rounds, seed=seed)
@@ -110,12 +112,18 @@ def main(
         write(written, file)
 
 
-async def _stage(
-    address: str, traffic: list[RawMessage], settings: DecoderSettings, profiler: cProfile.Profile | None = None
+async def observed(
+    address: str,
+    traffic: list[RawMessage],
+    settings: DecoderSettings,
+    *,
+    profiler: cProfile.Profile | None = None,
+    tracing: Tracing | None = None,
+    of_an_entry: int = 100,
 ) -> Figures:
-    """From the first read to the last acknowledgement."""
+    """From the first read to the last acknowledgement. `of_an_entry` messages lie in each, as of busy brokers."""
     async with open_redis(CommonSettings(redis_url=address)) as client:
-        await _append(client, traffic)
+        await _append(client, traffic, of_an_entry)
         metrics = DecoderMetrics()
         campus = load_campus(None)
         hasher = DeviceHasher(b"k" * KEY_BYTES)
@@ -143,6 +151,13 @@ async def _stage(
             finisher=Finisher(client=client, partitions=1, dead_letters_max=settings.dead_letters_max),
             clock=system_clock,
             metrics=metrics,
+            traces=StageTraces(
+                tracing,
+                client=client,
+                clock=system_clock,
+                partitions=1,
+                timezone=ZoneInfo(settings.campus_timezone),
+            ).observe(decoder, 0),
         )
         await group.create()
         left = len(traffic)
@@ -172,12 +187,11 @@ async def _seconds_of_redis(client: Redis) -> float:
     return found["used_cpu_user"] + found["used_cpu_sys"]
 
 
-async def _append(client: Redis, traffic: list[RawMessage]) -> None:
-    """In entries of 100 messages, as busy brokers do."""
+async def _append(client: Redis, traffic: list[RawMessage], of_an_entry: int) -> None:
     await client.flushall()
     raw = Raw(client=client, partitions=1)
-    for first in range(0, len(traffic), 100):
-        await raw.append(0, encode_entries(map(group_of, traffic[first : first + 100])), most=len(traffic))
+    for first in range(0, len(traffic), of_an_entry):
+        await raw.append(0, encode_entries(map(group_of, traffic[first : first + of_an_entry])), most=len(traffic))
 
 
 def _alone(traffic: list[RawMessage]) -> Figures:

@@ -58,26 +58,20 @@ class ObserveTraces:
         self._notes = notes
         self._decoder = decoder
         self._partition = partition
-        self._partitions = partitions
+        self._named = origin_of(partition, partitions, b"").encode()
         self._timezone = timezone
 
     def of(self, work: Iterable[InHand], parts: Iterable[Part]) -> list[Traced]:
         """What is sampled of a round; `work` is what was in hand before it."""
-        found = []
-        messages = {each.entry_id: each.messages for each in work}
-        for part in parts:
-            origin = origin_of(self._partition, self._partitions, part.entry_id)
-            if self._tracing.sampled(origin) and (own := messages[part.entry_id][part.first : part.end]):
-                found.append(
-                    Traced(
-                        part.entry_id,
-                        origin,
-                        min(message.received_at for message in own),
-                        len(own),
-                        part.first == 0,
-                        self._windows(own),
-                    )
-                )
+        sampled = [part for part in parts if self._tracing.sampled(self._named + part.entry_id)]
+        if not sampled:
+            return []
+        messages, found = {each.entry_id: each.messages for each in work}, []
+        for part in sampled:
+            origin = (self._named + part.entry_id).decode()
+            if own := messages[part.entry_id][part.first : part.end]:
+                received_at = min(message.received_at for message in own)
+                found.append(Traced(part.entry_id, origin, received_at, len(own), part.first == 0, self._windows(own)))
         return found
 
     def _windows(self, messages: Sequence[RawMessage]) -> frozenset[str]:
@@ -129,7 +123,8 @@ class ArchiveTraces:
 
     def archived(self, entries: Iterable[Entry], *, began: int) -> None:
         """Make a span of what is stored now; `began` is in ms since the epoch."""
-        ids = [each for _, fields in entries if TRACED in fields for each in fields[TRACED].split(b",")]
+        # An entry that was more than one round has several entries of positions.
+        ids = dict.fromkeys(each for _, fields in entries if TRACED in fields for each in fields[TRACED].split(b","))
         origins = [origin_of(self._partition, self._partitions, each) for each in ids]
         self._tracing.span("archive", origins, began=began, ended=self._clock(), partition=self._partition)
 

@@ -102,12 +102,13 @@ class Tracing:
         provider = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False, id_generator=self._ids)
         provider.add_span_processor(Sent())
         self._tracer = provider.get_tracer("campus-occupancy")
-        self._below = int(share * 2**32)
+        # What is longer than a digest, and as its greatest, is above all of them.
+        self._below = int(share * 2**32).to_bytes(4, "big") if share < 1 else b"\xff" * 21
 
-    def sampled(self, origin: str) -> bool:
+    def sampled(self, origin: bytes) -> bool:
         """Whether spans are made of what came in by that: TRACES_SHARE of all, the same in each process."""
-        digest = hashlib.sha1(origin.encode(), usedforsecurity=False).digest()
-        return int.from_bytes(digest[:4], "big") < self._below
+        # Asked of each entry: its first 32 bits are compared without making a number of them.
+        return hashlib.sha1(origin, usedforsecurity=False).digest() < self._below
 
     def span(
         self, name: str, origins: Sequence[str], *, began: int, ended: int, root: bool = False, **attributes: str | int

@@ -9,6 +9,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from redis.asyncio import Redis
 
+from core.errors import UnavailableError
 from core.kinds import DEFAULT_KINDS
 from core.messages import Position, RawMessage
 from decoder.archive import Archiver
@@ -17,15 +18,17 @@ from decoder.metrics import DecoderMetrics
 from decoder.rollup import Rollup
 from decoder.traces import StageTraces
 from documents import DocumentStore
+from geofence import Geofence
 from runtime import tracing as module
 from runtime.tracing import Tracing, trace_id
 from state.dead_letters import DeadLetters
 from state.group import Group
-from state.traces import Notes
+from state.traces import Note, Notes
 from tests.conftest import NOON, POSITIONS
 from tests.decoder.conftest import HASHER, LIBRARY, HandClock, MakeObserver, raw
 from tests.kinds_of_tests import CAR
 from tests.raw_streams import append, append_each
+from tests.redis_servers.fixtures import limit_memory
 from tests.tracing import Kept, context_of, trace_of, tracing_to
 from timeseries import OccupancyPoint, OccupancyStore, Written
 
@@ -71,14 +74,14 @@ class Decoder:
         self.client = client
         self.clock = clock
         self.stores = Stores()
-        self._decoder = decoder
+        self.decoder = decoder
         self._group = group
         self._observer_of = observer_of
         self._metrics = DecoderMetrics()
 
     def traced_by(self, tracing: Tracing | None) -> None:
         traces = StageTraces(tracing, client=self.client, clock=self.clock, partitions=1, timezone=DUBLIN)
-        self._observer = self._observer_of(traces=traces.observe(self._decoder, 0))
+        self._observer = self._observer_of(decoder=self.decoder, traces=traces.observe(self.decoder, 0))
         self._positions = Group(client=self.client, stream=POSITIONS, group="archive", consumer="a", claim_after_ms=0)
         self._archiver = Archiver(
             dead_letters=DeadLetters(self.client, partitions=1),
@@ -307,3 +310,43 @@ async def test_a_note_names_a_hundred_windows_at_the_most(stages: Decoder) -> No
     [note] = await Notes(stages.client).new()
     assert len(note.windows) == 100
     assert f"1m:{NOON}:glucksman-library:car" in note.windows
+
+
+async def test_where_redis_takes_no_note_all_is_done_and_later_stages_have_no_spans(
+    stages: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_: Notes, notes: Sequence[Note]) -> None:
+        raise UnavailableError(f"no room for {len(notes)}")
+
+    kept = Kept()
+    async with tracing_to(kept) as tracing:
+        stages.traced_by(tracing)
+        monkeypatch.setattr(Notes, "add", away)
+        await append(stages.client, sent("a"))
+        [trace] = await stages.observe()
+        await stages.archive()
+        await stages.roll_up()
+    assert kept.told == [(trace, name) for name in ("publish", "raw", "observe", "archive")]
+    assert await stages.client.xlen("raw:{0}") == 0
+
+
+async def test_a_full_redis_takes_no_note_and_that_is_no_defect(limited_redis: Redis) -> None:
+    await limit_memory(limited_redis, 1)
+    with pytest.raises(UnavailableError):
+        await Notes(limited_redis).add([Note("raw:{0}/1-0", frozenset(), NOON)])
+
+
+async def test_an_entry_that_is_several_rounds_is_published_once_and_observed_in_each(
+    stages: Decoder, fence: Geofence
+) -> None:
+    stages.decoder = BatchDecoder(kinds=DEFAULT_KINDS, fence=fence, hasher=HASHER, partitions=1, features_at_once=1)
+    kept = Kept()
+    async with tracing_to(kept) as tracing:
+        stages.traced_by(tracing)
+        await append(stages.client, sent("a"), sent("b", CORK), sent("c", at=NOON - MINUTE))
+        [trace] = await stages.observe()
+        assert await fields_of_positions(stages.client) == [{b"d", b"t"}, {b"d", b"t"}]
+        await stages.archive()
+        await stages.roll_up()
+    names = ["publish", "raw", "observe", "observe", "observe", "archive", "rollup"]
+    assert kept.told == [(trace, name) for name in names]
