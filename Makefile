@@ -114,6 +114,7 @@ bench: $(DEV) $(PEERS) $(NODE) ## run all benchmarks and write docs/benchmarks.m
 
 bench-decoder: $(DEV) $(NODE) ## measure the decoder: observe, archive, rollup, the whole way to REST (needs redis-server, Node.js)
 	$(BIN)/python -m bench.observe
+	$(BIN)/python -m bench.tracing
 	$(BIN)/python -m bench.archive
 	$(BIN)/python -m bench.rollup
 	$(BIN)/python -m bench.influxdb write
