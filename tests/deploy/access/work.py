@@ -57,6 +57,7 @@ from state.sessions import Change, SessionStore
 from state.slots import partition_of, tag
 from state.status import read_status
 from state.tidying import tidy
+from state.traces import Note, Notes
 from state.users import USERS, UserStore
 from state.windows import WindowCounts
 from tests.conftest import NOON
@@ -179,6 +180,9 @@ async def decoder(client: Redis, partitions: int) -> None:
     await positions_carried(client)
     await work_done(client, partitions)
     await read_ages(client, partitions)
+    notes = Notes(client)
+    await notes.add([Note("raw:{0}/1-0", frozenset(), NOON)])
+    assert await notes.new()
     await rewrite_append_only(client)
 
 
@@ -278,6 +282,9 @@ async def api(client: Redis, partitions: int) -> None:
     letters = DeadLetters(client, partitions=partitions)
     found = [letter_id async for page in letters.raw_fields() for letter_id, _ in page]
     await letters.drop(found[:1])
+    notes = Notes(client)
+    await notes.skip()
+    await notes.new()
     await until_passed(client, partitions, 0)
 
 
