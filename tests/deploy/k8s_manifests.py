@@ -76,7 +76,7 @@ def kustomization(folder: Path, **content: object) -> Path:
 
 def monitored(folder: Path) -> list[Document]:
     """The overlay of IBM Cloud, with every optional component."""
-    components = ["components/monitoring", "components/custom-metrics"]
+    components = ["components/monitoring", "components/monitoring-logs", "components/custom-metrics"]
     return documents(
         kustomization(folder / "monitored", namespace="campus", resources=["overlays/ibm-cloud"], components=components)
     )

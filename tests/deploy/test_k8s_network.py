@@ -124,7 +124,23 @@ def test_other_namespaces_come_in_where_they_must_alone(tmp_path: Path) -> None:
         for pod in ("haproxy", "broker", "decoder", "api", "controller")
         for port in (8404, 9100)
     }
-    assert namespaces(monitored(tmp_path)) == {("kube-system", "api", 8081)} | scraped
+    # The exporter asks whatever address it is told: by nobody else.
+    scraped.add(("monitoring", "blackbox-exporter", 9115))
+    found = monitored(tmp_path)
+    assert namespaces(found) == {("kube-system", "api", 8081)} | scraped
+    asks = [
+        policy
+        for policy in policies(found)
+        if selects(policy["podSelector"], {"app.kubernetes.io/name": "blackbox-exporter"})
+    ]
+    reached = [
+        (peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"], ports(rule))
+        for policy in asks
+        if policy["podSelector"]
+        for rule in policy.get("egress", [])
+        for peer in rule["to"]
+    ]
+    assert reached == [("haproxy", {8883, 8443}), ("opensearch", {9200})]
 
 
 def test_only_those_with_a_store_outside_may_leave_the_cluster() -> None:

@@ -64,7 +64,11 @@ def test_the_store_is_reached_by_what_ships_shows_and_forgets_alone(found: list[
     policies = of_kind(found, "NetworkPolicy")
     assert policies["nothing"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     [rule] = policies["opensearch"]["spec"]["ingress"]
-    [peer] = rule["from"]
+    peer, asking = rule["from"]
+    assert asking == {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "campus"}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "blackbox-exporter"}},
+    }
     assert peer["podSelector"]["matchExpressions"] == [
         {
             "key": "app.kubernetes.io/name",

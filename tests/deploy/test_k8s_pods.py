@@ -223,8 +223,8 @@ def test_every_port_of_a_service_is_one_of_its_pods(tmp_path: Path) -> None:
                         assert port["port"] == ports[port["targetPort"]], each.name
         for monitor in of_kind(found, "PodMonitor").values():
             (scraped,) = [each for each in pods if _has(each, monitor["spec"]["selector"]["matchLabels"])]
-            (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
-            assert endpoint["port"] in {port["name"] for port in scraped.main["ports"]}
+            for endpoint in monitor["spec"]["podMetricsEndpoints"]:
+                assert endpoint["port"] in {port["name"] for port in scraped.main["ports"]}
 
 
 def test_every_backend_of_an_ingress_is_a_port_of_a_service() -> None:

@@ -15,6 +15,7 @@ from tests.deploy.k8s_manifests import K8S, OVERLAYS, Document, documents, kusto
 
 OPTIONAL = (
     "monitoring",
+    "monitoring-logs",
     "custom-metrics",
     "gateway-api",
     "gateway",
@@ -56,7 +57,7 @@ TRIGGER = strict(
 )
 LABELS: Document = {"type": "object", "minProperties": 1, "additionalProperties": TEXT}
 PODS = strict(["labelSelectors"], labelSelectors=LABELS)
-RELABELING = strict(["sourceLabels", "targetLabel"], sourceLabels=listed(TEXT), targetLabel=TEXT)
+RELABELING = strict(["targetLabel"], sourceLabels=listed(TEXT), targetLabel=TEXT, replacement=TEXT)
 RULE = strict(
     ["expr"],
     alert=TEXT,
@@ -132,7 +133,14 @@ CUSTOM: dict[tuple[str, str], Document] = {
         jobLabel=TEXT,
         selector=strict(["matchLabels"], matchLabels={"type": "object", "additionalProperties": TEXT}),
         podMetricsEndpoints=listed(
-            strict(["port"], port=TEXT, path=TEXT, interval=DURATION, relabelings=listed(RELABELING))
+            strict(
+                ["port"],
+                port=TEXT,
+                path=TEXT,
+                interval=DURATION,
+                params={"type": "object", "additionalProperties": listed(TEXT)},
+                relabelings=listed(RELABELING),
+            )
         ),
     ),
     ("monitoring.coreos.com/v1", "PrometheusRule"): strict(
@@ -167,7 +175,8 @@ def test_every_document_of_an_overlay_is_valid(name: str, version: str) -> None:
 
 def test_every_document_of_the_optional_components_is_valid(tmp_path: Path) -> None:
     found = monitored(tmp_path)
-    assert of_kind(found, "PodMonitor").keys() == {"haproxy", "broker", "decoder", "api", "controller"}
+    services = {"haproxy", "broker", "decoder", "api", "controller"}
+    assert of_kind(found, "PodMonitor").keys() == services | {"certificate", "logs"}
     for document in found:
         validate(document, VERSIONS[-1])
 

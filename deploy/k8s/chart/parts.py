@@ -48,7 +48,10 @@ _OF_THE_OVERLAY: Final = {
     "network.yaml": ("hosted", ALWAYS),
 }
 """Of ibm-cloud: what is for any cluster whose stores are elsewhere."""
-LEFT_OUT: Final = {"gateway-api": "an example with an application of somebody else's"}
+LEFT_OUT: Final = {
+    "gateway-api": "an example with an application of somebody else's",
+    "monitoring-logs": "it asks the store of deploy/k8s/observability, which the chart does not have",
+}
 """Components that the chart does not have, and why."""
 ZONE: Final = "service.kubernetes.io/ibm-load-balancer-cloud-provider-zone"
 
