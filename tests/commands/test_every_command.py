@@ -1,5 +1,6 @@
 """Whatever is away, or answers nonsense: every command says so in one sentence, with exit code 1."""
 
+import asyncio
 import os
 import re
 import runpy
@@ -9,6 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from backup.catalogue import Catalogue
+from backup.manifest import Manifest, What
+from backup.place import open_place
+from backup.settings import BackupPlaceSettings
+from tests.conftest import NOON
+
+ROOT = Path(__file__).resolve().parents[2]
 TRACK = (
     '<gpx version="1.1" xmlns="http://www.topografix.com/GPX/1/1"><trk><trkseg>'
     '<trkpt lat="52.67" lon="-8.57"><time>2026-11-01T00:00:00Z</time></trkpt></trkseg></trk></gpx>'
@@ -31,6 +39,12 @@ OF_REDIS = {
     "dead letters show": "decoder dead-letters show 1-0",
     "dead letters replay": "decoder dead-letters replay --all",
     "dead letters drop": "decoder dead-letters drop --all --yes",
+}
+OF_BACKUPS = {
+    "backup save redis": "backup save redis",
+    "backup save documents": "backup save documents",
+    "backup save series": "backup save series",
+    "backup restore": "backup restore redis --nobody-erased --over",
 }
 OF_DOCUMENTS = {
     "documents setup": "documents setup",
@@ -122,6 +136,37 @@ def test_redis(
 ) -> None:
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{port}")
     commands.fails(OF_REDIS[command], believed=said_by(request) in MAY_BE_BELIEVED)
+
+
+@pytest.fixture
+def backups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of backups with an empty one of Redis in it; stores are not waited for."""
+    key = "ab" * 32
+    monkeypatch.setenv("BACKUP_URL", f"file://{tmp_path}/backups")
+    monkeypatch.setenv("BACKUP_KEY", key)
+    monkeypatch.setattr("backup.waiting.ATTEMPTS", 1)
+    place = open_place(BackupPlaceSettings(backup_url=f"file://{tmp_path}/backups", backup_key=key))
+    empty = Manifest(what=What.REDIS, id="20260301T120000Z-0001", begun_at=NOON, ended_at=NOON, parts=())
+    asyncio.run(Catalogue(place, bytes.fromhex(key)).write(empty))
+
+
+@pytest.mark.usefixtures("backups")
+@pytest.mark.parametrize("port", WRONG_FOR_REDIS, indirect=True)
+@pytest.mark.parametrize("command", OF_BACKUPS)
+def test_redis_of_a_backup(
+    command: str, port: int, commands: Commands, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{port}")
+    commands.fails(OF_BACKUPS[command], believed=said_by(request) in MAY_BE_BELIEVED)
+
+
+def test_no_command_is_forgotten() -> None:
+    """Each package with commands is asked for something."""
+    lines = (OF_REDIS | OF_BACKUPS | OF_DOCUMENTS | OF_SERIES | OF_THE_SYSTEM).values()
+    with_commands = {path.parent.name for path in ROOT.glob("*/__main__.py") if "Typer(" in path.read_text()}
+    asked = {line.split()[0].partition(".")[0] for line in lines}
+    # Campuses come from files alone; services have their tests where they are, and so has the maker of applications.
+    assert with_commands - asked == {"apps", "controller", "geofence"}
 
 
 @pytest.mark.parametrize("port", WRONG_FOR_HTTP, indirect=True)
