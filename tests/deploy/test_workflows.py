@@ -141,6 +141,15 @@ def test_a_secret_is_given_to_a_step_alone(path: Path) -> None:
         assert not re.search(r"(--password|-p)[ =]\"?\$", script)
 
 
+def test_a_deployment_that_hangs_leaves_time_to_go_back() -> None:
+    job = jobs(ROOT / ".github/workflows/deploy.yml")["deploy"]
+    [deploy] = [step for step in job["steps"] if step.get("id") == "apply"]
+    assert int(deploy["env"]["PROMOTE_LIMIT"]) == 25 * 60
+    assert (deploy["timeout-minutes"], job["timeout-minutes"]) == (40, 60)
+    [back] = [step for step in job["steps"] if step.get("name") == "Go back to what ran before"]
+    assert "steps.apply.outcome == 'failure'" in back["if"]
+
+
 def test_only_changes_that_are_merged_reach_the_registry_and_the_clusters() -> None:
     assert workflow(ROOT / ".github/workflows/deliver.yml")[True] == {"push": {"branches": ["main"]}}
     deploy = jobs(ROOT / ".github/workflows/deploy.yml")["deploy"]
