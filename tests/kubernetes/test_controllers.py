@@ -33,10 +33,12 @@ PODS = {
     "api-key": 1,
 }
 """Of the overlay `local`."""
-ACCOUNT = "system:serviceaccount:campus:controller"
+NAMESPACE = "campus-running"
+"""Of its own: where something lies already, a dry run of the same is another thing, and other tests make such."""
+ACCOUNT = f"system:serviceaccount:{NAMESPACE}:controller"
 
 
-def pods(plane: ControlPlane, namespace: str = "campus") -> Counter[str]:
+def pods(plane: ControlPlane, namespace: str = NAMESPACE) -> Counter[str]:
     """How many there are, by what they are."""
     return Counter(
         each["metadata"]["labels"]["app.kubernetes.io/name"] for each in plane.get("pods", "--namespace", namespace)
@@ -44,31 +46,42 @@ def pods(plane: ControlPlane, namespace: str = "campus") -> Counter[str]:
 
 
 def jobs(plane: ControlPlane) -> set[str]:
-    return {each["metadata"]["name"] for each in plane.get("jobs", "--namespace", "campus")}
+    return {each["metadata"]["name"] for each in plane.get("jobs", "--namespace", NAMESPACE)}
 
 
 def generations(plane: ControlPlane) -> dict[str, int]:
     """How often what runs pods was changed."""
-    found = plane.get("deployments,statefulsets,jobs", "--namespace", "campus")
+    found = plane.get("deployments,statefulsets,jobs", "--namespace", NAMESPACE)
     return {f"{each['kind']}/{each['metadata']['name']}": each["metadata"]["generation"] for each in found}
 
 
 @pytest.fixture(scope="module")
-def local(namespaces: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> ControlPlane:
-    """The overlay `local` with its secrets, as deploy/k8s/README.md applies them."""
+def overlay(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The overlay `local` in this namespace."""
+    return kustomization(tmp_path_factory.mktemp("here") / "own", namespace=NAMESPACE, resources=["overlays/local"])
+
+
+@pytest.fixture(scope="module")
+def local(plane: ControlPlane, overlay: Path, tmp_path_factory: pytest.TempPathFactory) -> ControlPlane:
+    """It is applied with its secrets, as deploy/k8s/README.md says."""
+    manifest = with_named_jobs(rendered(overlay))
     secrets = tmp_path_factory.mktemp("credentials")
     make(secrets, [])
-    (secrets / "kustomization.yaml").write_bytes((K8S / "credentials/local/kustomization.yaml").read_bytes())
-    namespaces.kubectl("apply", "--kustomize", secrets)
-    namespaces.kubectl("apply", "--filename", "-", given=with_named_jobs(rendered(K8S / "overlays" / "local")))
-    return namespaces
+    text = (K8S / "credentials/local/kustomization.yaml").read_text()
+    assert text.count("namespace: campus\n") == 1
+    (secrets / "kustomization.yaml").write_text(text.replace("namespace: campus\n", f"namespace: {NAMESPACE}\n"))
+    [namespace] = [each for each in yaml.safe_load_all(manifest) if each["kind"] == "Namespace"]
+    plane.kubectl("apply", "--filename", "-", given=yaml.safe_dump(namespace))
+    plane.kubectl("apply", "--kustomize", secrets)
+    plane.kubectl("apply", "--filename", "-", given=manifest)
+    return plane
 
 
 def test_every_secret_that_a_pod_mounts_is_there(local: ControlPlane) -> None:
-    there = {each["metadata"]["name"] for each in local.get("secrets", "--namespace", "campus")}
+    there = {each["metadata"]["name"] for each in local.get("secrets", "--namespace", NAMESPACE)}
     mounted = {
         volume["secret"]["secretName"]
-        for each in local.get("deployments,statefulsets,jobs", "--namespace", "campus")
+        for each in local.get("deployments,statefulsets,jobs", "--namespace", NAMESPACE)
         for volume in each["spec"]["template"]["spec"].get("volumes", [])
         if "secret" in volume
     }
@@ -82,20 +95,20 @@ def test_the_pods_are_made(local: ControlPlane) -> None:
 
 def test_each_budget_knows_its_pods(local: ControlPlane) -> None:
     def expected() -> dict[str, int]:
-        budgets = local.get("poddisruptionbudgets", "--namespace", "campus")
+        budgets = local.get("poddisruptionbudgets", "--namespace", NAMESPACE)
         return {each["metadata"]["name"]: each.get("status", {}).get("expectedPods", 0) for each in budgets}
 
     wanted = {name: PODS[name] for name in ("haproxy", "broker", "decoder", "api")}
     until(lambda: expected() == wanted, "the budgets have counted", limit=LIMIT_SECONDS)
 
 
-def test_applied_again_nothing_changes_and_a_new_image_changes_what_has_it(local: ControlPlane) -> None:
-    manifest = with_named_jobs(rendered(K8S / "overlays" / "local"))
+def test_applied_again_nothing_changes_and_a_new_image_changes_what_has_it(local: ControlPlane, overlay: Path) -> None:
+    manifest = with_named_jobs(rendered(overlay))
     before, made = generations(local), jobs(local)
     local.kubectl("apply", "--filename", "-", given=manifest)
     assert (generations(local), jobs(local)) == (before, made)
 
-    newer = with_named_jobs(rendered(K8S / "overlays" / "local").replace("campus/broker:dev", "campus/broker:newer"))
+    newer = with_named_jobs(rendered(overlay).replace("campus/broker:dev", "campus/broker:newer"))
     for _ in range(2):
         local.kubectl("apply", "--filename", "-", given=newer)
     after = generations(local)
@@ -106,22 +119,22 @@ def test_applied_again_nothing_changes_and_a_new_image_changes_what_has_it(local
     until(lambda: pods(local)["users"] == 2, "the new Job has made its pod", limit=LIMIT_SECONDS)
 
 
-def test_a_job_that_keeps_its_name_cannot_get_another_image(local: ControlPlane) -> None:
+def test_a_job_that_keeps_its_name_cannot_get_another_image(local: ControlPlane, overlay: Path) -> None:
     """What `python -m deploy.k8s.render` is there for."""
     [users] = [
         each
-        for each in yaml.safe_load_all(rendered(K8S / "overlays" / "local"))
+        for each in yaml.safe_load_all(rendered(overlay))
         if (each["kind"], each["metadata"]["name"]) == ("Job", "users")
     ]
     local.apply(yaml.safe_dump(users))
     with pytest.raises(RefusedError, match="field is immutable"):
         local.apply(yaml.safe_dump(users).replace("campus/broker:dev", "campus/broker:newer"))
-    local.kubectl("delete", "job", "--namespace", "campus", "users")
+    local.kubectl("delete", "job", "--namespace", NAMESPACE, "users")
 
 
 def test_the_pods_of_a_rollout_are_spread_by_themselves(local: ControlPlane) -> None:
     """The API server puts the hash of the version into each constraint: others are not counted."""
-    for each in local.get("pods", "--namespace", "campus", "--selector", "app.kubernetes.io/name=haproxy"):
+    for each in local.get("pods", "--namespace", NAMESPACE, "--selector", "app.kubernetes.io/name=haproxy"):
         version = each["metadata"]["labels"]["pod-template-hash"]
         for constraint in each["spec"]["topologySpreadConstraints"]:
             assert constraint["matchLabelKeys"] == ["pod-template-hash"]
@@ -133,11 +146,11 @@ def test_the_pods_of_a_rollout_are_spread_by_themselves(local: ControlPlane) -> 
 @pytest.mark.parametrize(
     ("question", "answer"),
     [
-        (("list", "endpointslices.discovery.k8s.io", "--namespace", "campus"), "yes"),
+        (("list", "endpointslices.discovery.k8s.io", "--namespace", NAMESPACE), "yes"),
         (("list", "endpointslices.discovery.k8s.io", "--namespace", "kube-system"), "no"),
-        (("get", "secrets", "--namespace", "campus"), "no"),
-        (("create", "pods", "--namespace", "campus"), "no"),
-        (("list", "pods", "--namespace", "campus"), "no"),
+        (("get", "secrets", "--namespace", NAMESPACE), "no"),
+        (("create", "pods", "--namespace", NAMESPACE), "no"),
+        (("list", "pods", "--namespace", NAMESPACE), "no"),
     ],
 )
 def test_the_controller_may_read_endpoint_slices_and_nothing_else(
@@ -153,7 +166,7 @@ def test_the_controller_may_read_endpoint_slices_and_nothing_else(
 async def test_the_controller_finds_an_application_with_its_own_token(local: ControlPlane, tmp_path: Path) -> None:
     local.kubectl("apply", "--filename", "-", given=yaml.safe_dump_all(an_application()))
     local.kubectl(
-        *("patch", "pod", "--namespace", "campus", "update-schuman-2", "--subresource=status", "--patch"),
+        *("patch", "pod", "--namespace", NAMESPACE, "update-schuman-2", "--subresource=status", "--patch"),
         json.dumps(
             {
                 "status": {
@@ -168,9 +181,9 @@ async def test_the_controller_finds_an_application_with_its_own_token(local: Con
     until(lambda: "10.244.1.7" in slices(local), "the slice has the pod", limit=LIMIT_SECONDS)
     account = tmp_path / "account"
     account.mkdir()
-    (account / "token").write_text(local.kubectl("create", "token", "--namespace", "campus", "controller"))
+    (account / "token").write_text(local.kubectl("create", "token", "--namespace", NAMESPACE, "controller"))
     (account / "ca.crt").write_bytes(local.authority.pair.certificate.read_bytes())
-    (account / "namespace").write_text("campus")
+    (account / "namespace").write_text(NAMESPACE)
     async with aiohttp.ClientSession() as session:
         registry = KubernetesRegistry(session=session, url=local.url, namespace="", account=account)
         [found] = await registry.instances()
@@ -182,7 +195,7 @@ async def test_the_controller_finds_an_application_with_its_own_token(local: Con
 
 
 def slices(plane: ControlPlane) -> str:
-    return plane.kubectl("get", "endpointslices", "--namespace", "campus", "--selector", "campus.app", "-o", "yaml")
+    return plane.kubectl("get", "endpointslices", "--namespace", NAMESPACE, "--selector", "campus.app", "-o", "yaml")
 
 
 def an_application() -> list[dict[str, Any]]:
@@ -202,13 +215,13 @@ def an_application() -> list[dict[str, Any]]:
         {
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": {"name": name, "namespace": "campus", "labels": {**of, **versioned}},
+            "metadata": {"name": name, "namespace": NAMESPACE, "labels": {**of, **versioned}},
             "spec": {"clusterIP": "None", "selector": of, "ports": [{"name": "http", "port": 8090}]},
         },
         {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": name, "namespace": "campus", "labels": of},
+            "metadata": {"name": name, "namespace": NAMESPACE, "labels": of},
             "spec": {
                 "nodeName": "somewhere",
                 "containers": [{"name": "app", "image": "app:2", "securityContext": restricted}],
