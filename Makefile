@@ -69,7 +69,7 @@ observe: $(DEV) $(REDIS) ## logs, metrics, alerts, dashboards and traces in the 
 cluster: $(DEV) kubectl helm kubernetes ## all manifests in a Kubernetes control plane of the tests' own (Go, etcd)
 	$(BIN)/python -m pytest -q tests/kubernetes -m cluster
 
-e2e-k8s: $(DEV) kubectl ## a Kubernetes cluster of two nodes, the images, traffic and faults: half an hour (root, Go, containerd, etcd)
+e2e-k8s: $(DEV) kubectl ## a Kubernetes cluster of two nodes, the images, traffic and faults: a quarter of an hour, and some minutes to build it once (root, Go, containerd, etcd)
 	tests/kubernetes/build all
 	$(BIN)/python -m pytest tests/kubernetes -m nodes -s
 

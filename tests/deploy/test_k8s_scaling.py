@@ -131,6 +131,8 @@ def test_pods_of_a_version_that_leaves_do_not_count_where_new_ones_are_spread(na
     for constraints in spread.values():
         for constraint in constraints:
             assert constraint["matchLabelKeys"] == ["pod-template-hash"]
+            # Nodes that lack one of the keys get no points for any: those of kind and minikube have no zones.
+            assert constraint["topologyKey"] == "kubernetes.io/hostname"
 
 
 @every_overlay

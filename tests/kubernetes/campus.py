@@ -68,6 +68,11 @@ class Campus:
     door: Door
     """MQTT, the same way."""
 
+    @property
+    def overlay(self) -> Path:
+        """What is applied."""
+        return self.folder / "k8s" / "overlays" / "nodes"
+
     def install(self) -> None:
         """Apply secrets, disks and everything, and wait until all of it is available."""
         self.plane.kubectl("apply", "--server-side", "-f", KUBERNETES / "base" / "namespace.yaml")
@@ -102,10 +107,50 @@ class Campus:
         ]
         return int(found["status"].get("readyReplicas", 0))
 
+    def restarts(self, name: str) -> int:
+        """How often containers of a deployment's pods were started anew."""
+        found = self.plane.get("pods", "--namespace=campus", f"--selector=app.kubernetes.io/name={name}")
+        return sum(int(each["restartCount"]) for pod in found for each in pod["status"].get("containerStatuses", ()))
+
+    def ready_on(self, name: str, node: str) -> int:
+        """How many pods of a deployment are ready on a node and are to stay."""
+        return sum(
+            each == {"type": "Ready", "status": "True"}
+            for pod in self.pods(name)
+            if pod["spec"].get("nodeName") == node  # type: ignore[attr-defined]
+            for each in (
+                {"type": condition["type"], "status": condition["status"]}
+                for condition in pod["status"].get("conditions", ())  # type: ignore[attr-defined]
+            )
+        )
+
     def events(self, reason: str) -> list[str]:
         """The messages of all events for this reason."""
         found = self.plane.get("events", "--namespace=campus", f"--field-selector=reason={reason}")
         return [str(each["message"]) for each in found]
+
+    def keep_logs(self, folder: Path) -> Path:
+        """Write down what there is, what has happened, and what each container has said; the folder."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for name, words in {
+            "pods": ("get", "pods", "--output=wide"),
+            "described": ("describe", "pods"),
+            "events": ("get", "events", "--sort-by=.lastTimestamp"),
+        }.items():
+            (folder / name).write_text(self._said(*words))
+        for pod in self.plane.get("pods", "--namespace=campus"):
+            name = pod["metadata"]["name"]
+            for words in ((), ("--previous",)):
+                said = self._said("logs", name, "--all-containers", "--prefix", *words)
+                (folder / f"{name}{''.join(words)}.log").write_text(said)
+        return folder
+
+    def _said(self, *words: str) -> str:
+        try:
+            return self.ask(*words)
+        except RefusedError as error:
+            return str(error)
 
     @cached_property
     def users(self) -> dict[str, User]:
@@ -141,8 +186,10 @@ class Campus:
 
     def _overlay(self) -> Path:
         """`local` with these images, and with SQLite on a disk of both nodes in place of InfluxDB."""
-        folder = self.folder / "overlay"
-        folder.mkdir()
+        # Where `.github/release/render` finds `base` beside it.
+        self.overlay.mkdir(parents=True)
+        folder = self.overlay
+        (folder.parents[1] / "base").symlink_to(KUBERNETES / "base")
         original = (KUBERNETES / "overlays/local/kustomization.yaml").read_text()
         relative = os.path.relpath(KUBERNETES, folder)
         text = original.replace("../../", f"{relative}/")

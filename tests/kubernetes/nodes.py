@@ -37,6 +37,14 @@ class Node:
         """Have the images of a file that `docker save` wrote."""
         self.ctr("images", "import", archive)
 
+    def by_digest(self, image: str) -> str:
+        """The name of an image that says its content, known to this node from now on: REPOSITORY@sha256:..."""
+        known = f"docker.io/{image}"
+        [line] = self.ctr("images", "list", f"name=={known}").splitlines()[1:]
+        named = f"{known.rpartition(':')[0]}@{line.split()[2]}"
+        self.ctr("images", "tag", "--force", known, named)
+        return named.removeprefix("docker.io/")
+
     def kill(self, container: str) -> None:
         """End all containers whose image has these words in its name with SIGKILL, as a crash would."""
         for line in self.ctr("containers", "list").splitlines()[1:]:

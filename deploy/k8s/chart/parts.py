@@ -101,7 +101,9 @@ def templates() -> Templates:
     _change({_CLUSTER[0]: found[_CLUSTER[0]]}, clustered, quota, _CHANGING["quota"])
     for source in sources.manifests(f"components/{_ZONES[0]}"):
         _take(found, source, in_zones, *_ZONES)
-    _change({name: found[name] for name in ("api", "decoder")}, hosted, in_zones, ".Values.zones.enabled")
+    # How many of them there are is a value.
+    spread = {name: _spread_as(in_zones[name], each) for name, each in hosted.items() if name[0] == "Deployment"}
+    _change(found, hosted, spread, ".Values.zones.enabled", but=_CLUSTER[0])
     _special(found)
     return found
 
@@ -139,6 +141,14 @@ def _change(found: Templates, before: Documents, after: Documents, condition: st
         for name, document in made.documents.items():
             if name[0] != "ConfigMap" and name in before and name in after:
                 tree.change(document, before[name], after[name], condition)
+
+
+def _spread_as(other: Node, document: Node) -> Node:
+    """The document, over nodes and zones as another one."""
+    document, key = copy.deepcopy(document), "topologySpreadConstraints"
+    if key in (pod := other["spec"]["template"]["spec"]):
+        document["spec"]["template"]["spec"][key] = pod[key]
+    return document
 
 
 def _without_pull_secrets(document: Node) -> Node:
