@@ -100,7 +100,8 @@ def test_where_nobody_takes_spans_all_is_counted_as_ever_and_they_are_dropped(tm
             system.wait_until_done(60)
             assert system.run("documents", "count").stdout.strip() == "80"
             wait_for(lambda: outcomes(ops).get("failed"), "spans are dropped", 60)
-            assert "spans are dropped: TRACES_URL does not take them" in system.text
+            words = "spans are dropped: TRACES_URL does not take them"
+            wait_for(lambda: words in system.text, "the log says so")
             assert wait_for(lambda: outcomes(ops), "the decoder shows its metrics")["sent"] == 0
         finally:
             assert system.stop() == 0
