@@ -11,6 +11,7 @@ from typing import Annotated, BinaryIO, cast
 import msgspec
 
 from core.errors import UnavailableError
+from core.unreadable import UNREADABLE
 
 STANDARD_INPUT = Path("-")
 _CHUNK_BYTES = 1 << 18
@@ -71,11 +72,11 @@ def parse(lines: list[bytes], before: int = 0) -> list[FencedPosition]:
     """The positions of lines, `before` which there were so many. Raises BadLineError for the first that is none."""
     try:
         return _decoder.decode_lines(b"".join(lines))
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         # Which of them it was takes one at a time.
         for number, line in enumerate(lines, before + 1):
             try:
                 _decoder.decode_lines(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 raise BadLineError(f"line {number}: {error}") from error
         raise

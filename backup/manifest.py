@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from backup.sealing import DamagedError
+from core.unreadable import UNREADABLE
 
 FORMAT = 1
 PARTS_MAX = 100_000
@@ -84,7 +85,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """From what was sealed. Raises DamagedError."""
         try:
             found = msgspec.json.decode(text, type=cls)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise DamagedError(f"{path} is no manifest: {error}") from error
         if found.format != FORMAT:
             raise DamagedError(f"{path} is of a later version (format {found.format}): restore with that one")

@@ -5,15 +5,12 @@ from http import HTTPStatus
 from ssl import SSLContext
 
 import aiohttp
-import msgspec
 
 from core.errors import UnavailableError
 from runtime.bounded import TooLongError, read_bounded
 from state.apps import Instance
 
 TIMEOUT_SECONDS = 2.0
-UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What msgspec raises of bytes that are not what was asked for: no JSON, no UTF-8, another form, too deep."""
 
 
 async def ask(

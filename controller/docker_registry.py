@@ -3,9 +3,10 @@
 import aiohttp
 import msgspec
 
-from controller.asking import UNREADABLE, ask
+from controller.asking import ask
 from controller.registry import usable
 from core.errors import UnavailableError
+from core.unreadable import UNREADABLE
 from state.apps import Instance
 
 PATH = "/campus/apps"

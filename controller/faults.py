@@ -4,11 +4,12 @@ import aiohttp
 import msgspec
 import structlog
 
-from controller.asking import UNREADABLE, ask
+from controller.asking import ask
 from controller.keeper import CannotMake, KeptFault
 from core.clock import Clock
 from core.errors import UnavailableError
 from core.faults import BEHIND, Fault
+from core.unreadable import UNREADABLE
 from runtime.bounded import TooLongError, read_bounded
 from runtime.service import Stop, pause
 from state.faults import FaultStore

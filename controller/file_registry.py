@@ -11,9 +11,10 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from controller.asking import UNREADABLE, ask, url_of
+from controller.asking import ask, url_of
 from controller.registry import MAX_INSTANCES, usable
 from core.errors import UnavailableError
+from core.unreadable import UNREADABLE
 from state.apps import Instance
 
 MAX_FILE_BYTES = 4096

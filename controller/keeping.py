@@ -11,11 +11,11 @@ import msgspec
 from aiohttp import web
 from pydantic import Field, field_validator
 
-from controller.asking import UNREADABLE
 from controller.keeper import Keeper, KeptFault, Place, places_of
 from controller.toxiproxy import running_toxiproxy
 from core.errors import UnavailableError
 from core.faults import MAX_FAULTS, STATUSES, Fault, problems_of
+from core.unreadable import UNREADABLE
 from runtime.service import Stop
 from runtime.serving import serving
 from runtime.settings import CommonSettings, Port

@@ -10,10 +10,11 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from controller.asking import UNREADABLE, ask
+from controller.asking import ask
 from controller.registry import MAX_INSTANCES, usable
 from core.clock import parse_rfc3339
 from core.errors import UnavailableError
+from core.unreadable import UNREADABLE
 from core.versions import APP_LABEL, VERSION_LABEL
 from state.apps import Instance
 

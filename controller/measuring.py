@@ -6,8 +6,9 @@ from typing import Protocol
 import aiohttp
 import msgspec
 
-from controller.asking import UNREADABLE, ask, url_of
+from controller.asking import ask, url_of
 from core.errors import UnavailableError
+from core.unreadable import UNREADABLE
 from state.apps import Canary, Instance, Measure
 
 MAX_ANSWER_BYTES = 4096

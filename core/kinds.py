@@ -14,6 +14,7 @@ import msgspec
 
 from core.errors import BadSettingsError
 from core.topic_filters import TopicFilters
+from core.unreadable import UNREADABLE
 from core.versions import PUBLIC, WIRE
 
 DEFAULT_FILE = Path(__file__).with_name("kinds.json")
@@ -246,7 +247,7 @@ def load_kinds(path: Path | None, topic_kinds: str = "") -> Kinds:
     try:
         entries = msgspec.json.decode(file.read_bytes(), type=_File).kinds
         kinds = Kinds(entries)
-    except (OSError, ValueError, msgspec.MsgspecError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise BadSettingsError(f"KINDS_FILE: {file}: {error}") from error
     if not topic_kinds.strip():
         return kinds

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-import msgspec
 import structlog
 
 from core.clock import Clock
 from core.errors import Reason
 from core.messages import DeadLetter, Position, decode_positions
+from core.unreadable import UNREADABLE
 from decoder.judge import note_hours
 from decoder.metrics import DecoderMetrics
 from decoder.samples import Samples
@@ -97,7 +97,7 @@ class Archiver:
         try:
             # Without fields: it was pending when somebody cut it off the stream by hand.
             return decode_positions(fields) if fields else []
-        except (LookupError, ValueError, msgspec.DecodeError):
+        except (LookupError, *UNREADABLE):
             letter = self._letter(Reason.MALFORMED_ENTRY, "an entry of the stream positions that no decoder wrote")
         if await self._retry.until_available(lambda: self._group.dead_letter(entry_id, letter, self._dead_letters_max)):
             self._metrics.dead.labels(letter.reason.value).inc()

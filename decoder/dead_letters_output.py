@@ -12,6 +12,7 @@ from rich.text import Text
 
 from core.clock import format_rfc3339
 from core.messages import DeadLetter
+from core.unreadable import UNREADABLE
 from decoder.explain import Group
 from state.dead_letters import Found, Kept
 
@@ -149,7 +150,7 @@ def _payload(letter: DeadLetter) -> list[str]:
         # It lays out the text and decodes nothing: numbers and names stay as they were sent.
         pretty = msgspec.json.format(data, indent=2)
         lines = (pretty if len(pretty) <= INDENTED_TIMES * len(data) else data).decode().split("\n")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         text = data.decode(errors="backslashreplace")
         return [f"payload   base64 of {len(data)} bytes, not JSON:", escaped(text)]
     return [f"payload   base64 of {len(data)} bytes of JSON:", *map(escaped, lines)]

@@ -1,7 +1,6 @@
 """Which positions are asked for, and where an answer goes on."""
 
 import base64
-import binascii
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from core.clock import EARLIEST_MS, LATEST_MS, parse_rfc3339
+from core.unreadable import UNREADABLE
 from documents.document import Document, time_of
 from documents.tiles import BBox, tiles_of_box
 
@@ -111,7 +111,7 @@ class Mark(NamedTuple):
         padded = cursor[:CURSOR_MAX_CHARACTERS] + "=" * (-len(cursor) % 4)
         try:
             mark = msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=cls)
-        except (ValueError, binascii.Error, msgspec.DecodeError):
+        except UNREADABLE:
             raise ValueError("not a cursor that an earlier page gave") from None
         if not EARLIEST_MS <= mark.observed_at <= LATEST_MS or time_of(mark.id) is None or mark.encode() != cursor:
             raise ValueError("not a cursor that an earlier page gave")

@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
+from core.unreadable import UNREADABLE
 from core.versions import MAX_APPS, Route, are_whole
 from state.access import Right, access
 from state.client import Redis
@@ -328,7 +329,7 @@ def _read(text: bytes | None, kind: type[Kind]) -> Kind | None:
     """None for what no service of ours wrote: it is as if it were not there."""
     try:
         return None if text is None else msgspec.json.decode(text, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 
@@ -357,5 +358,5 @@ def _change(fields: dict[bytes, bytes]) -> Change | None:
             before=msgspec.json.decode(fields[b"before"], type=Route) if fields[b"before"] else None,
             after=msgspec.json.decode(fields[b"after"], type=Route) if fields[b"after"] else None,
         )
-    except (KeyError, ValueError, RecursionError, msgspec.MsgspecError):
+    except (KeyError, *UNREADABLE):
         return None

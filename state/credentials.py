@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 import structlog
 
+from core.unreadable import UNREADABLE
 from state.client import Redis
 
 Item = TypeVar("Item", bound=msgspec.Struct)
@@ -62,7 +63,7 @@ class Credentials(Generic[Item]):
             return None
         try:
             item = msgspec.json.decode(value, type=self._kind)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             item = None
         if item is None or self._name_of(item) != name:
             _log.error(

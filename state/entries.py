@@ -16,6 +16,7 @@ import msgspec
 from core.clock import EARLIEST_MS, LATEST_MS
 from core.errors import Reason
 from core.messages import RawMessage
+from core.unreadable import UNREADABLE
 
 MOST_MESSAGES = 500
 """Of one entry: as many as a decoder takes to a batch by default."""
@@ -122,7 +123,7 @@ def decode_entry(fields: Mapping[bytes, bytes]) -> list[RawMessage]:
             if EARLIEST_MS <= group.received_at <= LATEST_MS
             for payload in group.payloads
         ]
-    except (KeyError, ValueError, msgspec.DecodeError) as error:
+    except (KeyError, *UNREADABLE) as error:
         raise ValueError("an entry of raw that no broker wrote") from error
     if not messages or len(messages) != counted(fields):
         raise ValueError("an entry of raw whose count is another")

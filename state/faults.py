@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from core.faults import Fault
+from core.unreadable import UNREADABLE
 from state.access import Right, access
 from state.apps import NUMBER
 from state.client import Redis
@@ -71,5 +72,5 @@ def _faults(text: bytes | str) -> list[Fault]:
     """None of them where no service of ours wrote this: a fault is never made of what cannot be read."""
     try:
         return msgspec.json.decode(text, type=list[Fault])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return []

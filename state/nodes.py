@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
+from core.unreadable import UNREADABLE
 from state.access import Right, access
 from state.client import Redis
 from state.mqtt import Scripts, key
@@ -137,7 +138,7 @@ class Nodes:
             return None
         try:
             return _will.decode(found)[1]
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             await remove_unreadable(self._client, "will", "HDEL", wills(node), str(connection))
             return None
 
@@ -168,7 +169,7 @@ class Nodes:
             for field, value in fields.items():
                 try:
                     _read(field, value, news)
-                except (msgspec.DecodeError, ValueError):
+                except UNREADABLE:
                     unreadable += 1
         for _ in range(unreadable):
             await dead_letter_for_unreadable(self._client, "inbox", MQTT)

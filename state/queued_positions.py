@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import msgspec
 
+from core.unreadable import UNREADABLE
 from state.access import Right, access
 from state.client import Redis
 from state.mqtt import Scripts
@@ -77,5 +78,5 @@ async def drop_queued(client: Redis, is_of: Callable[[Message], bool]) -> int:
 def _is_of(fields: dict[bytes, bytes], is_of: Callable[[Message], bool]) -> bool:
     try:
         return is_of(_decoder.decode(fields[b"b"]))
-    except (KeyError, msgspec.DecodeError):
+    except (KeyError, *UNREADABLE):
         return True

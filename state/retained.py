@@ -20,6 +20,7 @@ from typing import Any, cast
 
 import msgspec
 
+from core.unreadable import UNREADABLE
 from state.access import Right, access
 from state.client import Redis
 from state.mqtt import Scripts, key
@@ -69,7 +70,7 @@ class RetainedStore:
                     continue
                 try:
                     messages[topic] = _decoder.decode(value)
-                except (msgspec.DecodeError, UnicodeDecodeError):
+                except UNREADABLE:
                     await remove_unreadable(self._client, "retained", "HDEL", RETAINED, topic)
         return messages
 

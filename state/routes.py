@@ -16,6 +16,7 @@ from typing import Annotated, Any, cast
 
 import msgspec
 
+from core.unreadable import UNREADABLE
 from state.access import Right, access
 from state.client import Redis
 from state.mqtt import key
@@ -57,7 +58,7 @@ class SubscriptionOptions(msgspec.Struct, frozen=True, array_like=True, gc=False
         """What was stored. Raises ValueError where it is something else."""
         try:
             return _options.decode(stored)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise ValueError("no options of a subscription") from error
 
 

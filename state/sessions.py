@@ -39,6 +39,7 @@ from typing import NamedTuple
 import msgspec
 
 from core.errors import UnavailableError
+from core.unreadable import UNREADABLE
 from state.access import Right, access
 from state.client import Redis
 from state.mqtt import Answer, PipelineBatcher, key
@@ -265,7 +266,7 @@ class SessionStore:
             after = int(number)
             try:
                 queued.append(Queued(after, _queued_message(field, reference, message), after <= before))
-            except (msgspec.DecodeError, ValueError):
+            except UNREADABLE:
                 await remove_unreadable(self._client, "queue", "XDEL", queue(client), f"{after}-0")
         return Loaded(queued, after, aged, more)
 
@@ -360,7 +361,7 @@ def _place_of(previous: bytes) -> tuple[str, int] | None:
     """Node and connection; None for none, and for what cannot be read."""
     try:
         return _place.decode(previous) if previous else None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 

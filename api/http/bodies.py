@@ -6,6 +6,7 @@ import msgspec
 from starlette.requests import Request
 
 from api.http.problems import ProblemError, WrongParameter, wrong_parameters
+from core.unreadable import UNREADABLE
 
 JSON = "application/json"
 Form = TypeVar("Form")
@@ -33,7 +34,7 @@ async def json_of(request: Request, form: type[Form], *, most: int) -> Form:
     )
     try:
         return msgspec.json.decode(body, type=form)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise wrong_body(f"it is not as it should be: {error}") from error
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from core.unreadable import UNREADABLE
+
 MAX_LAYERS = 5
 """How deep is looked: base64 of base64 of gzip has been seen."""
 MAX_LAYER = 1_048_576
@@ -79,7 +81,7 @@ def _from_base64(data: bytes) -> bytes | None:
 def _mentions(text: bytes, device: str) -> bool:
     try:
         rest: list[Any] = [msgspec.json.decode(text.strip().removeprefix(_BOM).rstrip(b"\0"))]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         # Not JSON: the id anywhere, unless it is a part of a longer word.
         word = re.escape(device.encode(errors="surrogatepass"))
         return re.search(rb"(?<![\w.-])" + word + rb"(?![\w.-])", text) is not None

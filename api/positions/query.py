@@ -14,6 +14,7 @@ from api.http.instants import EARLIEST, LATEST, Instant
 from api.http.problems import WrongParameter, wrong_parameters
 from core.clock import format_rfc3339
 from core.marks import Mark
+from core.unreadable import UNREADABLE
 from documents import LIMIT_MAX, Document, PositionQuery
 from documents.tiles import BBox, tiles_of_box
 from geofence.shapes import polygon_from
@@ -245,7 +246,7 @@ def area_of(body: bytes) -> Polygon | MultiPolygon:
     """The shape in a body: a GeoJSON Polygon or MultiPolygon, or a Feature of one. Raises a 422 problem."""
     try:
         content = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise _wrong_body(f"not JSON: {str(error)[:200]}") from error
     if isinstance(content, dict) and content.get("type") == "Feature":
         content = content.get("geometry")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from state.access import CONNECTION, Access, Accesses, Right, access, guards, pattern
 from state.key_types import mending
+from state.layout import LAYOUT
 
 READ, TELL, WRITE, ERASE = Right.READ, Right.TELL, Right.WRITE, Right.ERASE
 VERSIONS = ("6.2", "7.0", "7.2")
@@ -111,7 +112,7 @@ PLAIN: Mapping[str, str] = {
     # KEDA measures how many entries wait.
     "keda": "~raw:{[0-9]*} +hello +ping +select +xlen +cluster|slots +cluster|info +cluster|nodes +readonly",
     # A copy of all that there is, by the protocol of a replica; and whether a backup is being restored there.
-    "backup": "~layout:{campus} +hget +hello +ping +select +info +psync +sync +replconf +cluster|slots +client|setinfo",
+    "backup": f"~{LAYOUT} +hget +hello +ping +select +info +psync +sync +replconf +cluster|slots +client|setinfo",
     "replica": "+ping +psync +replconf",
     "cluster": "+ping +cluster +info",
     # Of the Sentinels that watch it: they ask, announce themselves, and promote.

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from core.unreadable import UNREADABLE
+
 _IN_TERM = (0.85, 0.90, 0.90, 0.85, 0.65, 0.08, 0.06)
 """Of those who could come, from Monday to Sunday."""
 _OUT_OF_TERM = (0.30, 0.30, 0.30, 0.30, 0.25, 0.04, 0.03)
@@ -77,7 +79,7 @@ def read_calendar(path: Path) -> Calendar:
     """
     try:
         file = msgspec.json.decode(path.read_bytes(), type=_File)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise BadCalendarError(f"{path}: {error}") from error
     for first, last in file.terms:
         if last < first:

@@ -14,6 +14,7 @@ import msgspec
 from core.clock import format_rfc3339, parse_rfc3339
 from core.kinds import KindId
 from core.marks import Mark
+from core.unreadable import UNREADABLE
 from simulator.campus.score import Series
 
 TIMEOUT_SECONDS = 30.0
@@ -151,7 +152,7 @@ class Counts:
                         raise NoCountsError(f"{self._url}{path.partition('?')[0]}: {_said(error)}") from error
                     wait = _seconds(error.headers.get("Retry-After"))
                 self._sleep(wait)
-            except msgspec.MsgspecError as error:
+            except UNREADABLE as error:
                 raise NoCountsError(f"{self._url} answers something else: {error}") from error
             except (OSError, http.client.HTTPException) as error:
                 raise NoCountsError(f"{self._url}: {getattr(error, 'reason', error)}") from error

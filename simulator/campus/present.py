@@ -10,6 +10,7 @@ import msgspec
 
 from core.clock import parse_rfc3339
 from core.kinds import KindId
+from core.unreadable import UNREADABLE
 from simulator.campus.counted import Counts, NoCountsError
 from simulator.campus.score import Series
 from simulator.campus.truth import About, BadTruthError, Visit
@@ -55,7 +56,7 @@ def read_looks(path: Path) -> list[Look]:
     decoder = msgspec.json.Decoder(Look)
     try:
         return [decoder.decode(line) for line in path.read_bytes().splitlines()]
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise BadTruthError(f"{path}: {error}") from error
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from core.kinds import KindId
 from core.marks import Mark
+from core.unreadable import UNREADABLE
 from geofence import Geofence
 from simulator.campus.crowd import Crowd
 from simulator.campus.people import Person, Unit
@@ -84,7 +85,7 @@ def read_truth(path: Path) -> tuple[About, list[Visit]]:
             decoder = msgspec.json.Decoder(Visit)
             for line in file:
                 found.append(decoder.decode(line))  # noqa: PERF401 - how many there are tells where it ends
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadTruthError(f"{path}: after {len(found)} visits: {error}") from error
     except (OSError, EOFError, zlib.error) as error:
         raise BadTruthError(f"{path}: {error}") from error

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct, field
 
+from core.unreadable import UNREADABLE
 from simulator.fix import BadTrackError
 from simulator.tracks.track import MAX_FIXES, Points
 from simulator.tracks.values import instant
@@ -85,7 +86,7 @@ def read_geojson(text: str) -> Points:
         raise BadTrackError(f"more than {MAX_FIXES:,} points: split it")
     try:
         document = _decoder.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise BadTrackError(f"not a track in GeoJSON: {error}{_hint(str(error))}") from error
     features = document.features if isinstance(document, FeatureCollection) else [document]
     lines = [feature for feature in features if isinstance(feature.geometry, LineString | MultiLineString)]

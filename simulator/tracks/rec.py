@@ -6,6 +6,7 @@ A line of the recorder is the time, a tab, a word with blanks after it, a tab, a
 import msgspec
 from msgspec import Struct
 
+from core.unreadable import UNREADABLE
 from simulator.fix import BadTrackError
 from simulator.tracks.texts import lines_of, text_of
 from simulator.tracks.track import Points
@@ -39,7 +40,7 @@ def read_rec(data: bytes) -> Points:
             continue
         try:
             message = _decoder.decode(brace + rest.rstrip())
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise BadTrackError(f"line {number} has JSON that cannot be read: {error}") from error
         if message.type == "encrypted":
             points.leave_out("are encrypted")

@@ -10,6 +10,7 @@ import re
 
 import msgspec
 
+from core.unreadable import UNREADABLE
 from simulator.fix import BadTrackError
 from simulator.tracks.timeline_shapes import (
     E7,
@@ -48,7 +49,7 @@ def read_timeline(text: str) -> Points:
             document = Timeline(semantic_segments=_segments.decode(text))
         else:
             document = _timeline.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise BadTrackError(f"no Google Timeline that can be read: {error}") from error
     points = Points()
     for location in document.locations:
