@@ -65,7 +65,14 @@ class Cluster:
         scripts, acknowledged = Scripts(client), Scripts(client, writes)
         nodes, store = Nodes(client, scripts), SessionStore(client, PipelineBatcher(acknowledged))
         self.routes = Routes(store=RouteStore(client), kinds=kinds, identity=self._identity)
-        self.sessions = Sessions(store=store, identity=self._identity, limits=limits, dropped=self.dropped, clock=clock)
+        self.sessions = Sessions(
+            store=store,
+            routes=self.routes,
+            identity=self._identity,
+            limits=limits,
+            dropped=self.dropped,
+            clock=clock,
+        )
         self.retained = Retained(RetainedStore(client))
         self.publisher = Publisher(
             nodes=nodes,

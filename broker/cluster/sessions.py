@@ -12,6 +12,7 @@ from typing import Any
 
 from broker.cluster.identity import Identity
 from broker.cluster.limits import Dropped, Limits
+from broker.cluster.routes import Routes
 from broker.protocol.message import Message
 from core.clock import Clock
 from runtime.log_throttle import LogThrottle
@@ -59,9 +60,17 @@ class Sessions:
     """The sessions of the clients of one node; connections are numbers that the node gives, each one once."""
 
     def __init__(
-        self, *, store: SessionStore, identity: Identity, limits: Limits, dropped: Dropped, clock: Clock
+        self,
+        *,
+        store: SessionStore,
+        routes: Routes,
+        identity: Identity,
+        limits: Limits,
+        dropped: Dropped,
+        clock: Clock,
     ) -> None:
         self._store = store
+        self._routes = routes
         self._identity = identity
         self._limits = limits
         self._dropped = dropped
@@ -254,6 +263,9 @@ class Sessions:
             if without_room is None:
                 raise SupersededError
             refused |= without_room
+        if subscriptions:
+            # Before it is answered: what the client publishes next goes by what it was just granted.
+            await self._routes.update()
         return refused
 
 

@@ -85,6 +85,18 @@ async def test_a_new_subscription_to_the_same_filter_changes_the_qos(start: Star
     assert [queued.message for queued in await load(node)] == [Message("x", b"1", 2)]
 
 
+async def test_what_a_client_publishes_goes_by_what_it_was_just_granted_however_slow_its_node_hears_of_it(
+    start: Start,
+) -> None:
+    node = await subscribed(start, follow=False)
+    await node.cluster.routes.update()
+    await node.subscribe("c", 1, "x", qos=2)
+    await node.publish("x", b"1", qos=2)
+    await node.cluster.sessions.unsubscribe("c", 1, ["x"], persistent=True, interest={})
+    await node.publish("x", b"2", qos=2)
+    assert [queued.message for queued in await load(node)] == [Message("x", b"1", 2)]
+
+
 async def test_subscribers_do_not_see_that_the_publisher_asked_for_retention(start: Start) -> None:
     node = await subscribed(start)
     await node.publish("x", b"1", retain=True)
