@@ -103,7 +103,7 @@ async def faults_on(faults: Resources, key: Reader) -> Response:
     response_model=FaultsOn,
     response_description="Those that are on from now on.",
     responses={
-        **problems(401, 412, 415, 422, 503),
+        **problems(401, 412, 415, 422, 428, 503),
         **problem_of(403, "Faults are off here, or the key is for something else.", *_OFF),
     },
     openapi_extra={

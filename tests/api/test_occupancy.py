@@ -157,14 +157,22 @@ async def test_more_clients_at_once_than_connections_are_all_answered(parts: Par
 
 @pytest.fixture
 async def silent_redis() -> AsyncIterator[Redis]:
+    serving: set[asyncio.Task[None]] = set()
+
     async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
+        await writer.wait_closed()
 
-    server = await asyncio.start_server(swallow, "127.0.0.1", 0)
-    url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with server, open_redis(CommonSettings(redis_url=url)) as client:
-        yield client
+    def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(asyncio.ensure_future(swallow(reader, writer)))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with open_redis(CommonSettings(redis_url=url)) as client:
+            yield client
+        # Its loop ends with the test, and what is open then is found by another one.
+        await asyncio.gather(*serving)
 
 
 async def test_zones_of_some_categories_can_be_asked_for(client: httpx.AsyncClient) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 
+import pytest
 from redis.asyncio import Redis
 
 from tests.broker.conftest import StartNode
@@ -11,9 +12,10 @@ from tests.state.version_1 import load, restore
 
 
 async def test_a_session_has_its_messages_after_the_upgrade(
-    redis_client: Redis, redis_server: str, start_node: StartNode
+    redis_client: Redis, redis_server: str, start_node: StartNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await restore(redis_client, load(1))
+    written_down = load(1)
+    await restore(redis_client, written_down)
     command = [sys.executable, "-m", "state", "migrate"]
     await asyncio.to_thread(
         subprocess.run,
@@ -23,6 +25,8 @@ async def test_a_session_has_its_messages_after_the_upgrade(
         capture_output=True,
         timeout=60,
     )
+    # Ten minutes later: positions are too old to be sent, and a session is kept for a day.
+    monkeypatch.setattr("tests.broker.conftest.system_clock", lambda: written_down["clock"] + 600_000)
     node = await start_node()
     client = await node.service.connect("board-1", clean=False, user="board", password=b"secret of board")
     assert client.session_present
