@@ -93,6 +93,11 @@ class CouchServer:
         except RequestException as error:
             _let_log_in(self._client)
             raise UnansweredError(f"{self.name(database)} does not answer: {type(error).__name__}") from error
+        except StopIteration as error:
+            # The SDK looks for the cookie of the session with a bare `next`. Out of a thread it would never come: a
+            # future takes no StopIteration, and whoever waits for it waits for ever.
+            _let_log_in(self._client)
+            raise UnavailableError(f"{self.name(database)} answered a login without a session") from error
         if not isinstance(answer, dict | list):
             raise UnavailableError(f"{self.name(database)} answered, but not in JSON")
         if not _fits(answer, holds):

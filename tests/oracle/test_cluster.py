@@ -55,6 +55,7 @@ async def test_documents_windows_and_presence_are_those_of_a_run_in_which_nothin
             client=client,
             settings=settings,
             clock=clock,
-            exact_totals=moves,
+            # What was added without an answer was added again: a slot that moves may answer a part alone.
+            exact_totals=False,
             outage=outage,
         )
