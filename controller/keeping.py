@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 
 from controller.keeper import Keeper, KeptFault, Place, places_of
 from controller.toxiproxy import running_toxiproxy
+from core.closed_connection import told_as_os_error
 from core.errors import UnavailableError
 from core.faults import MAX_FAULTS, STATUSES, Fault, problems_of
 from core.unreadable import UNREADABLE
@@ -116,7 +117,8 @@ async def answering(status: int) -> AsyncIterator[str]:
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 await reader.read(_READ_BYTES)
-                writer.write(head.encode() + body)
+                with told_as_os_error():
+                    writer.write(head.encode() + body)
                 await writer.drain()
         except (OSError, TimeoutError):
             pass

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from core.closed_connection import told_as_os_error
 from core.errors import UnavailableError
 
 TIMEOUT_SECONDS = 3.0
@@ -35,7 +36,8 @@ class HaproxySocket:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 reader, writer = await asyncio.open_unix_connection(str(self._path))
                 try:
-                    writer.write(text.encode())
+                    with told_as_os_error():
+                        writer.write(text.encode())
                     await writer.drain()
                     return await self._read(reader)
                 finally:

@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError, NoScriptError, RedisError  # noqa: A004
 
+from core.closed_connection import CLOSED_TRANSPORT
 from state.codes import RedisUnavailableError, Then, code_of, then, unavailable
 from state.confirmed import ConfirmedPipeline
 from state.key_types import set_aside_wrong_types
@@ -29,7 +30,7 @@ MAX_CONNECTIONS = 32
 JUST_SECONDS = 5.0
 UNEXPLAINED = 3
 """So often in a row, less than JUST_SECONDS apart, WRONGTYPE is put down to another process that was faster."""
-ERRORS = (RedisError, OSError)
+ERRORS = (RedisError, OSError, CLOSED_TRANSPORT)
 """What a call of redis-py may raise."""
 
 

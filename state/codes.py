@@ -11,6 +11,7 @@ from redis.exceptions import (
     TimeoutError,  # noqa: A004
 )
 
+from core.closed_connection import was_closed
 from core.errors import UnavailableError
 
 
@@ -122,7 +123,7 @@ def then(error: Exception) -> Then:
     if isinstance(error, ConnectionError | TimeoutError | InvalidResponse | ResponseError | OSError):
         # A reply that is none, or too few of them: redis-py has closed the connection, and the next one begins anew.
         return Then.WAIT
-    return Then.DEFECT
+    return Then.WAIT if was_closed(error) else Then.DEFECT
 
 
 def unavailable(error: Exception) -> RedisUnavailableError | None:

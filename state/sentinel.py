@@ -19,10 +19,9 @@ from redis.asyncio.sentinel import (
     SentinelManagedSSLConnection,
 )
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from state.address import Address, Host
-from state.calls import Client, Pool, Redis
+from state.calls import ERRORS, Client, Pool, Redis
 from state.looking_up import looking_up
 from state.packing import packing
 
@@ -48,7 +47,7 @@ class _Sentinels(Sentinel):
                 except MasterNotFoundError as error:
                     problems.append(str(error))
                     answered += 1
-                except (RedisError, OSError) as error:
+                except ERRORS as error:
                     problems.append(str(error))
                 if told and 2 * answered > len(asking):
                     break
@@ -93,7 +92,7 @@ class _Pool(Pool, SentinelConnectionPool):
         try:
             if await self.get_master_address() != before:  # type: ignore[no-untyped-call]  # redis-py's own
                 await self.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]  # the same
-        except (RedisError, OSError):
+        except ERRORS:
             pass  # whoever makes a connection hears of it
         finally:
             self._asking_again = None

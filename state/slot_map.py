@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from state.address import Host
 from state.calls import ERRORS, Client, Pool
@@ -182,6 +182,6 @@ def _no_answer(error: Exception | None) -> Exception:
         return RedisUnavailableError(
             "REDIS_URL names a Redis that is no cluster: let it begin with redis:// or rediss://", code="ERR"
         )
-    if isinstance(error, RedisError | OSError) and (found := unavailable(error)) is not None:
+    if isinstance(error, ERRORS) and (found := unavailable(error)) is not None:
         return found
     return RedisUnavailableError(f"no server of the Redis Cluster answers: {error}", code=None)

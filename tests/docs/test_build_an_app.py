@@ -82,6 +82,8 @@ class Student:
         self.running.send_signal(signal.SIGINT)
         assert self.running.wait(60) == 0
         self.running = None
+        # Else the next one that starts would be taken for healthy by what was seen of this one.
+        wait_for(lambda: not any(self.healthy().values()), "what has ended is not called healthy", LIMIT_SECONDS)
 
     def healthy(self) -> dict[str, bool]:
         """Of each version that runs, whether one of its instances is healthy."""

@@ -3,14 +3,15 @@ import asyncio
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import pytest
 import redis.asyncio
-from redis.asyncio import Redis
+import uvloop
+from redis.asyncio import Connection, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
@@ -207,6 +208,34 @@ async def test_a_connection_that_is_refused_cut_or_silent_is_waited_for() -> Non
         for way in WAYS:
             with pytest.raises(UnavailableError):
                 await way(client)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_connection_that_ended_before_a_command_was_written_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, way: Way
+) -> None:
+    """uvloop raises a RuntimeError there, where asyncio leaves it to the next read."""
+    write = Connection._send_packed_command
+
+    async def too_late(self: Connection, command: Any) -> None:  # noqa: ANN401 - as redis-py has it
+        self._writer.transport.abort()
+        await self._writer.wait_closed()
+        await write(self, command)
+
+    async def run() -> None:
+        async with AsyncExitStack() as stack:
+            fake = await stack.enter_async_context(fake_redis())
+            settings = CommonSettings(redis_url=f"redis://127.0.0.1:{fake.port}")
+            client = await stack.enter_async_context(open_redis(settings))
+            await way(client)
+            with monkeypatch.context() as patch:
+                patch.setattr(Connection, "_send_packed_command", too_late)
+                with pytest.raises(UnavailableError, match="the handler is closed"):
+                    await way(client)
+            await way(client)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
 
 
 async def test_other_clients_tell_by_the_words(fake: FakeRedis) -> None:
