@@ -97,8 +97,8 @@ soak: $(DEV) $(REDIS) ## kill brokers, decoders and Redis at random; nothing may
 	$(BIN)/python -m tests.loss.soak_kills --minutes "$(or $(MINUTES),10)" --kills "$(or $(KILLS),200)" $(if $(SEED),--seed "$(SEED)")
 	$(BIN)/python -m tests.oracle.soak --minutes "$(or $(MINUTES),10)" $(if $(SEED),--seed "$(SEED)")
 
-resilience: $(DEV) $(REDIS) $(NODE) toxiproxy influxd ## faults on purpose while traffic arrives, and an oracle that compares: [ONLY="Redis"]
-	$(BIN)/python -m tests.resilience --only "$(ONLY)"
+resilience: $(DEV) $(REDIS) $(NODE) toxiproxy influxd ## faults on purpose while traffic arrives, and an oracle that compares: [ONLY="Redis"] [ATTEMPTS=2]
+	$(BIN)/python -m tests.resilience --only "$(ONLY)" --attempts "$(or $(ATTEMPTS),1)"
 
 fuzz: $(DEV) $(FUZZ) ## look for bytes that break a parser, guided by coverage: [MINUTES=1]
 	$(BIN)/python -m tests.fuzz.run --minutes "$(or $(MINUTES),1)"

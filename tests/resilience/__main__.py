@@ -20,6 +20,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     only: Annotated[str, typer.Option(help="Only recipes that have these words in their names.")] = "",
+    attempts: Annotated[int, typer.Option(min=1, max=3, help="How often a recipe is played until it goes well.")] = 1,
 ) -> None:
     """Play the recipes of tests/resilience/recipes.toml, and print what came of each.
 
@@ -32,11 +33,14 @@ def main(
     for recipe in load():
         if only.lower() not in recipe.name.lower():
             continue
-        console.print(f"{recipe.name} ...")
-        with tempfile.TemporaryDirectory(prefix="resilience-") as folder:
-            outcome = asyncio.run(play(recipe, Path(folder)))
-        for sentence in outcome.wrong[:20]:
-            console.print(f"  {sentence}", style="red")
+        for attempt in range(attempts):
+            console.print(f"{recipe.name} ..." if not attempt else f"{recipe.name}, once more ...")
+            with tempfile.TemporaryDirectory(prefix="resilience-") as folder:
+                outcome = asyncio.run(play(recipe, Path(folder)))
+            for sentence in outcome.wrong[:20]:
+                console.print(f"  {sentence}", style="red")
+            if not outcome.wrong:
+                break
         well = well and not outcome.wrong
         table.add_row(
             recipe.name,
