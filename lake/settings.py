@@ -10,7 +10,7 @@ class LakeSettings(Settings):
 
     lake_url: str = Field(
         default="",
-        description="Where the lake is: s3://bucket/prefix (S3, IBM COS), or file:///a/folder; unset: lake in DATA_DIR.",
+        description="Where the lake is: s3://bucket/prefix (S3, IBM COS) or file:///folder; unset: lake in DATA_DIR.",
     )
     lake_keep: str = Field(
         default="",
