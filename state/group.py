@@ -19,15 +19,18 @@ from state.totals import DEAD_TOTAL, dead_key, totals_key
 
 ACCESS = {
     Right.WRITE: [
-        access("raw:{p} positions:{p} progress:{p} dead:{p} totals:{p}", "EVAL"),
         access(
-            "raw:{p} positions:{p}",
-            "EXISTS XACK XCLAIM XGROUP|CREATE XGROUP|DELCONSUMER XINFO|CONSUMERS XINFO|GROUPS XLEN XPENDING XRANGE "
-            "XREADGROUP XTRIM",
+            "raw:{p} positions:{p} progress:{p} dead:{p} totals:{p} windows:{campus} dead:{campus} totals:{campus}",
+            "EVAL",
+        ),
+        access(
+            "raw:{p} positions:{p} windows:{campus}",
+            "EXISTS XACK XCLAIM XGROUP|CREATE XGROUP|DELCONSUMER XGROUP|DESTROY XGROUP|SETID XINFO|CONSUMERS "
+            "XINFO|GROUPS XLEN XPENDING XRANGE XREADGROUP XTRIM",
         ),
         access("progress:{p}", "HGET HDEL DEL"),
-        access("dead:{p}", "XADD XLEN"),
-        access("totals:{p}", "HGET HINCRBY HLEN HSET"),
+        access("dead:{p} dead:{campus}", "XADD XLEN"),
+        access("totals:{p} totals:{campus}", "HGET HINCRBY HLEN HSET"),
     ]
 }
 Entry = tuple[bytes, dict[bytes, bytes]]
@@ -35,6 +38,10 @@ BLOCK_MS = 500
 """How long a read waits for something to arrive; also how long a stop may go unnoticed."""
 GONE_AFTER_MS = 3_600_000
 """A living consumer asks every `BLOCK_MS`; one that has not asked for this long, and has nothing pending, is gone."""
+AT_ONCE = 1000
+"""Entries that one command or script is told of at the most."""
+SKIPPED_AT_ONCE = 100
+"""Entries that one script passes over: of those that nobody has read it has all that is in them before it."""
 
 _log = structlog.stdlib.get_logger("decoder")
 
@@ -70,6 +77,7 @@ class Group:
         self._acknowledge = client.register_script(lua("trim", "acknowledge"))
         self._dead_letter = client.register_script(lua("trim", "totals", "dead_letter_entry"))
         self._dismiss = client.register_script(lua("dismiss"))
+        self._skip = client.register_script(lua("trim", "skip"))
 
     async def create(self) -> None:
         """Make the stream and the group, from its first entry on, unless they are there."""
@@ -115,6 +123,24 @@ class Group:
         # Of an entry that was cut off the stream by hand, Redis 6 says that it is pending, and nothing else.
         return (leftover.entry_id, cast("Any", found)[0][1] or {}) if found else None
 
+    async def claim_together(self, leftovers: Sequence[Leftover]) -> list[Entry]:
+        """Have several delivered once more, to this consumer: those that nobody else was faster with, or has finished.
+
+        They are of one answer of `own` or `abandoned`.
+        """
+        if not leftovers:
+            return []
+        async with self._asking():
+            found = await self._client.xclaim(
+                self._stream,
+                self._group,
+                self._consumer,
+                max(leftover.idle_ms for leftover in leftovers),
+                [leftover.entry_id for leftover in leftovers],
+            )
+        # As in `claim`. Redis 6 has nil in the place of an entry that was cut off by hand: its id is not told.
+        return [(each[0], each[1] or {}) for each in cast("Any", found) if each[0] is not None]
+
     async def keep(self, entry_ids: Sequence[bytes]) -> None:
         """Say that entries are in hand and did no harm: nobody takes them over, and earlier deliveries are forgotten.
 
@@ -159,11 +185,16 @@ class Group:
         return len(entries)
 
     async def acknowledge(self, entry_ids: Sequence[bytes]) -> None:
-        """Tell the group that entries are done, some thousands at the most, and cut them off as `trim` does."""
+        """Tell the group that entries are done, and cut them off as `trim` does.
+
+        Of more than `AT_ONCE` some may be done, and others not, where Redis goes away meanwhile.
+        """
         async with self._asking():
-            left = await self._acknowledge(keys=self._keys, args=[self._group, *entry_ids])
-            while left:  # more had piled up than one script cuts off
-                left = await self._trim(keys=self._keys)
+            for start in range(0, len(entry_ids), AT_ONCE):
+                at_once = entry_ids[start : start + AT_ONCE]
+                left = await self._acknowledge(keys=self._keys, args=[self._group, *at_once])
+                while left:  # more had piled up than one script cuts off
+                    left = await self._trim(keys=self._keys)
 
     async def trim(self) -> None:
         """Cut off all entries that every group of the stream has acknowledged; never one that is still pending.
@@ -173,6 +204,49 @@ class Group:
         async with self._asking():
             while await self._trim(keys=self._keys):
                 pass  # there is more than one script does
+
+    async def before(self, last: str, count: int) -> list[Entry]:
+        """Entries up to the id `last`, from the oldest that the group has not finished on: `count` at the most."""
+        async with self._asking():
+            pending = cast("Any", await self._client.xpending(self._stream, self._group))
+            groups = cast("Any", await self._client.xinfo_groups(self._stream))
+            delivered = [each["last-delivered-id"] for each in groups if each["name"] == self._group.encode()]
+            oldest = pending["min"] if pending["pending"] else b"(" + (delivered or [b"0-0"])[0]
+            found = cast("Any", await self._client.xrange(self._stream, oldest, last, count=count))
+        return [(entry_id, fields) for entry_id, fields in found]
+
+    async def skip_before(self, last: str) -> int:
+        """Pass over all that the group has not finished up to the id `last`, with it; how many entries that were.
+
+        Nobody is given them any more; what a consumer has in hand of them it may finish all the same.
+        """
+        skipped = 0
+        async with self._asking():
+            while True:
+                found, left = cast(
+                    "list[int]", await self._skip(keys=self._keys, args=[self._group, last, SKIPPED_AT_ONCE])
+                )
+                while left:
+                    left = await self._trim(keys=self._keys)
+                skipped += found
+                if found < SKIPPED_AT_ONCE:
+                    return skipped
+
+    async def destroy(self) -> bool:
+        """Remove the group, and cut off what it alone has kept; False where there was none.
+
+        A consumer of it that still asks makes it again.
+        """
+        try:
+            if not await self._client.xgroup_destroy(self._stream, self._group):
+                return False
+        except ResponseError as error:
+            if "key to exist" not in str(error) and "no such key" not in str(error):
+                raise
+            return False
+        while await self._trim(keys=self._keys):
+            pass  # there is more than one script does
+        return True
 
     async def dismiss(self) -> list[str]:
         """Remove consumers that are gone (`GONE_AFTER_MS`), and their names: pods have a new one each time."""
@@ -200,9 +274,17 @@ class Group:
 
     async def _hold(self, entry_ids: Sequence[bytes], *, idle_ms: int) -> None:
         async with self._asking():
-            await self._client.xclaim(
-                self._stream, self._group, self._consumer, 0, list(entry_ids), idle=idle_ms, retrycount=1, justid=True
-            )
+            for start in range(0, len(entry_ids), AT_ONCE):
+                await self._client.xclaim(
+                    self._stream,
+                    self._group,
+                    self._consumer,
+                    0,
+                    list(entry_ids[start : start + AT_ONCE]),
+                    idle=idle_ms,
+                    retrycount=1,
+                    justid=True,
+                )
 
 
 def _leftovers(found: object, *, idle_ms: int) -> list[Leftover]:

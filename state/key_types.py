@@ -99,6 +99,8 @@ TYPES = {
     "apps:canary:{campus}": "hash",
     "faults:{campus}": "string",
     "traces:{campus}": "stream",
+    "windows:{campus}": "stream",
+    "gaps:{campus}": "set",
 }
 """By key, or by how a key begins where that ends in a colon, in Redis's own names; `{p}` is the tag of any partition.
 

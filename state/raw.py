@@ -7,7 +7,8 @@ Of a partition, by its hash tag (`state.slots`); all in one slot:
     progress:{p}   hash    id of an entry -> how many of its messages are done, where all are too much for one step
     positions:{p}  stream  several positions to an entry: `d` (`core.messages.encode_positions`), in `i` which of
                            them are implausible, and in `t` of which entries of `raw` they are, of those that are traced
-                           (`state.traces`), joined by commas; group `archive`
+                           (`state.traces`), joined by commas; group `archive`, and one for each target of the
+                           export that is chosen: `export-parquet`, `export-kafka`
     dead:{p}       stream  dead letters, see `state.dead_letters`
     totals:{p}     hash    lifetime counts, see `state.totals`. Of them `accepted` and `finished` are the messages that
                            were appended, and that are done: what is between them waits
@@ -52,6 +53,10 @@ ACCESS = {
 }
 OBSERVE_GROUP = "observe"
 ARCHIVE_GROUP = "archive"
+EXPORT_GROUPS = {"parquet": "export-parquet", "kafka": "export-kafka"}
+"""By target: one that is away holds up no other."""
+POSITION_GROUPS = (ARCHIVE_GROUP, *EXPORT_GROUPS.values())
+"""Those of the stream `positions`; only the first is always there."""
 TRACED = b"t"
 
 

@@ -52,6 +52,8 @@ USERS: Mapping[str, Mapping[str, tuple[Right, ...]]] = {
         "newest_input": (READ,),
         "traces": (READ, WRITE),
         "publishing": (READ,),
+        "window_stream": (TELL,),
+        "export_gaps": (WRITE,),
         "backlog": (READ,),
         "oldest": (READ,),
         "layout": (READ, WRITE),

@@ -45,6 +45,7 @@ COMMANDS = frozenset(
         "xclaim",
         "xdel",
         "xgroup_create",
+        "xgroup_destroy",
         "xinfo_consumers",
         "xinfo_groups",
         "xinfo_stream",

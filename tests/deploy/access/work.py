@@ -31,6 +31,7 @@ from state.durability import Writes
 from state.effect_parts import Outside, Room, parts
 from state.effects import PartitionEffects
 from state.entries import encode_entry, group_of
+from state.export_gaps import forget_gap, note_gaps, noted_gaps
 from state.faults import FaultStore
 from state.group import Group
 from state.judging import HoursToJudge, forget_marks
@@ -59,6 +60,7 @@ from state.status import read_status
 from state.tidying import tidy
 from state.traces import Note, Notes
 from state.users import USERS, UserStore
+from state.window_stream import WINDOWS, ExportedWindow, WindowStream
 from state.windows import WindowCounts
 from tests.conftest import NOON
 from tests.deploy.access import others
@@ -163,11 +165,18 @@ async def decoder(client: Redis, partitions: int) -> None:
         await archive.create()
         for entry_id, _ in await archive.read(10):
             await archive.acknowledge([entry_id])
+        export = Group(client=client, stream=stream, group="export-parquet", consumer="a", claim_after_ms=0)
+        await export.create()
+        await export.claim_together(await export.own(10))
+        await export.before("1-0", 1)
+        await export.skip_before("1-0")
+        await export.destroy()
         await _effects(client, partition, partitions)
         await tidy(client, tag(partition, partitions), ["library"], DEFAULT_KINDS, 0)
     assert archived
     await _windows(client, partitions)
     await _hours(client)
+    await _exported(client)
     letters = DeadLetters(client, partitions=partitions)
     await letters.add([_letter()], 10)
     await letters.kept()
@@ -202,6 +211,18 @@ async def _windows(client: Redis, partitions: int) -> None:
     await minutes.marks(10)
     await minutes.settle(NOON, CAR, await minutes.read(NOON, CAR))
     await minutes.discard(b"?")
+
+
+async def _exported(client: Redis) -> None:
+    await WindowStream(client).append([ExportedWindow("library", "car", "1m", NOON, NOON + 60_000, 1, NOON)])
+    group = Group(client=client, stream=WINDOWS, group="export-parquet", consumer="a", claim_after_ms=0)
+    await group.create()
+    for entry_id, _ in await group.read(10):
+        await group.dead_letter(entry_id, _letter(), 10)
+    await group.destroy()
+    await note_gaps(client, [NOON])
+    for hour in await noted_gaps(client):
+        await forget_gap(client, hour)
 
 
 async def _hours(client: Redis) -> None:

@@ -1,0 +1,62 @@
+"""Windows that were rolled up, for those who export them.
+
+    windows:{campus}  stream  several windows to an entry: `d` (MessagePack, a list of `ExportedWindow`);
+                              a consumer group a target (`state.raw.EXPORT_GROUPS`). There is one, of all partitions
+
+Only what was written to the time-series store is here, as it was written then: of one window there are many, and the
+one that was written last counts.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from state.access import Right, access
+from state.client import Redis
+from state.lua import lua
+from state.slots import CAMPUS, guard
+
+ACCESS = {
+    Right.TELL: [
+        access("windows:{campus}", "EVAL XADD XLEN"),
+    ]
+}
+WINDOWS = f"windows:{CAMPUS}"
+LONGEST = 2000
+"""Entries that wait at the most, of some hundred windows each: 100 MB. What is older is cut off, and counted."""
+
+
+class ExportedWindow(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """How many distinct devices were counted in a window, by the time at which that was written."""
+
+    zone: str
+    kind: str
+    width: str
+    start: int
+    """Its first millisecond, since the epoch, UTC."""
+    end: int
+    """The first millisecond after it."""
+    devices: int
+    written_at: int
+    """Milliseconds since the epoch."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[ExportedWindow])
+
+
+def decode_windows(fields: dict[bytes, bytes]) -> list[ExportedWindow]:
+    """The windows of an entry. Raises KeyError or msgspec.DecodeError if no decoder of ours wrote it."""
+    return _decoder.decode(fields[b"d"])
+
+
+class WindowStream:
+    """Appends windows for those who export them."""
+
+    def __init__(self, client: Redis) -> None:
+        self._append = client.register_script(lua("append_windows"))
+
+    async def append(self, windows: Sequence[ExportedWindow]) -> int:
+        """Append windows; how many entries were cut off, since more than `LONGEST` waited. Raises UnavailableError."""
+        cut = await self._append(keys=[guard(CAMPUS), WINDOWS], args=[LONGEST, _encoder.encode(list(windows))])
+        return int(cut)
