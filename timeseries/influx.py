@@ -20,11 +20,13 @@ from core.kinds import KindId
 from core.windows import Width, Window, nominal_ms
 from timeseries.coverage import Coverage, hour_of
 from timeseries.influx_answers import AnswerError
-from timeseries.influx_buckets import Buckets, bucket_name
+from timeseries.influx_buckets import Buckets, bucket_name, results_bucket
 from timeseries.influx_coverage import InfluxCoverage
 from timeseries.influx_http import InfluxHttp, Parameter, milliseconds
+from timeseries.influx_results import InfluxResults
 from timeseries.influx_writing import Batch, write_batch
 from timeseries.keep import ALL, Keep
+from timeseries.results import MAX_RESULTS, Result
 from timeseries.store import (
     MAX_POINTS,
     MAX_SERIES,
@@ -108,6 +110,7 @@ class InfluxOccupancyStore:
         self._buckets = Buckets(self._http, org=org, prefix=bucket_prefix, keep=keep)
         self._prefix = bucket_prefix
         self._coverage = InfluxCoverage(self._http, bucket_name(bucket_prefix, Width.HOUR))
+        self._results = InfluxResults(self._http, results_bucket(bucket_prefix))
         self._clock = clock
         self._kept: dict[Width, tuple[float, int | None]] = {}
         self._taken: dict[Width, tuple[float, int]] = {}
@@ -240,6 +243,27 @@ class InfluxOccupancyStore:
     async def coverage_extent(self, zone: str, kind: KindId) -> tuple[int, int] | None:
         """As `CoverageStore.coverage_extent` says."""
         return await self._coverage.extent(zone, kind)
+
+    async def write_results(self, results: Sequence[Result]) -> None:
+        """As `ResultStore.write_results` says."""
+        await self._results.write(results)
+
+    async def results(
+        self,
+        job: str,
+        *,
+        start: int,
+        end: int,
+        zone: str | None = None,
+        kind: KindId | None = None,
+        most: int = MAX_RESULTS,
+    ) -> list[Result]:
+        """As `ResultStore.results` says."""
+        return await self._results.read(job, start=start, end=end, zone=zone, kind=kind, most=most)
+
+    async def replace_results(self, job: str, start: int, end: int, results: Sequence[Result]) -> None:
+        """As `ResultStore.replace_results` says."""
+        await self._results.replace(job, start, end, results)
 
     async def next_time(self, after: int) -> int | None:
         """As `TimeseriesStore.next_time` says, of what InfluxDB still keeps."""

@@ -1,4 +1,7 @@
-"""The buckets of InfluxDB: one for each width of window, each with the retention that OCCUPANCY_KEEP says."""
+"""The buckets of InfluxDB: one for each width of window, each with the retention that OCCUPANCY_KEEP says.
+
+One more is for the results of jobs. It keeps all: typical weeks lie in 1970, and the jobs remove what is old.
+"""
 
 import re
 from typing import Any
@@ -25,6 +28,7 @@ SHARDS = 8
 SHARD_DAYS_MAX = 364
 """Each part costs memory and open files, whatever is in it. In weeks, as InfluxDB has it by itself, five years of four
 buckets took 980 MB and 9,400 files; in years, 140 MB and 260 (decision 16)."""
+_LATER = frozenset({TIMED_OUT, TOO_MANY})
 _ORGANIZATION_ID = re.compile(r"[0-9a-f]{16}")
 
 _log = structlog.stdlib.get_logger("timeseries")
@@ -33,6 +37,11 @@ _log = structlog.stdlib.get_logger("timeseries")
 def bucket_name(prefix: str, width: Width) -> str:
     """The bucket that holds the windows of one width."""
     return f"{prefix}_{width}"
+
+
+def results_bucket(prefix: str) -> str:
+    """The bucket that holds the results of jobs."""
+    return f"{prefix}_results"
 
 
 class Buckets:
@@ -49,15 +58,18 @@ class Buckets:
     async def setup(self) -> None:
         """Make the buckets that are missing, and give those that are there the retention of the settings.
 
+        Where that of results is missing and may not be made, as with a token for the others alone, the log says so.
         Raises UnavailableError, and BadSettingsError where the organization is unknown or the token is refused.
         """
         try:
             for width in Width:
-                bucket = await self._find(width)
+                name = bucket_name(self._prefix, width)
+                bucket = await self._find(name)
                 if bucket is None:
-                    await self._make(width)
+                    await self._make(name, self._rule(self._seconds(width)))
                 elif not self._is_as_it_should_be(width, bucket):
                     await self._change(width, bucket)
+            await self._set_up_results()
         except AnswerError as error:
             if error.meaning is Meaning.TOKEN:
                 raise BadSettingsError(
@@ -65,17 +77,27 @@ class Buckets:
                 ) from error
             raise error.unavailable() from error
 
+    async def _set_up_results(self) -> None:
+        name = results_bucket(self._prefix)
+        try:
+            if await self._find(name) is None:
+                await self._make(name, self._rule(0))
+        except (AnswerError, BadSettingsError) as error:
+            if isinstance(error, AnswerError) and (error.status >= SERVER_ERRORS or error.status in _LATER):
+                raise
+            _log.warning("bucket of results is missing, and cannot be made", bucket=name, reason=str(error))
+
     async def kept_ms(self, width: Width) -> int | None:
         """How long a bucket keeps points, in milliseconds, as it is at present; None for ever.
 
         Raises UnavailableError.
         """
+        name = bucket_name(self._prefix, width)
         try:
-            bucket = await self._find(width)
+            bucket = await self._find(name)
         except AnswerError as error:
             raise error.unavailable() from error
         if bucket is None:
-            name = bucket_name(self._prefix, width)
             raise UnavailableError(f"InfluxDB lacks the bucket {name} (python -m timeseries setup makes it)")
         seconds = _seconds_kept(bucket)
         return seconds * 1000 if seconds else None
@@ -83,21 +105,19 @@ class Buckets:
     def _seconds(self, width: Width) -> int:
         return self._keep.get(width, 0) // 1000
 
-    def _rule(self, width: Width) -> dict[str, Any]:
-        seconds = self._seconds(width)
+    def _rule(self, seconds: int) -> dict[str, Any]:
         days = SHARD_DAYS_MAX if seconds == 0 else min(max(seconds // DAY_SECONDS // SHARDS, 1), SHARD_DAYS_MAX)
         return {"type": "expire", "everySeconds": seconds, "shardGroupDurationSeconds": days * DAY_SECONDS}
 
     def _is_as_it_should_be(self, width: Width, bucket: dict[str, Any]) -> bool:
-        wanted = self._rule(width)
+        wanted = self._rule(self._seconds(width))
         if _seconds_kept(bucket) != wanted["everySeconds"]:
             return False
         # InfluxDB Cloud has no such parts.
         parts = {rule.get("shardGroupDurationSeconds", 0) for rule in bucket.get("retentionRules") or []}
         return parts <= {0, wanted["shardGroupDurationSeconds"]}
 
-    async def _find(self, width: Width) -> dict[str, Any] | None:
-        name = bucket_name(self._prefix, width)
+    async def _find(self, name: str) -> dict[str, Any] | None:
         organization = {"orgID": self._org_id} if self._org_id else {"org": self._org}
         try:
             answer = await self._http.json("GET", "/api/v2/buckets", parameters={"name": name, **organization})
@@ -108,29 +128,26 @@ class Buckets:
         # Early versions answer a name that is not there with the buckets of the system.
         return next((bucket for bucket in answer.get("buckets") or [] if bucket["name"] == name), None)
 
-    async def _make(self, width: Width) -> None:
+    async def _make(self, name: str, rule: dict[str, Any]) -> None:
         # Asked for only now, so that a token for existing buckets alone is enough.
         self._org_id = self._org_id or await self._organization_id()
-        name, seconds = bucket_name(self._prefix, width), self._seconds(width)
-        rules = [self._rule(width)]
+        body = {"orgID": self._org_id, "name": name, "retentionRules": [rule]}
         try:
-            await self._http.json(
-                "POST", "/api/v2/buckets", body={"orgID": self._org_id, "name": name, "retentionRules": rules}
-            )
+            await self._http.json("POST", "/api/v2/buckets", body=body)
         except AnswerError as error:
             if error.status != UNPROCESSABLE or "already exists" not in error.words:
                 raise
             # Another process was faster.
             return
-        _log.info("bucket made", bucket=name, keeps=_in_words(seconds))
+        _log.info("bucket made", bucket=name, keeps=_in_words(rule["everySeconds"]))
 
     async def _change(self, width: Width, bucket: dict[str, Any]) -> None:
         name, seconds, before = bucket["name"], self._seconds(width), _seconds_kept(bucket)
-        rule = self._rule(width)
+        rule = self._rule(seconds)
         try:
             await self._http.json("PATCH", f"/api/v2/buckets/{bucket['id']}", body={"retentionRules": [rule]})
         except AnswerError as error:
-            if error.status >= SERVER_ERRORS or error.status in {TIMED_OUT, TOO_MANY}:
+            if error.status >= SERVER_ERRORS or error.status in _LATER:
                 raise
             # A plan of InfluxDB Cloud keeps no longer than it is paid for. What answers say is what the bucket does.
             _log.warning(

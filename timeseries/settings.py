@@ -27,7 +27,7 @@ class TimeseriesSettings(CommonSettings):
     influxdb_bucket_prefix: str = Field(
         default="occupancy",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
-        description="The buckets are this with _1m, _5m, _1h and _1d.",
+        description="The buckets are this with _1m, _5m, _1h, _1d and _results.",
     )
 
     occupancy_keep: str = Field(

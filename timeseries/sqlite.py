@@ -13,6 +13,8 @@ from core.windows import Width, Window
 from runtime.sqlite import SqliteFile
 from timeseries.coverage import Coverage, hour_of
 from timeseries.keep import ALL, Keep
+from timeseries.results import MAX_RESULTS, Result
+from timeseries.sqlite_results import RESULTS_SCHEMA, SqliteResults
 from timeseries.store import (
     MAX_POINTS,
     MAX_SERIES,
@@ -91,7 +93,8 @@ class SqliteOccupancyStore:
 
     def __init__(self, *, file: Path, keep: Keep = ALL, clock: Clock = system_clock) -> None:
         """`file` is made by `setup`, with its folder, readable by its owner alone; `keep` is how long it has what."""
-        self._file = SqliteFile(file, schema=f"{_SCHEMA};{_COVERAGE_SCHEMA}")
+        self._file = SqliteFile(file, schema=f"{_SCHEMA};{_COVERAGE_SCHEMA};{RESULTS_SCHEMA}")
+        self._results = SqliteResults(self._file)
         self._keep = keep
         self._clock = clock
 
@@ -236,6 +239,27 @@ class SqliteOccupancyStore:
             return None if first is None else (first, last)
 
         return await self._file.read(ends)
+
+    async def write_results(self, results: Sequence[Result]) -> None:
+        """As `ResultStore.write_results` says, in one transaction."""
+        await self._results.write(results)
+
+    async def results(
+        self,
+        job: str,
+        *,
+        start: int,
+        end: int,
+        zone: str | None = None,
+        kind: KindId | None = None,
+        most: int = MAX_RESULTS,
+    ) -> list[Result]:
+        """As `ResultStore.results` says."""
+        return await self._results.read(job, start=start, end=end, zone=zone, kind=kind, most=most)
+
+    async def replace_results(self, job: str, start: int, end: int, results: Sequence[Result]) -> None:
+        """As `ResultStore.replace_results` says, in one transaction."""
+        await self._results.replace(job, start, end, results)
 
     async def next_time(self, after: int) -> int | None:
         """As `TimeseriesStore.next_time` says: a step in the index for each series."""

@@ -10,6 +10,7 @@ from core.errors import UnansweredError, UnavailableError
 from core.kinds import KindId
 from core.windows import ZONE_ID, Width, Window
 from timeseries.coverage import Coverage, CoverageStore
+from timeseries.results import ResultStore
 
 MAX_POINTS = 100_000
 """The most points that one `history` gives: ten weeks of 1m windows."""
@@ -107,8 +108,8 @@ class OccupancyStore(Protocol):
         """
 
 
-class TimeseriesStore(OccupancyStore, CoverageStore, Protocol):
-    """What `open_store` opens: the windows, and which minutes were counted at all."""
+class TimeseriesStore(OccupancyStore, CoverageStore, ResultStore, Protocol):
+    """What `open_store` opens: the windows, which minutes were counted at all, and what jobs made of both."""
 
     async def record(self, *, zone: str, kind: KindId, width: Width, start: int, end: int, until: int) -> Record:
         """What `history` has of [start, end), `extent`, and `coverage` of the hours of [start, until): all at once.

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
@@ -18,6 +19,7 @@ from tests.kinds_of_tests import CAR, MOBILE
 from timeseries import (
     Coverage,
     OccupancyPoint,
+    Result,
     TimeseriesSettings,
     TimeseriesStore,
     Width,
@@ -61,8 +63,8 @@ async def remove_buckets(settings: TimeseriesSettings) -> None:
         token=settings.influxdb_v2_token.get_secret_value(),
     ) as client:
         service = BucketsService(client.api_client)
-        for width in Width:
-            found = await service.get_buckets_async(name=f"{settings.influxdb_bucket_prefix}_{width}")
+        for part in [*Width, "results"]:
+            found = await service.get_buckets_async(name=f"{settings.influxdb_bucket_prefix}_{part}")
             await service.delete_buckets_id_async(found.buckets[0].id)
 
 
@@ -441,3 +443,142 @@ async def test_the_next_time_is_that_of_the_first_window_or_recorded_hour_from_t
     assert await store.next_time(NINE + HOUR + 1) == NINE + 5 * HOUR
     assert await store.next_time(NINE + 6 * HOUR) == NINE + 9 * HOUR
     assert await store.next_time(NINE + 10 * HOUR) is None
+
+
+MONDAY = 4 * 24 * HOUR
+"""1970-01-05T00:00:00Z: the week that typical weeks are told in."""
+
+
+def result(
+    at: int = NINE,
+    *,
+    job: str = "visits",
+    zone: str = "campus",
+    kind: KindId = CAR,
+    other: str = "",
+    **values: float,
+) -> Result:
+    return Result(job, zone, kind, other, at, values or {"entries": 1.0})
+
+
+async def results(store: TimeseriesStore, job: str = "visits", **asked: Any) -> list[Result]:
+    return await store.results(job, **{"start": -(10**18), "end": 10**18, **asked})
+
+
+async def test_results_are_read_as_they_were_written(store: TimeseriesStore) -> None:
+    written = [
+        result(entries=3.0, dwell_median=1234.5),
+        result(NINE + HOUR, entries=0.1 + 0.2, computed_at=1_550_480_400_123.0),
+        result(MONDAY, job="profiles", other="term", median=-0.5),
+        result(job="flows", zone="a", other="b.1", count=12.0),
+        result(job="flows", zone="a", count=1e-7),
+    ]
+    await store.write_results(written)
+    assert await results(store) == written[:2]
+    assert await results(store, "profiles") == [written[2]]
+    assert await results(store, "flows") == [written[4], written[3]]
+    assert await results(store, "paths") == []
+
+
+async def test_a_result_replaces_that_of_its_place_with_all_of_its_values(store: TimeseriesStore) -> None:
+    await store.write_results([result(entries=3.0, exits=2.0), result(entries=4.0, dwell_median=60.0)])
+    assert await results(store) == [result(entries=4.0, dwell_median=60.0)]
+    await store.write_results([result(exits=5.0)])
+    assert await results(store) == [result(exits=5.0)]
+
+
+async def test_results_are_found_by_job_zone_kind_and_time(store: TimeseriesStore) -> None:
+    written = [
+        result(NINE + hour * HOUR, zone=zone, kind=kind)
+        for hour in range(3)
+        for zone in ("a", "b")
+        for kind in (CAR, MOBILE)
+    ]
+    await store.write_results([*written[::-1], result(NINE, job="flows", zone="a")])
+    assert await results(store) == written
+    assert await results(store, start=NINE + 1, end=NINE + 2 * HOUR) == written[4:8]
+    assert await results(store, zone="b") == [each for each in written if each.zone == "b"]
+    assert await results(store, kind=MOBILE) == [each for each in written if each.kind == MOBILE]
+    assert await results(store, zone="a", kind=CAR, start=NINE, end=NINE + 1) == [written[0]]
+    assert await results(store, start=NINE, end=NINE) == []
+    assert await results(store, zone="nowhere") == []
+
+
+async def test_results_that_are_replaced_go_with_all_that_the_job_had_in_that_time(store: TimeseriesStore) -> None:
+    await store.write_results([result(NINE + hour * HOUR, zone=zone) for hour in range(3) for zone in ("a", "b")])
+    await store.write_results([result(NINE + HOUR, job="flows", zone="a", other="b")])
+    new = result(NINE + HOUR, zone="c", entries=9.0)
+    await store.replace_results("visits", NINE + HOUR, NINE + 2 * HOUR, [new])
+    left = [result(NINE, zone="a"), result(NINE, zone="b"), new]
+    left += [result(NINE + 2 * HOUR, zone="a"), result(NINE + 2 * HOUR, zone="b")]
+    assert await results(store) == left
+    assert len(await results(store, "flows")) == 1
+    await store.replace_results("visits", NINE - 50 * HOUR, NINE + 50 * HOUR, [])
+    assert await results(store) == []
+    assert len(await results(store, "flows")) == 1
+
+
+async def test_a_result_of_another_job_or_time_replaces_nothing(store: TimeseriesStore) -> None:
+    await store.write_results([result()])
+    for wrong in (result(job="flows"), result(NINE - 1), result(NINE + HOUR)):
+        with pytest.raises(ValueError, match="is not one of visits from 1550480400000 until 1550484000000"):
+            await store.replace_results("visits", NINE, NINE + HOUR, [wrong])
+    assert await results(store) == [result()]
+
+
+async def test_more_results_than_are_asked_for_are_refused(store: TimeseriesStore) -> None:
+    written = [result(NINE + hour * HOUR) for hour in range(4)]
+    await store.write_results(written)
+    assert await results(store, most=4) == written
+    with pytest.raises(ValueError, match="more than 3 results: ask for a shorter time or for one zone"):
+        await results(store, most=3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (result(zone="a,b=c"), "is no zone or other of a result"),
+        (result(other="-"), "is no zone or other of a result"),
+        (result(kind=KindId("Car")), "is no id of a kind"),
+        (result(job='flows" or true'), "is no name of a job"),
+        (Result("visits", "campus", CAR, "", NINE, {"a b": 1.0}), "is no name of a value"),
+        (result(entries=float("nan")), "entries of a result of visits is nan"),
+        (result(entries=float("inf")), "entries of a result of visits is inf"),
+        (Result("visits", "campus", CAR, "", NINE, {}), "a result has 1 to 16 values"),
+    ],
+)
+async def test_a_result_that_cannot_be_one_is_refused_and_writes_nothing(
+    store: TimeseriesStore, wrong: Result, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        await store.write_results([result(), wrong])
+    with pytest.raises(ValueError, match=message):
+        await store.replace_results(wrong.job, NINE, NINE + 1, [wrong])
+    assert await results(store) == []
+
+
+async def test_results_are_neither_windows_nor_recorded_hours(store: TimeseriesStore) -> None:
+    await store.write_results([result(), result(MONDAY, job="profiles")])
+    assert await store.series(Width.HOUR) == []
+    assert await store.next_time(0) is None
+    assert await store.recorded(start=0, end=NINE + HOUR) == []
+    await store.drop("campus", CAR, start=0, end=NINE + HOUR)
+    assert await results(store) == [result()]
+
+
+async def test_results_stay_where_windows_of_their_time_are_not_kept(
+    opening: Opening,  # noqa: ARG001 - what it sets is what is opened here
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OCCUPANCY_KEEP", "1m:2d,5m:2d,1h:2d,1d:2d")
+    async with open_store(TimeseriesSettings()) as store:
+        await store.setup()
+        await store.write_results([result(MONDAY, job="profiles", median=3.0)])
+        await store.drop_expired()
+        assert await results(store, "profiles") == [result(MONDAY, job="profiles", median=3.0)]
+
+
+async def test_many_results_are_written_and_read_at_once(store: TimeseriesStore) -> None:
+    written = [result(NINE + hour * HOUR, entries=float(hour), exits=1.0) for hour in range(6000)]
+    await store.write_results(written)
+    assert await results(store) == written

@@ -31,6 +31,7 @@ async def test_there_is_a_bucket_for_each_width_which_keeps_all(influx: FakeInfl
         (ORG_ID, "limerick_5m", [YEARS]),
         (ORG_ID, "limerick_1h", [YEARS]),
         (ORG_ID, "limerick_1d", [YEARS]),
+        (ORG_ID, "limerick_results", [YEARS]),
     ]
     assert {request.token for request in influx.requests} == {f"Token {TOKEN}"}
 
@@ -44,6 +45,7 @@ async def test_a_bucket_keeps_what_the_setting_says_in_about_eight_parts_of_a_ye
         [YEARS],
         [{"type": "expire", "everySeconds": 400 * DAY, "shardGroupDurationSeconds": 50 * DAY}],
         [{"type": "expire", "everySeconds": 36_500 * DAY, "shardGroupDurationSeconds": 364 * DAY}],
+        [YEARS],
     ]
 
 
@@ -60,6 +62,7 @@ async def test_a_bucket_that_is_there_is_given_what_the_setting_says_and_the_log
         there("5m", 90 * DAY, part=11 * DAY),
         there("1h", 0, part=364 * DAY),
         there("1d", 0, part=7 * DAY),
+        there("results", 90 * DAY, part=7 * DAY),
     ]
     with capture_logs() as logs:
         await set_up(influx, keep="1h:30d,5m:90d")
@@ -69,6 +72,8 @@ async def test_a_bucket_that_is_there_is_given_what_the_setting_says_and_the_log
         (90 * DAY, 11 * DAY),
         (30 * DAY, 3 * DAY),
         (0, 364 * DAY),
+        # What an operator has that of results keep is theirs to say.
+        (90 * DAY, 7 * DAY),
     ]
     assert [(log["bucket"], log["kept"], log["keeps"], log["in_parts_of"]) for log in logs] == [
         ("occupancy_1m", "7d", "all", "364d"),
@@ -83,7 +88,7 @@ async def test_a_bucket_that_cannot_be_changed_stays_as_it_is_and_the_log_says_s
     influx: FakeInflux, status: int
 ) -> None:
     """As where a plan of InfluxDB Cloud keeps 30 days at the most."""
-    influx.buckets = [there(width, 30 * DAY if width == "1d" else 0) for width in ("1m", "5m", "1h", "1d")]
+    influx.buckets = [there(part, 30 * DAY if part == "1d" else 0) for part in ("1m", "5m", "1h", "1d", "results")]
 
     async def refuse(request: web.Request) -> web.StreamResponse:
         if request.method == "PATCH":
@@ -123,14 +128,14 @@ async def test_a_second_setup_changes_nothing(influx: FakeInflux) -> None:
     await set_up(influx)
     influx.requests.clear()
     await set_up(influx)
-    assert influx.paths() == ["GET /api/v2/buckets"] * 4
+    assert influx.paths() == ["GET /api/v2/buckets"] * 5
     assert [request.query for request in influx.requests] == [
-        {"org": ORG, "name": f"occupancy_{width}"} for width in ("1m", "5m", "1h", "1d")
+        {"org": ORG, "name": f"occupancy_{part}"} for part in ("1m", "5m", "1h", "1d", "results")
     ]
 
 
 async def test_only_what_is_missing_is_made(influx: FakeInflux) -> None:
-    influx.buckets = [{"name": f"occupancy_{width}", "retentionRules": []} for width in ("1m", "5m", "1d")]
+    influx.buckets = [{"name": f"occupancy_{width}", "retentionRules": []} for width in ("1m", "5m", "1d", "results")]
     await set_up(influx)
     made = [json.loads(request.body)["name"] for request in influx.requests if request.method == "POST"]
     assert made == ["occupancy_1h"]
@@ -139,15 +144,55 @@ async def test_only_what_is_missing_is_made(influx: FakeInflux) -> None:
 async def test_a_bucket_that_is_not_found_is_made(influx: FakeInflux) -> None:
     influx.prepare(404, 'bucket "occupancy_1m" not found')
     await set_up(influx)
-    assert len(influx.buckets) == 4
+    assert len(influx.buckets) == 5
 
 
 async def test_a_bucket_that_another_process_has_just_made_is_fine(influx: FakeInflux) -> None:
-    influx.buckets = [{"name": f"occupancy_{width}", "retentionRules": []} for width in ("5m", "1h", "1d")]
+    influx.buckets = [{"name": f"occupancy_{width}", "retentionRules": []} for width in ("5m", "1h", "1d", "results")]
     influx.prepare(404, "bucket not found")
     influx.prepare(422, "bucket with name occupancy_1m already exists")
     await set_up(influx, org=ORG_ID)
     assert influx.paths()[-1] == "GET /api/v2/buckets"
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (401, "unauthorized access"),
+        (403, "forbidden"),
+        (422, "quota of buckets reached"),
+        (404, "organization unknown"),
+    ],
+)
+async def test_a_token_for_the_buckets_of_windows_alone_is_enough_and_the_log_says_that_results_have_none(
+    influx: FakeInflux, status: int, words: str
+) -> None:
+    influx.buckets = [there(width, 0, part=364 * DAY) for width in ("1m", "5m", "1h", "1d")]
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        if request.method == "POST" or request.path == "/api/v2/orgs":
+            return web.json_response({"message": words}, status=status)
+        return web.json_response({"buckets": influx.buckets})
+
+    influx.trouble = refuse
+    with capture_logs() as logs:
+        await set_up(influx)
+    assert [(log["event"], log["bucket"]) for log in logs] == [
+        ("bucket of results is missing, and cannot be made", "occupancy_results")
+    ]
+
+
+async def test_a_server_that_fails_at_the_bucket_of_results_is_asked_again(influx: FakeInflux) -> None:
+    influx.buckets = [there(width, 0, part=364 * DAY) for width in ("1m", "5m", "1h", "1d")]
+
+    async def fail(request: web.Request) -> web.StreamResponse:
+        if request.method == "POST":
+            return web.json_response({"message": "later"}, status=503)
+        return web.json_response({"buckets": influx.buckets})
+
+    influx.trouble = fail
+    with pytest.raises(UnavailableError, match="InfluxDB answers 503: later"):
+        await set_up(influx, org=ORG_ID)
 
 
 async def test_another_refusal_of_a_bucket_is_told(influx: FakeInflux) -> None:
@@ -161,7 +206,7 @@ async def test_the_organization_may_be_given_by_its_id(influx: FakeInflux) -> No
     await set_up(influx, org=ORG_ID)
     assert {request.query.get("orgID", ORG_ID) for request in influx.requests} == {ORG_ID}
     assert "GET /api/v2/orgs" not in influx.paths()
-    assert len(influx.buckets) == 4
+    assert len(influx.buckets) == 5
 
 
 async def test_an_unknown_organization_is_a_setting_that_cannot_work(influx: FakeInflux) -> None:
