@@ -50,3 +50,112 @@ def shown_counts(counts: Mapping[KindId, int], kinds: Kinds, *, category: str | 
 def _sum(counts: Collection[int | None]) -> int | None:
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
+
+
+Pair = tuple[str, str]
+"""The zones that devices went from and to: origin, destination."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """How often devices of a kind went from one zone to another in an hour."""
+
+    count: int
+    devices: int
+    """How many different ones they were: at most `count`."""
+
+
+def shown_cells(cells: Mapping[Pair, Cell], least: int) -> dict[Pair, Cell]:
+    """The flows of one hour and kind that may be shown; whichever pair is left out is withheld.
+
+    That nobody went from one zone to another is withheld as well, so a pair that is left out tells nothing: it may be
+    any number under `least`. No sum of all that come to a zone, or leave it, is shown beside them: the counts that they
+    could be subtracted from are those of `shown_visits`.
+    """
+    return {pair: cell for pair, cell in cells.items() if cell.devices >= least}
+
+
+Quartiles = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """The visits of a zone by devices of a kind in an hour."""
+
+    entries: int
+    exits: int
+    devices: int
+    """Different ones that were there."""
+    visits: int
+    dwell: Quartiles | None
+    """Of the visits that ended in it, how long they were, in seconds; None where that is not known."""
+    dwell_devices: int
+    """How many devices' visits that is made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownVisits:
+    """The same as they may be shown."""
+
+    entries: int
+    exits: int
+    devices: int
+    visits: int
+    dwell: tuple[int, int, int] | None
+    """In whole minutes; None where it is withheld."""
+
+
+DWELL_TIMES = 4
+"""A quartile says where a quarter of the visits are: so that a quarter is enough devices, there must be so many times
+as many."""
+
+
+def shown_visits(visits: Visits, *, flowed_in: int, flowed_out: int, left: int, least: int) -> ShownVisits | None:
+    """The visits of a zone in an hour as they may be shown; None where they are withheld.
+
+    All of it is shown or none: entries and exits differ by the change of presence, which is known, and so on.
+
+    `flowed_in` and `flowed_out` are what the flows into the zone and out of it sum up to that are shown of the hour
+    (`shown_cells`), `left` the exits of the time in which those that flowed out may have left. What is left of entries
+    and exits when these are subtracted must be `least` as well. So each flow that is withheld may still be any number
+    under `least`.
+    """
+    rest = min(
+        visits.devices, visits.entries, visits.exits, visits.visits, visits.entries - flowed_in, left - flowed_out
+    )
+    if rest < least:
+        return None
+    dwell = visits.dwell if visits.dwell_devices >= DWELL_TIMES * least else None
+    return ShownVisits(
+        entries=visits.entries,
+        exits=visits.exits,
+        devices=visits.devices,
+        visits=visits.visits,
+        dwell=(_minutes(dwell[0]), _minutes(dwell[1]), _minutes(dwell[2])) if dwell else None,
+    )
+
+
+def _minutes(seconds: float) -> int:
+    return round(seconds / 60)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownForecast:
+    """A forecast of a count as it may be shown: each part by itself, None where it is withheld."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def suppressed(self) -> bool:
+        """Whether any part is withheld."""
+        return None in (self.value, self.low, self.high)
+
+
+def shown_forecast(value: float, low: float, high: float, least: int) -> ShownForecast:
+    """A forecast and its interval as they may be shown; `least` is what `least_of` says of its kind.
+
+    Each is a count that is thought likely, and may be as near to the true one as that: so it is withheld like one.
+    """
+    return ShownForecast(*(None if part < least else round(part, 1) for part in (value, low, high)))

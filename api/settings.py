@@ -57,6 +57,13 @@ class ApiSettings(
         le=1_000_000,
         description="Counts of what stands for people, such as phones, are null under this; 0: all are given.",
     )
+    flows_min_devices: int = Field(
+        default=5,
+        ge=2,
+        le=1000,
+        description="Flows and visits of fewer devices are withheld, of every kind; the greater of this and"
+        " PRIVACY_MIN_COUNT holds.",
+    )
     cors_origins: str = Field(
         default="",
         description="Origins whose pages may read the answers, joined by commas, such as https://map.example.org; * is"

@@ -17,6 +17,7 @@ from api.history.recorded import unrecorded
 from api.http.instants import EARLIEST, Instant, Rfc3339, TimeZone, name_of, writer, written
 from api.http.kinds import Kind
 from api.http.problems import ProblemError, WrongParameter, no_longer_kept, wrong_parameters
+from api.http.spans import span_of
 from api.privacy import shown_count
 from core.clock import format_rfc3339
 from core.errors import UnavailableError
@@ -222,22 +223,6 @@ def range_of(query: HistoryQuery, *, now: int, timezone: ZoneInfo, most: int, zo
         starts=starts,
         until=window_end(query.window, starts[-1], timezone),
     )
-
-
-def span_of(asked_start: int | None, asked_end: int | None, *, now: int, by_default: int) -> tuple[int, int]:
-    """Start and end of a range, milliseconds since the epoch; without them, so much before the end, and now.
-
-    Raises a 422 problem for a range that is empty or reversed.
-    """
-    end = now if asked_end is None else asked_end
-    start = max(EARLIEST, end - by_default) if asked_start is None else asked_start
-    if start < end:
-        return start, end
-    told = format_rfc3339(end)
-    until = f"now, {told}, which end is by default" if asked_end is None else f"end, {told}"
-    how = "the same as" if start == end else "after"
-    detail = f"{format_rfc3339(start)} is {how} {until}; the range must begin before it ends"
-    raise wrong_parameters([WrongParameter("start", detail)])
 
 
 def check_zones(count: int) -> None:

@@ -1,18 +1,15 @@
 """History as CSV (RFC 4180): a row a window, for spreadsheets and for `pandas.read_csv`."""
 
-import csv
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, repeat
 
 from starlette.requests import Request
-from starlette.responses import Response
 
 from api.history.body import Format, History, Range
+from api.http.csv_answers import CsvAnswer, prefers_csv
 from core.clock import parse_rfc3339
 
-MEDIA_TYPE = "text/csv"
 COLUMNS = ("zone", "kind", "window", "start", "end", "devices", "suppressed", "recorded")
 """`devices` is empty where the count is withheld. `recorded` is false for windows of which no minute was recorded, and,
 where there is a 0, before what is kept: there, a 0 means that nothing is known."""
@@ -20,61 +17,23 @@ KEPT_SINCE = "Kept-Since"
 """The header that says what the member `kept_since` does in JSON."""
 _NEVER = (math.inf, math.inf)
 _WORD = {True: "true", False: "false"}
-_JSON, _WILD = "application/json", ("application/*", "*/*")
 
 
-class Csv(Response):
+class Csv(CsvAnswer):
     """Histories of one range as one table."""
 
-    media_type = MEDIA_TYPE
-
     def __init__(self, histories: Sequence[History], asked: Range, *, name: str, headers: Mapping[str, str]) -> None:
-        """`name` is what a browser calls the file, without its ending; letters, digits, hyphens and full stops."""
+        """`name` is as `CsvAnswer` says."""
         kept = {KEPT_SINCE: histories[0].kept_since} if histories and histories[0].kept_since else {}
-        super().__init__(
-            _table(histories, asked),
-            headers={
-                "X-Content-Type-Options": "nosniff",
-                "Content-Disposition": f'inline; filename="{name}.csv"',
-                **kept,
-                **headers,
-            },
-        )
+        rows = chain([COLUMNS], chain.from_iterable(_rows(history, asked) for history in histories))
+        super().__init__(rows, name=name, headers={**kept, **headers})
 
 
 def wanted(request: Request, asked: Format | None) -> Format:
     """The format of an answer: what the parameter says or, without one, what the client's Accept prefers."""
     if asked is not None:
         return asked
-    qualities: dict[str, float] = {}
-    for part in ",".join(request.headers.getlist("accept")).split(","):
-        media_type, *parameters = (text.strip().lower() for text in part.split(";"))
-        qualities[media_type] = _quality(parameters)
-    csv = qualities.get(MEDIA_TYPE, 0.0)
-    if _JSON in qualities:
-        return Format.CSV if csv > qualities[_JSON] else Format.JSON
-    # Who names CSV beside a wildcard means CSV.
-    return Format.CSV if csv and csv >= max(qualities.get(name, 0.0) for name in _WILD) else Format.JSON
-
-
-def _quality(parameters: Sequence[str]) -> float:
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name == "q":
-            try:
-                return min(max(float(value), 0.0), 1.0)
-            except ValueError:
-                return 0.0
-    return 1.0
-
-
-def _table(histories: Sequence[History], asked: Range) -> str:
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(COLUMNS)
-    for history in histories:
-        table.writerows(_rows(history, asked))
-    return text.getvalue()
+    return Format.CSV if prefers_csv(request) else Format.JSON
 
 
 def _rows(history: History, asked: Range) -> Iterator[tuple[str | int | None, ...]]:

@@ -22,11 +22,12 @@ from api.history.body import (
     oldest_kept,
     range_of,
 )
-from api.history.csv_export import COLUMNS, MEDIA_TYPE, Csv, wanted
+from api.history.csv_export import COLUMNS, Csv, wanted
 from api.history.dependencies import HistoryResources, Resources
 from api.history.summary import HOUR_MS, Summary, SummaryQuery, hours_of, summary
 from api.http.answers import Json
 from api.http.cached_response import route_with
+from api.http.csv_answers import MEDIA_TYPE
 from api.http.instants import name_of, writer
 from api.http.kind_words import example, ids, many
 from api.http.kinds import Kind, known

@@ -14,10 +14,11 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.history.body import STORE_SECONDS, Counted, EndAsked, KeptSince, StartAsked, ZoneOf, ZoneOfTimes, span_of
+from api.history.body import STORE_SECONDS, Counted, EndAsked, KeptSince, StartAsked, ZoneOf, ZoneOfTimes
 from api.http.instants import Instant, Rfc3339, TimeZone, name_of, writer
 from api.http.kinds import Kind
 from api.http.problems import ProblemError, WrongParameter, wrong_parameters
+from api.http.spans import span_of
 from api.privacy import shown_count
 from core.clock import format_rfc3339
 from core.errors import UnavailableError
