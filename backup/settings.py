@@ -1,18 +1,17 @@
 """Settings of the backups."""
 
 from typing import Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from documents.settings import DocumentSettings
-from runtime.settings import DeviceSettings, Settings
+from runtime.settings import DeviceSettings, ObjectStorageSettings
 from timeseries.settings import TimeseriesSettings
 
 KEY_DIGITS = 64
 
 
-class BackupPlaceSettings(Settings):
+class BackupPlaceSettings(ObjectStorageSettings):
     """Where backups are, and what opens them."""
 
     backup_url: str = Field(
@@ -26,16 +25,6 @@ class BackupPlaceSettings(Settings):
     backup_keep_days: int = Field(
         default=30, ge=1, le=365, description="Days after which a backup is removed; the newest stays."
     )
-    s3_endpoint: str = Field(
-        default="",
-        description="Address of the object storage, where it is not Amazon's:"
-        " https://s3.eu-de.cloud-object-storage.appdomain.cloud",
-    )
-    s3_region: str = Field(default="us-east-1", min_length=1, max_length=64, description="Its region, such as eu-de.")
-    s3_access_key_id: SecretStr = Field(
-        default=SecretStr(""), description="Id of the HMAC key that may use the bucket."
-    )
-    s3_secret_access_key: SecretStr = Field(default=SecretStr(""), description="The secret of that key.")
 
     @field_validator("backup_key")
     @classmethod
@@ -45,23 +34,9 @@ class BackupPlaceSettings(Settings):
             raise ValueError("not 64 hexadecimal digits; make one with: openssl rand -hex 32")
         return key
 
-    @field_validator("s3_endpoint")
-    @classmethod
-    def _is_http(cls, url: str) -> str:
-        if url and not (urlsplit(url).scheme in {"http", "https"} and urlsplit(url).hostname):
-            raise ValueError("not an address such as https://s3.eu-de.cloud-object-storage.appdomain.cloud")
-        return url
-
     @model_validator(mode="after")
     def _leads_somewhere(self) -> Self:
-        parts = urlsplit(self.backup_url)
-        if parts.scheme == "s3":
-            if not parts.hostname:
-                raise ValueError("BACKUP_URL: the bucket is missing, as in s3://bucket/prefix")
-            if not (self.s3_access_key_id.get_secret_value() and self.s3_secret_access_key.get_secret_value()):
-                raise ValueError("BACKUP_URL: s3:// also needs S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY")
-        elif parts.scheme != "file" or parts.netloc or not parts.path.startswith("/"):
-            raise ValueError("BACKUP_URL: not an address such as s3://bucket/prefix or file:///a/folder")
+        self.check_place("BACKUP_URL", self.backup_url)
         if not self.backup_key.get_secret_value():
             raise ValueError("BACKUP_KEY: missing: 64 hexadecimal digits; make them with: openssl rand -hex 32")
         return self

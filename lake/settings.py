@@ -1,11 +1,14 @@
 """Where the lake is, and how long it keeps what is in it."""
 
-from pydantic import Field
+from pathlib import Path
+from typing import Self
 
-from runtime.settings import Settings
+from pydantic import Field, model_validator
+
+from runtime.settings import ObjectStorageSettings
 
 
-class LakeSettings(Settings):
+class LakeSettings(ObjectStorageSettings):
     """What whoever writes or reads the lake must agree on."""
 
     lake_url: str = Field(
@@ -14,5 +17,16 @@ class LakeSettings(Settings):
     )
     lake_keep: str = Field(
         default="",
-        description="How long the lake keeps a date after its end, such as 90d; unset: as DOCUMENTS_KEEP, or for ever.",
+        description="How long the lake keeps a date's positions after its end, such as 90d; unset: as DOCUMENTS_KEEP,"
+        " or for ever.",
     )
+
+    @model_validator(mode="after")
+    def _leads_somewhere(self) -> Self:
+        if self.lake_url:
+            self.check_place("LAKE_URL", self.lake_url)
+        return self
+
+    def lake_address(self, data_dir: Path) -> str:
+        """LAKE_URL, or the folder `lake` in DATA_DIR."""
+        return self.lake_url or (data_dir.resolve() / "lake").as_uri()

@@ -5,7 +5,7 @@ import platform
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -196,6 +196,39 @@ class RetainedSettings(Settings):
         ge=1024,
         description="Bytes of all retained messages, with their topics; the mirror needs some 1,000 a zone.",
     )
+
+
+class ObjectStorageSettings(Settings):
+    """What opens a bucket: one key for all that is put into object storage."""
+
+    s3_endpoint: str = Field(
+        default="",
+        description="Address of the object storage, where it is not Amazon's:"
+        " https://s3.eu-de.cloud-object-storage.appdomain.cloud",
+    )
+    s3_region: str = Field(default="us-east-1", min_length=1, max_length=64, description="Its region, such as eu-de.")
+    s3_access_key_id: SecretStr = Field(
+        default=SecretStr(""), description="Id of the HMAC key that may use the bucket."
+    )
+    s3_secret_access_key: SecretStr = Field(default=SecretStr(""), description="The secret of that key.")
+
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        if url and not (urlsplit(url).scheme in {"http", "https"} and urlsplit(url).hostname):
+            raise ValueError("not an address such as https://s3.eu-de.cloud-object-storage.appdomain.cloud")
+        return url
+
+    def check_place(self, variable: str, url: str) -> None:
+        """Raise ValueError, which names the variable, where `url` is no place, or a bucket without its key."""
+        parts = urlsplit(url)
+        if parts.scheme == "s3":
+            if not parts.hostname:
+                raise ValueError(f"{variable}: the bucket is missing, as in s3://bucket/prefix")
+            if not (self.s3_access_key_id.get_secret_value() and self.s3_secret_access_key.get_secret_value()):
+                raise ValueError(f"{variable}: s3:// also needs S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY")
+        elif parts.scheme != "file" or parts.netloc or not parts.path.startswith("/"):
+            raise ValueError(f"{variable}: not an address such as s3://bucket/prefix or file:///a/folder")
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
