@@ -16,14 +16,13 @@ _FALSE_POSITIVES = 0.01
 _GEO_VERSION = "1.1.0"
 
 
-def to_parquet(table: pa.Table, *, name: str, sorted_by: Sequence[str] = ()) -> bytes:
+def to_parquet(table: pa.Table, *, schema: str, sorted_by: Sequence[str] = ()) -> bytes:
     """The file of a table that has a row at least, in zstd.
 
-    `name` is what `campus.schema` says, of a table that has a version with that. `sorted_by` are the columns that it is
-    sorted by already. A column `geometry` makes it a GeoParquet file (1.1), a column `device` gets a bloom filter.
+    `schema` is what the file says that it is, as `named` has it, and `sorted_by` are the columns that it is sorted by
+    already. A column `geometry` makes it a GeoParquet file (1.1), a column `device` gets a bloom filter.
     """
-    version = VERSIONS.get(name, 1)
-    metadata: dict[bytes, bytes] = {SCHEMA_KEY: f"{name}/{version}".encode()}
+    metadata: dict[bytes, bytes] = {SCHEMA_KEY: schema.encode()}
     options: dict[str, Any] = {}
     if "geometry" in table.schema.names:
         metadata[b"geo"] = json.dumps(_geo(table)).encode()
@@ -45,7 +44,15 @@ def to_parquet(table: pa.Table, *, name: str, sorted_by: Sequence[str] = ()) -> 
 
 def from_parquet(data: bytes) -> pa.Table:
     """The table in a file. Raises ValueError for what is none."""
-    return pq.read_table(pa.BufferReader(data), partitioning=None)
+    try:
+        return pq.read_table(pa.BufferReader(data), partitioning=None)
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError(f"no Parquet file: {str(error)[:200]}") from error
+
+
+def named(table: str) -> str:
+    """What files of a table say that they are, such as `positions/1`, with the version that is written here."""
+    return f"{table}/{VERSIONS.get(table, 1)}"
 
 
 def schema_name(schema: pa.Schema) -> str:

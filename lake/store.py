@@ -1,5 +1,6 @@
 """The files of a lake, in a folder or in a bucket. Each appears whole, or not at all."""
 
+import io
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,9 +19,13 @@ from runtime.object_storage import UNFINISHED, Storage, open_storage
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+    from obstore import ReadableFile
 
 RETRY_SECONDS = 30
 """How long one request to a bucket is repeated: whoever asked tries again later anyway."""
+
+BUFFER = 128 * 1024
+"""Bytes that are read at once of a file that is looked into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +73,11 @@ class Lake:
         with self._errors():
             return bytes(obstore.get(self._store, path).bytes())
 
-    def get_range(self, path: str, start: int, length: int) -> bytes:
-        """A part of a file, by bytes. Raises FileNotFoundError."""
+    @contextmanager
+    def open(self, path: str) -> Iterator[io.RawIOBase]:
+        """A file to be read here and there, for as long as the block lasts. Raises FileNotFoundError."""
         with self._errors():
-            return bytes(obstore.get_range(self._store, path, start=start, length=length))
+            yield _File(obstore.open_reader(self._store, path, buffer_size=BUFFER))
 
     def list(self, prefix: str) -> list[Stored]:
         """All files in a folder and below it, in the order of their paths; none where there is no such folder."""
@@ -189,6 +195,28 @@ def open_lake(settings: LakeSettings, data_dir: Path, *, retry_seconds: float = 
     """The lake at LAKE_URL, by default in DATA_DIR; of a bucket nothing is asked yet. Raises BadSettingsError."""
     address = settings.lake_address(data_dir)
     return Lake(open_storage(address, settings, variable="LAKE_URL", retry_seconds=retry_seconds))
+
+
+class _File(io.RawIOBase):
+    """obstore's reader, with all that Python calls a file."""
+
+    def __init__(self, reader: "ReadableFile") -> None:
+        self._reader = reader
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        return bytes(self._reader.read(None if size < 0 else size))
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._reader.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._reader.tell()
 
 
 class _OtherThereError(Exception):

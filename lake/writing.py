@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from core.clock import Clock, system_clock
 from lake.layout import HOUR_MS, OCCUPANCY, POSITIONS, date_of, date_prefix, part_name, positions_path
-from lake.parquet import to_parquet
+from lake.parquet import named, to_parquet
 from lake.rows import (
     POSITIONS_ORDER,
     WINDOWS_ORDER,
@@ -46,7 +46,7 @@ def write_positions(lake: Lake, rows: Sequence[Row], *, clock: Clock = system_cl
     for hour, some in sorted(hours.items()):
         table = each_position_once(positions_table(some))
         path = positions_path(date_of(hour * HOUR_MS), hour % 24, made_at=clock())
-        written.append(put_table(lake, path, table, name=POSITIONS, sorted_by=POSITIONS_ORDER))
+        written.append(put_table(lake, path, table, schema=named(POSITIONS), sorted_by=POSITIONS_ORDER))
     return written
 
 
@@ -62,7 +62,7 @@ def write_windows(lake: Lake, rows: Sequence[WindowRow], *, clock: Clock = syste
     for day, some in sorted(dates.items()):
         table = each_window_once(windows_table(some))
         path = f"{date_prefix(OCCUPANCY, date_of(day * 24 * HOUR_MS))}/{part_name(clock())}"
-        written.append(put_table(lake, path, table, name=OCCUPANCY, sorted_by=WINDOWS_ORDER))
+        written.append(put_table(lake, path, table, schema=named(OCCUPANCY), sorted_by=WINDOWS_ORDER))
     return written
 
 
@@ -75,11 +75,11 @@ def write_table(lake: Lake, path: str, table: pa.Table) -> Written:
         raise ValueError(f"{path}: {_NO_DEVICES}")
     if not len(table):
         raise ValueError(f"{path}: no row; delete the file instead (Lake.delete)")
-    return put_table(lake, path, table, name=path.split("/date=", 1)[0].removesuffix(".parquet"))
+    return put_table(lake, path, table, schema=named(path.split("/date=", 1)[0].removesuffix(".parquet")))
 
 
-def put_table(lake: Lake, path: str, table: pa.Table, *, name: str, sorted_by: Sequence[str] = ()) -> Written:
-    """Store a table that is in its order already. `name` is that of the table (`lake.parquet`)."""
-    data = to_parquet(table, name=name, sorted_by=sorted_by)
+def put_table(lake: Lake, path: str, table: pa.Table, *, schema: str, sorted_by: Sequence[str] = ()) -> Written:
+    """Store a table that is in its order already. `schema` is what its file says that it is (`lake.parquet`)."""
+    data = to_parquet(table, schema=schema, sorted_by=sorted_by)
     lake.put(path, data)
     return Written(path, len(table), len(data))

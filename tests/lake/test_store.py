@@ -14,7 +14,6 @@ from runtime.settings import load
 def test_what_was_put_is_there_for_others_too(opened: Callable[[], Lake]) -> None:
     opened().put("positions/date=2026-11-23/hour=14/a.parquet", b"text")
     assert opened().get("positions/date=2026-11-23/hour=14/a.parquet") == b"text"
-    assert opened().get_range("positions/date=2026-11-23/hour=14/a.parquet", 1, 2) == b"ex"
 
 
 def test_a_file_takes_the_place_of_one_of_its_name(lake: Lake) -> None:

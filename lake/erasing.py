@@ -1,0 +1,102 @@
+"""Forgetting devices: files that have rows of them are written again without those.
+
+It is for whoever has made sure that nothing of them is on its way into the lake any more. What is there twice after a
+crash, a file and the one that was to replace it, is found again by doing it again.
+"""
+
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from core.clock import Clock, system_clock
+from core.errors import UnavailableError
+from lake.compacting import delete_old
+from lake.layout import POSITIONS, made_at, part_name
+from lake.lock import Hold
+from lake.parquet import from_parquet, schema_name
+from lake.rows import POSITIONS_ORDER
+from lake.store import Lake
+from lake.writing import put_table
+
+THREADS = 4
+"""Files that are looked into at the same time."""
+
+
+def erase(lake: Lake, hold: Hold, devices: Collection[str], *, clock: Clock = system_clock) -> dict[str, int]:
+    """Erase all rows of these devices (hashes); how many went, of each. To do it again changes nothing.
+
+    Raises UnavailableError, also for a file that is no Parquet: nobody knows whether it has something of them.
+    """
+    erasing = _Erasing(lake, hold, clock, pa.array(sorted(devices), pa.string()), dict.fromkeys(devices, 0))
+    # Of a writer that was killed.
+    lake.delete_unfinished(POSITIONS)
+    seen: set[str] = set()
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="erase") as threads:
+        while paths := [each.path for each in lake.list(POSITIONS) if each.path not in seen]:
+            seen.update(paths)
+            for path, holds in zip(paths, threads.map(erasing.holds, paths), strict=True):
+                if holds:
+                    erasing.rewrite(path)
+    return erasing.gone
+
+
+@dataclass(frozen=True, slots=True)
+class _Erasing:
+    lake: Lake
+    hold: Hold
+    clock: Clock
+    wanted: pa.Array
+    gone: dict[str, int]
+
+    def holds(self, path: str) -> bool:
+        """Whether a file may have rows of them: statistics first, then the one column."""
+        try:
+            with self.lake.open(path) as source:
+                file = pq.ParquetFile(source)
+                groups = [
+                    group
+                    for group in range(file.metadata.num_row_groups)
+                    if _may_hold(file.metadata.row_group(group), self.wanted)
+                ]
+                return any(
+                    pc.any(pc.is_in(file.read_row_group(group, columns=["device"])["device"], self.wanted)).as_py()
+                    for group in groups
+                )
+        except FileNotFoundError:
+            return False
+        except (ValueError, KeyError) as error:
+            raise _unreadable(path) from error
+
+    def rewrite(self, path: str) -> None:
+        """Write a file again without them."""
+        try:
+            table = from_parquet(self.lake.get(path))
+        except FileNotFoundError:
+            return
+        is_wanted = pc.is_in(table["device"], self.wanted)
+        left = table.filter(pc.invert(is_wanted))
+        new = None
+        self.hold.renew()
+        if len(left):
+            new = f"{path.rpartition('/')[0]}/{part_name(max(self.clock(), made_at(path) + 1))}"
+            put_table(self.lake, new, left, schema=schema_name(table.schema), sorted_by=POSITIONS_ORDER)
+        delete_old(self.lake, self.hold, [path], new=new)
+        for each in pc.value_counts(table["device"].filter(is_wanted)).to_pylist():
+            self.gone[each["values"]] += each["counts"]
+
+
+def _may_hold(group: pq.RowGroupMetaData, wanted: pa.Array) -> bool:
+    for index in range(group.num_columns):
+        column = group.column(index)
+        if column.path_in_schema == "device" and column.is_stats_set and column.statistics.has_min_max:
+            least, most = column.statistics.min, column.statistics.max
+            return any(least <= device <= most for device in wanted.to_pylist())
+    return True
+
+
+def _unreadable(path: str) -> UnavailableError:
+    return UnavailableError(f"{path} in the lake is no Parquet file of positions: repair or delete it")
