@@ -23,19 +23,20 @@ OVER_MS = 2 * HOUR_MS
 """How long after its end an hour or a date is compacted: most of what is late has come by then."""
 MANY = 64
 """So many files of an hour or a date are compacted before it is over."""
-LARGEST = 32 * 1024 * 1024
-"""Bytes that are made one file; larger ones stay as they are. In memory that is a gigabyte at the most."""
+LARGEST = 16 * 1024 * 1024
+"""Bytes that are made one file; larger ones stay as they are. Some 300,000 positions, and some 500 MB of memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
     """What was done."""
 
-    folders: int = 0
+    made: int = 0
+    """Files that there are now."""
     files: int = 0
     """That were there before."""
     rows: int = 0
-    """That there are now."""
+    """That are in them now."""
     repeats: int = 0
     """Rows that were there twice."""
     unreadable: tuple[str, ...] = ()
@@ -43,7 +44,7 @@ class Compacted:
 
     def __add__(self, other: "Compacted") -> "Compacted":
         return Compacted(
-            self.folders + other.folders,
+            self.made + other.made,
             self.files + other.files,
             self.rows + other.rows,
             self.repeats + other.repeats,
@@ -52,7 +53,7 @@ class Compacted:
 
 
 def compact(lake: Lake, hold: Hold, *, now: int, enough: Callable[[], bool] = lambda: False) -> Compacted:
-    """Compact what is over; `now` is in milliseconds since the epoch. Stops between folders once there is `enough`.
+    """Compact what is over; `now` is in milliseconds since the epoch. Stops between files once there is `enough`.
 
     Raises UnavailableError, and LockLostError: what was not done is done the next time.
     """
@@ -64,12 +65,10 @@ def compact(lake: Lake, hold: Hold, *, now: int, enough: Callable[[], bool] = la
         for folder, files in folders.items():
             if len(files) < table.many and not _is_over(folder, now):
                 continue
-            chosen = _chosen(files)
-            if len(chosen) == 1:
-                continue
-            if enough():
-                return done
-            done += _merge(lake, hold, table, chosen, now)
+            for group in _groups(files):
+                if enough():
+                    return done
+                done += _merge(lake, hold, table, group, now)
     return done
 
 
@@ -96,16 +95,17 @@ def _is_over(folder: str, now: int) -> bool:
     return end + OVER_MS <= now
 
 
-def _chosen(files: Sequence[Stored]) -> list[Stored]:
-    """The smallest, as many as make one file."""
-    chosen: list[Stored] = []
-    size = 0
+def _groups(files: Sequence[Stored]) -> list[list[Stored]]:
+    """Which become one file each: from the smallest on, as many as are not too large together."""
+    groups: list[list[Stored]] = []
+    size = LARGEST
     for stored in sorted(files, key=lambda each: (each.size, each.path)):
         size += stored.size
-        if chosen and size > LARGEST:
-            break
-        chosen.append(stored)
-    return chosen
+        if size > LARGEST:
+            groups.append([])
+            size = stored.size
+        groups[-1].append(stored)
+    return [group for group in groups if len(group) > 1]
 
 
 def _merge(lake: Lake, hold: Hold, table: type[_Positions | _Windows], files: Sequence[Stored], now: int) -> Compacted:
@@ -126,15 +126,18 @@ def _merge(lake: Lake, hold: Hold, table: type[_Positions | _Windows], files: Se
     if len(tables) <= 1:
         return Compacted(unreadable=tuple(unreadable))
     # By names: a file of a later version may have a column more.
+    old, rows = list(tables), sum(map(len, tables.values()))
     every = pa.concat_tables(tables.values(), promote_options="default")
+    tables.clear()
     once = table.once(every)
+    del every
     # Later than what it is made of, also where the clock was set back: who lists in order finds this or the old ones.
-    newest = max(now, *(made_at(path) + 1 for path in tables))
+    newest = max(now, *(made_at(each) + 1 for each in old))
     path = f"{files[0].path.rpartition('/')[0]}/{part_name(newest)}"
     hold.renew()
     put_table(lake, path, once, schema=named(table.name), sorted_by=table.order)
-    delete_old(lake, hold, list(tables), new=path)
-    return Compacted(1, len(tables), len(once), len(every) - len(once), tuple(unreadable))
+    delete_old(lake, hold, old, new=path)
+    return Compacted(1, len(old), len(once), rows - len(once), tuple(unreadable))
 
 
 def delete_old(lake: Lake, hold: Hold, old: Sequence[str], *, new: str | None) -> None:

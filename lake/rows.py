@@ -88,14 +88,12 @@ def each_position_once(table: pa.Table) -> pa.Table:
     Of one device at one millisecond the position with the greater zones stays, as a text joined by commas
     (`state/lua/effects.lua` has it so), and then the one that was received first.
     """
-    table = table.combine_chunks()
-    sorting = table.append_column("_zones", pc.binary_join(_one(table["zones"]).cast(pa.list_(pa.string())), ","))
+    sorting = table.append_column("_zones", pc.binary_join(table["zones"].cast(pa.list_(pa.string())), ","))
     return _each_once(table, sorting, _FIRST_OF_POSITIONS, POSITIONS_ORDER)
 
 
 def each_window_once(table: pa.Table) -> pa.Table:
     """A table of windows by zone, kind, width and start: of each the row that was written last."""
-    table = table.combine_chunks()
     return _each_once(table, table, _FIRST_OF_WINDOWS, WINDOWS_ORDER)
 
 

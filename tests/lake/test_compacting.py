@@ -44,7 +44,7 @@ def test_an_hour_that_is_over_for_two_hours_becomes_one_file(lake: Lake) -> None
     for each in late:
         write_positions(lake, [each])
     assert compacted(lake, NOW - 1) == Compacted()
-    assert compacted(lake) == Compacted(folders=1, files=6, rows=6, repeats=0)
+    assert compacted(lake) == Compacted(made=1, files=6, rows=6, repeats=0)
     assert [len(lake.list(f"positions/date=2026-11-23/hour={hour}")) for hour in (14, 15)] == [1, 2]
     assert rows_of(lake) == [*sorted(rows), *late]
     assert compacted(lake) == Compacted()
@@ -57,14 +57,14 @@ def test_an_hour_with_very_many_files_is_compacted_before_it_is_over(tmp_path: P
     now = parse_rfc3339("2026-11-23T14:30:00Z")
     assert compacted(lake, now) == Compacted()
     write_positions(lake, [row(at="2026-11-23T14:01:00Z")])
-    assert compacted(lake, now) == Compacted(folders=1, files=64, rows=64, repeats=0)
+    assert compacted(lake, now) == Compacted(made=1, files=64, rows=64, repeats=0)
 
 
 def test_repeats_are_dropped_by_the_rule_of_presence(lake: Lake) -> None:
     write_positions(lake, [row(zones=("campus", "library"), received_at=3)])
     write_positions(lake, [row(zones=("campus",), received_at=1), row(at="2026-11-23T14:50:00Z")])
     write_positions(lake, [row(zones=("campus", "library"), received_at=2)])
-    assert compacted(lake) == Compacted(folders=1, files=3, rows=2, repeats=2)
+    assert compacted(lake) == Compacted(made=1, files=3, rows=2, repeats=2)
     _, first = rows_of(lake)[0]
     assert (first.zones, first.received_at) == (("campus", "library"), 2)
 
@@ -116,7 +116,7 @@ def test_what_is_no_parquet_or_of_another_version_stays_as_it_is(lake: Lake) -> 
     later = to_parquet(pa.table({"device": [ANN]}), schema="positions/2")
     lake.put(f"{HOUR_14}/part-0000000000002-00000000.parquet", later)
     assert compacted(lake) == Compacted(
-        folders=1,
+        made=1,
         files=2,
         rows=2,
         repeats=0,
@@ -143,18 +143,31 @@ def test_of_windows_the_newest_row_stays(lake: Lake) -> None:
     start = parse_rfc3339("2026-11-22T14:00:00Z")
     for written, devices in ((3, 5), (2, 4)):
         write_windows(lake, [WindowRow("library", "car", "5m", start, start + 300_000, devices, start + written)])
-    assert compacted(lake) == Compacted(folders=1, files=2, rows=1, repeats=1)
+    assert compacted(lake) == Compacted(made=1, files=2, rows=1, repeats=1)
     [stored] = lake.list("occupancy")
     assert read_table(lake, stored.path)["devices"].to_pylist() == [5]
 
 
-def test_it_stops_between_folders_once_there_is_enough(lake: Lake) -> None:
+def test_it_stops_between_files_once_there_is_enough(lake: Lake) -> None:
     for at in ("2026-11-23T13:01:00Z", "2026-11-23T13:02:00Z", "2026-11-23T14:01:00Z", "2026-11-23T14:02:00Z"):
         write_positions(lake, [row(at=at)])
     answers = iter([False, True])
     with held(lake, "test") as hold:
-        assert compact(lake, hold, now=NOW, enough=lambda: next(answers)).folders == 1
+        assert compact(lake, hold, now=NOW, enough=lambda: next(answers)).made == 1
     assert [len(lake.list(f"positions/date=2026-11-23/hour={hour}")) for hour in (13, 14)] == [1, 2]
+
+
+def test_an_hour_that_is_too_large_becomes_several_files_and_stays_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = open_lake(LakeSettings(), tmp_path)
+    rows = [row(at=f"2026-11-23T14:{minute:02d}:00Z") for minute in range(7)]
+    size = sum(each.size for some in rows for each in write_positions(lake, [some]))
+    monkeypatch.setattr("lake.compacting.LARGEST", size // 2)
+    assert compacted(lake) == Compacted(made=2, files=6, rows=6, repeats=0)
+    assert sorted(rows_of(lake)) == rows
+    monkeypatch.setattr("lake.compacting.LARGEST", max(stored.size for stored in lake.list("positions")))
+    assert compacted(lake) == Compacted()
 
 
 moments = st.integers(0, 20).map(lambda second: f"2026-11-23T14:00:{second:02d}Z")
