@@ -28,6 +28,7 @@ class Reason(StrEnum):
     MALFORMED_ENTRY = "malformed_entry"  # a stream entry that no service of ours wrote
     REJECTED_DOCUMENT = "rejected_document"  # the document store will never take it
     REJECTED_WINDOW = "rejected_window"  # the time-series store will never take it
+    REJECTED_RECORD = "rejected_record"  # Kafka will never take it
     MALFORMED_WINDOW = "malformed_window"  # a name among the windows that changed that is none of a window
     POISON = "poison"  # an entry that every decoder that took it died of; nothing of it is kept
     UNKNOWN_TOPIC = "unknown_topic"  # no kind of the table has it

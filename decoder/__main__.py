@@ -10,9 +10,11 @@ import timeseries
 from core.clock import system_clock
 from core.errors import BadSettingsError
 from decoder import dead_letters_command
+from decoder.export import ExportTarget
+from decoder.export_settings import Target
 from decoder.metrics import DecoderMetrics
 from decoder.series import questions_to_stores, stages_that_wait
-from decoder.settings import DecoderSettings, Stage
+from decoder.settings import Archive, DecoderSettings, Stage
 from decoder.stages import Assembly, Stages
 from geofence import Campus, InvalidCampusError, load_campus
 from runtime import command
@@ -28,7 +30,7 @@ from state.layout import once_agreed
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(dead_letters_command.app, name="dead-letters")
 _log = structlog.stdlib.get_logger("decoder")
-MINOR_STAGES = frozenset({"refusals", "judge"})
+MINOR_STAGES = frozenset({"refusals", "judge", "export-off", "export-patience", "export-gaps"})
 """Without them all is counted the same."""
 
 
@@ -36,7 +38,10 @@ async def serve(settings: DecoderSettings, stop: Stop) -> None:
     """Run the chosen stages until `stop`."""
     kinds = settings.kinds()
     metrics = DecoderMetrics(
-        stages=stages_that_wait(settings), partitions=settings.partitions, stores=questions_to_stores(settings)
+        stages=stages_that_wait(settings),
+        partitions=settings.partitions,
+        stores=questions_to_stores(settings),
+        targets=settings.targets,
     )
     failures = Failures("decoder", metrics.registry, minor=MINOR_STAGES)
     async with AsyncExitStack() as resources:
@@ -52,6 +57,10 @@ async def serve(settings: DecoderSettings, stop: Stop) -> None:
             campus = _campus(settings)
             stages |= assembly.observe(campus, device_hasher(settings))
             _log.info("campus", name=campus.boundary.name, zones=len(campus.zones), version=campus.version)
+        if Stage.EXPORT in settings.chosen_stages:
+            stages |= await _export(settings, assembly, metrics, resources)
+        if settings.chosen_stages & {Stage.ARCHIVE, Stage.EXPORT}:
+            stages |= assembly.export_upkeep()
         if settings.chosen_stages & {Stage.ARCHIVE, Stage.JUDGE}:
             positions = await resources.enter_async_context(documents.open_store(settings))
             if Stage.ARCHIVE in settings.chosen_stages:
@@ -75,6 +84,34 @@ async def serve(settings: DecoderSettings, stop: Stop) -> None:
         agreed = {name: once_agreed(client, settings.partitions, stage) for name, stage in stages.items()}
         await work_until_stopped(agreed, stop, failures)
     _log.info("stopped", name=settings.decoder_name)
+
+
+async def _export(
+    settings: DecoderSettings, assembly: Assembly, metrics: DecoderMetrics, resources: AsyncExitStack
+) -> Stages:
+    """The stages of each target of EXPORT; what only they need is imported here, for most decoders do not have it."""
+    targets: list[ExportTarget] = []
+    stages: Stages = {}
+    if not settings.targets:
+        raise BadSettingsError("EXPORT: STAGES has export, and there is nothing to do: say parquet, kafka or both")
+    if Target.PARQUET in settings.targets:
+        try:
+            from decoder.export_parquet import LakeTarget  # noqa: PLC0415 - pyarrow
+            from lake.store import open_lake  # noqa: PLC0415
+        except ImportError as error:
+            raise BadSettingsError(f"EXPORT: parquet needs the extra `lake`: {error}") from error
+        lake = open_lake(settings, settings.data_dir)
+        targets.append(LakeTarget(lake, metrics))
+        stages |= assembly.export_gaps(lake)
+        if settings.archive is Archive.OFF:
+            _log.warning("with ARCHIVE=off there are no documents to fill gaps of the lake from")
+    if Target.KAFKA in settings.targets:
+        try:
+            from decoder.export_kafka import open_kafka  # noqa: PLC0415 - librdkafka
+        except ImportError as error:
+            raise BadSettingsError(f"EXPORT: kafka needs the extra `kafka`: {error}") from error
+        targets.append(await resources.enter_async_context(open_kafka(settings, settings.partitions)))
+    return assembly.export(targets) | stages
 
 
 def _campus(settings: DecoderSettings) -> Campus:

@@ -6,10 +6,10 @@ import structlog
 
 from core.clock import Clock
 from core.errors import Reason
-from core.messages import DeadLetter, Position, decode_positions
-from core.unreadable import UNREADABLE
+from core.messages import DeadLetter, Position
 from decoder.judge import note_hours
 from decoder.metrics import DecoderMetrics
+from decoder.position_entries import PositionEntries
 from decoder.samples import Samples
 from decoder.settings import Archive
 from decoder.stage_retry import StageRetry
@@ -65,6 +65,9 @@ class Archiver:
         self._store = store
         self._metrics = metrics
         self._retry = StageRetry("archive", metrics, partition=partition)
+        self._entries = PositionEntries(
+            group=group, retry=self._retry, clock=clock, metrics=metrics, dead_letters_max=dead_letters_max
+        )
         self._archive = archive
         self._key = sample_id if archive is Archive.SAMPLED else document_id
         self._samples = Samples() if samples is None else samples
@@ -79,7 +82,7 @@ class Archiver:
         began = self._clock()
         for entry_id, fields in entries:
             if self._archive is not Archive.OFF:
-                found = await self._positions(entry_id, fields)
+                found = await self._entries.read(entry_id, fields)
                 if found is None:
                     continue
                 positions += found
@@ -91,17 +94,6 @@ class Archiver:
             await self._finish(positions, entry_ids)
         if self._traces:
             self._traces.archived(entries, began=began)
-
-    async def _positions(self, entry_id: bytes, fields: dict[bytes, bytes]) -> list[Position] | None:
-        """The positions of an entry; None of one that became a dead letter, since no decoder wrote it."""
-        try:
-            # Without fields: it was pending when somebody cut it off the stream by hand.
-            return decode_positions(fields) if fields else []
-        except (LookupError, *UNREADABLE):
-            letter = self._letter(Reason.MALFORMED_ENTRY, "an entry of the stream positions that no decoder wrote")
-        if await self._retry.until_available(lambda: self._group.dead_letter(entry_id, letter, self._dead_letters_max)):
-            self._metrics.dead.labels(letter.reason.value).inc()
-        return None
 
     async def _finish(self, positions: list[Position], entry_ids: list[bytes]) -> None:
         if self._archive is Archive.SAMPLED:

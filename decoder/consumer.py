@@ -3,6 +3,9 @@
 Leftovers are finished one at a time, and one at a time in the whole process. So when a decoder dies of an entry, it is
 that entry alone whose deliveries went up by one. One of several messages is taken apart after two of them, and its
 messages are read anew, an entry each. After `poison_after` deliveries an entry becomes a dead letter.
+
+Where many entries make one thing, such as a file, leftovers are taken `together`, until they have been delivered so
+often that one of them may be what decoders die of.
 """
 
 import asyncio
@@ -57,6 +60,7 @@ class Consumer:
         dead_letters_max: int,
         kinds: Kinds,
         partition: int | None = None,
+        together: bool = False,
     ) -> None:
         """`alone` is one lock for all consumers of a process: whoever has a leftover in hand holds it.
 
@@ -74,6 +78,7 @@ class Consumer:
         self._dead_letters_max = dead_letters_max
         self._kinds = kinds
         self._partition = partition
+        self._together = together
 
     async def run(self, stop: Stop) -> None:
         """Work until `stop`; a batch in hand is finished first."""
@@ -93,12 +98,27 @@ class Consumer:
 
     async def _finish_leftovers(self, find: Callable[[int], Awaitable[list[Leftover]]], stop: Stop) -> None:
         while leftovers := await self._retry.until_available(lambda: find(self._batch_size)):
-            for leftover in leftovers:
+            if stop.is_set():
+                return
+            if together := [each for each in leftovers if self._may_be_together(each)]:
+                async with AsyncExitStack() as turn:
+                    await turn.enter_async_context(self._alone)
+                    await self._finish_together(together, turn)
+            for leftover in (each for each in leftovers if not self._may_be_together(each)):
                 if stop.is_set():
                     return
                 async with AsyncExitStack() as turn:
                     await turn.enter_async_context(self._alone)
                     await self._finish_leftover(leftover, turn)
+
+    def _may_be_together(self, leftover: Leftover) -> bool:
+        return self._together and leftover.deliveries < min(SPLIT_AFTER, self._poison_after)
+
+    async def _finish_together(self, leftovers: list[Leftover], turn: AsyncExitStack) -> None:
+        entries = await self._retry.until_available(lambda: self._group.claim_together(leftovers))
+        if entries:
+            self._metrics.claimed.labels(self._stage).inc(len(entries))
+            await self._finish(entries, turn)
 
     async def _finish_leftover(self, leftover: Leftover, turn: AsyncExitStack) -> None:
         if leftover.deliveries >= min(SPLIT_AFTER, self._poison_after) and await self._split(leftover):

@@ -22,18 +22,29 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 """From a write to a file to the time-out of a server that is away."""
 FRESHNESS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 """From a batch that was waited for to a store that was away for an hour."""
-OF_PARTITIONS = frozenset({"observe", "archive"})
+OF_PARTITIONS = frozenset({"observe", "archive", "export-parquet", "export-kafka"})
 """Stages that read a stream of each partition, and wait for each on its own."""
-TAKES_BATCHES = OF_PARTITIONS | {"rollup"}
+READS_A_STREAM = OF_PARTITIONS | {"export-parquet-windows", "export-kafka-windows"}
+TAKES_BATCHES = READS_A_STREAM | {"rollup"}
+FRESH = frozenset({"observe", "archive", "rollup"})
+"""Stages that make what people see, measured from the broker on. An export gathers for as long as it is told to."""
+TOPICS = ("positions", "occupancy")
 
 
 class DecoderMetrics:
     """The metrics of one process, in a registry of their own; lifetime counts of all processes are in `totals`."""
 
     def __init__(
-        self, *, stages: Iterable[str] = (), partitions: int = 1, stores: Iterable[tuple[str, str]] = ()
+        self,
+        *,
+        stages: Iterable[str] = (),
+        partitions: int = 1,
+        stores: Iterable[tuple[str, str]] = (),
+        targets: Iterable[str] = (),
     ) -> None:
         """`stages` are those that the process runs, `stores` what it asks of stores, as store and operation.
+
+        `targets` are those of EXPORT.
 
         All that is told by them is there from the start, so that a first one shows; see `decoder.series`.
         """
@@ -156,20 +167,41 @@ class DecoderMetrics:
         self.newest_counted: int | None = None
         """When the newest message that this process has counted was received, ms since the epoch; None before."""
         self._begin(frozenset(stages), partitions, stores)
+        self._begin_export(targets)
 
     def _begin(self, stages: frozenset[str], partitions: int, stores: Iterable[tuple[str, str]]) -> None:
         for stage in stages:
             self.unavailable.labels(stage)
             for partition in range(partitions) if stage in OF_PARTITIONS else (None,):
                 self.waiting_now.labels(stage, _label(partition)).set(0)
-        for stage in OF_PARTITIONS & stages:
+        for stage in READS_A_STREAM & stages:
             self.claimed.labels(stage)
         for stage in TAKES_BATCHES & stages:
             self.batch_entries.labels(stage)
+        for stage in FRESH & stages:
             self.freshness.labels(stage)
         for store, operation in stores:
             self.store_seconds.labels(store, operation)
             self.store_failures.labels(store, operation)
+
+    def _begin_export(self, targets: Iterable[str]) -> None:
+        # Positions and windows that a target of the export has taken, with those that it was given twice.
+        self.exported = Counter(
+            "decoder_exported_records", "Records exported.", ["target", "topic"], registry=self.registry
+        )
+        # Entries of positions that waited for a target for longer than EXPORT_PATIENCE, and are not given to it.
+        self.skipped = Counter(
+            "decoder_export_skipped_entries", "Entries passed over.", ["target"], registry=self.registry
+        )
+        # Entries of windows that were pushed out by newer ones before every target had taken them.
+        self.cut_windows = Counter("decoder_export_cut_entries", "Entries of windows lost.", registry=self.registry)
+        # Files of the lake that the export has written, and their size.
+        self.lake_files = Counter("decoder_lake_files", "Files written to the lake.", registry=self.registry)
+        self.lake_bytes = Counter("decoder_lake_bytes", "Bytes written to the lake.", registry=self.registry)
+        for target in targets:
+            self.skipped.labels(target)
+            for topic in TOPICS:
+                self.exported.labels(target, topic)
 
     @property
     def waiting(self) -> str | None:

@@ -18,6 +18,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.MALFORMED_ENTRY: "See what else writes to this Redis; all services need one version and KINDS_FILE.",
     Reason.REJECTED_DOCUMENT: "See what the document store says: it takes others. The position was counted.",
     Reason.REJECTED_WINDOW: "See what the time-series store says, and what else writes to its buckets.",
+    Reason.REJECTED_RECORD: "See what Kafka says: the topic's `max.message.bytes` may be too small. It was counted.",
     Reason.MALFORMED_WINDOW: "See what else writes to this Redis; a backfill of that hour puts the figures right.",
     Reason.POISON: "See in the logs what the decoders died of, and report it: nothing of the message was kept.",
     Reason.UNKNOWN_TOPIC: "Publish to the topic of a kind; brokers and decoders need the same KINDS_FILE.",

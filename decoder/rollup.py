@@ -12,6 +12,7 @@ from core.clock import Clock
 from core.errors import Reason, UnansweredError, UnavailableError
 from core.kinds import KindId, Kinds
 from core.messages import DeadLetter
+from core.windows import window_end
 from decoder.held_windows import HeldWindows
 from decoder.metrics import DecoderMetrics
 from decoder.stage_retry import StageRetry
@@ -21,6 +22,7 @@ from state.client import Redis
 from state.coverage import RecordedMinutes
 from state.dirty_windows import Claim, DirtyWindows
 from state.seen import KEEP_MS
+from state.window_stream import ExportedWindow, WindowStream
 from state.windows import WindowCounts
 from timeseries import OccupancyPoint, OccupancyStore, Width, Window, Written, nominal_ms, stored_devices
 
@@ -58,8 +60,12 @@ class Rollup:
         batch_size: int,
         dead_letters_max: int,
         traces: RollupTraces | None = None,
+        export: WindowStream | None = None,
     ) -> None:
-        """`timezone` is whose days the 1d windows are; `every_ms` how often an open window is written at the most."""
+        """`timezone` is whose days the 1d windows are; `every_ms` how often an open window is written at the most.
+
+        `export` is told of all that is written.
+        """
         self._dirty = DirtyWindows(client=client, partitions=partitions, timezone=timezone, every_ms=every_ms)
         self._counts = WindowCounts(client=client, partitions=partitions, timezone=timezone)
         self._recorded = RecordedMinutes(client)
@@ -73,6 +79,8 @@ class Rollup:
         self._held = HeldWindows(metrics)
         self._turn = asyncio.Lock()
         self._traces = traces
+        self._export = export
+        self._timezone = timezone
 
     async def run(self, stop: Stop) -> None:
         """Write until `stop`; what changed before it is written by whoever runs next."""
@@ -110,6 +118,7 @@ class Rollup:
             # Before the claim ends: what dies in between marks them once more.
             await self._recorded.mark(_minutes(points))
             written = await self._write(points, claim.until)
+            await self._tell(points, written)
         except UnavailableError:
             # Counts that are old by the time the store is back must not be written: they are claimed anew.
             now = self._clock()
@@ -159,6 +168,27 @@ class Rollup:
         self._metrics.refused.inc(written.expired + len(written.refused))
         self._metrics.rolled_up.inc(len(points) - undone - written.expired - len(written.refused))
         return written
+
+    async def _tell(self, points: list[OccupancyPoint], written: Written) -> None:
+        """Hand on what is written to those who export it: before the claim ends, so that nothing of it is missed."""
+        if self._export is None:
+            return
+        stored, now = _stored(points, written), self._clock()
+        exported = [
+            ExportedWindow(
+                point.window.zone,
+                point.window.kind,
+                point.window.width.value,
+                point.window.start,
+                window_end(point.window.width, point.window.start, self._timezone),
+                point.devices,
+                now,
+            )
+            for point in points
+            if point.window.member in stored
+        ]
+        if exported:
+            self._metrics.cut_windows.inc(await self._export.append(exported))
 
     async def _not_lowered(self, points: list[OccupancyPoint], now: int) -> list[OccupancyPoint]:
         """The points without those that hold fewer devices than the store has, where counting may have begun anew."""

@@ -1,8 +1,14 @@
 """Which series a decoder process will ever have: its metrics show each of them from the start."""
 
+from decoder.export_settings import Target
 from decoder.settings import Archive, DecoderSettings, Stage
 
-OPERATIONS = {"documents": ("setup", "put"), "timeseries": ("setup", "write", "read")}
+OPERATIONS = {
+    "documents": ("setup", "put"),
+    "timeseries": ("setup", "write", "read"),
+    "parquet": ("put",),
+    "kafka": ("put",),
+}
 """What is asked of each store, and measured."""
 
 
@@ -10,7 +16,13 @@ def stages_that_wait(settings: DecoderSettings) -> frozenset[str]:
     """The names under which the chosen stages, and what goes with each, say that they wait."""
     beside = {Stage.OBSERVE: "campus", Stage.ROLLUP: "coverage"}
     chosen = settings.chosen_stages
-    return frozenset(stage.value for stage in chosen) | {beside[stage] for stage in chosen if stage in beside}
+    names = {stage.value for stage in chosen - {Stage.EXPORT}} | {beside[stage] for stage in chosen if stage in beside}
+    if Stage.EXPORT in chosen:
+        names |= {f"export-{target}{of}" for target in settings.targets for of in ("", "-windows")}
+        names |= {"export-gaps"} if Target.PARQUET in settings.targets else set()
+    if chosen & {Stage.ARCHIVE, Stage.EXPORT}:
+        names |= {"export-off", "export-patience"} if settings.targets else {"export-off"}
+    return frozenset(names)
 
 
 def questions_to_stores(settings: DecoderSettings) -> list[tuple[str, str]]:
@@ -21,4 +33,6 @@ def questions_to_stores(settings: DecoderSettings) -> list[tuple[str, str]]:
         stores.append("documents")
     if Stage.ROLLUP in chosen:
         stores.append("timeseries")
+    if Stage.EXPORT in chosen:
+        stores += [target.value for target in settings.targets]
     return [(store, operation) for store in stores for operation in OPERATIONS[store]]

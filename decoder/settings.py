@@ -6,6 +6,7 @@ from enum import StrEnum
 from pydantic import Field, ValidationInfo, field_validator
 
 from core.kinds import Kinds
+from decoder.export_settings import ExportSettings
 from decoder.rules import Rules
 from documents import DocumentSettings
 from runtime.durations import parse_duration
@@ -26,6 +27,7 @@ class Stage(StrEnum):
     ARCHIVE = "archive"
     ROLLUP = "rollup"
     JUDGE = "judge"
+    EXPORT = "export"
 
 
 STAGES = f"{Stage.OBSERVE},{Stage.ARCHIVE},{Stage.ROLLUP}"
@@ -50,11 +52,13 @@ class DecoderSettings(
     ReserveSettings,
     DurabilitySettings,
     TracingSettings,
+    ExportSettings,
 ):
     """One decoder process."""
 
     stages: str = Field(
-        default=STAGES, description="Stages that this process runs, joined by commas: observe,archive,rollup,judge."
+        default=STAGES,
+        description="Stages that this process runs, joined by commas: observe,archive,rollup,judge,export.",
     )
     decoder_name: str = Field(
         default_factory=socket.gethostname, description="Name of this process among the decoders; unique and lasting."

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from zoneinfo import ZoneInfo
 
 from core.clock import Clock
@@ -14,6 +14,10 @@ from decoder.consumer import Consumer, Work
 from decoder.coverage import CoverageRecorder
 from decoder.devices import DeviceHasher
 from decoder.effects import Effects
+from decoder.export import Exporting, ExportTarget, PositionExporter, WindowExporter
+from decoder.export_patience import ExportOff, ExportPatience, Gaps, GapsMover
+from decoder.export_settings import Target
+from decoder.gathering import GatheringGroup
 from decoder.housekeeping import Housekeeping
 from decoder.judge import Judge
 from decoder.metrics import DecoderMetrics
@@ -34,14 +38,17 @@ from state.dead_letters import DeadLetters, share
 from state.durability import Writes
 from state.group import Group
 from state.judging import HoursToJudge
-from state.raw import ARCHIVE_GROUP, Finisher, keys_of
+from state.raw import ARCHIVE_GROUP, EXPORT_GROUPS, Finisher, keys_of
 from state.raw_group import RawGroup
 from state.raw_redis import raw_redis
 from state.refusals import Refusals
 from state.server import RedisWatch
+from state.window_stream import WINDOWS, WindowStream
 from timeseries import OccupancyRetention, OccupancyStore, TimeseriesStore
 
 Stages = dict[str, Callable[[Stop], Awaitable[None]]]
+LEAST_GATHERED = 500
+"""Positions of one partition that may be gathered, however many partitions there are."""
 
 
 class Assembly:
@@ -207,6 +214,7 @@ class Assembly:
             batch_size=self._settings.rollup_batch,
             dead_letters_max=self._settings.dead_letters_max,
             traces=self._traces.rollup(),
+            export=WindowStream(self._client) if self._settings.targets else None,
         )
         work = self._after(self._setup(store, "timeseries"), "rollup", rollup.run)
         return {"rollup": work, "windows-retention": OccupancyRetention(store).run}
@@ -238,7 +246,96 @@ class Assembly:
         )
         return {"judge": self._after(self._setup(store, "documents"), "judge", judge.run)}
 
-    def _consumer(self, stage: str, partition: int, group: Group, work: Work, batch_size: int) -> Consumer:
+    def export(self, targets: Sequence[ExportTarget], *, hurry: Callable[[], bool] = lambda: False) -> Stages:
+        """From positions and windows to each target, by groups of its own.
+
+        `hurry` says when what is gathered for the lake is to be written at once.
+        """
+        stages: Stages = {}
+        for target in targets:
+            stages |= self._export_to(target, hurry)
+        return stages
+
+    def _export_to(self, target: ExportTarget, hurry: Callable[[], bool]) -> Stages:
+        settings, name = self._settings, f"export-{target.name}"
+        common = Exporting(target, self._dead_letters, self._clock, self._metrics, self._letters_each)
+        stages: Stages = {}
+        for partition in range(settings.partitions):
+            group = self._export_group(target.name, keys_of(partition, settings.partitions).positions, hurry)
+            retry = StageRetry(name, self._metrics, partition=partition)
+            work = PositionExporter(common, group=group, retry=retry, partition=partition)
+            consumer = self._consumer(name, partition, group, work, settings.export_batch, together=True)
+            stages[f"{name}-{partition}"] = _ending(group, consumer)
+        group = self._export_group(target.name, WINDOWS, hurry)
+        of_windows = WindowExporter(common, group=group, retry=StageRetry(f"{name}-windows", self._metrics))
+        consumer = self._consumer(f"{name}-windows", None, group, of_windows, settings.export_batch, together=True)
+        stages[f"{name}-windows"] = _ending(group, consumer)
+        return stages
+
+    def export_upkeep(self) -> Stages:
+        """Beside every reader of positions: no target that is away, or is none any more, keeps them for ever."""
+        settings = self._settings
+        chosen = {target.value for target in settings.targets}
+        stages: Stages = {
+            "export-off": ExportOff(
+                [group for name in EXPORT_GROUPS if name not in chosen for group in self._groups_of(name)],
+                StageRetry("export-off", self._metrics),
+            ).run
+        }
+        if chosen:
+            stages["export-patience"] = ExportPatience(
+                client=self._client,
+                groups={name: self._groups_of(name)[:-1] for name in sorted(chosen)},
+                patience_ms=settings.export_patience_ms,
+                clock=self._clock,
+                metrics=self._metrics,
+            ).run
+        return stages
+
+    def export_gaps(self, lake: Gaps) -> Stages:
+        """Beside the export to the lake: what it lacks is told there."""
+        return {"export-gaps": GapsMover(self._client, lake, StageRetry("export-gaps", self._metrics)).run}
+
+    def _groups_of(self, target: str) -> list[Group]:
+        """The groups of a target: one for each partition, and that of windows."""
+        partitions = self._settings.partitions
+        streams = [keys_of(partition, partitions).positions for partition in range(partitions)]
+        return [self._plain_group(target, stream) for stream in [*streams, WINDOWS]]
+
+    def _plain_group(self, target: str, stream: str) -> Group:
+        return Group(
+            client=self._client if stream == WINDOWS else raw_redis(self._client),
+            stream=stream,
+            group=EXPORT_GROUPS[target],
+            consumer=self._settings.decoder_name,
+            claim_after_ms=int(self._settings.claim_after * 1000),
+        )
+
+    def _export_group(self, target: str, stream: str, hurry: Callable[[], bool]) -> Group:
+        if target != Target.PARQUET:
+            return self._plain_group(target, stream)
+        settings = self._settings
+        return GatheringGroup(
+            client=self._client if stream == WINDOWS else raw_redis(self._client),
+            stream=stream,
+            group=EXPORT_GROUPS[target],
+            consumer=settings.decoder_name,
+            claim_after_ms=int(settings.claim_after * 1000),
+            every=settings.lake_every,
+            most=max(settings.lake_positions // settings.partitions, LEAST_GATHERED),
+            hurry=hurry,
+        )
+
+    def _consumer(
+        self,
+        stage: str,
+        partition: int | None,
+        group: Group,
+        work: Work,
+        batch_size: int,
+        *,
+        together: bool = False,
+    ) -> Consumer:
         return Consumer(
             stage=stage,
             group=group,
@@ -251,6 +348,7 @@ class Assembly:
             poison_after=self._settings.poison_after,
             dead_letters_max=self._letters_each,
             partition=partition,
+            together=together,
         )
 
     def _setup(self, store: DocumentStore | OccupancyStore, name: str) -> Callable[[], Awaitable[None]]:
@@ -273,3 +371,14 @@ class Assembly:
             await work(stop)
 
         return set_up_and_work
+
+
+def _ending(group: Group, consumer: Consumer) -> Callable[[Stop], Awaitable[None]]:
+    """A consumer whose group does not gather any longer once it is to stop."""
+
+    async def run(stop: Stop) -> None:
+        if isinstance(group, GatheringGroup):
+            group.end_with(stop)
+        await consumer.run(stop)
+
+    return run

@@ -53,6 +53,7 @@ def consumer(  # a decoder's, as decoder/stages.py makes them
     alone: asyncio.Lock | None = None,
     clock: HandClock | None = None,
     batch_size: int = 500,
+    together: bool = False,
 ) -> Consumer:
     return Consumer(
         kinds=DEFAULT_KINDS,
@@ -65,6 +66,7 @@ def consumer(  # a decoder's, as decoder/stages.py makes them
         alone=alone or asyncio.Lock(),
         poison_after=3,
         dead_letters_max=10,
+        together=together,
     )
 
 
@@ -290,3 +292,24 @@ async def test_a_leftover_that_waits_does_not_delay_the_leftovers_of_other_stage
     await asyncio.wait_for(waiting.begun.wait(), 10)
     await run_until(lambda: emptied(redis_client), consumer(observe, Deadly(observe), alone=alone))
     await cancelled(running)
+
+
+async def test_leftovers_that_make_one_thing_are_taken_together_until_one_of_them_is_found_to_kill(
+    redis_client: Redis, group_of: GroupOf
+) -> None:
+    await publish(redis_client, *[b"%d" % number for number in range(5)], b"deadly", b"5")
+    batches: list[int] = []
+
+    class Noting(Deadly):
+        async def __call__(self, entries: list[Entry]) -> None:
+            batches.append(len(entries))
+            await super().__call__(entries)
+
+    work = Noting(group_of("a"))
+    deaths = await restart_until_it_lives(
+        lambda: emptied(redis_client), lambda: consumer(group_of("a"), work, together=True)
+    )
+    assert sorted(work.done) == [b"%d" % number for number in range(6)]
+    # Read, taken together, and then each for itself.
+    assert (deaths, batches) == (3, [7, 7, 1, 1, 1, 1, 1, 1, 1])
+    assert [letter.reason for letter in await dead_letters(redis_client)] == [Reason.POISON]

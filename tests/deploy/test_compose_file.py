@@ -37,7 +37,7 @@ SETTLED = {
     *("REDIS_RESERVE", "REDIS_CA"),
     # Secrets are files.
     *("REDIS_URL", "RAW_REDIS_URL", "DEVICE_KEY", "INFLUXDB_V2_TOKEN", "MIRROR_PASSWORD"),
-    *("BACKUP_KEY", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"),
+    *("BACKUP_KEY", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY", "KAFKA_PASSWORD"),
 }
 """Settings that nobody chooses in a compose run."""
 ROOT_ALLOWED = {"setup", "welcome", "engine", "registry", "logs"}
@@ -281,6 +281,7 @@ def test_an_image_holds_just_the_packages_that_its_row_of_the_design_allows(serv
             "timeseries",
             "payloads",
             "backfill",
+            "lake",
             "decoder",
         },
         "api": {"core", "runtime", "state", "geofence", "documents", "timeseries", "payloads", "api"},

@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 
 from state.dirty_windows import keys_of
 from state.status import Status, read_status
-from tests.conftest import DEAD, TOTALS
+from tests.conftest import DEAD, POSITIONS, TOTALS
 from tests.raw_streams import raw_key
 
 
@@ -45,3 +45,18 @@ def test_without_redis_the_command_says_where_to_look() -> None:
     ended = status(REDIS_URL="unix:///nowhere/redis.sock")
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
     assert "REDIS_URL or DATA_DIR" in ended.stderr
+
+
+async def test_what_is_exported_waits_beside_what_is_archived(redis_client: Redis) -> None:
+    await redis_client.xadd(POSITIONS, {"d": "x"})
+    await redis_client.xgroup_create(POSITIONS, "archive", id="$")
+    await redis_client.xgroup_create(POSITIONS, "export-kafka", id="0")
+    await redis_client.xgroup_create(POSITIONS, "of-somebody-else", id="0")
+    found = await read_status(redis_client, 1)
+    assert found.backlogs == {
+        "raw:{0}": 0,
+        "positions:{0}": 0,
+        "positions:{0} export-kafka": 1,
+        "windows": 0,
+    }
+    assert list(found.oldest_seconds) == ["positions:{0} export-kafka"]
