@@ -7,6 +7,7 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from api.analytics import routes as analytics
 from api.apps import canary_routes as canaries
 from api.apps import routes as apps
 from api.apps import rule_routes as rules
@@ -75,6 +76,7 @@ def create_app(
         zone_changes.router,
         events.router(rooms.kinds),
         history.router(rooms.kinds),
+        analytics.router(rooms.kinds),
         positions.router(rooms.kinds),
         ingest.router(rooms.kinds),
         devices.router(rooms.kinds),
@@ -101,6 +103,7 @@ def _tags(kinds: Kinds) -> list[dict[str, str]]:
     return [
         {"name": "zones", "description": "The campus and its zones, as GeoJSON."},
         {"name": "occupancy", "description": f"How many {many(kinds)} are where, now and over time."},
+        {"name": "analytics", "description": "Visits, flows and forecasts, as jobs have computed them."},
         {"name": "positions", "description": "Single positions, read and sent; personal data, for those with a key."},
         {"name": "devices", "description": "Forgetting a device, for administrators."},
         {"name": "apps", "description": "Applications in versions: what runs, who gets which, canaries."},
@@ -125,7 +128,18 @@ def _cross_origin(settings: ApiSettings) -> list[Middleware]:
                 "Last-Event-ID",
                 "X-API-Key",
             ],
-            expose_headers=["ETag", "Kept-Since", "Link", "Location", "Retry-After", "X-Request-ID"],
+            expose_headers=[
+                "Computed-At",
+                "Data-Begin",
+                "Data-End",
+                "ETag",
+                "Kept-Since",
+                "Link",
+                "Location",
+                "Recorded-Minutes",
+                "Retry-After",
+                "X-Request-ID",
+            ],
             max_age=3600,
         )
     ]

@@ -85,7 +85,7 @@ class Visits:
     entries: int
     exits: int
     devices: int
-    """Different ones that were there."""
+    """Different ones that came or left."""
     visits: int
     dwell: Quartiles | None
     """Of the visits that ended in it, how long they were, in seconds; None where that is not known."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from api.analytics import AnalyticsResources
 from api.apps import AppsResources
 from api.auth import Access, Keys
 from api.faults import FaultsResources
@@ -49,6 +50,7 @@ class Rooms:
     zones: Zones
     occupancy: OccupancyResources
     history: HistoryResources
+    analytics: AnalyticsResources
     positions: PositionsResources
     ingest: Ingest
     erasure: Erasure
@@ -111,6 +113,14 @@ def open_rooms(
             timezone=ZoneInfo(settings.campus_timezone),
             most=settings.history_max_points,
             least=settings.privacy_min_count,
+        ),
+        analytics=AnalyticsResources(
+            kinds=kinds,
+            zones=zones,
+            store=store,
+            clock=clock,
+            least=settings.privacy_min_count,
+            flows_least=settings.flows_min_devices,
         ),
         positions=PositionsResources(zones=zones, documents=documents, redis=redis, clock=clock),
         ingest=_ingest(settings, kinds, redis=redis, watch=watch, metrics=metrics, clock=clock, limit=limit),

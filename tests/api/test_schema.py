@@ -36,7 +36,7 @@ from tests.api.conftest import Parts, arrive, record
 from tests.conftest import NOON
 from tests.kinds_of_tests import CAR
 from tests.raw_streams import raw_key
-from timeseries import Width, open_store
+from timeseries import Result, Width, open_store
 
 EXAMPLES = 25
 """Requests of each kind to each operation."""
@@ -84,6 +84,7 @@ async def _seeded(folder: Path, redis_url: str) -> AsyncIterator[tuple[Parts, st
         await arrive(client, "kemmy", CAR, NOON - 2000, NOON - 1000)
         for width, step in ((Width.MINUTE, _MINUTE), (Width.HOUR, 60 * _MINUTE)):
             await record(store, "kemmy", CAR, width, {NOON - number * step: number for number in range(1, 60)})
+        await store.write_results(_results())
         await _applications(AppStore(client))
         await poll_once(parts.live)
         trimming = asyncio.create_task(_trim(client, chosen.partitions))
@@ -91,6 +92,25 @@ async def _seeded(folder: Path, redis_url: str) -> AsyncIterator[tuple[Parts, st
         parts.change_log.close()
         yield parts, made.text
         trimming.cancel()
+
+
+def _results() -> list[Result]:
+    """What jobs have found out of a zone, and of the campus, in the last hours."""
+    shown = dict.fromkeys(["entries", "exits", "devices", "visits", "dwell_devices"], 50.0)
+    dwell = dict.fromkeys(["dwell_q1", "dwell_median", "dwell_q3"], 1800.0)
+    hour, window = NOON - 60 * _MINUTE, NOON - 5 * _MINUTE
+    given: list[tuple[str, str, str, int, dict[str, float]]] = [
+        *(("visits", zone, "", hour, {**shown, **dwell}) for zone in ("campus", "kemmy")),
+        ("flows", "kemmy", "schuman", hour, {"count": 9, "devices": 9}),
+        ("forecast_score", "kemmy", "mstl", hour, {"mase": 0.7, "baseline_mase": 0.9, "served": 1}),
+        ("forecast", "kemmy", "", NOON, {"value": 9, "low": 6, "high": 12}),
+        ("nowcast", "kemmy", "", NOON, {"value": 9, "low": 6, "high": 12}),
+        ("anomalies", "kemmy", "", window, {"value": 9, "low": 6, "high": 12, "devices": 20}),
+    ]
+    return [
+        Result(job, zone, CAR, other, at, {**values, "computed_at": float(hour)})
+        for job, zone, other, at, values in given
+    ]
 
 
 async def _applications(store: AppStore) -> None:

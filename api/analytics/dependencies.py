@@ -1,0 +1,38 @@
+"""What the routes of analytics work with."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from api.http.dependencies import opened
+from api.privacy import least_of
+from api.zones import Zones
+from core.clock import Clock
+from core.kinds import KindId, Kinds
+from timeseries import TimeseriesStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalyticsResources:
+    """Where results are, and how much of them may be told."""
+
+    kinds: Kinds
+    zones: Zones
+    store: TimeseriesStore
+    clock: Clock
+    least: int
+    """PRIVACY_MIN_COUNT."""
+    flows_least: int
+    """FLOWS_MIN_DEVICES."""
+
+    def least_of(self, kind: KindId) -> int:
+        """Under which number counts of a kind, and forecasts of them, are withheld."""
+        return least_of(kind, self.kinds, self.least)
+
+    @property
+    def least_devices(self) -> int:
+        """Under how many devices flows and visits are withheld, of every kind."""
+        return max(self.least, self.flows_least)
+
+
+Resources = Annotated[AnalyticsResources, opened("analytics")]
+"""The parameter through which a route receives them."""

@@ -1,0 +1,205 @@
+"""Visits of one zone, hour by hour: how many came and left, and how long they had been there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import Field
+
+from api.analytics.body import (
+    DAY_MS,
+    HOUR_MS,
+    Basis,
+    Begins,
+    ComputedAt,
+    Counted,
+    DataBegin,
+    DataEnd,
+    Ends,
+    Range,
+    RecordedMinutes,
+    Suppressed,
+    ZoneOf,
+    ZoneOfTimes,
+    answered,
+    by_days,
+    data_of,
+    minutes_of,
+    newest,
+)
+from api.analytics.dependencies import AnalyticsResources
+from api.analytics.flows import cells_of
+from api.http.instants import name_of, writer
+from api.privacy import DWELL_TIMES, Quartiles, ShownVisits, Visits, shown_cells, shown_visits
+from core.kinds import KindId
+from timeseries import Result
+
+JOB = "visits"
+_PAUSE_HOURS = 2
+_PAUSE_MS = _PAUSE_HOURS * HOUR_MS
+"""So long before it arrives a device may have left: a flow joins two visits that are no further apart."""
+_LOOK_BACK_MS = 35 * DAY_MS
+"""So far back it is looked when visits were computed last: also where nothing came to the zone."""
+
+Count = Annotated[int | None, Field(examples=[41])]
+
+
+@dataclass(frozen=True, slots=True)
+class Dwell:
+    """How long the visits that ended in an hour had been, in whole minutes."""
+
+    first_quartile: Annotated[int, Field(description="A quarter of them were no longer.", examples=[12])]
+    median: Annotated[int, Field(description="Half of them were no longer.", examples=[47])]
+    third_quartile: Annotated[int, Field(description="Three quarters of them were no longer.", examples=[58])]
+
+
+@dataclass(frozen=True, slots=True)
+class VisitsOfHour:
+    """The visits of one hour."""
+
+    start: Begins
+    end: Ends
+    entries: Annotated[Count, Field(description="How many visits began; null where withheld or unknown.")]
+    exits: Annotated[Count, Field(description="How many ended.")]
+    visits: Annotated[Count, Field(description="How many began or ended: one that did both counts once.")]
+    devices: Annotated[Count, Field(description="How many different devices that were.")]
+    dwell: Annotated[
+        Dwell | None,
+        Field(description="How long the visits that ended in it had been; null where withheld or unknown."),
+    ]
+    suppressed: Suppressed
+    recorded_minutes: Annotated[
+        int,
+        Field(
+            description="Minutes of the hour in which the system was counting; 0: nothing is known of it.",
+            examples=[60],
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneVisits:
+    """The visits of one zone by one kind of devices, hour by hour."""
+
+    zone: ZoneOf
+    kind: Counted
+    timezone: ZoneOfTimes
+    start: Begins
+    end: Ends
+    hours: Annotated[list[VisitsOfHour], Field(description="Every hour from the one that holds start until end.")]
+    data_begin: DataBegin
+    data_end: DataEnd
+    computed_at: ComputedAt
+    recorded_minutes: RecordedMinutes
+    basis: Basis
+
+
+async def visits(
+    resources: AnalyticsResources, zone: str, kind: KindId, asked: Range, *, shown_in: ZoneInfo | None = None
+) -> ZoneVisits:
+    """The body of the answer. Raises UnavailableError if the store does not answer in time."""
+
+    async def read() -> tuple[list[Result], list[Result], list[Result], dict[int, int]]:
+        store = resources.store
+        # Whether the job was there must not follow from what it found in this zone: that nobody came is withheld.
+        job = await store.results(
+            JOB,
+            start=max(0, min(asked.start, asked.end - _LOOK_BACK_MS)),
+            end=asked.end,
+            zone=resources.zones.campus.boundary.id,
+            kind=kind,
+        )
+        return (
+            job,
+            await store.results(JOB, start=max(0, asked.start - _PAUSE_MS), end=asked.end, zone=zone, kind=kind),
+            await by_days(store, "flows", asked, kind=kind) if job else [],
+            await minutes_of(store, zone, kind, asked.start, asked.end),
+        )
+
+    job, found, flows, minutes = await answered(read)
+    until = max((each.at for each in job), default=0) + HOUR_MS
+    shown = _shown(zone, {each.at: _visits_of(each) for each in found}, flows, resources.least_devices)
+    write = writer(shown_in)
+    data = data_of(minutes, asked.hours, until=until, computed_at=newest(job))
+    return ZoneVisits(
+        zone=zone,
+        kind=kind,
+        timezone=name_of(shown_in),
+        start=write(asked.start),
+        end=write(asked.end),
+        hours=[
+            _hour(write(at), write(at + HOUR_MS), shown.get(at), minutes.get(at, 0), known=at < until)
+            for at in asked.hours
+        ],
+        data_begin=None if data.begin is None else write(data.begin),
+        data_end=None if data.end is None else write(data.end),
+        computed_at=None if data.computed_at is None else write(data.computed_at),
+        recorded_minutes=data.minutes,
+        basis=_basis(resources.least_devices),
+    )
+
+
+def _basis(least: int) -> list[str]:
+    return [
+        "A visit ends when a device is in another place, or was not heard of for as long as it counts as present.",
+        "Whoever leaves the campus counts until then, for what is outside leaves no trace.",
+        "Entries count in the hour in which a visit begins, exits and dwell in the hour in which it ends.",
+        "A visit of more than a day counts as an exit, and is in no quartile.",
+        f"An hour of fewer than {least} devices, entries or exits is withheld, and so is one in which nobody came.",
+        "So is an hour of which flows that are withheld could be computed.",
+        f"Quartiles are of {DWELL_TIMES * least} devices or more, in whole minutes.",
+        "Hours in which recorded_minutes is 0 are unknown, and so are those after data_end.",
+    ]
+
+
+def _visits_of(result: Result) -> Visits:
+    values = result.values
+    quartiles = [values.get(f"dwell_{name}") for name in ("q1", "median", "q3")]
+    known = [quartile for quartile in quartiles if quartile is not None]
+    dwell: Quartiles | None = (known[0], known[1], known[2]) if len(known) == len(quartiles) else None
+    return Visits(
+        entries=int(values["entries"]),
+        exits=int(values["exits"]),
+        devices=int(values["devices"]),
+        visits=int(values["visits"]),
+        dwell=dwell,
+        dwell_devices=int(values.get("dwell_devices", 0)),
+    )
+
+
+def _shown(zone: str, found: Mapping[int, Visits], flows: list[Result], least: int) -> dict[int, ShownVisits]:
+    """What may be shown of each hour, by its start."""
+    into: dict[int, int] = {}
+    out: dict[int, int] = {}
+    for at, cells in cells_of(flows).items():
+        for (origin, destination), cell in shown_cells(cells, least).items():
+            if destination == zone:
+                into[at] = into.get(at, 0) + cell.count
+            if origin == zone:
+                out[at] = out.get(at, 0) + cell.count
+    shown = {}
+    for at, here in found.items():
+        before = (found.get(at - back * HOUR_MS) for back in range(1, _PAUSE_HOURS + 1))
+        left = here.exits + sum(each.exits for each in before if each)
+        told = shown_visits(here, flowed_in=into.get(at, 0), flowed_out=out.get(at, 0), left=left, least=least)
+        if told:
+            shown[at] = told
+    return shown
+
+
+def _hour(start: str, end: str, shown: ShownVisits | None, minutes: int, *, known: bool) -> VisitsOfHour:
+    if shown is None:
+        withheld = known and minutes > 0
+        return VisitsOfHour(start, end, None, None, None, None, None, suppressed=withheld, recorded_minutes=minutes)
+    return VisitsOfHour(
+        start,
+        end,
+        shown.entries,
+        shown.exits,
+        shown.visits,
+        shown.devices,
+        Dwell(*shown.dwell) if shown.dwell else None,
+        suppressed=shown.dwell is None,
+        recorded_minutes=minutes,
+    )
