@@ -12,7 +12,7 @@ ZONES = pa.schema(
         pa.field("category", pa.string()),
         pa.field("campus", pa.bool_(), nullable=False),  # whether it is the campus as a whole
         pa.field("capacity", pa.int64()),
-        pa.field("geometry", pa.binary(), nullable=False),  # as WKB
+        pa.field("outline", pa.binary(), nullable=False),  # as WKB, degrees of WGS 84
     ]
 )
 RELATED = pa.schema([pa.field("zone", pa.string(), nullable=False), pa.field("other", pa.string(), nullable=False)])

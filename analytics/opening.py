@@ -1,0 +1,83 @@
+"""From settings to an engine and what its jobs read."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from analytics.calendar import load_calendar
+from analytics.engines import Engine
+from analytics.engines.duck import DuckEngine
+from analytics.hours import hours_between
+from analytics.running import Sources
+from analytics.settings import AnalyticsSettings
+from analytics.zones import related_zones, zones_table
+from core.errors import BadSettingsError
+from geofence import Campus, InvalidCampusError, load_campus
+from lake.layout import dim_path
+from lake.reading import filesystem
+from lake.schema import TIME
+from lake.store import Lake, open_lake
+from lake.writing import write_table
+
+EngineName = Literal["duckdb", "spark"]
+
+
+def open_sources(settings: AnalyticsSettings) -> Sources:
+    """The lake, and what else jobs read. Raises BadSettingsError."""
+    zone = ZoneInfo(settings.campus_timezone)
+    return Sources(
+        lake=open_lake(settings, settings.data_dir),
+        related=related_zones(campus_of(settings)),
+        zone=zone,
+        calendar=load_calendar(settings.calendar_file, zone),
+        presence_ttl_ms=settings.presence_ttl * 1000,
+    )
+
+
+def campus_of(settings: AnalyticsSettings) -> Campus:
+    """The campus of CAMPUS_FILE: what was changed by the API since is not in it. Raises BadSettingsError."""
+    try:
+        return load_campus(settings.campus_file)
+    except InvalidCampusError as error:
+        raise BadSettingsError(f"CAMPUS_FILE: {error}") from error
+
+
+@contextmanager
+def open_engine(settings: AnalyticsSettings, lake: Lake, name: EngineName = "duckdb") -> Iterator[Engine]:
+    """An engine, closed with the context. Raises BadSettingsError where it is not installed."""
+    engine: Engine
+    if name == "spark":
+        try:
+            from analytics.engines.spark import SparkEngine  # noqa: PLC0415 - half a gigabyte, where it is wanted
+        except ImportError as error:
+            raise BadSettingsError(
+                "Spark is not installed here: `make spark`, and then .venv/spark/bin/python -m analytics"
+            ) from error
+        engine = SparkEngine(
+            memory=settings.analytics_memory.replace("B", "").lower(), threads=settings.analytics_threads
+        )
+    else:
+        engine = DuckEngine(
+            memory=settings.analytics_memory,
+            threads=settings.analytics_threads,
+            spill=settings.data_dir / "analytics-spill",
+            filesystem=filesystem(lake),
+        )
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def write_dimensions(settings: AnalyticsSettings, sources: Sources, start: int, end: int) -> None:
+    """Write `dim/zones`, `dim/related` and `dim/hours` of [start, end) anew, for notebooks and tools that join them.
+
+    Raises UnavailableError and BadSettingsError.
+    """
+    hours = hours_between(start, end, sources.zone, sources.calendar)
+    timed = hours.set_column(0, "at", hours["at_ms"].cast(TIME))
+    write_table(sources.lake, dim_path("hours"), timed)
+    write_table(sources.lake, dim_path("zones"), zones_table(campus_of(settings)))
+    if len(sources.related):
+        write_table(sources.lake, dim_path("related"), sources.related)
