@@ -11,7 +11,8 @@ from state.dead_letters import DeadLetters
 from state.publishing import positions_carried
 from state.raw import work_done
 from state.raw_redis import all_redis
-from state.server import rewrite_append_only
+from state.rewriting import note_rewriting, rewritings
+from state.server import Rewriting, begin_rewriting, is_rewriting, rewrite_append_only
 from state.slots import tag
 from state.tidying import tidy
 
@@ -57,6 +58,7 @@ class Housekeeping:
         self._zones_due_at = clock()
         self._rewritten_at = clock()
         self._rewritten: dict[Redis, object] = {}
+        self._begun_for = 0
 
     async def run(self, stop: Stop) -> None:
         """Tidy until `stop`."""
@@ -70,6 +72,7 @@ class Housekeeping:
                 since = self._clock() - self._rewritten_at
                 if since >= self._forget_after_ms or (since >= SPARE_AFTER_MS and self._disk_problem()):
                     await self.forget()
+                await self.forget_what_was_erased()
             except UnavailableError:
                 pass  # the stages say so, and wait; there is nothing here that must not be missed
             await pause(LOOK_SECONDS, stop)
@@ -106,6 +109,30 @@ class Housekeeping:
         await self._rewrite(raw, done if others else (done, carried))
         for other in others:
             await self._rewrite(other, carried)
+
+    async def forget_what_was_erased(self) -> None:
+        """Have Redis rewrite its append-only files where somebody waits for that, who has erased a device.
+
+        Begins, or looks whether what it has begun is done: it is to be called again and again.
+        """
+        wanted = await rewritings(self._client)
+        if wanted.asked <= wanted.answered:
+            self._begun_for = 0
+            return
+        servers = all_redis(self._client)
+        if self._begun_for <= wanted.answered:
+            begun = [await begin_rewriting(each) for each in servers]
+            if Rewriting.NEVER in begun:
+                await note_rewriting(self._client, wanted.asked, refused=True)
+            elif Rewriting.LATER not in begun:
+                self._begun_for = wanted.asked
+            return
+        states = [await is_rewriting(each) for each in servers]
+        if True in states:
+            return
+        if None not in states:
+            await note_rewriting(self._client, self._begun_for)
+        self._begun_for = 0
 
     async def _rewrite(self, client: Redis, mark: object) -> None:
         """Unless nothing has happened since: then `mark` is the same."""

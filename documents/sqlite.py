@@ -15,7 +15,7 @@ from documents.merging import Field, Source, candidates, fetched, read_page
 from documents.months import MONTH, month_end, month_of, month_start
 from documents.query import Mark, Page, PositionQuery, checked_count, checked_device, checked_limit, first_mark
 from documents.store import PAGE, Dropped
-from runtime.sqlite import SqliteFile
+from runtime.sqlite import SqliteFile, deletes
 
 # Times are milliseconds since the epoch. WITHOUT ROWID: the ids are the table, and end every index.
 _SCHEMA = """
@@ -161,6 +161,11 @@ class SQLiteStore:
                 break
         return erased
 
+    async def purge(self) -> list[str]:
+        """See `DocumentStore.purge`; the file is written anew where anything was deleted since the last time."""
+        await self._file.purge()
+        return []
+
     async def close(self) -> None:
         """Finish what is in hand and close the file."""
         await self._file.close()
@@ -198,8 +203,9 @@ def _insert(connection: sqlite3.Connection, positions: Sequence[Position], key: 
 
 
 def _delete(connection: sqlite3.Connection, select: str, value: int | str, most: int) -> int:
-    connection.execute("PRAGMA secure_delete = ON")
     rows = connection.execute(select, (value, most)).fetchall()
+    if rows:
+        deletes(connection)
     zones = [(zone, at, name) for name, at, body in rows for zone in _document(body)["properties"]["zones"]]
     connection.executemany("DELETE FROM zones WHERE zone = ? AND observed_at = ? AND id = ?", zones)
     connection.executemany("DELETE FROM positions WHERE id = ?", [(name,) for name, _, _ in rows])

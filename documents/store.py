@@ -113,3 +113,11 @@ class DocumentStore(Protocol):
         done by several at once. Raises ValueError for what cannot be a device's hash, and for a limit below 1.
         """
         ...
+
+    async def purge(self) -> list[str]:
+        """Have nothing left of deleted documents where the store keeps them, as far as it can.
+
+        Answers a sentence on each thing that stays, and until when. It may be repeated, and where it raises
+        UnavailableError it has to be.
+        """
+        ...

@@ -58,6 +58,29 @@ class SqliteFile:
 
         return await self.read(in_transaction)
 
+    async def purge(self) -> None:
+        """Leave nothing of what was deleted (`deletes`) in the file, nor in the log of changes beside it.
+
+        The file is written anew, which takes some 5 s a GB and as much room again, and others wait with writing: SQLite
+        leaves copies of rows in the free room of pages that it has split, and overwrites those of deleted rows alone.
+        Where nothing was deleted only the log is emptied. Raises UnavailableError, also where others use the file for
+        longer than BUSY_SECONDS: it is to be repeated.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            deleted = _number(connection, "user_version")
+            if _number(connection, "application_id") != deleted:
+                connection.execute("VACUUM")
+                # Of the deletions before it alone: others may have deleted since.
+                connection.execute(f"PRAGMA application_id = {deleted}")
+            until = time.monotonic() + BUSY_SECONDS
+            while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if time.monotonic() > until:
+                    raise UnavailableError(f"{self._path} is being used, and what was deleted is still in its log")
+                time.sleep(_BUSY_PAUSE_SECONDS)
+
+        await self.read(work)
+
     async def close(self) -> None:
         """Finish what is in hand and close the file."""
         await asyncio.get_running_loop().run_in_executor(self._executor, self._disconnect)
@@ -89,6 +112,7 @@ class SqliteFile:
             _enter_wal_mode(connection)
             # Who writes acknowledges afterwards what it wrote from: so it must have reached the disk.
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA secure_delete = ON")
             connection.executescript(self._schema)
         except BaseException:
             connection.close()
@@ -100,6 +124,18 @@ class SqliteFile:
         if self._connection is not None:
             self._connection.close()
         self._connection = self._opened = None
+
+
+def deletes(connection: sqlite3.Connection) -> None:
+    """Of a transaction that deletes what nobody may find again: `SqliteFile.purge` is to follow.
+
+    The file counts them in its `user_version`; its `application_id` is how many there were when it was written anew.
+    """
+    connection.execute(f"PRAGMA user_version = {_number(connection, 'user_version') + 1}")
+
+
+def _number(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 def _enter_wal_mode(connection: sqlite3.Connection) -> None:

@@ -101,6 +101,7 @@ TYPES = {
     "traces:{campus}": "stream",
     "windows:{campus}": "stream",
     "gaps:{campus}": "set",
+    "rewriting:{campus}": "hash",
 }
 """By key, or by how a key begins where that ends in a colon, in Redis's own names; `{p}` is the tag of any partition.
 

@@ -4,19 +4,20 @@ import asyncio
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any, cast
 
 import structlog
 from prometheus_client import CollectorRegistry, Gauge
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from core.errors import BadSettingsError, UnavailableError
 from runtime.service import Stop, pause
 from state.access import Right, access
 from state.client import Redis
 from state.cluster import ClusterClient
-from state.codes import RedisUnavailableError
+from state.codes import RedisUnavailableError, code_of
 from state.disk import is_nearly_full
 from state.raw_redis import all_redis
 from state.sentinel import replicas_of
@@ -135,12 +136,55 @@ async def replicas(client: Redis) -> list[Redis]:
     return await replicas_of(client)
 
 
-async def rewrite_append_only(client: Redis) -> bool:
+async def keeps_append_only(client: Redis) -> bool:
+    """Whether one of the masters keeps an append-only file, or may do so and does not tell. Raises UnavailableError."""
+    states = [await _state_of(master) for each in all_redis(client) for master in await masters(each)]
+    return any(state.append_only for state in states)
+
+
+class Rewriting(Enum):
+    """How far servers are with rewriting their append-only files."""
+
+    BEGUN = "begun"
+    """Also where there is no such file."""
+    LATER = "later"
+    """One of them is at it already, or has failed: it is to be asked again."""
+    NEVER = "never"
+    """Our user may not have it done, or there is no such command."""
+
+
+async def begin_rewriting(client: Redis) -> Rewriting:
     """Have each server rewrite its append-only file, if it has one: masters, and the replicas that are known.
 
-    False where one of them does not now, for it is at it already, or for its user may not have it done; all of them are
-    asked nevertheless. Raises UnavailableError where one does not answer.
+    All of them are asked, whatever one says. Raises UnavailableError where one does not answer.
     """
+    refusal = await _ask_to_rewrite(client)
+    if refusal is None:
+        return Rewriting.BEGUN
+    is_forbidden = isinstance(refusal, NoPermissionError) or code_of(refusal) == "NOPERM"
+    is_never = is_forbidden or "unknown command" in str(refusal)
+    return Rewriting.NEVER if is_never else Rewriting.LATER
+
+
+async def is_rewriting(client: Redis) -> bool | None:
+    """Whether one of the servers is still at it; None where none is, but one has failed. Raises UnavailableError."""
+    failed = False
+    for server in [*await masters(client), *await replicas(client)]:
+        told = await server.info("persistence")
+        if not told.get("aof_enabled"):
+            continue
+        if int(told.get("aof_rewrite_in_progress", 0)) or int(told.get("aof_rewrite_scheduled", 0)):
+            return True
+        failed = failed or told.get("aof_last_bgrewrite_status", "ok") != "ok"
+    return None if failed else False
+
+
+async def rewrite_append_only(client: Redis) -> bool:
+    """As `begin_rewriting`; False where one of them does not now, or never does."""
+    return await _ask_to_rewrite(client) is None
+
+
+async def _ask_to_rewrite(client: Redis) -> RedisUnavailableError | ResponseError | None:
     refusal: RedisUnavailableError | ResponseError | None = None
     for server in [*await masters(client), *await replicas(client)]:
         try:
@@ -153,7 +197,7 @@ async def rewrite_append_only(client: Redis) -> bool:
         raise refusal
     if refusal is not None:
         _log.info("Redis does not rewrite its append-only file now", reason=str(refusal))
-    return refusal is None
+    return refusal
 
 
 async def check_redis(client: Redis) -> None:

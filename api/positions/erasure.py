@@ -10,8 +10,11 @@ What stays, and why:
   become documents, and then erased; where it does not go on, the answer says so, and the erasure is to be repeated.
   So it is with what brokers are about to hand to connected subscribers of positions. What waits for those who are away
   is removed.
-- CouchDB keeps the id of a deleted document, hash and time, until the database of its month is dropped; Redis's
-  append-only file holds what was deleted until it is rewritten (FORGET_AFTER). Exports and backups are out of reach.
+- CouchDB keeps the id of a deleted document, hash and time, until the database of its month is dropped. An account of
+  MQTT is not a position, and stays. Exports and backups are out of reach, and so is what a file system has freed.
+
+Nothing is left in files (docs/decisions/0065-nothing-left.md): SQLite's is written anew, and so is Redis's append-only
+file, by a decoder, which is waited for. Where that cannot be, the answer says so (`cannot_reach`).
 """
 
 import asyncio
@@ -32,9 +35,11 @@ from state.client import Redis
 from state.dead_letters import DeadLetters
 from state.devices import forget_device
 from state.judging import forget_marks
-from state.passed import until_passed
+from state.passed import LOOK_SECONDS, until_passed
 from state.queued import Message
 from state.queued_positions import drop_queued, until_delivered
+from state.rewriting import ask_for_rewriting, rewritings
+from state.server import keeps_append_only
 from state.slots import partition_of, tag
 
 PASS_SECONDS = 5.0
@@ -42,6 +47,12 @@ PASS_SECONDS = 5.0
 ERASE_SECONDS = 20.0
 """How long documents are deleted for one request; what is left then takes another one."""
 ERASE_DOCUMENTS = 500
+REWRITE_SECONDS = 20.0
+"""How long is waited for Redis's append-only files, which take some seconds a GB."""
+
+_NOT_REWRITTEN = (
+    "Redis's append-only file holds what was deleted until it is rewritten, which the decoder's user may not have done."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,14 @@ class Erased:
         int, Field(description="Positions of it that waited for MQTT clients who were away.", examples=[0])
     ]
     marks: Annotated[int, Field(description="Hours in which it was marked, until now.", examples=[0])]
+    cannot_reach: Annotated[
+        list[str],
+        Field(
+            description="What is left of it all the same, and until when: a sentence each. Backups, exports and what "
+            "a subscriber was sent are beyond what this system knows, and are not among them.",
+            examples=[[]],
+        ),
+    ]
 
 
 class UnfinishedError(UnavailableError):
@@ -122,7 +141,18 @@ class Erasure:
             marks = await forget_marks(self.redis, [device.hash for device in devices], now=self.clock())
         if left:
             raise left
-        return Erased(documents=documents, present=present, dead_letters=letters, queued=queued, marks=marks)
+        cannot_reach = await self.documents.purge()
+        # Last: Redis's file holds what was deleted there for the erasure, in any of these steps.
+        found = bool(documents or present or letters or queued or marks)
+        cannot_reach += await _rewritten(self.redis, found=found)
+        return Erased(
+            documents=documents,
+            present=present,
+            dead_letters=letters,
+            queued=queued,
+            marks=marks,
+            cannot_reach=cannot_reach,
+        )
 
     def _device(self, kind: KindId, device_id: str) -> Device:
         hashed = self.hasher.hash(kind, device_id)
@@ -137,6 +167,25 @@ async def _passed(client: Redis, partitions: int) -> None:
         raise UnfinishedError("messages that came before wait to be decoded or stored", retry_after=PASS_SECONDS)
     if not await until_delivered(client, until):
         raise UnfinishedError("messages that came before wait to be handed to subscribers", retry_after=PASS_SECONDS)
+
+
+async def _rewritten(client: Redis, *, found: bool) -> list[str]:
+    """Wait until Redis's append-only files are without what was deleted; what is left in them all the same.
+
+    Where nothing was `found`, only what an earlier request has asked for is waited for: of a large Redis that takes
+    longer than one of them waits, and no request may begin anew what the next one would wait for in vain.
+    """
+    if not await keeps_append_only(client):
+        return []
+    number = await ask_for_rewriting(client) if found else (await rewritings(client)).asked
+    until = asyncio.get_running_loop().time() + REWRITE_SECONDS
+    while (now := await rewritings(client)).done < number:
+        if now.refused >= number:
+            return [_NOT_REWRITTEN]
+        if asyncio.get_running_loop().time() >= until:
+            raise UnfinishedError("Redis's append-only file is still to be rewritten", retry_after=PASS_SECONDS)
+        await asyncio.sleep(LOOK_SECONDS)
+    return []
 
 
 async def _erase_documents(store: DocumentStore, device: str) -> int:

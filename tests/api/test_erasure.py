@@ -5,7 +5,7 @@ import base64
 import dataclasses
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 from unittest.mock import Mock
 from urllib.parse import quote
@@ -31,6 +31,7 @@ from state.marks import marks_of
 from state.nodes import node_key
 from state.presence import presence_key
 from state.queued import Message
+from state.rewriting import note_rewriting, rewritings
 from state.sessions import brief
 from tests.api.conftest import Parts, assert_problem, client_over, key_for, record
 from tests.conftest import DEAD, NOON, POSITIONS, RAW, TOTALS, entries, eventually
@@ -51,7 +52,7 @@ DEVICE = "bus-304"
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 MONTH = 31 * DAY_MS
-NOTHING = {"documents": 0, "present": 0, "dead_letters": 0, "queued": 0, "marks": 0}
+NOTHING = {"documents": 0, "present": 0, "dead_letters": 0, "queued": 0, "marks": 0, "cannot_reach": []}
 
 
 def address(device: str = DEVICE) -> str:
@@ -66,11 +67,11 @@ async def admin(client: httpx.AsyncClient, redis_client: Redis, documents: Docum
     return client
 
 
-async def erased(client: httpx.AsyncClient, device: str = DEVICE, **query: str) -> dict[str, int]:
+async def erased(client: httpx.AsyncClient, device: str = DEVICE, **query: str) -> dict[str, Any]:
     answer = await client.delete(address(device), params=query)
     assert answer.status_code == 200, answer.text
     TypeAdapter(Erased).validate_json(answer.content)
-    body: dict[str, int] = answer.json()
+    body: dict[str, Any] = answer.json()
     return body
 
 
@@ -536,4 +537,71 @@ async def test_what_brokers_have_for_each_other_is_waited_for(
     await redis_client.hset(node_key("node:1"), "sent", "1000")
     assert_problem(await admin.delete(address()), 503)
     await redis_client.hdel("nodes:{mqtt}", "node:1")
+    assert await erased(admin) == NOTHING
+
+
+@pytest.fixture
+async def append_only(redis_client: Redis) -> AsyncIterator[Redis]:
+    """A Redis that keeps an append-only file."""
+
+    async def idle() -> bool:
+        told = await redis_client.info("persistence")
+        return not told["aof_rewrite_in_progress"] and not told["aof_rewrite_scheduled"]
+
+    await redis_client.config_set("appendonly", "yes")
+    await eventually(idle)
+    yield redis_client
+    await redis_client.config_set("appendonly", "no")
+
+
+async def asked(redis: Redis, count: int) -> bool:
+    return (await rewritings(redis)).asked == count
+
+
+@pytest.mark.usefixtures("append_only")
+async def test_it_is_done_once_the_file_of_redis_is_written_anew(
+    admin: httpx.AsyncClient, parts: Parts, redis_client: Redis, documents: DocumentStore
+) -> None:
+    await documents.put(track(parts.hasher.hash(CAR, DEVICE), months=1))
+    erasing = asyncio.create_task(erased(admin))
+    await eventually(lambda: asked(redis_client, 1))
+    assert await documents.count() == 0
+    assert not erasing.done()
+    await note_rewriting(redis_client, 1)
+    assert await erasing == {**NOTHING, "documents": 3}
+
+
+@pytest.mark.usefixtures("append_only")
+async def test_a_file_that_may_not_be_written_anew_is_said_to_be_out_of_reach(
+    admin: httpx.AsyncClient, parts: Parts, redis_client: Redis, documents: DocumentStore
+) -> None:
+    await documents.put(track(parts.hasher.hash(CAR, DEVICE), months=1))
+    erasing = asyncio.create_task(erased(admin))
+    await eventually(lambda: asked(redis_client, 1))
+    await note_rewriting(redis_client, 1, refused=True)
+    (told,) = (await erasing)["cannot_reach"]
+    assert told == (
+        "Redis's append-only file holds what was deleted until it is rewritten, "
+        "which the decoder's user may not have done."
+    )
+
+
+@pytest.mark.usefixtures("append_only")
+async def test_a_file_that_is_not_written_anew_in_time_is_a_503_and_who_repeats_waits_for_the_same(
+    admin: httpx.AsyncClient,
+    parts: Parts,
+    redis_client: Redis,
+    documents: DocumentStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("api.positions.erasure.REWRITE_SECONDS", 0.1)
+    await documents.put(track(parts.hasher.hash(CAR, DEVICE), months=1))
+    for _ in range(2):
+        answer = await admin.delete(address())
+        told = (
+            "Not all of it is gone yet: Redis's append-only file is still to be rewritten. Repeat the request in 5 s."
+        )
+        assert (answer.status_code, answer.json()["detail"]) == (503, told)
+    assert await rewritings(redis_client) == (1, 0, 0)
+    await note_rewriting(redis_client, 1)
     assert await erased(admin) == NOTHING

@@ -13,6 +13,7 @@ from runtime.service import Stop
 from state.dead_letters import DeadLetters
 from state.presence import presence_key
 from state.raw_redis import keep_raw_in
+from state.rewriting import ask_for_rewriting, rewritings
 from state.slots import tag
 from tests.conftest import DEAD, NOON, TOTALS, eventually
 from tests.decoder.conftest import TTL, HandClock
@@ -28,12 +29,13 @@ class Unwilling:
         self._client = client
         self._refusals = refusals
         self.asked = 0
+        self.persistence: dict[str, object] = {"aof_enabled": 1}
 
     def register_script(self, text: str) -> object:
         return self._client.register_script(text)
 
-    async def info(self, _: str) -> dict[str, int]:
-        return {"aof_enabled": 1}
+    async def info(self, _: str) -> dict[str, object]:
+        return self.persistence
 
     async def bgrewriteaof(self) -> None:
         self.asked += 1
@@ -45,6 +47,12 @@ class Unwilling:
 
     async def get(self, name: str) -> object:
         return await self._client.get(name)
+
+    async def hset(self, name: str, field: str, value: str) -> object:
+        return await self._client.hset(name, field, value)
+
+    async def hmget(self, name: str, fields: list[str]) -> object:
+        return await self._client.hmget(name, fields)
 
 
 def housekeeping_of(client: object, clock: HandClock, **changed: Any) -> Housekeeping:
@@ -185,3 +193,66 @@ async def test_times_outside_are_tidied_each_time_and_many_zones_seldom(redis_cl
         await housekeeping._tidy_what_is_due()
         clock.now += 5000
     assert asked == [5000, 0, 5000, 0]
+
+
+async def test_files_are_rewritten_for_who_has_erased_and_it_is_noted_once_that_is_done(redis_client: Redis) -> None:
+    unwilling = Unwilling(redis_client, [ResponseError("Background append only file rewriting already in progress")])
+    housekeeping = housekeeping_of(unwilling, HandClock())
+    await housekeeping.forget_what_was_erased()
+    assert unwilling.asked == 0
+
+    assert await ask_for_rewriting(redis_client) == 1
+    # One is under way that began before the erasure, and then its own.
+    for asked in (1, 2):
+        await housekeeping.forget_what_was_erased()
+        assert (unwilling.asked, (await rewritings(redis_client)).done) == (asked, 0)
+    assert await ask_for_rewriting(redis_client) == 2
+    unwilling.persistence |= {"aof_rewrite_in_progress": 1}
+    await housekeeping.forget_what_was_erased()
+    assert (await rewritings(redis_client)).done == 0
+    unwilling.persistence |= {"aof_rewrite_in_progress": 0}
+    await housekeeping.forget_what_was_erased()
+    # The second was asked for after that one had begun.
+    assert await rewritings(redis_client) == (2, 1, 0)
+    for _ in range(3):
+        await housekeeping.forget_what_was_erased()
+    assert await rewritings(redis_client) == (2, 2, 0)
+    assert unwilling.asked == 3
+
+
+async def test_a_rewriting_that_failed_is_begun_again(redis_client: Redis) -> None:
+    unwilling = Unwilling(redis_client, [])
+    housekeeping = housekeeping_of(unwilling, HandClock())
+    await ask_for_rewriting(redis_client)
+    await housekeeping.forget_what_was_erased()
+    unwilling.persistence |= {"aof_last_bgrewrite_status": "err"}
+    await housekeeping.forget_what_was_erased()
+    assert (await rewritings(redis_client)).done == 0
+    unwilling.persistence |= {"aof_last_bgrewrite_status": "ok"}
+    for _ in range(2):
+        await housekeeping.forget_what_was_erased()
+    assert ((await rewritings(redis_client)).done, unwilling.asked) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "refusal", [NoPermissionError("no"), ResponseError("unknown command 'BGREWRITEAOF', with args beginning with: ")]
+)
+async def test_where_no_file_may_be_rewritten_that_is_noted(redis_client: Redis, refusal: Exception) -> None:
+    housekeeping = housekeeping_of(Unwilling(redis_client, [refusal]), HandClock())
+    await ask_for_rewriting(redis_client)
+    await housekeeping.forget_what_was_erased()
+    assert await rewritings(redis_client) == (1, 0, 1)
+
+
+async def test_both_redis_are_rewritten_where_raw_has_one_of_its_own(redis_client: Redis) -> None:
+    state, raw = Unwilling(redis_client, []), Unwilling(redis_client, [])
+    keep_raw_in(cast("Redis", state), cast("Redis", raw))
+    housekeeping = housekeeping_of(state, HandClock())
+    await ask_for_rewriting(redis_client)
+    await housekeeping.forget_what_was_erased()
+    raw.persistence |= {"aof_rewrite_scheduled": 1}
+    await housekeeping.forget_what_was_erased()
+    assert (state.asked, raw.asked, (await rewritings(redis_client)).done) == (1, 1, 0)
+    raw.persistence |= {"aof_rewrite_scheduled": 0}
+    await housekeeping.forget_what_was_erased()
+    assert (await rewritings(redis_client)).done == 1

@@ -121,8 +121,15 @@ async def test_a_bicycle_is_forgotten_and_the_car_of_that_name_is_not(
         erased = await client.delete("/v1/devices/304/positions?kind=bicycle", headers=key)
         rest = await client.delete("/v1/devices/304/positions", headers=key)
 
-    assert erased.json() == {"documents": 1, "present": 0, "dead_letters": 1, "queued": 0, "marks": 0}
-    assert rest.json() == {"documents": 1, "present": 0, "dead_letters": 1, "queued": 0, "marks": 0}
+    assert erased.json() == {
+        "documents": 1,
+        "present": 0,
+        "dead_letters": 1,
+        "queued": 0,
+        "marks": 0,
+        "cannot_reach": [],
+    }
+    assert rest.json() == {"documents": 1, "present": 0, "dead_letters": 1, "queued": 0, "marks": 0, "cannot_reach": []}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import asyncio
+import random
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import UnavailableError
-from runtime.sqlite import SqliteFile
+from runtime.sqlite import SqliteFile, deletes
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS numbers (number INTEGER PRIMARY KEY, note TEXT)"
 
@@ -140,3 +141,72 @@ async def test_a_folder_that_cannot_be_made_is_unavailable(file: SqliteFile, pat
     path.parent.write_text("a file is in the way")
     with pytest.raises(UnavailableError, match="cannot be used"):
         await file.make()
+
+
+SPLIT = "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, note TEXT) WITHOUT ROWID"
+
+
+async def notes_of(path: Path, *, erased: str) -> SqliteFile:
+    """A file whose pages have been split often, of which the notes of one name were deleted again."""
+    file = SqliteFile(path, schema=SPLIT)
+    await file.make()
+    chance = random.Random(4)  # noqa: S311 - the same pages every time
+
+    def insert(connection: sqlite3.Connection) -> None:
+        for number in range(4000):
+            name = erased if number % 40 == 0 else f"another-{number % 40}"
+            row = (f"{chance.random()}-{name}", "x" * chance.choice([100, 300, 600, 1500]) + name)
+            connection.execute("INSERT INTO notes VALUES (?, ?)", row)
+
+    def delete(connection: sqlite3.Connection) -> None:
+        deletes(connection)
+        connection.execute("DELETE FROM notes WHERE name LIKE ?", (f"%-{erased}",))
+
+    await file.write(insert)
+    await file.write(delete)
+    return file
+
+
+def times_in(path: Path, text: str) -> int:
+    return sum(each.read_bytes().count(text.encode()) for each in path.parent.iterdir())
+
+
+async def test_after_a_purge_nothing_of_what_was_deleted_is_in_the_file_or_beside_it(path: Path) -> None:
+    file = await notes_of(path, erased="gone")
+    assert times_in(path, "gone") > 0
+    await file.purge()
+    assert times_in(path, "gone") == 0
+    assert await file.read(lambda connection: connection.execute("SELECT count(*) FROM notes").fetchone()[0]) == 3900
+    await file.close()
+
+
+async def test_a_purge_writes_the_file_anew_only_where_something_was_deleted_since(path: Path) -> None:
+    file = await notes_of(path, erased="gone")
+
+    async def written() -> bool:
+        log = path.with_name(f"{path.name}-wal")
+        traced: list[str] = []
+        await file.read(lambda connection: connection.set_trace_callback(traced.append))
+        await file.purge()
+        await file.read(lambda connection: connection.set_trace_callback(None))
+        assert log.stat().st_size == 0
+        return "VACUUM" in traced
+
+    assert [await written(), await written()] == [True, False]
+    await file.write(deletes)
+    assert [await written(), await written()] == [True, False]
+    await file.close()
+
+
+async def test_a_purge_while_somebody_reads_is_to_be_repeated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.sqlite.BUSY_SECONDS", 0.2)
+    file = await notes_of(path, erased="gone")
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM notes").fetchone()
+        with pytest.raises(UnavailableError, match="is being used, and what was deleted is still in its log"):
+            await file.purge()
+        assert times_in(path, "gone") > 0
+    await file.purge()
+    assert times_in(path, "gone") == 0
+    await file.close()
