@@ -175,6 +175,7 @@ async def test_nothing_of_what_was_dropped_is_left_in_the_file(file: Path) -> No
     await store.put([gone, kept])
 
     await store.drop_before(NOON - 40 * 86_400_000)
+    await store.purge()
     await store.close()
 
     content = await asyncio.to_thread(file.read_bytes)
