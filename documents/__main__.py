@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, TypeVar
@@ -10,7 +10,8 @@ from typing import Annotated, Any, BinaryIO, TypeVar
 import msgspec
 import typer
 
-from core.clock import parse_rfc3339, system_clock
+from core.clock import EARLIEST_MS, LATEST_MS, parse_rfc3339, system_clock
+from core.errors import BadSettingsError
 from documents.document import Document
 from documents.opening import open_store
 from documents.query import LIMIT_MAX, PositionQuery
@@ -19,7 +20,8 @@ from documents.settings import DocumentSettings
 from documents.store import DocumentStore
 from documents.tiles import BBox
 from runtime.command import ask, fail, run
-from runtime.settings import load_or_exit
+from runtime.devices import device_hasher
+from runtime.settings import DeviceSettings, kinds_or_exit, load_or_exit
 
 app = typer.Typer(
     add_completion=False,
@@ -55,8 +57,20 @@ def export(
     file: Annotated[
         Path, typer.Argument(help="Where to; - is standard output. A file that is there already is replaced.")
     ] = Path("-"),
+    *,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Only positions of this device, by its id as it calls itself, not its hash.", metavar="ID"),
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="With --device: what it is, such as car. Else of each kind that has that id.")
+    ] = None,
 ) -> None:
     """Write all positions as GeoJSON, one Feature a line; those of one device are in the order of time.
+
+    With --device, all positions of one, the newest first: what its owner may ask for (GDPR, articles 15 and 20).
+    DEVICE_KEY, or the key in DATA_DIR, and KINDS_FILE have to be those of the decoders. What is still on its way
+    through Redis is not among them, nor is what could not be used: `python -m decoder dead-letters list`.
 
     These are personal data: they say where a device was, and when. The hash in place of its name does not hide whose it
     is from somebody who knows one place where the owner was. They are for whoever answers for data protection on the
@@ -68,16 +82,21 @@ def export(
     - `python -m documents export positions.geojsonl`
 
     - `python -m documents export | head -n 1`
+
+    - `python -m documents export --device bus-304 --kind car bus-304.geojsonl`
     """
+    if kind is not None and device is None:
+        fail("--kind: needs --device", code=2)
+    hashes = None if device is None else _hashes(device, kind)
     if str(file) == "-":
-        _with_store(lambda store: _export(store, sys.stdout.buffer, progress=False))
+        _with_store(lambda store: _export(store, sys.stdout.buffer, hashes=hashes, progress=False))
         return
     # Under another name until it is complete: a file of the right name is never half an export.
     part = file.with_name(f"{file.name}.part")
     try:
         part.unlink(missing_ok=True)
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            written = _with_store(lambda store: _export(store, out, progress=sys.stderr.isatty()))
+            written = _with_store(lambda store: _export(store, out, hashes=hashes, progress=sys.stderr.isatty()))
         part.replace(file)
     except OSError as error:
         fail(f"{file}: {error}")
@@ -173,8 +192,26 @@ def _line(document: Document) -> bytes:
     return msgspec.json.encode({"type": "Feature", "id": document.pop("_id"), **document}) + b"\n"
 
 
-async def _export(store: DocumentStore, out: BinaryIO, *, progress: bool) -> int:
+def _hashes(device: str, kind: str | None) -> list[str]:
+    """Those of a device of this id, of one kind or of each."""
+    settings = load_or_exit(DeviceSettings)
+    kinds = kinds_or_exit(settings)
+    try:
+        key = device_hasher(settings)
+    except BadSettingsError as error:
+        fail(str(error))
+    if kind is not None and kind not in kinds.ids:
+        fail(f"--kind: {kind[:40]!r} is none of {', '.join(kinds.ids)}", code=2)
+    return [key.hash(each, device) for each in kinds.ids if kind in {None, each}]
+
+
+async def _export(store: DocumentStore, out: BinaryIO, *, progress: bool, hashes: Sequence[str] | None = None) -> int:
     written = 0
+    if hashes is not None:
+        async for document in _of_devices(store, hashes):
+            out.write(_line(document))
+            written += 1
+        return written
     bar = typer.progressbar(length=await store.count(), label="Exporting", file=sys.stderr) if progress else None
     with bar or nullcontext():
         async for document in store.scan():
@@ -183,6 +220,20 @@ async def _export(store: DocumentStore, out: BinaryIO, *, progress: bool) -> int
             if bar:
                 bar.update(1)
     return written
+
+
+async def _of_devices(store: DocumentStore, hashes: Sequence[str]) -> AsyncIterator[Document]:
+    """All documents of these devices, of one after the other, the newest first."""
+    for device in hashes:
+        query = PositionQuery(start=EARLIEST_MS, end=LATEST_MS, device=device)
+        cursor: str | None = None
+        while True:
+            page = await store.find(query, limit=LIMIT_MAX, cursor=cursor)
+            for document in page.documents:
+                yield document
+            cursor = page.cursor
+            if cursor is None:
+                break
 
 
 def _with_store(work: Callable[[DocumentStore], Coroutine[Any, Any, Answer]]) -> Answer:

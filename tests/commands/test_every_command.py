@@ -51,6 +51,7 @@ OF_DOCUMENTS = {
     "documents count": "documents count",
     "documents export": "documents export",
     "documents export to a file": "documents export {out}",
+    "documents export of a device": "documents export --device bus-304",
     "documents find": "documents find --zone kemmy",
     "documents retention": "documents retention --keep 90d",
 }

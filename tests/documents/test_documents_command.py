@@ -4,6 +4,7 @@ import json
 import stat
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from typer.testing import CliRunner
 
 from documents import DocumentSettings, document_id, open_store
 from documents.__main__ import _export, app
+from runtime.devices import DeviceHasher
 from tests.conftest import NOON
 from tests.documents.positions import position
+from tests.kinds_of_tests import CAR, MOBILE
 
 runner = CliRunner()
 
@@ -187,3 +190,56 @@ def test_every_command_is_listed_and_explains_itself(command: str) -> None:
     assert command in listed.output
     assert explained.exit_code == 0
     assert f"documents {command}" in explained.stdout or f" {command} [OPTIONS]" in explained.stdout
+
+
+@pytest.fixture
+def of_two_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A car, a phone and a bus: the first two call themselves so, and have the same name."""
+    monkeypatch.setenv("DEVICE_KEY", "ab" * 32)
+    hasher = DeviceHasher(bytes.fromhex("ab" * 32))
+
+    async def put() -> None:
+        async with open_store(DocumentSettings()) as store:
+            await store.setup()
+            for kind, name, count in ((CAR, "ann", 1200), (MOBILE, "ann", 2), (CAR, "bus-304", 3)):
+                hashed = hasher.hash(kind, name)
+                await store.put([position(kind=kind, device=hashed, observed_at=NOON + at) for at in range(count)])
+
+    asyncio.run(put())
+
+
+@pytest.mark.usefixtures("of_two_kinds")
+@pytest.mark.parametrize(
+    ("arguments", "kinds"),
+    [([], {"car": 1200, "mobile": 2}), (["--kind", "car"], {"car": 1200}), (["--kind", "mobile"], {"mobile": 2})],
+)
+def test_export_of_a_device_has_all_of_it_the_newest_first_and_nothing_of_others(
+    tmp_path: Path, arguments: list[str], kinds: dict[str, int]
+) -> None:
+    file = tmp_path / "ann.geojsonl"
+    result = runner.invoke(app, ["export", "--device", "ann", *arguments, str(file)])
+    assert result.exit_code == 0, result.stderr
+    assert f"{sum(kinds.values())} positions written" in result.stderr
+    features = [json.loads(line)["properties"] for line in file.read_text().splitlines()]
+    assert Counter(each["kind"] for each in features) == kinds
+    for kind in kinds:
+        times = [each["observed_at"] for each in features if each["kind"] == kind]
+        assert times == sorted(times, reverse=True)
+
+
+@pytest.mark.usefixtures("of_two_kinds")
+def test_export_of_a_device_that_nobody_knows_is_empty() -> None:
+    result = runner.invoke(app, ["export", "--device", "bob"])
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--kind", "car"], "--kind: needs --device"),
+        (["--device", "ann", "--kind", "horse"], "--kind: 'horse' is none of car, mobile"),
+    ],
+)
+def test_export_of_what_is_no_kind_is_refused(arguments: list[str], words: str) -> None:
+    result = runner.invoke(app, ["export", *arguments])
+    assert (result.exit_code, words in result.stderr) == (2, True), result.stderr
