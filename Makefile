@@ -29,7 +29,7 @@ VENDOR := api/web/static/vendor
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run demo replay campus export-named test test-cluster observe cluster e2e e2e-k8s restore-drill soak fuzz lint check format lock clean distclean embedded-redis redis-versions kubectl helm kubernetes influxd jaeger opensearch toxiproxy resilience bench bench-decoder bench-state bench-broker bench-balance bench-pipelines bench-api track-named vendor chart notices pictures
+.PHONY: help run demo replay campus export-named test test-cluster observe cluster e2e e2e-k8s restore-drill soak fuzz lint check format lock clean distclean embedded-redis redis-versions kubectl helm kubernetes influxd jaeger kafka opensearch toxiproxy resilience bench bench-decoder bench-state bench-broker bench-balance bench-pipelines bench-api track-named vendor chart notices pictures
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -253,6 +253,9 @@ influxd: ## build the InfluxDB that the tests run against, into ~/.cache, once: 
 
 jaeger: ## build the Jaeger that the tests send traces to, into ~/.cache, once: four minutes of a processor (Go 1.24.6)
 	@tests/jaeger/build
+
+kafka: ## get the Kafka that the tests run against, into ~/.cache, once: half a minute (Maven, Java 17)
+	@tests/kafka/build
 
 opensearch: ## get the OpenSearch that the tests run against, into ~/.cache, once: a minute (Maven, a JDK of Java 17)
 	@tests/opensearch/build

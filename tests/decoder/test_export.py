@@ -11,6 +11,7 @@ from core.errors import BadSettingsError, Reason, UnavailableError
 from core.kinds import DEFAULT_KINDS
 from core.messages import Position
 from decoder.__main__ import serve
+from decoder.export_kafka import KafkaTarget
 from decoder.export_parquet import LakeTarget
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings
@@ -19,6 +20,7 @@ from geofence import load_campus
 from lake.store import Lake
 from runtime.service import Stop
 from state import group as group_module
+from state.backlog import read_backlogs
 from state.group import Group
 from tests.conftest import NOON, POSITIONS, entries, eventually, holds
 from tests.decoder.conftest import HASHER, LIBRARY, HandClock, dead_letters
@@ -27,6 +29,7 @@ from tests.decoder.test_stages import Running, accepted, payload
 from tests.kinds_of_tests import CAR
 from tests.oracle.clock import RunningClock
 from tests.oracle.processes import ProcessDecoder
+from tests.ports import free_port
 
 WINDOWS = "windows:{campus}"
 HOUR_MS = 3_600_000
@@ -204,6 +207,42 @@ async def test_a_killed_exporter_loses_nothing(redis_client: Redis, redis_server
     await running.stop()
     assert ids_in_lake(data_dir) == ids(everything)
     assert await dead_letters(redis_client) == []
+
+
+async def test_a_target_that_is_away_delays_no_other(
+    redis_client: Redis, data_dir: Path, metrics: DecoderMetrics, impatient: None
+) -> None:
+    del impatient
+    away = f"127.0.0.1:{free_port()}"
+    settings = settings_of(data_dir, export="parquet,kafka", kafka_servers=away)
+
+    def both(metrics: DecoderMetrics) -> tuple[Running, KafkaTarget]:
+        kafka = KafkaTarget(settings, 4, delivery_ms=1000)
+        lake = LakeTarget(lake_of(data_dir), metrics)
+        return Running(assembled(redis_client, settings, metrics).export([kafka, lake])), kafka
+
+    await redis_client.xgroup_create(POSITIONS, "archive", id="0", mkstream=True)
+    archive = Group(client=redis_client, stream=POSITIONS, group="archive", consumer="a", claim_after_ms=0)
+    for first in (0, 10):
+        # The second time what was read for Kafka is there as a leftover.
+        metrics = DecoderMetrics()
+        running, kafka = both(metrics)
+        await appended(redis_client, *some(10, first=first))
+
+        async def has_all(count: int = first + 10) -> bool:
+            return ids_in_lake(data_dir) == ids(some(count))
+
+        await eventually(has_all)
+
+        async def waits(metrics: DecoderMetrics = metrics) -> bool:
+            return "export-kafka (partition 0) waits: Kafka" in (metrics.waiting or "")
+
+        await eventually(waits)
+        await archive.acknowledge([entry_id for entry_id, _ in await archive.read(10)])
+        await running.kill()
+        await kafka.close()
+    found = {backlog.group: backlog.waiting for backlog in await read_backlogs(redis_client, 1)}
+    assert found == {"observe": 0, "archive": 0, "export-parquet": 0, "export-kafka": 2}
 
 
 async def test_without_a_target_the_groups_go_and_the_stream_is_cut_off(
