@@ -126,6 +126,7 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
             "campus": partial(rooms.zones.followed.run, every=EVERY_SECONDS),
             "poller": partial(poller.run, rooms.live),
             "redis": watch.run,
+            "results": rooms.live.results.run,
         }
         if mirror:
             stages["mirror"] = mirror.run

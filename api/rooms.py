@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from api.analytics import AnalyticsResources
+from api.analytics import AnalyticsResources, NewestAnswers
 from api.apps import AppsResources
 from api.auth import Access, Keys
 from api.faults import FaultsResources
@@ -14,6 +14,7 @@ from api.http.metrics import ApiMetrics
 from api.http.shared_limits import SharedLimits
 from api.live.change_log import ChangeLog
 from api.live.dependencies import LiveResources
+from api.live.results import ResultsWatch
 from api.occupancy import OccupancyResources, Snapshots
 from api.occupancy.decoder_lag import DecoderLag
 from api.occupancy.newest_input import InputWatch
@@ -97,6 +98,14 @@ def open_rooms(
         input_=InputWatch(redis, kinds, clock=clock, elapsed=elapsed),
         clock=clock,
     )
+    analytics = AnalyticsResources(
+        kinds=kinds,
+        zones=zones,
+        store=store,
+        clock=clock,
+        least=settings.privacy_min_count,
+        flows_least=settings.flows_min_devices,
+    )
     return Rooms(
         kinds=kinds,
         requests=limit("requests", rate, settings.api_rate_burst) if rate else None,
@@ -114,14 +123,7 @@ def open_rooms(
             most=settings.history_max_points,
             least=settings.privacy_min_count,
         ),
-        analytics=AnalyticsResources(
-            kinds=kinds,
-            zones=zones,
-            store=store,
-            clock=clock,
-            least=settings.privacy_min_count,
-            flows_least=settings.flows_min_devices,
-        ),
+        analytics=analytics,
         positions=PositionsResources(zones=zones, documents=documents, redis=redis, clock=clock),
         ingest=_ingest(settings, kinds, redis=redis, watch=watch, metrics=metrics, clock=clock, limit=limit),
         erasure=Erasure(
@@ -137,6 +139,7 @@ def open_rooms(
             zones=zones,
             snapshots=snapshots,
             change_log=changes,
+            results=ResultsWatch(NewestAnswers(analytics), changes),
             metrics=metrics,
             heartbeat=settings.events_heartbeat,
             most=settings.events_max_streams,

@@ -37,7 +37,7 @@ AHEAD_MS = 7 * DAY_MS
 """So far ahead hours are looked for."""
 WINDOW_MS = nominal_ms[Width.FIVE_MINUTES]
 _SCORES_MS = 35 * DAY_MS
-_TRAINED_MS = 56 * DAY_MS
+_TRAINED_MS = 98 * DAY_MS
 """So long before it is computed are the hours that a forecast rests on."""
 
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from api.analytics.anomalies import anomalies, read_anomalies
+from api.analytics.anomalies import Anomalies, anomalies, read_anomalies
 from api.analytics.body import DAY_MS, HOUR_MS, Range
 from api.analytics.dependencies import AnalyticsResources
 from api.analytics.flows import Flows, flows
@@ -42,6 +42,10 @@ class NewestAnswers:
         Raises UnavailableError.
         """
         return {zone: msgspec.json.encode(body) for zone, body in (await read_anomalies(self._resources)).items()}
+
+    def as_expected(self, zone: str) -> bytes:
+        """The body about a zone without any anomaly."""
+        return msgspec.json.encode(Anomalies(zone, [], None))
 
     async def all(self) -> Newest:
         """All answers; the same object as before where nothing was computed since. Raises UnavailableError."""

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -95,6 +95,11 @@ class ChangeLog:
         if stale and not self.stale and self.latest:
             self.stale = True
             self._add([(None, "stale", _updated(self.latest, UNREAD))])
+        self._wake()
+
+    def tell(self, event: str, bodies: Mapping[str, bytes]) -> None:
+        """Tell of something that no snapshot has, by zone, as JSON on one line; wakes all who wait."""
+        self._add([(zone, event, body) for zone, body in bodies.items()])
         self._wake()
 
     def join(self, address: str) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 from api.http.dependencies import opened
 from api.http.metrics import ApiMetrics
 from api.live.change_log import ChangeLog
+from api.live.results import ResultsWatch
 from api.occupancy import Snapshots
 from api.zones import Zones
 
@@ -17,6 +18,7 @@ class LiveResources:
     zones: Zones
     snapshots: Snapshots
     change_log: ChangeLog
+    results: ResultsWatch
     metrics: ApiMetrics
     heartbeat: float
     """Seconds of silence after which a stream gets a comment."""

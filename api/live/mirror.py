@@ -15,7 +15,7 @@ import structlog
 from api.live import mqtt
 from api.live.dependencies import LiveResources
 from api.live.lease import Lease
-from api.live.mirrored import Mirrored
+from api.live.mirrored import Mirrored, result_of
 from api.settings import ApiSettings
 from core.errors import BadSettingsError, UnavailableError
 from runtime.service import Stop, pause
@@ -59,9 +59,11 @@ class Mirror:
             try:
                 client_id = await self._lease.take()
                 if client_id is not None:
+                    self._live.results.mirror(wanted=True)
                     try:
                         await self._connected(client_id, stop)
                     finally:
+                        self._live.results.mirror(wanted=False)
                         self.shortage = None
                         self._metrics.mirroring.set(0)
                         self._metrics.mirror_over_limits.set(0)
@@ -97,8 +99,8 @@ class Mirror:
         # Between a change of the campus and the next look at its zones the two do not fit.
         if snapshot is None or snapshot.version != view.version:
             return
-        before = mirrored.topics
-        changes = mirrored.changes(view, snapshot)
+        before, newest = (mirrored.topics, mirrored.newest), self._live.results.newest
+        changes = mirrored.changes(view, snapshot, newest)
         self._say_too_large(mirrored.too_large)
         if new := changes.keys() - known:
             # First, so that whoever mirrors next can clear what this one leaves behind.
@@ -106,10 +108,14 @@ class Mirror:
             known.update(new)
         await self._send(client, changes)
         mirrored.published(view, snapshot)
-        if mirrored.topics is before:
+        if mirrored.topics is before[0] and mirrored.newest is before[1]:
             return
         self._say_shortage(mirrored)
-        if gone := known - mirrored.topics:
+        gone = known - mirrored.topics
+        if newest is None:
+            # What was computed is not known yet: what another process has published of it stays until it is.
+            gone = {topic for topic in gone if result_of(topic) is None}
+        if gone:
             await self._send(client, dict.fromkeys(sorted(gone), b""))
             await forget_topics(self._redis, gone)
             known -= gone

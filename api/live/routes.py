@@ -39,7 +39,7 @@ _EVENT = {
     "properties": {
         "event": {
             "type": "string",
-            "enum": ["snapshot", "occupancy", "zones", "stale", "fresh"],
+            "enum": ["snapshot", "occupancy", "zones", "anomaly", "stale", "fresh"],
             "description": "What it tells of.",
             "examples": ["occupancy"],
         },
@@ -86,6 +86,7 @@ async def events(
 
     The first event is a `snapshot`, the same JSON as GET /v1/occupancy has. Then comes an `occupancy` with the JSON of
     one zone whenever something about it changes but the time, and `zones` when the campus has other zones than before.
+    `anomaly` has the JSON of GET /v1/zones/{zone}/anomaly, whenever that has changed.
     `stale` says that the counts cannot be read at present and are those of `last_updated`, and `fresh` that they can
     again. A client that does not read is cut off.
     """

@@ -92,6 +92,14 @@ def test_a_snapshot_that_alone_exceeds_the_ring_is_still_read_by_all() -> None:
     assert (change_log.since(0) or b"").count(b"event: ") == 3
 
 
+def test_what_no_snapshot_has_is_told_with_its_zone_and_a_number() -> None:
+    change_log = a_log(snapshot(a=1, b=2))
+    change_log.tell("anomaly", {"a": b'{"zone":"a"}', "b": b'{"zone":"b"}'})
+
+    assert change_log.since(1) == b'event: anomaly\nid: run-2\ndata: {"zone":"b"}\n\n'
+    assert change_log.since(0, frozenset("a")) == b'event: anomaly\nid: run-1\ndata: {"zone":"a"}\n\n'
+
+
 def test_all_who_want_all_share_the_same_bytes() -> None:
     change_log = a_log(snapshot(a=0, b=0), snapshot(a=1, b=1))
 
@@ -144,7 +152,7 @@ def test_that_counts_are_old_is_told_once_and_that_they_are_not_any_more() -> No
     assert b"event: stale" not in change_log.snapshot()
 
 
-@pytest.mark.parametrize("happens", ["snapshot", "missed", "close"])
+@pytest.mark.parametrize("happens", ["snapshot", "missed", "anomaly", "close"])
 async def test_whatever_happens_wakes_all_who_wait(happens: str) -> None:
     change_log = a_log(snapshot(a=1))
     waiting = [asyncio.create_task(change_log.wait()) for _ in range(3)]
@@ -155,6 +163,8 @@ async def test_whatever_happens_wakes_all_who_wait(happens: str) -> None:
             change_log.take(snapshot(a=1))
         case "missed":
             change_log.missed(stale=False)
+        case "anomaly":
+            change_log.tell("anomaly", {"a": b"{}"})
         case _:
             change_log.close()
 

@@ -19,10 +19,13 @@ from core.errors import BadSettingsError
 from geofence import Campus
 from runtime.demo_users import DemoUser, keep_demo_users
 from runtime.service import Stop
+from state.mirror import note_topics
 from tests.api.conftest import Parts, arrive, client_over
 from tests.api.mirror_broker import PASSWORD, USER, Broker, a_broker
+from tests.api.test_analytics import jobs_ran
 from tests.conftest import NOON, WAIT_SECONDS, eventually, free_port
 from tests.kinds_of_tests import CAR, MOBILE
+from timeseries import TimeseriesStore
 
 LEASE_SECONDS = 5.0
 EVERY_SECONDS = 1.0
@@ -154,6 +157,33 @@ async def test_every_resource_is_retained_under_its_path_as_get_answers_it(
                 assert message.retain
                 # Not only the same JSON: the same bytes.
                 assert message.payload == (await client.get(f"/{message.topic.value}")).content
+
+
+async def test_what_was_computed_is_retained_once_it_is_known_and_until_it_is_gone(
+    parts: Parts, turns: Turns, broker: Broker, subscriber: aiomqtt.Client, store: TimeseriesStore
+) -> None:
+    left_behind = {"v1/zones/kemmy/visits", "v1/zones/gone/forecast"}
+    await note_topics(parts.redis, left_behind)
+    host, port = broker.node.mqtt
+    async with aiomqtt.Client(host, port, username=USER, password=PASSWORD, timeout=WAIT_SECONDS) as before:
+        for topic in left_behind:
+            await before.publish(topic, b"{}", qos=1, retain=True)
+    await jobs_ran(store)
+    await poll_once(parts.live)
+
+    async with mirroring(parts, turns), client_over(parts) as client:
+        # What was computed is not known yet: what another process has left stays.
+        assert left_behind <= await broker.retained()
+        await parts.live.results.look()
+        await turns.next()
+
+        retained = await broker.retained()
+        zones = [zone.id for zone in parts.campus.everything]
+        assert {f"v1/zones/{zone}/visits" for zone in zones} <= retained
+        assert "v1/zones/gone/forecast" not in retained
+        await subscriber.subscribe("v1/zones/kemmy/visits", qos=1)
+        found = (await messages(subscriber, 1))["v1/zones/kemmy/visits"]
+        assert found["mobile"] == (await client.get("/v1/zones/kemmy/visits", params={"kind": "mobile"})).json()
 
 
 async def test_only_what_changed_is_published(

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from api.live.mirrored import Mirrored
+from api.analytics import Newest
+from api.live.mirrored import Mirrored, result_of
 from api.occupancy.snapshot import Snapshot, ZonePart
 from api.zones.campus import CampusView
 from bench.campus import made_campus
@@ -62,6 +63,62 @@ def test_limits_of_the_broker_that_are_too_small_are_named(many: CampusView) -> 
     told = mirrored.shortage(retained_max=10_001, retained_max_bytes=1_000_000) or ""
     assert told.startswith("the mirror needs 10,002 retained messages, and RETAINED_MAX is 10,001; and 1,")
     assert told.endswith("RETAINED_MAX_BYTES is 1,000,000: topics that find no room hold nothing")
+
+
+RESULTS = {"v1/flows": b"{}", "v1/zones/zone-6/visits": b"{1}", "v1/zones/nowhere/visits": b"{}"}
+
+
+def test_of_what_was_computed_that_is_published_which_is_new_and_of_zones_that_there_are(many: CampusView) -> None:
+    mirrored = Mirrored(65_536)
+    small = CampusView(Campus(many.campus.boundary, many.campus.zones[:10]))
+    taken = snapshot(small, parts_of(small))
+    mirrored.changes(small, taken)
+    mirrored.published(small, taken)
+    before = mirrored.topics
+
+    newest = Newest(RESULTS)
+    assert mirrored.changes(small, taken, newest) == {"v1/flows": b"{}", "v1/zones/zone-6/visits": b"{1}"}
+    mirrored.published(small, taken)
+    assert mirrored.topics - before == {"v1/flows", "v1/zones/zone-6/visits"}
+    assert mirrored.changes(small, taken, newest) == {}
+    assert mirrored.changes(small, taken, Newest({"v1/flows": b"{2}"})) == {"v1/flows": b"{2}"}
+    mirrored.published(small, taken)
+    assert mirrored.topics - before == {"v1/flows"}
+
+
+def test_what_was_not_published_is_published_yet(many: CampusView) -> None:
+    mirrored = Mirrored(65_536)
+    small = CampusView(Campus(many.campus.boundary, many.campus.zones[:10]))
+    taken, newest = snapshot(small, parts_of(small)), Newest(RESULTS)
+
+    assert mirrored.changes(small, taken, newest) == mirrored.changes(small, taken, newest)
+
+
+def test_what_was_computed_counts_where_the_limits_of_the_broker_are_too_small(many: CampusView) -> None:
+    mirrored = Mirrored(65_536)
+    small = CampusView(Campus(many.campus.boundary, many.campus.zones[:10]))
+    taken = snapshot(small, parts_of(small))
+    mirrored.changes(small, taken, Newest(RESULTS | {"v1/flows": b"0" * 60_000}))
+    mirrored.published(small, taken)
+
+    assert mirrored.shortage(retained_max=26, retained_max_bytes=10_000_000) is None
+    told = mirrored.shortage(retained_max=25, retained_max_bytes=50_000) or ""
+    assert told.startswith("the mirror needs 26 retained messages, and RETAINED_MAX is 25; and 6")
+
+
+@pytest.mark.parametrize(
+    ("topic", "found"),
+    [
+        ("v1/flows", (None, "v1/flows")),
+        ("v1/zones/kemmy/forecast", ("kemmy", "forecast")),
+        ("v1/zones/forecast", None),
+        ("v1/zones/kemmy/occupancy", None),
+        ("v1/zones/visits/visits", ("visits", "visits")),
+        ("v2/zones/kemmy/visits", None),
+    ],
+)
+def test_a_topic_says_whether_it_has_what_was_computed(topic: str, found: tuple[str | None, str] | None) -> None:
+    assert result_of(topic) == found
 
 
 def test_the_length_of_the_body_about_all_is_known_before_it_is_written(many: CampusView) -> None:
