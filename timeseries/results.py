@@ -11,7 +11,11 @@ a time, which is when the job had it.
 - `profiles`, an hour of a week that stands for all, from Monday 1970-01-05 00:00 in the clock of the campus; `other` is
   empty for all days, `term` or `holiday`: q1, median, q3, hours.
 - `forecast`, an hour: value, low, high.
-- `forecast_score`, when it was computed; `other` is the model: mase, baseline_mase, served (0 or 1).
+- `forecast_score`, the hour that the forecast begins with; `other` is the model: mase, baseline_mase (left out where
+  they are undefined), served (0 or 1). The newest of a series tell why nothing is served of it.
+- `spread`, a 5m window of a day that stands for all (1970-01-05, in the clock of the campus): share, low, high,
+  far_low, far_high: how the forecast of an hour becomes one of its windows (`analytics/forecast/spread.py`).
+- `runs`, when a job that is done was due; `other` is its name, `zone` the campus, `kind` the first there is: seconds.
 - `nowcast`, a 5m window: value, low, high.
 - `anomalies`, a 5m window: value, low, high, devices.
 """
