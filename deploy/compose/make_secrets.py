@@ -138,6 +138,9 @@ def files(
         # By hand, as `users` and `api-key` are at each start: docker compose run --rm status.
         **{user: redis_url(user) for user in ("dead-letters", "status", "migrate")},
         "decoder": {**redis_url("decoder"), **device_key, **stores},
+        # KAFKA_PASSWORD, and the keys of a bucket for the lake, are put beside these by hand.
+        "exporter": redis_url("decoder"),
+        "analytics": stores,
         "api": api,
         "api-next": api,
         "backup": {**redis_url("backup"), **stores, "BACKUP_KEY": value["backup_key"]},

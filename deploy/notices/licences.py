@@ -6,6 +6,8 @@ SPELLINGS = {
     "Apache 2.0": "Apache-2.0",
     "Apache License, Version 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
+    "Apache Software License 2.0": "Apache-2.0",  # statsforecast, utilsforecast
+    "2-clause BSD": "BSD-2-Clause AND PSF-2.0",  # patsy, one of whose modules is derived from Python's own library
     "Dual License": "Apache-2.0 OR BSD-3-Clause",  # python-dateutil, whose LICENSE has both
     "ISC License": "ISC",
     "MIT License": "MIT",

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from packaging.markers import Marker
 
-IMAGES = ("api", "autoscaler", "backup", "broker", "controller", "decoder", "simulator")
+IMAGES = ("analytics", "api", "autoscaler", "backup", "broker", "controller", "decoder", "simulator")
 """The images that hold Python packages; each has a lock file of its own."""
 PLATFORM = {"sys_platform": "linux", "python_full_version": "3.11.14", "implementation_name": "cpython"}
 """What an image is, as the markers of a lock file ask."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from analytics.settings import AnalyticsSettings
 from api.settings import ApiSettings
 from autoscaler.settings import AutoscalerSettings
 from backup.settings import BackupSettings
@@ -26,6 +27,7 @@ SERVICES: dict[str, type[Settings]] = {
     "autoscaler": AutoscalerSettings,
     "controller": ControllerSettings,
     "backup": BackupSettings,
+    "analytics": AnalyticsSettings,
 }
 SETTLED = {
     # By the image, or by what a container is.
@@ -41,7 +43,7 @@ SETTLED = {
 }
 """Settings that nobody chooses in a compose run."""
 ROOT_ALLOWED = {"setup", "welcome", "engine", "registry", "logs"}
-WRITES_WHERE_IT_IS = {"couchdb", "opensearch", "opensearch-dashboards"}
+WRITES_WHERE_IT_IS = {"couchdb", "kafka", "opensearch", "opensearch-dashboards"}
 """Others' images that write their configuration at each start."""
 
 
@@ -268,7 +270,9 @@ def test_data_is_in_named_volumes(services: dict[str, dict[str, Any]]) -> None:
     assert "appendonly yes" in (ROOT / "deploy/compose/redis.conf").read_text()
 
 
-@pytest.mark.parametrize("service", ["backup", "broker", "decoder", "api", "autoscaler", "controller", "simulator"])
+@pytest.mark.parametrize(
+    "service", ["analytics", "backup", "broker", "decoder", "api", "autoscaler", "controller", "simulator"]
+)
 def test_an_image_holds_just_the_packages_that_its_row_of_the_design_allows(service: str) -> None:
     allowed = {
         "broker": {"core", "runtime", "state", "broker"},
@@ -283,6 +287,18 @@ def test_an_image_holds_just_the_packages_that_its_row_of_the_design_allows(serv
             "backfill",
             "lake",
             "decoder",
+        },
+        "analytics": {
+            "core",
+            "runtime",
+            "state",
+            "geofence",
+            "documents",
+            "timeseries",
+            "payloads",
+            "lake",
+            "decoder",
+            "analytics",
         },
         "api": {"core", "runtime", "state", "geofence", "documents", "timeseries", "payloads", "api"},
         "autoscaler": {"core", "runtime", "state", "autoscaler"},
@@ -329,6 +345,7 @@ def test_a_table_of_kinds_is_given_to_all_who_read_it(services: dict[str, dict[s
             *("setup", "users", "broker", "broker-next", "decoder", "api", "api-next"),
             *("demo", "demo-judge", "demo-history-made", "demo-history", "backup"),
             *("dead-letters", "status", "migrate", "restore"),
+            *("exporter", "analytics"),
         }
         assert {found[name]["environment"]["KINDS_FILE"] for name in readers} == {"/kinds.json"}
 
@@ -381,3 +398,29 @@ def test_a_judge_of_its_own_comes_with_the_demo_whatever_the_archive_is(services
         assert judge["image"] == services["decoder"]["image"]
         assert judge["environment"]["STAGES"] == "judge"
         assert "ARCHIVE" not in judge["environment"]
+
+
+def test_what_is_exported_and_where_to_is_the_same_for_whoever_writes_and_reads_it() -> None:
+    given = {"EXPORT": "parquet,kafka", "LAKE_URL": "s3://bucket/lake", "S3_ENDPOINT": "https://s3.example"}
+    found = described(**given)["services"]
+    for name in ("decoder", "exporter", "analytics"):
+        environment = found[name]["environment"]
+        assert {key: environment.get(key) for key in given} == given | ({"EXPORT": None} if name == "analytics" else {})
+    assert found["exporter"]["environment"]["STAGES"] == "export"
+    assert found["exporter"]["entrypoint"] == ["python", "-m", "decoder"]
+    assert found["exporter"]["image"] == found["analytics"]["image"]
+    for name in ("exporter", "analytics"):
+        [mount] = [mount for mount in found[name]["volumes"] if mount["target"] == "/lake"]
+        assert (mount["type"], mount["source"]) == ("volume", "lake")
+    assert found["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"] == "CLIENTS://kafka:9092"
+    assert found["exporter"]["environment"]["KAFKA_SERVERS"] == "kafka:9092"
+    assert set(found["kafka"]["networks"]) == {"back"}
+
+
+def test_the_calendar_is_given_where_there_is_one() -> None:
+    without, given = (described(**each)["services"]["analytics"] for each in ({}, {"CALENDAR_FILE": "./my.ics"}))
+    assert not without["environment"]["CALENDAR_FILE"]
+    assert given["environment"]["CALENDAR_FILE"] == "/calendar.ics"
+    assert [mount["source"] for mount in given["volumes"] if mount["target"] == "/calendar.ics"] == [
+        str(ROOT / "my.ics")
+    ]

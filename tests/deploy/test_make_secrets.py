@@ -141,6 +141,7 @@ def test_only_who_needs_a_secret_has_it(tmp_path: Path, given: GIVEN) -> None:
     assert holders("api_key") == {"api-key", "people"}
     assert holders("couchdb_password") == {
         *("couchdb", "decoder", "api", "api-next", "demo-history", "demo-judge", "backup", "restore"),
+        "analytics",
     }
     assert holders("backup_key") == {"backup", "restore"}
     assert holders("redis_migrate_password") == {"migrate", "restore"}
@@ -148,7 +149,7 @@ def test_only_who_needs_a_secret_has_it(tmp_path: Path, given: GIVEN) -> None:
     assert holders("grafana_password") == {"grafana", "people"}
     # Redis itself is told a hash.
     assert holders("redis_broker_password") == {"broker", "broker-next"}
-    assert holders("redis_decoder_password") == {"decoder", "demo-judge"}
+    assert holders("redis_decoder_password") == {"decoder", "demo-judge", "exporter"}
     assert holders("redis_api_password") == {"api", "api-next"}
     assert holders("redis_users_command_password") == {"users"}
     assert holders("redis_keys_command_password") == {"api-key", "node-red-key"}
