@@ -1,5 +1,6 @@
 """`python -m decoder`: turns what brokers accepted into documents and occupancy."""
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import structlog
@@ -25,12 +26,16 @@ from runtime.service import Stop, run, work_until_stopped
 from runtime.settings import load_or_exit
 from runtime.tracing import open_tracing
 from state.client import open_redis
+from state.command import ask_redis
+from state.lake import LakeOrders
 from state.layout import once_agreed
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(dead_letters_command.app, name="dead-letters")
 _log = structlog.stdlib.get_logger("decoder")
-MINOR_STAGES = frozenset({"refusals", "judge", "export-off", "export-patience", "export-gaps"})
+MINOR_STAGES = frozenset(
+    {"refusals", "judge", "export-off", "export-patience", "export-gaps", "lake-orders", "lake-upkeep"}
+)
 """Without them all is counted the same."""
 
 
@@ -92,6 +97,7 @@ async def _export(
     """The stages of each target of EXPORT; what only they need is imported here, for most decoders do not have it."""
     targets: list[ExportTarget] = []
     stages: Stages = {}
+    hurry: Callable[[], bool] = bool  # never
     if not settings.targets:
         raise BadSettingsError("EXPORT: STAGES has export, and there is nothing to do: say parquet, kafka or both")
     if Target.PARQUET in settings.targets:
@@ -102,7 +108,10 @@ async def _export(
             raise BadSettingsError(f"EXPORT: parquet needs the extra `lake`: {error}") from error
         lake = open_lake(settings, settings.data_dir)
         targets.append(LakeTarget(lake, metrics))
+        keeper = assembly.lake_keeper(lake)
+        hurry = keeper.hurry
         stages |= assembly.export_gaps(lake)
+        stages |= {"lake-orders": keeper.carry_out_orders, "lake-upkeep": keeper.keep_up}
         if settings.archive is Archive.OFF:
             _log.warning("with ARCHIVE=off there are no documents to fill gaps of the lake from")
     if Target.KAFKA in settings.targets:
@@ -111,7 +120,7 @@ async def _export(
         except ImportError as error:
             raise BadSettingsError(f"EXPORT: kafka needs the extra `kafka`: {error}") from error
         targets.append(await resources.enter_async_context(open_kafka(settings, settings.partitions)))
-    return assembly.export(targets) | stages
+    return assembly.export(targets, hurry=hurry) | stages
 
 
 def _campus(settings: DecoderSettings) -> Campus:
@@ -130,6 +139,15 @@ def decode(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         settings = load_or_exit(DecoderSettings)
         run(lambda stop: serve(settings, stop), settings, name="decoder", node=settings.decoder_name)
+
+
+@app.command("lake-gone")
+def lake_gone() -> None:
+    """Say that the lake was removed: an erasure does not wait for its keeper any more.
+
+    It is for when EXPORT has no parquet any more, and its files are deleted: before, nobody erases devices from them.
+    """
+    ask_redis(lambda client, _: LakeOrders(client).lake_gone(), user="decoder")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def stages_that_wait(settings: DecoderSettings) -> frozenset[str]:
     names = {stage.value for stage in chosen - {Stage.EXPORT}} | {beside[stage] for stage in chosen if stage in beside}
     if Stage.EXPORT in chosen:
         names |= {f"export-{target}{of}" for target in settings.targets for of in ("", "-windows")}
-        names |= {"export-gaps"} if Target.PARQUET in settings.targets else set()
+        names |= {"export-gaps", "lake-orders", "lake-upkeep"} if Target.PARQUET in settings.targets else set()
     if chosen & {Stage.ARCHIVE, Stage.EXPORT}:
         names |= {"export-off", "export-patience"} if settings.targets else {"export-off"}
     return frozenset(names)

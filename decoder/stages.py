@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from core.clock import Clock
@@ -45,6 +46,10 @@ from state.refusals import Refusals
 from state.server import RedisWatch
 from state.window_stream import WINDOWS, WindowStream
 from timeseries import OccupancyRetention, OccupancyStore, TimeseriesStore
+
+if TYPE_CHECKING:
+    from decoder.lake_keeper import LakeKeeper
+    from lake.store import Lake
 
 Stages = dict[str, Callable[[Stop], Awaitable[None]]]
 LEAST_GATHERED = 500
@@ -291,6 +296,19 @@ class Assembly:
                 metrics=self._metrics,
             ).run
         return stages
+
+    def lake_keeper(self, lake: "Lake") -> "LakeKeeper":
+        """Whoever keeps the lake, in two stages, and knows when exporters are to hurry."""
+        from decoder.lake_keeper import LakeKeeper  # noqa: PLC0415 - pyarrow
+
+        settings = self._settings
+        return LakeKeeper(
+            client=self._client,
+            lake=lake,
+            keep_ms=settings.lake_keep_ms or settings.documents_keep_ms,
+            clock=self._clock,
+            metrics=self._metrics,
+        )
 
     def export_gaps(self, lake: Gaps) -> Stages:
         """Beside the export to the lake: what it lacks is told there."""

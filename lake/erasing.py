@@ -26,17 +26,22 @@ THREADS = 4
 """Files that are looked into at the same time."""
 
 
-def erase(lake: Lake, hold: Hold, devices: Collection[str], *, clock: Clock = system_clock) -> dict[str, int]:
+def erase(
+    lake: Lake, hold: Hold, devices: Collection[str], *, since: int = 0, clock: Clock = system_clock
+) -> dict[str, int]:
     """Erase all rows of these devices (hashes); how many went, of each. To do it again changes nothing.
 
-    Raises UnavailableError, also for a file that is no Parquet: nobody knows whether it has something of them.
+    Files that were made before `since` (ms) are known to have none. Raises UnavailableError, also for a file that is no
+    Parquet: nobody knows whether it has something of them.
     """
     erasing = _Erasing(lake, hold, clock, pa.array(sorted(devices), pa.string()), dict.fromkeys(devices, 0))
     # Of a writer that was killed.
     lake.delete_unfinished(POSITIONS)
     seen: set[str] = set()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="erase") as threads:
-        while paths := [each.path for each in lake.list(POSITIONS) if each.path not in seen]:
+        while paths := [
+            each.path for each in lake.list(POSITIONS) if _is_new(each.path, since) and each.path not in seen
+        ]:
             seen.update(paths)
             for path, holds in zip(paths, threads.map(erasing.holds, paths), strict=True):
                 if holds:
@@ -87,6 +92,11 @@ class _Erasing:
         delete_old(self.lake, self.hold, [path], new=new)
         for each in pc.value_counts(table["device"].filter(is_wanted)).to_pylist():
             self.gone[each["values"]] += each["counts"]
+
+
+def _is_new(path: str, since: int) -> bool:
+    at = made_at(path)
+    return not at or at >= since
 
 
 def _may_hold(group: pq.RowGroupMetaData, wanted: pa.Array) -> bool:

@@ -35,6 +35,8 @@ TYPES = {
     "layout:{campus}": "hash",
     "restoring:{campus}": "hash",
     "campus:{campus}": "hash",
+    "lake:{campus}": "string",
+    "lake:{campus}:": "hash",
     "campus:{campus}:": "stream",
     "fence:{p}": "hash",
     "newest:{p}:": "string",

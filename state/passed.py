@@ -4,11 +4,13 @@ import asyncio
 import re
 from typing import Any, NamedTuple, cast
 
+from redis.exceptions import ResponseError
+
 from state.access import Right, access
 from state.backlog import is_no_stream
 from state.client import Redis
 from state.codes import code_of
-from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP, keys_of
+from state.raw import ARCHIVE_GROUP, OBSERVE_GROUP, POSITION_GROUPS, keys_of
 from state.raw_redis import raw_redis
 from state.totals import SPLIT
 
@@ -25,7 +27,7 @@ _ENTRY_ID = re.compile(r"(\d+)-(\d+)", re.ASCII)
 
 
 async def until_passed(client: Redis, partitions: int, until: float) -> bool:
-    """Wait until all that is in `raw` now is decoded, and all that is in `positions` then is stored.
+    """Wait until all that is in `raw` now is decoded, and all that is in `positions` then is stored and exported.
 
     False where that takes longer than `until`, by the event loop's clock. Raises UnavailableError.
     """
@@ -38,9 +40,21 @@ async def until_passed(client: Redis, partitions: int, until: float) -> bool:
             if not await _until_passed(client, each.raw, OBSERVE_GROUP, until):
                 return False
     for each in keys:
-        if not await _until_passed(client, each.positions, ARCHIVE_GROUP, until):
-            return False
+        for group in await _groups(client, each.positions):
+            if not await _until_passed(client, each.positions, group, until):
+                return False
     return True
+
+
+async def _groups(client: Redis, stream: str) -> list[str]:
+    """Whoever reads a stream of positions: that of the archive, and those of targets that somebody exports to."""
+    try:
+        found = {group["name"].decode() for group in await client.xinfo_groups(stream)}
+    except ResponseError as error:
+        if not is_no_stream(error):
+            raise
+        found = set()
+    return [group for group in POSITION_GROUPS if group == ARCHIVE_GROUP or group in found]
 
 
 async def _split(client: Redis, totals: str) -> int:

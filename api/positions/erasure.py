@@ -7,11 +7,12 @@ What stays, and why:
   that it was counted in, and that get positions yet: one too many in each of those, for each erasure. So are marks of
   others: who was marked for what it had in common with this device keeps that mark, unless its hour is judged again.
 - A stream cannot be rewritten while others read it. So what is in `raw` and in `positions` is waited for, until it has
-  become documents, and then erased; where it does not go on, the answer says so, and the erasure is to be repeated.
-  So it is with what brokers are about to hand to connected subscribers of positions. What waits for those who are away
-  is removed.
+  become documents, and has been exported, and then erased; where it does not go on, the answer says so, and the erasure
+  is to be repeated. So it is with what brokers are about to hand to connected subscribers of positions. What waits for
+  those who are away is removed.
 - CouchDB keeps the id of a deleted document, hash and time, until the database of its month is dropped. An account of
-  MQTT is not a position, and stays. Exports and backups are out of reach, and so is what a file system has freed.
+  MQTT is not a position, and stays. Backups are out of reach, and so is what a file system has freed; and all that was
+  exported, but for the lake: what was written to Kafka stays until its topic forgets it (KAFKA_RETENTION).
 
 Nothing is left in files (docs/decisions/0065-nothing-left.md): SQLite's is written anew, and so is Redis's append-only
 file, by a decoder, which is waited for. Where that cannot be, the answer says so (`cannot_reach`).
@@ -24,6 +25,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from api.positions.lake import LakeErasure
 from api.positions.naming import names
 from api.zones import Zones
 from core.clock import Clock
@@ -44,8 +46,11 @@ from state.slots import partition_of, tag
 
 PASS_SECONDS = 5.0
 """How long is waited for what was on its way when the erasure began."""
+EXPORT_SECONDS = 10.0
+"""How much longer where there is a lake: what was gathered for it is written first."""
 ERASE_SECONDS = 20.0
-"""How long documents are deleted for one request; what is left then takes another one."""
+"""How long documents are deleted for one request, and how long the lake is waited for; what is left then takes another
+one."""
 ERASE_DOCUMENTS = 500
 REWRITE_SECONDS = 20.0
 """How long is waited for Redis's append-only files, which take some seconds a GB."""
@@ -80,6 +85,9 @@ class Erased:
         int, Field(description="Positions of it that waited for MQTT clients who were away.", examples=[0])
     ]
     marks: Annotated[int, Field(description="Hours in which it was marked, until now.", examples=[0])]
+    lake: Annotated[
+        int, Field(description="Rows deleted from the lake (EXPORT); a position may have had several.", examples=[1284])
+    ]
     cannot_reach: Annotated[
         list[str],
         Field(
@@ -115,8 +123,10 @@ class Erasure:
         """
         devices = [self._device(kind, device_id) for kind in kinds]
         zones = [zone.id for zone in self.zones.campus.everything]
+        lake = LakeErasure(self.redis, [device.hash for device in devices], self.clock)
+        await lake.ask()
         try:
-            await _passed(self.redis, self.partitions)
+            await _passed(self.redis, self.partitions, PASS_SECONDS + EXPORT_SECONDS * lake.there)
             left = None
         except UnfinishedError as error:
             left = error
@@ -139,18 +149,27 @@ class Erasure:
         finally:
             # After the documents: what is judged from now on is without them.
             marks = await forget_marks(self.redis, [device.hash for device in devices], now=self.clock())
-        if left:
-            raise left
+        found = bool(documents or present or letters or queued or marks)
+        try:
+            # After the documents: whoever fills the lake from them would bring back what it has read.
+            rows = await _erase_rows(lake)
+            if left:
+                raise left
+        except UnfinishedError:
+            if found and await keeps_append_only(self.redis):
+                # The next request finds nothing of it, and waits for this.
+                await ask_for_rewriting(self.redis)
+            raise
         cannot_reach = await self.documents.purge()
         # Last: Redis's file holds what was deleted there for the erasure, in any of these steps.
-        found = bool(documents or present or letters or queued or marks)
-        cannot_reach += await _rewritten(self.redis, found=found)
+        cannot_reach += await _rewritten(self.redis, found=found or rows > 0)
         return Erased(
             documents=documents,
             present=present,
             dead_letters=letters,
             queued=queued,
             marks=marks,
+            lake=rows,
             cannot_reach=cannot_reach,
         )
 
@@ -159,14 +178,21 @@ class Erasure:
         return Device(kind=kind, id=device_id, hash=hashed, away=self.hasher.away(hashed))
 
 
-async def _passed(client: Redis, partitions: int) -> None:
-    """Wait until all that is in `raw` now is decoded, and all that is in `positions` then is stored."""
+async def _passed(client: Redis, partitions: int, seconds: float) -> None:
+    """Wait until all that is in `raw` now is decoded, and all that is in `positions` then is stored and exported."""
     # Looked at between commands, not asyncio.timeout: on Python 3.11 a cancellation within one can be swallowed.
-    until = asyncio.get_running_loop().time() + PASS_SECONDS
+    until = asyncio.get_running_loop().time() + seconds
     if not await until_passed(client, partitions, until):
         raise UnfinishedError("messages that came before wait to be decoded or stored", retry_after=PASS_SECONDS)
     if not await until_delivered(client, until):
         raise UnfinishedError("messages that came before wait to be handed to subscribers", retry_after=PASS_SECONDS)
+
+
+async def _erase_rows(lake: LakeErasure) -> int:
+    try:
+        return await lake.erase(ERASE_SECONDS)
+    except UnavailableError as error:
+        raise UnfinishedError(str(error), retry_after=error.retry_after) from error
 
 
 async def _rewritten(client: Redis, *, found: bool) -> list[str]:

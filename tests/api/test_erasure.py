@@ -52,7 +52,15 @@ DEVICE = "bus-304"
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 MONTH = 31 * DAY_MS
-NOTHING = {"documents": 0, "present": 0, "dead_letters": 0, "queued": 0, "marks": 0, "cannot_reach": []}
+NOTHING = {
+    "documents": 0,
+    "present": 0,
+    "dead_letters": 0,
+    "queued": 0,
+    "marks": 0,
+    "lake": 0,
+    "cannot_reach": [],
+}
 
 
 def address(device: str = DEVICE) -> str:

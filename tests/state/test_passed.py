@@ -106,3 +106,16 @@ async def test_no_entry_is_read(redis_client: Redis) -> None:
     await redis_client.config_resetstat()
     assert not await has_passed(redis_client)
     assert not {"xrange", "xrevrange", "xread"} & set(await calls(redis_client))
+
+
+async def test_a_target_of_the_export_is_waited_for_where_somebody_exports_to_it(redis_client: Redis) -> None:
+    await redis_client.xgroup_create(POSITIONS, "archive", id="0", mkstream=True)
+    await redis_client.xgroup_create(POSITIONS, "export-kafka", id="0")
+    await redis_client.xgroup_create(POSITIONS, "somebody-elses", id="0")
+    entry_id = await redis_client.xadd(POSITIONS, {"d": "x"})
+    for group in ("archive", "export-kafka"):
+        assert not await has_passed(redis_client)
+        await redis_client.xreadgroup(group, "a", {POSITIONS: ">"})
+        assert not await has_passed(redis_client)
+        await redis_client.xack(POSITIONS, group, entry_id)
+    assert await has_passed(redis_client)

@@ -35,6 +35,7 @@ from state.export_gaps import forget_gap, note_gaps, noted_gaps
 from state.faults import FaultStore
 from state.group import Group
 from state.judging import HoursToJudge, forget_marks
+from state.lake import LakeOrders
 from state.layout import agree_on_layout, is_of_the_version_before, read_layout
 from state.marks import marks_of
 from state.mirror import forget_topics, known_topics, note_topics, release_lease, take_lease
@@ -214,6 +215,12 @@ async def _windows(client: Redis, partitions: int) -> None:
 
 
 async def _exported(client: Redis) -> None:
+    orders = LakeOrders(client)
+    await orders.ready([DEVICE], now=NOON)
+    for device, order in (await orders.keep(now=NOON)).items():
+        await orders.done(device, 1, since=NOON, now=NOON, order=order)
+    await orders.keep(now=2 * NOON)
+    await orders.lake_gone()
     await WindowStream(client).append([ExportedWindow("library", "car", "1m", NOON, NOON + 60_000, 1, NOON)])
     group = Group(client=client, stream=WINDOWS, group="export-parquet", consumer="a", claim_after_ms=0)
     await group.create()
@@ -254,6 +261,15 @@ async def _effects(client: Redis, partition: int, partitions: int) -> None:
     for at in (MINUTE, MINUTE + 60_000):
         for part in parts([_position(partition)], outside if at > MINUTE else [], room, now=at):
             await effects.apply(part, number=0, now=at)
+
+
+async def _asked_of_the_lake(client: Redis) -> None:
+    orders = LakeOrders(client)
+    await orders.keeper_seen()
+    await orders.ask([DEVICE], now=NOON)
+    await orders.ready([DEVICE], now=NOON)
+    await orders.outcome([DEVICE])
+    await orders.forget([DEVICE])
 
 
 async def api(client: Redis, partitions: int) -> None:
@@ -298,6 +314,7 @@ async def api(client: Redis, partitions: int) -> None:
     hash_tag = tag(partition_of("phone", partitions), partitions)
     await forget_device(client, hash_tag, device=DEVICE, away=AWAY, kind=CAR, zones=["library"])
     await forget_marks(client, [DEVICE], now=NOON)
+    await _asked_of_the_lake(client)
     await drop_queued(client, lambda _: True)
     await until_delivered(client, 0)
     letters = DeadLetters(client, partitions=partitions)

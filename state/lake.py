@@ -1,0 +1,165 @@
+"""What whoever erases a device asks of those who keep the lake: they have the files at hand, the API has not.
+
+    lake:{campus}         string  when a keeper of the lake was last there, in ms; it stays, for so does the lake
+    lake:{campus}:orders  hash    a device's hash to its order: state, since when (ms), how many rows went so far, and
+                                  since when files are to be looked at (ms), joined by colons
+
+An order is `asked` while what is on its way is waited for: exporters write at once what they have gathered. Then it is
+`ready`, for a keeper to carry out, and `done` until whoever asked has seen it. An order that nobody follows up lapses.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, cast
+
+from state.access import Right, access
+from state.client import Redis
+from state.lua import lua
+from state.slots import CAMPUS, guard
+
+LAKE = f"lake:{CAMPUS}"
+ORDERS = f"{LAKE}:orders"
+ACCESS = {
+    Right.WRITE: [
+        access("lake:{campus}", "SET DEL"),
+        access("lake:{campus}:", "EVAL HGET HSET HDEL HGETALL DEL"),
+        access("never:{campus}", "DEL"),
+    ],
+    Right.ERASE: [
+        access("lake:{campus}", "GET"),
+        access("lake:{campus}:", "EVAL HGET HSET HDEL HMGET"),
+        access("never:{campus}", "DEL"),
+    ],
+}
+LAPSES_MS = 600_000
+"""How long an order may be asked for without being ready: its API process is gone."""
+DONE_MS = 24 * 3_600_000
+"""How long it is known what came of an order: a request that was not answered in time is repeated."""
+
+
+class State(StrEnum):
+    """How far an order is."""
+
+    ASKED = "asked"
+    READY = "ready"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """That a device is to be erased from the lake."""
+
+    state: State
+    at: int
+    """When it came into that state, milliseconds since the epoch."""
+    rows: int = 0
+    """That went so far."""
+    since: int = 0
+    """Files that were made before hold nothing of the device: milliseconds since the epoch."""
+
+    @property
+    def text(self) -> str:
+        """As Redis has it."""
+        return f"{self.state}:{self.at}:{self.rows}:{self.since}"
+
+    @classmethod
+    def parse(cls, text: bytes) -> "Order | None":
+        """The order of a text; None for what none of ours wrote."""
+        state, *numbers = text.decode(errors="replace").split(":")
+        try:
+            at, rows, since = map(int, numbers)
+            return cls(State(state), at, rows, since)
+        except ValueError:
+            return None
+
+
+class LakeOrders:
+    """Orders, of whoever gives them and of whoever carries them out. Every method raises UnavailableError."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._change = client.register_script(lua("change_order"))
+
+    async def keeper_seen(self) -> int | None:
+        """When a keeper was last there, in ms; None where there was never a lake."""
+        found = await self._client.get(LAKE)
+        if found is None:
+            return None
+        return int(found) if found.isdigit() else 0
+
+    async def ask(self, devices: Iterable[str], *, now: int) -> None:
+        """Let exporters write what they have of these devices, which are to be erased."""
+        for device in devices:
+            # What came of an earlier order that nobody has seen is part of this one.
+            await self._become(device, lambda order: replace(order, state=State.ASKED, at=now), now=now)
+
+    async def ready(self, devices: Iterable[str], *, now: int) -> None:
+        """Let them be erased: nothing of them is on its way any more."""
+        for device in devices:
+            await self._become(device, lambda order: replace(order, state=State.READY, at=now), now=now)
+
+    async def outcome(self, devices: Iterable[str]) -> int | None:
+        """How many rows went of these devices; None while some of them are not done."""
+        orders = await self._orders(devices)
+        if any(order is not None and order.state is not State.DONE for order in orders):
+            return None
+        # One that is not there any more was done, and somebody else who asked for it has seen that.
+        return sum(order.rows for order in orders if order is not None)
+
+    async def forget(self, devices: Iterable[str]) -> None:
+        """Forget orders that are done, once whoever asked has seen what came of them."""
+        for device in devices:
+            [order] = await self._orders([device])
+            if order is not None and order.state is State.DONE:
+                await self._set(device, order.text, "")
+
+    async def keep(self, *, now: int) -> Mapping[str, Order]:
+        """Say that a keeper is there; all orders by device, without those that have lapsed."""
+        await self._client.set(LAKE, now)
+        found = cast("dict[bytes, bytes]", await cast("Any", self._client.hgetall(ORDERS)))
+        orders: dict[str, Order] = {}
+        for name, text in found.items():
+            device, order = name.decode(errors="replace"), Order.parse(text)
+            if order is None or now - order.at > _lasts(order):
+                await self._set(device, text, "")
+            else:
+                orders[device] = order
+        return orders
+
+    async def done(self, device: str, rows: int, *, since: int, now: int, order: Order) -> None:
+        """Say that an order was carried out, and how many rows went; `since` is when that began.
+
+        Where it was given anew meanwhile, it is to be carried out once more, and these rows count to it.
+        """
+        carried_out = replace(order, state=State.DONE, at=now, rows=order.rows + rows, since=since)
+        if await self._set(device, order.text, carried_out.text):
+            return
+        await self._become(device, lambda other: replace(other, rows=other.rows + rows), now=now)
+
+    async def lake_gone(self) -> None:
+        """Forget that there was a lake: it was removed, and no erasure is to wait for it."""
+        await self._client.delete(ORDERS)
+        await self._client.delete(LAKE)
+
+    async def _become(self, device: str, change: Callable[[Order], Order], *, now: int) -> None:
+        while True:
+            text = await cast("Any", self._client.hget(ORDERS, device)) or b""
+            order = Order.parse(text) or Order(State.ASKED, now)
+            if await self._set(device, text, change(order).text):
+                return
+
+    async def _orders(self, devices: Iterable[str]) -> list[Order | None]:
+        texts = await cast("Any", self._client.hmget(ORDERS, list(devices)))
+        return [Order.parse(text) if text is not None else None for text in texts]
+
+    async def _set(self, device: str, old: bytes | str, new: str) -> bool:
+        return bool(await self._change(keys=[guard(CAMPUS), ORDERS], args=[device, old, new]))
+
+
+def _lasts(order: Order) -> int:
+    """How long an order lasts in its state, in ms."""
+    if order.state is State.ASKED:
+        return LAPSES_MS
+    # One that is ready is carried out, however long its keepers are away.
+    return DONE_MS if order.state is State.DONE else 2**62

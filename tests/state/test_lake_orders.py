@@ -1,0 +1,95 @@
+"""Orders to erase devices from the lake: what whoever asks, and whoever carries them out, find."""
+
+import pytest
+from redis.asyncio import Redis
+
+from state.lake import DONE_MS, LAPSES_MS, LakeOrders, Order, State
+from tests.conftest import NOON
+
+ANN, BOB = "a" * 32, "b" * 32
+
+
+@pytest.fixture
+def orders(redis_client: Redis) -> LakeOrders:
+    return LakeOrders(redis_client)
+
+
+async def test_there_is_no_lake_until_a_keeper_was_there_and_again_once_it_is_said_to_be_gone(
+    orders: LakeOrders,
+) -> None:
+    assert await orders.keeper_seen() is None
+    await orders.keep(now=NOON)
+    assert await orders.keeper_seen() == NOON
+    await orders.ask([ANN], now=NOON)
+    await orders.lake_gone()
+    assert await orders.keeper_seen() is None
+    assert await orders.keep(now=NOON) == {}
+
+
+async def test_an_order_is_asked_then_ready_then_done_and_then_forgotten(orders: LakeOrders) -> None:
+    await orders.ask([ANN, BOB], now=NOON)
+    assert await orders.keep(now=NOON) == {ANN: Order(State.ASKED, NOON), BOB: Order(State.ASKED, NOON)}
+    await orders.ready([ANN, BOB], now=NOON + 1)
+    found = await orders.keep(now=NOON)
+    assert found == {ANN: Order(State.READY, NOON + 1), BOB: Order(State.READY, NOON + 1)}
+    await orders.done(ANN, 3, since=NOON, now=NOON + 2, order=found[ANN])
+    assert await orders.outcome([ANN, BOB]) is None
+    await orders.done(BOB, 4, since=NOON, now=NOON + 2, order=found[BOB])
+    assert await orders.outcome([ANN, BOB]) == 7
+    await orders.forget([ANN, BOB])
+    assert await orders.keep(now=NOON) == {}
+
+
+async def test_who_asks_again_has_what_went_before_and_only_new_files_are_looked_at(orders: LakeOrders) -> None:
+    await orders.ready([ANN], now=NOON)
+    found = await orders.keep(now=NOON)
+    await orders.done(ANN, 3, since=NOON - 5, now=NOON, order=found[ANN])
+    await orders.ask([ANN], now=NOON + 10)
+    await orders.ready([ANN], now=NOON + 11)
+    again = (await orders.keep(now=NOON + 11))[ANN]
+    assert again == Order(State.READY, NOON + 11, rows=3, since=NOON - 5)
+    await orders.done(ANN, 1, since=NOON + 11, now=NOON + 12, order=again)
+    assert await orders.outcome([ANN]) == 4
+
+
+async def test_an_order_that_is_given_anew_while_it_is_carried_out_is_carried_out_once_more(orders: LakeOrders) -> None:
+    await orders.ready([ANN], now=NOON)
+    taken = (await orders.keep(now=NOON))[ANN]
+    await orders.ask([ANN], now=NOON + 1)
+    await orders.ready([ANN], now=NOON + 2)
+    await orders.done(ANN, 3, since=NOON, now=NOON + 3, order=taken)
+    assert await orders.outcome([ANN]) is None
+    assert await orders.keep(now=NOON + 3) == {ANN: Order(State.READY, NOON + 2, rows=3)}
+
+
+async def test_of_two_who_ask_the_second_may_be_late_for_what_came_of_it(orders: LakeOrders) -> None:
+    await orders.ready([ANN], now=NOON)
+    await orders.done(ANN, 3, since=0, now=NOON, order=(await orders.keep(now=NOON))[ANN])
+    await orders.forget([ANN])
+    assert await orders.outcome([ANN]) == 0
+
+
+async def test_an_order_that_is_not_done_is_not_forgotten(orders: LakeOrders) -> None:
+    await orders.ready([ANN], now=NOON)
+    await orders.forget([ANN])
+    assert await orders.keep(now=NOON) == {ANN: Order(State.READY, NOON)}
+
+
+async def test_what_nobody_follows_up_lapses_and_what_is_ready_never_does(orders: LakeOrders) -> None:
+    await orders.ask([ANN], now=NOON)
+    await orders.ready([BOB], now=NOON)
+    assert set(await orders.keep(now=NOON + LAPSES_MS)) == {ANN, BOB}
+    assert set(await orders.keep(now=NOON + LAPSES_MS + 1)) == {BOB}
+    found = (await orders.keep(now=NOON + 10 * DONE_MS))[BOB]
+    await orders.done(BOB, 1, since=0, now=NOON, order=found)
+    assert set(await orders.keep(now=NOON + DONE_MS)) == {BOB}
+    assert set(await orders.keep(now=NOON + DONE_MS + 1)) == set()
+
+
+async def test_what_none_of_ours_wrote_is_no_order(orders: LakeOrders, redis_client: Redis) -> None:
+    await redis_client.hset("lake:{campus}:orders", mapping={ANN: "soon", BOB: "ready:1:2"})
+    assert await orders.outcome([ANN]) == 0
+    assert await orders.keep(now=NOON) == {}
+    assert await redis_client.exists("lake:{campus}:orders") == 0
+    await redis_client.set("lake:{campus}", "yesterday")
+    assert await orders.keeper_seen() == 0
