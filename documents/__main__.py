@@ -151,12 +151,12 @@ def find(
 def retention(
     keep: Annotated[
         str | None,
-        typer.Option(help="How long documents are kept after their month is over: 90d. Else DOCUMENTS_KEEP."),
+        typer.Option(help="How long documents are kept after their day is over: 90d. Else DOCUMENTS_KEEP."),
     ] = None,
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say only what would be dropped.")] = False,
 ) -> None:
-    """Drop the months (UTC) of documents that were over long enough ago.
+    """Drop the days (UTC) of documents that were over long enough ago.
 
     The decoder does it once a day where DOCUMENTS_KEEP is set. What is dropped is gone; the counts are kept elsewhere.
 
@@ -172,10 +172,10 @@ def retention(
     if keep_ms is None:
         fail("How long are documents kept? --keep 90d, or DOCUMENTS_KEEP=90d", code=2)
     dropped = _with_store(lambda store: store.drop_before(system_clock() - keep_ms, dry_run=dry_run))
-    for month in dropped:
-        typer.echo(f"{month.name}: {month.documents} documents")
-    total = sum(month.documents for month in dropped)
-    typer.echo(f"{total} documents of {len(dropped)} months {'would be' if dry_run else 'were'} dropped.")
+    for each in dropped:
+        typer.echo(f"{each.name}: {each.documents} documents")
+    total = sum(each.documents for each in dropped)
+    typer.echo(f"{total} documents {'would be' if dry_run else 'were'} dropped.")
 
 
 def _box(text: str | None) -> BBox | None:

@@ -8,7 +8,7 @@ called `positions-other`.
 
 import asyncio
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 import msgspec
@@ -22,7 +22,7 @@ from documents.database import Database
 from documents.document import Document, Key, document_id, time_of, to_document
 from documents.index_keeper import IndexKeeper
 from documents.merging import chained, merged, read_page
-from documents.months import month_after, month_end, month_of, month_start
+from documents.months import day_start, month_after, month_end, month_of, month_start
 from documents.pace import Pace
 from documents.query import Mark, Page, PositionQuery, checked_count, checked_device, checked_limit, first_mark
 from documents.store import PAGE, Dropped, RejectedDocumentError
@@ -56,6 +56,7 @@ class CloudantStore:
         self._months = months
         self._pace = pace
         self._clock = clock
+        self._batch = min(BATCH_DOCUMENTS, pace.per_second if pace else BATCH_DOCUMENTS)
         self._keeper = IndexKeeper(self._server, pace=pace)
         self._setting_up = asyncio.Lock()
         self._making: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -102,9 +103,7 @@ class CloudantStore:
         unique: dict[str, Position] = {}
         for position in positions:
             unique.setdefault(key(position), position)
-        batches = _by_month(
-            unique.values(), min(BATCH_DOCUMENTS, self._pace.per_second if self._pace else BATCH_DOCUMENTS)
-        )
+        batches = _by_month(unique.values(), self._batch)
         rejected: dict[str, str] = {}
         new = 0
 
@@ -186,19 +185,32 @@ class CloudantStore:
     async def drop_before(self, time: int, *, dry_run: bool = False) -> list[Dropped]:
         """See `DocumentStore.drop_before`.
 
-        The database of what is far from the present goes once `time` is after the oldest month that would have one of
-        its own: then all that is in it is older than that.
+        A month that is over goes with its database, in one request; of the month that is not, the days before are
+        deleted one document after the other, and the ids of these stay until that database goes. The one of what is
+        far from the present goes once `time` is after the oldest month that would have one of its own: then all that
+        is in it is older than that.
         """
+        before = day_start(time)
         existing = await self._existing()
-        over = [month for month in existing if month != OTHER and month_end(month) <= time]
-        if OTHER in existing and time >= month_start(self._oldest()):
+        over = [month for month in existing if month != OTHER and month_end(month) <= before]
+        if OTHER in existing and before >= month_start(self._oldest()):
             over.append(OTHER)
         dropped = []
         for database in map(self._of, over):
             dropped.append(Dropped(database.name, await database.count()))
             if not dry_run:
                 await database.drop()
+        partly = [month for month in existing if month not in over and (month == OTHER or month_start(month) < before)]
+        for database in map(self._of, partly):
+            days = await (database.days_before(before) if dry_run else self._erase_before(database, before))
+            dropped += [Dropped(day, documents) for day, documents in days.items()]
         return dropped
+
+    async def _erase_before(self, database: Database, before: int) -> dict[str, int]:
+        days: Counter[str] = Counter()
+        while (gone := await database.erase_before(before, self._batch)) is not None:
+            days.update(gone)
+        return dict(sorted(days.items()))
 
     async def erase(self, device: str, *, limit: int = PAGE) -> int:
         """See `DocumentStore.erase`.
@@ -207,10 +219,9 @@ class CloudantStore:
         """
         left, erased = checked_count(limit), 0
         name = checked_device(device)
-        batch = min(BATCH_DOCUMENTS, self._pace.per_second if self._pace else BATCH_DOCUMENTS)
         for month in await self._existing():
             while left:
-                most = min(left, batch)
+                most = min(left, self._batch)
                 found, gone = await self._of(month).erase(name, most)
                 erased, left = erased + gone, left - gone
                 if found < most:

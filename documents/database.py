@@ -1,7 +1,8 @@
 """One database of positions on a server that speaks CouchDB's HTTP."""
 
 import io
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from http import HTTPStatus
 from typing import Any
@@ -12,7 +13,7 @@ from ibmcloudant.cloudant_v1 import CloudantV1
 
 from core.errors import UnavailableError
 from documents import indexes
-from documents.answers import shown
+from documents.answers import MissingError, shown
 from documents.couch import LIST, Call, CouchServer
 from documents.document import Document
 from documents.index_keeper import IndexKeeper
@@ -24,6 +25,8 @@ from documents.query import Mark, PositionQuery
 _DESIGN_FIRST, _DESIGN_END = "_design/", "_design0"
 CONFLICT = "conflict"
 """What a row of _bulk_docs says of a document that is there already, or that somebody else has changed."""
+_COUNT = 1000
+"""Documents of one question of those that are counted by day."""
 Row = dict[str, Any]
 """What _bulk_docs says of one document: its `id`, and `ok`, or `error` and `reason`."""
 
@@ -73,17 +76,56 @@ class Database:
             holds="rows",
         )
         found = answer["rows"] if answer else []
+        return len(found), len(await self._delete([(row["id"], row["value"]["rev"]) for row in found]))
+
+    async def days_before(self, end: int) -> dict[str, int]:
+        """How many documents were observed before `end` (milliseconds since the epoch), by day."""
+        days: Counter[str] = Counter()
+        above, full = Mark(0, ""), end > 0
+        while full:
+            found = await self._find_rows(above, end, _COUNT)
+            days.update(_day_of(row) for row in found)
+            full = len(found) == _COUNT
+            if full:
+                above = Mark.of(found[-1])
+        return dict(sorted(days.items()))
+
+    async def erase_before(self, end: int, most: int) -> dict[str, int] | None:
+        """Delete up to `most` documents that were observed before `end`, the oldest; how many this deleted, by day.
+
+        None where there were none left. The others of a batch were somebody else's to delete at the same time.
+        """
+        found = await self._find_rows(Mark(0, ""), end, most) if end > 0 else []
         if not found:
-            return 0, 0
+            return None
+        deleted = await self._delete([(row["_id"], row["_rev"]) for row in found])
+        return dict(Counter(_day_of(row) for row in found if row["_id"] in deleted))
+
+    async def _find_rows(self, above: Mark, end: int, count: int) -> list[Document]:
+        """Id, revision and time of what was observed before `end`, the oldest first."""
+        wanted = indexes.time_query(above=above, last=end - 1, count=count)
+        wanted["fields"] = ["_id", "_rev", "properties.observed_at"]
+        try:
+            found: list[Document] = await self._keeper.ask(
+                self.name, "by-time", lambda client: client.post_find(self.name, **wanted), holds="docs"
+            )
+        except MissingError:
+            return []
+        return found
+
+    async def _delete(self, documents: Sequence[tuple[str, str]]) -> set[str]:
+        """Delete documents by id and revision; the ids of those that this deleted, and nobody else before."""
+        if not documents:
+            return set()
         body = msgspec.json.encode(
-            {"docs": [{"_id": row["id"], "_rev": row["value"]["rev"], "_deleted": True} for row in found]}
+            {"docs": [{"_id": name, "_rev": revision, "_deleted": True} for name, revision in documents]}
         )
-        async with self._writing(len(found)):
+        async with self._writing(len(documents)):
             rows = await self._ask(lambda client: client.post_bulk_docs(self.name, io.BytesIO(body)), holds=LIST)
         stays = next((row for row in rows if not row.get("ok") and row.get("error") != CONFLICT), None)
         if stays:
             raise UnavailableError(f"{self.told} did not delete all of a batch: {shown(stays)}")
-        return len(found), sum(bool(row.get("ok")) for row in rows)
+        return {row["id"] for row in rows if row.get("ok")}
 
     async def get(self, document_id: str) -> Document | None:
         """One document; None if there is none, or no database."""
@@ -169,3 +211,7 @@ class Database:
 
 def _without_revision(found: Document) -> Document:
     return {name: value for name, value in found.items() if name != "_rev"}
+
+
+def _day_of(document: Document) -> str:
+    return str(document["properties"]["observed_at"])[:10]

@@ -1,4 +1,4 @@
-"""Months in UTC, `2026-11`: the boxes that documents are kept in, and dropped with."""
+"""Months in UTC, `2026-11`: the boxes that documents are kept in; and days, `2026-11-30`, that they are dropped by."""
 
 import re
 from datetime import UTC, datetime
@@ -30,3 +30,8 @@ def month_end(month: str) -> int:
     """When a month is over: the beginning of the next one, milliseconds since the epoch."""
     last = month_after(month, 1)
     return month_start(last) if last != month else month_start(month) + 31 * DAY_MS
+
+
+def day_start(time: int) -> int:
+    """When the day in UTC begins that a time lies in; both in milliseconds since the epoch."""
+    return time // DAY_MS * DAY_MS

@@ -1,4 +1,4 @@
-"""Months that are made ahead, and months that are over: once a day."""
+"""Months that are made ahead, and days that are over: once a day."""
 
 import re
 
@@ -31,7 +31,7 @@ class Retention:
     """Runs beside the stage archive; as many may run as there are decoders."""
 
     def __init__(self, *, store: DocumentStore, keep_ms: int | None, clock: Clock) -> None:
-        """Months that were over `keep_ms` ago are dropped; None keeps all."""
+        """Days (UTC) that were over `keep_ms` ago are dropped; None keeps all."""
         self._store = store
         self._keep_ms = keep_ms
         self._clock = clock
@@ -54,6 +54,6 @@ class Retention:
         if self._keep_ms is None:
             return []
         dropped = await self._store.drop_before(self._clock() - self._keep_ms)
-        for month in dropped:
-            _log.info("a month of documents was dropped", name=month.name, documents=month.documents)
+        for each in dropped:
+            _log.info("documents were dropped", name=each.name, documents=each.documents)
         return dropped

@@ -40,8 +40,8 @@ class DocumentSettings(CommonSettings):
     )
     documents_keep: str | None = Field(
         default=None,
-        description="How long documents are kept, such as 90d: months that were over before are dropped, once a day."
-        " Unset: for ever.",
+        description="How long documents are kept, such as 90d: days (UTC) that were over before are dropped, once a"
+        " day. Unset: for ever.",
     )
 
     @field_validator("documents_keep")

@@ -12,7 +12,7 @@ from core.errors import UnavailableError
 from core.messages import Position
 from documents.document import Document, Key, document_id, from_document, to_document
 from documents.merging import Field, Source, candidates, fetched, read_page
-from documents.months import MONTH, month_end, month_of, month_start
+from documents.months import MONTH, day_start, month_end, month_start
 from documents.query import Mark, Page, PositionQuery, checked_count, checked_device, checked_limit, first_mark
 from documents.store import PAGE, Dropped
 from runtime.sqlite import SqliteFile, deletes
@@ -52,8 +52,9 @@ _OVER = "SELECT id, observed_at, body FROM positions WHERE observed_at < ? ORDER
 # The file of an earlier version: documents by their id alone.
 _EARLIER = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'documents'"
 _MONTH = "strftime('%Y-%m', observed_at / 1000, 'unixepoch')"
+_DAY = "strftime('%Y-%m-%d', observed_at / 1000, 'unixepoch')"
 CHUNK = 1000
-"""Rows of one transaction when months are dropped or an earlier file is taken over: others may write in between."""
+"""Rows of one transaction when days are dropped or an earlier file is taken over: others may write in between."""
 
 
 class SQLiteStore:
@@ -136,17 +137,19 @@ class SQLiteStore:
         return await read_page(self._candidates(query, below, checked_limit(limit) + 1), query, limit)
 
     async def drop_before(self, time: int, *, dry_run: bool = False) -> list[Dropped]:
-        """See `DocumentStore.drop_before`; what is dropped is overwritten, and its room used again."""
-        before = month_start(month_of(time))
+        """See `DocumentStore.drop_before`."""
+        before = day_start(time)
 
         def count(connection: sqlite3.Connection) -> list[Dropped]:
-            select = f"SELECT {_MONTH}, count(*) FROM positions WHERE observed_at < ? GROUP BY 1 ORDER BY 1"  # noqa: S608 - no input in it
+            select = f"SELECT {_DAY}, count(*) FROM positions WHERE observed_at < ? GROUP BY 1 ORDER BY 1"  # noqa: S608 - no input in it
             return [Dropped(*row) for row in connection.execute(select, (before,))]
 
         dropped = await self._file.read(count)
         if not dry_run:
             while await self._file.write(lambda connection: _delete(connection, _OVER, before, CHUNK)):
                 pass
+            # Also where nothing is dropped: the last time may have ended before this.
+            await self._file.purge()
         return dropped
 
     async def erase(self, device: str, *, limit: int = PAGE) -> int:

@@ -29,10 +29,10 @@ class IndexBeingBuiltError(UnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A month that was dropped with all its documents."""
+    """A day of documents that was dropped, or a database with all that was in it."""
 
     name: str
-    """Of the month, or of its database."""
+    """Of the day in UTC, `2026-11-30`, or of the database."""
     documents: int
 
 
@@ -100,9 +100,9 @@ class DocumentStore(Protocol):
         ...
 
     async def drop_before(self, time: int, *, dry_run: bool = False) -> list[Dropped]:
-        """Drop the months (UTC) that were over before `time`, milliseconds since the epoch, and say which.
+        """Drop the days (UTC) that were over before `time`, milliseconds since the epoch, and say which.
 
-        With `dry_run`, say only which they would be.
+        With `dry_run`, say only which they would be. What is left of them in files is as after `erase` and `purge`.
         """
         ...
 

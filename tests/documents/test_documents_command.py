@@ -165,9 +165,9 @@ def test_retention_tells_what_it_drops_and_drops_it_only_without_dry_run(monkeyp
     monkeypatch.setattr("documents.__main__.system_clock", lambda: NOON + 200 * 86_400_000)
 
     for arguments, told, left in (
-        (["--keep", "90d", "--dry-run"], "2026-03: 3 documents\n3 documents of 1 months would be dropped.\n", "3\n"),
-        (["--keep", "300d"], "0 documents of 0 months were dropped.\n", "3\n"),
-        (["--keep", "90d"], "2026-03: 3 documents\n3 documents of 1 months were dropped.\n", "0\n"),
+        (["--keep", "90d", "--dry-run"], "2026-03-01: 3 documents\n3 documents would be dropped.\n", "3\n"),
+        (["--keep", "300d"], "0 documents were dropped.\n", "3\n"),
+        (["--keep", "90d"], "2026-03-01: 3 documents\n3 documents were dropped.\n", "0\n"),
     ):
         result = runner.invoke(app, ["retention", *arguments])
         assert (result.exit_code, result.stdout) == (0, told)

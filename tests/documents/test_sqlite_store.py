@@ -14,6 +14,7 @@ from documents.document import document_id, to_document
 from documents.merging import Field
 from documents.query import PositionQuery
 from documents.sqlite import _FIND, _OVER, _SCAN, SQLiteStore
+from documents.store import Dropped
 from tests.conftest import NOON
 from tests.documents.positions import position
 
@@ -175,7 +176,6 @@ async def test_nothing_of_what_was_dropped_is_left_in_the_file(file: Path) -> No
     await store.put([gone, kept])
 
     await store.drop_before(NOON - 40 * 86_400_000)
-    await store.purge()
     await store.close()
 
     content = await asyncio.to_thread(file.read_bytes)
@@ -189,7 +189,7 @@ async def test_dropping_goes_in_steps_and_leaves_nothing_of_a_zone(
     monkeypatch.setattr(documents.sqlite, "CHUNK", 7)
     await store.put([position(number, observed_at=number) for number in range(50)])
 
-    assert [month.documents for month in await store.drop_before(NOON)] == [50]
+    assert await store.drop_before(NOON) == [Dropped("1970-01-01", 50)]
 
     def left(connection: sqlite3.Connection) -> int:
         return int(connection.execute("SELECT count(*) FROM zones").fetchone()[0])
