@@ -195,6 +195,9 @@ class Stage:
             kind = request.query_params.get("kind", "")
             if path.endswith("/history"):
                 return JSONResponse(self._history(kind))
+            if path == "flows" or path.endswith(("/forecast", "/visits")):
+                # Nothing was computed.
+                return JSONResponse({"computed_at": None, "points": [], "hours": [], "flows": [], "data_end": None})
             if path.endswith("/summary"):
                 return JSONResponse(self._summary(kind))
             return JSONResponse(self._zones() if path == "zones" else self._all())

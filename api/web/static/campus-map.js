@@ -40,6 +40,7 @@ export function campusMap(element, onPick) {
   /** @type {Map<string, Drawn>} */
   const drawn = new Map();
   const layers = L.layerGroup().addTo(map);
+  const flows = L.layerGroup().addTo(map);
   /** @type {any} */
   let bounds = null;
   /** Where the zone is that is selected. @type {any} */
@@ -106,6 +107,28 @@ export function campusMap(element, onPick) {
       view.label.dataset.level = level(measured);
       setText(view.label, measured.value === 0 ? "" : measured.text);
       setText(view.told, `${view.name}: ${counts(zone)}`);
+    },
+
+    /**
+     * The middle of a zone; null where none of this id is drawn.
+     * @param {string} id
+     * @returns {[number, number] | null}
+     */
+    centre(id) {
+      const found = drawn.get(id)?.area.getBounds().getCenter();
+      return found ? [found.lat, found.lng] : null;
+    },
+
+    /**
+     * Draws these arcs above the zones, in the place of those that were there.
+     * @param {import("./flows.js").Arc[]} arcs
+     */
+    arcs(arcs) {
+      flows.clearLayers();
+      for (const { points, width, text } of arcs) {
+        const line = L.polyline(points, { className: "flow", weight: width }).addTo(flows);
+        line.bindTooltip(html("span", {}, text), { sticky: true, direction: "top", opacity: 1 });
+      }
     },
 
     /**

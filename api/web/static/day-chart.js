@@ -22,6 +22,16 @@ const TICK_HOURS = 6;
  * @property {string | null} first start of the first window that is known; before it, 0 means nothing
  */
 
+/**
+ * @typedef {object} Expected one hour of a forecast
+ * @property {string} start
+ * @property {string} end
+ * @property {number | null} low null where it is kept back
+ * @property {number | null} high
+ */
+
+const DAY_MS = 86_400_000;
+
 /** @param {string} start RFC 3339 */
 const ms = (start) => Date.parse(start);
 
@@ -53,6 +63,21 @@ function outline(known, x, y) {
 }
 
 /**
+ * Where the day that comes is expected to be: a step for each hour, at the place of the same hour of the day that is over.
+ * @param {Expected[]} expected
+ * @param {(at: number) => number} x
+ * @param {(devices: number) => number} y
+ */
+function band(expected, x, y) {
+  return expected
+    .map(({ start, end, low, high }) => {
+      const [left, right] = [start, end].map((at) => Math.min(Math.max(x(ms(at) - DAY_MS), 0), WIDTH).toFixed(1));
+      return `M${left} ${y(low ?? 0).toFixed(1)}V${y(high ?? 0).toFixed(1)}H${right}V${y(low ?? 0).toFixed(1)}Z`;
+    })
+    .join("");
+}
+
+/**
  * @param {number} from milliseconds
  * @param {number} until milliseconds
  * @returns {number[]} the full hours of the clock on the wall that can be written under the chart
@@ -71,12 +96,14 @@ function ticks(from, until) {
 /**
  * @param {History} history
  * @param {string} label
+ * @param {Expected[]} [forecast] of the day that comes; drawn behind the one that is over
  */
-export function dayChart(history, label) {
+export function dayChart(history, label, forecast = []) {
   const { points, first } = history;
   const [from, until] = [ms(points[0].start), ms(points[points.length - 1].end)];
   const known = first === null ? [] : points.filter((point) => ms(point.start) >= ms(first));
-  const most = Math.max(1, ...known.map((point) => point.devices ?? 0));
+  const expected = forecast.filter(({ start, end, high }) => high !== null && ms(end) - DAY_MS > from && ms(start) - DAY_MS < until);
+  const most = Math.max(1, ...known.map((point) => point.devices ?? 0), ...expected.map(({ high }) => high ?? 0));
   /** @param {number} at */
   const x = (at) => ((at - from) / (until - from)) * WIDTH;
   /** @param {number} devices */
@@ -90,6 +117,7 @@ export function dayChart(history, label) {
     { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": `${label}, last 24 hours: ${peak(known)}` },
     svg("rect", { class: "unknown", x: 0, y: 0, width: unknown, height: HEIGHT }),
     ...hours.map((at) => svg("line", { class: "grid", x1: x(at), x2: x(at), y1: 0, y2: HEIGHT })),
+    svg("path", { class: "tomorrow", d: band(expected, x, y) }),
     svg("path", { class: "seen", d: outline(known, x, y) }),
     svg("line", { class: "base", x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }),
     cursor,
@@ -104,7 +132,7 @@ export function dayChart(history, label) {
     cursor.setAttribute("x1", String(middle));
     cursor.setAttribute("x2", String(middle));
     const count = known.includes(point) ? short(point.devices) : "not recorded";
-    setText(told, `${hourAndMinute(point.start)}: ${count}`);
+    setText(told, `${hourAndMinute(point.start)}: ${count}${later(expected, ms(point.start))}`);
   });
   drawing.addEventListener("pointerleave", () => {
     cursor.setAttribute("x1", "-9");
@@ -118,6 +146,18 @@ export function dayChart(history, label) {
     drawing,
     axis(hours.map((at) => ({ at: x(at) / WIDTH, text: hourAndMinute(at) }))),
   );
+}
+
+/**
+ * @param {Expected[]} expected
+ * @param {number} at milliseconds
+ * @returns {string} what is expected a day later, in words; empty where that is not known
+ */
+function later(expected, at) {
+  const found = expected.find(({ start, end }) => ms(start) <= at + DAY_MS && at + DAY_MS < ms(end));
+  if (!found) return "";
+  const low = found.low === null ? short(null) : short(Math.round(found.low));
+  return `; a day later ${low} to ${short(Math.round(found.high ?? 0))} are expected`;
 }
 
 /**

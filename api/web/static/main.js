@@ -2,6 +2,7 @@
 
 import { campusMap } from "./campus-map.js";
 import { byId, html, setText } from "./dom.js";
+import { flowsOn } from "./flows.js";
 import { about, heading, KINDS } from "./kinds.js";
 import { drawLegend } from "./legend.js";
 import { follow } from "./live.js";
@@ -44,6 +45,7 @@ for (const kind of KINDS) {
 const map = campusMap(byId("map"), pick);
 const list = zoneList(byId("columns"), byId("rows"), byId("spoken"), { onPick: pick, onPoint: (id) => map.mark("pointed", id) });
 const detail = panel(close);
+const flows = flowsOn(map, (id) => names.get(id) ?? id);
 
 /** @param {string} id */
 function pick(id) {
@@ -103,6 +105,7 @@ function takeZones(collection) {
   }
   map.draw(collection);
   list.draw(collection);
+  flows.redraw();
   for (const id of names.keys()) changed.add(id);
   if (opened !== null && names.has(opened)) {
     map.mark("selected", opened);
@@ -129,6 +132,7 @@ document.addEventListener("keydown", (event) => {
 byId("kinds").addEventListener("change", (event) => {
   shown = /** @type {any} */ (event.target).value;
   for (const id of names.keys()) changed.add(id);
+  flows.choose(shown);
   drawSoon();
 });
 

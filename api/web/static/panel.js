@@ -1,10 +1,11 @@
-// One zone: its counts now, its last 24 hours, and when it is usually full.
+// One zone: its counts now, its last 24 hours and the next, when it is usually full, and how long people stay.
 
 import { dayChart } from "./day-chart.js";
 import { byId, html, setText } from "./dom.js";
 import { about, heading, KINDS } from "./kinds.js";
 import { counts } from "./numbers.js";
 import { getJson, reason } from "./read.js";
+import { stayChart } from "./stay-chart.js";
 import { weekChart } from "./week-chart.js";
 
 const REFRESH_MS = 60_000;
@@ -21,16 +22,20 @@ export function panel(onClose) {
 
   /** @param {string} zone */
   async function refresh(zone) {
-    const address = `v1/zones/${encodeURIComponent(zone)}/occupancy`;
+    const place = `v1/zones/${encodeURIComponent(zone)}`;
     try {
-      const [days, weeks] = await Promise.all([
-        Promise.all(KINDS.map((kind) => day(address, kind))),
-        Promise.all(KINDS.map((kind) => week(address, kind))),
+      const [days, weeks, stays] = await Promise.all([
+        Promise.all(KINDS.map((kind) => day(place, kind))),
+        Promise.all(KINDS.map((kind) => week(`${place}/occupancy`, kind))),
+        Promise.all(KINDS.map((kind) => stay(place, kind))),
       ]);
       if (zone !== shown) return;
-      const today = html("div", {}, html("h3", {}, "Last 24 hours"), ...days);
+      const pale = days.some((figure) => figure.querySelector(".tomorrow")?.getAttribute("d"));
+      const today = html("div", {}, html("h3", {}, "Last 24 hours ", ...(pale ? [html("span", {}, "pale: expected in the next 24")] : [])), ...days);
       const usual = html("div", {}, html("h3", {}, "Popular times ", html("span", {}, "median, by the clock of the campus")), ...weeks);
-      byId("panel-charts").replaceChildren(today, usual);
+      const known = stays.filter((figure) => figure !== null);
+      const stayed = html("div", {}, html("h3", {}, "How long visits were ", html("span", {}, "last 24 hours")), ...known);
+      byId("panel-charts").replaceChildren(today, usual, ...(known.length ? [stayed] : []));
       setText(byId("panel-note"), "");
     } catch (error) {
       if (zone === shown) setText(byId("panel-note"), `The history cannot be shown: ${reason(error)}`);
@@ -77,11 +82,37 @@ export function panel(onClose) {
 }
 
 /**
- * @param {string} address of the zone's occupancy
+ * What jobs have computed; the rest is worth showing without it.
+ * @param {string} address
+ * @returns {Promise<any>}
+ */
+async function computed(address) {
+  try {
+    return await getJson(address);
+  } catch {
+    return {};
+  }
+}
+
+/**
+ * @param {string} zone its address
  * @param {import("./kinds.js").Kind} kind
  */
-async function day(address, kind) {
-  return about(dayChart(await getJson(`${address}/history?window=5m&kind=${kind.id}`), heading(kind)), kind);
+async function day(zone, kind) {
+  const [history, forecast] = await Promise.all([
+    getJson(`${zone}/occupancy/history?window=5m&kind=${kind.id}`),
+    computed(`${zone}/forecast?kind=${kind.id}`),
+  ]);
+  return about(dayChart(history, heading(kind), forecast.points), kind);
+}
+
+/**
+ * @param {string} zone its address
+ * @param {import("./kinds.js").Kind} kind
+ */
+async function stay(zone, kind) {
+  const chart = stayChart(await computed(`${zone}/visits?kind=${kind.id}`), heading(kind));
+  return chart && about(chart, kind);
 }
 
 /**
