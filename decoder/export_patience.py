@@ -61,6 +61,9 @@ class ExportPatience:
 
     async def run(self, stop: Stop) -> None:
         """Look until `stop`."""
+        for group in (group for groups in self._groups.values() for group in groups):
+            # What waits before the first exporter is there is to wait for it.
+            await self._retry.until_available(group.create)
         while not stop.is_set():
             await self._retry.until_available(self.look)
             await pause(EVERY_SECONDS, stop)

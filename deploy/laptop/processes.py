@@ -80,6 +80,7 @@ def describe(
             **_mirror(settings, ports, environment),
         ),
         _controller(folder, shared, behind=behind),
+        *_exporting(settings, shared),
         *([_crowd(settings, ports, shared)] if settings.demo else []),
     ]
 
@@ -111,6 +112,19 @@ def _judging(settings: LaptopSettings, environment: Mapping[str, str]) -> dict[s
     """A demo has marks, unless somebody chose stages, or an archive that cannot be judged."""
     chosen = environment.get("STAGES") or environment.get("ARCHIVE", "every") not in {"", "every"}
     return {"STAGES": "observe,archive,rollup,judge"} if settings.demo and not chosen else {}
+
+
+def _exporting(settings: LaptopSettings, shared: Mapping[str, str]) -> list[Description]:
+    """Where EXPORT says so: a decoder that exports, and what works on the lake; all else runs without them."""
+    own = {**shared, "OPS_PORT": ""}
+    python = [sys.executable, "-m"]
+    found = []
+    if settings.targets:
+        stage = {"STAGES": "export", "DECODER_NAME": "exporter"}
+        found.append(Description("exporter", [*python, "decoder"], own | stage, needed=False))
+    if "parquet" in settings.targets:
+        found.append(Description("analytics", [*python, "analytics"], own, needed=False))
+    return found
 
 
 def _crowd(settings: LaptopSettings, ports: Mapping[str, int], shared: Mapping[str, str]) -> Description:

@@ -28,6 +28,15 @@ class LaptopSettings(CommonSettings):
     api_ops_port: Port | None = Field(default=None, description="Health of the API; unset: a free port.")
     api_port: Port | None = Field(default=None, description="Port of the API behind HAProxy; unset: a free one.")
     haproxy_ops_port: Port | None = Field(default=None, description="HAProxy's statistics; unset: a free port.")
+    export: str = Field(
+        default="off",
+        description="Where positions and windows go as well: parquet, kafka or both, joined by commas; off.",
+    )
     demo: bool = Field(default=False, description="A crowd that moves, and weeks of history: make demo.")
     demo_devices: int = Field(default=600, ge=10, le=20_000, description="Devices of the demo's crowd.")
     demo_days: int = Field(default=14, ge=0, le=60, description="Days of history of the demo; 0: none.")
+
+    @property
+    def targets(self) -> set[str]:
+        """Those of EXPORT; the exporter says which there are."""
+        return {name.strip() for name in self.export.split(",")} - {"", "off"}

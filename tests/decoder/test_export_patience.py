@@ -1,5 +1,6 @@
 """What waits for a target for too long is passed over for it alone, counted, and noted as a gap of the lake."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from decoder.export_patience import ExportPatience, GapsMover
 from decoder.metrics import DecoderMetrics
 from decoder.stage_retry import StageRetry
 from lake.store import Lake
+from runtime.service import Stop
 from state.client import Redis as ServiceRedis
 from state.group import Group
-from tests.conftest import NOON, POSITIONS, entries
+from tests.conftest import NOON, POSITIONS, entries, eventually, holds
 from tests.decoder.conftest import HandClock, position
 from tests.decoder.exported import appended, lake_of
 
@@ -83,11 +85,12 @@ async def test_a_target_that_nobody_has_served_yet_is_passed_over_too(
 ) -> None:
     await group(service_redis, "archive").create()
     await filled(redis_client)
-    look = patience(service_redis, HandClock(NOON + 3 * DAY_MS), metrics, parquet=PARQUET).look
-    with pytest.raises(UnavailableError, match="it is made again"):
-        await look()
-    await look()
-    assert skipped(metrics, "parquet") == 3
+    stop = Stop()
+    run = patience(service_redis, HandClock(NOON + 3 * DAY_MS), metrics, parquet=PARQUET).run(stop)
+    running = asyncio.ensure_future(run)
+    await eventually(holds(lambda: skipped(metrics, "parquet") == 3))
+    stop.set()
+    await running
     # The archive still has all of them.
     assert len(await group(service_redis, "archive").read(10)) == 3
 

@@ -85,6 +85,30 @@ def test_with_haproxy_the_services_stand_behind_it() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("export", "more"),
+    [
+        ("off", []),
+        ("kafka", ["exporter"]),
+        ("parquet", ["exporter", "analytics"]),
+        ("kafka, parquet", ["exporter", "analytics"]),
+    ],
+)
+def test_what_is_exported_takes_a_decoder_of_its_own_and_the_lake_what_works_on_it(
+    export: str, more: list[str]
+) -> None:
+    processes = described(export=export, environment={"EXPORT": export})
+    assert list(processes)[7:] == more
+    assert processes["decoder"].environment["EXPORT"] == export
+    assert "STAGES" not in processes["decoder"].environment
+    for name in more:
+        assert not processes[name].needed
+        assert processes[name].environment.items() >= {("EXPORT", export), ("OPS_PORT", "")}
+    if more:
+        assert processes["exporter"].command == [sys.executable, "-m", "decoder"]
+        assert processes["exporter"].environment["STAGES"] == "export"
+
+
 def test_without_haproxy_the_services_listen_on_the_public_ports_themselves() -> None:
     processes = described(haproxy=None, bind_address=EVERYWHERE)
 
