@@ -14,8 +14,8 @@ from api.http.instants import writer
 from api.privacy import shown_count, shown_forecast
 from timeseries import Result
 
-LASTS_MS = HOUR_MS // 2
-"""An anomaly whose last window is so long over is over: the newest windows may not be counted, or looked at, yet."""
+LASTS_MS = HOUR_MS // 3
+"""An anomaly whose last window began so long ago is over; the newest that was looked at began some minutes later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ async def read_anomalies(resources: AnalyticsResources, zone: str | None = None)
     now = resources.clock()
 
     async def read() -> list[Result]:
-        return await resources.store.results("anomalies", start=now - LASTS_MS - WINDOW_MS, end=now + 1, zone=zone)
+        return await resources.store.results("anomalies", start=now - LASTS_MS, end=now + 1, zone=zone)
 
     by_zone: defaultdict[str, dict[str, Result]] = defaultdict(dict)
     for each in await answered(read):
