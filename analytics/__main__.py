@@ -23,6 +23,7 @@ from analytics.jobs import CHECK, JOBS, Job
 from analytics.keeping import keep_in_lake, kept_in_lake
 from analytics.opening import EngineName, open_engine, open_sources, write_dimensions
 from analytics.running import Slice, check, days_between, slices
+from analytics.service import ServiceSettings, serve
 from analytics.settings import AnalyticsSettings
 from core.clock import format_rfc3339, system_clock
 from core.errors import UnavailableError
@@ -31,6 +32,7 @@ from lake.layout import date_of, one_part, results_prefix
 from lake.lock import held
 from lake.store import Lake, open_lake
 from runtime import command
+from runtime.service import run as run_service
 from runtime.settings import load_or_exit
 
 DIFFERS = 3
@@ -44,10 +46,7 @@ WIDE = 200
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
-    no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="What becomes of the lake: visits, flows, paths and typical weeks. LAKE_URL says where it is, by default the"
-    " folder lake in DATA_DIR.",
 )
 StartDate = Annotated[
     datetime, typer.Option("--start", formats=["%Y-%m-%d"], help="The first date (UTC), such as 2026-11-23.")
@@ -55,6 +54,21 @@ StartDate = Annotated[
 EndDate = Annotated[
     datetime, typer.Option("--end", formats=["%Y-%m-%d"], help="The first date that is not: of a week, a week later.")
 ]
+
+
+@app.callback(invoke_without_command=True)
+def main(context: typer.Context) -> None:
+    """What becomes of the lake and of the windows: visits, flows, paths, typical weeks, forecasts.
+
+    Without a command it is the service, until SIGTERM: each night at three, on the clocks of the campus, visits, flows,
+    typical weeks and the forecast; every five minutes the next two hours, and what is unlike the forecast. What was due
+    while it did not run is done at its start. Results go to the time-series store, where the API reads them.
+
+    LAKE_URL says where the lake is, by default the folder lake in DATA_DIR.
+    """
+    if context.invoked_subcommand is None:
+        settings = load_or_exit(ServiceSettings)
+        run_service(lambda stop: serve(settings, stop), settings, name="analytics")
 
 
 @app.command()
