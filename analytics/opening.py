@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 from analytics.calendar import load_calendar
 from analytics.engines import Engine
 from analytics.engines.duck import DuckEngine
-from analytics.hours import hours_between
+from analytics.hours import HOUR_MS, hours_between
 from analytics.running import Sources
 from analytics.settings import AnalyticsSettings
 from analytics.zones import related_zones, zones_table
+from core.clock import system_clock
 from core.errors import BadSettingsError
 from geofence import Campus, InvalidCampusError, load_campus
 from lake.layout import dim_path
@@ -21,6 +22,7 @@ from lake.store import Lake, open_lake
 from lake.writing import write_table
 
 EngineName = Literal["duckdb", "spark"]
+YEAR_MS = 366 * 24 * HOUR_MS
 
 
 def open_sources(settings: AnalyticsSettings) -> Sources:
@@ -71,11 +73,14 @@ def open_engine(settings: AnalyticsSettings, lake: Lake, name: EngineName = "duc
 
 
 def write_dimensions(settings: AnalyticsSettings, sources: Sources, start: int, end: int) -> None:
-    """Write `dim/zones`, `dim/related` and `dim/hours` of [start, end) anew, for notebooks and tools that join them.
+    """Write `dim/zones`, `dim/related` and `dim/hours` anew, for notebooks and tools that join them.
 
-    Raises UnavailableError and BadSettingsError.
+    The hours are those of [start, end), ms since the epoch, and of two years around the present. Raises
+    UnavailableError and BadSettingsError.
     """
-    hours = hours_between(start, end, sources.zone, sources.calendar)
+    now = system_clock()
+    since, until = min(start, now - YEAR_MS), max(end, now + YEAR_MS)
+    hours = hours_between(since - since % HOUR_MS, until, sources.zone, sources.calendar)
     timed = hours.set_column(0, "at", hours["at_ms"].cast(TIME))
     write_table(sources.lake, dim_path("hours"), timed)
     write_table(sources.lake, dim_path("zones"), zones_table(campus_of(settings)))

@@ -19,7 +19,8 @@ class Engine(Protocol):
     def files(self, table: str, paths: Sequence[str]) -> None:
         """Let `raw_{table}` be the rows of these files: positions, occupancy or coverage. It may be without any.
 
-        Times are milliseconds since the epoch, zones a text joined by commas.
+        Times are milliseconds since the epoch, zones a text joined by commas. Raises FileNotFoundError where a file
+        is gone already, if the engine looks.
         """
 
     def table(self, name: str, rows: pa.Table) -> None:

@@ -1,9 +1,9 @@
 """Spark: in processes of this machine, or wherever `spark-submit` runs it."""
 
+import os
 from collections.abc import Sequence
 
 import pyarrow as pa
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 _RAW = {
@@ -24,6 +24,9 @@ _RAW = {
     ),
 }
 """By table: the columns that are read, as Spark writes types, and the view on them."""
+_NOT_THERE = ("FILE_NOT_EXIST", "PATH_NOT_FOUND", "FileNotFoundException")
+SUBMITTED = "PYSPARK_GATEWAY_PORT"
+"""The variable that a process has which `spark-submit` started."""
 PARTITIONS = 8
 """Of a shuffle, where nothing else is set: Spark's own 200 are for far more than a day of positions."""
 
@@ -37,20 +40,20 @@ class SparkEngine:
     name = "spark"
 
     def __init__(self, *, memory: str, threads: int) -> None:
-        # What spark-submit says comes first: it has made the session's configuration already.
         builder = (
             SparkSession.builder.appName("campus-analytics")
             .config("spark.sql.session.timeZone", "UTC")
             .config("spark.sql.ansi.enabled", "true")
         )
-        for name, value in {
-            "spark.master": f"local[{threads}]",
-            "spark.driver.memory": memory,
-            "spark.ui.enabled": "false",
-            "spark.ui.showConsoleProgress": "false",
-            "spark.sql.shuffle.partitions": str(PARTITIONS),
-        }.items():
-            if name not in _submitted():
+        # What is set here comes before what spark-submit was told.
+        if SUBMITTED not in os.environ:
+            for name, value in {
+                "spark.master": f"local[{threads}]",
+                "spark.driver.memory": memory,
+                "spark.ui.enabled": "false",
+                "spark.ui.showConsoleProgress": "false",
+                "spark.sql.shuffle.partitions": str(PARTITIONS),
+            }.items():
                 builder = builder.config(name, value)
         self._spark: SparkSession = builder.getOrCreate()
         self._kept: dict[str, DataFrame] = {}
@@ -59,7 +62,10 @@ class SparkEngine:
         """Make the view `raw_{table}` of files."""
         columns, sql = _RAW[table]
         if paths:
-            frame = self._spark.read.schema(columns).parquet(*map(_address, paths))
+            try:
+                frame = self._spark.read.schema(columns).parquet(*map(_address, paths))
+            except Exception as error:  # PySpark's while a query is made, Java's while its rows come
+                raise _gone(error) from error
         else:
             frame = self._spark.createDataFrame([], schema=columns)
         frame.createOrReplaceTempView(f"rows_of_{table}")
@@ -94,20 +100,13 @@ class SparkEngine:
         """What a query gives, as a table."""
         try:
             return self._spark.sql(sql).toArrow()
-        except PySparkException as error:
+        except Exception as error:  # PySpark's while a query is made, Java's while its rows come
             raise _gone(error) from error
 
     def close(self) -> None:
         """Let go of what it has."""
         self._kept.clear()
         self._spark.stop()
-
-
-def _submitted() -> set[str]:
-    """The names of what `spark-submit` has set."""
-    from pyspark import SparkConf  # noqa: PLC0415 - beside what it is for
-
-    return {name for name, _ in SparkConf().getAll()}
 
 
 def _address(path: str) -> str:
@@ -117,6 +116,7 @@ def _address(path: str) -> str:
     return f"s3a://{path.removeprefix('s3://')}" if path.startswith("s3://") else path
 
 
-def _gone(error: PySparkException) -> Exception:
+def _gone(error: Exception) -> Exception:
     text = str(error)
-    return FileNotFoundError(text) if "FILE_NOT_EXIST" in text or "PATH_NOT_FOUND" in text else error
+    found = next((name for name in _NOT_THERE if name in text), None)
+    return error if found is None else FileNotFoundError(text.partition("\n")[0])

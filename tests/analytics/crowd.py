@@ -1,5 +1,6 @@
 """Positions for tests of jobs, and what jobs should make of them, worked out a tick at a time."""
 
+import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ TTL = 6 * TICK
 MONDAY = parse_rfc3339("2026-11-23T00:00:00Z")
 HOUR = 3_600_000
 DAY = 24 * HOUR
+CROWD_DAYS = 3
+PLACES = [(), ("hall",), ("library",), ("library", "room"), ("car-park",), ("hall", "yard"), ("yard",)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +126,15 @@ def rounded(value: object) -> object:
 def all_rounded(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The same of rows that are values already."""
     return [{name: rounded(value) for name, value in each.items()} for each in rows]
+
+
+def crowd_positions(chance: random.Random) -> Iterator[Row]:
+    """Forty devices that walk about for some days, with pauses and with clocks that are ahead."""
+    for number in range(40):
+        device, at, place = f"{number:032x}", MONDAY + chance.randrange(DAY), chance.choice(PLACES)
+        while at < MONDAY + CROWD_DAYS * DAY:
+            kind = "car" if number % 2 else "mobile"
+            yield row(device, at, "campus", *place, kind=kind, received=at - chance.choice([0, 0, 0, 299_000, 301_000]))
+            if chance.random() < 0.2:
+                place = chance.choice(PLACES)
+            at += chance.choice([600_000, 1_200_000, 3_600_000, 5_400_000, 40_000_000])
