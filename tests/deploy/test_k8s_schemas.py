@@ -27,6 +27,7 @@ OPTIONAL = (
     "quota",
     "backup",
     "tracing",
+    "analytics",
 )
 """Components that no overlay has: people add them to theirs."""
 VERSIONS = ("1.32", kubernetes.latest_version())

@@ -49,6 +49,7 @@ _OF_THE_OVERLAY: Final = {
 }
 """Of ibm-cloud: what is for any cluster whose stores are elsewhere."""
 LEFT_OUT: Final = {
+    "analytics": "a lake is what few have; with kustomize it is there",
     "gateway-api": "an example with an application of somebody else's",
     "monitoring-logs": "it asks the store of deploy/k8s/observability, which the chart does not have",
 }
