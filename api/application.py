@@ -27,6 +27,7 @@ from api.positions import ingest_routes as ingest
 from api.positions import routes as positions
 from api.rooms import Rooms
 from api.settings import ApiSettings
+from api.web.notice import NoticeOptions
 from api.web.pages import MapOptions, pages
 from api.zones import change_routes as zone_changes
 from api.zones import routes as zones
@@ -85,7 +86,7 @@ def create_app(
         canaries.router,
         faults.router,
         operations.router,
-        pages(rooms.kinds, _map_options(settings)),
+        pages(rooms.kinds, _map_options(settings), _notice_options(settings)),
     ):
         app.include_router(router)
     problems.answer_problems(app)
@@ -160,3 +161,13 @@ def _traced(traced: tuple[Tracing, Shown] | None, rooms: Rooms) -> list[Middlewa
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
+
+
+def _notice_options(settings: ApiSettings) -> NoticeOptions:
+    return NoticeOptions(
+        contact=settings.privacy_contact,
+        public=settings.api_public_occupancy,
+        min_count=settings.privacy_min_count,
+        flows_least=max(settings.flows_min_devices, settings.privacy_min_count),
+        documents_keep=settings.documents_keep or "",
+    )

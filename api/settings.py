@@ -51,6 +51,12 @@ class ApiSettings(
     api_public_occupancy: bool = Field(
         default=True, description="Zones, occupancy, its history and events need no key; false: they need any key."
     )
+    privacy_contact: str = Field(
+        default="",
+        max_length=2000,
+        description="Who answers for data protection, as /privacy says it, as plain text: name, how to reach them, and"
+        " on which ground they process.",
+    )
     privacy_min_count: int = Field(
         default=0,
         ge=0,

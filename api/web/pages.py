@@ -1,4 +1,4 @@
-"""The pages: the live map at /, a device at /device, /operations, and the API explained at /docs.
+"""The pages: the live map at /, a device at /device, /operations, /privacy, and the API explained at /docs.
 
 What they load is all from here.
 """
@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from api.http.answers import client_has, not_modified
 from api.http.kind_words import capital
+from api.web.notice import NoticeOptions, notice_page
 from api.web.tiles import tile_origin
 from core.kinds import Kind, Kinds
 
@@ -90,9 +91,10 @@ class File:
         )
 
 
-def pages(kinds: Kinds, options: MapOptions | None = None) -> APIRouter:
+def pages(kinds: Kinds, options: MapOptions | None = None, notice: NoticeOptions | None = None) -> APIRouter:
     """The routes of the pages, whose map shows these kinds; the files are read now, and kept."""
     options = options or MapOptions()
+    privacy_notice = File.of(notice_page(notice or NoticeOptions()).encode(), ".html")
     security = _security(options)
     files = {path.relative_to(STATIC).as_posix(): _read(path) for path in STATIC.rglob("*") if path.suffix in TYPES}
     files["index.html"] = _live_map(kinds, options)
@@ -110,6 +112,10 @@ def pages(kinds: Kinds, options: MapOptions | None = None) -> APIRouter:
     @router.get("/operations")
     async def operations(request: Request) -> Response:
         return files["operations.html"].answer(request, security)
+
+    @router.get("/privacy")
+    async def privacy(request: Request) -> Response:
+        return privacy_notice.answer(request, security)
 
     @router.get("/docs")
     async def documentation(request: Request) -> Response:

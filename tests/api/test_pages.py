@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from api.web.notice import NoticeOptions
 from api.web.pages import STATIC, TYPES, MapOptions, pages
 from core.kinds import DEFAULT_KINDS, Kinds
 from tests.api.conftest import client_of
@@ -181,7 +182,7 @@ async def test_pictures_may_come_from_the_tile_server_and_nothing_else_from_anyw
 
 
 async def test_pages_are_kept_and_asked_for_again(client: httpx.AsyncClient) -> None:
-    for path in ("/", "/device", "/docs", *(f"/static/{name}" for name in SERVED)):
+    for path in ("/", "/device", "/docs", "/privacy", *(f"/static/{name}" for name in SERVED)):
         first = await client.get(path)
         again = await client.get(path, headers={"If-None-Match": first.headers["etag"]})
 
@@ -249,3 +250,58 @@ async def test_what_kinds_are_called_is_text_on_the_page() -> None:
             "capacity_of": ["bicycle_park"],
         }
     ]
+
+
+async def notice_with(options: NoticeOptions) -> str:
+    app = FastAPI()
+    app.include_router(pages(DEFAULT_KINDS, notice=options))
+    async with client_of(app) as client:
+        page = await client.get("/privacy")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    return page.text
+
+
+async def test_the_privacy_notice_is_a_page_that_the_map_links_to_and_that_needs_no_script(
+    client: httpx.AsyncClient,
+) -> None:
+    assert '<a href="privacy">Privacy</a>' in (await client.get("/")).text
+    page = (await client.get("/privacy")).text
+    assert "<h1>Privacy notice</h1>" in page
+    assert "no legal advice" in page
+    for article in (
+        "12, 13 and 14",
+        "(article 6)",
+        "articles 15 and 20",
+        "erased (17)",
+        "object (21)",
+        "authority (77)",
+    ):
+        assert article in page
+    assert not re.search(r"<script| style=| on\w+=|\{\w*\}", page)
+    for path in re.findall(r'(?:src|href)="(static/[^"]+)"', page):
+        assert (await client.get(f"/{path}")).status_code == 200
+
+
+async def test_the_privacy_notice_says_what_the_settings_are() -> None:
+    usual = await notice_with(NoticeOptions())
+    assert "Who runs this system has not said who they are." in usual
+    assert "<li>Counts of zones: everybody may see them.</li>" in usual
+    assert "all are shown, small ones too" in usual
+    assert "none of fewer than 5 devices" in usual
+    assert "<li>Positions under their codes: no limit is set, so for ever.</li>" in usual
+
+    chosen = await notice_with(
+        NoticeOptions(
+            contact="<b>Ann</b> {kept}, ann@campus.example",
+            public=False,
+            min_count=7,
+            flows_least=7,
+            documents_keep="30d",
+        )
+    )
+    assert "<p>&lt;b&gt;Ann&lt;/b&gt; {kept}, ann@campus.example</p>" in chosen
+    assert "only those who were given a key see them" in chosen
+    assert "under 7 none is shown" in chosen
+    assert "none of fewer than 7 devices" in chosen
+    assert "30 days after their day, and then they are dropped" in chosen
