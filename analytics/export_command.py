@@ -7,7 +7,7 @@ written after its windows, so that an hour which was recorded, and of which the 
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -54,6 +54,76 @@ class Gap:
     end: int
 
 
+class WindowsFiller:
+    """Fills the windows and the coverage of one lake."""
+
+    def __init__(
+        self,
+        *,
+        lake: Lake,
+        series: TimeseriesStore,
+        zone: ZoneInfo,
+        clock: Clock = system_clock,
+        filled: Filled | None = None,
+        widths: Sequence[Width] = tuple(Width),
+    ) -> None:
+        """`zone` is the campus's: its days are windows. What was put into the lake is added to `filled`."""
+        self._lake = lake
+        self._series = series
+        self._zone = zone
+        self._clock = clock
+        self._filled = filled or Filled()
+        self._widths = widths
+
+    async def fill_missing(self, start: int, end: int, *, again: int) -> None:
+        """Fill the dates (UTC) of [start, end), ms since the epoch, that have no coverage, and those from `again` on.
+
+        Raises UnavailableError.
+        """
+        for begin, until in days_between(start, end):
+            prefix = date_prefix(COVERAGE, date_of(begin))
+            if begin >= again or not await asyncio.to_thread(self._lake.list, prefix):
+                await self.fill(begin, until)
+
+    async def fill(self, start: int, end: int) -> None:
+        """Fill the windows that begin in whole hours of [start, end), and then the coverage of its dates."""
+        for begin, until in days_between(start, end):
+            for width in self._widths:
+                await self._windows(width, begin, until)
+            await self._coverage(begin)
+
+    async def _windows(self, width: Width, start: int, end: int) -> None:
+        try:
+            points = await self._series.windows(width, start=start, end=end)
+        except ValueError:
+            if end - start <= NARROWEST_MS:
+                raise
+            middle = start + (end - start) // 2 // NARROWEST_MS * NARROWEST_MS
+            await self._windows(width, start, middle)
+            await self._windows(width, middle, end)
+            return
+        if points:
+            rows = [_window_row(point, self._zone, self._clock()) for point in points]
+            await asyncio.to_thread(write_windows, self._lake, rows, clock=self._clock)
+            self._filled.windows += len(rows)
+
+    async def _coverage(self, at: int) -> None:
+        """That of the whole date that holds a time, for its file is replaced."""
+        day = at - at % DAY_MS
+        hours = await self._series.recorded(start=day, end=day + DAY_MS)
+        path = one_part(date_prefix(COVERAGE, date_of(day)))
+        if not hours:
+            await asyncio.to_thread(self._lake.delete, [path])
+            return
+        columns = zip(*((each.zone, each.kind, each.hour, each.minutes) for each in hours), strict=True)
+        rows = pa.table(
+            [pa.array(column, field.type) for column, field in zip(columns, COVERAGE_SCHEMA, strict=True)],
+            schema=COVERAGE_SCHEMA,
+        )
+        await asyncio.to_thread(write_table, self._lake, path, rows)
+        self._filled.hours += len(hours)
+
+
 class Filler:
     """Fills one lake."""
 
@@ -69,10 +139,9 @@ class Filler:
         """`zone` is the campus's: its days are windows."""
         self._lake = lake
         self._documents = documents
-        self._series = series
-        self._zone = zone
         self._clock = clock
         self.filled = Filled()
+        self._windows = WindowsFiller(lake=lake, series=series, zone=zone, clock=clock, filled=self.filled)
 
     async def fill(self, start: int, end: int, *, done: Callable[[int], None] = lambda _: None) -> None:
         """Fill [start, end), ms since the epoch; `done` is told how far it is, after each day.
@@ -81,7 +150,7 @@ class Filler:
         """
         for begin, until in days_between(start, end):
             await self.fill_positions(begin, until)
-            await self.fill_windows(begin, until)
+            await self._windows.fill(begin, until)
             done(until)
 
     async def fill_positions(self, start: int, end: int) -> None:
@@ -110,44 +179,6 @@ class Filler:
         if batch:
             await asyncio.to_thread(write_positions, self._lake, batch, clock=self._clock)
             self.filled.positions += len(batch)
-
-    async def fill_windows(self, start: int, end: int) -> None:
-        """Fill the windows that begin in whole hours of [start, end), and then the coverage of its dates."""
-        for begin, until in days_between(start, end):
-            for width in Width:
-                await self._windows(width, begin, until)
-            await self._coverage(begin)
-
-    async def _windows(self, width: Width, start: int, end: int) -> None:
-        try:
-            points = await self._series.windows(width, start=start, end=end)
-        except ValueError:
-            if end - start <= NARROWEST_MS:
-                raise
-            middle = start + (end - start) // 2 // NARROWEST_MS * NARROWEST_MS
-            await self._windows(width, start, middle)
-            await self._windows(width, middle, end)
-            return
-        if points:
-            rows = [_window_row(point, self._zone, self._clock()) for point in points]
-            await asyncio.to_thread(write_windows, self._lake, rows, clock=self._clock)
-            self.filled.windows += len(rows)
-
-    async def _coverage(self, at: int) -> None:
-        """That of the whole date that holds a time, for its file is replaced."""
-        day = at - at % DAY_MS
-        hours = await self._series.recorded(start=day, end=day + DAY_MS)
-        path = one_part(date_prefix(COVERAGE, date_of(day)))
-        if not hours:
-            await asyncio.to_thread(self._lake.delete, [path])
-            return
-        columns = zip(*((each.zone, each.kind, each.hour, each.minutes) for each in hours), strict=True)
-        rows = pa.table(
-            [pa.array(column, field.type) for column, field in zip(columns, COVERAGE_SCHEMA, strict=True)],
-            schema=COVERAGE_SCHEMA,
-        )
-        await asyncio.to_thread(write_table, self._lake, path, rows)
-        self.filled.hours += len(hours)
 
 
 def gaps_of(lake: Lake) -> Iterator[Gap]:

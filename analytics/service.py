@@ -14,11 +14,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 import timeseries
 from analytics.engines import Engine
+from analytics.export_command import WindowsFiller
 from analytics.forecast.jobs import SETTLED_MS, Forecasts
 from analytics.hours import HOUR_MS
 from analytics.jobs import CHECK, Job
 from analytics.keeping import keep_in_lake
-from analytics.opening import campus_of, open_engine, open_sources
+from analytics.opening import campus_of, open_engine, open_sources, write_dimensions
 from analytics.running import DAY_MS, Slice, Sources, check, slices
 from analytics.schedule import LastDue, daily, every
 from analytics.settings import AnalyticsSettings
@@ -209,6 +210,8 @@ class LakeJobs:
         start = end - TYPICAL_MS if job == "profiles" else max((done or 0) - LATE_MS, end - FIRST_MS)
         start -= start % DAY_MS
         table = OCCUPANCY if job == "profiles" else POSITIONS
+        if job == "profiles":
+            await self._hours_that_were_recorded(start, end, again=(done or 0) - LATE_MS)
         there = await asyncio.to_thread(paths, self._sources.lake, table, date_of(start), date_of(end - 1 + DAY_MS))
         # Nothing is worked out where nothing is exported, and of days before the first that was.
         dates = [day for day in map(path_date, there) if day is not None]
@@ -216,6 +219,14 @@ class LakeJobs:
             await self._run(job, max(start, start_of(min(dates))), end, now)
         if (kept := await self._store.kept_since(Width.HOUR)) is not None and job != "profiles":
             await self._store.replace_results(job, 0, kept, [])
+
+    async def _hours_that_were_recorded(self, start: int, end: int, *, again: int) -> None:
+        """Coverage goes no other way into the lake; and the hours of before the export began go with it."""
+        filler = WindowsFiller(
+            lake=self._sources.lake, series=self._store, zone=self._sources.zone, widths=(Width.HOUR,)
+        )
+        await filler.fill_missing(start, end, again=again)
+        await asyncio.to_thread(write_dimensions, self._settings, self._sources, start, end)
 
     async def _run(self, job: Job, start: int, end: int, now: int) -> None:
         # One thread for all that the engine does: it is closed after what was in hand, whoever has been cancelled.

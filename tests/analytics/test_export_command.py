@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from analytics.engines.duck import DuckEngine
-from analytics.export_command import Filler, gaps_of
+from analytics.export_command import Filled, Filler, WindowsFiller, gaps_of
 from analytics.running import Sources, run_job
 from core.kinds import KindId
 from core.windows import Width, Window
@@ -85,14 +85,29 @@ async def test_a_gap_that_was_noted_is_found_and_what_is_no_gap_is_none(filler: 
 
 
 async def test_where_nothing_was_recorded_coverage_that_was_wrong_goes(
-    filler: Filler, stores: tuple[DocumentStore, TimeseriesStore], lake: Lake
+    stores: tuple[DocumentStore, TimeseriesStore], lake: Lake
 ) -> None:
     _, series = stores
+    filler = WindowsFiller(lake=lake, series=series, zone=ZoneInfo("Europe/Dublin"))
     await series.write_coverage([Coverage("campus", CAR, MONDAY, 1)])
-    await filler.fill_windows(MONDAY, MONDAY + HOUR)
+    await filler.fill(MONDAY, MONDAY + HOUR)
     assert len(lake.list(COVERAGE)) == 1
     await series.drop("campus", CAR, start=MONDAY, end=MONDAY + DAY)
 
-    await filler.fill_windows(MONDAY, MONDAY + HOUR)
+    await filler.fill(MONDAY, MONDAY + HOUR)
 
     assert lake.list(COVERAGE) == []
+
+
+async def test_only_dates_without_coverage_and_the_newest_are_filled_again(
+    stores: tuple[DocumentStore, TimeseriesStore], lake: Lake
+) -> None:
+    _, series = stores
+    await series.write_coverage([Coverage("campus", CAR, MONDAY + day * DAY, 1) for day in range(3)])
+    filled = Filled()
+    filler = WindowsFiller(lake=lake, series=series, zone=ZoneInfo("Europe/Dublin"), filled=filled)
+
+    await filler.fill_missing(MONDAY, MONDAY + 3 * DAY, again=MONDAY + 2 * DAY)
+    assert filled.hours == 3
+    await filler.fill_missing(MONDAY, MONDAY + 3 * DAY, again=MONDAY + 2 * DAY)
+    assert filled.hours == 4

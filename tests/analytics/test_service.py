@@ -34,7 +34,7 @@ from runtime.service import Stop, work_until_stopped
 from tests.analytics.crowd import DAY, HOUR, MONDAY, row
 from tests.kinds_of_tests import CAR
 from tests.ports import free_port
-from timeseries import TimeseriesStore
+from timeseries import Coverage, OccupancyPoint, TimeseriesStore, Width, Window
 from timeseries.sqlite import SqliteOccupancyStore
 
 NIGHT = daily(time(3), ZoneInfo("Europe/Dublin"))
@@ -256,6 +256,17 @@ async def test_an_empty_lake_has_no_results(
     await jobs.run("visits", None, NOW)
     await jobs.run("profiles", None, NOW)
     assert await store.results("visits", start=0, end=NOW) == []
+
+
+async def test_a_typical_week_is_of_the_windows_and_the_recorded_hours_of_the_store(
+    settings: ServiceSettings, sources: Sources, store: TimeseriesStore
+) -> None:
+    ten = MONDAY + 10 * HOUR
+    await store.write([OccupancyPoint(Window(Width.HOUR, ten, "campus", CAR), 7)])
+    await store.write_coverage([Coverage("campus", CAR, ten + hour * HOUR, (1 << 60) - 1) for hour in (0, 1)])
+    await LakeJobs(settings, sources, store, campus="campus").run("profiles", None, MONDAY + DAY)
+    found = await store.results("profiles", start=0, end=28 * DAY)
+    assert [(each.values["median"], each.values["hours"]) for each in found] == [(7.0, 1.0), (0.0, 1.0)]
 
 
 async def test_results_go_with_the_windows_of_their_time(
