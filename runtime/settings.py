@@ -189,7 +189,8 @@ class RetainedSettings(Settings):
         default=25_000,
         ge=1,
         le=1_000_000,
-        description="Retained messages of the whole cluster; the mirror needs two a zone, and two more.",
+        description="Retained messages of the whole cluster; the mirror needs two a zone, and two more; where visits"
+        " and forecasts are computed, three more a zone, and one more.",
     )
     retained_max_bytes: int = Field(
         default=8 * 1024 * 1024,

@@ -85,19 +85,6 @@ async def answered(question: Callable[[], Awaitable[Asked]]) -> Asked:
         raise UnavailableError(f"the time-series store did not answer within {STORE_SECONDS} s") from error
 
 
-async def by_days(
-    store: TimeseriesStore, job: str, asked: Range, *, zone: str | None = None, kind: KindId | None = None
-) -> list[Result]:
-    """The results of a job: a day (UTC) at a time, since all pairs of zones of a month are too many at once."""
-    found: list[Result] = []
-    start = asked.start
-    while start < asked.end:
-        end = min(start - start % DAY_MS + DAY_MS, asked.end)
-        found += await store.results(job, start=start, end=end, zone=zone, kind=kind)
-        start = end
-    return found
-
-
 async def minutes_of(store: TimeseriesStore, zone: str, kind: KindId, start: int, end: int) -> dict[int, int]:
     """How many minutes of each hour were recorded, by the hour's start; of hours with none there is nothing."""
     found = await store.coverage(kind, start=start, end=end, zone=zone)

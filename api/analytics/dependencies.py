@@ -1,8 +1,10 @@
 """What the routes of analytics work with."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
+from api.analytics.flow_days import FlowDays
 from api.http.dependencies import opened
 from api.privacy import least_of
 from api.zones import Zones
@@ -23,6 +25,11 @@ class AnalyticsResources:
     """PRIVACY_MIN_COUNT."""
     flows_least: int
     """FLOWS_MIN_DEVICES."""
+
+    @cached_property
+    def flow_days(self) -> FlowDays:
+        """Flows, as far as they may be shown."""
+        return FlowDays(self.store, clock=self.clock, least=self.least_devices)
 
     def least_of(self, kind: KindId) -> int:
         """Under which number counts of a kind, and forecasts of them, are withheld."""

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from api.analytics.body import (
-    DAY_MS,
     HOUR_MS,
     Basis,
     Begins,
@@ -24,18 +23,14 @@ from api.analytics.body import (
     ResultsQuery,
     ZoneOfTimes,
     answered,
-    by_days,
     data_of,
     minutes_of,
-    newest,
 )
 from api.analytics.dependencies import AnalyticsResources
+from api.analytics.flow_days import FlowDay
 from api.http.instants import name_of, writer
-from api.privacy import Cell, Pair, shown_cells
+from api.privacy import Pair
 from core.kinds import KindId
-from timeseries import Result
-
-JOB = "flows"
 
 
 class FlowsFormat(StrEnum):
@@ -93,41 +88,31 @@ class Flows:
     basis: Basis
 
 
-def cells_of(flows: Iterable[Result]) -> dict[int, dict[Pair, Cell]]:
-    """By hour: how many went from where to where. What the job has summed up, without naming the pair, is left out."""
-    cells: dict[int, dict[Pair, Cell]] = {}
-    for each in flows:
-        if each.other:
-            cell = Cell(count=int(each.values["count"]), devices=int(each.values["devices"]))
-            cells.setdefault(each.at, {})[each.zone, each.other] = cell
-    return cells
-
-
 async def flows(
     resources: AnalyticsResources, kind: KindId, asked: Range, *, shown_in: ZoneInfo | None = None
 ) -> Flows:
     """The body of the answer. Raises UnavailableError if the store does not answer in time."""
-    # Whole days: so it cannot be told of a single hour whether anybody went anywhere.
-    days = Range(asked.start // DAY_MS * DAY_MS, -(-asked.end // DAY_MS) * DAY_MS)
 
-    async def read() -> tuple[list[Result], dict[int, int]]:
-        store, campus = resources.store, resources.zones.campus.boundary.id
+    async def read() -> tuple[list[FlowDay], dict[int, int]]:
+        campus = resources.zones.campus.boundary.id
         return (
-            await by_days(store, JOB, days, kind=kind),
-            await minutes_of(store, campus, kind, asked.start, asked.end),
+            await resources.flow_days.between(kind, asked.start, asked.end),
+            await minutes_of(resources.store, campus, kind, asked.start, asked.end),
         )
 
-    found, minutes = await answered(read)
-    until = max((each.at for each in found), default=0) + HOUR_MS
-    data = data_of(minutes, asked.hours, until=until, computed_at=newest(found))
+    days, minutes = await answered(read)
+    # Of whole days: so it cannot be told of a single hour whether anybody went anywhere.
+    until = max((day.last for day in days if day.last is not None), default=-HOUR_MS) + HOUR_MS
+    computed_at = max((day.computed_at for day in days if day.computed_at is not None), default=None)
+    data = data_of(minutes, asked.hours, until=until, computed_at=computed_at)
     write = writer(shown_in)
-    cells = {at: each for at, each in cells_of(found).items() if asked.start <= at < asked.end}
+    hours = [found for day in days for at, found in day.hours.items() if asked.start <= at < asked.end]
     return Flows(
         kind=kind,
         timezone=name_of(shown_in),
         start=write(asked.start),
         end=write(asked.end),
-        flows=_sums(cells, resources.least_devices),
+        flows=_sums(hours),
         data_begin=None if data.begin is None else write(data.begin),
         data_end=None if data.end is None else write(data.end),
         computed_at=None if data.computed_at is None else write(data.computed_at),
@@ -136,13 +121,13 @@ async def flows(
     )
 
 
-def _sums(cells: Mapping[int, Mapping[Pair, Cell]], least: int) -> list[Flow]:
+def _sums(shown: Iterable[Mapping[Pair, int]]) -> list[Flow]:
     """Sums of what may be shown hour by hour: so nothing can be computed back, whatever ranges are asked for."""
     counts: defaultdict[Pair, int] = defaultdict(int)
     hours: defaultdict[Pair, int] = defaultdict(int)
-    for each in cells.values():
-        for pair, cell in shown_cells(each, least).items():
-            counts[pair] += cell.count
+    for of_hour in shown:
+        for pair, count in of_hour.items():
+            counts[pair] += count
             hours[pair] += 1
     found = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [Flow(origin, destination, count, hours[origin, destination]) for (origin, destination), count in found]

@@ -23,15 +23,14 @@ from api.analytics.body import (
     ZoneOf,
     ZoneOfTimes,
     answered,
-    by_days,
     data_of,
     minutes_of,
     newest,
 )
 from api.analytics.dependencies import AnalyticsResources
-from api.analytics.flows import cells_of
+from api.analytics.flow_days import FlowDay
 from api.http.instants import name_of, writer
-from api.privacy import DWELL_TIMES, Quartiles, ShownVisits, Visits, shown_cells, shown_visits
+from api.privacy import DWELL_TIMES, Quartiles, ShownVisits, Visits, shown_visits
 from core.kinds import KindId
 from timeseries import Result
 
@@ -100,7 +99,7 @@ async def visits(
 ) -> ZoneVisits:
     """The body of the answer. Raises UnavailableError if the store does not answer in time."""
 
-    async def read() -> tuple[list[Result], list[Result], list[Result], dict[int, int]]:
+    async def read() -> tuple[list[Result], list[Result], list[FlowDay], dict[int, int]]:
         store = resources.store
         # Whether the job was there must not follow from what it found in this zone: that nobody came is withheld.
         job = await store.results(
@@ -113,13 +112,13 @@ async def visits(
         return (
             job,
             await store.results(JOB, start=max(0, asked.start - _PAUSE_MS), end=asked.end, zone=zone, kind=kind),
-            await by_days(store, "flows", asked, kind=kind) if job else [],
+            await resources.flow_days.between(kind, asked.start, asked.end) if job else [],
             await minutes_of(store, zone, kind, asked.start, asked.end),
         )
 
-    job, found, flows, minutes = await answered(read)
+    job, found, days, minutes = await answered(read)
     until = max((each.at for each in job), default=0) + HOUR_MS
-    shown = _shown(zone, {each.at: _visits_of(each) for each in found}, flows, resources.least_devices)
+    shown = _shown(zone, {each.at: _visits_of(each) for each in found}, days, resources.least_devices)
     write = writer(shown_in)
     data = data_of(minutes, asked.hours, until=until, computed_at=newest(job))
     return ZoneVisits(
@@ -168,16 +167,10 @@ def _visits_of(result: Result) -> Visits:
     )
 
 
-def _shown(zone: str, found: Mapping[int, Visits], flows: list[Result], least: int) -> dict[int, ShownVisits]:
+def _shown(zone: str, found: Mapping[int, Visits], days: list[FlowDay], least: int) -> dict[int, ShownVisits]:
     """What may be shown of each hour, by its start."""
-    into: dict[int, int] = {}
-    out: dict[int, int] = {}
-    for at, cells in cells_of(flows).items():
-        for (origin, destination), cell in shown_cells(cells, least).items():
-            if destination == zone:
-                into[at] = into.get(at, 0) + cell.count
-            if origin == zone:
-                out[at] = out.get(at, 0) + cell.count
+    into = {at: zones.get(zone, 0) for day in days for at, zones in day.into.items()}
+    out = {at: zones.get(zone, 0) for day in days for at, zones in day.out.items()}
     shown = {}
     for at, here in found.items():
         before = (found.get(at - back * HOUR_MS) for back in range(1, _PAUSE_HOURS + 1))

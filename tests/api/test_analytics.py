@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from api.analytics import flow_days
 from core.kinds import KindId
 from tests.api.conftest import Parts, assert_problem, client_over, key_for, watched
 from tests.conftest import NOON
@@ -22,6 +23,12 @@ TEN = NOON - 2 * HOUR
 LAST_THREE = {"start": "2026-03-01T09:00:00Z", "end": "2026-03-01T12:00:00Z"}
 BUSY: dict[str, Any] = {"entries": 40, "exits": 30, "devices": 60, "visits": 65, "dwell_devices": 25}
 DWELL: dict[str, Any] = {"dwell_q1": 300.0, "dwell_median": 1_800.0, "dwell_q3": 5_400.0}
+
+
+@pytest.fixture(autouse=True)
+def _flows_are_read_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of these tests stands still."""
+    monkeypatch.setattr(flow_days, "KEPT_MS", 0)
 
 
 def result(
@@ -477,3 +484,32 @@ async def test_a_key_is_asked_for_where_occupancy_is_not_public(parts: Parts) ->
 
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "private, no-cache"
+
+
+async def test_a_day_of_flows_is_read_again_after_a_moment(
+    parts: Parts, store: TimeseriesStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow_days, "KEPT_MS", 30_000)
+    now = NOON
+    async with client_over(dataclasses.replace(parts, clock=lambda: now)) as client:
+        counts = []
+        for devices, later in ((6, 0), (7, 29_999), (8, 1)):
+            now += later
+            await keep(store, flow("kemmy", "main", TEN, devices))
+            body = await got(client, "/v1/flows", **LAST_THREE)
+            counts.append(body["flows"][0]["count"])
+
+    assert counts == [6, 6, 8]
+
+
+async def test_only_so_many_days_of_flows_are_kept(
+    parts: Parts, store: TimeseriesStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow_days, "KEPT_DAYS", 2)
+    await keep(store, *(flow("kemmy", "main", NOON - days * DAY, 6) for days in range(5)))
+    days = parts.rooms.analytics.flow_days
+
+    found = await days.between(MOBILE, NOON - 4 * DAY, NOON + 1)
+
+    assert [day.last for day in found] == [NOON - back * DAY for back in (4, 3, 2, 1, 0)]
+    assert len(days._kept) == 2
