@@ -1,0 +1,1 @@
+"""What one arrival tells somebody who knows everybody else, and how wrong counts are for that."""
