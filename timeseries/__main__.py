@@ -1,7 +1,9 @@
-"""Commands around the time-series store: `python -m timeseries setup`, `history ZONE KIND`, and `drop`."""
+"""Commands around the time-series store: `python -m timeseries setup`, `tokens`, `history ZONE KIND`, and `drop`."""
 
+import os
 import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -43,6 +45,49 @@ def setup() -> None:
     settings = load_or_exit(TimeseriesSettings)
     _with_store(settings, lambda store: store.setup())
     typer.echo(f"{settings.timeseries_store} is ready")
+
+
+@app.command()
+def tokens(
+    *,
+    writer: Annotated[Path, typer.Option(help="File for the token of who writes: the decoder and the analytics.")],
+    reader: Annotated[Path, typer.Option(help="File for the token of who reads: the API.")],
+) -> None:
+    """Make tokens of InfluxDB that may write and read our buckets, or read them, and nothing else.
+
+    INFLUXDB_V2_TOKEN is that of an administrator here, and of nobody who runs all the time. The buckets have to be
+    there (`setup`). Each call makes new ones, and removes those of the last one: services are to be started anew then.
+
+    Example: python -m timeseries tokens --writer decoder/INFLUXDB_V2_TOKEN --reader api/INFLUXDB_V2_TOKEN
+    """
+    settings = load_or_exit(TimeseriesSettings)
+    if settings.timeseries_store != "influxdb":
+        command.fail("TIMESERIES_STORE: only influxdb has tokens", code=2)
+
+    async def make() -> dict[str, str]:
+        from timeseries.influx_http import InfluxHttp  # noqa: PLC0415 - its client is only there where it is used
+        from timeseries.influx_tokens import make_tokens  # noqa: PLC0415
+
+        token = settings.influxdb_v2_token.get_secret_value()
+        async with InfluxHttp(url=settings.influxdb_v2_url, org=settings.influxdb_v2_org, token=token) as http:
+            return await make_tokens(http, org=settings.influxdb_v2_org, prefix=settings.influxdb_bucket_prefix)
+
+    made = command.ask(make)
+    for file, token in ((writer, made["writer"]), (reader, made["reader"])):
+        try:
+            _write_secret(file, token)
+        except OSError as error:
+            command.fail(f"{file}: {error}")
+        typer.echo(f"{file} is written")
+
+
+def _write_secret(file: Path, token: str) -> None:
+    """For its owner alone, at once or not at all."""
+    draft = file.with_name(f".{file.name}.new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+        out.write(f"{token}\n")
+    draft.replace(file)
 
 
 @app.command()

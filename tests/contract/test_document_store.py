@@ -566,6 +566,22 @@ async def test_more_than_a_batch_of_a_day_is_dropped_by_several_at_once(opened: 
         assert {each.name for dropped in by_both for each in dropped} == {"2026-02-10"}
 
 
+async def test_after_an_erasure_the_store_says_what_it_keeps_all_the_same(
+    store: DocumentStore, settings: DocumentSettings
+) -> None:
+    await store.put([position(1)])
+    await store.erase(position(1).device)
+    told = await store.purge()
+    if settings.document_store == "sqlite":
+        assert told == []
+        assert position(1).device.encode() not in settings.documents_file.read_bytes()
+    else:
+        assert told == [
+            "The document store keeps the ids of deleted documents, which are the device's hash and a time, until the "
+            "database of their month is dropped."
+        ]
+
+
 async def test_what_is_very_old_is_dropped_too(store: DocumentStore) -> None:
     await store.put([position(1, observed_at=0), position(2, observed_at=5 * DAY), position(3)])
 
