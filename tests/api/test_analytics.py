@@ -153,6 +153,28 @@ async def test_visits_from_which_a_small_flow_could_be_computed_are_withheld(
     assert (shown["entries"], shown["suppressed"]) == (40, False)
 
 
+async def test_what_is_told_of_an_hour_is_the_same_whatever_range_it_is_asked_for_in(
+    client: httpx.AsyncClient, store: TimeseriesStore
+) -> None:
+    await jobs_ran(store)
+    # Of those who left the hour before, some arrive in this one.
+    few: dict[str, Any] = {"entries": 40, "exits": 10, "devices": 60, "visits": 65, "dwell_devices": 25}
+    await keep(store, result("visits", "kemmy", TEN - HOUR, **BUSY), result("visits", "kemmy", TEN, **few))
+    await keep(store, flow("kemmy", "main", TEN, 35))
+
+    told = [
+        (await got(client, "/v1/zones/kemmy/visits", start=start, end=end))["hours"][place]
+        for start, end, place in (
+            ("2026-03-01T10:00:00Z", "2026-03-01T11:00:00Z", 0),
+            ("2026-03-01T08:00:00Z", "2026-03-01T12:00:00Z", 2),
+            ("2026-02-27T10:00:00Z", "2026-03-01T11:00:00Z", -1),
+        )
+    ]
+
+    assert told == [told[0]] * 3
+    assert (told[0]["entries"], told[0]["exits"]) == (40, 10)
+
+
 async def test_flows_are_sums_of_the_hours_that_are_shown(client: httpx.AsyncClient, store: TimeseriesStore) -> None:
     await jobs_ran(store)
     await keep(

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from api.analytics import NewestAnswers
+from api.analytics import NewestAnswers, newest
 from api.live import results
 from api.live.results import ResultsWatch
 from core.errors import UnavailableError
@@ -78,22 +78,32 @@ async def test_the_answers_about_all_are_by_path_what_get_answers_of_each_kind(
     await has_forecast(store, served=1)
     await anomalous(store, "kemmy", NOON - WINDOW)
 
-    newest = await NewestAnswers(parts.rooms.analytics).all()
+    found = await NewestAnswers(parts.rooms.analytics).all()
 
     async with client_over(parts) as client:
-        for path, body in newest.bodies.items():
+        for path, body in found.bodies.items():
             if path.endswith("/anomaly"):
                 assert body == (await client.get(f"/{path}")).content
                 continue
             answers = [(await client.get(f"/{path}", params={"kind": kind})).content for kind in parts.kinds.ids]
             assert body == b'{"car":%b,"mobile":%b}' % tuple(answers)
     zones = [zone.id for zone in parts.campus.everything]
-    assert newest.bodies.keys() == {
+    assert found.bodies.keys() == {
         "v1/flows",
         *(f"v1/zones/{zone}/visits" for zone in zones),
         "v1/zones/kemmy/forecast",
         "v1/zones/kemmy/anomaly",
     }
+
+
+async def test_of_a_large_campus_flows_alone_are_there(
+    parts: Parts, store: TimeseriesStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(newest, "MOST_ZONES", 5)
+    await jobs_ran(store)
+    await keep(store, flow("schuman", "kemmy", TEN, 9))
+
+    assert (await NewestAnswers(parts.rooms.analytics).all()).bodies.keys() == {"v1/flows"}
 
 
 async def test_where_nothing_was_computed_nothing_is_there(parts: Parts) -> None:
