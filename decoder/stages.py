@@ -219,7 +219,7 @@ class Assembly:
             batch_size=self._settings.rollup_batch,
             dead_letters_max=self._settings.dead_letters_max,
             traces=self._traces.rollup(),
-            export=WindowStream(self._client) if self._settings.targets else None,
+            export=self._window_stream(),
         )
         work = self._after(self._setup(store, "timeseries"), "rollup", rollup.run)
         return {"rollup": work, "windows-retention": OccupancyRetention(store).run}
@@ -250,6 +250,10 @@ class Assembly:
             dead_letters_max=self._settings.dead_letters_max,
         )
         return {"judge": self._after(self._setup(store, "documents"), "judge", judge.run)}
+
+    def _window_stream(self) -> WindowStream | None:
+        targets = self._settings.targets
+        return WindowStream(self._client, notes_gaps=Target.PARQUET in targets) if targets else None
 
     def export(self, targets: Sequence[ExportTarget], *, hurry: Callable[[], bool] = lambda: False) -> Stages:
         """From positions and windows to each target, by groups of its own.

@@ -1,7 +1,8 @@
 """Windows that were rolled up, for those who export them.
 
-    windows:{campus}  stream  several windows to an entry: `d` (MessagePack, a list of `ExportedWindow`);
-                              a consumer group a target (`state.raw.EXPORT_GROUPS`). There is one, of all partitions
+    windows:{campus}  stream  several windows to an entry: `d` (MessagePack, a list of `ExportedWindow`), in `b` how
+                              many bytes of these there were up to it, ever; a consumer group a target
+                              (`state.raw.EXPORT_GROUPS`). There is one stream, of all partitions
 
 Only what was written to the time-series store is here, as it was written then: of one window there are many, and the
 one that was written last counts.
@@ -13,17 +14,20 @@ import msgspec
 
 from state.access import Right, access
 from state.client import Redis
+from state.export_gaps import GAPS
 from state.lua import lua
 from state.slots import CAMPUS, guard
 
 ACCESS = {
     Right.TELL: [
-        access("windows:{campus}", "EVAL XADD XLEN"),
+        access("windows:{campus} gaps:{campus}", "EVAL"),
+        access("windows:{campus}", "XADD XLEN XRANGE XREVRANGE XTRIM"),
+        access("gaps:{campus}", "SADD"),
     ]
 }
 WINDOWS = f"windows:{CAMPUS}"
-LONGEST = 2000
-"""Entries that wait at the most, of some hundred windows each: 100 MB. What is older is cut off, and counted."""
+MOST_BYTES = 32 * 1024 * 1024
+"""Of windows that wait, some 600,000 of them: what is older is cut off, and counted."""
 
 
 class ExportedWindow(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -53,10 +57,15 @@ def decode_windows(fields: dict[bytes, bytes]) -> list[ExportedWindow]:
 class WindowStream:
     """Appends windows for those who export them."""
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis, *, notes_gaps: bool = False) -> None:
+        """With `notes_gaps` the hours of what is cut off are gaps of the lake (`state.export_gaps`)."""
         self._append = client.register_script(lua("append_windows"))
+        self._notes_gaps = notes_gaps
 
     async def append(self, windows: Sequence[ExportedWindow]) -> int:
-        """Append windows; how many entries were cut off, since more than `LONGEST` waited. Raises UnavailableError."""
-        cut = await self._append(keys=[guard(CAMPUS), WINDOWS], args=[LONGEST, _encoder.encode(list(windows))])
+        """Append windows; how many entries were cut off for them (`MOST_BYTES`). Raises UnavailableError."""
+        cut = await self._append(
+            keys=[guard(CAMPUS), WINDOWS, GAPS],
+            args=[MOST_BYTES, _encoder.encode(list(windows)), int(self._notes_gaps)],
+        )
         return int(cut)

@@ -14,8 +14,9 @@ from decoder.metrics import DecoderMetrics
 from decoder.rollup import Rollup
 from runtime.service import Stop
 from state.dirty_windows import waiting
+from state.window_stream import WINDOWS, ExportedWindow, WindowStream, decode_windows
 from state.windows import counter
-from tests.conftest import NOON, TOTALS, eventually
+from tests.conftest import NOON, TOTALS, entries, eventually
 from tests.decoder.conftest import Apply, HandClock, dead_letters, position
 from tests.kinds_of_tests import CAR, MOBILE
 from tests.timeseries.live import everything
@@ -97,8 +98,16 @@ def store() -> StubStore:
     return StubStore()
 
 
-def roller(client: Redis, store: OccupancyStore, clock: Clock, metrics: DecoderMetrics) -> Rollup:
+def roller(
+    client: Redis,
+    store: OccupancyStore,
+    clock: Clock,
+    metrics: DecoderMetrics,
+    *,
+    export: WindowStream | None = None,
+) -> Rollup:
     return Rollup(
+        export=export,
         kinds=DEFAULT_KINDS,
         client=client,
         store=store,
@@ -560,3 +569,43 @@ async def test_the_embedded_store_holds_what_was_rolled_up(
         await roller(redis_client, store, clock, metrics).step()
         (point,) = await store.history(zone="campus", kind=CAR, width=Width.MINUTE, start=NOON, end=NOON + 60_000)
     assert point.devices == 3
+
+
+async def exported(client: Redis) -> list[tuple[str, int]]:
+    """Windows that were handed on, by start, width, zone and kind, with how many devices they had."""
+    found = [each for fields in await entries(client, WINDOWS) for each in decode_windows(fields)]
+    return [(f"{each.width}:{each.start}:{each.zone}:{each.kind}", each.devices) for each in found]
+
+
+async def test_what_is_written_is_handed_on_and_what_is_refused_is_not(
+    redis_client: Redis, apply: Apply, clock: HandClock, metrics: DecoderMetrics, store: StubStore
+) -> None:
+    await apply(Batch(positions=[position("a" * 32, NOON)]))
+    store.refuses = lambda window: "no days" if window.width is Width.DAY else None
+    assert await roller(redis_client, store, clock, metrics, export=WindowStream(redis_client)).step() == 4
+    assert sorted(await exported(redis_client)) == [(f"{width}:{NOON}:campus:car", 1) for width in ("1h", "1m", "5m")]
+    (fields,) = await entries(redis_client, WINDOWS)
+    minute = next(each for each in decode_windows(fields) if each.width == "1m")
+    assert (minute.end, minute.written_at) == (NOON + 60_000, clock())
+
+
+async def test_windows_that_could_not_be_handed_on_are_due_again(
+    redis_client: Redis, apply: Apply, clock: HandClock, metrics: DecoderMetrics, store: StubStore, impatient: None
+) -> None:
+    del impatient
+
+    class AwayOnce(WindowStream):
+        asked = 0
+
+        async def append(self, windows: Sequence[ExportedWindow]) -> int:
+            self.asked += 1
+            if self.asked == 1:
+                raise UnavailableError("Redis does not answer")
+            return await super().append(windows)
+
+    await apply(Batch(positions=[position("a" * 32, NOON)]))
+    stream = AwayOnce(redis_client)
+    await roller(redis_client, store, clock, metrics, export=stream).step()
+    assert stream.asked == 2
+    assert len(await exported(redis_client)) == 4
+    assert await waiting(redis_client, 1) == 0
