@@ -50,8 +50,8 @@ def setup() -> None:
 @app.command()
 def tokens(
     *,
-    writer: Annotated[Path, typer.Option(help="File for the token of who writes: the decoder and the analytics.")],
-    reader: Annotated[Path, typer.Option(help="File for the token of who reads: the API.")],
+    writer: Annotated[Path, typer.Option(help="File for the token of who writes; - is standard output.")],
+    reader: Annotated[Path, typer.Option(help="The same of who reads, such as the API.")],
 ) -> None:
     """Make tokens of InfluxDB that may write and read our buckets, or read them, and nothing else.
 
@@ -73,7 +73,11 @@ def tokens(
             return await make_tokens(http, org=settings.influxdb_v2_org, prefix=settings.influxdb_bucket_prefix)
 
     made = command.ask(make)
-    for file, token in ((writer, made["writer"]), (reader, made["reader"])):
+    for name, file in (("writer", writer), ("reader", reader)):
+        token = made[name]
+        if str(file) == "-":
+            typer.echo(f"{name} {token}")
+            continue
         try:
             _write_secret(file, token)
         except OSError as error:

@@ -32,6 +32,9 @@ REDIS_AT = "redis://redis:6379/0"
 """REDIS_URL without its user, where the variable REDIS_AT says nothing else."""
 OLD_PASSWORD = "redis_password"  # noqa: S105 - a name
 """Of `campus`, the one user of all services of earlier versions: where there was one, it stays for this version."""
+TOKENS = ("influxdb_writer_token", "influxdb_reader_token")
+"""Of InfluxDB, which makes them itself (`python -m timeseries tokens`): where an operator has put them into
+`values.json`, services are given these in the place of the administrator's."""
 _ROOT = Path(__file__).resolve().parents[2]
 _CERTIFICATE = _ROOT / "haproxy" / "certificate"
 KINDS = _ROOT / "core" / "kinds.json"
@@ -88,8 +91,8 @@ def values(folder: Path, roles: Sequence[str]) -> dict[str, str]:
     """The random values of this folder; those that are missing are made and kept, for root alone."""
     path = folder / VALUES
     known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    old = {OLD_PASSWORD: known[OLD_PASSWORD]} if OLD_PASSWORD in known else {}
-    complete = old | {name: known.get(name) or make() for name, make in made(roles).items()}
+    kept = {name: known[name] for name in (OLD_PASSWORD, *TOKENS) if name in known}
+    complete = kept | {name: known.get(name) or make() for name, make in made(roles).items()}
     if complete != known:
         _write(path, json.dumps(complete, indent=2) + "\n", owner=(os.geteuid(), os.getegid()))
     return complete
@@ -118,8 +121,12 @@ def files(
         }
 
     device_key = {"DEVICE_KEY": value["device_key"]}
-    stores = {"CLOUDANT_PASSWORD": value["couchdb_password"], "INFLUXDB_V2_TOKEN": value["influxdb_token"]}
-    api = {**redis_url("api"), **device_key, **stores, "MIRROR_PASSWORD": value["mirror_password"]}
+    writer, reader = (value.get(name, value["influxdb_token"]) for name in TOKENS)
+    stores = {"CLOUDANT_PASSWORD": value["couchdb_password"], "INFLUXDB_V2_TOKEN": writer}
+    reading = stores | {"INFLUXDB_V2_TOKEN": reader}
+    # A restore makes the buckets that are missing.
+    restoring = stores | {"INFLUXDB_V2_TOKEN": value["influxdb_token"]}
+    api = {**redis_url("api"), **device_key, **reading, "MIRROR_PASSWORD": value["mirror_password"]}
     demo_users = "".join(f"demo-{role},{role},{value[f'demo_{role}_password']}\n" for role in roles) if demo else ""
     return {
         "redis": {
@@ -143,9 +150,9 @@ def files(
         "analytics": stores,
         "api": api,
         "api-next": api,
-        "backup": {**redis_url("backup"), **stores, "BACKUP_KEY": value["backup_key"]},
+        "backup": {**redis_url("backup"), **reading, "BACKUP_KEY": value["backup_key"]},
         # By hand; it writes all that Redis has, and asks which devices were erased since.
-        "restore": {**redis_url("migrate"), **device_key, **stores, "BACKUP_KEY": value["backup_key"]},
+        "restore": {**redis_url("migrate"), **device_key, **restoring, "BACKUP_KEY": value["backup_key"]},
         "autoscaler": redis_url("autoscaler"),
         "controller": redis_url("controller"),
         "couchdb": {"password": value["couchdb_password"]},

@@ -289,7 +289,7 @@ async def test_the_privacy_notice_says_what_the_settings_are() -> None:
     assert "<li>Counts of zones: everybody may see them.</li>" in usual
     assert "all are shown, small ones too" in usual
     assert "none of fewer than 5 devices" in usual
-    assert "<li>Positions under their codes: no limit is set, so for ever.</li>" in usual
+    assert "<li>Positions under their codes: no limit is set, so for ever. " in usual
 
     chosen = await notice_with(
         NoticeOptions(

@@ -84,6 +84,30 @@ def test_the_one_user_of_earlier_versions_stays_where_there_was_one(tmp_path: Pa
     assert given
 
 
+def test_tokens_of_influxdb_that_an_operator_has_put_there_are_those_of_who_writes_and_who_reads(
+    tmp_path: Path, given: GIVEN
+) -> None:
+    make_secrets.make(tmp_path, [], demo=True)
+    path = tmp_path / "values.json"
+    values = json.loads(path.read_text())
+
+    def tokens() -> dict[str, str]:
+        return {found.parent.name: found.read_text() for found in tmp_path.glob("*/INFLUXDB_V2_TOKEN")}
+
+    assert set(tokens().values()) == {values["influxdb_token"]}
+    path.unlink()
+    path.write_text(json.dumps(values | {"influxdb_writer_token": "writes", "influxdb_reader_token": "reads"}))
+    for _ in range(2):
+        make_secrets.make(tmp_path, [], demo=True)
+        assert tokens() == {
+            **dict.fromkeys(("decoder", "analytics", "demo-history"), "writes"),
+            **dict.fromkeys(("api", "api-next", "backup"), "reads"),
+            "restore": values["influxdb_token"],
+        }
+        assert (tmp_path / "influxdb" / "token").read_text() == values["influxdb_token"]
+    assert given
+
+
 def test_users_are_those_that_the_version_of_redis_knows(
     tmp_path: Path, given: GIVEN, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -105,3 +105,16 @@ def test_without_buckets_there_is_nothing_to_be_let_at(
     result = CliRunner().invoke(app, ["tokens", "--writer", str(tmp_path / "w"), "--reader", str(tmp_path / "r")])
     assert (result.exit_code, "python -m timeseries setup makes them" in result.output) == (2, True)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("with_buckets")
+async def test_tokens_are_printed_where_there_is_no_file_for_them(
+    influxd: InfluxServer, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**influxd.environment, "INFLUXDB_BUCKET_PREFIX": prefix}.items():
+        monkeypatch.setenv(name, value)
+    result = await asyncio.to_thread(CliRunner().invoke, app, ["tokens", "--writer", "-", "--reader", "-"])
+    (writer, one), (reader, other) = (line.split() for line in result.stdout.splitlines())
+    assert (result.exit_code, writer, reader) == (0, "writer", "reader")
+    assert one != other
+    assert not await refused(influxd, other, "GET", "/api/v2/buckets")
