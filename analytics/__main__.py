@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, get_args
 
@@ -17,14 +17,16 @@ from rich.table import Table
 
 import documents
 import timeseries
+from analytics.engines import Engine
 from analytics.export_command import Filled, Filler, gaps_of
 from analytics.hours import HOUR_MS
 from analytics.jobs import CHECK, JOBS, Job
 from analytics.keeping import keep_in_lake, kept_in_lake
-from analytics.opening import EngineName, open_engine, open_sources, write_dimensions
-from analytics.running import Slice, check, days_between, slices
+from analytics.opening import EngineName, campus_of, open_engine, open_sources, write_dimensions
+from analytics.running import Slice, Sources, check, days_between, slices
 from analytics.service import ServiceSettings, serve
 from analytics.settings import AnalyticsSettings
+from analytics.stored import store_slice
 from core.clock import format_rfc3339, system_clock
 from core.errors import UnavailableError
 from lake.compacting import compact as compact_lake
@@ -78,8 +80,13 @@ def run(
     start: StartDate,
     end: EndDate,
     engine: Annotated[EngineName, typer.Option(help="What runs the SQL.")] = "duckdb",
+    lake_only: Annotated[
+        bool, typer.Option("--lake-only", help="Leave the time-series store alone, and so what the API answers.")
+    ] = False,
 ) -> None:
     """Run a job over some dates, and put what it finds into the lake, as `results/JOB/date=.../part-0.parquet`.
+
+    All but paths goes to the time-series store as well, where the API reads it.
 
     - **visits**: entries, exits and how long people stayed, by zone, kind and hour. Checked at once: what entries and
       exits add up to has to be how presence changed, by a query of its own; else the exit code is 3.
@@ -106,7 +113,7 @@ def run(
         raise typer.BadParameter(f"one of {', '.join((*JOBS, CHECK))}", param_hint="JOB")
     begin, until = _range(start, end)
     settings = load_or_exit(AnalyticsSettings)
-    command.ask(lambda: _run(settings, job, begin, until, engine))
+    command.ask(lambda: _run(settings, job, begin, until, engine, lake_only=lake_only))
 
 
 @app.command()
@@ -164,35 +171,43 @@ def export(
     command.ask(lambda: _export(settings, ranges))
 
 
-async def _run(settings: AnalyticsSettings, job: str, start: int, end: int, engine: EngineName) -> None:
+async def _run(
+    settings: AnalyticsSettings, job: str, start: int, end: int, engine: EngineName, *, lake_only: bool
+) -> None:
     sources = open_sources(settings)
+    campus = campus_of(settings).boundary.id
     differs = rows = 0
-    with open_engine(settings, sources.lake, engine) as opened, _bar(job, start, end) as done:
+    async with AsyncExitStack() as resources:
+        store = None
+        if job in JOBS and job != "paths" and not lake_only:
+            store = await resources.enter_async_context(timeseries.open_store(settings))
+            await store.setup()
+        opened = resources.enter_context(open_engine(settings, sources.lake, engine))
+        done = resources.enter_context(_bar(job, start, end))
         await asyncio.to_thread(write_dimensions, settings, sources, start, end)
         shown: list[pa.Table] = []
         if job in JOBS:
             for found in slices(opened, _job(job), start, end, sources):
                 keep_in_lake(sources.lake, job, found)
+                if store is not None:
+                    await store_slice(store, job, found, campus=campus, now=system_clock())
                 rows += len(found.rows)
                 shown.append(found.rows.slice(0, SHOWN))
                 if job == "visits":
                     differs += _checked(sources.lake, check(opened, found.rows, found.start, found.end, sources), found)
                 done(found.end)
         else:
-            for begin, until in days_between(start, end):
-                visits = kept_in_lake(sources.lake, one_part(results_prefix("visits", date_of(begin))))
-                if visits is not None:
-                    differs += _checked(
-                        sources.lake,
-                        check(opened, visits, begin, until, sources),
-                        Slice(begin, until, visits),
-                    )
-                done(until)
+            differs = _check_kept(opened, start, end, sources, done)
     if job in JOBS:
         _show(pa.concat_tables(shown).slice(0, SHOWN))
         typer.echo(f"{rows:,} rows in {sources.lake.name}, below results/{job}", err=True)
     if job == "profiles" and sources.calendar.empty:
         typer.echo("CALENDAR_FILE is unset: all days are alike, also holidays", err=True)
+    _end(differs)
+
+
+def _end(differs: int) -> None:
+    """With exit code 3 where visits do not add up."""
     if differs:
         typer.echo(
             f"entries and exits of {differs:,} rows do not add up to how presence changed: results/{CHECK} has them."
@@ -200,6 +215,18 @@ async def _run(settings: AnalyticsSettings, job: str, start: int, end: int, engi
             err=True,
         )
         raise typer.Exit(DIFFERS)
+
+
+def _check_kept(engine: Engine, start: int, end: int, sources: Sources, done: Callable[[int], None]) -> int:
+    """Check the visits that are in the lake; how many rows differ."""
+    differs = 0
+    for begin, until in days_between(start, end):
+        visits = kept_in_lake(sources.lake, one_part(results_prefix("visits", date_of(begin))))
+        if visits is not None:
+            found = Slice(begin, until, visits)
+            differs += _checked(sources.lake, check(engine, visits, begin, until, sources), found)
+        done(until)
+    return differs
 
 
 def _checked(lake: Lake, differing: pa.Table, of: Slice) -> int:

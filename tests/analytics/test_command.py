@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import documents
+import timeseries
 from analytics.__main__ import app
 from lake.lock import held
 from lake.reading import read_table
@@ -47,6 +48,26 @@ def test_visits_are_put_into_the_lake_in_the_place_of_what_was_there_and_shown(l
         ("kemmy", 1, 1),
     ]
     assert lake.list("results/visits_check") == []
+    assert _entries_in_the_store() == [2.0, 1.0]
+
+
+def _entries_in_the_store() -> list[float]:
+    async def ask() -> list[float]:
+        async with timeseries.open_store(timeseries.TimeseriesSettings()) as store:
+            await store.setup()
+            found = await store.results("visits", start=MONDAY, end=MONDAY + 24 * HOUR)
+            return [each.values["entries"] for each in found]
+
+    return asyncio.run(ask())
+
+
+def test_with_lake_only_the_store_is_left_alone(lake: Lake) -> None:
+    write_positions(lake, [row("a" * 32, MONDAY + 8 * HOUR, "campus")])
+
+    assert run("run", "visits", *MONDAYS, "--lake-only").exit_code == 0
+
+    assert len(lake.list("results/visits")) == 1
+    assert _entries_in_the_store() == []
 
 
 def test_visits_that_do_not_add_up_to_how_presence_changed_end_with_3_and_a_row_each(lake: Lake) -> None:

@@ -84,8 +84,8 @@ def test_spark_submit_runs_a_job_as_the_operator_does(crowd: Sources, tmp_path: 
     pytest.importorskip("pyspark", reason="Spark is not installed here: make spark")
     job = yaml.safe_load((ROOT / "analytics" / "spark" / "job.yaml").read_text(encoding="utf-8"))
     main = job["spec"]["mainApplicationFile"].replace("local:///app", str(ROOT))
-    arguments = ["run", "visits", "--engine", "spark", "--start", "2026-11-24", "--end", "2026-11-25"]
-    assert job["spec"]["arguments"][:4] == arguments[:4]
+    arguments = ["run", "visits", "--engine", "spark", "--lake-only", "--start", "2026-11-24", "--end", "2026-11-25"]
+    assert job["spec"]["arguments"][:5] == arguments[:5]
     submit = Path(sys.executable).with_name("spark-submit")
 
     done = subprocess.run(
