@@ -7,6 +7,7 @@ crash, a file and the one that was to replace it, is found again by doing it aga
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import RawIOBase
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -61,20 +62,9 @@ class _Erasing:
         """Whether a file may have rows of them: statistics first, then the one column."""
         try:
             with self.lake.open(path) as source:
-                file = pq.ParquetFile(source)
-                groups = [
-                    group
-                    for group in range(file.metadata.num_row_groups)
-                    if _may_hold(file.metadata.row_group(group), self.wanted)
-                ]
-                return any(
-                    pc.any(pc.is_in(file.read_row_group(group, columns=["device"])["device"], self.wanted)).as_py()
-                    for group in groups
-                )
+                return _holds(source, self.wanted, path)
         except FileNotFoundError:
             return False
-        except (ValueError, KeyError) as error:
-            raise _unreadable(path) from error
 
     def rewrite(self, path: str) -> None:
         """Write a file again without them."""
@@ -92,6 +82,23 @@ class _Erasing:
         delete_old(self.lake, self.hold, [path], new=new)
         for each in pc.value_counts(table["device"].filter(is_wanted)).to_pylist():
             self.gone[each["values"]] += each["counts"]
+
+
+def _holds(source: RawIOBase, wanted: pa.Array, path: str) -> bool:
+    try:
+        file = pq.ParquetFile(source)
+        return any(
+            pc.any(pc.is_in(file.read_row_group(group, columns=["device"])["device"], wanted)).as_py()
+            for group in range(file.metadata.num_row_groups)
+            if _may_hold(file.metadata.row_group(group), wanted)
+        )
+    except (pa.ArrowException, ValueError, KeyError) as error:
+        raise _unreadable(path) from error
+    except OSError as error:
+        # pyarrow calls a damaged file so, too, and then there is no number.
+        if isinstance(error, FileNotFoundError) or error.errno is not None:
+            raise
+        raise _unreadable(path) from error
 
 
 def _is_new(path: str, since: int) -> bool:

@@ -135,7 +135,11 @@ class LakeOrders:
         carried_out = replace(order, state=State.DONE, at=now, rows=order.rows + rows, since=since)
         if await self._set(device, order.text, carried_out.text):
             return
-        await self._become(device, lambda other: replace(other, rows=other.rows + rows), now=now)
+        while rows:
+            text = await cast("Any", self._client.hget(ORDERS, device)) or b""
+            other = Order.parse(text)
+            if other is None or await self._set(device, text, replace(other, rows=other.rows + rows).text):
+                return
 
     async def lake_gone(self) -> None:
         """Forget that there was a lake: it was removed, and no erasure is to wait for it."""

@@ -1,14 +1,19 @@
 """Who keeps the lake: erases who is to be erased, compacts, drops old dates; over a real Redis and a folder."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from core.clock import parse_rfc3339
+from decoder.__main__ import serve
 from decoder.lake_keeper import COMPACT_MS, LakeKeeper
 from decoder.metrics import DecoderMetrics
+from decoder.settings import DecoderSettings
 from lake.lock import held
 from lake.settings import LakeSettings
 from lake.store import Lake, open_lake
@@ -142,3 +147,35 @@ async def test_both_stages_run_until_they_are_stopped(keeper: LakeKeeper, orders
     await eventually(is_done, limit=60)
     stop.set()
     await asyncio.gather(*running)
+
+
+async def test_a_decoder_that_exports_to_the_lake_keeps_it(
+    redis_client: Redis, redis_server: str, orders: LakeOrders, lake: Lake, tmp_path: Path
+) -> None:
+    del redis_client  # it empties Redis
+    for minute in (1, 2):
+        write_positions(lake, [row(at=f"2026-11-23T14:0{minute}:00Z"), row(device=BOB)])
+    await orders.ready([ANN], now=NOW)
+    settings = DecoderSettings(data_dir=tmp_path, redis_url=redis_server, stages="export", export="parquet")
+    stop = Stop()
+    serving = asyncio.create_task(serve(settings, stop))
+
+    async def is_done() -> bool:
+        return await orders.outcome([ANN]) == 2 and len(lake.list("positions")) == 1
+
+    await eventually(is_done, limit=60)
+    stop.set()
+    await serving
+    assert await orders.keeper_seen()
+
+
+def test_a_lake_that_is_gone_is_told_by_a_command(redis_server: str, redis_client: Redis) -> None:
+    del redis_client
+    done = subprocess.run(
+        [sys.executable, "-m", "decoder", "lake-gone"],
+        env={**os.environ, "REDIS_URL": redis_server},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,5 +1,6 @@
 """Erasing: no file has anything of a device afterwards, and all that is of others."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -100,8 +101,13 @@ def test_what_a_killed_writer_left_half_goes_too(tmp_path: Path) -> None:
     assert [position.device for _, position in rows_of(lake)] == [BOB]
 
 
-def test_a_file_that_is_no_parquet_is_named_for_nobody_knows_what_is_in_it(lake: Lake) -> None:
-    path = "positions/date=2026-11-23/hour=14/part-0000000000001-00000000.parquet"
-    lake.put(path, b"text")
-    with pytest.raises(UnavailableError, match=f"{path} in the lake is no Parquet file of positions: repair or delete"):
+@pytest.mark.parametrize("damage", [lambda _: b"text", lambda data: data[:-200], lambda data: data[:-100] + data[-96:]])
+def test_a_file_that_is_damaged_is_named_for_nobody_knows_what_is_in_it(
+    lake: Lake, damage: Callable[[bytes], bytes]
+) -> None:
+    [written] = write_positions(lake, [row(), row(device=BOB)])
+    lake.put(written.path, damage(lake.get(written.path)))
+    with pytest.raises(
+        UnavailableError, match=f"{written.path} in the lake is no Parquet file of positions: repair or delete it"
+    ):
         erased(lake, ANN)

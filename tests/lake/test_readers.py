@@ -45,6 +45,11 @@ def test_duckdb_has_every_column_and_the_date_and_hour_of_the_folder(lake: Lake)
     ]
 
 
+def test_duckdb_knows_where_positions_are_by_the_geometry_alone(lake: Lake) -> None:
+    write_positions(lake, ROWS[:1])
+    assert asked(lake, "select distinct typeof(geometry) from {positions}") == [("GEOMETRY('OGC:CRS84')",)]
+
+
 def test_duckdb_skips_files_without_a_device_by_their_bloom_filter(lake: Lake) -> None:
     # So many devices that the least and the greatest of a file say nothing.
     devices = [f"{number * 7919 % 65521:032x}" for number in range(500)]

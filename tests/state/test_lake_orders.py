@@ -62,6 +62,17 @@ async def test_an_order_that_is_given_anew_while_it_is_carried_out_is_carried_ou
     assert await orders.keep(now=NOON + 3) == {ANN: Order(State.READY, NOON + 2, rows=3)}
 
 
+async def test_two_keepers_who_carry_out_one_order_leave_nothing_of_it(orders: LakeOrders) -> None:
+    await orders.ready([ANN], now=NOON)
+    taken = (await orders.keep(now=NOON))[ANN]
+    await orders.done(ANN, 3, since=NOON, now=NOON + 1, order=taken)
+    assert await orders.outcome([ANN]) == 3
+    await orders.forget([ANN])
+    for rows in (0, 1):
+        await orders.done(ANN, rows, since=NOON, now=NOON + 2, order=taken)
+    assert await orders.keep(now=NOON + 2) == {}
+
+
 async def test_of_two_who_ask_the_second_may_be_late_for_what_came_of_it(orders: LakeOrders) -> None:
     await orders.ready([ANN], now=NOON)
     await orders.done(ANN, 3, since=0, now=NOON, order=(await orders.keep(now=NOON))[ANN])
