@@ -61,7 +61,7 @@ class SqliteFile:
     async def purge(self) -> None:
         """Leave nothing of what was deleted (`deletes`) in the file, nor in the log of changes beside it.
 
-        The file is written anew, which takes 5 to 20 s a GB and as much room again, and others wait with writing: SQLite
+        The file is written anew, which takes 5 to 20 s a GB and as much room, and others wait with writing: SQLite
         leaves copies of rows in the free room of pages that it has split, and overwrites those of deleted rows alone.
         Where nothing was deleted only the log is emptied. Raises UnavailableError, also where others use the file for
         longer than BUSY_SECONDS: it is to be repeated.
