@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, get_args
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import typer
@@ -17,14 +18,17 @@ from rich.table import Table
 
 import documents
 import timeseries
+from analytics.calendar import load_calendar
 from analytics.engines import Engine
 from analytics.export_command import Filled, Filler, gaps_of
+from analytics.forecast.choose import Choice
+from analytics.forecast.jobs import Forecasts
 from analytics.hours import HOUR_MS
 from analytics.jobs import CHECK, JOBS, Job
 from analytics.keeping import keep_in_lake, kept_in_lake
 from analytics.opening import EngineName, campus_of, open_engine, open_sources, write_dimensions
 from analytics.running import Slice, Sources, check, days_between, slices
-from analytics.service import ServiceSettings, serve
+from analytics.service import NIGHT, ServiceSettings, serve
 from analytics.settings import AnalyticsSettings
 from analytics.stored import store_slice
 from core.clock import format_rfc3339, system_clock
@@ -114,6 +118,44 @@ def run(
     begin, until = _range(start, end)
     settings = load_or_exit(AnalyticsSettings)
     command.ask(lambda: _run(settings, job, begin, until, engine, lake_only=lake_only))
+
+
+@app.command()
+def backtest(
+    *,
+    until: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="As in the night of this date; by default now."),
+    ] = None,
+) -> None:
+    """Show how good forecasts would have been: each model's MASE by zone and kind, and what is served.
+
+    From the windows of the time-series store, with 28 forecasts of two days, a day apart. Below 1 is better than the
+    same hour last week was in the weeks before. A model is served where it beats both baselines. Nothing is written.
+
+    For example: `python -m analytics backtest --until 2026-11-23`
+    """
+    settings = load_or_exit(AnalyticsSettings)
+    zone = ZoneInfo(settings.campus_timezone)
+    calendar = load_calendar(settings.calendar_file, zone)
+    at = system_clock() if until is None else int(datetime.combine(until, NIGHT, zone).timestamp()) * 1000
+
+    async def work() -> list[Choice]:
+        async with timeseries.open_store(settings) as store:
+            return await Forecasts(store, zone=zone, kind_of=calendar.of).backtest(at)
+
+    choices = command.ask(work)
+    if not choices:
+        typer.echo("of four weeks or more before that, nothing is recorded", err=True)
+        return
+    table = Table("zone", "kind", *choices[0].guesses, *choices[0].mases, "served")
+    for each in choices:
+        mases = [*each.guesses.values(), *each.mases.values()]
+        shown = ["" if mase is None else f"{mase:.3f}" for mase in mases]
+        table.add_row(*each.name, *shown, each.served or "")
+    Console().print(table)
+    served = sum(each.served is not None for each in choices)
+    typer.echo(f"{served:,} of {len(choices):,} are served", err=True)
 
 
 @app.command()

@@ -20,25 +20,24 @@ class Choice:
     """Of the better baseline; None where it is undefined."""
     mases: Mapping[str, float | None]
     """Of each model."""
+    guesses: Mapping[str, float | None]
+    """Of each baseline."""
 
 
 def choose(names: Sequence[Name], scores: Scores, *, baselines: Sequence[str], models: Sequence[str]) -> list[Choice]:
     """A choice for each series, in their order."""
     found = []
     for row, name in enumerate(names):
-        guess = _least([_defined(scores.mase[each], row) for each in baselines])
+        guesses = {each: _defined(scores.mase[each], row) for each in baselines}
+        guess = min((mase for mase in guesses.values() if mase is not None), default=None)
         mases = {each: _defined(scores.mase[each], row) for each in models}
         best = min(
             (each for each in models if mases[each] is not None), key=lambda each: mases[each] or 0, default=None
         )
         wins = best is not None and guess is not None and (mases[best] or 0) < guess
-        found.append(Choice(name, best if wins else None, guess, mases))
+        found.append(Choice(name, best if wins else None, guess, mases, guesses))
     return found
 
 
 def _defined(mases: Floats, row: int) -> float | None:
     return None if np.isnan(mases[row]) else float(mases[row])
-
-
-def _least(mases: Sequence[float | None]) -> float | None:
-    return min((mase for mase in mases if mase is not None), default=None)

@@ -100,8 +100,7 @@ class Forecasts:
     async def forecast(self, now: int) -> Done:
         """Test all models, choose, and write the next two days; `now` is when it is, ms since the epoch."""
         end = hour_of(now)
-        points, recorded = await self._hours(end - PAST_MS, end)
-        past = past_of(points, recorded, start=end - PAST_MS, end=end, zone=self._zone)
+        past = await self._past(end)
         found = await asyncio.to_thread(self._work_out, past)
         slots = await self._slots(past, found)
         results = [
@@ -120,6 +119,11 @@ class Forecasts:
         )
         _log.info("forecast", series=done.series, scored=done.scored, served=done.served)
         return done
+
+    async def backtest(self, now: int) -> list[Choice]:
+        """What would be served, and why; nothing is written."""
+        past = await self._past(hour_of(now))
+        return (await asyncio.to_thread(self._work_out, past)).choices
 
     async def nowcast(self, now: int) -> int:
         """Write the windows of the next two hours; how many series have them."""
@@ -158,6 +162,10 @@ class Forecasts:
                     results.append(Result("anomalies", *name, "", at, values))
         await self._store.replace_results("anomalies", first, last + FIVE_MINUTES_MS, results)
         return sum(1 for result in results if result.at == last)
+
+    async def _past(self, end: int) -> Past:
+        points, recorded = await self._hours(end - PAST_MS, end)
+        return past_of(points, recorded, start=end - PAST_MS, end=end, zone=self._zone)
 
     async def _hours(self, start: int, end: int) -> tuple[list[OccupancyPoint], list[Coverage]]:
         points: list[OccupancyPoint] = []

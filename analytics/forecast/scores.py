@@ -24,15 +24,19 @@ class Scores:
 
 
 def score(tested: Backtest) -> Scores:
-    """Score each model by the same hours: those that were recorded, and of which every model says something."""
+    """Score each model by the same hours: those that were recorded, and of which every model says something.
+
+    A model that says nothing of a series at all has no score of it, and takes none from the others.
+    """
     scored = ~np.isnan(tested.came)
-    for said in tested.said.values():
-        scored &= ~np.isnan(said)
+    silent = {name: np.asarray(np.isnan(said).all(axis=(0, 2))) for name, said in tested.said.items()}
+    for name, said in tested.said.items():
+        scored &= ~np.isnan(said) | silent[name].reshape(1, -1, 1)
     hours = scored.sum(axis=(0, 2))
     found: dict[str, Floats] = {}
     for name, said in tested.said.items():
         errors = np.where(scored, np.abs(said - tested.came), 0.0).sum(axis=(0, 2))
-        enough = (hours >= LEAST_HOURS) & (tested.naive > 0)
+        enough = (hours >= LEAST_HOURS) & (tested.naive > 0) & ~silent[name]
         with np.errstate(invalid="ignore", divide="ignore"):
             found[name] = np.where(enough, errors / hours / tested.naive, np.nan)
     return Scores(found)

@@ -35,4 +35,4 @@ async def test_buckets_are_kept_in_years_also_those_that_were_there(influxd: Inf
         for _ in range(2):
             await store.setup()
             rules = [bucket["retentionRules"] for name, bucket in influxd.buckets().items() if prefix in name]
-            assert rules == [[{"type": "expire", "everySeconds": 0, "shardGroupDurationSeconds": 364 * 86_400}]] * 4
+            assert rules == [[{"type": "expire", "everySeconds": 0, "shardGroupDurationSeconds": 364 * 86_400}]] * 5

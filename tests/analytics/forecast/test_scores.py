@@ -28,6 +28,15 @@ def test_all_models_are_scored_by_the_same_hours() -> None:
     assert (found.mase["good"].tolist(), found.mase["bad"].tolist()) == ([0.0], [3.0])
 
 
+def test_a_model_that_says_nothing_of_a_series_takes_the_score_from_no_other() -> None:
+    came = np.full((14, 2, 48), 10.0)
+    silent = came + 2.0
+    silent[:, 1] = np.nan
+    found = score(backtest_of(came, [1.0, 1.0], silent=silent, other=came + 3.0))
+    np.testing.assert_array_equal(found.mase["silent"], [2.0, np.nan])
+    np.testing.assert_array_equal(found.mase["other"], [3.0, 3.0])
+
+
 def test_it_is_undefined_where_last_week_was_never_wrong() -> None:
     came = np.full((14, 2, 48), 10.0)
     found = score(backtest_of(came, [0.0, 2.0], model=came + 1.0))
