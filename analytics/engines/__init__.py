@@ -12,15 +12,17 @@ import pyarrow as pa
 
 
 class Engine(Protocol):
-    """Runs SQL on files of the lake. Use it in one thread at a time, and close it."""
+    """Runs SQL on files of the lake. Use it in one thread at a time, and close it.
+
+    All that reads raises FileNotFoundError where a file is gone that `files` was told of.
+    """
 
     name: str
 
     def files(self, table: str, paths: Sequence[str]) -> None:
         """Let `raw_{table}` be the rows of these files: positions, occupancy or coverage. It may be without any.
 
-        Times are milliseconds since the epoch, zones a text joined by commas. Raises FileNotFoundError where a file
-        is gone already, if the engine looks.
+        Times are milliseconds since the epoch, zones a text joined by commas.
         """
 
     def table(self, name: str, rows: pa.Table) -> None:
@@ -36,7 +38,7 @@ class Engine(Protocol):
         """Let a name be `positions` with a row for each of its `zones`: `zone`, and `campus`, the first of them."""
 
     def rows(self, sql: str) -> pa.Table:
-        """What a query gives. Raises FileNotFoundError where a file is gone that `files` was told of."""
+        """What a query gives."""
 
     def close(self) -> None:
         """Let go of everything. It may be called twice."""

@@ -2,13 +2,15 @@
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 from fsspec import AbstractFileSystem
 
+from core.errors import UnavailableError
 from lake import schema
 
 _RAW = {
@@ -68,11 +70,13 @@ class DuckEngine:
 
     def view(self, name: str, sql: str) -> None:
         """Make a view of a query."""
-        self._connection.execute(f"create or replace temp view {name} as {sql}")
+        with _told():
+            self._connection.execute(f"create or replace temp view {name} as {sql}")
 
     def keep(self, name: str, sql: str) -> None:
         """Make a table of what a query gives now."""
-        self._connection.execute(f"create or replace temp table {name} as {sql}")
+        with _told():
+            self._connection.execute(f"create or replace temp table {name} as {sql}")
 
     def explode(self, name: str, positions: str) -> None:
         """Make a view with a row for each zone of a position."""
@@ -84,10 +88,8 @@ class DuckEngine:
 
     def rows(self, sql: str) -> pa.Table:
         """What a query gives, as a table."""
-        try:
+        with _told():
             return self._connection.sql(sql).to_arrow_table()
-        except duckdb.IOException as error:
-            raise _gone(error) from error
 
     def close(self) -> None:
         """Let go of what it has."""
@@ -95,6 +97,13 @@ class DuckEngine:
         shutil.rmtree(self._spill, ignore_errors=True)
 
 
-def _gone(error: duckdb.IOException) -> Exception:
-    text = str(error)
-    return FileNotFoundError(text) if "No files found" in text or "No such file" in text else error
+@contextmanager
+def _told() -> Iterator[None]:
+    """What is wrong with files, as `Engine` has it."""
+    try:
+        yield
+    except duckdb.IOException as error:
+        text = str(error).partition("\n")[0]
+        if "No files found" in text or "No such file" in text:
+            raise FileNotFoundError(text) from error
+        raise UnavailableError(f"the lake, or the disk beside it, cannot be used: {text}") from error

@@ -1,12 +1,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics.engines.duck import DuckEngine
 from analytics.running import Sources, check, run_job
+from lake.compacting import compact
 from lake.layout import date_of, date_prefix, one_part
+from lake.lock import held
 from lake.rows import positions_table
 from lake.settings import LakeSettings
 from lake.store import Lake, open_lake
@@ -110,3 +113,23 @@ def test_what_comes_twice_or_from_a_clock_that_is_ahead_or_counts_nowhere_is_no_
         ("hall", 1, 0, None),
         ("hall", 0, 1, 3600.0),
     ]
+
+
+def test_a_file_that_is_compacted_after_it_was_listed_is_listed_again(
+    duck: DuckEngine, sources: Sources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_positions(sources.lake, [row("a" * 32, MONDAY + 8 * HOUR, "campus")])
+    write_positions(sources.lake, [row("a" * 32, MONDAY + 8 * HOUR + 60_000, "campus")])
+    explode = DuckEngine.explode
+
+    def compact_first(engine: DuckEngine, name: str, positions: str) -> None:
+        with held(sources.lake, "a test") as hold:
+            compact(sources.lake, hold, now=MONDAY + 3 * DAY)
+        explode(engine, name, positions)
+
+    monkeypatch.setattr(DuckEngine, "explode", compact_first)
+
+    found = run_job(duck, "visits", MONDAY, MONDAY + DAY, sources)
+
+    assert len(sources.lake.list("positions")) == 1
+    assert [(each["entries"], each["exits"]) for each in found.to_pylist()] == [(1, 0), (0, 1)]
