@@ -86,7 +86,7 @@ def _profile(profile: Privacy, true: dict[int, Counts], rng: np.random.Generator
     method = walk_of(policy.width, policy.campus_width)
     most = policy.most_of_an_arrival()
     typer.echo(
-        f"\n{profile}: {most:.2%} for one arrival, where 20 thresholds are known to be wrong; steps of {policy.width}"
+        f"\n{profile}: {most:.2%} for one arrival, where 20 thresholds are known not to be it; steps of {policy.width}"
     )
     rows: Row = {"most": most}
     for peak, counts in true.items():

@@ -78,7 +78,8 @@ def _trials(method: Method, scene: Scene, device: int, rng: np.random.Generator)
 
 def _statistics(method: Method, told: Counts, others: Counts, arrival: int) -> dict[str, Scores]:
     """What may be looked at in one series; `others` is what the attacker knows to be there without the device."""
-    after, known = told[:, arrival:], others[:, arrival:]
+    held = np.arange(others.shape[1]) // method.every * method.every
+    after, known = told[:, arrival:], others[:, held][:, arrival:]
     more = after - known
     five = more.reshape(len(more), -1, _FIVE_MINUTES).mean(axis=2)
     changed = np.diff(told[:, arrival - 1 :], axis=1) != 0
@@ -86,6 +87,8 @@ def _statistics(method: Method, told: Counts, others: Counts, arrival: int) -> d
     found = {
         "mean of an hour": more.mean(axis=1),
         "mean of half an hour": more[:, :_HALF_AN_HOUR].mean(axis=1),
+        "most of all": more.max(axis=1).astype(float),
+        "least of all": more.min(axis=1).astype(float),
         "most of 5 minutes": five.max(axis=1),
         "least of 5 minutes": five.min(axis=1),
         "distance from what is known": (np.abs(more) - np.abs(more - 1)).mean(axis=1),

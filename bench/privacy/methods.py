@@ -27,6 +27,8 @@ class Method:
     campus: Release
     plain: Callable[[Counts], Counts] | None = None
     """What would be told of a count if there were no chance in it: what an attacker compares with."""
+    every: int = 1
+    """Slots between two counts that are looked at."""
     widths: tuple[int, int] | None = None
     """Of zone and campus, where it is the walk of `disclosure.walk`."""
 
@@ -41,8 +43,8 @@ def methods(*, quick: bool) -> list[Method]:
         _alike("cell key by count, ± 5", partial(_cell_key, most=5)),
         _alike("noise anew each slot, ± 5", partial(_noise, most=5, slots=1)),
         _alike("noise anew each slot, ± 25", partial(_noise, most=25, slots=1)),
-        _alike("a value each 15 min, ± 10", partial(_noise, most=10, slots=30)),
-        _alike("a value each 15 min, ± 25", partial(_noise, most=25, slots=30)),
+        _alike("a value each 15 min, ± 10", partial(_noise, most=10, slots=30), every=30),
+        _alike("a value each 15 min, ± 25", partial(_noise, most=25, slots=30), every=30),
     ]
     tens = partial(_rounded, to=10)
     jumps = [
@@ -74,8 +76,8 @@ def walk_of(width: int, campus: int) -> Method:
     )
 
 
-def _alike(name: str, release: Release, plain: Callable[[Counts], Counts] | None = None) -> Method:
-    return Method(name, release, release, plain)
+def _alike(name: str, release: Release, plain: Callable[[Counts], Counts] | None = None, *, every: int = 1) -> Method:
+    return Method(name, release, release, plain, every)
 
 
 def _from_five(counts: Counts) -> Counts:
