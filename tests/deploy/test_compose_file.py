@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from analytics.settings import AnalyticsSettings
+from analytics.service import ServiceSettings
 from api.settings import ApiSettings
 from autoscaler.settings import AutoscalerSettings
 from backup.settings import BackupSettings
@@ -27,7 +27,7 @@ SERVICES: dict[str, type[Settings]] = {
     "autoscaler": AutoscalerSettings,
     "controller": ControllerSettings,
     "backup": BackupSettings,
-    "analytics": AnalyticsSettings,
+    "analytics": ServiceSettings,
 }
 SETTLED = {
     # By the image, or by what a container is.
