@@ -1,5 +1,7 @@
 """DuckDB: in this process, with as much memory as it is given; what is more goes to the disk."""
 
+import fcntl
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -13,6 +15,7 @@ from fsspec import AbstractFileSystem
 from core.errors import UnavailableError
 from lake import schema
 
+PREFIX, LOCK = "duckdb-", "lock"
 _RAW = {
     "positions": """
         select device, kind, epoch_ms(observed_at) as observed, epoch_ms(received_at) as received,
@@ -38,7 +41,10 @@ class DuckEngine:
 
     def __init__(self, *, memory: str, threads: int, spill: Path, filesystem: AbstractFileSystem | None = None) -> None:
         spill.mkdir(parents=True, exist_ok=True)
-        self._spill = Path(tempfile.mkdtemp(prefix="duckdb-", dir=spill))
+        _forget_left(spill)
+        self._spill = Path(tempfile.mkdtemp(prefix=PREFIX, dir=spill))
+        self._lock: int | None = os.open(self._spill / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._connection = duckdb.connect(
             config={
                 "memory_limit": memory,
@@ -95,6 +101,26 @@ class DuckEngine:
         """Let go of what it has."""
         self._connection.close()
         shutil.rmtree(self._spill, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _forget_left(spill: Path) -> None:
+    """Remove what processes that were killed have left: devices are in it."""
+    for folder in spill.glob(f"{PREFIX}*"):
+        try:
+            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            # Its process lives.
+            continue
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
