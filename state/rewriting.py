@@ -8,6 +8,9 @@ Whoever erases asks and waits; a decoder does it (`decoder.housekeeping`), which
 
 from typing import Any, NamedTuple, cast
 
+from redis.exceptions import ResponseError
+
+from core.errors import UnavailableError
 from state.access import Right, access
 from state.client import Redis
 from state.slots import CAMPUS
@@ -35,7 +38,10 @@ class Rewritings(NamedTuple):
 
 async def ask_for_rewriting(client: Redis) -> int:
     """Want the files without what was deleted until now; the number of this wish. Raises UnavailableError."""
-    return int(await cast("Any", client.hincrby(REWRITING, _ASKED, 1)))
+    try:
+        return int(await cast("Any", client.hincrby(REWRITING, _ASKED, 1)))
+    except ResponseError as error:
+        raise UnavailableError(f"{REWRITING} of Redis holds something else than a number: delete that key") from error
 
 
 async def rewritings(client: Redis) -> Rewritings:
