@@ -218,6 +218,7 @@ def test_a_connection_that_ended_before_a_command_was_written_is_waited_for(
     write = Connection._send_packed_command
 
     async def too_late(self: Connection, command: Any) -> None:  # noqa: ANN401 - as redis-py has it
+        assert self._writer is not None
         self._writer.transport.abort()
         await self._writer.wait_closed()
         await write(self, command)
