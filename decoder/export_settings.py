@@ -2,9 +2,9 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from lake.settings import LakeSettings
 from runtime.durations import parse_duration
@@ -87,6 +87,12 @@ class ExportSettings(LakeSettings):
         if not PATIENCE_MS[0] <= parse_duration(text) <= PATIENCE_MS[1]:
             raise ValueError("from 1h to 30d")
         return text
+
+    @model_validator(mode="after")
+    def _is_gathered_in_time(self) -> Self:
+        if 2000 * self.lake_every > self.export_patience_ms:
+            raise ValueError("LAKE_EVERY: at most half of EXPORT_PATIENCE, after which what is gathered is passed over")
+        return self
 
     @field_validator("kafka_retention")
     @classmethod

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pydantic import Field, ValidationInfo, field_validator
 
 from core.kinds import Kinds
-from decoder.export_settings import ExportSettings
+from decoder.export_settings import ExportSettings, Target
 from decoder.rules import Rules
 from documents import DocumentSettings
 from runtime.durations import parse_duration
@@ -217,6 +217,11 @@ class DecoderSettings(
     def settling(self) -> Settling | None:
         """When devices are settled in zones; None where each position is sure."""
         return Settling(self.presence_fixes, self.presence_keep) if self.presence_margin else None
+
+    @property
+    def uses_lake(self) -> bool:
+        """All decoders are told where the lake is, and the stage `export` alone opens it."""
+        return Stage.EXPORT in self.chosen_stages and Target.PARQUET in self.targets
 
     @property
     def chosen_stages(self) -> set[Stage]:

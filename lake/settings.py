@@ -35,9 +35,14 @@ class LakeSettings(ObjectStorageSettings):
 
     @model_validator(mode="after")
     def _leads_somewhere(self) -> Self:
-        if self.lake_url:
+        if self.lake_url and self.uses_lake:
             self.check_place("LAKE_URL", self.lake_url)
         return self
+
+    @property
+    def uses_lake(self) -> bool:
+        """Whether the lake is opened at all: who does not has no key of its bucket."""
+        return True
 
     @property
     def lake_keep_ms(self) -> int | None:

@@ -46,6 +46,25 @@ def test_what_cannot_be_is_refused_with_what_can(name: str, text: str, words: st
         ExportSettings.model_validate({name: text})
 
 
+def test_nothing_is_gathered_for_so_long_that_it_is_passed_over() -> None:
+    assert ExportSettings(lake_every=1800, export_patience="1h").lake_every == 1800
+    with pytest.raises(ValidationError, match="LAKE_EVERY: at most half of EXPORT_PATIENCE"):
+        ExportSettings(lake_every=1801, export_patience="1h")
+
+
+@pytest.mark.parametrize(
+    ("stages", "export"), [("observe,archive,rollup", "parquet"), ("observe,export", "kafka"), ("observe", "off")]
+)
+def test_a_decoder_that_does_not_open_the_lake_needs_no_key_of_its_bucket(stages: str, export: str) -> None:
+    settings = DecoderSettings(lake_url="s3://bucket/lake", stages=stages, export=export)
+    assert settings.lake_url == "s3://bucket/lake"
+
+
+def test_a_decoder_that_opens_the_lake_needs_the_key_of_its_bucket() -> None:
+    with pytest.raises(ValidationError, match="LAKE_URL: s3:// also needs S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY"):
+        DecoderSettings(lake_url="s3://bucket/lake", stages="export", export="parquet")
+
+
 @pytest.mark.parametrize(
     ("export", "module", "extra"), [("parquet", "export_parquet", "lake"), ("kafka", "export_kafka", "kafka")]
 )
