@@ -15,6 +15,7 @@ import msgspec
 
 from core.clock import Clock, system_clock
 from core.errors import UnavailableError
+from core.unreadable import UNREADABLE
 from lake.layout import LOCK
 from lake.store import Lake, Version
 
@@ -138,6 +139,6 @@ class _Lease:
 def _read(found: Version) -> _Body:
     try:
         return msgspec.json.decode(found.data, type=_Body)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         # Nobody of ours has written that, so nobody of ours has the lock.
         return _Body("nobody", 0)

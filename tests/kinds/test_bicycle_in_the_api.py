@@ -127,9 +127,18 @@ async def test_a_bicycle_is_forgotten_and_the_car_of_that_name_is_not(
         "dead_letters": 1,
         "queued": 0,
         "marks": 0,
+        "lake": 0,
         "cannot_reach": [],
     }
-    assert rest.json() == {"documents": 1, "present": 0, "dead_letters": 1, "queued": 0, "marks": 0, "cannot_reach": []}
+    assert rest.json() == {
+        "documents": 1,
+        "present": 0,
+        "dead_letters": 1,
+        "queued": 0,
+        "marks": 0,
+        "lake": 0,
+        "cannot_reach": [],
+    }
 
 
 @pytest.mark.parametrize(
