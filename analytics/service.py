@@ -35,7 +35,7 @@ from runtime.ops import serve_ops
 from runtime.service import Stop, pause, work_until_stopped
 from runtime.settings import OpsSettings
 from timeseries import Result, TimeseriesStore, Width
-from timeseries.results import COMPUTED_AT
+from timeseries.results import COMPUTED_AT, DAYS
 
 NIGHT = time(3)
 FIVE_MINUTES_MS = 300_000
@@ -219,6 +219,7 @@ class LakeJobs:
             await self._run(job, max(start, start_of(min(dates))), end, now)
         if (kept := await self._store.kept_since(Width.HOUR)) is not None and job != "profiles":
             await self._store.replace_results(job, 0, kept, [])
+            await self._store.replace_results(DAYS, 0, kept - kept % DAY_MS, [])
 
     async def _hours_that_were_recorded(self, start: int, end: int, *, again: int) -> None:
         """Coverage goes no other way into the lake; and the hours of before the export began go with it."""

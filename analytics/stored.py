@@ -4,21 +4,25 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from analytics.hours import HOUR_MS, MONDAY_MS
-from analytics.running import Slice
+from analytics.running import DAY_MS, Slice
 from core.kinds import KindId
 from timeseries import Result, ResultStore
-from timeseries.results import COMPUTED_AT
+from timeseries.results import COMPUTED_AT, DAYS, UNTIL
 
 MOST_PAIRS = 2_000
 """Pairs of zones of an hour that are named, those with the most devices; the rest is one result of the campus."""
 KEYS = frozenset({"zone", "kind", "other", "at"})
 WEEK_MS = 168 * HOUR_MS
+OF_DAYS = frozenset({"visits", "flows"})
+"""Jobs of which the API tells how far they have been."""
+ALL_KINDS = KindId("all")
 
 
 async def store_slice(store: ResultStore, job: str, found: Slice, *, campus: str, now: int) -> int:
     """Put what a job found of a range in the place of what the store had of it; how many results that is.
 
-    Of profiles all are replaced: there is one typical week. `campus` is the id of the campus as a zone, `now` when it
+    Of profiles all are replaced: there is one typical week. Of visits and flows it is kept until when a day (UTC) was
+    worked out, afterwards, and also where nothing was found. `campus` is the id of the campus as a zone, `now` when it
     was found, ms since the epoch. Raises UnavailableError.
     """
     results = [_result(job, row, now) for row in found.rows.to_pylist()]
@@ -26,6 +30,9 @@ async def store_slice(store: ResultStore, job: str, found: Slice, *, campus: str
         results = _named(results, campus, now)
     start, end = (MONDAY_MS, MONDAY_MS + WEEK_MS) if job == "profiles" else (found.start, found.end)
     await store.replace_results(job, start, end, results)
+    if job in OF_DAYS:
+        values = {UNTIL: float(found.end), COMPUTED_AT: float(now)}
+        await store.write_results([Result(DAYS, campus, ALL_KINDS, job, found.start - found.start % DAY_MS, values)])
     return len(results)
 
 

@@ -5,7 +5,7 @@ Nothing here tells of a single device. Counts are true ones: who shows them to o
 Jobs, when their results are, and the names of values. Times are ms since the epoch; each result also has `computed_at`,
 a time, which is when the job had it.
 
-- `visits`, an hour: entries, exits, devices, visits, dwell_q1, dwell_median, dwell_q3 (seconds), cut.
+- `visits`, an hour: entries, exits, devices, visits, dwell_q1, dwell_median, dwell_q3 (seconds), dwell_devices, cut.
 - `flows`, an hour; `zone` is the origin, `other` the destination, or empty for the pairs that are not named: count,
   devices.
 - `profiles`, an hour of a week that stands for all, from Monday 1970-01-05 00:00 in the clock of the campus; `other` is
@@ -15,6 +15,8 @@ a time, which is when the job had it.
   they are undefined), served (0 or 1). The newest of a series tell why nothing is served of it.
 - `spread`, a 5m window of a day that stands for all (1970-01-05, in the clock of the campus): share, low, high,
   far_low, far_high: how the forecast of an hour becomes one of its windows (`analytics/forecast/spread.py`).
+- `days`, the beginning of a day (UTC) that visits or flows have been worked out of, whether there were any; `other` is
+  the job, `zone` the campus, `kind` is `all`: until, a time. So what is known tells nothing of what was found.
 - `runs`, when a job that is done was due; `other` is its name, `zone` the campus, `kind` the first there is: seconds.
 - `nowcast`, a 5m window: value, low, high.
 - `anomalies`, a 5m window: value, low, high, devices.
@@ -34,6 +36,8 @@ MAX_RESULTS = 100_000
 MAX_VALUES = 16
 COMPUTED_AT = "computed_at"
 """The value that says when a job had a result, ms since the epoch."""
+DAYS, UNTIL = "days", "until"
+"""The job, and the value, that say how far others have been."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 _LABEL = re.compile(ZONE_ID, re.ASCII)
 _KIND = re.compile(KIND_ID, re.ASCII)

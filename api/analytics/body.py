@@ -1,7 +1,7 @@
 """What the answers about results share: what is asked, on what they rest, and how the store is asked."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
@@ -108,9 +108,9 @@ class Data:
     """Recorded ones between `begin` and `end`."""
 
 
-def data_of(minutes: Mapping[int, int], hours: Sequence[int], *, until: int, computed_at: int | None) -> Data:
-    """What an answer rests on of these hours: those that were recorded, and that a job has been through (`until`)."""
-    recorded = [hour for hour in hours if minutes.get(hour) and hour < until]
+def data_of(minutes: Mapping[int, int], hours: Iterable[int], *, computed_at: int | None) -> Data:
+    """What an answer rests on of these hours, which a job has been through, in order: those that were recorded."""
+    recorded = [hour for hour in hours if minutes.get(hour)]
     if computed_at is None or not recorded:
         return Data(None, None, computed_at, 0)
     return Data(recorded[0], recorded[-1] + HOUR_MS, computed_at, sum(minutes[hour] for hour in recorded))

@@ -6,13 +6,13 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from api.analytics.worked_out import DAY_MS, WorkedOut, worked_out
 from api.privacy import Cell, Pair, shown_cells
 from core.clock import Clock
 from core.kinds import KindId
 from timeseries import Result, TimeseriesStore
 
 JOB = "flows"
-DAY_MS = 86_400_000
 KEPT_MS = 30_000
 """How long a day is not read again: so long later what a job has computed is told."""
 KEPT_DAYS = 64
@@ -29,9 +29,8 @@ class FlowDay:
     """By hour: what of that came to each zone."""
     out: dict[int, dict[str, int]] = field(default_factory=dict)
     """By hour: what of that left each zone."""
-    last: int | None = None
-    """The last hour of which the job found anything, whether it may be shown or not; ms since the epoch."""
-    computed_at: int | None = None
+    worked_out: WorkedOut = field(default_factory=dict)
+    """How far the job has been through this day, whatever it found."""
 
 
 class FlowDays:
@@ -55,8 +54,10 @@ class FlowDays:
             now, place = self._clock(), (kind, start)
             read_at, day = self._kept.get(place, (None, None))
             if day is None or read_at is None or not 0 <= now - read_at < KEPT_MS:
+                known = await worked_out(self._store, JOB, start, start + DAY_MS)
                 found = await self._store.results(JOB, start=start, end=start + DAY_MS, kind=kind)
                 day = flow_day(found, self._least)
+                day.worked_out = known
                 self._kept[place] = now, day
             self._kept.move_to_end(place)
             while len(self._kept) > KEPT_DAYS:
@@ -69,8 +70,6 @@ def flow_day(found: Iterable[Result], least: int) -> FlowDay:
     day = FlowDay()
     cells: dict[int, dict[Pair, Cell]] = {}
     for each in found:
-        day.last = each.at
-        day.computed_at = max(day.computed_at or 0, int(each.values["computed_at"]))
         if each.other:
             # One text for each zone, however many pairs have it.
             pair = sys.intern(each.zone), sys.intern(each.other)

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from api.analytics.body import (
-    HOUR_MS,
     Basis,
     Begins,
     ComputedAt,
@@ -28,6 +27,7 @@ from api.analytics.body import (
 )
 from api.analytics.dependencies import AnalyticsResources
 from api.analytics.flow_days import FlowDay
+from api.analytics.worked_out import computed_at, is_known
 from api.http.instants import name_of, writer
 from api.privacy import Pair
 from core.kinds import KindId
@@ -101,10 +101,9 @@ async def flows(
         )
 
     days, minutes = await answered(read)
-    # Of whole days: so it cannot be told of a single hour whether anybody went anywhere.
-    until = max((day.last for day in days if day.last is not None), default=-HOUR_MS) + HOUR_MS
-    computed_at = max((day.computed_at for day in days if day.computed_at is not None), default=None)
-    data = data_of(minutes, asked.hours, until=until, computed_at=computed_at)
+    known = {at: said for day in days for at, said in day.worked_out.items()}
+    hours_known = (hour for hour in asked.hours if is_known(known, hour))
+    data = data_of(minutes, hours_known, computed_at=computed_at(known))
     write = writer(shown_in)
     hours = [found for day in days for at, found in day.hours.items() if asked.start <= at < asked.end]
     return Flows(

@@ -141,7 +141,6 @@ async def forecast(
     data = data_of(
         minutes,
         trained,
-        until=now,
         computed_at=None if score is None else newest([score, *(hours if served else [])]),
     )
     write = writer(shown_in)

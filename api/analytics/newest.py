@@ -13,6 +13,7 @@ from api.analytics.flows import Flows, flows
 from api.analytics.forecast import Forecast, forecast
 from api.analytics.visits import ZoneVisits, visits
 from core.kinds import KindId
+from timeseries.results import DAYS
 
 MOST_ZONES = 500
 """Of a campus with more zones no answer about a single zone is kept: each of them is some questions to the store."""
@@ -56,20 +57,19 @@ class NewestAnswers:
         return self._newest
 
     async def _state(self) -> object:
-        """What is another one once something was computed: of the campus, which every job has."""
+        """What is another one once something was computed."""
         resources = self._resources
         now, view = resources.clock(), resources.zones.view
+        campus = view.campus.boundary.id
         computed = [
             max(
                 (
                     each.values["computed_at"]
-                    for each in await resources.store.results(
-                        job, start=now - 2 * DAY_MS, end=now + DAY_MS, zone=view.campus.boundary.id
-                    )
+                    for each in await resources.store.results(job, start=now - 2 * DAY_MS, end=now + DAY_MS, zone=zone)
                 ),
                 default=None,
             )
-            for job in ("visits", "forecast_score", "nowcast")
+            for job, zone in ((DAYS, None), ("forecast_score", campus), ("nowcast", campus))
         ]
         return now // HOUR_MS, view.version, computed, await self.anomalies()
 

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from api.analytics.body import (
-    DAY_MS,
     HOUR_MS,
     Basis,
     Begins,
@@ -25,10 +24,10 @@ from api.analytics.body import (
     answered,
     data_of,
     minutes_of,
-    newest,
 )
 from api.analytics.dependencies import AnalyticsResources
 from api.analytics.flow_days import FlowDay
+from api.analytics.worked_out import WorkedOut, by_all, computed_at, is_known, worked_out
 from api.http.instants import name_of, writer
 from api.privacy import DWELL_TIMES, Quartiles, ShownVisits, Visits, shown_visits
 from core.kinds import KindId
@@ -38,8 +37,6 @@ JOB = "visits"
 _PAUSE_HOURS = 2
 _PAUSE_MS = _PAUSE_HOURS * HOUR_MS
 """So long before it arrives a device may have left: a flow joins two visits that are no further apart."""
-_LOOK_BACK_MS = 35 * DAY_MS
-"""So far back it is looked when visits were computed last: also where nothing came to the zone."""
 
 Count = Annotated[int | None, Field(examples=[41])]
 
@@ -99,16 +96,10 @@ async def visits(
 ) -> ZoneVisits:
     """The body of the answer. Raises UnavailableError if the store does not answer in time."""
 
-    async def read() -> tuple[list[Result], list[Result], list[FlowDay], dict[int, int]]:
+    async def read() -> tuple[WorkedOut, list[Result], list[FlowDay], dict[int, int]]:
         store = resources.store
-        # Whether the job was there must not follow from what it found in this zone: that nobody came is withheld.
-        job = await store.results(
-            JOB,
-            start=max(0, min(asked.start, asked.end - _LOOK_BACK_MS)),
-            end=asked.end,
-            zone=resources.zones.campus.boundary.id,
-            kind=kind,
-        )
+        # Whether the job was there must not follow from what it found: that nobody came is withheld.
+        job = await worked_out(store, JOB, asked.start, asked.end)
         return (
             job,
             await store.results(JOB, start=max(0, asked.start - _PAUSE_MS), end=asked.end, zone=zone, kind=kind),
@@ -117,10 +108,13 @@ async def visits(
         )
 
     job, found, days, minutes = await answered(read)
-    until = max((each.at for each in job), default=0) + HOUR_MS
+    # Where flows are not known yet, it is not known either which visits they would tell of.
+    known = by_all([job, {at: said for day in days for at, said in day.worked_out.items()}])
     shown = _shown(zone, {each.at: _visits_of(each) for each in found}, days, resources.least_devices)
     write = writer(shown_in)
-    data = data_of(minutes, asked.hours, until=until, computed_at=newest(job))
+    hours_known = [hour for hour in asked.hours if is_known(known, hour)]
+    data = data_of(minutes, hours_known, computed_at=computed_at(known))
+    is_told = frozenset(hours_known)
     return ZoneVisits(
         zone=zone,
         kind=kind,
@@ -128,7 +122,13 @@ async def visits(
         start=write(asked.start),
         end=write(asked.end),
         hours=[
-            _hour(write(at), write(at + HOUR_MS), shown.get(at), minutes.get(at, 0), known=at < until)
+            _hour(
+                write(at),
+                write(at + HOUR_MS),
+                shown.get(at) if at in is_told else None,
+                minutes.get(at, 0),
+                known=at in is_told,
+            )
             for at in asked.hours
         ],
         data_begin=None if data.begin is None else write(data.begin),

@@ -82,6 +82,18 @@ async def test_what_a_day_has_no_more_goes(store: TimeseriesStore) -> None:
     assert [(each.at, each.values["entries"]) for each in await of(store, "visits")] == [(NINE, 5.0)]
 
 
+async def test_until_when_a_day_was_worked_out_is_kept_also_where_nothing_was_found(store: TimeseriesStore) -> None:
+    noon = found("visits", end=MIDNIGHT + 12 * HOUR)
+    await store_slice(store, "visits", noon, campus="campus", now=NOW)
+    await store_slice(store, "visits", found("visits"), campus="campus", now=NOW + 1)
+    await store_slice(store, "flows", found("flows", start=MIDNIGHT + DAY, end=NOW), campus="campus", now=NOW + 2)
+    await store_slice(store, "profiles", found("profiles"), campus="campus", now=NOW)
+    assert [(each.at, each.other, each.values) for each in await of(store, "days")] == [
+        (MIDNIGHT, "visits", {"until": float(MIDNIGHT + DAY), "computed_at": float(NOW + 1)}),
+        (MIDNIGHT + DAY, "flows", {"until": float(NOW), "computed_at": float(NOW + 2)}),
+    ]
+
+
 async def test_a_typical_week_takes_the_place_of_the_one_before(store: TimeseriesStore) -> None:
     def week(at: int, median: float) -> dict[str, object]:
         return {

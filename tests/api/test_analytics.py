@@ -45,13 +45,17 @@ async def keep(store: TimeseriesStore, *results: Result) -> None:
     await store.write_results(results)
 
 
+def been(job: str, until: int, *, computed: int = COMPUTED) -> Result:
+    """That a job has been through a day until some hour."""
+    day = (until - HOUR) // DAY * DAY
+    return result("days", "campus", day, job, kind=KindId("all"), until=until, computed=computed)
+
+
 async def jobs_ran(store: TimeseriesStore, kind: KindId = MOBILE) -> None:
-    """Let the jobs have been through the morning: of the campus as a whole there is a row for each hour."""
+    """Let the jobs have been through the day before and the morning until eleven."""
     await watched(store, "campus", kind, NOON - DAY, NOON)
     await watched(store, "kemmy", kind, NOON - 4 * HOUR, NOON)
-    await keep(
-        store, *(result("visits", "campus", at, kind=kind, **BUSY) for at in range(NOON - 5 * HOUR, NOON - HOUR, HOUR))
-    )
+    await keep(store, *(been(job, until) for job in ("visits", "flows") for until in (NOON - 12 * HOUR, NOON - HOUR)))
 
 
 async def got(client: httpx.AsyncClient, path: str, **parameters: str) -> dict[str, Any]:
@@ -153,6 +157,51 @@ async def test_visits_from_which_a_small_flow_could_be_computed_are_withheld(
     assert (shown["entries"], shown["suppressed"]) == (40, False)
 
 
+@pytest.mark.parametrize("path", ["/v1/zones/kemmy/visits", "/v1/zones/campus/visits", "/v1/flows"])
+@pytest.mark.parametrize("day", ["2026-02-28", "2026-03-01"])
+async def test_whether_anybody_was_on_the_campus_follows_from_no_hour_and_no_day_that_is_asked_for(
+    client: httpx.AsyncClient, store: TimeseriesStore, path: str, day: str
+) -> None:
+    await jobs_ran(store)
+    ranges = [(f"{day}T0{hour}:00:00Z", f"{day}T0{hour + 1}:00:00Z") for hour in range(7)]
+    ranges += [(f"{day}T00:00:00Z", f"{day}T12:00:00Z"), ("2026-02-01T00:00:00Z", f"{day}T04:00:00Z")]
+
+    async def all_of_it() -> list[dict[str, Any]]:
+        return [await got(client, path, start=start, end=end) for start, end in ranges]
+
+    nobody = await all_of_it()
+    four = NOON - 8 * HOUR
+    await keep(
+        store,
+        *(
+            result("visits", zone, at, entries=1, exits=1, devices=1, visits=1, computed=COMPUTED + 1)
+            for zone in ("campus", "kemmy")
+            for at in (four - DAY, four)
+        ),
+        *(result("flows", "main", at, "kemmy", count=1, devices=1, computed=COMPUTED + 1) for at in (four - DAY, four)),
+    )
+
+    assert nobody == await all_of_it()
+
+
+async def test_visits_are_not_told_before_the_flows_are_known_that_are_subtracted_from_them(
+    client: httpx.AsyncClient, store: TimeseriesStore
+) -> None:
+    await watched(store, "kemmy", MOBILE, NOON - 4 * HOUR, NOON)
+    await keep(store, been("visits", NOON - HOUR), result("visits", "kemmy", TEN, **BUSY))
+    at_ten = {"start": "2026-03-01T10:00:00Z", "end": "2026-03-01T11:00:00Z"}
+    early = await got(client, "/v1/zones/kemmy/visits", **at_ten)
+    await keep(store, been("flows", NOON - HOUR), flow("main", "kemmy", TEN, 38))
+    then = await got(client, "/v1/zones/kemmy/visits", **at_ten)
+
+    assert [(each["entries"], each["suppressed"]) for each in (*early["hours"], *then["hours"])] == [
+        (None, False),
+        (None, True),
+    ]
+    assert (early["data_end"], early["computed_at"]) == (None, None)
+    assert then["data_end"] == "2026-03-01T11:00:00Z"
+
+
 async def test_what_is_told_of_an_hour_is_the_same_whatever_range_it_is_asked_for_in(
     client: httpx.AsyncClient, store: TimeseriesStore
 ) -> None:
@@ -200,9 +249,9 @@ async def test_flows_are_sums_of_the_hours_that_are_shown(client: httpx.AsyncCli
         "start": "2026-03-01T09:00:00Z",
         "end": "2026-03-01T12:00:00Z",
         "data_begin": "2026-03-01T09:00:00Z",
-        "data_end": "2026-03-01T12:00:00Z",
+        "data_end": "2026-03-01T11:00:00Z",
         "computed_at": "2026-03-01T03:00:00Z",
-        "recorded_minutes": 180,
+        "recorded_minutes": 120,
     }
     assert "Of each hour a pair of zones with fewer than 5 devices is withheld, whatever the kind." in body["basis"]
 
@@ -387,7 +436,8 @@ async def test_an_answer_is_the_same_until_something_is_computed_again(
     async def computed(at: int) -> None:
         await keep(
             store,
-            result("visits", "campus", TEN, **BUSY, computed=at),
+            been("visits", NOON - HOUR, computed=at),
+            been("flows", NOON - HOUR, computed=at),
             result("flows", "kemmy", TEN, "main", count=9, devices=9, computed=at),
             result("forecast_score", "kemmy", COMPUTED, "mstl", mase=0.5, baseline_mase=0.9, served=1, computed=at),
         )
@@ -533,5 +583,5 @@ async def test_only_so_many_days_of_flows_are_kept(
 
     found = await days.between(MOBILE, NOON - 4 * DAY, NOON + 1)
 
-    assert [day.last for day in found] == [NOON - back * DAY for back in (4, 3, 2, 1, 0)]
+    assert [[*day.hours] for day in found] == [[NOON - back * DAY] for back in (4, 3, 2, 1, 0)]
     assert len(days._kept) == 2

@@ -12,9 +12,8 @@ from api.live.results import ResultsWatch
 from core.errors import UnavailableError
 from runtime.service import Stop
 from tests.api.conftest import Parts, client_over
-from tests.api.test_analytics import BUSY, COMPUTED, DWELL, HOUR, TEN, flow, has_forecast, jobs_ran, keep, result
+from tests.api.test_analytics import BUSY, COMPUTED, DWELL, HOUR, TEN, been, flow, has_forecast, jobs_ran, keep, result
 from tests.conftest import NOON, eventually
-from tests.kinds_of_tests import CAR
 from timeseries import TimeseriesStore
 
 WINDOW = 300_000
@@ -121,7 +120,7 @@ async def test_the_answers_are_the_same_object_until_something_is_computed_or_an
     now += HOUR // 2
     assert await answers.all() is first
 
-    await keep(store, result("visits", "campus", TEN, kind=CAR, **BUSY, computed=COMPUTED + 1))
+    await keep(store, been("flows", NOON - HOUR, computed=COMPUTED + 1))
     second = await answers.all()
     assert second is not first
     now += HOUR

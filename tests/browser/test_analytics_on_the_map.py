@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from selenium.webdriver import ActionChains
 
+from core.kinds import KindId
 from tests.browser.axe import hindrances
 from tests.browser.page import PHONE, Page
 from tests.browser.test_real_api import answers, running
@@ -27,12 +28,24 @@ def results(hour: int) -> list[Result]:
     def made(job: str, zone: str, at: int, other: str = "", **values: float) -> Result:
         return Result(job, zone, MOBILE, other, at, {**values, "computed_at": float(hour)})
 
+    def been(job: str, at: int) -> Result:
+        day = at // DAY * DAY
+        return Result(
+            "days",
+            "campus",
+            KindId("all"),
+            job,
+            day,
+            {"until": float(min(day + DAY, hour)), "computed_at": float(hour)},
+        )
+
     library, last, before = "glucksman-library", hour - HOUR, hour - 2 * HOUR
     counts: dict[str, Any] = dict.fromkeys(["entries", "exits", "devices", "visits", "dwell_devices"], 80)
     dwell: dict[str, Any] = {"dwell_q1": 600.0, "dwell_median": 2_820.0, "dwell_q3": 7_500.0}
     return [
         made("forecast_score", library, hour, "mstl", mase=0.7, baseline_mase=0.9, served=1),
         *(made("forecast", library, hour + n * HOUR, value=50.0, low=40.0, high=60.4) for n in range(25)),
+        *(been(job, at) for job in ("visits", "flows") for at in (hour - HOUR, hour - DAY)),
         *(made("visits", zone, at, **counts, **dwell) for zone in (library, "campus") for at in (before, last)),
         made("flows", "main", last, library, count=25, devices=25),
         made("flows", library, last, "main", count=9, devices=9),
