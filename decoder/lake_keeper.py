@@ -13,7 +13,7 @@ from core.clock import AHEAD_MS, Clock
 from decoder.metrics import DecoderMetrics
 from decoder.stage_retry import StageRetry
 from lake.compacting import compact
-from lake.erasing import erase
+from lake.erasing import Gone, erase
 from lake.layout import date_of
 from lake.lock import LockedError, held
 from lake.retention import drop_before
@@ -70,18 +70,25 @@ class LakeKeeper:
             return
         since = min(order.since for order in ready.values())
         try:
-            gone = await asyncio.to_thread(self._erase, ready.keys(), since)
+            rows, unreadable = await asyncio.to_thread(self._erase, ready.keys(), since)
         except LockedError:
             return  # upkeep of ours makes room; so does whoever else has it, once done
         for device, order in ready.items():
             # A little earlier, for clocks of those who write differ.
             await self._orders.done(
-                device, gone[device], since=max(begun - AHEAD_MS, 0), now=self._clock(), order=order
+                device,
+                rows[device],
+                since=max(begun - AHEAD_MS, 0),
+                now=self._clock(),
+                order=order,
+                unreadable=unreadable,
             )
         self._wanted = False
-        _log.info("devices were erased from the lake", devices=len(ready), rows=sum(gone.values()))
+        _log.info("devices were erased from the lake", devices=len(ready), rows=sum(rows.values()))
+        if unreadable:
+            _log.error("files of the lake cannot be read, nor erased from", files=len(unreadable), first=unreadable[0])
 
-    def _erase(self, devices: Collection[str], since: int) -> dict[str, int]:
+    def _erase(self, devices: Collection[str], since: int) -> Gone:
         with held(self._lake, OWNER, clock=self._clock) as hold:
             return erase(self._lake, hold, devices, since=since, clock=self._clock)
 

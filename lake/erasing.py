@@ -6,15 +6,15 @@ crash, a file and the one that was to replace it, is found again by doing it aga
 
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import RawIOBase
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.clock import Clock, system_clock
-from core.errors import UnavailableError
 from lake.compacting import delete_old
 from lake.layout import POSITIONS, made_at, part_name
 from lake.lock import Hold
@@ -27,13 +27,19 @@ THREADS = 4
 """Files that are looked into at the same time."""
 
 
-def erase(
-    lake: Lake, hold: Hold, devices: Collection[str], *, since: int = 0, clock: Clock = system_clock
-) -> dict[str, int]:
-    """Erase all rows of these devices (hashes); how many went, of each. To do it again changes nothing.
+class Gone(NamedTuple):
+    """What an erasure did."""
 
-    Files that were made before `since` (ms) are known to have none. Raises UnavailableError, also for a file that is no
-    Parquet: nobody knows whether it has something of them.
+    rows: dict[str, int]
+    """How many went, by device."""
+    unreadable: list[str]
+    """Files that are damaged, or none of ours: nobody knows whether they have something of the devices."""
+
+
+def erase(lake: Lake, hold: Hold, devices: Collection[str], *, since: int = 0, clock: Clock = system_clock) -> Gone:
+    """Erase all rows of these devices (hashes) in all files that can be read. To do it again changes nothing.
+
+    Files that were made before `since` (ms) are known to have none. Raises UnavailableError, and LockLostError.
     """
     erasing = _Erasing(lake, hold, clock, pa.array(sorted(devices), pa.string()), dict.fromkeys(devices, 0))
     # Of a writer that was killed.
@@ -47,7 +53,7 @@ def erase(
             for path, holds in zip(paths, threads.map(erasing.holds, paths), strict=True):
                 if holds:
                     erasing.rewrite(path)
-    return erasing.gone
+    return Gone(erasing.gone, sorted(erasing.unreadable))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +63,21 @@ class _Erasing:
     clock: Clock
     wanted: pa.Array
     gone: dict[str, int]
+    unreadable: list[str] = field(default_factory=list)
 
     def holds(self, path: str) -> bool:
         """Whether a file may have rows of them: statistics first, then the one column."""
         try:
-            with self.lake.open(path) as source:
-                return _holds(source, self.wanted, path)
+            try:
+                with self.lake.open(path) as source:
+                    return _holds(source, self.wanted)
+            except _DamagedError:
+                # All of its bytes at once: what a store did not answer is no damage.
+                return _holds(pa.BufferReader(self.lake.get(path)), self.wanted)
         except FileNotFoundError:
+            return False
+        except _DamagedError:
+            self.unreadable.append(path)
             return False
 
     def rewrite(self, path: str) -> None:
@@ -71,6 +85,10 @@ class _Erasing:
         try:
             table = from_parquet(self.lake.get(path))
         except FileNotFoundError:
+            return
+        except ValueError:
+            # What is damaged is beside the column that was looked at.
+            self.unreadable.append(path)
             return
         is_wanted = pc.is_in(table["device"], self.wanted)
         left = table.filter(pc.invert(is_wanted))
@@ -84,7 +102,12 @@ class _Erasing:
             self.gone[each["values"]] += each["counts"]
 
 
-def _holds(source: RawIOBase, wanted: pa.Array, path: str) -> bool:
+class _DamagedError(Exception):
+    """A file is no Parquet file of positions, or its bytes did not come."""
+
+
+def _holds(source: RawIOBase | pa.BufferReader, wanted: pa.Array) -> bool:
+    """Raises _DamagedError."""
     try:
         file = pq.ParquetFile(source)
         return any(
@@ -93,12 +116,12 @@ def _holds(source: RawIOBase, wanted: pa.Array, path: str) -> bool:
             if _may_hold(file.metadata.row_group(group), wanted)
         )
     except (pa.ArrowException, ValueError, KeyError) as error:
-        raise _unreadable(path) from error
+        raise _DamagedError from error
     except OSError as error:
         # pyarrow calls a damaged file so, too, and then there is no number.
         if isinstance(error, FileNotFoundError) or error.errno is not None:
             raise
-        raise _unreadable(path) from error
+        raise _DamagedError from error
 
 
 def _is_new(path: str, since: int) -> bool:
@@ -113,7 +136,3 @@ def _may_hold(group: pq.RowGroupMetaData, wanted: pa.Array) -> bool:
             least, most = column.statistics.min, column.statistics.max
             return any(least <= device <= most for device in wanted.to_pylist())
     return True
-
-
-def _unreadable(path: str) -> UnavailableError:
-    return UnavailableError(f"{path} in the lake is no Parquet file of positions: repair or delete it")

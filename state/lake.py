@@ -2,16 +2,17 @@
 
     lake:{campus}         string  when a keeper of the lake was last there, in ms; it stays, for so does the lake
     lake:{campus}:orders  hash    a device's hash to its order: state, since when (ms), how many rows went so far, and
-                                  since when files are to be looked at (ms), joined by colons
+                                  since when files are to be looked at (ms), joined by colons; where there are files
+                                  that cannot be read, how many, and the path of the first
 
 An order is `asked` while what is on its way is waited for: exporters write at once what they have gathered. Then it is
 `ready`, for a keeper to carry out, and `done` until whoever asked has seen it. An order that nobody follows up lapses.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from state.access import Right, access
 from state.client import Redis
@@ -57,21 +58,38 @@ class Order:
     """That went so far."""
     since: int = 0
     """Files that were made before hold nothing of the device: milliseconds since the epoch."""
+    unreadable: int = 0
+    """Files of which nobody knows whether they do."""
+    first: str = ""
+    """The path of one of them."""
 
     @property
     def text(self) -> str:
         """As Redis has it."""
-        return f"{self.state}:{self.at}:{self.rows}:{self.since}"
+        found = f"{self.state}:{self.at}:{self.rows}:{self.since}"
+        return f"{found}:{self.unreadable}:{self.first}" if self.unreadable else found
 
     @classmethod
     def parse(cls, text: bytes) -> "Order | None":
         """The order of a text; None for what none of ours wrote."""
-        state, *numbers = text.decode(errors="replace").split(":")
         try:
-            at, rows, since = map(int, numbers)
-            return cls(State(state), at, rows, since)
+            state, at, rows, since, *files = text.decode(errors="replace").split(":", 5)
+            # Earlier versions knew no such files.
+            unreadable, first = files or ("0", "")
+            return cls(State(state), int(at), int(rows), int(since), int(unreadable), first)
         except ValueError:
             return None
+
+
+class Outcome(NamedTuple):
+    """What came of orders."""
+
+    rows: int
+    """That went."""
+    unreadable: int = 0
+    """Files that could not be read, and may have more of them."""
+    first: str = ""
+    """The path of one of these."""
 
 
 class LakeOrders:
@@ -99,18 +117,24 @@ class LakeOrders:
         for device in devices:
             await self._become(device, lambda order: replace(order, state=State.READY, at=now), now=now)
 
-    async def outcome(self, devices: Iterable[str]) -> int | None:
-        """How many rows went of these devices; None while some of them are not done."""
-        orders = await self._orders(devices)
-        if any(order is not None and order.state is not State.DONE for order in orders):
+    async def outcome(self, devices: Iterable[str], *, now: int) -> Outcome | None:
+        """What came of the orders of these devices; None while some of them are not done."""
+        found = await self._orders(devices)
+        lost = [device for device, order in found.items() if order is None]
+        # Somebody else who asked for it has seen what came of it; or a Redis that took over never heard of it.
+        if lost and await self.keeper_seen() is not None:
+            await self.ready(lost, now=now)
             return None
-        # One that is not there any more was done, and somebody else who asked for it has seen that.
-        return sum(order.rows for order in orders if order is not None)
+        orders = [order for order in found.values() if order is not None]
+        if any(order.state is not State.DONE for order in orders):
+            return None
+        worst = max(orders, key=lambda order: order.unreadable, default=Order(State.DONE, now))
+        return Outcome(sum(order.rows for order in orders), worst.unreadable, worst.first)
 
     async def forget(self, devices: Iterable[str]) -> None:
         """Forget orders that are done, once whoever asked has seen what came of them."""
         for device in devices:
-            [order] = await self._orders([device])
+            order = (await self._orders([device]))[device]
             if order is not None and order.state is State.DONE:
                 await self._set(device, order.text, "")
 
@@ -127,12 +151,23 @@ class LakeOrders:
                 orders[device] = order
         return orders
 
-    async def done(self, device: str, rows: int, *, since: int, now: int, order: Order) -> None:
+    async def done(
+        self, device: str, rows: int, *, since: int, now: int, order: Order, unreadable: Sequence[str] = ()
+    ) -> None:
         """Say that an order was carried out, and how many rows went; `since` is when that began.
 
-        Where it was given anew meanwhile, it is to be carried out once more, and these rows count to it.
+        Where it was given anew meanwhile, it is to be carried out once more, and these rows count to it. Where there
+        were `unreadable` files, all are to be looked at the next time: they may be repaired by then.
         """
-        carried_out = replace(order, state=State.DONE, at=now, rows=order.rows + rows, since=since)
+        carried_out = replace(
+            order,
+            state=State.DONE,
+            at=now,
+            rows=order.rows + rows,
+            since=order.since if unreadable else since,
+            unreadable=len(unreadable),
+            first=unreadable[0] if unreadable else "",
+        )
         if await self._set(device, order.text, carried_out.text):
             return
         while rows:
@@ -153,9 +188,10 @@ class LakeOrders:
             if await self._set(device, text, change(order).text):
                 return
 
-    async def _orders(self, devices: Iterable[str]) -> list[Order | None]:
-        texts = await cast("Any", self._client.hmget(ORDERS, list(devices)))
-        return [Order.parse(text) if text is not None else None for text in texts]
+    async def _orders(self, devices: Iterable[str]) -> dict[str, Order | None]:
+        names = list(devices)
+        texts = await cast("Any", self._client.hmget(ORDERS, names))
+        return {name: Order.parse(text or b"") for name, text in zip(names, texts, strict=True)}
 
     async def _set(self, device: str, old: bytes | str, new: str) -> bool:
         return bool(await self._change(keys=[guard(CAMPUS), ORDERS], args=[device, old, new]))

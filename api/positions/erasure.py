@@ -37,6 +37,7 @@ from state.client import Redis
 from state.dead_letters import DeadLetters
 from state.devices import forget_device
 from state.judging import forget_marks
+from state.lake import Outcome
 from state.passed import LOOK_SECONDS, until_passed
 from state.queued import Message
 from state.queued_positions import drop_queued, until_delivered
@@ -152,7 +153,7 @@ class Erasure:
         found = bool(documents or present or letters or queued or marks)
         try:
             # After the documents: whoever fills the lake from them would bring back what it has read.
-            rows = await _erase_rows(lake)
+            gone = await _erase_rows(lake)
             if left:
                 raise left
         except UnfinishedError:
@@ -160,16 +161,20 @@ class Erasure:
                 # The next request finds nothing of it, and waits for this.
                 await ask_for_rewriting(self.redis)
             raise
-        cannot_reach = await self.documents.purge()
+        cannot_reach = _unreadable(gone) + await self.documents.purge()
         # Last: Redis's file holds what was deleted there for the erasure, in any of these steps.
-        cannot_reach += await _rewritten(self.redis, found=found or rows > 0)
+        found = found or gone.rows > 0
+        cannot_reach += await _rewritten(self.redis, found=found)
+        if lake.there and not found and await keeps_append_only(self.redis):
+            # The order itself named the device. Not waited for: of a large Redis who asks again would do so in vain.
+            await ask_for_rewriting(self.redis)
         return Erased(
             documents=documents,
             present=present,
             dead_letters=letters,
             queued=queued,
             marks=marks,
-            lake=rows,
+            lake=gone.rows,
             cannot_reach=cannot_reach,
         )
 
@@ -188,11 +193,21 @@ async def _passed(client: Redis, partitions: int, seconds: float) -> None:
         raise UnfinishedError("messages that came before wait to be handed to subscribers", retry_after=PASS_SECONDS)
 
 
-async def _erase_rows(lake: LakeErasure) -> int:
+async def _erase_rows(lake: LakeErasure) -> Outcome:
     try:
         return await lake.erase(ERASE_SECONDS)
     except UnavailableError as error:
         raise UnfinishedError(str(error), retry_after=error.retry_after) from error
+
+
+def _unreadable(gone: Outcome) -> list[str]:
+    if not gone.unreadable:
+        return []
+    told = (
+        f"Nobody knows whether files of the lake that cannot be read ({gone.unreadable}) have something of it, such as"
+        f" {gone.first}: repair or delete them, and erase once more."
+    )
+    return [told]
 
 
 async def _rewritten(client: Redis, *, found: bool) -> list[str]:

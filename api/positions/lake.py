@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from core.clock import Clock, format_rfc3339
 from core.errors import UnavailableError
 from state.client import Redis
-from state.lake import LakeOrders
+from state.lake import LakeOrders, Outcome
 
 LOOK_SECONDS = 0.1
 KEEPER_SECONDS = 60.0
@@ -30,22 +30,22 @@ class LakeErasure:
         if self.there:
             await self._orders.ask(self._devices, now=self._clock())
 
-    async def erase(self, seconds: float) -> int:
-        """Once nothing is on its way, and nothing of it is in the documents: how many rows went.
+    async def erase(self, seconds: float) -> Outcome:
+        """Once nothing is on its way, and nothing of it is in the documents: how many rows went, and what may be left.
 
         Raises UnavailableError where that takes longer. It is done all the same then, and known when it is asked for
         again.
         """
         if not self.there:
-            return 0
+            return Outcome(0)
         await self._orders.ready(self._devices, now=self._clock())
         until = asyncio.get_running_loop().time() + seconds
-        while (rows := await self._orders.outcome(self._devices)) is None:
+        while (found := await self._orders.outcome(self._devices, now=self._clock())) is None:
             if asyncio.get_running_loop().time() >= until:
                 raise UnavailableError(await self._why(), retry_after=5)
             await asyncio.sleep(LOOK_SECONDS)
         await self._orders.forget(self._devices)
-        return rows
+        return found
 
     async def _why(self) -> str:
         seen = await self._orders.keeper_seen() or 0

@@ -22,6 +22,7 @@ from lake.store import Lake, open_lake
 from lake.writing import write_positions
 from runtime.service import Stop
 from state.lake import LakeOrders
+from state.rewriting import rewritings
 from tests.api.conftest import Parts, assert_problem, key_for
 from tests.conftest import NOON, POSITIONS, eventually
 from tests.decoder.exported import appended
@@ -86,6 +87,37 @@ async def test_rows_of_the_lake_go_and_are_counted(
     assert await redis_client.exists("lake:{campus}:orders") == 0
     again = await admin.delete(ADDRESS)
     assert again.json()["lake"] == 0
+
+
+@pytest.mark.usefixtures("keeping")
+async def test_a_file_that_cannot_be_read_is_said_to_be_out_of_reach_and_all_else_is_erased(
+    admin: httpx.AsyncClient, parts: Parts, lake: Lake
+) -> None:
+    damaged = "positions/date=2026-03-01/hour=12/part-1795444496789-0a1b2c3d.parquet"
+    lake.put(damaged, b"no Parquet")
+    write(lake, parts.hasher.hash(CAR, DEVICE))
+    answer = await admin.delete(ADDRESS)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["lake"] == 1
+    [left_over] = answer.json()["cannot_reach"]
+    assert left_over == (
+        f"Nobody knows whether files of the lake that cannot be read (1) have something of it, such as {damaged}:"
+        " repair or delete them, and erase once more."
+    )
+    assert left(lake) == 1
+
+
+@pytest.mark.usefixtures("keeping")
+async def test_of_a_device_that_is_nowhere_the_order_itself_is_to_be_written_away(
+    admin: httpx.AsyncClient, redis_client: Redis
+) -> None:
+    await redis_client.config_set("appendonly", "yes")
+    try:
+        answer = await admin.delete(ADDRESS)
+    finally:
+        await redis_client.config_set("appendonly", "no")
+    assert answer.status_code == 200, answer.text
+    assert (await rewritings(redis_client)).asked == 1
 
 
 async def test_without_a_lake_nobody_is_asked(admin: httpx.AsyncClient, redis_client: Redis) -> None:

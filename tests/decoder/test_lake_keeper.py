@@ -19,7 +19,7 @@ from lake.settings import LakeSettings
 from lake.store import Lake, open_lake
 from lake.writing import write_positions
 from runtime.service import Stop
-from state.lake import LakeOrders
+from state.lake import LakeOrders, Outcome
 from tests.conftest import eventually
 from tests.decoder.conftest import HandClock
 from tests.lake.samples import ANN, BOB, row
@@ -60,14 +60,14 @@ async def test_who_is_ready_to_be_erased_is_and_the_rows_are_told(
     await orders.ready([ANN], now=NOW)
     await keeper.orders_step()
     assert not keeper.hurry()
-    assert await orders.outcome([ANN]) == 2
+    assert await orders.outcome([ANN], now=NOW) == Outcome(2)
     assert len(lake.list("positions")) == 1
 
 
 async def test_asked_again_only_what_was_written_since_is_looked_at(
     keeper: LakeKeeper, orders: LakeOrders, lake: Lake, clock: HandClock
 ) -> None:
-    # Of no version of ours: whoever looks at it says so.
+    # Nobody can read it: whoever looks at it says so.
     lake.put(f"positions/date=2026-11-23/hour=14/part-{NOW - DAY_MS}-00000000.parquet", b"text")
     await orders.ready([ANN], now=NOW)
     order = (await orders.keep(now=NOW))[ANN]
@@ -75,7 +75,21 @@ async def test_asked_again_only_what_was_written_since_is_looked_at(
     write_positions(lake, [row()], clock=clock)
     await orders.ready([ANN], now=NOW)
     await keeper.orders_step()
-    assert await orders.outcome([ANN]) == 2
+    assert await orders.outcome([ANN], now=NOW) == Outcome(2)
+
+
+async def test_a_damaged_file_holds_up_no_erasure_and_no_upkeep(
+    keeper: LakeKeeper, orders: LakeOrders, lake: Lake
+) -> None:
+    damaged = f"positions/date=2026-11-23/hour=14/part-{NOW - DAY_MS}-00000000.parquet"
+    lake.put(damaged, b"text")
+    for minute in (1, 2):
+        write_positions(lake, [row(at=f"2026-11-23T15:0{minute}:00Z"), row(device=BOB)])
+    await orders.ready([ANN], now=NOW)
+    await keeper.orders_step()
+    assert await orders.outcome([ANN], now=NOW) == Outcome(2, 1, damaged)
+    assert await keeper.upkeep_step(Stop())
+    assert len(lake.list("positions")) == 2
 
 
 async def test_an_order_waits_for_who_has_the_lock_and_is_carried_out_then(
@@ -85,10 +99,10 @@ async def test_an_order_waits_for_who_has_the_lock_and_is_carried_out_then(
     await orders.ready([ANN], now=NOW)
     with held(lake, "a command"):
         await keeper.orders_step()
-        assert await orders.outcome([ANN]) is None
+        assert await orders.outcome([ANN], now=NOW) is None
         assert not await keeper.upkeep_step(Stop())
     await keeper.orders_step()
-    assert await orders.outcome([ANN]) == 1
+    assert await orders.outcome([ANN], now=NOW) == Outcome(1)
 
 
 async def test_hours_are_compacted_once_an_hour_and_dates_dropped_once_a_day(
@@ -142,7 +156,7 @@ async def test_both_stages_run_until_they_are_stopped(keeper: LakeKeeper, orders
     await orders.ready([ANN], now=NOW)
 
     async def is_done() -> bool:
-        return await orders.outcome([ANN]) == 2 and len(lake.list("positions")) == 1
+        return await orders.outcome([ANN], now=NOW) == Outcome(2) and len(lake.list("positions")) == 1
 
     await eventually(is_done, limit=60)
     stop.set()
@@ -161,7 +175,7 @@ async def test_a_decoder_that_exports_to_the_lake_keeps_it(
     serving = asyncio.create_task(serve(settings, stop))
 
     async def is_done() -> bool:
-        return await orders.outcome([ANN]) == 2 and len(lake.list("positions")) == 1
+        return await orders.outcome([ANN], now=NOW) == Outcome(2) and len(lake.list("positions")) == 1
 
     await eventually(is_done, limit=60)
     stop.set()

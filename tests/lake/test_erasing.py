@@ -1,11 +1,14 @@
 """Erasing: no file has anything of a device afterwards, and all that is of others."""
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from core.errors import UnavailableError
 from lake.erasing import erase
 from lake.lock import Hold, LockLostError, held
 from lake.reading import read_table
@@ -20,9 +23,11 @@ EVE = "5" * 32
 
 
 def erased(lake: Lake, *devices: str) -> dict[str, int]:
-    """How many rows went in one go."""
+    """How many rows went in one go, where all files can be read."""
     with held(lake, "test") as hold:
-        return erase(lake, hold, devices)
+        rows, unreadable = erase(lake, hold, devices)
+    assert not unreadable
+    return rows
 
 
 def texts(lake: Lake) -> str:
@@ -101,13 +106,40 @@ def test_what_a_killed_writer_left_half_goes_too(tmp_path: Path) -> None:
     assert [position.device for _, position in rows_of(lake)] == [BOB]
 
 
-@pytest.mark.parametrize("damage", [lambda _: b"text", lambda data: data[:-200], lambda data: data[:-100] + data[-96:]])
-def test_a_file_that_is_damaged_is_named_for_nobody_knows_what_is_in_it(
+def beside_the_devices(data: bytes) -> bytes:
+    """A file whose longitudes are damaged, and whose devices are not."""
+    group = pq.ParquetFile(pa.BufferReader(data)).metadata.row_group(0)
+    [column] = [
+        group.column(each) for each in range(group.num_columns) if group.column(each).path_in_schema == "longitude"
+    ]
+    at = column.dictionary_page_offset or column.data_page_offset
+    return data[:at] + bytes(column.total_compressed_size) + data[at + column.total_compressed_size :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda _: b"text", lambda data: data[:-200], lambda data: data[:-100] + data[-96:], beside_the_devices],
+)
+def test_a_file_that_is_damaged_is_named_for_nobody_knows_what_is_in_it_and_all_others_are_erased_from(
     lake: Lake, damage: Callable[[bytes], bytes]
 ) -> None:
     [written] = write_positions(lake, [row(), row(device=BOB)])
-    lake.put(written.path, damage(lake.get(written.path)))
-    with pytest.raises(
-        UnavailableError, match=f"{written.path} in the lake is no Parquet file of positions: repair or delete it"
-    ):
-        erased(lake, ANN)
+    damaged = damage(lake.get(written.path))
+    lake.put(written.path, damaged)
+    write_positions(lake, [row(at="2026-11-23T15:00:00Z"), row(at="2026-11-24T09:00:00Z")])
+    with held(lake, "test") as hold:
+        assert erase(lake, hold, [ANN]) == ({ANN: 2}, [written.path])
+    assert [stored.path for stored in lake.list("positions")] == [written.path]
+    assert lake.get(written.path) == damaged
+
+
+def test_what_a_store_does_not_answer_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = open_lake(LakeSettings(), tmp_path)
+    write_positions(lake, [row()])
+
+    @contextmanager
+    def short(self: Lake, path: str) -> Iterator[io.BytesIO]:
+        yield io.BytesIO(self.get(path)[:-50])
+
+    monkeypatch.setattr(Lake, "open", short)
+    assert erased(lake, ANN) == {ANN: 1}

@@ -3,7 +3,7 @@
 import pytest
 from redis.asyncio import Redis
 
-from state.lake import DONE_MS, LAPSES_MS, LakeOrders, Order, State
+from state.lake import DONE_MS, LAPSES_MS, LakeOrders, Order, Outcome, State
 from tests.conftest import NOON
 
 ANN, BOB = "a" * 32, "b" * 32
@@ -33,9 +33,9 @@ async def test_an_order_is_asked_then_ready_then_done_and_then_forgotten(orders:
     found = await orders.keep(now=NOON)
     assert found == {ANN: Order(State.READY, NOON + 1), BOB: Order(State.READY, NOON + 1)}
     await orders.done(ANN, 3, since=NOON, now=NOON + 2, order=found[ANN])
-    assert await orders.outcome([ANN, BOB]) is None
+    assert await orders.outcome([ANN, BOB], now=NOON) is None
     await orders.done(BOB, 4, since=NOON, now=NOON + 2, order=found[BOB])
-    assert await orders.outcome([ANN, BOB]) == 7
+    assert await orders.outcome([ANN, BOB], now=NOON) == Outcome(7)
     await orders.forget([ANN, BOB])
     assert await orders.keep(now=NOON) == {}
 
@@ -49,7 +49,7 @@ async def test_who_asks_again_has_what_went_before_and_only_new_files_are_looked
     again = (await orders.keep(now=NOON + 11))[ANN]
     assert again == Order(State.READY, NOON + 11, rows=3, since=NOON - 5)
     await orders.done(ANN, 1, since=NOON + 11, now=NOON + 12, order=again)
-    assert await orders.outcome([ANN]) == 4
+    assert await orders.outcome([ANN], now=NOON) == Outcome(4)
 
 
 async def test_an_order_that_is_given_anew_while_it_is_carried_out_is_carried_out_once_more(orders: LakeOrders) -> None:
@@ -58,7 +58,7 @@ async def test_an_order_that_is_given_anew_while_it_is_carried_out_is_carried_ou
     await orders.ask([ANN], now=NOON + 1)
     await orders.ready([ANN], now=NOON + 2)
     await orders.done(ANN, 3, since=NOON, now=NOON + 3, order=taken)
-    assert await orders.outcome([ANN]) is None
+    assert await orders.outcome([ANN], now=NOON) is None
     assert await orders.keep(now=NOON + 3) == {ANN: Order(State.READY, NOON + 2, rows=3)}
 
 
@@ -66,18 +66,41 @@ async def test_two_keepers_who_carry_out_one_order_leave_nothing_of_it(orders: L
     await orders.ready([ANN], now=NOON)
     taken = (await orders.keep(now=NOON))[ANN]
     await orders.done(ANN, 3, since=NOON, now=NOON + 1, order=taken)
-    assert await orders.outcome([ANN]) == 3
+    assert await orders.outcome([ANN], now=NOON) == Outcome(3)
     await orders.forget([ANN])
     for rows in (0, 1):
         await orders.done(ANN, rows, since=NOON, now=NOON + 2, order=taken)
     assert await orders.keep(now=NOON + 2) == {}
 
 
-async def test_of_two_who_ask_the_second_may_be_late_for_what_came_of_it(orders: LakeOrders) -> None:
+async def test_an_order_that_is_not_there_any_more_is_given_again_for_nobody_knows_whether_it_was_done(
+    orders: LakeOrders, redis_client: Redis
+) -> None:
+    """Somebody else may have seen what came of it; or Redis has lost it, as one that takes over may."""
+    await orders.keep(now=NOON)
     await orders.ready([ANN], now=NOON)
-    await orders.done(ANN, 3, since=0, now=NOON, order=(await orders.keep(now=NOON))[ANN])
-    await orders.forget([ANN])
-    assert await orders.outcome([ANN]) == 0
+    await redis_client.delete("lake:{campus}:orders")
+    assert await orders.outcome([ANN], now=NOON + 1) is None
+    found = await orders.keep(now=NOON + 1)
+    assert found == {ANN: Order(State.READY, NOON + 1)}
+    await orders.done(ANN, 3, since=0, now=NOON + 2, order=found[ANN])
+    assert await orders.outcome([ANN], now=NOON + 2) == Outcome(3)
+    await orders.lake_gone()
+    assert await orders.outcome([ANN], now=NOON + 3) == Outcome(0)
+
+
+async def test_files_that_could_not_be_read_are_told_and_all_are_looked_at_the_next_time(orders: LakeOrders) -> None:
+    await orders.ready([ANN, BOB], now=NOON)
+    found = await orders.keep(now=NOON)
+    damaged = ["positions/date=2026-11-23/hour=14/a:b.parquet", "positions/date=2026-11-23/hour=15/c.parquet"]
+    await orders.done(ANN, 3, since=NOON, now=NOON, order=found[ANN], unreadable=damaged)
+    await orders.done(BOB, 1, since=NOON, now=NOON, order=found[BOB])
+    assert await orders.outcome([ANN, BOB], now=NOON) == Outcome(4, 2, damaged[0])
+    await orders.ready([ANN], now=NOON + 1)
+    again = (await orders.keep(now=NOON + 1))[ANN]
+    assert again.since == 0
+    await orders.done(ANN, 1, since=NOON + 1, now=NOON + 2, order=again)
+    assert await orders.outcome([ANN], now=NOON + 2) == Outcome(4)
 
 
 async def test_an_order_that_is_not_done_is_not_forgotten(orders: LakeOrders) -> None:
@@ -99,7 +122,6 @@ async def test_what_nobody_follows_up_lapses_and_what_is_ready_never_does(orders
 
 async def test_what_none_of_ours_wrote_is_no_order(orders: LakeOrders, redis_client: Redis) -> None:
     await redis_client.hset("lake:{campus}:orders", mapping={ANN: "soon", BOB: "ready:1:2"})
-    assert await orders.outcome([ANN]) == 0
     assert await orders.keep(now=NOON) == {}
     assert await redis_client.exists("lake:{campus}:orders") == 0
     await redis_client.set("lake:{campus}", "yesterday")

@@ -268,7 +268,7 @@ async def _asked_of_the_lake(client: Redis) -> None:
     await orders.keeper_seen()
     await orders.ask([DEVICE], now=NOON)
     await orders.ready([DEVICE], now=NOON)
-    await orders.outcome([DEVICE])
+    await orders.outcome([DEVICE], now=0)
     await orders.forget([DEVICE])
 
 
