@@ -123,7 +123,7 @@ class Scheduled:
     runs: Runs | None = None
     """None: it is run at the start, whatever was before."""
     alone: asyncio.Lock | None = None
-    """Held while it works: of those that have it one works at a time."""
+    """Held while it works, and not while it waits for a store: of those that have it one works at a time."""
 
     async def run(self, stop: Stop) -> None:
         """Run whenever it is due, until `stop`."""
@@ -141,10 +141,7 @@ class Scheduled:
         due = self.last_due(self.clock())
         if done is not None and due <= done:
             return done
-        async with self.alone or asyncio.Lock():
-            begun = monotonic_time.monotonic()
-            await self.waits.until_available(self.name, lambda: self.work(done, self.clock()))
-            seconds = monotonic_time.monotonic() - begun
+        seconds = await self.waits.until_available(self.name, lambda: self._tried(done))
         if self.runs is not None:
             runs = self.runs
             note = lambda: runs.note(self.name, due, seconds=seconds, now=self.clock())  # noqa: E731 - once
@@ -154,6 +151,13 @@ class Scheduled:
         self.metrics.seconds.labels(self.name).set(seconds)
         self.metrics.done_at.labels(self.name).set(due / 1000)
         return due
+
+    async def _tried(self, done: int | None) -> float:
+        """Work once; how many seconds that took. Who waits for a store lets others work meanwhile."""
+        async with self.alone or asyncio.Lock():
+            begun = monotonic_time.monotonic()
+            await self.work(done, self.clock())
+            return monotonic_time.monotonic() - begun
 
 
 class Waits:

@@ -182,6 +182,27 @@ async def test_a_store_that_is_away_is_waited_for_and_the_others_go_on() -> None
         assert waits.problem is None
 
 
+async def test_who_waits_for_a_lake_that_is_away_keeps_none_of_those_that_share_its_lock_from_work() -> None:
+    clock, waits, ran, alone = Clock(), Waits(), [], asyncio.Lock()
+
+    async def needs_the_lake(_: int | None, __: int) -> None:
+        raise UnavailableError("the lake is away")
+
+    async def works(_: int | None, __: int) -> None:
+        ran.append("forecast")
+
+    visits = Scheduled("visits", NIGHT, needs_the_lake, clock, AnalyticsMetrics(), waits, alone=alone)
+    forecast = Scheduled("forecast", NIGHT, works, clock, AnalyticsMetrics(), waits, alone=alone)
+    waiting = asyncio.create_task(visits.step(None))
+    try:
+        await until(lambda: waits.problem == "visits waits: the lake is away")
+        async with asyncio.timeout(LONG):
+            await forecast.step(None)
+    finally:
+        waiting.cancel()
+    assert ran == ["forecast"]
+
+
 async def test_of_those_that_share_a_lock_one_works_at_a_time() -> None:
     clock, alone, at_work, most = Clock(), asyncio.Lock(), [], []
 
