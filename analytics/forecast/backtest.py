@@ -32,7 +32,7 @@ class Backtest:
     """What was said by each model, and what came; the axes are origins, series, hours ahead."""
 
     origins: tuple[int, ...]
-    """The number of the first hour of each forecast; a day lies between two."""
+    """The number of the first hour of each forecast; a day lies between two, unless only some were asked for."""
     said: Mapping[str, Floats]
     came: Floats
     """NaN where it was not recorded, or is yet to come."""
@@ -40,11 +40,13 @@ class Backtest:
     """By series: how wrong the same hour of the week before was, on average, in the hours before the first origin."""
 
 
-def backtest(past: Past, models: Sequence[Model], kind_of: DayKind, *, horizon: int = HORIZON) -> Backtest | None:
+def backtest(
+    past: Past, models: Sequence[Model], kind_of: DayKind, *, horizon: int = HORIZON, every: int = 1
+) -> Backtest | None:
     """Ask each model at up to 28 origins, a day apart, the last a day before the end; None where the past is too short.
 
     At each a model is given what was known before it, as a copy, and nothing else. Hours before any series was recorded
-    are no past.
+    are no past. `every`: of the origins only each of so many.
     """
     known = np.flatnonzero(~np.isnan(past.values).all(axis=0))
     if not known.size:
@@ -53,7 +55,7 @@ def backtest(past: Past, models: Sequence[Model], kind_of: DayKind, *, horizon: 
     number = min(ORIGINS, (past.end - begin - LEAST_BEFORE) // DAY)
     if number < LEAST_ORIGINS:
         return None
-    origins = tuple(past.end - DAY * back for back in range(number, 0, -1))
+    origins = tuple(past.end - DAY * back for back in range(number, 0, -every))
     said = {
         model.name: np.stack([model.forecast(past.until(origin), horizon, kind_of) for origin in origins])
         for model in models

@@ -18,11 +18,12 @@ from analytics.forecast.backtest import HORIZON, Backtest, Model, backtest
 from analytics.forecast.baselines import LastWeek, TypicalWeek
 from analytics.forecast.choose import Choice, choose
 from analytics.forecast.intervals import interval
-from analytics.forecast.models import models
+from analytics.forecast.models import Mstl, models
 from analytics.forecast.nowcast import LOOKED_AT, nowcast
 from analytics.forecast.past import DAY, HOUR_MS, WEEK, DayKind, Floats, Name, Past, hour_number, past_of
 from analytics.forecast.scores import score
 from analytics.forecast.spread import FIVE_MINUTES_MS, PARTS, RUN, SLOTS, Spread, slot_of, spread
+from analytics.forecast.trial import promising
 from timeseries import Coverage, OccupancyPoint, Result, TimeseriesStore, Width, hour_of
 from timeseries.coverage import MINUTES, minute_of
 from timeseries.results import COMPUTED_AT
@@ -41,7 +42,7 @@ LEAST_MINUTES = 4
 LOADED_MS = HOUR_MS
 """How long forecasts are kept in memory: somebody else may have made them anew."""
 KEPT_MS = 92 * DAY_MS
-"""How long nowcasts and anomalies are kept."""
+"""How long forecasts, their scores, nowcasts and anomalies are kept."""
 
 _log = structlog.stdlib.get_logger("analytics")
 
@@ -111,7 +112,7 @@ class Forecasts:
         await self._store.replace_results("forecast_score", end, end + HOUR_MS, list(_scores(found, end, now)))
         await self._store.replace_results("spread", MONDAY_MS, MONDAY_MS + DAY_MS, slots)
         await self._store.replace_results("forecast", end, end + FOREVER_MS, results)
-        for job in ("nowcast", "anomalies"):
+        for job in ("forecast", "forecast_score", "nowcast", "anomalies"):
             await self._store.replace_results(job, 0, now - KEPT_MS, [])
         self._loaded = None
         done = Done(
@@ -180,6 +181,9 @@ class Forecasts:
     def _work_out(self, past: Past) -> _Found:
         baselines: list[Model] = [LastWeek(), TypicalWeek()]
         competing = list(self._competing())
+        for model in competing:
+            if isinstance(model, Mstl):
+                model.only = promising(past, model, baselines, self._kind_of)
         tested = backtest(past, [*baselines, *competing], self._kind_of) if past.names else None
         if tested is None:
             return _Found([], past.end, {}, None)
@@ -210,11 +214,13 @@ class Forecasts:
             said = found.tested.said[choice.served][:, row, :DAY].ravel()
             came = found.tested.came[:, row, :DAY].ravel()
             windows = await self._windows(choice.name, found.tested.origins[0], said.size, past)
+            if np.isnan(windows).all():
+                continue
             results += list(_slots_of(choice.name, spread(found.tested.origins[0], said, came, windows)))
         return results
 
     async def _windows(self, name: Name, first: int, hours: int, past: Past) -> Floats:
-        """The 5m windows of hours in a row, the first with the number `first`; NaN where the hour is not known."""
+        """The 5m windows of hours in a row, the first with the number `first`; NaN where not known or kept."""
         zone, kind = name
         found = np.zeros((hours, PARTS))
         start = first * HOUR_MS - DAY_MS
@@ -225,6 +231,10 @@ class Forecasts:
             hour = self._hour_of(at) - first
             if 0 <= hour < hours:
                 found[hour, slot_of(0, at)] = point.devices
+        kept = await self._store.kept_since(Width.FIVE_MINUTES)
+        if kept is not None:
+            # They may be kept for a shorter time than hours are: what is gone is no zero.
+            found[: max(self._hour_of(kept) + 1 - first, 0)] = np.nan
         row = past.names.index(name)
         found[np.isnan(past.values[row, first - past.first : first - past.first + hours])] = np.nan
         return found
@@ -259,18 +269,22 @@ class Forecasts:
         return found
 
     async def _load(self, at: int) -> None:
-        slots: dict[Name, list[Result]] = {}
-        for result in await self._store.results("spread", start=MONDAY_MS, end=MONDAY_MS + DAY_MS, most=10_000 * SLOTS):
-            slots.setdefault((result.zone, result.kind), []).append(result)
         forecasts: dict[Name, dict[int, float]] = {}
         end = hour_of(at) + HORIZON * HOUR_MS
         for result in await self._store.results("forecast", start=hour_of(at) - 2 * HOUR_MS, end=end, most=10**6):
             forecasts.setdefault((result.zone, result.kind), {})[result.at] = result.values["value"]
-        self._served = {
-            name: _Served(_spread_of(results), forecasts[name])
-            for name, results in slots.items()
-            if len(results) == SLOTS and name in forecasts
-        }
+        served: dict[Name, _Served] = {}
+        # A zone at a time: of a large campus the slots of all are hundreds of megabytes.
+        for zone in sorted({zone for zone, _ in forecasts}):
+            slots: dict[Name, list[Result]] = {}
+            for result in await self._store.results("spread", start=MONDAY_MS, end=MONDAY_MS + DAY_MS, zone=zone):
+                slots.setdefault((result.zone, result.kind), []).append(result)
+            served |= {
+                name: _Served(_spread_of(results), forecasts[name])
+                for name, results in slots.items()
+                if len(results) == SLOTS and name in forecasts
+            }
+        self._served = served
 
 
 def _last_window(now: int) -> int:

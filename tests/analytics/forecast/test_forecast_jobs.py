@@ -235,10 +235,27 @@ async def test_kinds_are_forecast_each_by_itself(store: TimeseriesStore) -> None
     assert {each.kind for each in await of(store, "forecast")} == {MOBILE}
 
 
-async def test_nowcasts_and_anomalies_are_kept_for_a_quarter_of_a_year(store: TimeseriesStore) -> None:
+JOBS = ("forecast", "forecast_score", "nowcast", "anomalies")
+
+
+async def test_what_was_forecast_is_kept_for_a_quarter_of_a_year(store: TimeseriesStore) -> None:
     old, young = NOW - 93 * 24 * HOUR, NOW - 91 * 24 * HOUR
-    for job in ("nowcast", "anomalies"):
+    for job in JOBS:
         await store.write_results([Result(job, "campus", MOBILE, "", at, {"value": 1.0}) for at in (old, young)])
     await forecasts(store, Knowing()).forecast(NOW)
-    for job in ("nowcast", "anomalies"):
+    for job in JOBS:
         assert [each.at for each in await of(store, job)] == [young]
+
+
+async def test_windows_that_are_kept_for_a_shorter_time_than_hours_are_no_zeros(tmp_path: Path) -> None:
+    shares = {}
+    for days in (365, 7, 1 / 24):
+        keep = {Width.FIVE_MINUTES: int(days * 24 * HOUR)}
+        file = tmp_path / f"{days:.0f}.sqlite3"
+        async with SqliteOccupancyStore(file=file, keep=keep, clock=lambda: NOW) as store:
+            await store.setup()
+            await fill(store, START, NOW - NOW % HOUR)
+            await forecasts(store, Knowing()).forecast(NOW)
+            shares[days] = {round(each.values["share"], 1) for each in await of(store, "spread")}
+    # At noon five of ten, and in the night, of which nobody knows any, the same part.
+    assert shares == {365: {0.5}, 7: {0.5}, 1 / 24: set()}

@@ -6,8 +6,12 @@ from datetime import date
 import numpy as np
 import pytest
 
+from analytics.forecast import trial
+from analytics.forecast.backtest import Model
+from analytics.forecast.baselines import LastWeek, TypicalWeek
 from analytics.forecast.models import Mstl, Trees, models
-from analytics.forecast.past import DAY, WEEK, Past
+from analytics.forecast.past import DAY, WEEK, DayKind, Floats, Past
+from analytics.forecast.trial import promising
 from tests.analytics.forecast.made_up import MONDAY, NAMES, no_calendar, past_of_weeks, usual_week
 
 
@@ -15,6 +19,33 @@ def test_mstl_goes_on_with_a_day_and_a_week() -> None:
     past = past_of_weeks(5, names=NAMES[:1])
     said = Mstl().forecast(past, 48, no_calendar)
     np.testing.assert_allclose(said[0], usual_week()[:48], atol=0.5)
+
+
+def test_mstl_is_asked_of_a_series_only_where_each_fourth_origin_says_that_it_beats_the_baselines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    past = past_of_weeks(7, names=NAMES[:2], noise=0.2)
+    # One grows from day to day: last week is too little.
+    past.values[0] *= np.linspace(1.0, 30.0, past.values.shape[1])
+    baselines: list[Model] = [LastWeek(), TypicalWeek()]
+    asked: list[tuple[int, int]] = []
+
+    class Counting(Mstl):
+        def forecast(self, past: Past, hours: int, kind_of: DayKind) -> Floats:
+            asked.append((past.end, hours))
+            said = np.full((2, hours), 0.0)
+            said[0] = LastWeek().forecast(past, hours, kind_of)[0] * 1.05
+            return said
+
+    assert promising(past, Counting(), baselines, no_calendar) == {NAMES[0]}
+    assert asked == [(past.end - back * DAY, 48) for back in (28, 24, 20, 16, 12, 8, 4)]
+    monkeypatch.setattr(trial, "MOST_SERIES", 1)
+    assert promising(past, Counting(), baselines, no_calendar) == frozenset()
+    model = Mstl()
+    model.only = frozenset(NAMES[1:2])
+    said = model.forecast(past, 3, no_calendar)
+    assert np.isnan(said[0]).all()
+    assert not np.isnan(said[1]).any()
 
 
 def test_mstl_takes_a_gap_for_what_is_usual() -> None:
