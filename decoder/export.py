@@ -1,7 +1,7 @@
 """Stage `export`: positions and windows go to targets beside the stores, each of which has a backlog of its own."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import structlog
 
@@ -18,6 +18,8 @@ from state.window_stream import ExportedWindow, decode_windows
 
 REASON_CHARACTERS = 200
 """What is kept of a server's words."""
+
+Exported = TypeVar("Exported", Position, ExportedWindow)
 
 _log = structlog.stdlib.get_logger("export")
 
@@ -72,20 +74,36 @@ class _Exporter:
         self._partition = partition
 
     async def _finish(
-        self, put: Callable[[], Awaitable[list[Refused]]], count: int, entry_ids: Sequence[bytes]
+        self,
+        put: Callable[[Sequence[Exported]], Awaitable[list[Refused]]],
+        found: Sequence[tuple[bytes, Sequence[Exported]]],
     ) -> None:
-        target, metrics = self._common.target, self._common.metrics
-        if count:
-            refused = await self._retry.until_available(lambda: self._measured(put))
-            if refused:
-                await self._tell(refused)
-            metrics.exported.labels(target.name, self._topic).inc(count - len(refused))
+        if not found:
+            return
+        exported, refused, entry_ids = await self._retry.until_available(lambda: self._put_held(put, found))
+        if refused:
+            await self._tell(refused)
+        self._common.metrics.exported.labels(self._common.target.name, self._topic).inc(exported - len(refused))
         if entry_ids:
             await self._retry.until_available(lambda: self._group.acknowledge(entry_ids))
 
-    async def _measured(self, put: Callable[[], Awaitable[list[Refused]]]) -> list[Refused]:
+    async def _put_held(
+        self,
+        put: Callable[[Sequence[Exported]], Awaitable[list[Refused]]],
+        found: Sequence[tuple[bytes, Sequence[Exported]]],
+    ) -> tuple[int, list[Refused], list[bytes]]:
+        """Put what is still ours: how many there were, which of them never will be taken, and their entries.
+
+        Asked before each attempt. What somebody else has finished, while Redis was away for us, or what was passed
+        over, while the target was, may be of a device that was erased since: it would come back.
+        """
+        held = await self._group.held([entry_id for entry_id, _ in found])
+        if len(held) < len(found):
+            _log.warning("entries in hand are somebody else's, or passed over", entries=len(found) - len(held))
+        things = [thing for entry_id, some in found if entry_id in held for thing in some]
         with self._common.metrics.asking(self._common.target.name, "put"):
-            return await put()
+            refused = await put(things) if things else []
+        return len(things), refused, [entry_id for entry_id, _ in found if entry_id in held]
 
     async def _tell(self, refused: Sequence[Refused]) -> None:
         target, dead_letters = self._common.target, self._common.dead_letters
@@ -121,14 +139,10 @@ class PositionExporter(_Exporter):
 
     async def __call__(self, entries: list[Entry]) -> None:
         """Put a batch, and acknowledge it; wait for what is away."""
-        positions: list[Position] = []
-        entry_ids: list[bytes] = []
-        for entry_id, fields in entries:
-            found = await self._entries.read(entry_id, fields)
-            if found is not None:
-                positions += found
-                entry_ids.append(entry_id)
-        await self._finish(lambda: self._common.target.put_positions(positions), len(positions), entry_ids)
+        read = [(entry_id, await self._entries.read(entry_id, fields)) for entry_id, fields in entries]
+        await self._finish(
+            self._common.target.put_positions, [(entry_id, found) for entry_id, found in read if found is not None]
+        )
 
 
 class WindowExporter(_Exporter):
@@ -139,14 +153,10 @@ class WindowExporter(_Exporter):
 
     async def __call__(self, entries: list[Entry]) -> None:
         """Put a batch, and acknowledge it; wait for what is away."""
-        windows: list[ExportedWindow] = []
-        entry_ids: list[bytes] = []
-        for entry_id, fields in entries:
-            found = await self._read(entry_id, fields)
-            if found is not None:
-                windows += found
-                entry_ids.append(entry_id)
-        await self._finish(lambda: self._common.target.put_windows(windows), len(windows), entry_ids)
+        read = [(entry_id, await self._read(entry_id, fields)) for entry_id, fields in entries]
+        await self._finish(
+            self._common.target.put_windows, [(entry_id, found) for entry_id, found in read if found is not None]
+        )
 
     async def _read(self, entry_id: bytes, fields: dict[bytes, bytes]) -> list[ExportedWindow] | None:
         try:

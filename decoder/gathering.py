@@ -71,12 +71,19 @@ class GatheringGroup(Group):
                 gathered, self._gathered, self._holds = self._gathered, [], 0
                 return gathered
             if self._seconds() - self._kept >= self._keep_seconds:
-                await self.keep([entry_id for entry_id, _ in self._gathered])
-                self._kept = self._seconds()
+                await self._keep_gathered()
 
     def size(self, entries: Sequence[Entry]) -> int:
         """How many positions or windows entries hold."""
         return sum(array_length(fields.get(b"d", b"")) for _, fields in entries)
+
+    async def _keep_gathered(self) -> None:
+        """Keep what is still ours, and forget the rest: it is not taken back from whoever took it over."""
+        held = await self.held([entry_id for entry_id, _ in self._gathered])
+        self._gathered = [entry for entry in self._gathered if entry[0] in held]
+        self._holds = self.size(self._gathered)
+        await self.keep([entry_id for entry_id, _ in self._gathered])
+        self._kept = self._seconds()
 
     def _is_due(self) -> bool:
         return (

@@ -148,6 +148,31 @@ class Group:
         """
         await self._hold(entry_ids, idle_ms=0)
 
+    async def held(self, entry_ids: Sequence[bytes]) -> set[bytes]:
+        """Those of these entries, in their order, that are still this consumer's to finish.
+
+        Others were finished by whoever took them over, or passed over (`skip_before`): while Redis, or what is waited
+        for, was away for long.
+        """
+        found: set[bytes] = set()
+        start = entry_ids[0].decode() if entry_ids else ""
+        async with self._asking():
+            while start:
+                page = cast(
+                    "Any",
+                    await self._client.xpending_range(
+                        self._stream,
+                        self._group,
+                        start,
+                        entry_ids[-1].decode(),
+                        AT_ONCE,
+                        consumername=self._consumer,
+                    ),
+                )
+                found |= {each["message_id"] for each in page}
+                start = f"({page[-1]['message_id'].decode()}" if len(page) == AT_ONCE else ""
+        return found.intersection(entry_ids)
+
     async def give_back(self, entry_ids: Sequence[bytes]) -> None:
         """Leave entries to whoever looks for abandoned ones first; this delivery is not held against them."""
         await self._hold(entry_ids, idle_ms=self._claim_after_ms)
@@ -218,7 +243,7 @@ class Group:
     async def skip_before(self, last: str) -> int:
         """Pass over all that the group has not finished up to the id `last`, with it; how many entries that were.
 
-        Nobody is given them any more; what a consumer has in hand of them it may finish all the same.
+        Nobody is given them any more, and what a consumer has in hand of them is not its own any more (`held`).
         """
         skipped = 0
         async with self._asking():

@@ -184,6 +184,55 @@ async def test_a_store_that_is_away_is_waited_for(
     assert ids_in_lake(settings.data_dir) == ids(some(2))
 
 
+async def test_what_was_passed_over_while_the_lake_was_away_is_not_written_once_it_is_back(
+    redis_client: Redis,
+    settings: DecoderSettings,
+    metrics: DecoderMetrics,
+    impatient: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A device that is erased before the lake is back would come back with it."""
+    del impatient
+    put = Lake.put
+
+    def away(self: Lake, path: str, data: bytes) -> None:
+        raise UnavailableError(f"the lake is away: {len(data)} bytes of {path} in {self.name}")
+
+    monkeypatch.setattr(Lake, "put", away)
+    await appended(redis_client, *some(2))
+    running = exporting(redis_client, settings, metrics)
+    await eventually(holds(lambda: metrics.waiting))
+    by_patience = Group(client=redis_client, stream=POSITIONS, group="export-parquet", consumer="b", claim_after_ms=0)
+    assert await by_patience.skip_before(f"{2**63}-0") == 1
+    await appended(redis_client, *some(1, first=2))
+    monkeypatch.setattr(Lake, "put", put)
+    await eventually(lambda: nothing_waits(redis_client))
+    await running.stop()
+    assert ids_in_lake(settings.data_dir) == ids(some(1, first=2))
+
+
+async def test_what_somebody_else_has_finished_meanwhile_is_not_written_once_more(
+    redis_client: Redis, data_dir: Path, metrics: DecoderMetrics
+) -> None:
+    """As when Redis was away for one exporter alone: what it has gathered may be of a device that was erased since."""
+    running = exporting(redis_client, settings_of(data_dir, lake_every=1800, claim_after=600), metrics)
+    for number in range(3):
+        await appended(redis_client, *some(1, first=number))
+
+    async def all_in_hand() -> bool:
+        groups = await redis_client.xinfo_groups(POSITIONS)
+        return bool(groups) and groups[0]["pending"] == 3
+
+    await eventually(all_in_hand)
+    other = Group(client=redis_client, stream=POSITIONS, group="export-parquet", consumer="b", claim_after_ms=0)
+    first, second, _ = await other.abandoned(10)
+    assert await other.claim(first)
+    await other.acknowledge([second.entry_id])
+    await running.stop()
+    assert ids_in_lake(data_dir) == ids(some(1, first=2))
+    assert [each.entry_id for each in await other.own(10)] == [first.entry_id]
+
+
 @pytest.mark.timeout(900)
 async def test_a_killed_exporter_loses_nothing(redis_client: Redis, redis_server: str, data_dir: Path) -> None:
     settings = settings_of(

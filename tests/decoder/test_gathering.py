@@ -115,6 +115,29 @@ async def test_what_is_gathered_is_told_to_be_in_hand_and_not_that_it_is_done(
     assert await has_read(group, 1)
 
 
+async def test_what_somebody_else_has_taken_over_is_not_taken_back(
+    redis_client: Redis, gathering: Make, seconds: HandClock
+) -> None:
+    group = gathering()
+    for number in range(2):
+        await appended(redis_client, *some(1, first=number))
+    reading = asyncio.ensure_future(group.read(50))
+    await eventually(lambda: has_read(group, 2))
+    [first, second] = await group.own(2)
+    await redis_client.xclaim(POSITIONS, GROUP, "b", 0, [first.entry_id])
+    await redis_client.xclaim(POSITIONS, GROUP, "a", 0, [second.entry_id], retrycount=4)
+
+    async def has_kept() -> bool:
+        return await deliveries(group) == [1]
+
+    seconds.now = 10
+    await eventually(has_kept)
+    seconds.now = 120
+    assert [entry_id for entry_id, _ in await reading] == [second.entry_id]
+    of_others = await redis_client.xpending_range(POSITIONS, GROUP, "-", "+", 10, consumername="b")
+    assert [each["message_id"] for each in of_others] == [first.entry_id]
+
+
 async def test_what_was_gathered_when_redis_went_away_is_handed_on_later(
     redis_client: Redis, gathering: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
