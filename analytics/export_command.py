@@ -20,10 +20,12 @@ from documents.document import Document, document_id, from_document
 from documents.store import DocumentStore
 from lake.layout import COVERAGE, GAPS, HOUR_MS, date_of, date_prefix, one_part
 from lake.lock import held
+from lake.reading import read_table
 from lake.rows import Row, WindowRow
 from lake.schema import COVERAGE as COVERAGE_SCHEMA
 from lake.store import Lake
 from lake.writing import write_positions, write_table, write_windows
+from timeseries.coverage import Coverage
 from timeseries.store import OccupancyPoint, TimeseriesStore
 
 BATCH = 50_000
@@ -108,20 +110,30 @@ class WindowsFiller:
             self._filled.windows += len(rows)
 
     async def _coverage(self, at: int) -> None:
-        """That of the whole date that holds a time, for its file is replaced."""
+        """That of the whole date that holds a time, for its file is replaced.
+
+        Hours that the store does not keep any more stay as the lake has them.
+        """
         day = at - at % DAY_MS
+        kept = await self._series.kept_since(Width.HOUR)
         hours = await self._series.recorded(start=day, end=day + DAY_MS)
         path = one_part(date_prefix(COVERAGE, date_of(day)))
-        if not hours:
+        table = _coverage_table(hours if kept is None else [each for each in hours if each.hour >= kept])
+        if kept is not None and day < kept:
+            table = pa.concat_tables([await asyncio.to_thread(self._coverage_before, path, kept), table])
+        if not len(table):
             await asyncio.to_thread(self._lake.delete, [path])
             return
-        columns = zip(*((each.zone, each.kind, each.hour, each.minutes) for each in hours), strict=True)
-        rows = pa.table(
-            [pa.array(column, field.type) for column, field in zip(columns, COVERAGE_SCHEMA, strict=True)],
-            schema=COVERAGE_SCHEMA,
-        )
-        await asyncio.to_thread(write_table, self._lake, path, rows)
+        await asyncio.to_thread(write_table, self._lake, path, table)
         self._filled.hours += len(hours)
+
+    def _coverage_before(self, path: str, kept: int) -> pa.Table:
+        """What the lake has of a file of coverage, of hours before a time, ms since the epoch."""
+        try:
+            there = read_table(self._lake, path).select(COVERAGE_SCHEMA.names).cast(COVERAGE_SCHEMA)
+        except FileNotFoundError:
+            return COVERAGE_SCHEMA.empty_table()
+        return there.filter(pa.array(there["hour"].cast(pa.int64()).to_numpy() < kept))
 
 
 class Filler:
@@ -190,6 +202,15 @@ def gaps_of(lake: Lake) -> Iterator[Gap]:
         except (ValueError, KeyError, TypeError, FileNotFoundError):
             # Nobody of ours has written that, or somebody else has filled it.
             continue
+
+
+def _coverage_table(hours: Sequence[Coverage]) -> pa.Table:
+    columns = [[each.zone for each in hours], [each.kind for each in hours], [each.hour for each in hours]]
+    columns.append([each.minutes for each in hours])
+    return pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, COVERAGE_SCHEMA, strict=True)],
+        schema=COVERAGE_SCHEMA,
+    )
 
 
 def _row(document: Document) -> Row | None:

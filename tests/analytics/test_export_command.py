@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
 import pytest
 
 from analytics.engines.duck import DuckEngine
@@ -20,6 +21,7 @@ from lake.reading import read_table
 from lake.store import Lake
 from tests.analytics.crowd import DAY, HOUR, MONDAY, row
 from timeseries import Coverage, OccupancyPoint, TimeseriesSettings, TimeseriesStore, open_store
+from timeseries.sqlite import SqliteOccupancyStore
 
 CAR = KindId("car")
 NOW = MONDAY + 3 * DAY
@@ -97,6 +99,31 @@ async def test_where_nothing_was_recorded_coverage_that_was_wrong_goes(
     await filler.fill(MONDAY, MONDAY + HOUR)
 
     assert lake.list(COVERAGE) == []
+
+
+async def test_recorded_hours_that_the_store_does_not_keep_any_more_stay_in_the_lake(
+    stores: tuple[DocumentStore, TimeseriesStore], lake: Lake, tmp_path: Path
+) -> None:
+    _, series = stores
+    await series.write_coverage([Coverage("campus", CAR, MONDAY + hour * HOUR, 1) for hour in range(4)])
+    await WindowsFiller(lake=lake, series=series, zone=ZoneInfo("Europe/Dublin")).fill(MONDAY, MONDAY + DAY)
+    clock = [MONDAY + 7 * DAY + 2 * HOUR]
+    async with SqliteOccupancyStore(
+        file=tmp_path / "shorter.sqlite3", keep={Width.HOUR: 7 * DAY}, clock=lambda: clock[-1]
+    ) as shorter:
+        await shorter.setup()
+        await shorter.write_coverage([Coverage("campus", CAR, MONDAY + 3 * HOUR, 3)])
+        filler = WindowsFiller(lake=lake, series=shorter, zone=ZoneInfo("Europe/Dublin"))
+        found = []
+        for now in (*clock, MONDAY + 9 * DAY):
+            clock.append(now)
+            await filler.fill(MONDAY, MONDAY + DAY)
+            rows = read_table(lake, "coverage/date=2026-11-23/part-0.parquet")
+            found.append((rows["hour"].cast(pa.int64()).to_pylist(), rows["minutes"].to_pylist()))
+
+    # Of hours that are kept what the store says: one is not recorded, and one is otherwise.
+    hours = [MONDAY, MONDAY + HOUR, MONDAY + 3 * HOUR]
+    assert found == [(hours, [1, 1, 3])] * 2
 
 
 async def test_only_dates_without_coverage_and_the_newest_are_filled_again(
