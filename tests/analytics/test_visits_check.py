@@ -32,3 +32,17 @@ def test_an_hour_is_told_whose_late_positions_came_after_the_visits_were_worked_
         (EIGHT, 1, 2),
         (EIGHT + HOUR, -1, -2),
     ]
+
+
+def test_visits_of_a_device_that_is_sent_as_another_kind_meanwhile_add_up(duck: DuckEngine, sources: Sources) -> None:
+    kinds = ("car", "mobile", "car", "car", "mobile")
+    positions = [row("a" * 32, EIGHT + 1_500_000 * at, "campus", kind=kind) for at, kind in enumerate(kinds)]
+    write_positions(sources.lake, positions)
+
+    visits = run_job(duck, "visits", MONDAY, MONDAY + DAY, sources)
+
+    assert check(duck, visits, MONDAY, MONDAY + DAY, sources).to_pylist() == []
+    entries = dict.fromkeys(kinds, 0)
+    for each in visits.to_pylist():
+        entries[each["kind"]] += each["entries"]
+    assert entries == {"car": 2, "mobile": 2}
