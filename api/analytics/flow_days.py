@@ -16,7 +16,9 @@ JOB = "flows"
 KEPT_MS = 30_000
 """How long a day is not read again: so long later what a job has computed is told."""
 KEPT_DAYS = 64
-"""Days of one kind that are kept; at some 500 KB where 300 pairs of each hour are shown."""
+"""Days of one kind that are kept, at the most."""
+KEPT_PAIRS = 500_000
+"""Pairs of zones in an hour that are kept, of all days together: some 100 MB. A large campus has 48,000 in a day."""
 
 
 @dataclass(slots=True)
@@ -60,9 +62,12 @@ class FlowDays:
                 day.worked_out = known
                 self._kept[place] = now, day
             self._kept.move_to_end(place)
-            while len(self._kept) > KEPT_DAYS:
+            while len(self._kept) > KEPT_DAYS or (len(self._kept) > 1 and self._pairs() > KEPT_PAIRS):
                 self._kept.popitem(last=False)
             return day
+
+    def _pairs(self) -> int:
+        return sum(len(pairs) for _, day in self._kept.values() for pairs in day.hours.values())
 
 
 def flow_day(found: Iterable[Result], least: int) -> FlowDay:

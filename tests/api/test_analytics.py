@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from api.analytics import flow_days
+from api.zones.campus import FollowedCampus
 from core.kinds import KindId
 from tests.api.conftest import Parts, assert_problem, client_over, key_for, watched
 from tests.conftest import NOON
@@ -309,6 +310,22 @@ async def test_flows_are_given_as_csv_and_as_a_matrix(client: httpx.AsyncClient,
     }
 
 
+async def test_a_matrix_is_another_one_where_the_zones_have_another_order(parts: Parts, store: TimeseriesStore) -> None:
+    await jobs_ran(store)
+    await keep(store, flow("schuman", "kemmy", TEN, 20))
+    asked = {"kind": "mobile", **LAST_THREE, "format": "matrix"}
+    turned = dataclasses.replace(parts.campus, zones=parts.campus.zones[::-1])
+    answers = []
+    for campus in (parts.campus, turned):
+        followed = FollowedCampus(client=parts.redis, file=campus)
+        async with client_over(dataclasses.replace(parts, followed=followed)) as client:
+            answers.append(await client.get("/v1/flows", params=asked))
+
+    assert sorted(rows(answers[0])[0]) == sorted(rows(answers[1])[0])
+    assert rows(answers[0])[0] != rows(answers[1])[0]
+    assert answers[0].headers["etag"] != answers[1].headers["etag"]
+
+
 async def has_forecast(store: TimeseriesStore, *, served: int, mase: float = 0.7123, kind: KindId = MOBILE) -> None:
     await watched(store, "kemmy", kind, COMPUTED - 2 * DAY, COMPUTED)
     await keep(
@@ -585,3 +602,8 @@ async def test_only_so_many_days_of_flows_are_kept(
 
     assert [[*day.hours] for day in found] == [[NOON - back * DAY] for back in (4, 3, 2, 1, 0)]
     assert len(days._kept) == 2
+    # Nor more pairs than so many.
+    monkeypatch.setattr(flow_days, "KEPT_DAYS", 9)
+    monkeypatch.setattr(flow_days, "KEPT_PAIRS", 3)
+    assert len(await days.between(MOBILE, NOON - 4 * DAY, NOON + 1)) == 5
+    assert len(days._kept) == 3
