@@ -24,6 +24,10 @@ from state.export_gaps import forget_gap, note_gaps, noted_gaps
 from state.group import Entry, Group
 
 EVERY_SECONDS = 60.0
+ASKED_MS = 600_000
+"""A consumer asks far more often, also while its target is away."""
+UNASKED_MS = 3_600_000
+"""How long nobody asks a group, before decoders without its target remove it: replacing all of them takes less."""
 AT_ONCE = 100
 """Entries that are looked at before they are passed over."""
 HOUR_MS = 3_600_000
@@ -126,15 +130,34 @@ class GapsMover:
 class ExportOff:
     """Removes the groups of targets that are not chosen, for nobody reads them, and streams are cut off behind all."""
 
-    def __init__(self, groups: Sequence[Group], retry: StageRetry) -> None:
+    def __init__(self, groups: Sequence[Group], retry: StageRetry, clock: Clock) -> None:
         self._groups = groups
         self._retry = retry
+        self._clock = clock
+        self._unasked: dict[Group, int] = {}
 
     async def run(self, stop: Stop) -> None:
-        """Once, at the start: while decoders with another EXPORT are replaced, each of theirs makes its group again."""
+        """At the start, and then whatever nobody asks for any more, until `stop`.
+
+        While decoders with another EXPORT are replaced each of theirs makes its group again, also after the last of
+        ours has begun: such a group would fill Redis until brokers are pushed back.
+        """
         for group in self._groups:
             await self._retry.until_available(group.destroy)
-        await stop.wait()
+        while not stop.is_set():
+            await pause(EVERY_SECONDS, stop)
+            await self._retry.until_available(self.look)
+
+    async def look(self) -> None:
+        """Remove what nobody has asked for since `UNASKED_MS`. Raises UnavailableError."""
+        now = self._clock()
+        for group in self._groups:
+            if await group.is_asked(ASKED_MS):
+                self._unasked.pop(group, None)
+            elif now - self._unasked.setdefault(group, now) >= UNASKED_MS and await group.destroy():
+                _log.warning(
+                    "a group of a target that is not in EXPORT was made again, and is removed", group=str(group)
+                )
 
 
 def _hours(entry: Entry) -> set[int]:

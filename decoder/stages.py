@@ -289,6 +289,7 @@ class Assembly:
             "export-off": ExportOff(
                 [group for name in EXPORT_GROUPS if name not in chosen for group in self._groups_of(name)],
                 StageRetry("export-off", self._metrics),
+                self._clock,
             ).run
         }
         if chosen:

@@ -79,6 +79,10 @@ class Group:
         self._dismiss = client.register_script(lua("dismiss"))
         self._skip = client.register_script(lua("trim", "skip"))
 
+    def __str__(self) -> str:
+        """As sentences call it."""
+        return f"{self._group} of {self._stream}"
+
     async def create(self) -> None:
         """Make the stream and the group, from its first entry on, unless they are there."""
         try:
@@ -272,6 +276,16 @@ class Group:
         while await self._trim(keys=self._keys):
             pass  # there is more than one script does
         return True
+
+    async def is_asked(self, within_ms: int) -> bool:
+        """Whether a consumer has asked for entries, or kept some, for so long; False where there is no such group."""
+        try:
+            consumers = cast("Any", await self._client.xinfo_consumers(self._stream, self._group))
+        except ResponseError as error:
+            if code_of(error) != "NOGROUP" and "no such key" not in str(error):
+                raise
+            return False
+        return any(consumer["idle"] <= within_ms for consumer in consumers)
 
     async def dismiss(self) -> list[str]:
         """Remove consumers that are gone (`GONE_AFTER_MS`), and their names: pods have a new one each time."""

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from core.errors import UnavailableError
-from decoder.export_patience import ExportPatience, GapsMover
+from decoder.export_patience import UNASKED_MS, ExportOff, ExportPatience, GapsMover
 from decoder.metrics import DecoderMetrics
 from decoder.stage_retry import StageRetry
 from lake.store import Lake
@@ -123,3 +123,36 @@ async def test_a_gap_that_could_not_be_told_stays_noted(
     with pytest.raises(UnavailableError):
         await GapsMover(service_redis, lake_of(data_dir), StageRetry("export-gaps", metrics)).move()
     assert await redis_client.smembers(GAPS) == {str(NOON).encode()}
+
+
+async def test_a_group_that_a_decoder_of_another_export_made_again_goes_once_nobody_has_asked_for_an_hour(
+    redis_client: Redis, service_redis: ServiceRedis, metrics: DecoderMetrics
+) -> None:
+    archive, old = group(service_redis, "archive"), group(service_redis, KAFKA)
+    clock = HandClock(NOON)
+    off = ExportOff([old, group(service_redis, PARQUET)], StageRetry("export-off", metrics), clock)
+    await filled(redis_client, archive, old)
+    await archive.acknowledge([entry_id for entry_id, _ in await archive.read(3)])
+    await off.look()
+    clock.now += UNASKED_MS - 1
+    await off.look()
+    assert len(await entries(redis_client, POSITIONS)) == 3
+    clock.now += 1
+    await off.look()
+    assert len(await entries(redis_client, POSITIONS)) == 0
+    assert [each["name"] for each in await redis_client.xinfo_groups(POSITIONS)] == [b"archive"]
+
+
+async def test_a_group_that_somebody_still_asks_stays(
+    redis_client: Redis, service_redis: ServiceRedis, metrics: DecoderMetrics
+) -> None:
+    old = group(service_redis, KAFKA)
+    clock = HandClock(NOON)
+    off = ExportOff([old], StageRetry("export-off", metrics), clock)
+    await filled(redis_client, old)
+    await off.look()
+    await old.read(1)
+    for _ in range(2):
+        clock.now += UNASKED_MS
+        await off.look()
+    assert len(await entries(redis_client, POSITIONS)) == 3
