@@ -283,7 +283,8 @@ async def _export(settings: AnalyticsSettings, ranges: list[tuple[int, int]] | N
         filler = Filler(lake=sources.lake, documents=positions, series=series, zone=sources.zone)
         if ranges is None:
             for gap in await asyncio.to_thread(lambda: list(gaps_of(sources.lake))):
-                await filler.fill_positions(gap.start, gap.end)
+                # Windows wait for the export as positions do: both may have been passed over.
+                await filler.fill(gap.start, gap.end)
                 await asyncio.to_thread(sources.lake.delete, [gap.path])
         else:
             ((start, end),) = ranges

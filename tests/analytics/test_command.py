@@ -10,11 +10,13 @@ from typer.testing import CliRunner, Result
 import documents
 import timeseries
 from analytics.__main__ import app
+from lake.layout import GAPS, OCCUPANCY
 from lake.lock import held
 from lake.reading import read_table
 from lake.store import Lake
 from lake.writing import write_positions
 from tests.analytics.crowd import HOUR, MONDAY, row
+from timeseries import OccupancyPoint, Width, Window
 
 MONDAYS = ("--start", "2026-11-23", "--end", "2026-11-24")
 RESULTS = "results/visits/date=2026-11-23/part-0.parquet"
@@ -59,6 +61,33 @@ def _entries_in_the_store() -> list[float]:
             return [each.values["entries"] for each in found]
 
     return asyncio.run(ask())
+
+
+def test_hours_that_were_passed_over_are_filled_with_positions_and_with_windows(lake: Lake) -> None:
+    eight = MONDAY + 8 * HOUR
+
+    async def was_there() -> None:
+        async with (
+            documents.open_store(documents.DocumentSettings()) as kept,
+            timeseries.open_store(timeseries.TimeseriesSettings()) as series,
+        ):
+            await kept.setup()
+            await series.setup()
+            _, position = row("a" * 32, eight, "campus")
+            await kept.put([position])
+            widths = (Width.MINUTE, Width.FIVE_MINUTES, Width.HOUR)
+            await series.write([OccupancyPoint(Window(width, eight, "campus", position.kind), 1) for width in widths])
+
+    asyncio.run(was_there())
+    lake.put(f"{GAPS}/a.json", b'{"from": "2026-11-23T08:00:00Z", "until": "2026-11-23T09:00:00Z"}')
+
+    found = run("export", "--gaps")
+
+    assert found.exit_code == 0, found.output
+    assert "1 positions, 3 windows, 0 recorded hours" in found.stderr
+    widths = [read_table(lake, each.path)["width"].to_pylist() for each in lake.list(OCCUPANCY)]
+    assert sorted(widths) == [["1h"], ["1m"], ["5m"]]
+    assert lake.list(GAPS) == []
 
 
 def test_with_lake_only_the_store_is_left_alone(lake: Lake) -> None:
