@@ -90,6 +90,21 @@ async def read_backlogs(client: Redis, partitions: int) -> list[Backlog]:
     return backlogs
 
 
+def group_backlog(stream: str, told: dict[str, Any], length: int, *, oldest: bytes | None, now: int) -> Backlog:
+    """That of a group of another stream, as XINFO GROUPS has told it, by its oldest entry; `now` is in ms."""
+    group = _group(told, length)
+    return Backlog(
+        stream,
+        group.name,
+        group.undelivered,
+        group.pending,
+        group.undelivered + group.pending,
+        None if oldest is None else age_of(oldest, now),
+        group.delivered,
+        None if group.delivered == NONE_DELIVERED else age_of(group.delivered.encode(), now),
+    )
+
+
 def age_of(entry_id: bytes, now: int) -> float:
     """Seconds since an entry was added, at `now` (ms since the epoch)."""
     return max(0, now - int(entry_id.partition(b"-")[0])) / 1000

@@ -6,12 +6,20 @@ from state.access import Right, access
 from state.backlog import Backlog, age_of, read_backlogs
 from state.client import Redis
 from state.raw_redis import raw_redis
+from state.window_stream import read_window_backlogs
 
 ACCESS = {Right.READ: [access("raw:{p} positions:{p}", "XRANGE"), access("", "TIME")]}
 
 
 async def read_ages(client: Redis, partitions: int) -> list[Backlog]:
-    """As `read_backlogs`, with the age of the oldest wherever there is one. Raises UnavailableError."""
+    """As `read_backlogs`, with the age of the oldest wherever there is one, and with what exports windows.
+
+    Raises UnavailableError.
+    """
+    return await _read_ages(client, partitions) + await read_window_backlogs(client)
+
+
+async def _read_ages(client: Redis, partitions: int) -> list[Backlog]:
     found = await read_backlogs(client, partitions)
     wanted = [each for each in found if each.undelivered and not each.pending]
     if not wanted:

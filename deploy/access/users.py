@@ -52,7 +52,7 @@ USERS: Mapping[str, Mapping[str, tuple[Right, ...]]] = {
         "newest_input": (READ,),
         "traces": (READ, WRITE),
         "publishing": (READ,),
-        "window_stream": (TELL,),
+        "window_stream": (TELL, READ),
         "export_gaps": (WRITE,),
         "lake": (WRITE,),
         "backlog": (READ,),
@@ -103,7 +103,14 @@ USERS: Mapping[str, Mapping[str, tuple[Right, ...]]] = {
     "users-command": {"users": (READ, WRITE), "layout": (READ,)},
     "keys-command": {"api_keys": (READ, WRITE), "layout": (READ,)},
     "dead-letters": {"dead_letters": (READ, WRITE), "layout": (READ,)},
-    "status": {"status": (READ,), "backlog": (READ,), "oldest": (READ,), "dirty_windows": (READ,), "layout": (READ,)},
+    "status": {
+        "status": (READ,),
+        "backlog": (READ,),
+        "oldest": (READ,),
+        "window_stream": (READ,),
+        "dirty_windows": (READ,),
+        "layout": (READ,),
+    },
 }
 """The rights of each, by module of `state/`; the most used come first, for Redis looks through them in this order."""
 

@@ -10,6 +10,7 @@ from state.oldest import read_ages
 from tests.conftest import RAW
 from tests.redis_servers.clients import calls
 
+WINDOWS = "windows:{campus}"
 ARCHIVE = Backlog("positions:{0}", "archive", 0, 0, 0, None)
 
 
@@ -110,6 +111,33 @@ async def test_a_lag_that_redis_has_wrong_is_no_more_than_what_there_is(redis_cl
         [group] = await redis_client.xinfo_groups(RAW)
         assert group["lag"] == 4
     assert await numbers(redis_client) == [("observe", 1, 4)]
+
+
+async def test_what_exports_windows_has_a_backlog_beside_them(redis_client: Redis) -> None:
+    async def found() -> list[tuple[str, int, int, float | None]]:
+        return [
+            (each.group, each.undelivered, each.pending, each.oldest_seconds)
+            for each in await read_ages(redis_client, 1)
+            if each.stream == WINDOWS
+        ]
+
+    def about(age: float) -> object:
+        return pytest.approx(age, abs=30)
+
+    assert await found() == []
+    seconds, _ = await redis_client.time()
+    for age in (300, 200, 100):
+        await redis_client.xadd(WINDOWS, {"n": age}, id=f"{(seconds - age) * 1000}-0")
+    assert await found() == []
+    for name in ("export-kafka", "export-parquet"):
+        await redis_client.xgroup_create(WINDOWS, name, id="0")
+    await redis_client.xreadgroup("export-parquet", "a", {WINDOWS: ">"}, count=2)
+    assert await found() == [("export-kafka", 3, 0, about(300)), ("export-parquet", 1, 2, about(300))]
+    await redis_client.xack(WINDOWS, "export-parquet", f"{(seconds - 300) * 1000}-0", f"{(seconds - 200) * 1000}-0")
+    assert await found() == [("export-kafka", 3, 0, about(300)), ("export-parquet", 1, 0, about(100))]
+    await redis_client.xreadgroup("export-parquet", "a", {WINDOWS: ">"})
+    await redis_client.xack(WINDOWS, "export-parquet", f"{(seconds - 100) * 1000}-0")
+    assert await found() == [("export-kafka", 3, 0, about(300)), ("export-parquet", 0, 0, None)]
 
 
 async def test_a_redis_that_is_away_is_unavailable(away_redis: Redis) -> None:
