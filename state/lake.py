@@ -156,24 +156,27 @@ class LakeOrders:
     ) -> None:
         """Say that an order was carried out, and how many rows went; `since` is when that began.
 
-        Where it was given anew meanwhile, it is to be carried out once more, and these rows count to it. Where there
-        were `unreadable` files, all are to be looked at the next time: they may be repaired by then.
+        Where it was given anew meanwhile, it is to be carried out once more, and these rows count to it. Then only
+        files are looked at that were made since: else an erasure that takes longer than its requests would never end.
+        Where there were `unreadable` files, whoever asks once that is told has all files looked at: they may be
+        repaired by then.
         """
-        carried_out = replace(
-            order,
-            state=State.DONE,
-            at=now,
-            rows=order.rows + rows,
-            since=order.since if unreadable else since,
-            unreadable=len(unreadable),
-            first=unreadable[0] if unreadable else "",
-        )
+        known, first = len(unreadable), unreadable[0] if unreadable else ""
+        if order.since and order.unreadable > known:
+            # They are older than what was looked at this time.
+            known, first = order.unreadable, order.first
+        now_known = replace(order, rows=order.rows + rows, since=since, unreadable=known, first=first)
+        carried_out = replace(now_known, state=State.DONE, at=now, since=0 if known else since)
         if await self._set(device, order.text, carried_out.text):
             return
-        while rows:
+        while True:
             text = await cast("Any", self._client.hget(ORDERS, device)) or b""
             other = Order.parse(text)
-            if other is None or await self._set(device, text, replace(other, rows=other.rows + rows).text):
+            if other is None or other.state is State.DONE:
+                changed = other and replace(other, rows=other.rows + rows)
+            else:
+                changed = replace(now_known, state=other.state, at=other.at, rows=other.rows + rows)
+            if changed is None or await self._set(device, text, changed.text):
                 return
 
     async def lake_gone(self) -> None:

@@ -59,7 +59,27 @@ async def test_an_order_that_is_given_anew_while_it_is_carried_out_is_carried_ou
     await orders.ready([ANN], now=NOON + 2)
     await orders.done(ANN, 3, since=NOON, now=NOON + 3, order=taken)
     assert await orders.outcome([ANN], now=NOON) is None
-    assert await orders.keep(now=NOON + 3) == {ANN: Order(State.READY, NOON + 2, rows=3)}
+    assert await orders.keep(now=NOON + 3) == {ANN: Order(State.READY, NOON + 2, rows=3, since=NOON)}
+
+
+async def test_an_erasure_that_takes_longer_than_its_requests_looks_at_new_files_alone_the_next_time(
+    orders: LakeOrders,
+) -> None:
+    damaged = "positions/date=2026-11-23/hour=14/a.parquet"
+    for number in range(3):
+        await orders.ready([ANN], now=NOON + 10 * number)
+        taken = (await orders.keep(now=NOON + 10 * number))[ANN]
+        assert (taken.since, taken.unreadable) == ((NOON + 10 * (number - 1), 1) if number else (0, 0))
+        await orders.ask([ANN], now=NOON + 10 * number + 1)
+        found = [damaged] if number == 0 else []
+        await orders.done(ANN, 1, since=NOON + 10 * number, now=NOON + 10 * number + 2, order=taken, unreadable=found)
+    await orders.ready([ANN], now=NOON + 30)
+    taken = (await orders.keep(now=NOON + 30))[ANN]
+    await orders.done(ANN, 1, since=NOON + 30, now=NOON + 31, order=taken)
+    assert await orders.outcome([ANN], now=NOON + 31) == Outcome(4, 1, damaged)
+    # All of them for whoever asks now, for somebody may have repaired it.
+    await orders.ready([ANN], now=NOON + 40)
+    assert (await orders.keep(now=NOON + 40))[ANN].since == 0
 
 
 async def test_two_keepers_who_carry_out_one_order_leave_nothing_of_it(orders: LakeOrders) -> None:
