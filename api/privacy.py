@@ -3,7 +3,7 @@
 Only kinds that stand for people are withheld. What a withheld count could be computed from is withheld, too.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from core.kinds import KindId, Kinds
@@ -159,3 +159,11 @@ def shown_forecast(value: float, low: float, high: float, least: int) -> ShownFo
     Each is a count that is thought likely, and may be as near to the true one as that: so it is withheld like one.
     """
     return ShownForecast(*(None if part < least else round(part, 1) for part in (value, low, high)))
+
+
+def shown_after(counts: Iterable[int], least: int) -> bool:
+    """Whether what was corrected by these counts may be shown; `least` is what `least_of` says of their kind.
+
+    Where one of them is withheld it may not: how it was corrected says what they add up to, and the others are known.
+    """
+    return not any(shown_count(count, least)[1] for count in counts)

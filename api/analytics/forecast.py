@@ -29,14 +29,16 @@ from api.analytics.body import (
 from api.analytics.dependencies import AnalyticsResources
 from api.http.instants import TimeZone, name_of, writer
 from api.http.kinds import Kind
-from api.privacy import shown_forecast
+from api.privacy import ShownForecast, shown_after, shown_forecast
 from core.kinds import KindId
-from timeseries import Result, Width, nominal_ms
+from timeseries import Result, TimeseriesStore, Width, nominal_ms
 
 AHEAD_MS = 7 * DAY_MS
 """So far ahead hours are looked for."""
 WINDOW_MS = nominal_ms[Width.FIVE_MINUTES]
 _SCORES_MS = 35 * DAY_MS
+_LOOKED_AT = 7
+"""Windows before a nowcast by which it may have been corrected: half an hour, and one that was not settled yet."""
 _TRAINED_MS = 98 * DAY_MS
 """So long before it is computed are the hours that a forecast rests on."""
 
@@ -53,6 +55,8 @@ class ForecastQuery(BaseModel):
         "are in UTC.",
     )
 
+
+_NOTHING = ShownForecast(None, None, None)
 
 Likely = Annotated[float | None, Field(examples=[41.5])]
 
@@ -122,21 +126,23 @@ async def forecast(
     now = resources.clock()
     hour, window = now // HOUR_MS * HOUR_MS, now // WINDOW_MS * WINDOW_MS
 
-    async def read() -> tuple[Result | None, list[Result], list[Result], dict[int, int]]:
+    least = resources.least_of(kind)
+
+    async def read() -> tuple[Result | None, list[Result], list[Result], bool, dict[int, int]]:
         store = resources.store
         scores = await store.results("forecast_score", start=now - _SCORES_MS, end=now + 1, zone=zone, kind=kind)
         score = _chosen(scores)
         if score is None:
-            return None, [], [], {}
+            return None, [], [], False, {}
         at = score.at // HOUR_MS * HOUR_MS
         hours = await store.results("forecast", start=hour, end=hour + AHEAD_MS, zone=zone, kind=kind)
         near = await store.results("nowcast", start=window, end=window + DAY_MS, zone=zone, kind=kind)
-        return score, hours, near, await minutes_of(store, zone, kind, at - _TRAINED_MS, at)
+        told = not least or not near or shown_after(await _counts_before(store, zone, kind, newest(near) or 0), least)
+        return score, hours, near, told, await minutes_of(store, zone, kind, at - _TRAINED_MS, at)
 
-    score, hours, near, minutes = await answered(read)
+    score, hours, near, near_is_told, minutes = await answered(read)
     served = score is not None and score.values["served"] == 1
     reason = _reason(score, hours)
-    least = resources.least_of(kind)
     trained = sorted(minutes)
     data = data_of(
         minutes,
@@ -154,7 +160,7 @@ async def forecast(
         served=served,
         reason=reason,
         points=[] if reason else _points(hours, HOUR_MS, least, shown_in),
-        nowcast=[] if reason else _points(near, WINDOW_MS, least, shown_in),
+        nowcast=[] if reason else _points(near, WINDOW_MS, least, shown_in, told=near_is_told),
         data_begin=None if data.begin is None else write(data.begin),
         data_end=None if data.end is None else write(data.end),
         computed_at=None if data.computed_at is None else write(data.computed_at),
@@ -192,11 +198,24 @@ def _reason(score: Result | None, hours: Sequence[Result]) -> str | None:
     return None
 
 
-def _points(results: Sequence[Result], width: int, least: int, shown_in: ZoneInfo | None) -> list[ForecastPoint]:
+async def _counts_before(store: TimeseriesStore, zone: str, kind: KindId, computed_at: int) -> list[int]:
+    """The counts by which a nowcast may have been corrected; a window without a point had, or is taken for, 0."""
+    end = computed_at // WINDOW_MS * WINDOW_MS
+    starts = range(end - _LOOKED_AT * WINDOW_MS, end, WINDOW_MS)
+    points = await store.history(zone=zone, kind=kind, width=Width.FIVE_MINUTES, start=starts.start, end=end)
+    devices = {point.window.start: point.devices for point in points}
+    return [devices.get(start, 0) for start in starts]
+
+
+def _points(
+    results: Sequence[Result], width: int, least: int, shown_in: ZoneInfo | None, *, told: bool = True
+) -> list[ForecastPoint]:
     write = writer(shown_in)
     points = []
     for each in results:
-        shown = shown_forecast(each.values["value"], each.values["low"], each.values["high"], least)
+        shown = (
+            shown_forecast(each.values["value"], each.values["low"], each.values["high"], least) if told else _NOTHING
+        )
         points.append(
             ForecastPoint(
                 write(each.at), write(each.at + width), shown.value, shown.low, shown.high, suppressed=shown.suppressed
@@ -206,12 +225,15 @@ def _points(results: Sequence[Result], width: int, least: int, shown_in: ZoneInf
 
 
 def _basis(least: int) -> list[str]:
-    withheld = [f"What is under {least} is withheld, each end of an interval by itself."] if least else []
+    withheld = [
+        f"What is under {least} is withheld, each end of an interval by itself.",
+        "A nowcast is withheld where a count of the half hour before it is, for that could be computed from it.",
+    ]
     return [
         "The error (MASE) is that of four weeks of hours that the model had not seen.",
         "A forecast is given where it is smaller than that of the same hour last week and that of the typical week.",
         "The model was chosen by these weeks, so its error is a little too good.",
         "Of these weeks' hours eight of ten were within intervals made in the same way.",
         "An hour that was not recorded is no zero: it is in no forecast.",
-        *withheld,
+        *(withheld if least else []),
     ]

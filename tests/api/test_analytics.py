@@ -15,7 +15,7 @@ from core.kinds import KindId
 from tests.api.conftest import Parts, assert_problem, client_over, key_for, watched
 from tests.conftest import NOON
 from tests.kinds_of_tests import CAR, MOBILE
-from timeseries import Coverage, Result, TimeseriesStore
+from timeseries import Coverage, OccupancyPoint, Result, TimeseriesStore, Width, Window
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -419,6 +419,34 @@ async def test_each_end_of_an_interval_of_people_is_withheld_under_the_least_num
 
     assert ends(phones) == [(None, 10.0, True), (5.0, 11.0, False)]
     assert ends(cars) == [(4.0, 10.0, False), (5.0, 11.0, False)]
+
+
+@pytest.mark.parametrize(("least_counted", "kind", "value"), [(5, MOBILE, 12.0), (4, MOBILE, None), (4, CAR, 12.0)])
+async def test_a_nowcast_is_withheld_where_a_count_is_that_it_was_corrected_by(
+    parts: Parts, store: TimeseriesStore, least_counted: int, kind: KindId, value: float | None
+) -> None:
+    await has_forecast(store, served=1, kind=kind)
+    await keep(
+        store,
+        result("nowcast", "kemmy", NOON, kind=kind, value=12.0, low=6.0, high=22.0, computed=NOON + 60_500),
+    )
+    counts = (30, 30, 30, least_counted, 30, 30, 30)
+    await store.write(
+        [
+            OccupancyPoint(Window(Width.FIVE_MINUTES, NOON + (place - 7) * 300_000, "kemmy", kind), devices)
+            for place, devices in enumerate(counts)
+        ]
+    )
+    few = dataclasses.replace(
+        parts, settings=parts.settings.model_copy(update={"privacy_min_count": 5}), clock=lambda: NOON + 120_000
+    )
+    async with client_over(few) as client:
+        body = await got(client, "/v1/zones/kemmy/forecast", kind=kind)
+
+    [window] = body["nowcast"]
+    assert (window["value"], window["suppressed"]) == (value, value is None)
+    assert {window["low"], window["high"]} == ({None} if value is None else {6.0, 22.0})
+    assert body["points"][0]["value"] == 10.0
 
 
 async def test_a_forecast_of_hours_that_are_over_says_that_nothing_was_computed_since(
