@@ -12,7 +12,7 @@ from state.publishing import positions_carried
 from state.raw import work_done
 from state.raw_redis import all_redis
 from state.rewriting import note_rewriting, rewritings
-from state.server import Rewriting, begin_rewriting, is_rewriting, rewrite_append_only
+from state.server import Rewriting, begin_rewriting, is_rewriting, rewrite_append_only, server_runs
 from state.slots import tag
 from state.tidying import tidy
 
@@ -59,6 +59,7 @@ class Housekeeping:
         self._rewritten_at = clock()
         self._rewritten: dict[Redis, object] = {}
         self._begun_for = 0
+        self._begun_with = frozenset[str]()
 
     async def run(self, stop: Stop) -> None:
         """Tidy until `stop`."""
@@ -121,6 +122,7 @@ class Housekeeping:
             return
         servers = all_redis(self._client)
         if self._begun_for <= wanted.answered:
+            self._begun_with = await _runs_of(servers)
             begun = [await begin_rewriting(each) for each in servers]
             if Rewriting.NEVER in begun:
                 await note_rewriting(self._client, wanted.asked, refused=True)
@@ -130,7 +132,8 @@ class Housekeeping:
         states = [await is_rewriting(each) for each in servers]
         if True in states:
             return
-        if None not in states:
+        # A server that was started anew, or has taken over, knows nothing of what was under way.
+        if None not in states and await _runs_of(servers) == self._begun_with:
             await note_rewriting(self._client, self._begun_for)
         self._begun_for = 0
 
@@ -141,3 +144,7 @@ class Housekeeping:
         # One that is under way began before the last of these messages were done: it is asked for again.
         if await rewrite_append_only(client):
             self._rewritten[client] = mark
+
+
+async def _runs_of(clients: Iterable[Redis]) -> frozenset[str]:
+    return frozenset[str]().union(*[await server_runs(each) for each in clients])

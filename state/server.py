@@ -179,6 +179,12 @@ async def is_rewriting(client: Redis) -> bool | None:
     return None if failed else False
 
 
+async def server_runs(client: Redis) -> frozenset[str]:
+    """What tells each server, and each of its starts, from all others. Raises UnavailableError."""
+    servers = [*await masters(client), *await replicas(client)]
+    return frozenset([str((await server.info("server")).get("run_id")) for server in servers])
+
+
 async def rewrite_append_only(client: Redis) -> bool:
     """As `begin_rewriting`; False where one of them does not now, or never does."""
     return await _ask_to_rewrite(client) is None

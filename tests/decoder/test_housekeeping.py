@@ -234,6 +234,20 @@ async def test_a_rewriting_that_failed_is_begun_again(redis_client: Redis) -> No
     assert ((await rewritings(redis_client)).done, unwilling.asked) == (1, 2)
 
 
+async def test_a_rewriting_that_was_under_way_when_redis_was_started_anew_is_begun_again(redis_client: Redis) -> None:
+    unwilling = Unwilling(redis_client, [])
+    unwilling.persistence |= {"run_id": "a", "aof_last_bgrewrite_status": "ok"}
+    housekeeping = housekeeping_of(unwilling, HandClock())
+    await ask_for_rewriting(redis_client)
+    await housekeeping.forget_what_was_erased()
+    unwilling.persistence |= {"run_id": "b"}
+    await housekeeping.forget_what_was_erased()
+    assert ((await rewritings(redis_client)).done, unwilling.asked) == (0, 1)
+    for _ in range(2):
+        await housekeeping.forget_what_was_erased()
+    assert ((await rewritings(redis_client)).done, unwilling.asked) == (1, 2)
+
+
 @pytest.mark.parametrize(
     "refusal", [NoPermissionError("no"), ResponseError("unknown command 'BGREWRITEAOF', with args beginning with: ")]
 )
