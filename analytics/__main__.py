@@ -90,7 +90,7 @@ def run(
 ) -> None:
     """Run a job over some dates, and put what it finds into the lake, as `results/JOB/date=.../part-0.parquet`.
 
-    All but paths goes to the time-series store as well, where the API reads it.
+    All but paths goes to the time-series store as well, where the API reads it: visits of days that flows were run of.
 
     - **visits**: entries, exits and how long people stayed, by zone, kind and hour. Checked at once: what entries and
       exits add up to has to be how presence changed, by a query of its own; else the exit code is 3.

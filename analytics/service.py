@@ -43,6 +43,8 @@ LOOK_SECONDS = 15.0
 """How often a job looks whether it is due."""
 LATE_MS = 2 * DAY_MS
 """Days before the last run that are worked out again: positions may come so late and count."""
+EXPORTED_MS = HOUR_MS
+"""How long after an hour its positions may be on their way to the lake: LAKE_EVERY is that long at the most."""
 FIRST_MS = 92 * DAY_MS
 """How far the first run goes back."""
 TYPICAL_MS = 56 * DAY_MS
@@ -210,7 +212,8 @@ class LakeJobs:
 
         Of profiles that is eight weeks, always. The first run goes back for `FIRST_MS`. Raises UnavailableError.
         """
-        end = now - now % HOUR_MS
+        settled = now if job == "profiles" else now - EXPORTED_MS
+        end = settled - settled % HOUR_MS
         start = end - TYPICAL_MS if job == "profiles" else max((done or 0) - LATE_MS, end - FIRST_MS)
         start -= start % DAY_MS
         table = OCCUPANCY if job == "profiles" else POSITIONS

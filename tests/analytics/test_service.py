@@ -254,6 +254,17 @@ async def test_visits_and_flows_of_the_lake_are_in_the_store_and_in_the_lake(
     assert lake.list("results/visits_check") == []
 
 
+async def test_an_hour_whose_positions_may_not_be_in_the_lake_yet_is_not_worked_out(
+    settings: ServiceSettings, sources: Sources, lake: Lake, store: TimeseriesStore
+) -> None:
+    write_positions(lake, [row("a" * 32, NOW - 3 * HOUR, "campus"), row("b" * 32, NOW - 30 * 60_000, "campus")])
+    # A quarter of a minute after three or ten, the last minutes of the hour before are still gathered.
+    await LakeJobs(settings, sources, store, campus="campus").run("visits", None, NOW + 15_000)
+    assert [each.at for each in await store.results("visits", start=0, end=NOW)] == [NOW - 3 * HOUR, NOW - 2 * HOUR]
+    (day,) = await store.results("days", start=0, end=NOW)
+    assert (day.other, day.values["until"]) == ("visits", NOW - HOUR)
+
+
 async def test_what_came_late_is_counted_by_the_next_run(
     settings: ServiceSettings, sources: Sources, lake: Lake, store: TimeseriesStore
 ) -> None:

@@ -63,6 +63,8 @@ async def fill(folder: Path, hour: int) -> None:
                 Coverage(zone, MOBILE, at, 2**60 - 1)
                 for zone in ("campus", "glucksman-library")
                 for at in range(hour - DAY, hour, HOUR)
+                # An hour of an outage.
+                if at != hour - 5 * HOUR
             ]
         )
 
@@ -131,6 +133,8 @@ def test_flows_of_an_hour_are_arcs_and_another_hour_has_others(page: Page, addre
     assert len(page.all("#map .flow")) == 1
     page.script("arguments[0].value = 0; arguments[0].dispatchEvent(new Event('input'))", slider)
     assert told(page, lambda text: "no flows" in text).endswith("no flows to show")
+    page.script("arguments[0].value = 19; arguments[0].dispatchEvent(new Event('input'))", slider)
+    assert re.fullmatch(r"\d\d:00 to \d\d:00: nothing is known", told(page, lambda text: "known" in text))
     page.find("#flows-on").click()
     page.until(lambda: not page.all("#map .flow") and page.text("#flows-told") == "")
     assert page.complaints() == []

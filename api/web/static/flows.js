@@ -107,12 +107,16 @@ export function flowsOn(map, nameOf) {
         return;
       }
       const end = until - (HOURS - 1 - Number(slider.value)) * HOUR_MS;
-      const flows = together(await read(end - HOUR_MS, end));
+      const answers = await read(end - HOUR_MS, end);
       if (turn !== asked) return;
+      const flows = together(answers);
       const hour = `${hourAndMinute(end - HOUR_MS)} to ${hourAndMinute(end)}`;
       const [first] = flows;
       const greatest = first ? `, most from ${nameOf(first.origin)} to ${nameOf(first.destination)}: ${first.count}` : "";
-      show(arcsOf(flows), `${hour}: ${flows.length || "no"} ${flows.length === 1 ? "flow" : "flows"} to show${greatest}`);
+      // Of what was not recorded, or not worked out, nobody knows whether there was any.
+      const known = answers.some((answer) => answer.data_end);
+      if (!known) show([], `${hour}: nothing is known`);
+      else show(arcsOf(flows), `${hour}: ${flows.length || "no"} ${flows.length === 1 ? "flow" : "flows"} to show${greatest}`);
       slider.setAttribute("aria-valuetext", hour);
     } catch (error) {
       if (turn === asked) show([], `The flows cannot be shown: ${reason(error)}`);
