@@ -99,10 +99,16 @@ class ShownVisits:
 
     entries: int
     exits: int
-    devices: int
-    visits: int
+    devices: int | None
+    """None where it is withheld, with `visits`: where nobody comes twice they are the same."""
+    visits: int | None
     dwell: tuple[int, int, int] | None
     """In whole minutes; None where it is withheld."""
+
+    @property
+    def suppressed(self) -> bool:
+        """Whether any of it is withheld."""
+        return None in (self.devices, self.visits, self.dwell)
 
 
 DWELL_TIMES = 4
@@ -113,7 +119,8 @@ as many."""
 def shown_visits(visits: Visits, *, flowed_in: int, flowed_out: int, left: int, least: int) -> ShownVisits | None:
     """The visits of a zone in an hour as they may be shown; None where they are withheld.
 
-    All of it is shown or none: entries and exits differ by the change of presence, which is known, and so on.
+    Entries and exits are shown both or none: they differ by the change of presence, which is known. How many visits
+    began or ended says, beside them, how many only began, only ended, or did both: it is shown where each is `least`.
 
     `flowed_in` and `flowed_out` are what the flows into the zone and out of it sum up to that are shown of the hour
     (`shown_cells`), `left` the exits of the time in which those that flowed out may have left. What is left of entries
@@ -125,12 +132,14 @@ def shown_visits(visits: Visits, *, flowed_in: int, flowed_out: int, left: int, 
     )
     if rest < least:
         return None
+    both = visits.entries + visits.exits - visits.visits
+    whole = min(visits.entries - both, visits.exits - both, both) >= least
     dwell = visits.dwell if visits.dwell_devices >= DWELL_TIMES * least else None
     return ShownVisits(
         entries=visits.entries,
         exits=visits.exits,
-        devices=visits.devices,
-        visits=visits.visits,
+        devices=visits.devices if whole else None,
+        visits=visits.visits if whole else None,
         dwell=(_minutes(dwell[0]), _minutes(dwell[1]), _minutes(dwell[2])) if dwell else None,
     )
 

@@ -146,6 +146,7 @@ def _basis(least: int) -> list[str]:
         "Entries count in the hour in which a visit begins, exits and dwell in the hour in which it ends.",
         "A visit of more than a day counts as an exit, and is in no quartile.",
         f"An hour of fewer than {least} devices, entries or exits is withheld, and so is one in which nobody came.",
+        f"Visits and devices are withheld where fewer than {least} visits only began, only ended, or did both.",
         "So is an hour of which flows that are withheld could be computed.",
         f"Quartiles are of {DWELL_TIMES * least} devices or more, in whole minutes.",
         "Hours in which recorded_minutes is 0 are unknown, and so are those after data_end.",
@@ -193,6 +194,6 @@ def _hour(start: str, end: str, shown: ShownVisits | None, minutes: int, *, know
         shown.visits,
         shown.devices,
         Dwell(*shown.dwell) if shown.dwell else None,
-        suppressed=shown.dwell is None,
+        suppressed=shown.suppressed,
         recorded_minutes=minutes,
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -134,20 +135,38 @@ def test_solving_all_sums_of_an_hour_leaves_two_numbers_or_more_for_each_flow_th
     }
 
 
-VISITS = Visits(entries=40, exits=30, devices=60, visits=70, dwell=(61.0, 1800.0, 5429.0), dwell_devices=20)
+VISITS = Visits(entries=40, exits=30, devices=60, visits=62, dwell=(61.0, 1800.0, 5429.0), dwell_devices=20)
 
 
 def test_visits_are_shown_together_with_quartiles_in_whole_minutes() -> None:
     assert shown_visits(VISITS, flowed_in=35, flowed_out=20, left=30, least=5) == ShownVisits(
-        entries=40, exits=30, devices=60, visits=70, dwell=(1, 30, 90)
+        entries=40, exits=30, devices=60, visits=62, dwell=(1, 30, 90)
     )
+
+
+@pytest.mark.parametrize(
+    ("entries", "exits", "visits", "shown"),
+    [(40, 30, 65, True), (40, 30, 66, False), (40, 30, 44, False), (30, 40, 44, False), (40, 30, 45, True)],
+)
+def test_how_many_visits_there_were_is_withheld_where_few_only_began_only_ended_or_did_both(
+    entries: int,
+    exits: int,
+    visits: int,
+    shown: bool,  # noqa: FBT001 - of a table
+) -> None:
+    hour = replace(VISITS, entries=entries, exits=exits, visits=visits)
+    told = shown_visits(hour, flowed_in=0, flowed_out=0, left=40, least=5)
+
+    assert told
+    assert (told.entries, told.exits) == (entries, exits)
+    assert (told.visits, told.devices, told.suppressed) == ((visits, 60, False) if shown else (None, None, True))
 
 
 def test_quartiles_are_of_four_times_as_many_devices_or_withheld() -> None:
     few = replace(VISITS, dwell_devices=19)
 
     assert shown_visits(few, flowed_in=0, flowed_out=0, left=30, least=5) == ShownVisits(
-        entries=40, exits=30, devices=60, visits=70, dwell=None
+        entries=40, exits=30, devices=60, visits=62, dwell=None
     )
 
 
