@@ -47,10 +47,9 @@ ACCESS = {
 SETS_AT_ONCE = 1000
 """Presence sets that one script looks into for a device."""
 # KEYS: guard, newest, away, touched, touched:at, presence sets. ARGV: the device, its second hash, the names of those
-# sets. Answers in how many of them it was.
+# sets. Answers in how many of them it was, and how many entries went in all.
 _FORGET = """
-redis.call('DEL', KEYS[2])
-redis.call('ZREM', KEYS[3], ARGV[2])
+local gone = redis.call('DEL', KEYS[2]) + redis.call('ZREM', KEYS[3], ARGV[2])
 local left = {}
 for index = 6, #KEYS do
     if redis.call('ZREM', KEYS[index], ARGV[1]) > 0 then
@@ -60,7 +59,7 @@ end
 if #left > 0 then
     touch(KEYS[4], KEYS[5], left)
 end
-return #left
+return {#left, #left + gone}
 """
 _FORMAT = struct.Struct("<BBIddd")
 _VERSION = 2
@@ -76,6 +75,15 @@ class Settling(NamedTuple):
     """So many in a row on one side of an edge are evidence, however near to it they are."""
     keep: int
     """So many fixes that are not sure are kept of a device."""
+
+
+class Forgotten(NamedTuple):
+    """What went of a device."""
+
+    zones: int
+    """In which it was present."""
+    traces: int
+    """Keys, and entries of keys, these with them: 0 where there was nothing of it."""
 
 
 def newest_key(hash_tag: str, device: str) -> str:
@@ -128,8 +136,8 @@ def _counted(text: str) -> bytes:
 
 async def forget_device(
     client: Redis, hash_tag: str, *, device: str, away: str, kind: KindId, zones: Iterable[str]
-) -> int:
-    """Forget a device by its two hashes, in its partition: all keys that it has there; in how many zones it was.
+) -> Forgotten:
+    """Forget a device by its two hashes, in its partition: all that there is of it.
 
     `zones` are those that there are; its own are looked at besides. Raises UnavailableError.
     """
@@ -138,10 +146,10 @@ async def forget_device(
     known = cast("bytes | None", await client.get(newest))
     names = [f"{zone}:{kind}" for zone in dict.fromkeys((*zones, *(zones_of_newest(known) if known else ())))]
     fixed = [guard(hash_tag), newest, away_key(hash_tag, away), touched_key(hash_tag), touched_at_key(hash_tag)]
-    left = 0
-    for first in range(0, len(names), SETS_AT_ONCE):
+    left = traces = 0
+    for first in range(0, max(len(names), 1), SETS_AT_ONCE):
         some = names[first : first + SETS_AT_ONCE]
         sets = [presence_key(hash_tag, *name.rpartition(":")[::2]) for name in some]
-        left += await forget(keys=[*fixed, *sets], args=[device, away, *some])
-    await forget_seen(client, hash_tag, device)
-    return left
+        zones_left, gone = await forget(keys=[*fixed, *sets], args=[device, away, *some])
+        left, traces = left + zones_left, traces + gone
+    return Forgotten(left, traces + await forget_seen(client, hash_tag, device))

@@ -20,7 +20,7 @@ file, by a decoder, which is waited for. Where that cannot be, the answer says s
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Annotated
 
 from pydantic import Field
@@ -99,6 +99,22 @@ class Erased:
     ]
 
 
+@dataclass
+class _Found:
+    """What an erasure has deleted so far."""
+
+    documents: int = 0
+    present: int = 0
+    traces: int = 0
+    """All that Redis had of where a device is, or was."""
+    letters: int = 0
+    queued: int = 0
+    marks: int = 0
+
+    def __bool__(self) -> bool:
+        return any(astuple(self))
+
+
 class UnfinishedError(UnavailableError):
     """Not all of it could be reached in time; what was, is gone. To be repeated."""
 
@@ -131,9 +147,39 @@ class Erasure:
             left = None
         except UnfinishedError as error:
             left = error
-        present = 0
+        found = _Found()
+        try:
+            gone = await self._forget(devices, zones, lake, found)
+            if left:
+                raise left
+            cannot_reach = _unreadable(gone) + await self.documents.purge()
+        except UnavailableError:
+            if found and await keeps_append_only(self.redis):
+                # The next request finds nothing of it, and waits for this.
+                await ask_for_rewriting(self.redis)
+            raise
+        # Last: Redis's file holds what was deleted there for the erasure, in any of these steps.
+        is_found = bool(found) or gone.rows > 0
+        cannot_reach += await _rewritten(self.redis, found=is_found)
+        if lake.there and not is_found and await keeps_append_only(self.redis):
+            # The order itself named the device. Not waited for: of a large Redis who asks again would do so in vain.
+            await ask_for_rewriting(self.redis)
+        return Erased(
+            documents=found.documents,
+            present=found.present,
+            dead_letters=found.letters,
+            queued=found.queued,
+            marks=found.marks,
+            lake=gone.rows,
+            cannot_reach=cannot_reach,
+        )
+
+    async def _forget(
+        self, devices: Sequence[Device], zones: Sequence[str], lake: LakeErasure, found: "_Found"
+    ) -> Outcome:
+        """Forget devices everywhere, and add to `found` what that was; what came of the lake."""
         for device in devices:
-            present += await forget_device(
+            forgotten = await forget_device(
                 self.redis,
                 tag(partition_of(device.id, self.partitions), self.partitions),
                 device=device.hash,
@@ -141,42 +187,21 @@ class Erasure:
                 kind=device.kind,
                 zones=zones,
             )
-        letters = await _drop_letters(DeadLetters(self.redis, partitions=self.partitions), self.kinds, devices)
-        queued = await drop_queued(
+            found.present += forgotten.zones
+            found.traces += forgotten.traces
+        letters = DeadLetters(self.redis, partitions=self.partitions)
+        found.letters += await _drop_letters(letters, self.kinds, devices)
+        found.queued += await drop_queued(
             self.redis, lambda message: any(_is_position_of(message, self.kinds, device) for device in devices)
         )
         try:
-            documents = sum([await _erase_documents(self.documents, device.hash) for device in devices])
+            for device in devices:
+                await _erase_documents(self.documents, device.hash, found)
         finally:
             # After the documents: what is judged from now on is without them.
-            marks = await forget_marks(self.redis, [device.hash for device in devices], now=self.clock())
-        found = bool(documents or present or letters or queued or marks)
-        try:
-            # After the documents: whoever fills the lake from them would bring back what it has read.
-            gone = await _erase_rows(lake)
-            if left:
-                raise left
-        except UnfinishedError:
-            if found and await keeps_append_only(self.redis):
-                # The next request finds nothing of it, and waits for this.
-                await ask_for_rewriting(self.redis)
-            raise
-        cannot_reach = _unreadable(gone) + await self.documents.purge()
-        # Last: Redis's file holds what was deleted there for the erasure, in any of these steps.
-        found = found or gone.rows > 0
-        cannot_reach += await _rewritten(self.redis, found=found)
-        if lake.there and not found and await keeps_append_only(self.redis):
-            # The order itself named the device. Not waited for: of a large Redis who asks again would do so in vain.
-            await ask_for_rewriting(self.redis)
-        return Erased(
-            documents=documents,
-            present=present,
-            dead_letters=letters,
-            queued=queued,
-            marks=marks,
-            lake=gone.rows,
-            cannot_reach=cannot_reach,
-        )
+            found.marks += await forget_marks(self.redis, [device.hash for device in devices], now=self.clock())
+        # After the documents: whoever fills the lake from them would bring back what it has read.
+        return await _erase_rows(lake)
 
     def _device(self, kind: KindId, device_id: str) -> Device:
         hashed = self.hasher.hash(kind, device_id)
@@ -229,17 +254,17 @@ async def _rewritten(client: Redis, *, found: bool) -> list[str]:
     return []
 
 
-async def _erase_documents(store: DocumentStore, device: str) -> int:
+async def _erase_documents(store: DocumentStore, device: str, found: "_Found") -> None:
     erased = 0
     loop = asyncio.get_running_loop()
     until = loop.time() + ERASE_SECONDS
     while gone := await store.erase(device, limit=ERASE_DOCUMENTS):
         erased += gone
+        found.documents += gone
         if gone < ERASE_DOCUMENTS:
             break
         if loop.time() > until:
             raise UnfinishedError(f"{erased} documents are deleted, and there are more", retry_after=1)
-    return erased
 
 
 async def _drop_letters(letters: DeadLetters, kinds: Kinds, devices: Sequence[Device]) -> int:

@@ -613,3 +613,39 @@ async def test_a_file_that_is_not_written_anew_in_time_is_a_503_and_who_repeats_
     assert await rewritings(redis_client) == (1, 0, 0)
     await note_rewriting(redis_client, 1)
     assert await erased(admin) == NOTHING
+
+
+@pytest.mark.usefixtures("append_only")
+async def test_what_went_of_redis_alone_is_written_away_too(
+    admin: httpx.AsyncClient, parts: Parts, redis_client: Redis
+) -> None:
+    """A device that was outside, or seen some hours ago, and of which there is no document (ARCHIVE=off)."""
+    away = parts.hasher.away(parts.hasher.hash(CAR, DEVICE))
+    await redis_client.zadd(away_key("{0}", away), {away: NOON})
+    erasing = asyncio.create_task(erased(admin))
+    await eventually(lambda: asked(redis_client, 1))
+    assert not erasing.done()
+    await note_rewriting(redis_client, 1)
+    assert await erasing == NOTHING
+
+
+@pytest.mark.usefixtures("append_only")
+async def test_where_a_store_is_away_what_went_of_redis_is_written_away_all_the_same(
+    admin: httpx.AsyncClient, parts: Parts, redis_client: Redis, documents: DocumentStore
+) -> None:
+    class Away:
+        async def erase(self, *_: object, **__: object) -> int:
+            raise UnavailableError("the database is away")
+
+    mine = parts.hasher.hash(CAR, DEVICE)
+    await redis_client.zadd(presence_key("{0}", "kemmy", CAR), {mine: NOON})
+    away = dataclasses.replace(parts, documents=Away())  # type: ignore[arg-type] # it has what is asked of it
+    async with client_over(away) as client:
+        assert_problem(await client.delete(address(), headers=dict(admin.headers)), 503)
+    assert await asked(redis_client, 1)
+    assert await documents.count() == 0
+    erasing = asyncio.create_task(erased(admin))
+    await asyncio.sleep(0)
+    await note_rewriting(redis_client, 1)
+    assert await erasing == NOTHING
+    assert await asked(redis_client, 1)

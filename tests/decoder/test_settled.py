@@ -62,8 +62,17 @@ async def test_a_device_may_be_settled_where_its_newest_position_is_not_and_is_f
     assert await present(redis_client, "a") == {"campus": ["one"], "a": ["one"]}
     newest = cast("bytes", await redis_client.get(newest_key(TAG, "one")))
     assert zones_of_newest(newest) == ["campus", "a"]
-    assert await forget_device(redis_client, TAG, device="one", away=HASHER.away("one"), kind=CAR, zones=[]) == 2
+    gone = await forget_device(redis_client, TAG, device="one", away=HASHER.away("one"), kind=CAR, zones=[])
+    # Where it was, two zones, and what it was seen in that day.
+    assert gone == (2, 4)
     assert not await redis_client.keys("presence:*")
+
+
+async def test_when_a_device_was_outside_is_forgotten_also_where_no_zone_is_known(redis_client: Redis) -> None:
+    away = HASHER.away("one")
+    await redis_client.zadd(away_key(TAG, away), {away: NOON})
+    assert await forget_device(redis_client, TAG, device="one", away=away, kind=CAR, zones=[]) == (0, 1)
+    assert not await redis_client.exists(away_key(TAG, away))
 
 
 async def test_a_position_of_which_the_edge_is_not_known_to_be_far_is_kept_as_it_is_for_windows(
