@@ -20,11 +20,11 @@ from analytics.forecast.choose import Choice, choose
 from analytics.forecast.intervals import interval
 from analytics.forecast.models import Mstl, models
 from analytics.forecast.nowcast import LOOKED_AT, nowcast
-from analytics.forecast.past import DAY, HOUR_MS, WEEK, DayKind, Floats, Name, Past, hour_number, past_of
+from analytics.forecast.past import DAY, HOUR_MS, WEEK, DayKind, Floats, Gathered, Name, Past, hour_number
 from analytics.forecast.scores import score
 from analytics.forecast.spread import FIVE_MINUTES_MS, PARTS, RUN, SLOTS, Spread, slot_of, spread
 from analytics.forecast.trial import promising
-from timeseries import Coverage, OccupancyPoint, Result, TimeseriesStore, Width, hour_of
+from timeseries import Result, TimeseriesStore, Width, hour_of
 from timeseries.coverage import MINUTES, minute_of
 from timeseries.results import COMPUTED_AT
 
@@ -165,18 +165,14 @@ class Forecasts:
         return sum(1 for result in results if result.at == last)
 
     async def _past(self, end: int) -> Past:
-        points, recorded = await self._hours(end - PAST_MS, end)
-        return past_of(points, recorded, start=end - PAST_MS, end=end, zone=self._zone)
-
-    async def _hours(self, start: int, end: int) -> tuple[list[OccupancyPoint], list[Coverage]]:
-        points: list[OccupancyPoint] = []
-        recorded: list[Coverage] = []
-        # A day at a time: no store refuses that for being too long.
+        start = end - PAST_MS
+        gathered = Gathered(start=start, end=end, zone=self._zone)
+        # A day at a time: no store refuses that for being too long, and a large campus has millions of hours in all.
         for begin in range(start, end, DAY_MS):
             until = min(begin + DAY_MS, end)
-            points += await self._store.windows(Width.HOUR, start=begin, end=until)
-            recorded += await self._store.recorded(start=begin, end=until)
-        return points, recorded
+            points = await self._store.windows(Width.HOUR, start=begin, end=until)
+            gathered.add(points, await self._store.recorded(start=begin, end=until))
+        return gathered.past()
 
     def _work_out(self, past: Past) -> _Found:
         baselines: list[Model] = [LastWeek(), TypicalWeek()]

@@ -5,7 +5,7 @@ wall, so the same hour of a day is always 24 numbers away, and of a week 168. Wh
 missing, which nobody recorded; where they go back one number stands for two hours, and their mean.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -91,27 +91,50 @@ def day_kinds(first: int, hours: int, kind_of: DayKind) -> NDArray[np.int64]:
     return np.array([days[hour // DAY] for hour in range(first, first + hours)], dtype=np.int64)
 
 
-def past_of(
-    points: Sequence[OccupancyPoint], recorded: Sequence[Coverage], *, start: int, end: int, zone: ZoneInfo
-) -> Past:
-    """What the windows of an hour in [start, end), ms since the epoch, say together with what was recorded.
+class Gathered:
+    """A past in the making: what is added to it is not kept but for one number for each hour of a series."""
 
-    An hour of which at least `LEAST_MINUTES` were recorded is known, and is 0 where there is no window. `zone` is the
-    campus's. Series of which no hour is known are left out.
-    """
-    whole = [each for each in recorded if recorded_minutes(each.minutes) >= LEAST_MINUTES and start <= each.hour < end]
-    names = tuple(sorted({(each.zone, each.kind) for each in whole}))
-    first, last = hour_number(start, zone), hour_number(max(end - 1, start), zone)
-    rows = {name: row for row, name in enumerate(names)}
-    numbers: Mapping[int, int] = {at: hour_number(at, zone) - first for at in {each.hour for each in whole}}
-    total = np.zeros((len(names), last - first + 1))
-    hours = np.zeros_like(total)
-    for each in whole:
-        hours[rows[each.zone, each.kind], numbers[each.hour]] += 1
-    known = {(each.zone, each.kind, each.hour) for each in whole}
-    for point in points:
-        window = point.window
-        if (window.zone, window.kind, window.start) in known:
-            total[rows[window.zone, window.kind], numbers[window.start]] += point.devices
-    with np.errstate(invalid="ignore"):
-        return Past(first, names, total / hours)
+    def __init__(self, *, start: int, end: int, zone: ZoneInfo) -> None:
+        """Of the hours in [start, end), ms since the epoch; `zone` is the campus's."""
+        self._start = start
+        self._end = end
+        self._zone = zone
+        self._first = hour_number(start, zone)
+        self._columns = hour_number(max(end - 1, start), zone) - self._first + 1
+        self._series: dict[Name, tuple[Floats, Floats]] = {}
+
+    def add(self, points: Iterable[OccupancyPoint], recorded: Iterable[Coverage]) -> None:
+        """Add windows of an hour with what was recorded of these hours.
+
+        An hour of which at least `LEAST_MINUTES` were recorded is known, and is 0 where there is no window.
+        """
+        places: dict[int, int] = {}
+        known: set[tuple[str, KindId, int]] = set()
+        for each in recorded:
+            if recorded_minutes(each.minutes) < LEAST_MINUTES or not self._start <= each.hour < self._end:
+                continue
+            if each.hour not in places:
+                places[each.hour] = hour_number(each.hour, self._zone) - self._first
+            known.add((each.zone, each.kind, each.hour))
+            self._of(each.zone, each.kind)[1][places[each.hour]] += 1
+        for point in points:
+            window = point.window
+            if (window.zone, window.kind, window.start) in known:
+                self._of(window.zone, window.kind)[0][places[window.start]] += point.devices
+
+    def past(self) -> Past:
+        """What has been added. Series of which no hour is known are left out."""
+        names = tuple(sorted(self._series))
+        total = np.zeros((len(names), self._columns))
+        hours = np.zeros_like(total)
+        for row, name in enumerate(names):
+            total[row], hours[row] = self._series[name]
+        with np.errstate(invalid="ignore"):
+            return Past(self._first, names, total / hours)
+
+    def _of(self, zone: str, kind: KindId) -> tuple[Floats, Floats]:
+        """The devices of each hour of a series, and how many hours that is."""
+        name = zone, kind
+        if name not in self._series:
+            self._series[name] = np.zeros(self._columns), np.zeros(self._columns)
+        return self._series[name]

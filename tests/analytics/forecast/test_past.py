@@ -1,11 +1,12 @@
 """Hours of the campus's clocks, and which of them are known."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from analytics.forecast.past import day_kinds, hour_number, past_of, weekdays
+from analytics.forecast.past import Gathered, Past, day_kinds, hour_number, weekdays
 from core.kinds import KindId
 from core.windows import Width, Window
 from tests.analytics.forecast.made_up import MONDAY, past_of_weeks
@@ -23,6 +24,18 @@ def at(text: str) -> int:
 
 def point(start: int, devices: int, *, zone: str = "campus", kind: KindId = CAR) -> OccupancyPoint:
     return OccupancyPoint(Window(Width.HOUR, start, zone, kind), devices)
+
+
+def past_of(
+    points: Sequence[OccupancyPoint], recorded: Sequence[Coverage], *, start: int, end: int, zone: ZoneInfo
+) -> Past:
+    """Added hour by hour, as a store is asked day by day."""
+    gathered = Gathered(start=start, end=end, zone=zone)
+    for hour in range(start, end, HOUR):
+        gathered.add(
+            [each for each in points if each.window.start == hour], [each for each in recorded if each.hour == hour]
+        )
+    return gathered.past()
 
 
 def test_an_hour_without_a_window_is_0_where_it_was_recorded_and_unknown_where_not() -> None:
