@@ -4,12 +4,14 @@ As many keepers may run as there are processes that export: the lake's lock lets
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from functools import partial
 
 import structlog
 
 from core.clock import AHEAD_MS, Clock
+from core.errors import UnavailableError
 from decoder.metrics import DecoderMetrics
 from decoder.stage_retry import StageRetry
 from lake.compacting import compact
@@ -20,7 +22,7 @@ from lake.retention import drop_before
 from lake.store import Lake
 from runtime.service import Stop, pause
 from state.client import Redis
-from state.lake import LakeOrders, State
+from state.lake import LakeOrders, Order, State
 
 LOOK_SECONDS = 1.0
 """How often it is asked whether somebody is to be erased."""
@@ -62,17 +64,23 @@ class LakeKeeper:
     async def orders_step(self) -> None:
         """Carry out the orders that are ready. Raises UnavailableError."""
         begun = self._clock()
-        orders = await self._orders.keep(now=begun)
-        self._asked = any(order.state is State.ASKED for order in orders.values())
+        orders = await self._look()
         ready = {device: order for device, order in orders.items() if order.state is State.READY}
         self._wanted = bool(ready)
         if not ready:
             return
         since = min(order.since for order in ready.values())
+        erasing = asyncio.ensure_future(asyncio.to_thread(self._erase, ready.keys(), since))
         try:
-            rows, unreadable = await asyncio.to_thread(self._erase, ready.keys(), since)
+            while not (await asyncio.wait({erasing}, timeout=LOOK_SECONDS))[0]:
+                # A large lake takes minutes: others are asked for meanwhile, and are to know that a keeper is there.
+                with suppress(UnavailableError):
+                    await self._look()
+            rows, unreadable = await erasing
         except LockedError:
             return  # upkeep of ours makes room; so does whoever else has it, once done
+        finally:
+            erasing.cancel()
         for device, order in ready.items():
             # A little earlier, for clocks of those who write differ.
             await self._orders.done(
@@ -87,6 +95,12 @@ class LakeKeeper:
         _log.info("devices were erased from the lake", devices=len(ready), rows=sum(rows.values()))
         if unreadable:
             _log.error("files of the lake cannot be read, nor erased from", files=len(unreadable), first=unreadable[0])
+
+    async def _look(self) -> Mapping[str, Order]:
+        """All orders by device; exporters hear whether there is somebody to hurry for."""
+        orders = await self._orders.keep(now=self._clock())
+        self._asked = any(order.state is State.ASKED for order in orders.values())
+        return orders
 
     def _erase(self, devices: Collection[str], since: int) -> Gone:
         with held(self._lake, OWNER, clock=self._clock) as hold:

@@ -4,7 +4,9 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -14,6 +16,7 @@ from decoder.__main__ import serve
 from decoder.lake_keeper import COMPACT_MS, LakeKeeper
 from decoder.metrics import DecoderMetrics
 from decoder.settings import DecoderSettings
+from lake.erasing import Gone, erase
 from lake.lock import held
 from lake.settings import LakeSettings
 from lake.store import Lake, open_lake
@@ -90,6 +93,40 @@ async def test_a_damaged_file_holds_up_no_erasure_and_no_upkeep(
     assert await orders.outcome([ANN], now=NOW) == Outcome(2, 1, damaged)
     assert await keeper.upkeep_step(Stop())
     assert len(lake.list("positions")) == 2
+
+
+async def test_while_a_large_lake_is_looked_through_a_keeper_is_there_and_others_are_hurried_for(
+    keeper: LakeKeeper, orders: LakeOrders, lake: Lake, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("decoder.lake_keeper.LOOK_SECONDS", 0.01)
+    go_on = threading.Event()
+
+    def slowly(*given: Any, **options: Any) -> Gone:
+        assert go_on.wait(60)
+        return erase(*given, **options)
+
+    monkeypatch.setattr("decoder.lake_keeper.erase", slowly)
+    write_positions(lake, [row(), row(device=BOB)])
+    await orders.ready([ANN], now=NOW)
+    step = asyncio.create_task(keeper.orders_step())
+
+    async def is_there() -> bool:
+        return await orders.keeper_seen() == clock.now
+
+    await eventually(is_there)
+    clock.now += 120_000
+    await eventually(is_there)
+    assert not keeper.hurry()
+    await orders.ask([BOB], now=clock.now)
+
+    async def is_hurried_for() -> bool:
+        return keeper.hurry()
+
+    await eventually(is_hurried_for)
+    assert not step.done()
+    go_on.set()
+    await step
+    assert await orders.outcome([ANN], now=clock.now) == Outcome(1)
 
 
 async def test_an_order_waits_for_who_has_the_lock_and_is_carried_out_then(
