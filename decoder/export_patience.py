@@ -130,8 +130,12 @@ class GapsMover:
 class ExportOff:
     """Removes the groups of targets that are not chosen, for nobody reads them, and streams are cut off behind all."""
 
-    def __init__(self, groups: Sequence[Group], retry: StageRetry, clock: Clock) -> None:
+    def __init__(
+        self, groups: Sequence[Group], retry: StageRetry, clock: Clock, *, unread: Sequence[Group] = ()
+    ) -> None:
+        """The streams of `unread` have no other reader: what is in them goes, too."""
         self._groups = groups
+        self._unread = unread
         self._retry = retry
         self._clock = clock
         self._unasked: dict[Group, int] = {}
@@ -144,6 +148,8 @@ class ExportOff:
         """
         for group in self._groups:
             await self._retry.until_available(group.destroy)
+        for group in self._unread:
+            await self._retry.until_available(group.empty)
         while not stop.is_set():
             await pause(EVERY_SECONDS, stop)
             await self._retry.until_available(self.look)

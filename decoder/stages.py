@@ -290,6 +290,7 @@ class Assembly:
                 [group for name in EXPORT_GROUPS if name not in chosen for group in self._groups_of(name)],
                 StageRetry("export-off", self._metrics),
                 self._clock,
+                unread=[] if chosen else [self._plain_group(Target.PARQUET, WINDOWS)],
             ).run
         }
         if chosen:

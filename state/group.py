@@ -277,6 +277,10 @@ class Group:
             pass  # there is more than one script does
         return True
 
+    async def empty(self) -> None:
+        """Cut off all entries of the stream, whichever of its groups has not taken them."""
+        await self._client.xtrim(self._stream, maxlen=0, approximate=False)
+
     async def is_asked(self, within_ms: int) -> bool:
         """Whether a consumer has asked for entries, or kept some, for so long; False where there is no such group."""
         try:

@@ -303,6 +303,7 @@ async def test_without_a_target_the_groups_go_and_the_stream_is_cut_off(
     for group in ("archive", "export-parquet", "export-kafka"):
         await redis_client.xgroup_create(POSITIONS, group, id="0", mkstream=True)
     await redis_client.xgroup_create(WINDOWS, "export-parquet", id="0", mkstream=True)
+    await redis_client.xadd(WINDOWS, {"d": b"\x90"})
     await appended(redis_client, *some(1))
     archive = Group(client=redis_client, stream=POSITIONS, group="archive", consumer="a", claim_after_ms=0)
     await archive.acknowledge([entry_id for entry_id, _ in await archive.read(1)])
@@ -316,6 +317,7 @@ async def test_without_a_target_the_groups_go_and_the_stream_is_cut_off(
     await running.stop()
     assert [each["name"] for each in await redis_client.xinfo_groups(POSITIONS)] == [b"archive"]
     assert await redis_client.xinfo_groups(WINDOWS) == []
+    assert await redis_client.xlen(WINDOWS) == 0
 
 
 async def test_of_the_targets_that_are_chosen_the_groups_stay(
