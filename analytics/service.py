@@ -35,7 +35,7 @@ from runtime.ops import serve_ops
 from runtime.service import Stop, pause, work_until_stopped
 from runtime.settings import OpsSettings
 from timeseries import Result, TimeseriesStore, Width
-from timeseries.results import COMPUTED_AT, DAYS
+from timeseries.results import COMPUTED_AT, DAYS, UNTIL
 
 NIGHT = time(3)
 FIVE_MINUTES_MS = 300_000
@@ -219,14 +219,22 @@ class LakeJobs:
         table = OCCUPANCY if job == "profiles" else POSITIONS
         if job == "profiles":
             await self._hours_that_were_recorded(start, end, again=(done or 0) - LATE_MS)
-        there = await asyncio.to_thread(paths, self._sources.lake, table, date_of(start), date_of(end - 1 + DAY_MS))
+        since = date_of(min(start, end - FIRST_MS))
+        there = await asyncio.to_thread(paths, self._sources.lake, table, since, date_of(end - 1 + DAY_MS))
         # Nothing is worked out where nothing is exported, and of days before the first that was.
-        dates = [day for day in map(path_date, there) if day is not None]
-        if dates:
-            await self._run(job, max(start, start_of(min(dates))), end, now)
+        dates = [start_of(day) for day in map(path_date, there) if day is not None]
+        if dates and start <= (first := min(dates)):
+            start = await self._first(job, first)
+        if dates and start < end:
+            await self._run(job, start, end, now)
         if (kept := await self._store.kept_since(Width.HOUR)) is not None and job != "profiles":
             await self._store.replace_results(job, 0, kept, [])
             await self._store.replace_results(DAYS, 0, kept - kept % DAY_MS, [])
+
+    async def _first(self, job: Job, day: int) -> int:
+        """From when on the first day of the lake is worked out: what was before is, with a day that it has no more."""
+        found = await self._store.results(DAYS, start=day, end=day + DAY_MS)
+        return max((int(each.values[UNTIL]) for each in found if each.other == job), default=day)
 
     async def _hours_that_were_recorded(self, start: int, end: int, *, again: int) -> None:
         """Coverage goes no other way into the lake; and the hours of before the export began go with it."""

@@ -281,6 +281,27 @@ async def test_what_came_late_is_counted_by_the_next_run(
     ]
 
 
+async def test_a_day_is_not_worked_out_again_without_the_day_before_it_that_the_lake_has_dropped(
+    settings: ServiceSettings, sources: Sources, lake: Lake, store: TimeseriesStore
+) -> None:
+    midnight = MONDAY + DAY
+    write_positions(lake, [row("a" * 32, midnight + minutes * 60_000, "campus") for minutes in (-10, 20, 190)])
+    jobs = LakeJobs(settings, sources, store, campus="campus")
+    await jobs.run("visits", None, midnight + 4 * HOUR)
+
+    async def entries() -> dict[int, float]:
+        found = await store.results("visits", start=MONDAY, end=NOW)
+        return {(each.at - midnight) // HOUR: each.values["entries"] for each in found}
+
+    assert await entries() == {-1: 1.0, 1: 0.0}
+    lake.delete([each.path for each in lake.list("positions/date=2026-11-23")])
+    await jobs.run("visits", NIGHT(midnight + 4 * HOUR), NOW)
+    # Who was there at midnight has not come anew; what was not worked out yet is.
+    assert await entries() == {-1: 1.0, 1: 0.0, 3: 1.0, 4: 0.0}
+    await jobs.run("visits", NIGHT(NOW), NOW + HOUR)
+    assert await entries() == {-1: 1.0, 1: 0.0, 3: 1.0, 4: 0.0}
+
+
 async def test_an_empty_lake_has_no_results(
     settings: ServiceSettings, sources: Sources, store: TimeseriesStore
 ) -> None:
