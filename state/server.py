@@ -181,8 +181,8 @@ async def is_rewriting(client: Redis) -> bool | None:
 
 async def server_runs(client: Redis) -> frozenset[str]:
     """What tells each server, and each of its starts, from all others. Raises UnavailableError."""
-    servers = [*await masters(client), *await replicas(client)]
-    return frozenset([str((await server.info("server")).get("run_id")) for server in servers])
+    told = [await server.info("server") for server in [*await masters(client), *await replicas(client)]]
+    return frozenset(str(each.get("run_id")) for each in told)
 
 
 async def rewrite_append_only(client: Redis) -> bool:
