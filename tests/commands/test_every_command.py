@@ -54,12 +54,14 @@ OF_DOCUMENTS = {
     "documents export of a device": "documents export --device bus-304",
     "documents find": "documents find --zone kemmy",
     "documents retention": "documents retention --keep 90d",
+    "analytics export": "analytics export --start 2026-11-01 --end 2026-11-02",
 }
 OF_SERIES = {
     "timeseries setup": "timeseries setup",
     "timeseries tokens": "timeseries tokens --writer {out} --reader {out}",
     "timeseries history": "timeseries history campus car",
     "timeseries drop": "timeseries drop --zone campus --kind car --yes",
+    "analytics backtest": "analytics backtest",
     "backfill": "backfill",
     "backfill seed": "backfill seed {lines}",
 }

@@ -118,4 +118,6 @@ async def test_a_target_of_the_export_is_waited_for_where_somebody_exports_to_it
         await redis_client.xreadgroup(group, "a", {POSITIONS: ">"})
         assert not await has_passed(redis_client)
         await redis_client.xack(POSITIONS, group, entry_id)
+    # Behind both the stream is cut off.
+    await redis_client.xdel(POSITIONS, entry_id)
     assert await has_passed(redis_client)

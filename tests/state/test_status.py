@@ -52,10 +52,12 @@ async def test_what_is_exported_waits_beside_what_is_archived(redis_client: Redi
     await redis_client.xgroup_create(POSITIONS, "archive", id="$")
     await redis_client.xgroup_create(POSITIONS, "export-kafka", id="0")
     await redis_client.xgroup_create(POSITIONS, "of-somebody-else", id="0")
+    knows_lag = "lag" in (await redis_client.xinfo_groups(POSITIONS))[0]
     found = await read_status(redis_client, 1)
     assert found.backlogs == {
         "raw:{0}": 0,
-        "positions:{0}": 0,
+        # Redis 6.2 knows no lag, and then it is the length of the stream.
+        "positions:{0}": 0 if knows_lag else 1,
         "positions:{0} export-kafka": 1,
         "windows": 0,
     }
