@@ -153,11 +153,14 @@ def api(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator
                 await server.serve(sockets=[listener])
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),), name="api")
-    thread.start()
-    assert ready.wait(30)
-    yield found[0]
-    servers[0].should_exit = True
-    thread.join(30)
+    with pytest.MonkeyPatch.context() as patch:
+        # A busy machine takes its time: nothing here is about how long an erasure waits.
+        patch.setattr("api.positions.erasure.PASS_SECONDS", 60.0)
+        thread.start()
+        assert ready.wait(60)
+        yield found[0]
+        servers[0].should_exit = True
+        thread.join(60)
 
 
 @pytest.fixture(scope="module")
