@@ -159,6 +159,11 @@ async def test_leftovers_become_one_file_and_not_one_each(redis_client: Redis, d
     assert metrics.registry.get_sample_value("decoder_lake_files_total") == 1
 
 
+def away(self: Lake, path: str, data: bytes) -> None:
+    """A lake that takes nothing."""
+    raise UnavailableError(f"the lake is away: {len(data)} bytes of {path} in {self.name}")
+
+
 async def test_a_store_that_is_away_is_waited_for(
     redis_client: Redis,
     settings: DecoderSettings,
@@ -168,10 +173,6 @@ async def test_a_store_that_is_away_is_waited_for(
 ) -> None:
     del impatient
     put = Lake.put
-
-    def away(self: Lake, path: str, data: bytes) -> None:
-        raise UnavailableError(f"the lake is away: {len(data)} bytes of {path} in {self.name}")
-
     monkeypatch.setattr(Lake, "put", away)
     await appended(redis_client, *some(2))
     running = exporting(redis_client, settings, metrics)
@@ -194,10 +195,6 @@ async def test_what_was_passed_over_while_the_lake_was_away_is_not_written_once_
     """A device that is erased before the lake is back would come back with it."""
     del impatient
     put = Lake.put
-
-    def away(self: Lake, path: str, data: bytes) -> None:
-        raise UnavailableError(f"the lake is away: {len(data)} bytes of {path} in {self.name}")
-
     monkeypatch.setattr(Lake, "put", away)
     await appended(redis_client, *some(2))
     running = exporting(redis_client, settings, metrics)
