@@ -44,6 +44,22 @@ def results_bucket(prefix: str) -> str:
     return f"{prefix}_results"
 
 
+async def find_bucket(http: InfluxHttp, org: str, name: str) -> dict[str, Any] | None:
+    """A bucket as InfluxDB tells it, None where it is not there; `org` is a name or an id. Raises AnswerError.
+
+    By its name: a list of all of them is cut off at 100.
+    """
+    organization = {"orgID": org} if _ORGANIZATION_ID.fullmatch(org) else {"org": org}
+    try:
+        answer = await http.json("GET", "/api/v2/buckets", parameters={"name": name, **organization})
+    except AnswerError as error:
+        if error.status == NOT_FOUND:
+            return None
+        raise
+    # Early versions answer a name that is not there with the buckets of the system.
+    return next((bucket for bucket in answer.get("buckets") or [] if bucket["name"] == name), None)
+
+
 class Buckets:
     """What there is of them, and making it so."""
 
@@ -118,15 +134,7 @@ class Buckets:
         return parts <= {0, wanted["shardGroupDurationSeconds"]}
 
     async def _find(self, name: str) -> dict[str, Any] | None:
-        organization = {"orgID": self._org_id} if self._org_id else {"org": self._org}
-        try:
-            answer = await self._http.json("GET", "/api/v2/buckets", parameters={"name": name, **organization})
-        except AnswerError as error:
-            if error.status == NOT_FOUND:
-                return None
-            raise
-        # Early versions answer a name that is not there with the buckets of the system.
-        return next((bucket for bucket in answer.get("buckets") or [] if bucket["name"] == name), None)
+        return await find_bucket(self._http, self._org_id or self._org, name)
 
     async def _make(self, name: str, rule: dict[str, Any]) -> None:
         # Asked for only now, so that a token for existing buckets alone is enough.

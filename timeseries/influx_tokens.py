@@ -7,10 +7,10 @@ making these two.
 from collections.abc import Mapping
 from typing import Any
 
-from core.errors import BadSettingsError, UnavailableError
+from core.errors import BadSettingsError
 from core.windows import Width
 from timeseries.influx_answers import AnswerError, Meaning
-from timeseries.influx_buckets import bucket_name, results_bucket
+from timeseries.influx_buckets import bucket_name, find_bucket, results_bucket
 from timeseries.influx_http import InfluxHttp
 
 RIGHTS: Mapping[str, tuple[str, ...]] = {"writer": ("read", "write"), "reader": ("read",)}
@@ -24,12 +24,14 @@ async def make_tokens(http: InfluxHttp, *, org: str, prefix: str) -> dict[str, s
     others, and UnavailableError.
     """
     try:
-        organization, buckets = await _buckets(http, org)
         wanted = [*(bucket_name(prefix, width) for width in Width), results_bucket(prefix)]
-        if missing := [name for name in wanted if name not in buckets]:
+        found = {name: await find_bucket(http, org, name) for name in wanted}
+        if missing := [name for name, bucket in found.items() if bucket is None]:
             raise BadSettingsError(
                 f"InfluxDB lacks the buckets {', '.join(missing)}: python -m timeseries setup makes them"
             )
+        buckets = [bucket for bucket in found.values() if bucket is not None]
+        organization = str(buckets[0]["orgID"])
         before = await _authorizations(http, organization)
         made = {}
         for name, actions in RIGHTS.items():
@@ -37,8 +39,8 @@ async def make_tokens(http: InfluxHttp, *, org: str, prefix: str) -> dict[str, s
                 "orgID": organization,
                 "description": _description(prefix, name),
                 "permissions": [
-                    {"action": action, "resource": {"type": "buckets", "id": buckets[bucket], "orgID": organization}}
-                    for bucket in wanted
+                    {"action": action, "resource": {"type": "buckets", "id": bucket["id"], "orgID": organization}}
+                    for bucket in buckets
                     for action in actions
                 ],
             }
@@ -58,21 +60,6 @@ async def make_tokens(http: InfluxHttp, *, org: str, prefix: str) -> dict[str, s
 
 def _description(prefix: str, name: str) -> str:
     return f"{name} of {prefix}"
-
-
-async def _buckets(http: InfluxHttp, org: str) -> tuple[str, dict[str, str]]:
-    """The id of the organization, and those of its buckets by name."""
-    for parameter in ("org", "orgID"):
-        try:
-            found = await http.json("GET", "/api/v2/buckets", parameters={parameter: org, "limit": "100"})
-        except AnswerError:
-            if parameter == "orgID":
-                raise
-            continue
-        own = [each for each in found.get("buckets") or [] if each.get("orgID")]
-        if own:
-            return str(own[0]["orgID"]), {str(each["name"]): str(each["id"]) for each in own}
-    raise UnavailableError(f"InfluxDB shows no bucket of the organization {org!r}")
 
 
 async def _authorizations(http: InfluxHttp, organization: str) -> list[dict[str, Any]]:

@@ -86,6 +86,18 @@ async def test_who_writes_writes_and_who_reads_reads_and_is_refused_to_write(
         assert await refused(influxd, token, "POST", "/api/v2/authorizations", asked_for)
 
 
+async def test_the_buckets_are_found_among_more_than_a_list_of_them_shows(
+    influxd: InfluxServer, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of others come first, and InfluxDB lists 100 at the most."""
+    others = [store_of(influxd, f"{prefix}-{number}", influxd.token) for number in range(20)]
+    for other in (*others, store_of(influxd, prefix, influxd.token)):
+        async with other as store:
+            await store.setup()
+    writer, reader = await asyncio.to_thread(made, influxd, prefix, tmp_path, monkeypatch)
+    assert writer != reader
+
+
 @pytest.mark.usefixtures("with_buckets")
 async def test_tokens_that_are_made_anew_replace_those_before(
     influxd: InfluxServer, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -134,10 +134,13 @@ async def test_what_exports_windows_has_a_backlog_beside_them(redis_client: Redi
     await redis_client.xreadgroup("export-parquet", "a", {WINDOWS: ">"}, count=2)
     assert await found() == [("export-kafka", 3, 0, about(300)), ("export-parquet", 1, 2, about(300))]
     await redis_client.xack(WINDOWS, "export-parquet", f"{(seconds - 300) * 1000}-0", f"{(seconds - 200) * 1000}-0")
-    assert await found() == [("export-kafka", 3, 0, about(300)), ("export-parquet", 1, 0, about(100))]
+    # Redis 6 knows no lag: what is finished is counted there until the stream is cut off behind it.
+    knows_lag = "lag" in (await redis_client.xinfo_groups(WINDOWS))[0]
+    left, nothing = (1, 0) if knows_lag else (3, 3)
+    assert await found() == [("export-kafka", 3, 0, about(300)), ("export-parquet", left, 0, about(100))]
     await redis_client.xreadgroup("export-parquet", "a", {WINDOWS: ">"})
     await redis_client.xack(WINDOWS, "export-parquet", f"{(seconds - 100) * 1000}-0")
-    assert await found() == [("export-kafka", 3, 0, about(300)), ("export-parquet", 0, 0, None)]
+    assert await found() == [("export-kafka", 3, 0, about(300)), ("export-parquet", nothing, 0, None)]
 
 
 async def test_a_redis_that_is_away_is_unavailable(away_redis: Redis) -> None:
