@@ -5,13 +5,14 @@ from typing import Literal
 
 from pydantic import Field
 
+from disclosure.policy import PrivacySettings
 from documents.settings import DocumentSettings
 from lake.settings import LakeSettings
 from runtime.settings import CampusSettings
 from timeseries.settings import TimeseriesSettings
 
 
-class AnalyticsSettings(DocumentSettings, TimeseriesSettings, LakeSettings, CampusSettings):
+class AnalyticsSettings(DocumentSettings, TimeseriesSettings, LakeSettings, CampusSettings, PrivacySettings):
     """The lake, both stores, the campus; and what a job may take."""
 
     archive: Literal["every", "sampled", "off"] = Field(

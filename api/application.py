@@ -96,7 +96,7 @@ def create_app(
 
 def _map_options(settings: ApiSettings) -> MapOptions:
     return MapOptions(
-        tile_url=settings.tile_url, tile_attribution=settings.tile_attribution, min_count=settings.privacy_min_count
+        tile_url=settings.tile_url, tile_attribution=settings.tile_attribution, min_count=settings.policy.least
     )
 
 
@@ -167,7 +167,7 @@ def _notice_options(settings: ApiSettings) -> NoticeOptions:
     return NoticeOptions(
         contact=settings.privacy_contact,
         public=settings.api_public_occupancy,
-        min_count=settings.privacy_min_count,
-        flows_least=max(settings.flows_min_devices, settings.privacy_min_count),
+        min_count=settings.policy.least,
+        flows_least=max(settings.flows_min_devices, settings.policy.least),
         documents_keep=settings.documents_keep or "",
     )

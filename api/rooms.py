@@ -103,7 +103,7 @@ def open_rooms(
         zones=zones,
         store=store,
         clock=clock,
-        least=settings.privacy_min_count,
+        least=settings.policy.least,
         flows_least=settings.flows_min_devices,
     )
     return Rooms(
@@ -121,7 +121,7 @@ def open_rooms(
             clock=clock,
             timezone=ZoneInfo(settings.campus_timezone),
             most=settings.history_max_points,
-            least=settings.privacy_min_count,
+            least=settings.policy.least,
         ),
         analytics=analytics,
         positions=PositionsResources(zones=zones, documents=documents, redis=redis, clock=clock),

@@ -5,6 +5,7 @@ import re
 from pydantic import Field, SecretStr, field_validator
 
 from api.tile_template import tile_template
+from disclosure.policy import PrivacySettings
 from documents import DocumentSettings
 from runtime.position_rates import RateSettings
 from runtime.settings import (
@@ -38,6 +39,7 @@ class ApiSettings(
     FaultSettings,
     OpsSettings,
     TracingSettings,
+    PrivacySettings,
 ):
     """Where the API listens, what it reads, who may see what, and how much one client may ask for."""
 
@@ -56,12 +58,6 @@ class ApiSettings(
         max_length=2000,
         description="Who answers for data protection, as /privacy says it, as plain text: name, how to reach them, and"
         " on which ground they process.",
-    )
-    privacy_min_count: int = Field(
-        default=0,
-        ge=0,
-        le=1_000_000,
-        description="Counts of what stands for people, such as phones, are null under this; 0: all are given.",
     )
     flows_min_devices: int = Field(
         default=5,

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from core.kinds import Kinds
 from decoder.export_settings import ExportSettings, Target
 from decoder.rules import Rules
+from disclosure.policy import PrivacySettings
 from documents import DocumentSettings
 from runtime.durations import parse_duration
 from runtime.settings import CampusSettings, DeviceSettings, OpsSettings, PositionSettings, ReserveSettings
@@ -53,6 +54,7 @@ class DecoderSettings(
     DurabilitySettings,
     TracingSettings,
     ExportSettings,
+    PrivacySettings,
 ):
     """One decoder process."""
 

@@ -42,12 +42,6 @@ class PrivacySettings(Settings):
     privacy_campus_width: int | None = Field(
         default=None, ge=30, le=1000, description="The same for the campus; unset: by PRIVACY, 390 or 720."
     )
-    privacy_day_width: int = Field(
-        default=0,
-        ge=0,
-        le=1000,
-        description="Most that noise adds to or takes from distinct counts of days; 0: none is told, days are means.",
-    )
     privacy_slot: str = Field(
         default="", description="How often released counts may change, 10s to 1h; unset: by PRIVACY, 30s or 5m."
     )
@@ -58,6 +52,11 @@ class PrivacySettings(Settings):
         if text and not _SLOT_MS[0] <= parse_duration(text) <= _SLOT_MS[1]:
             raise ValueError(f"{text!r} is no duration from 10s to 1h")
         return text
+
+    @property
+    def policy(self) -> "Policy":
+        """What the profile says, but for what is set by itself."""
+        return policy_of(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +72,13 @@ class Policy:
     """Among how many thresholds that of a zone is drawn (`disclosure.walk`)."""
     campus_width: int
     """The same of the campus."""
-    day_width: int
-    """Most that is added to, or taken from, a distinct count of a day (`disclosure.cells`); 0: none is told."""
     time_ms: int
     """Times are told as multiples of it; 1: as they are."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether counts are told as they are; else none is told but released ones."""
+        return self.profile is Privacy.OPEN
 
     def most_of_an_arrival(self, *, tried: int = 20, zones: int = 1) -> float:
         """How much likelier or less likely one arrival makes anything that is published, at the most, as a part of 1.
@@ -94,15 +96,12 @@ _PROTECTED = Policy(
     slot_ms=30_000,
     width=130,
     campus_width=390,
-    day_width=0,
     time_ms=_MINUTE_MS,
 )
 _PROFILES = {
-    Privacy.OPEN: Policy(Privacy.OPEN, least=0, slot_ms=30_000, width=130, campus_width=390, day_width=0, time_ms=1),
+    Privacy.OPEN: Policy(Privacy.OPEN, least=0, slot_ms=30_000, width=130, campus_width=390, time_ms=1),
     Privacy.PROTECTED: _PROTECTED,
-    Privacy.STRICT: Policy(
-        Privacy.STRICT, least=10, slot_ms=300_000, width=240, campus_width=720, day_width=0, time_ms=300_000
-    ),
+    Privacy.STRICT: Policy(Privacy.STRICT, least=10, slot_ms=300_000, width=240, campus_width=720, time_ms=300_000),
 }
 
 
@@ -116,7 +115,6 @@ def policy_of(settings: PrivacySettings) -> Policy:
         slot_ms=slot_ms,
         width=usual.width if settings.privacy_width is None else settings.privacy_width,
         campus_width=usual.campus_width if settings.privacy_campus_width is None else settings.privacy_campus_width,
-        day_width=settings.privacy_day_width,
         # A time that is finer than the slot would tell when in the slot something happened.
         time_ms=usual.time_ms if usual.profile is Privacy.OPEN else max(_MINUTE_MS, slot_ms),
     )

@@ -37,7 +37,7 @@ class Snapshots:
         self._client = client
         self._kinds = kinds
         self._settings = settings
-        self._bodies = OccupancyBodies(kinds, least=settings.privacy_min_count)
+        self._bodies = OccupancyBodies(kinds, least=settings.policy.least)
         self._followed = followed
         self._lag = lag
         self.input = input_

@@ -275,7 +275,7 @@ def test_data_is_in_named_volumes(services: dict[str, dict[str, Any]]) -> None:
 )
 def test_an_image_holds_just_the_packages_that_its_row_of_the_design_allows(service: str) -> None:
     allowed = {
-        "broker": {"core", "runtime", "state", "broker"},
+        "broker": {"core", "runtime", "state", "disclosure", "broker"},
         "decoder": {
             "core",
             "runtime",
@@ -284,6 +284,7 @@ def test_an_image_holds_just_the_packages_that_its_row_of_the_design_allows(serv
             "documents",
             "timeseries",
             "payloads",
+            "disclosure",
             "backfill",
             "lake",
             "decoder",
@@ -296,11 +297,12 @@ def test_an_image_holds_just_the_packages_that_its_row_of_the_design_allows(serv
             "documents",
             "timeseries",
             "payloads",
+            "disclosure",
             "lake",
             "decoder",
             "analytics",
         },
-        "api": {"core", "runtime", "state", "geofence", "documents", "timeseries", "payloads", "api"},
+        "api": {"core", "runtime", "state", "geofence", "documents", "timeseries", "payloads", "disclosure", "api"},
         "autoscaler": {"core", "runtime", "state", "autoscaler"},
         "backup": {"core", "runtime", "state", "documents", "timeseries", "backup"},
         "controller": {"core", "runtime", "state", "controller"},

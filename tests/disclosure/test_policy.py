@@ -18,7 +18,7 @@ def test_a_profile_says_all_where_nothing_else_is_set(
     profile: str, least: int, slot_ms: int, width: int, campus_width: int, time_ms: int
 ) -> None:
     assert policy_of(PrivacySettings(privacy=Privacy(profile))) == Policy(
-        Privacy(profile), least, slot_ms, width, campus_width, day_width=0, time_ms=time_ms
+        Privacy(profile), least, slot_ms, width, campus_width, time_ms=time_ms
     )
 
 
@@ -32,12 +32,11 @@ def test_each_setting_goes_before_its_profile(monkeypatch: pytest.MonkeyPatch) -
         "PRIVACY_MIN_COUNT": "0",
         "PRIVACY_WIDTH": "60",
         "PRIVACY_CAMPUS_WIDTH": "90",
-        "PRIVACY_DAY_WIDTH": "50",
         "PRIVACY_SLOT": "2m",
     }.items():
         monkeypatch.setenv(name, value)
 
-    assert policy_of(PrivacySettings()) == Policy(Privacy.STRICT, 0, 120_000, 60, 90, day_width=50, time_ms=120_000)
+    assert policy_of(PrivacySettings()) == Policy(Privacy.STRICT, 0, 120_000, 60, 90, time_ms=120_000)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +47,6 @@ def test_each_setting_goes_before_its_profile(monkeypatch: pytest.MonkeyPatch) -
         ("PRIVACY_WIDTH", "1001"),
         ("PRIVACY_CAMPUS_WIDTH", "0"),
         ("PRIVACY_MIN_COUNT", "-1"),
-        ("PRIVACY_DAY_WIDTH", "1001"),
         ("PRIVACY_SLOT", "9s"),
         ("PRIVACY_SLOT", "2h"),
         ("PRIVACY_SLOT", "soon"),
