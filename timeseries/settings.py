@@ -27,7 +27,8 @@ class TimeseriesSettings(CommonSettings):
     influxdb_bucket_prefix: str = Field(
         default="occupancy",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
-        description="The buckets are this with _1m, _5m, _1h, _1d and _results.",
+        description="The buckets are this with _1m, _5m, _1h, _1d and _results; those of released counts have -released"
+        " between.",
     )
 
     occupancy_keep: str = Field(
@@ -45,6 +46,11 @@ class TimeseriesSettings(CommonSettings):
     def keep(self) -> Keep:
         """OCCUPANCY_KEEP, in milliseconds by width."""
         return parse_keep(self.occupancy_keep)
+
+    @property
+    def released_bucket_prefix(self) -> str:
+        """What the buckets of released counts begin with, where it is INFLUXDB_BUCKET_PREFIX for the others."""
+        return f"{self.influxdb_bucket_prefix}-released"
 
     @field_validator("influxdb_v2_url")
     @classmethod

@@ -28,6 +28,8 @@ from timeseries.store import (
 )
 
 FILE_NAME = "timeseries.sqlite3"
+RELEASED_FILE_NAME = "released.sqlite3"
+"""Windows that are made of released counts (`disclosure`): all that anybody may see, unless PRIVACY is open."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS occupancy (

@@ -63,9 +63,11 @@ async def remove_buckets(settings: TimeseriesSettings) -> None:
         token=settings.influxdb_v2_token.get_secret_value(),
     ) as client:
         service = BucketsService(client.api_client)
-        for part in [*Width, "results"]:
-            found = await service.get_buckets_async(name=f"{settings.influxdb_bucket_prefix}_{part}")
-            await service.delete_buckets_id_async(found.buckets[0].id)
+        for prefix in settings.influxdb_bucket_prefix, settings.released_bucket_prefix:
+            for part in [*Width, "results"]:
+                found = await service.get_buckets_async(name=f"{prefix}_{part}")
+                for bucket in found.buckets:
+                    await service.delete_buckets_id_async(bucket.id)
 
 
 @pytest.fixture
@@ -104,6 +106,18 @@ async def test_a_point_replaces_that_of_the_same_window(store: TimeseriesStore) 
     # It may also become less.
     await store.write([point(devices=0)])
     assert await history(store) == [point(devices=0)]
+
+
+@pytest.mark.usefixtures("opening")
+async def test_the_stores_of_true_and_of_released_counts_have_nothing_in_common() -> None:
+    async with open_store(TimeseriesSettings()) as true, open_store(TimeseriesSettings(), released=True) as released:
+        await released.setup()
+        await true.write([point(devices=3)])
+        await released.write([point(devices=130)])
+        await released.write_coverage([Coverage("campus", CAR, NINE, 1)])
+        assert await history(true) == [point(devices=3)]
+        assert await history(released) == [point(devices=130)]
+        assert await true.coverage(CAR, start=NINE, end=NINE + HOUR) == []
 
 
 async def test_of_one_window_s_points_the_last_counts(store: TimeseriesStore) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import BadSettingsError
+from core.kinds import KindId
 from runtime.settings import load
-from timeseries import TimeseriesSettings, Width, open_store
+from timeseries import OccupancyPoint, TimeseriesSettings, Width, Window, open_store
 from timeseries.influx import InfluxOccupancyStore
 from timeseries.sqlite import SqliteOccupancyStore
 
@@ -30,6 +31,18 @@ async def test_without_settings_it_is_a_file_in_the_data_directory(tmp_path: Pat
         assert isinstance(store, SqliteOccupancyStore)
         await store.setup()
     assert (tmp_path / "timeseries.sqlite3").exists()
+
+
+async def test_released_counts_are_in_a_file_of_their_own(tmp_path: Path) -> None:
+    point = OccupancyPoint(Window(Width.HOUR, 1_550_480_400_000, "library", KindId("car")), 130)
+    async with open_store(load(TimeseriesSettings), released=True) as store:
+        await store.setup()
+        await store.write([point])
+    assert (tmp_path / "released.sqlite3").exists()
+    assert not (tmp_path / "timeseries.sqlite3").exists()
+    async with open_store(load(TimeseriesSettings)) as store:
+        await store.setup()
+        assert await store.series(Width.HOUR) == []
 
 
 async def test_influxdb_is_chosen_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
