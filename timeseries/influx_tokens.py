@@ -28,7 +28,8 @@ async def make_tokens(http: InfluxHttp, *, org: str, prefix: str) -> dict[str, s
         found = {name: await find_bucket(http, org, name) for name in wanted}
         if missing := [name for name, bucket in found.items() if bucket is None]:
             raise BadSettingsError(
-                f"InfluxDB lacks the buckets {', '.join(missing)}: python -m timeseries setup makes them"
+                f"INFLUXDB_BUCKET_PREFIX: InfluxDB lacks the buckets {', '.join(missing)} "
+                "(python -m timeseries setup makes them)"
             )
         buckets = [bucket for bucket in found.values() if bucket is not None]
         organization = str(buckets[0]["orgID"])
