@@ -7,12 +7,12 @@ from pydantic import Field
 
 from disclosure.policy import PrivacySettings
 from runtime.position_rates import RateSettings
-from runtime.settings import CommonSettings, OpsSettings, Port, RetainedSettings, RoomSettings
+from runtime.settings import KeysSettings, OpsSettings, Port, RetainedSettings, RoomSettings
 from state.durability import DurabilitySettings
 
 
 class BrokerSettings(
-    CommonSettings, OpsSettings, RoomSettings, RateSettings, RetainedSettings, DurabilitySettings, PrivacySettings
+    KeysSettings, OpsSettings, RoomSettings, RateSettings, RetainedSettings, DurabilitySettings, PrivacySettings
 ):
     """One node of the cluster; every limit is for one connection unless it says otherwise."""
 

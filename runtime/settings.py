@@ -16,6 +16,8 @@ from core.kinds import Kinds, Role, load_kinds
 from runtime.ages import parse_ages
 
 REDIS_SOCKET = "redis.sock"
+KEYS_SOCKET = "keys.sock"
+"""Of the Redis that has nothing but keys, where a laptop run has one."""
 REDIS_PASSWORDS = Path("secrets") / "redis"
 """Where in DATA_DIR a laptop run keeps the passwords of the users of its Redis, a file for each."""
 SECRETS_DIR = "/run/secrets"
@@ -85,14 +87,55 @@ class CommonSettings(KindsSettings):
 
         Raises BadSettingsError where that cannot be read.
         """
+        return self.redis_url or self.logged_in(self.redis_address, user)
+
+    def logged_in(self, address: str, user: str) -> str:
+        """The address of a socket of a laptop run with a user, where there is a password for it.
+
+        Raises BadSettingsError where that cannot be read.
+        """
         path = self.data_dir / REDIS_PASSWORDS / user
-        if self.redis_url or not user or not path.exists():
-            return self.redis_address
+        if not user or not path.exists():
+            return address
         try:
             password = path.read_text(encoding="utf-8").strip()
         except (OSError, ValueError) as error:
             raise BadSettingsError(f"{path}: the password of Redis cannot be read: {error}") from error
-        return self.redis_address.replace("unix://", f"unix://{quote(user)}:{quote(password, safe='')}@", 1)
+        return address.replace("unix://", f"unix://{quote(user)}:{quote(password, safe='')}@", 1)
+
+
+class KeysSettings(CommonSettings):
+    """Where keys lie that are to be destroyed one day (`state.keys_redis`)."""
+
+    keys_redis_url: str = Field(
+        default="",
+        description="A Redis that has nothing but keys which are to be destroyed, as REDIS_URL; unset: the socket in"
+        " DATA_DIR, where a laptop run has one, or none.",
+    )
+
+    @property
+    def has_keys_redis(self) -> bool:
+        """Whether there is one."""
+        return bool(self.keys_redis_url) or self._keys_socket.exists()
+
+    def keys_redis_address_of(self, user: str) -> str:
+        """Where it is, for a user of Redis. Raises BadSettingsError where there is none, or no password for it."""
+        if not self.has_keys_redis:
+            raise BadSettingsError(
+                "KEYS_REDIS_URL: is not set, and keys that are to be destroyed need a Redis of their own: set it, such"
+                " as redis://redis-keys:6379"
+            )
+        own = keys_address(self.data_dir)
+        return self.keys_redis_url if self.keys_redis_url not in {"", own} else self.logged_in(own, user)
+
+    @property
+    def _keys_socket(self) -> Path:
+        return self.data_dir / KEYS_SOCKET
+
+
+def keys_address(data_dir: Path) -> str:
+    """KEYS_REDIS_URL of a laptop run, without a user."""
+    return f"unix://{quote(str((data_dir / KEYS_SOCKET).resolve()))}"
 
 
 class OpsSettings(Settings):
@@ -125,7 +168,7 @@ class RoomSettings(ReserveSettings):
     )
 
 
-class DeviceSettings(CommonSettings):
+class DeviceSettings(KeysSettings):
     """What whoever knows plain device ids needs."""
 
     device_key: SecretStr | None = Field(

@@ -33,10 +33,10 @@ async def open_redis(settings: CommonSettings, user: str = "") -> AsyncIterator[
     Every call of it raises UnavailableError where Redis does not answer or says "not now" (`state.codes`).
     Raises BadSettingsError for an address that is none.
     """
-    clients = [_client(parse_address(settings.redis_address_of(user), settings.redis_ca))]
+    clients = [client_of(parse_address(settings.redis_address_of(user), settings.redis_ca))]
     if settings.raw_redis_url:
         try:
-            clients.append(_client(parse_address(settings.raw_redis_url, settings.redis_ca)))
+            clients.append(client_of(parse_address(settings.raw_redis_url, settings.redis_ca)))
         except BadSettingsError as error:
             raise BadSettingsError(str(error).replace("REDIS_URL", "RAW_REDIS_URL", 1)) from error
         keep_raw_in(*clients)
@@ -47,7 +47,8 @@ async def open_redis(settings: CommonSettings, user: str = "") -> AsyncIterator[
             await client.aclose()
 
 
-def _client(address: Address) -> Redis:
+def client_of(address: Address) -> Redis:
+    """Connections to what an address leads to; whoever opens them closes them."""
     options: dict[str, Any] = {
         "timeout": READ_TIMEOUT_SECONDS,
         "max_connections": MAX_CONNECTIONS,

@@ -19,16 +19,16 @@ from deploy.laptop.demo_users import demo_users
 from deploy.laptop.disk_reserve import DiskReserve
 from deploy.laptop.first_start import once_redis_answers, redis_answers
 from deploy.laptop.ports import PUBLIC, choose_ports, shown
-from deploy.laptop.processes import CROWD, REDIS, Programs, describe, service_environment
+from deploy.laptop.processes import CROWD, KEYS, REDIS, Programs, describe, service_environment
 from deploy.laptop.readiness import announce, anonymous_note, door, release_when, services, welcome
-from deploy.laptop.redis_server import REDIS_FOLDER, redis_command, redis_executable
+from deploy.laptop.redis_server import KEYS_FOLDER, REDIS_FOLDER, redis_command, redis_executable
 from deploy.laptop.redis_users import make_users
 from deploy.laptop.routes import put_maps
 from deploy.laptop.runner import Runner
 from deploy.laptop.settings import LaptopSettings
 from deploy.laptop.upgrade import bring_up_to_date
 from runtime import command
-from runtime.settings import load
+from runtime.settings import KEYS_SOCKET, load
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -67,7 +67,11 @@ def _run() -> int:
             redis_server=None if settings.redis_url else redis_executable(folder),
             haproxy=shutil.which("haproxy"),
             descriptors=_descriptors(),
+            keys_server=redis_executable(folder) if settings.runs_keys_redis else None,
         )
+        if programs.keys_server:
+            refuse_a_second_redis(folder, KEYS_SOCKET)
+            make_users(programs.keys_server, folder, KEYS_FOLDER)
         if programs.redis_server:
             refuse_a_second_redis(folder)
             (folder / REDIS_FOLDER).mkdir(mode=0o700, exist_ok=True)
@@ -85,7 +89,7 @@ def _run() -> int:
         ports = choose_ports(settings, haproxy=programs.haproxy is not None)
         runner = Runner(
             describe(settings, folder=folder, ports=ports, programs=programs, environment=os.environ),
-            last=REDIS,
+            last={REDIS, KEYS},
             log_format=settings.log_format,
         )
         made, ready = Event(), Event()

@@ -40,13 +40,11 @@ def data_dir(path: Path) -> Iterator[Path]:
         yield folder
 
 
-def refuse_a_second_redis(folder: Path) -> None:
-    """Raise BadSettingsError if a Redis still serves DATA_DIR, left over from a run that was killed."""
+def refuse_a_second_redis(folder: Path, name: str = REDIS_SOCKET) -> None:
+    """Raise BadSettingsError if a Redis still serves that socket of DATA_DIR, left over from a run that was killed."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
-            probe.connect(str(folder / REDIS_SOCKET))
+            probe.connect(str(folder / name))
         except OSError:
             return  # there is none; where only its socket is left, the next Redis replaces it
-    raise BadSettingsError(
-        f"DATA_DIR: a Redis still serves {folder / REDIS_SOCKET}, left by a run that was killed: stop it"
-    )
+    raise BadSettingsError(f"DATA_DIR: a Redis still serves {folder / name}, left by a run that was killed: stop it")

@@ -8,9 +8,10 @@ from pathlib import Path
 from core.kinds import Role
 from deploy.laptop.disk_reserve import reserve_path
 from deploy.laptop.ports import LOOPBACK, reachable, shown
-from deploy.laptop.redis_server import redis_command
+from deploy.laptop.redis_server import keys_redis_command, redis_command
 from deploy.laptop.settings import LaptopSettings
 from runtime.demo_users import demo_name
+from runtime.settings import keys_address
 
 HAPROXY_CONFIG = Path(__file__).resolve().parents[2] / "haproxy" / "haproxy.cfg"
 HAPROXY_SOCKET = "haproxy.sock"
@@ -20,6 +21,8 @@ HAPROXY_SOCKET_MAX = 90
 """Bytes of its path: HAProxy adds a suffix of its own while it starts."""
 HAPROXY_LOG_LEVELS = {"debug": "info", "info": "notice", "warning": "warning", "error": "err"}
 REDIS = "redis"
+KEYS = "keys"
+"""The Redis that has nothing but keys, where something needs one."""
 CROWD = "crowd"
 """The process of a demo that moves devices. It starts when all else is ready."""
 
@@ -45,6 +48,8 @@ class Programs:
     """None where there is none: then the nodes and the API listen on the public ports themselves."""
     descriptors: int
     """How many files and sockets one process may open."""
+    keys_server: str | None = None
+    """None where nothing needs a Redis of keys, or KEYS_REDIS_URL names one."""
 
 
 def describe(
@@ -55,19 +60,25 @@ def describe(
     programs: Programs,
     environment: Mapping[str, str],
 ) -> list[Description]:
-    """The processes of a run, Redis first. `folder` is DATA_DIR as an absolute path, `ports` as chosen for this run."""
+    """The processes of a run, Redis first, and then that of keys.
+
+    `folder` is DATA_DIR as an absolute path, `ports` as chosen for this run.
+    """
     shared = service_environment(settings, folder=folder, environment=environment)
     if programs.redis_server:
         shared["REDIS_RESERVE"] = str(reserve_path(folder))
-    redis = (
-        [Description(REDIS, redis_command(programs.redis_server, folder, settings.log_level), dict(environment))]
-        if programs.redis_server
-        else []
-    )
+    servers = [
+        Description(name, command(program, folder, settings.log_level), dict(environment))
+        for name, program, command in (
+            (REDIS, programs.redis_server, redis_command),
+            (KEYS, programs.keys_server, keys_redis_command),
+        )
+        if program
+    ]
     haproxy = [_haproxy(settings, folder, ports, programs, environment)] if programs.haproxy else []
     behind = programs.haproxy is not None
     return [
-        *redis,
+        *servers,
         *(_broker(number, settings, ports, shared, behind=behind) for number in (1, 2)),
         *haproxy,
         _service("decoder", shared, OPS_PORT=str(ports["decoder_ops_port"]), **_judging(settings, environment)),
@@ -87,8 +98,11 @@ def describe(
 
 def service_environment(settings: LaptopSettings, *, folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """What all services are given; `folder` is DATA_DIR as an absolute path."""
+    # Named, for they may start before its socket is there.
+    keys = {"KEYS_REDIS_URL": keys_address(folder)} if settings.runs_keys_redis else {}
     return {
         **environment,
+        **keys,
         "DATA_DIR": str(folder),
         "MQTT_ALLOW_ANONYMOUS": str(settings.mqtt_allow_anonymous).lower(),
         "LOG_TIME": "false",  # the runner gives it

@@ -4,9 +4,11 @@ import shutil
 from pathlib import Path
 
 from core.errors import BadSettingsError
-from runtime.settings import REDIS_SOCKET
+from runtime.settings import KEYS_SOCKET, REDIS_SOCKET
 
 REDIS_FOLDER = "redis"
+KEYS_FOLDER = "keys"
+"""Of the Redis that has nothing but keys which are to be destroyed (`state.keys_redis`)."""
 LOG_LEVELS = {"debug": "notice", "info": "warning", "warning": "warning", "error": "warning"}
 """Redis's levels: from notice on it tells of every rewrite of its append-only file, several lines a minute."""
 
@@ -36,25 +38,34 @@ def redis_executable(folder: Path) -> str:
     return str(__redis_executable__)
 
 
-def users_file(folder: Path) -> Path:
-    """Where the users of the Redis of `folder`, which is DATA_DIR, are (`deploy.laptop.redis_users`)."""
-    return folder / REDIS_FOLDER / "users.acl"
+def users_file(folder: Path, redis: str = REDIS_FOLDER) -> Path:
+    """Where the users of a Redis of `folder`, which is DATA_DIR, are (`deploy.laptop.redis_users`)."""
+    return folder / redis / "users.acl"
 
 
 def redis_command(executable: str, folder: Path, log_level: str) -> list[str]:
     """Redis in the foreground, reachable through a socket in `folder` alone, with its data beside it."""
+    # As in compose/redis.conf, which says why.
+    lists = ["--set-max-intset-entries", "1024"]
+    return _command(executable, folder, log_level, socket=REDIS_SOCKET, data=REDIS_FOLDER, fsync="everysec") + lists
+
+
+def keys_redis_command(executable: str, folder: Path, log_level: str) -> list[str]:
+    """The Redis of keys: what is told that a key is there has it on disk."""
+    return _command(executable, folder, log_level, socket=KEYS_SOCKET, data=KEYS_FOLDER, fsync="always")
+
+
+def _command(executable: str, folder: Path, log_level: str, *, socket: str, data: str, fsync: str) -> list[str]:
     return [
         executable,
         *("--port", "0"),
-        *("--unixsocket", str(folder / REDIS_SOCKET)),
+        *("--unixsocket", str(folder / socket)),
         *("--unixsocketperm", "700"),
-        *("--aclfile", str(users_file(folder))),
-        *("--dir", str(folder / REDIS_FOLDER)),
+        *("--aclfile", str(users_file(folder, data))),
+        *("--dir", str(folder / data)),
         *("--appendonly", "yes"),
-        *("--appendfsync", "everysec"),
+        *("--appendfsync", fsync),
         *("--save", ""),
-        # As in compose/redis.conf, which says why.
-        *("--set-max-intset-entries", "1024"),
         *("--daemonize", "no"),
         *("--loglevel", LOG_LEVELS[log_level]),
     ]

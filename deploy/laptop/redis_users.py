@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 from core.errors import BadSettingsError
-from deploy.access.acl import acl, users, version_for
-from deploy.laptop.redis_server import users_file
+from deploy.access.acl import KEYS_USERS, acl, users, version_for
+from deploy.laptop.redis_server import KEYS_FOLDER, REDIS_FOLDER, users_file
 from runtime.settings import REDIS_PASSWORDS
 
 OWNER = "owner"
@@ -17,18 +17,20 @@ _ELSEWHERE = {"replica", "cluster", "sentinel", "keda"}
 """Users that a Redis behind a socket has no use for."""
 
 
-def make_users(executable: str, folder: Path) -> None:
-    """Write the users of the Redis of `folder`, which is DATA_DIR, for the program `executable`.
+def make_users(executable: str, folder: Path, redis: str = REDIS_FOLDER) -> None:
+    """Write the users of a Redis of `folder`, which is DATA_DIR, for the program `executable`.
 
-    Raises BadSettingsError where that cannot be done.
+    Of that of keys they are the few that use keys, with the same passwords. Raises BadSettingsError where that cannot
+    be done.
     """
     try:
         version = version_for(_version(executable))
-        passwords = {name: _password(folder / REDIS_PASSWORDS, name) for name in users() if name not in _ELSEWHERE}
+        names = KEYS_USERS if redis == KEYS_FOLDER else [name for name in users() if name not in _ELSEWHERE]
+        passwords = {name: _password(folder / REDIS_PASSWORDS, name) for name in names}
         owner = hashlib.sha256(_password(folder / REDIS_PASSWORDS, OWNER).encode()).hexdigest()
         lines = acl(passwords, version=version) + f"user {OWNER} on #{owner} ~* &* +@all\n"
-        users_file(folder).parent.mkdir(mode=0o700, exist_ok=True)
-        _write(users_file(folder), lines)
+        users_file(folder, redis).parent.mkdir(mode=0o700, exist_ok=True)
+        _write(users_file(folder, redis), lines)
     except (OSError, ValueError) as error:
         raise BadSettingsError(f"DATA_DIR: the users of Redis cannot be made in {folder}: {error}") from error
 

@@ -3,7 +3,7 @@
 - A process that ends is started again after a pause that grows (`deploy.laptop.restart_pause`); one that ends three
   times within a minute ends the run, and so does one that refuses its settings at its first start. Of one that is not
   needed neither ends anything but itself.
-- Redis is stopped when all others have gone, since they finish their work with it.
+- Redis, and that of keys, are stopped when all others have gone, since they finish their work with them.
 - Ctrl-C, SIGTERM and a closed terminal end the run, at any moment; a Ctrl-C does not reach the processes themselves.
 - Where the runner is killed, `deploy.laptop.heir` ends its processes.
 """
@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -63,12 +63,12 @@ class Runner:
         self,
         processes: list[Description],
         *,
-        last: str,
+        last: Collection[str],
         log_format: str = "console",
         kill_wait: float = KILL_WAIT,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`last` is the name of the process that is stopped when all others have gone; times are in seconds.
+        """`last` are the names of those that are stopped when all others have gone; times are in seconds.
 
         `log_format` is LOG_FORMAT.
         """
@@ -228,7 +228,7 @@ class Runner:
     def _end_who_is_next(self) -> None:
         running = self._running()
         now = self._monotonic()
-        for process in [process for process in running if process.name != self._last] or running:
+        for process in [process for process in running if process.name not in self._last] or running:
             if process.told_at is None:
                 process.told_at = now
                 self._signal(process, signal.SIGTERM)

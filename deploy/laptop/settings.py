@@ -4,10 +4,11 @@ from ipaddress import IPv4Address, IPv6Address
 
 from pydantic import Field
 
-from runtime.settings import CommonSettings, Port
+from disclosure.policy import PrivacySettings
+from runtime.settings import KeysSettings, Port
 
 
-class LaptopSettings(CommonSettings):
+class LaptopSettings(KeysSettings, PrivacySettings):
     """Where the system can be reached, and where its parts reach each other."""
 
     mqtt_port: Port = Field(default=1883, description="Public port of MQTT.")
@@ -32,9 +33,17 @@ class LaptopSettings(CommonSettings):
         default="off",
         description="Where positions and windows go as well: parquet, kafka or both, joined by commas; off.",
     )
+    raw_encryption: bool | None = Field(default=None, description="Whether what waits is sealed; services read it.")
+    device_key_rotation: str = Field(default="", description="How long a device has one hash; services read it.")
     demo: bool = Field(default=False, description="A crowd that moves, and weeks of history: make demo.")
     demo_devices: int = Field(default=600, ge=10, le=20_000, description="Devices of the demo's crowd.")
     demo_days: int = Field(default=14, ge=0, le=60, description="Days of history of the demo; 0: none.")
+
+    @property
+    def runs_keys_redis(self) -> bool:
+        """Whether this run has a Redis of keys: where something needs one, and none is named."""
+        rotates = self.device_key_rotation not in {"", "never"}
+        return not self.keys_redis_url and (not self.policy.is_open or bool(self.raw_encryption) or rotates)
 
     @property
     def targets(self) -> set[str]:

@@ -28,7 +28,7 @@ if __name__ == "__main__":
         for name, script in scripts.items()
     ]
     # The patience of the tests.
-    these = Runner(processes, last="redis", kill_wait=1)
+    these = Runner(processes, last={"redis", "keys"}, kill_wait=1)
     if HELD in scripts:
         these.hold(HELD)
         these.in_background(partial(release, these, Path(sys.argv[2])))

@@ -38,7 +38,7 @@ SETTLED = {
     # Nobody there sees the disk of Redis, and it speaks no TLS.
     *("REDIS_RESERVE", "REDIS_CA"),
     # Secrets are files.
-    *("REDIS_URL", "RAW_REDIS_URL", "DEVICE_KEY", "INFLUXDB_V2_TOKEN", "MIRROR_PASSWORD"),
+    *("REDIS_URL", "RAW_REDIS_URL", "KEYS_REDIS_URL", "DEVICE_KEY", "INFLUXDB_V2_TOKEN", "MIRROR_PASSWORD"),
     *("BACKUP_KEY", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY", "KAFKA_PASSWORD"),
 }
 """Settings that nobody chooses in a compose run."""

@@ -11,7 +11,7 @@ import pytest
 from core.errors import BadSettingsError
 from deploy.laptop import redis_server
 from deploy.laptop.data_dir import data_dir, refuse_a_second_redis
-from deploy.laptop.redis_server import redis_command, redis_executable
+from deploy.laptop.redis_server import keys_redis_command, redis_command, redis_executable
 
 
 @pytest.fixture
@@ -89,6 +89,7 @@ def test_a_redis_that_a_killed_run_left_is_named(short: Path) -> None:
 
         with pytest.raises(BadSettingsError, match=r"^DATA_DIR: a Redis still serves .*redis\.sock"):
             refuse_a_second_redis(short)
+        refuse_a_second_redis(short, "keys.sock")
 
 
 def test_redis_listens_on_no_port_and_keeps_a_log() -> None:
@@ -99,6 +100,18 @@ def test_redis_listens_on_no_port_and_keeps_a_log() -> None:
     assert (options["--unixsocket"], options["--unixsocketperm"]) == ("/data dir/redis.sock", "700")
     assert options["--aclfile"] == "/data dir/redis/users.acl"
     assert (options["--dir"], options["--appendonly"], options["--save"]) == ("/data dir/redis", "yes", "")
+    assert options["--appendfsync"] == "everysec"
+
+
+def test_the_redis_of_keys_has_a_socket_users_and_data_of_its_own_and_writes_at_once() -> None:
+    command = keys_redis_command("/usr/bin/redis-server", Path("/data dir"), "info")
+    options = dict(zip(command[1::2], command[2::2], strict=True))
+
+    assert options["--port"] == "0"
+    assert (options["--unixsocket"], options["--unixsocketperm"]) == ("/data dir/keys.sock", "700")
+    assert options["--aclfile"] == "/data dir/keys/users.acl"
+    assert (options["--dir"], options["--appendonly"], options["--save"]) == ("/data dir/keys", "yes", "")
+    assert options["--appendfsync"] == "always"
 
 
 def test_the_redis_on_the_path_comes_first(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ def described(
     *,
     haproxy: str | None = "/usr/sbin/haproxy",
     redis_server: str | None = "/usr/bin/redis-server",
+    keys_server: str | None = None,
     descriptors: int = 1_000_000,
     environment: dict[str, str] | None = None,
     **settings: Any,
@@ -38,7 +39,7 @@ def described(
         LaptopSettings(**settings),
         folder=FOLDER,
         ports=PORTS,
-        programs=Programs(redis_server=redis_server, haproxy=haproxy, descriptors=descriptors),
+        programs=Programs(redis_server=redis_server, haproxy=haproxy, descriptors=descriptors, keys_server=keys_server),
         environment=USERS | (environment or {}),
     )
     return {process.name: process for process in processes}
@@ -162,6 +163,32 @@ def test_what_needs_a_key_over_http_is_not_mirrored_unless_it_is_asked_for() -> 
 
 def test_a_redis_that_runs_already_is_not_started() -> None:
     assert "redis" not in described(redis_server=None)
+
+
+@pytest.mark.parametrize(
+    ("given", "runs"),
+    [
+        ({}, False),
+        ({"privacy": "protected"}, True),
+        ({"privacy": "strict"}, True),
+        ({"raw_encryption": True}, True),
+        ({"device_key_rotation": "week"}, True),
+        ({"device_key_rotation": "never"}, False),
+        ({"privacy": "protected", "keys_redis_url": "redis://elsewhere"}, False),
+    ],
+)
+def test_a_redis_of_keys_runs_where_something_needs_one_and_none_is_named(given: dict[str, Any], *, runs: bool) -> None:
+    assert LaptopSettings(**given).runs_keys_redis is runs
+
+
+def test_the_services_are_told_of_the_redis_of_keys_before_its_socket_is_there() -> None:
+    processes = described(privacy="protected", keys_server="/usr/bin/redis-server")
+    assert list(processes)[:2] == ["redis", "keys"]
+    assert "/home/anna/my data/keys.sock" in processes["keys"].command
+    for name in ("broker-1", "broker-2", "decoder", "api"):
+        assert processes[name].environment["KEYS_REDIS_URL"] == "unix:///home/anna/my%20data/keys.sock"
+    assert "KEYS_REDIS_URL" not in described()["decoder"].environment
+    assert "keys" not in described()
 
 
 @pytest.mark.parametrize(("given", "passed"), [({}, "true"), ({"mqtt_allow_anonymous": False}, "false")])

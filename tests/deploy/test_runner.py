@@ -62,6 +62,19 @@ def wait_for_lines(log: Path, count: int) -> None:
     wait_until(lambda: len(lines(log)) >= count)
 
 
+def test_both_redis_are_stopped_when_all_others_have_gone(start: Start, log: Path) -> None:
+    slow = f"sleep 0.4; {writes('broker is done', log)}; exit 0"
+    process = start(redis=service("redis", log), keys=service("keys", log), broker=service("broker", log, on_term=slow))
+    wait_for_lines(log, 3)
+
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+
+    ends = lines(log)[3:]
+    assert ends[:2] == ["broker ends", "broker is done"]
+    assert set(ends[2:]) == {"keys ends", "redis ends"}
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_redis_is_stopped_when_all_others_have_gone(start: Start, log: Path, number: int) -> None:
     slow = f"sleep 0.4; {writes('broker is done', log)}; exit 0"
