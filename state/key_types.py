@@ -104,6 +104,9 @@ TYPES = {
     "windows:{campus}": "stream",
     "gaps:{campus}": "set",
     "rewriting:{campus}": "hash",
+    "released:{campus}": "hash",
+    "released:{campus}:": "hash",
+    "release:{campus}": "string",
 }
 """By key, or by how a key begins where that ends in a colon, in Redis's own names; `{p}` is the tag of any partition.
 

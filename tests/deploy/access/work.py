@@ -52,6 +52,7 @@ from state.rate_limits import spend
 from state.raw import ARCHIVE_GROUP, Finisher, Part, Raw, keys_of, work_done
 from state.raw_group import RawGroup
 from state.refusals import Refusals
+from state.released import Released, ReleasedWindow, ReleasedWriter, read_released, released_at
 from state.retained import RetainedStore, tidy_retained
 from state.routes import RouteStore, SubscriptionOptions
 from state.server import redis_state, rewrite_append_only
@@ -194,6 +195,18 @@ async def decoder(client: Redis, partitions: int) -> None:
     await notes.add([Note("raw:{0}/1-0", frozenset(), NOON)])
     assert await notes.new()
     await rewrite_append_only(client)
+    await _released(client, partitions)
+
+
+async def _released(client: Redis, partitions: int) -> None:
+    await PresenceReader(client, DEFAULT_KINDS, partitions=partitions, ttl=300).read(["library"], now=NOON)
+    writer = ReleasedWriter(client)
+    held = await writer.held()
+    over = [ReleasedWindow(Width.MINUTE, NOON, recorded=True, counts={})]
+    released = Released(NOON, "one", {"library": {CAR: 130}})
+    assert await writer.tell(released, after=held.mark, walks=b"secret", over=over)
+    assert (await writer.held()).walks == b"secret"
+    await writer.stored(await writer.over(10))
 
 
 async def _windows(client: Redis, partitions: int) -> None:
@@ -276,8 +289,7 @@ async def api(client: Redis, partitions: int) -> None:
     await redis_state(client)
     await agree_on_layout(client, partitions)
     await Raw(client=client, partitions=partitions).append(0, [], most=10)
-    reader = PresenceReader(client, DEFAULT_KINDS, partitions=partitions, ttl=300)
-    await reader.read(["campus", "library"], now=NOON + 1)
+    await _read_counts(client, partitions)
     await spend(client, "requests", {"somebody": 1.0}, whole=10)
     keys = KeyStore(client, key=API_KEYS, kind=Somebody, name_of=lambda each: each.name)
     await keys.get(["a"])
@@ -324,6 +336,13 @@ async def api(client: Redis, partitions: int) -> None:
     await notes.skip()
     await notes.new()
     await until_passed(client, partitions, 0)
+
+
+async def _read_counts(client: Redis, partitions: int) -> None:
+    reader = PresenceReader(client, DEFAULT_KINDS, partitions=partitions, ttl=300)
+    await reader.read(["campus", "library"], now=NOON + 1)
+    assert await released_at(client) == (NOON, "one")
+    assert await read_released(client) is not None
 
 
 async def autoscaler(client: Redis, partitions: int) -> None:
