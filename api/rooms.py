@@ -87,7 +87,11 @@ def open_rooms(
     def limit(name: str, rate: float, burst: float) -> SharedLimits:
         return SharedLimits(redis, name, rate=rate, burst=burst, hidden=hasher.client, elapsed=elapsed)
 
-    access = Access(keys=Keys(redis, clock=clock), public_occupancy=settings.api_public_occupancy)
+    access = Access(
+        keys=Keys(redis, clock=clock),
+        public_occupancy=settings.api_public_occupancy,
+        with_purpose=not settings.policy.is_open,
+    )
     zones = Zones(kinds=kinds, followed=followed, redis=redis, partitions=partitions, access=access, clock=clock)
     snapshots = Snapshots(
         redis,

@@ -2,8 +2,8 @@
 
 Keys of Redis:
 
-    api-keys:{campus}       hash  id of an API key -> JSON: id, name, scopes, hash (SHA-256), created_at. Written by
-                                  `python -m api keys`
+    api-keys:{campus}       hash  id of an API key -> JSON: id, name, scopes, hash (SHA-256), created_at, and user
+                                  and purpose where there are. Written by `python -m api keys`
     api-keys:used:{campus}  hash  id of an API key -> when it was last used (ms), to the minute
 """
 

@@ -17,7 +17,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Scope as AsgiScope
 
-from api.auth.keys import Key, Keys, Scope
+from api.auth.keys import OF_PEOPLE, Key, Keys, Scope
 from api.http.addresses import address_of
 from api.http.dependencies import opened
 from api.http.problems import ProblemError
@@ -82,12 +82,14 @@ class Access:
     keys: Keys
     public_occupancy: bool
     """Whether zones, occupancy, its history and events need no key."""
+    with_purpose: bool = False
+    """Whether positions are read with keys alone that say what for; true unless PRIVACY is open."""
 
     async def check(self, request: Request, scope: Scope) -> Key:
         """The key of a request that may do what needs this scope.
 
-        Raises 401 without a key and with a wrong one, 403 for one without the scope, UnavailableError where Redis is
-        away.
+        Raises 401 without a key and with a wrong one, 403 for one without the scope, or without the purpose that the
+        scope needs, UnavailableError where Redis is away.
         """
         text = presented(request.headers)
         if text is None:
@@ -106,6 +108,14 @@ class Access:
                 detail=f"This needs a key with the scope {scope}; yours has {', '.join(key.scopes)}.",
                 headers={"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope", scope="{scope}"'},
             )
+        if self.with_purpose and scope in OF_PEOPLE and not key.purpose:
+            raise ProblemError(
+                status=403,
+                type_="/docs#purpose-needed",
+                title="The key has no purpose",
+                detail="Positions are read with a key alone that says what for: python -m api keys add --purpose makes"
+                " one.",
+            )
         return key
 
     def client_of(self, scope: AsgiScope) -> str:
@@ -122,7 +132,7 @@ _Access = Annotated[Access, opened("access")]
 
 
 def requires(scope: str) -> Any:  # noqa: ANN401 - as fastapi.Depends
-    """The dependency on a key with this scope: `positions:read`, `positions:write` or `admin`; gives the `Key`."""
+    """The dependency on a key with this scope, such as `positions:read` or `admin`; gives the `Key`."""
     return Depends(_check(Scope(scope)))
 
 

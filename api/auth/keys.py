@@ -19,7 +19,7 @@ from core.versions import user_problem
 from state.api_keys import API_KEYS, KeyStore
 from state.client import Redis
 
-__all__ = ["Key", "Keys", "NewKey", "Scope", "make_key"]
+__all__ = ["OF_PEOPLE", "Key", "Keys", "NewKey", "Scope", "make_key"]
 
 SECRET_BYTES = 32
 """256 random bits."""
@@ -29,6 +29,8 @@ USED_EVERY_MS = 60_000
 """How often, at the most, one process writes down that a key is in use."""
 _REMEMBERED = 1024
 """Keys in the cache; the one that was read longest ago goes first."""
+PURPOSE_MAX = 200
+"""Characters."""
 _FORM = re.compile(r"ck_([0-9a-f]{16})_([A-Za-z0-9_-]{43})", re.ASCII)
 
 _NOBODYS = "0" * 64
@@ -38,12 +40,17 @@ class Scope(StrEnum):
     """What a key may be for. Every key may read occupancy."""
 
     OCCUPANCY_READ = "occupancy:read"
-    POSITIONS_READ = "positions:read"
+    POSITIONS_READ = "positions:read"  # where PRIVACY is not open, how many devices were in which cell
+    POSITIONS_EXACT = "positions:exact"  # single positions, whatever PRIVACY is
     POSITIONS_WRITE = "positions:write"
     ADMIN = "admin"  # all of it, and changes of zones and erasure beside
 
     def __str__(self) -> str:
         return self.value
+
+
+OF_PEOPLE = frozenset({Scope.POSITIONS_READ, Scope.POSITIONS_EXACT})
+"""What needs a purpose where PRIVACY is not open."""
 
 
 class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -61,10 +68,15 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     user: str = ""
     """The MQTT user whose versions of applications requests with this key get; empty: the key is a person of its own.
     It gives no right."""
+    purpose: str = ""
+    """What positions are read for, for people: it is written down with each question (`state.audit`). Empty: for
+    nothing, and where PRIVACY is not open the key may read none."""
 
     def allows(self, scope: Scope) -> bool:
         """Whether a request with this key may do what needs the scope."""
-        return scope in self.scopes or Scope.ADMIN in self.scopes or scope is Scope.OCCUPANCY_READ
+        if scope is Scope.OCCUPANCY_READ or scope in self.scopes or Scope.ADMIN in self.scopes:
+            return True
+        return scope is Scope.POSITIONS_READ and Scope.POSITIONS_EXACT in self.scopes
 
     def __repr__(self) -> str:
         return f"Key(id={self.id!r}, name={self.name!r}, scopes={[str(scope) for scope in self.scopes]})"
@@ -82,17 +94,27 @@ class NewKey:
         return f"NewKey({self.key!r})"
 
 
-def make_key(name: str, scopes: Iterable[Scope], *, now: int, user: str = "") -> NewKey:
+def purpose_problem(purpose: str) -> str | None:
+    """What is wrong with a purpose; None if nothing is."""
+    if not 1 <= len(purpose) <= PURPOSE_MAX:
+        return f"a purpose has 1 to {PURPOSE_MAX} characters"
+    # As names: it is printed for people.
+    if not purpose.isprintable() or purpose != purpose.strip():
+        return "a purpose has printable characters alone, and no space at its ends"
+    return None
+
+
+def make_key(name: str, scopes: Iterable[Scope], *, now: int, user: str = "", purpose: str = "") -> NewKey:
     """A new random key; `now` in milliseconds since the epoch.
 
-    Raises ValueError for a bad name, for a user whose name no rule can have, and for no scope.
+    Raises ValueError for a bad name or purpose, for a user whose name no rule can have, and for no scope.
     """
     secret = base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).rstrip(b"=").decode()
     text = f"ck_{secrets.token_hex(8)}_{secret}"
-    return NewKey(key_from(text, name, scopes, now=now, user=user), text)
+    return NewKey(key_from(text, name, scopes, now=now, user=user, purpose=purpose), text)
 
 
-def key_from(text: str, name: str, scopes: Iterable[Scope], *, now: int, user: str = "") -> Key:
+def key_from(text: str, name: str, scopes: Iterable[Scope], *, now: int, user: str = "", purpose: str = "") -> Key:
     """The key whose text somebody has made, in the form `ck_`, 16 hexadecimal digits, `_`, 43 characters of base64url.
 
     Raises ValueError for another form, and as `make_key`. The text must be random: `now` is in milliseconds.
@@ -105,9 +127,11 @@ def key_from(text: str, name: str, scopes: Iterable[Scope], *, now: int, user: s
         raise ValueError(problem)
     if user and (problem := user_problem(user)):
         raise ValueError(problem)
+    if purpose and (problem := purpose_problem(purpose)):
+        raise ValueError(problem)
     if not wanted:
         raise ValueError("a key needs a scope")
-    return Key(id=found[1], name=name, scopes=wanted, hash=_hash(text), created_at=now, user=user)
+    return Key(id=found[1], name=name, scopes=wanted, hash=_hash(text), created_at=now, user=user, purpose=purpose)
 
 
 def _hash(text: str) -> str:

@@ -134,9 +134,9 @@ def client_over(parts: Parts) -> httpx.AsyncClient:
     return client_of(parts.app())
 
 
-async def key_for(redis: Redis, *scopes: str, name: str = "a test") -> dict[str, str]:
+async def key_for(redis: Redis, *scopes: str, name: str = "a test", purpose: str = "") -> dict[str, str]:
     """The headers of a client with a new key for these scopes."""
-    made = make_key(name, [Scope(scope) for scope in scopes], now=NOON)
+    made = make_key(name, [Scope(scope) for scope in scopes], now=NOON, purpose=purpose)
     await Keys(redis, clock=lambda: NOON).add(made.key)
     return {"Authorization": f"Bearer {made.text}"}
 

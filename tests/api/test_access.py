@@ -11,6 +11,7 @@ from api.auth.access import public_occupancy, requires
 from api.auth.keys import Key
 from api.live.poller import poll_once
 from api.settings import ApiSettings
+from disclosure.policy import Privacy
 from state.client import open_redis
 from tests.api.conftest import Parts, assert_problem, client_of, client_over, key_for
 from tests.conftest import free_port
@@ -74,6 +75,23 @@ async def test_a_key_with_another_scope_is_403_that_names_the_one_that_is_needed
     assert problem["type"] == "/docs#scope-needed"
     assert "positions:read" in str(problem["detail"])
     assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("scope", ["positions:read", "positions:exact", "admin"])
+async def test_unless_all_is_open_positions_are_read_with_keys_alone_that_say_what_for(
+    parts: Parts, redis_client: Redis, scope: str
+) -> None:
+    settings = parts.settings.model_copy(update={"privacy": Privacy.PROTECTED})
+    protected = dataclasses.replace(parts, settings=settings).app()
+    protected.include_router(router)
+    without = await key_for(redis_client, scope)
+    with_one = await key_for(redis_client, scope, purpose="a study of queues")
+    async with client_of(protected) as client:
+        problem = assert_problem(await client.get("/test/read", headers=without), 403)
+        assert (await client.get("/test/read", headers=with_one)).json() == "read"
+
+    assert (problem["type"], problem["title"]) == ("/docs#purpose-needed", "The key has no purpose")
+    assert "python -m api keys add --purpose" in problem["detail"]
 
 
 async def test_admin_implies_all_and_the_route_is_told_whose_key_it_is(guarded: FastAPI, redis_client: Redis) -> None:

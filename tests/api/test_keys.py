@@ -134,8 +134,9 @@ def test_admin_may_do_all_and_every_key_may_read_occupancy() -> None:
     assert allowed == {
         "occupancy:read": ["occupancy:read"],
         "positions:read": ["occupancy:read", "positions:read"],
+        "positions:exact": ["occupancy:read", "positions:read", "positions:exact"],
         "positions:write": ["occupancy:read", "positions:write"],
-        "admin": ["occupancy:read", "positions:read", "positions:write", "admin"],
+        "admin": ["occupancy:read", "positions:read", "positions:exact", "positions:write", "admin"],
     }
 
 
@@ -224,6 +225,39 @@ async def test_a_key_without_a_user_is_stored_as_it_was_before_there_were_any(ke
     (stored,) = await redis_client.hvals(API_KEYS)
     assert json.loads(stored).keys() == {"id", "name", "scopes", "hash", "created_at"}
     assert made.key.user == ""
+
+
+@pytest.mark.parametrize("purpose", [" a", "a\n", "a" * 201, "\x1b[31m", "\u202eparking", "\ud800"])
+def test_a_purpose_that_could_speak_to_a_terminal_is_refused(purpose: str) -> None:
+    with pytest.raises(ValueError, match="purpose"):
+        make_key("x", [Scope.ADMIN], now=NOON, purpose=purpose)
+
+
+async def test_a_key_says_what_positions_are_read_for(run: Run, keys: Keys) -> None:
+    made = run("add", "--scope", "positions:exact", "--purpose", "a study of queues", PRIVACY="protected")
+    key = await keys.verify(made.stdout.strip())
+
+    assert key is not None
+    assert key.purpose == "a study of queues"
+    [row] = [json.loads(line) for line in run("list", "--json").stdout.splitlines()]
+    assert row["purpose"] == "a study of queues"
+
+
+@pytest.mark.parametrize("scope", ["positions:read", "positions:exact"])
+async def test_unless_all_is_open_no_key_for_positions_is_made_without_a_purpose(
+    run: Run, keys: Keys, tmp_path: Path, scope: str
+) -> None:
+    file = tmp_path / "api-key"
+    file.write_text(f"ck_{'0123456789abcdef'}_{'x' * 43}\n")
+    for arguments in (("add",), ("import", str(file))):
+        refused = run(*arguments, "--scope", scope, PRIVACY="protected")
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert refused.stderr == (
+            f"{scope} needs --purpose, since PRIVACY is protected: say what positions are read for, in a few words.\n"
+        )
+    assert await keys.all() == []
+    assert run("add", "--scope", "admin", "--scope", "positions:write", PRIVACY="protected").returncode == 0
+    assert run("import", str(file), "--scope", scope, PRIVACY="open").returncode == 0
 
 
 def test_a_user_that_no_rule_could_name_is_refused() -> None:

@@ -221,6 +221,7 @@ async def test_the_documentation_needs_nothing_from_elsewhere(client: httpx.Asyn
         "changed-meanwhile",
         "if-match-needed",
         "key-needed",
+        "purpose-needed",
         "scope-needed",
         "too-large",
         "too-many",
