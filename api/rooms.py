@@ -92,7 +92,15 @@ def open_rooms(
         public_occupancy=settings.api_public_occupancy,
         with_purpose=not settings.policy.is_open,
     )
-    zones = Zones(kinds=kinds, followed=followed, redis=redis, partitions=partitions, access=access, clock=clock)
+    zones = Zones(
+        kinds=kinds,
+        followed=followed,
+        redis=redis,
+        partitions=partitions,
+        access=access,
+        clock=clock,
+        finest=None if settings.policy.is_open else settings.finest_zones,
+    )
     snapshots = Snapshots(
         redis,
         kinds=kinds,

@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, field_validator
 from api.tile_template import tile_template
 from disclosure.policy import PrivacySettings
 from documents import DocumentSettings
+from geofence import Finest
 from runtime.position_rates import RateSettings
 from runtime.settings import (
     CampusSettings,
@@ -58,6 +59,19 @@ class ApiSettings(
         max_length=2000,
         description="Who answers for data protection, as /privacy says it, as plain text: name, how to reach them, and"
         " on which ground they process.",
+    )
+    privacy_zone_area: float = Field(
+        default=400.0,
+        ge=0,
+        le=1_000_000,
+        description="Square metres that a zone has on the campus at the least, and that two zones differ by, where"
+        " somebody draws one through the API; not under PRIVACY=open.",
+    )
+    privacy_zone_depth: int = Field(
+        default=3,
+        ge=1,
+        le=10,
+        description="How many zones may hold one place, beside the campus, likewise.",
     )
     flows_min_devices: int = Field(
         default=5,
@@ -136,6 +150,11 @@ class ApiSettings(
     @classmethod
     def _known_tiles(cls, text: str) -> str:
         return tile_template(text)
+
+    @property
+    def finest_zones(self) -> Finest:
+        """How finely zones may be drawn where counts are not told as they are."""
+        return Finest(self.privacy_zone_area, self.privacy_zone_depth)
 
     @property
     def origins(self) -> list[str]:

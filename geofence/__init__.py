@@ -3,6 +3,7 @@
 Coordinates are degrees of WGS 84, longitude before latitude, as in GeoJSON (RFC 7946).
 """
 
+from geofence.apart import Finest, share_a_place, too_fine
 from geofence.campus import MAX_FEATURES, Campus, InvalidCampusError, changed_zones, load_campus, parse_campus
 from geofence.cells import cell
 from geofence.fence import Geofence
@@ -11,6 +12,7 @@ from geofence.zones import Zone
 __all__ = [
     "MAX_FEATURES",
     "Campus",
+    "Finest",
     "Geofence",
     "InvalidCampusError",
     "Zone",
@@ -18,4 +20,6 @@ __all__ = [
     "changed_zones",
     "load_campus",
     "parse_campus",
+    "share_a_place",
+    "too_fine",
 ]

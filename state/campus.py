@@ -244,6 +244,22 @@ async def zone_changes(client: Redis, zone: str) -> list[ZoneChange]:
     return [change for change in changes if change is not None and change.zone == zone]
 
 
+async def outline_changes(client: Redis, since: int) -> list[ZoneChange] | None:
+    """The changes of outlines at or after a time (ms since the epoch), the newest first.
+
+    None where not all of them are kept any more. Raises UnavailableError.
+    """
+    found = cast("Any", await client.xrevrange(CHANGES, count=CHANGES_KEPT))
+    changes = [(fields, _change(fields)) for _, fields in found]
+    if len(changes) >= CHANGES_KEPT and all(change is not None and change.at >= since for _, change in changes):
+        return None
+    return [
+        change
+        for fields, change in changes
+        if change is not None and change.at >= since and (fields.get(b"zones") or change.before is None)
+    ]
+
+
 def _change(fields: dict[bytes, bytes]) -> ZoneChange | None:
     """None for what no service of ours wrote; it goes with the oldest changes."""
     try:

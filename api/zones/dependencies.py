@@ -11,7 +11,7 @@ from api.http.problems import unknown_zone
 from api.zones.campus import CampusView, FollowedCampus
 from core.clock import Clock
 from core.kinds import Kinds
-from geofence import Campus, Zone
+from geofence import Campus, Finest, Zone
 from state.client import Redis
 
 ZoneId = Annotated[str, Path(description="Id of a zone, as /v1/zones lists it.", examples=["kemmy"])]
@@ -27,6 +27,8 @@ class Zones:
     partitions: int
     access: Access
     clock: Clock
+    finest: Finest | None = None
+    """How finely zones may be drawn; None where counts are told as they are."""
 
     @property
     def view(self) -> CampusView:

@@ -2,20 +2,23 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import shapely
+from shapely.geometry.base import BaseGeometry
 from starlette.requests import Request
 
 from api.auth import Key
 from api.http.bodies import body_of, wrong_body
+from api.http.limits import too_many
 from api.http.preconditions import check_preconditions
 from api.http.problems import ProblemError, unknown_zone
 from api.zones.campus import CampusView
 from api.zones.dependencies import Zones
 from core.errors import UnavailableError
-from geofence import Campus, InvalidCampusError, changed_zones, parse_campus
-from state.campus import StoredCampus, ZoneChange, replace_campus
+from geofence import Campus, Finest, InvalidCampusError, changed_zones, parse_campus, share_a_place, too_fine
+from state.campus import StoredCampus, ZoneChange, outline_changes, replace_campus
 
 MAX_ZONE_BYTES = 200_000
 """Of a body that describes a zone: some 5,000 positions. What was there before each change is kept in Redis."""
@@ -23,6 +26,9 @@ MAX_DEPTH = 32
 """How deeply a body may be nested; a MultiPolygon takes six."""
 ATTEMPTS = 10
 """How often a change is tried where others change other zones at the same time."""
+RESHAPED_MS = 3_600_000
+"""How long nobody else changes outlines of a place, where counts are released ones: each change begins them anew, and
+so tells anew who is there."""
 MEMBERS = frozenset({"type", "id", "geometry", "properties"})
 """Of a Feature, those that are kept."""
 _FILE = "the zones"
@@ -40,7 +46,7 @@ async def change_zone(
     Gives the campus as it is from now on, and whether the zone is new; without `creates`, one that is not there is a
     problem.
 
-    Raises problems: 404, 409, 412, 422, 428; and UnavailableError.
+    Raises problems: 404, 409, 412, 422, 428, 429; and UnavailableError.
     """
     for _ in range(ATTEMPTS):
         view = await zones.followed.look()
@@ -52,12 +58,15 @@ async def change_zone(
         campus = await asyncio.to_thread(_checked, features, view.campus.attribution)
         if campus.version == view.campus.version:
             return view, False
+        reshaped = changed_zones(view.campus, campus)
+        if zones.finest is not None and (reshaped or new):
+            await _check_told(zones, zones.finest, zone, view.campus, campus)
         geojson = json.dumps(campus.as_feature_collection(), ensure_ascii=False).encode()
         stored = await replace_campus(
             zones.redis,
             StoredCampus(campus.version, geojson),
             replaces=view.version,
-            changed=changed_zones(view.campus, campus),
+            changed=reshaped,
             partitions=zones.partitions,
             kinds=zones.kinds,
             change=ZoneChange(zone=zone, at=zones.clock(), by=key.id, before=view.features.get(zone)),
@@ -68,6 +77,42 @@ async def change_zone(
             zones.followed.replace(changed)
             return changed, new
     raise UnavailableError(f"others changed zones {ATTEMPTS} times meanwhile")
+
+
+async def _check_told(zones: Zones, finest: Finest, zone: str, before: Campus, after: Campus) -> None:
+    """Raise 422 for an outline that would tell of single people, and 429 where one there was changed just now."""
+    if zone in after.by_id and (wrong := await asyncio.to_thread(_newly_too_fine, before, after, zone, finest)):
+        raise wrong_body(*wrong)
+    now = zones.clock()
+    changes = await outline_changes(zones.redis, now - RESHAPED_MS + 1)
+    if changes is None:
+        raise too_many(RESHAPED_MS / 1000, "So many outlines were changed within the hour that it is not known where.")
+    here = list(_outlines(zone, before, after, ()))
+    boundary = before.boundary.id
+    for change in changes:
+        # The campus lies below all of them: it is a place of its own.
+        if (change.zone == boundary) != (zone == boundary):
+            continue
+        there = _outlines(change.zone, before, before, (each.before for each in changes if each.zone == change.zone))
+        if any(share_a_place(one, other) for other in there for one in here):
+            raise too_many(
+                (change.at + RESHAPED_MS - now) / 1000,
+                f"The outline of {change.zone!r} was changed within the hour, and each change there begins counts anew,"
+                " which tells anew who is there.",
+            )
+
+
+def _newly_too_fine(before: Campus, after: Campus, zone: str, finest: Finest) -> list[str]:
+    """What of a zone is too fine now; of the campus what was not before, for its file may have drawn zones finer."""
+    known = set(too_fine(before, zone, finest)) if zone == before.boundary.id else set()
+    return [each for each in too_fine(after, zone, finest) if each not in known]
+
+
+def _outlines(zone: str, before: Campus, after: Campus, earlier: Iterable[bytes | None]) -> Iterator[BaseGeometry]:
+    """All outlines that a zone has, gets, or had as these features."""
+    yield from (campus.by_id[zone].geometry for campus in (before, after) if zone in campus.by_id)
+    for feature in filter(None, earlier):
+        yield shapely.from_geojson(json.dumps(json.loads(feature)["geometry"]))
 
 
 def _edited(campus: Campus, zone: str, edit: Edit) -> list[Feature]:
