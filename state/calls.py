@@ -5,6 +5,7 @@ that no caller can forget to. What errors mean is in `state.codes`.
 """
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -29,7 +30,7 @@ MAX_CONNECTIONS = 32
 """Commands under way at the same time with one server; more of them wait for their turn."""
 JUST_SECONDS = 5.0
 UNEXPLAINED = 3
-"""So often in a row, less than JUST_SECONDS apart, WRONGTYPE is put down to another process that was faster."""
+"""So often in a row, less than JUST_SECONDS apart, WRONGTYPE is put down to another process that left no sign."""
 ERRORS = (RedisError, OSError, CLOSED_TRANSPORT)
 """What a call of redis-py may raise."""
 
@@ -46,12 +47,13 @@ def redis_errors() -> Iterator[None]:
 
 
 class _Parser(DefaultParser):  # type: ignore[misc, valid-type]  # one of several classes, by what is installed
-    """Keeps the code of every error: redis-py keeps it of those that it has a class for."""
+    """Keeps the code of every error, which redis-py keeps of those that it has a class for; and when it came."""
 
     @classmethod
     def parse_error(cls, response: str) -> Exception:
         error = cast("RedisError", super().parse_error(response))
         error.status_code = response.partition(" ")[0]
+        error.came_at = time.monotonic()  # type: ignore[attr-defined]  # our own
         return error
 
 
@@ -71,19 +73,25 @@ class Pool(BlockingConnectionPool):
     """The connections to one server, and what sets keys aside: once at a time, however many have met one."""
 
     _mending: "asyncio.Task[bool] | None" = None
-    _asked_at = _found_at = float("-inf")
+    _asked_at = _found_at = _looked_at = float("-inf")
     _unexplained = 0
+    _aside: frozenset[bytes] = frozenset()
 
     @property
     def is_in_use(self) -> bool:
         """Whether a call is under way."""
         return bool(self._in_use_connections)
 
-    async def mend(self) -> bool:
+    async def mend(self, came_at: float) -> bool:
         """Set aside keys of the wrong type; False where that does not explain what was met. Raises UnavailableError.
 
-        Another process may have been faster: so finding none explains it a few times.
+        What came (at `time.monotonic()`) before the last look had ended is explained by that one: all answers of a
+        pipeline are one sign, not many. Another process may have been faster: what is aside now and was not at the
+        last look explains it, and so does finding nothing, a few times: a key that is set aside again has the same name
+        there.
         """
+        if came_at < self._looked_at:
+            return True
         if self._mending is None:
             self._mending = asyncio.create_task(self._mend())
         with redis_errors():
@@ -91,10 +99,12 @@ class Pool(BlockingConnectionPool):
 
     async def _mend(self) -> bool:
         try:
-            found = await set_aside_wrong_types(redis.asyncio.Redis(connection_pool=self))
+            own, aside = await set_aside_wrong_types(redis.asyncio.Redis(connection_pool=self))
         finally:
             self._mending = None
-        now = asyncio.get_running_loop().time()
+        now = self._looked_at = time.monotonic()
+        found = bool(own or aside - self._aside)
+        self._aside = aside
         if found or now - self._asked_at > JUST_SECONDS:
             self._unexplained = 0
         elif now - self._found_at > JUST_SECONDS:
@@ -111,7 +121,7 @@ async def instead(pool: Pool, error: Exception) -> RedisUnavailableError | None:
     """
     if then(error) is Then.FAIL_OVER:
         await pool.disconnect(inuse_connections=False)
-    elif code_of(error) == "WRONGTYPE" and await pool.mend():
+    elif code_of(error) == "WRONGTYPE" and await pool.mend(getattr(error, "came_at", time.monotonic())):
         return RedisUnavailableError(
             "a key of Redis had another type than it should have: it is set aside", code="WRONGTYPE"
         )

@@ -114,6 +114,7 @@ What is in them is told by the module of each, in `state/`.
 """
 ASIDE = "aside:"
 """How the names of keys begin that were set aside."""
+_ASIDE = ASIDE.encode()
 ASIDE_MS = 86_400_000
 """A day: long enough to look at it, and then nothing of it is left."""
 _AT_ONCE = 1000
@@ -158,17 +159,20 @@ def type_of(key: str) -> str | None:
     return TYPES.get(key) or TYPES.get(f"{key.partition(':')[0]}:")
 
 
-async def set_aside_wrong_types(client: redis.asyncio.Redis) -> int:
-    """Set aside each key of ours that has another type than it should have, with a dead letter for it; how many.
+async def set_aside_wrong_types(client: redis.asyncio.Redis) -> tuple[int, frozenset[bytes]]:
+    """Set aside each key of ours that has another type than it should have, with a dead letter for it.
 
-    Looks at all keys that the user of this connection may set aside, which are those that it writes (`mending`): it is
-    for when Redis has said WRONGTYPE. Raises what Redis raises.
+    Answers how many, and the names of all that are aside now, whoever has set them so. Looks at all keys that the user
+    of this connection may set aside, which are those that it writes (`mending`): it is for when Redis has said
+    WRONGTYPE. Raises what Redis raises.
     """
     script, add = client.register_script(_SET_ASIDE), client.register_script(lua("totals", "dead_letters"))
     letters: list[tuple[str, DeadLetter]] = []
+    aside: set[bytes] = set()
     cursor = 0
     while True:
         cursor, keys = cast("Any", await client.scan(cursor, count=_AT_ONCE))
+        aside.update(key for key in keys if key.startswith(_ASIDE))
         ours = [(key, kind) for key in keys if (kind := type_of(key.decode(errors="replace")))]
         async with client.pipeline(transaction=False) as pipeline:
             for key, _ in ours:
@@ -182,6 +186,7 @@ async def set_aside_wrong_types(client: redis.asyncio.Redis) -> int:
             wrong = is_now.decode()
             if wrong not in {kind, "none"} and await script(keys=[key, _aside(key)], args=[kind, ASIDE_MS]):
                 letters.append((_tag(key), _letter(key, kind, wrong)))
+                aside.add(_aside(key))
         if not cursor:
             break
     # In the slots of the keys, for only those are sure to be on this server; and last, for it may have been one of
@@ -193,7 +198,7 @@ async def set_aside_wrong_types(client: redis.asyncio.Redis) -> int:
                 keys=[guard(own), dead_key(own), totals_key(own)],
                 args=[_LETTERS_MAX, f"{DEAD_TOTAL}{letter.reason}", len(fields), *fields],
             )
-    return len(letters)
+    return len(letters), frozenset(aside)
 
 
 def _tag(key: bytes) -> str:
@@ -211,4 +216,4 @@ def _letter(key: bytes, kind: str, wrong: str) -> DeadLetter:
 
 def _aside(key: bytes) -> bytes:
     """The name aside of a key, in the same slot."""
-    return ASIDE.encode() + (key if b"{" in key else b"{" + key + b"}")
+    return _ASIDE + (key if b"{" in key else b"{" + key + b"}")

@@ -14,7 +14,8 @@ from core.errors import Reason, UnavailableError
 from core.messages import DeadLetter
 from runtime.settings import CommonSettings
 from state.client import open_redis
-from state.key_types import TYPES, type_of
+from state.codes import RedisUnavailableError
+from state.key_types import TYPES, set_aside_wrong_types, type_of
 from tests.conftest import entries
 
 NAMES = {"sorted set": "zset", "integer": "string"}
@@ -97,6 +98,41 @@ async def test_many_that_meet_it_at_once_make_one_letter(client: Redis) -> None:
     )
     assert all(answer == {b"dead:malformed_entry": b"1"} or isinstance(answer, UnavailableError) for answer in answers)
     assert len(await entries(client, "dead:{campus}")) == 1
+
+
+def others_are_faster(monkeypatch: pytest.MonkeyPatch, other: Redis) -> None:
+    """Whoever looks for what to set aside finds that another process has just done it."""
+
+    async def late(own: Redis) -> tuple[int, frozenset[bytes]]:
+        await set_aside_wrong_types(other)
+        return await set_aside_wrong_types(own)
+
+    monkeypatch.setattr("state.calls.set_aside_wrong_types", late)
+
+
+async def test_a_whole_pipeline_that_met_what_another_process_has_set_aside_is_no_defect(
+    client: Redis, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others_are_faster(monkeypatch, redis_client)
+    await client.set("totals:{campus}", "x")
+    async with client.pipeline(transaction=False) as pipeline:
+        for _ in range(20):
+            pipeline.hgetall("totals:{campus}")
+        answers = await pipeline.execute(raise_on_error=False)
+    assert [type(answer) for answer in answers] == [RedisUnavailableError] * 20
+
+
+async def test_another_process_may_be_faster_with_any_number_of_keys(
+    client: Redis, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others_are_faster(monkeypatch, redis_client)
+    for number in range(12):
+        key = f"presence:{{0}}:campus:{number}"
+        await client.set(key, "x")
+        with pytest.raises(UnavailableError, match="set aside"):
+            await client.zcard(key)
+        assert await client.zcard(key) == 0
+    assert await client.get("aside:presence:{0}:campus:11") == b"x"
 
 
 async def test_a_command_that_is_wrong_for_a_key_of_the_right_type_is_a_defect(client: Redis) -> None:
