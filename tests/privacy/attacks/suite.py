@@ -1,0 +1,66 @@
+"""All attacks on one system after the other, each with a Redis and stores that are empty."""
+
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from disclosure.policy import Privacy
+from tests.privacy.attacks import alone, cars, crowd
+from tests.privacy.attacks.outcome import Outcome
+from tests.privacy.attacks.system import System, running
+
+MIN_COUNT = 5
+"""PRIVACY_MIN_COUNT under `open`: what is withheld is told nevertheless."""
+_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a folder of its own is made there
+Suite = Callable[[System, int], Awaitable[list[Outcome]]]
+
+
+async def of_a_phone_alone(system: System, arrivals: int) -> list[Outcome]:
+    """In a zone that hardly anybody is in."""
+    return alone.outcomes(await alone.play(system, arrivals))
+
+
+async def of_a_car(system: System, arrivals: int) -> list[Outcome]:
+    """Of which there is only one."""
+    return cars.outcomes(await cars.play(system, arrivals))
+
+
+async def of_crowded_zones(system: System, arrivals: int) -> list[Outcome]:
+    """Where a zone is so full that it is told."""
+    return crowd.outcomes(await crowd.play(system, arrivals), "in a zone", _width(system))
+
+
+async def of_a_crowded_campus(system: System, arrivals: int) -> list[Outcome]:
+    """Where the campus is so full that it is told."""
+    policy = system.policy
+    trials = await crowd.play(system, arrivals, ground=crowd.CAMPUS)
+    return crowd.outcomes(trials, "on the campus", None if policy.is_open else policy.campus_width)
+
+
+SUITES: tuple[Suite, ...] = (of_a_phone_alone, of_a_car, of_crowded_zones, of_a_crowded_campus)
+
+
+@asynccontextmanager
+async def attacked(url: str, profile: Privacy) -> AsyncIterator[System]:
+    """A system under this profile, on the Redis at this address."""
+    # Each write to a disk would be waited for, and nothing of it is kept.
+    with tempfile.TemporaryDirectory(prefix="attacks-", dir=_MEMORY) as folder:
+        least = {"privacy_min_count": MIN_COUNT} if profile is Privacy.OPEN else {}
+        async with running(url, Path(folder), privacy=profile, **least) as system:
+            yield system
+
+
+async def all_outcomes(url: str, profile: Privacy, arrivals: int, tell: Callable[[Outcome], None]) -> list[Outcome]:
+    """What all attacks come to, each told once it is over."""
+    found: list[Outcome] = []
+    for suite in SUITES:
+        async with attacked(url, profile) as system:
+            for each in await suite(system, arrivals):
+                tell(each)
+                found.append(each)
+    return found
+
+
+def _width(system: System) -> int | None:
+    return None if system.policy.is_open else system.policy.width

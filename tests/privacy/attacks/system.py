@@ -1,0 +1,239 @@
+"""Decoder and API in one process, by a clock that is moved by hand: what is published of positions that are sent."""
+
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+
+from api.http.metrics import ApiMetrics
+from api.live.change_log import ChangeLog
+from api.live.mirrored import Mirrored
+from api.live.poller import poll_once
+from api.settings import ApiSettings
+from api.zones.campus import FollowedCampus
+from core.clock import format_rfc3339, system_clock
+from core.kinds import DEFAULT_KINDS, KindId, Role
+from core.messages import RawMessage
+from decoder.batch import BatchDecoder
+from decoder.campus import CampusFollower
+from decoder.coverage import CoverageRecorder
+from decoder.devices import DeviceHasher
+from decoder.effects import Effects
+from decoder.metrics import DecoderMetrics
+from decoder.observe import Observer
+from decoder.rollup import Rollup
+from decoder.settings import DecoderSettings
+from disclosure.policy import Policy
+from documents import open_store as open_documents
+from geofence import Geofence
+from runtime.settings import CommonSettings
+from state.client import Redis, open_redis
+from state.entries import encode_entries, group_of
+from state.newest_input import note_newest_input
+from state.raw import Finisher, Raw
+from state.raw_group import RawGroup
+from tests.api.conftest import Parts, client_of
+from tests.privacy.attacks.place import Place, the_campus
+from timeseries import open_store
+
+SLOT_MS = 30_000
+HOUR_MS = 3_600_000
+TTL = 86_400
+"""Seconds: who does not move does not send either."""
+_AT_ONCE = 5000
+
+
+@dataclass(slots=True)
+class HandClock:
+    """Milliseconds since the epoch, and the seconds of stopwatches."""
+
+    now: int
+
+    def __call__(self) -> int:
+        return self.now
+
+    def elapsed(self) -> float:
+        return self.now / 1000
+
+
+class System:
+    """One that runs a slot at a time. Its devices send to nobody else."""
+
+    def __init__(
+        self,
+        *,
+        clock: HandClock,
+        redis: Redis,
+        policy: Policy,
+        client: httpx.AsyncClient,
+        parts: Parts,
+        group: RawGroup,
+        observer: Observer,
+        rollup: Rollup,
+        coverage: CoverageRecorder,
+    ) -> None:
+        self.clock = clock
+        self.redis = redis
+        self.policy = policy
+        self.client = client
+        self.parts = parts
+        self._group = group
+        self._observer = observer
+        self._rollup = rollup
+        self._coverage = coverage
+        self._mirrored = Mirrored(10_000_000)
+        self._raw = Raw(client=redis, partitions=1)
+
+    async def send(self, devices: Iterable[tuple[str, Place]], kind: str = "mobile") -> None:
+        """Let devices say where they are, now, and count that."""
+        now = self.clock.now
+        messages = [
+            RawMessage(f"{kind}-iotp", "", Role.ANONYMOUS.name, now, _payload(device, place, now))
+            for device, place in devices
+        ]
+        if not messages:
+            return
+        await self._raw.append(0, encode_entries(map(group_of, messages)), most=10 * _AT_ONCE)
+        await note_newest_input(self.redis, {KindId(kind): now})
+        left = len(messages)
+        while left:
+            entries = await self._group.read(_AT_ONCE)
+            await self._observer(entries)
+            left -= self._group.size(entries)
+
+    async def end_slot(self) -> None:
+        """Move the clock to the next slot, and do all that follows from what was counted until then."""
+        self.clock.now = (self.clock.now // SLOT_MS + 1) * SLOT_MS
+        while await self._rollup.step():
+            pass
+        await self._coverage.step()
+        await poll_once(self.parts.live)
+
+    async def forget_walks(self) -> None:
+        """What was told begins anew, as after a Redis that was lost: an attacker knows least of thresholds then."""
+
+    async def get(self, path: str, **parameters: str | int) -> Any:  # noqa: ANN401 - JSON
+        """What GET answers; what is refused is None."""
+        answer = await self.client.get(path, params=parameters)
+        return answer.json() if answer.status_code == httpx.codes.OK else None
+
+    def events_since(self, number: int) -> bytes:
+        """What a stream of events was sent after this number."""
+        return self.parts.live.change_log.since(number) or b""
+
+    def mirror(self) -> dict[str, bytes]:
+        """What the mirror publishes now, by topic."""
+        view, snapshot = self.parts.live.zones.view, self.parts.live.change_log.latest
+        if snapshot is None:
+            return {}
+        found = self._mirrored.changes(view, snapshot)
+        self._mirrored.published(view, snapshot)
+        return found
+
+
+@asynccontextmanager
+async def running(url: str, folder: Path, **settings: Any) -> AsyncIterator[System]:
+    """A system on this Redis, which is emptied; `settings` are those of privacy."""
+    clock = HandClock(system_clock() // HOUR_MS * HOUR_MS)
+    common = {"data_dir": folder, "presence_ttl": TTL, "partitions": 1, **settings}
+    decoding = DecoderSettings(**common)
+    serving = ApiSettings(**common, api_rate_limit=0, history_max_points=100_000)
+    async with AsyncExitStack() as resources:
+        redis = await resources.enter_async_context(open_redis(CommonSettings(redis_url=url)))
+        await redis.flushall()
+        store = await resources.enter_async_context(open_store(decoding))
+        await store.setup()
+        documents = await resources.enter_async_context(open_documents(decoding))
+        await documents.setup()
+        campus, hasher, metrics = the_campus(), DeviceHasher(b"k" * 32), DecoderMetrics()
+        parts = Parts(
+            settings=serving,
+            kinds=DEFAULT_KINDS,
+            followed=FollowedCampus(client=redis, file=campus),
+            redis=redis,
+            store=store,
+            documents=documents,
+            hasher=hasher,
+            metrics=ApiMetrics(),
+            clock=clock,
+            elapsed=clock.elapsed,
+            change_log=ChangeLog(elapsed=clock.elapsed),
+        )
+        client = await resources.enter_async_context(client_of(parts.app()))
+        timezone = ZoneInfo(decoding.campus_timezone)
+        decoder = BatchDecoder(
+            kinds=DEFAULT_KINDS,
+            fence=Geofence(campus),
+            hasher=hasher,
+            partitions=1,
+            rules=decoding.rules(DEFAULT_KINDS),
+        )
+        group = RawGroup(client=redis, partition=0, partitions=1, consumer="one", claim_after_ms=60_000)
+        await group.create()
+        observer = Observer(
+            partition=0,
+            decoder=decoder,
+            campus=CampusFollower(
+                kinds=DEFAULT_KINDS, client=redis, decoder=decoder, file=campus, metrics=metrics, partitions=1
+            ),
+            effects=Effects(
+                client=redis,
+                partitions=1,
+                kinds=DEFAULT_KINDS,
+                zone=timezone,
+                away=hasher.away,
+                presence_ttl=TTL,
+                rollup_every=0,
+                dead_letters_max=100,
+                implausible_speed=decoding.implausible_speed,
+            ),
+            finisher=Finisher(client=redis, partitions=1, dead_letters_max=100),
+            clock=clock,
+            metrics=metrics,
+        )
+        rollup = Rollup(
+            client=redis,
+            store=store,
+            kinds=DEFAULT_KINDS,
+            clock=clock,
+            metrics=metrics,
+            partitions=1,
+            timezone=timezone,
+            every_ms=0,
+            batch_size=1000,
+            dead_letters_max=100,
+        )
+        coverage = CoverageRecorder(
+            client=redis,
+            store=store,
+            kinds=DEFAULT_KINDS,
+            file=campus,
+            clock=clock,
+            metrics=metrics,
+            dead_letters_max=100,
+        )
+        yield System(
+            clock=clock,
+            redis=redis,
+            policy=serving.policy,
+            client=client,
+            parts=parts,
+            group=group,
+            observer=observer,
+            rollup=rollup,
+            coverage=coverage,
+        )
+
+
+def _payload(device: str, place: Place, at: int) -> bytes:
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Point", "coordinates": place},
+        "properties": {"device_id": device, "timestamp": format_rfc3339(at), "accuracy": 3},
+    }
+    return json.dumps(feature).encode()

@@ -1,0 +1,43 @@
+"""What an attacker with a read key and twenty devices recovers: all of it under `open`, next to nothing otherwise."""
+
+import pytest
+
+from disclosure.policy import Privacy
+from tests.privacy.attacks.outcome import outcome
+from tests.privacy.attacks.suite import SUITES, Suite, attacked
+
+pytestmark = pytest.mark.timeout(600)
+OPEN_ARRIVALS = 30
+TELLS_NOTHING = {"what is not modified"}
+"""Under `open`: each body has the time at which it was made, so that none is as before."""
+MOST_OF_THEM = 0.85
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.__name__.removeprefix("of_"))
+async def test_an_attack_recovers_arrivals_while_counts_are_told_as_they_are(redis_server: str, suite: Suite) -> None:
+    async with attacked(redis_server, Privacy.OPEN) as system:
+        found = await suite(system, OPEN_ARRIVALS)
+
+    for each in found:
+        print(each)  # noqa: T201 - with -s, and where it fails
+    works = {each.attack for each in found if each.advantage > MOST_OF_THEM}
+    assert works == {each.attack for each in found} - TELLS_NOTHING
+
+
+def test_an_attack_that_cannot_tell_raises_no_alarm() -> None:
+    nothing = outcome("nothing", [{"count": 7}] * 10, [{"count": 7}] * 10)
+
+    assert (nothing.recovered, nothing.alarms, nothing.advantage) == (0, 0, 0)
+    assert str(nothing) == "nothing: 0 of 10 recovered, 0 of 10 false alarms, advantage 0.0% ± 0.0%"
+
+
+def test_an_attack_is_told_by_the_half_that_chose_nothing() -> None:
+    arrived = [{"count": 9, "noise": at % 2} for at in range(10)]
+    others = [{"count": 3, "noise": at % 3} for at in range(10)]
+
+    found = outcome("the count", arrived, others)
+
+    assert (found.recovered, found.arrivals, found.alarms, found.without, found.by) == (10, 10, 0, 10, ("count",))
+    assert not found.is_no_better_than_guessing
+    # Turned round, it is the lesser count that tells.
+    assert outcome("the count", others, arrived).advantage == 1
