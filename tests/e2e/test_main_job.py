@@ -24,6 +24,7 @@ from core.clock import format_rfc3339, parse_rfc3339, system_clock
 from tests.conftest import missing, redis_executable
 from tests.e2e.system import BUS, ROOT, System, start, wait_for
 from tests.influxd.server import InfluxServer
+from tests.needles import Needles
 from tests.watchdog import watched
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
@@ -141,12 +142,12 @@ def test_no_coordinate_from_outside_is_kept_anywhere(system: System) -> None:
     outside = [number for number in sorted(numbers) if repr(number) not in inside]
     assert len(outside) > 3000
     # Redis rewrites its append-only file without what is done; wait for the one after the last message.
-    forbidden = [form for number in outside for form in _forms(number)]
+    forbidden = Needles(form for number in outside for form in _forms(number))
 
     def kept() -> set[str]:
-        return {name for name, content in _contents(system) if any(form in content for form in forbidden)}
+        return {name for name, content in _contents(system) if forbidden.any_in(content)}
 
-    assert any(form in BUS.read_bytes() for form in forbidden)
+    assert forbidden.any_in(BUS.read_bytes())
     wait_for(lambda: not kept(), "no file, key, log or metric holds a coordinate from outside")
 
 
