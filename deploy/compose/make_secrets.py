@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from deploy.access.acl import DEFAULT_VERSION, acl, users, version_for
+from deploy.access.acl import DEFAULT_VERSION, KEYS_USERS, acl, users, version_for
 from deploy.compose.through_keeper import through_keeper
 from deploy.compose.welcome import FIRST_START
 
@@ -30,6 +30,8 @@ _ONCE: Mapping[str, tuple[str, ...]] = {"node-red": ("COUCHDB_PASSWORD",)}
 """What earlier versions gave to a service, and this one takes from it."""
 REDIS_AT = "redis://redis:6379/0"
 """REDIS_URL without its user, where the variable REDIS_AT says nothing else."""
+KEYS_REDIS_AT = "redis://redis-keys:6379/0"
+"""KEYS_REDIS_URL without its user; there is one in each run."""
 OLD_PASSWORD = "redis_password"  # noqa: S105 - a name
 """Of `campus`, the one user of all services of earlier versions: where there was one, it stays for this version."""
 TOKENS = ("influxdb_writer_token", "influxdb_reader_token")
@@ -120,13 +122,16 @@ def files(
             if at
         }
 
+    def keys_url(user: str) -> dict[str, str]:
+        return {"KEYS_REDIS_URL": KEYS_REDIS_AT.replace("://", f"://{user}:{value[redis_value(user)]}@", 1)}
+
     device_key = {"DEVICE_KEY": value["device_key"]}
     writer, reader = (value.get(name, value["influxdb_token"]) for name in TOKENS)
     stores = {"CLOUDANT_PASSWORD": value["couchdb_password"], "INFLUXDB_V2_TOKEN": writer}
     reading = stores | {"INFLUXDB_V2_TOKEN": reader}
     # A restore makes the buckets that are missing.
     restoring = stores | {"INFLUXDB_V2_TOKEN": value["influxdb_token"]}
-    api = {**redis_url("api"), **device_key, **reading, "MIRROR_PASSWORD": value["mirror_password"]}
+    api = {**redis_url("api"), **keys_url("api"), **device_key, **reading, "MIRROR_PASSWORD": value["mirror_password"]}
     demo_users = "".join(f"demo-{role},{role},{value[f'demo_{role}_password']}\n" for role in roles) if demo else ""
     return {
         "redis": {
@@ -135,8 +140,9 @@ def files(
             "replication.conf": f"masteruser replica\nmasterauth {value['redis_replica_password']}\n",
             "cluster-password": value["redis_cluster_password"],
         },
-        "broker": redis_url("broker"),
-        "broker-next": redis_url("broker"),
+        "redis-keys": {"users.acl": _keys_users(value, redis_version)},
+        "broker": {**redis_url("broker"), **keys_url("broker")},
+        "broker-next": {**redis_url("broker"), **keys_url("broker")},
         "users": {
             **redis_url("users-command"),
             "users.csv": f"{MIRROR_USER},service,{value['mirror_password']}\n{demo_users}",
@@ -144,7 +150,7 @@ def files(
         "api-key": {**redis_url("keys-command"), "api-key": value["api_key"]},
         # By hand, as `users` and `api-key` are at each start: docker compose run --rm status.
         **{user: redis_url(user) for user in ("dead-letters", "status", "migrate")},
-        "decoder": {**redis_url("decoder"), **device_key, **stores},
+        "decoder": {**redis_url("decoder"), **keys_url("decoder"), **device_key, **stores},
         # KAFKA_PASSWORD, and the keys of a bucket for the lake, are put beside these by hand.
         "exporter": redis_url("decoder"),
         "analytics": stores,
@@ -152,7 +158,13 @@ def files(
         "api-next": api,
         "backup": {**redis_url("backup"), **reading, "BACKUP_KEY": value["backup_key"]},
         # By hand; it writes all that Redis has, and asks which devices were erased since.
-        "restore": {**redis_url("migrate"), **device_key, **restoring, "BACKUP_KEY": value["backup_key"]},
+        "restore": {
+            **redis_url("migrate"),
+            **keys_url("migrate"),
+            **device_key,
+            **restoring,
+            "BACKUP_KEY": value["backup_key"],
+        },
         "autoscaler": redis_url("autoscaler"),
         "controller": redis_url("controller"),
         "couchdb": {"password": value["couchdb_password"]},
@@ -190,6 +202,10 @@ def _redis_users(value: Mapping[str, str], version: str) -> str:
     return found
 
 
+def _keys_users(value: Mapping[str, str], version: str) -> str:
+    return acl({user: value[redis_value(user)] for user in KEYS_USERS}, version=version)
+
+
 def make(
     folder: Path,
     names: list[str],
@@ -212,7 +228,7 @@ def make(
     roles = demo_roles(kinds)
     # Who may list the folder sees which services there are; what is in them is for each alone.
     folder.chmod(0o755)
-    owners = {"redis": REDIS, "couchdb": COUCHDB, "influxdb": INFLUXDB, "grafana": GRAFANA}
+    owners = {"redis": REDIS, "redis-keys": REDIS, "couchdb": COUCHDB, "influxdb": INFLUXDB, "grafana": GRAFANA}
     given = files(
         values(folder, roles),
         roles,

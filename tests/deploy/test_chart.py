@@ -212,7 +212,7 @@ def test_values_are_where_people_want_them() -> None:
     assert of_kind(found, "HorizontalPodAutoscaler")["broker"]["spec"]["maxReplicas"] == 4
     assert deployments["api"]["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] == "512Mi"
     stores = of_kind(found, "StatefulSet")
-    assert stores.keys() == {"redis", "influxdb"}
+    assert stores.keys() == {"redis", "redis-keys", "influxdb"}
     [claim] = stores["redis"]["spec"]["volumeClaimTemplates"]
     assert claim["spec"]["storageClassName"] == "fast"
     assert claim["spec"]["resources"]["requests"]["storage"] == "8Gi"

@@ -189,7 +189,7 @@ def test_stores_are_in_a_network_that_leads_nowhere_else(services: dict[str, dic
         "shown",
         "watch",
     }
-    for store in ("redis", "couchdb", "influxdb"):
+    for store in ("redis", "redis-keys", "couchdb", "influxdb"):
         assert set(services[store]["networks"]) == {"back"}
     assert set(services["broker"]["networks"]) == {"front", "back"}
 
@@ -264,10 +264,25 @@ def test_nothing_waits_for_a_store_to_be_healthy(services: dict[str, dict[str, A
 
 
 def test_data_is_in_named_volumes(services: dict[str, dict[str, Any]]) -> None:
-    for store, folder in (("redis", "/data"), ("couchdb", "/opt/couchdb/data"), ("influxdb", "/var/lib/influxdb2")):
+    for store, folder in (
+        ("redis", "/data"),
+        ("redis-keys", "/data"),
+        ("couchdb", "/opt/couchdb/data"),
+        ("influxdb", "/var/lib/influxdb2"),
+    ):
         [mount] = [mount for mount in services[store]["volumes"] if mount["target"] == folder]
         assert mount["type"] == "volume"
     assert "appendonly yes" in (ROOT / "deploy/compose/redis.conf").read_text()
+    # What is told that a key is there has it on disk.
+    told = services["redis-keys"]["command"]
+    assert dict(zip(told[1::2], told[2::2], strict=True)).items() >= {
+        ("--appendonly", "yes"),
+        ("--appendfsync", "always"),
+        ("--maxmemory-policy", "noeviction"),
+    }
+    manifest = (ROOT / "deploy/k8s/base/redis-keys.yaml").read_text()
+    stateful = next(each for each in yaml.safe_load_all(manifest) if each["kind"] == "StatefulSet")
+    assert stateful["spec"]["template"]["spec"]["containers"][0]["command"] == told
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,8 @@ def test_what_is_made_is_what_services_take(folder: Path) -> None:
 def test_all_of_it_becomes_the_secrets_and_nobody_else_can_read_it(folder: Path) -> None:
     secrets = of_kind(documents(folder), "Secret")
     assert secrets.keys() == {
-        *("broker", "decoder", "api", "controller", "users", "api-key", "campus-tls", "influxdb", "keda")
+        *("broker", "decoder", "api", "controller", "users", "api-key", "campus-tls", "influxdb", "keda"),
+        "redis-keys",
     }
-    for name in ("DEVICE_KEY", "REDIS_URL", "users.csv"):
+    for name in ("DEVICE_KEY", "REDIS_URL", "KEYS_REDIS_URL", "users.csv"):
         assert (folder / name).stat().st_mode & 0o077 == 0, name

@@ -13,6 +13,7 @@ INSIDE: set[Arrow] = {
     ("haproxy", "broker", 9100),
     ("haproxy", "api", 8081),
     ("api", "haproxy", 1883),
+    *((name, "redis-keys", 6379) for name in ("broker", "decoder", "api")),
 }
 REDIS: set[Arrow] = {
     (name, "redis", 6379) for name in ("broker", "decoder", "api", "users", "api-key", "controller", "haproxy")

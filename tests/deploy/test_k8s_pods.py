@@ -41,7 +41,7 @@ SDK = {"CLOUDANT_AUTH_TYPE", "CLOUDANT_USERNAME"}
 OURS = r"(haproxy|broker|decoder|api|controller)"
 IMAGES = {
     "local": re.compile(rf"campus/{OURS}:dev|redis:7\.2-bookworm|couchdb:3\.5|influxdb:2\.7"),
-    "ibm-cloud": re.compile(rf"de\.icr\.io/campus-occupancy/{OURS}:dev|influxdb:2\.7"),
+    "ibm-cloud": re.compile(rf"de\.icr\.io/campus-occupancy/{OURS}:dev|redis:7\.2-bookworm|influxdb:2\.7"),
 }
 IMAGES["staging"] = IMAGES["ibm-cloud"]
 IMAGES["local-cluster"] = IMAGES["local"]

@@ -16,7 +16,7 @@ from tests.deploy.k8s_manifests import (
 )
 
 GIB = 1024**3
-FIRST = {"redis", "haproxy", "broker"}
+FIRST = {"redis", "redis-keys", "haproxy", "broker"}
 every_overlay = pytest.mark.parametrize("name", ["local", "local-cluster", "ibm-cloud"])
 
 

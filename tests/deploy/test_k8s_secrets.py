@@ -83,8 +83,10 @@ def test_what_is_put_together_for_ibm_cloud_is_what_its_pods_name(name: str, tmp
 
 def test_a_service_has_its_own_secrets_alone(made: Path) -> None:
     secrets = of_kind(documents(made), "Secret")
-    assert keys(secrets["broker"]) == {"REDIS_URL"}
-    assert keys(secrets["decoder"]) == {"REDIS_URL", "DEVICE_KEY", "CLOUDANT_PASSWORD", "INFLUXDB_V2_TOKEN"}
+    assert keys(secrets["broker"]) == {"REDIS_URL", "KEYS_REDIS_URL"}
+    assert keys(secrets["decoder"]) == {
+        *("REDIS_URL", "KEYS_REDIS_URL", "DEVICE_KEY", "CLOUDANT_PASSWORD", "INFLUXDB_V2_TOKEN")
+    }
     assert keys(secrets["api"]) == keys(secrets["decoder"]) | {"MIRROR_PASSWORD"}
 
 
@@ -99,6 +101,7 @@ def test_a_service_reads_its_secrets_from_a_mounted_folder(made: Path, monkeypat
     monkeypatch.setenv("SECRETS_DIR", str(mounted))
     # Set and empty, so that what is read is taken back after the test.
     monkeypatch.setenv("REDIS_URL", "")
+    monkeypatch.setenv("KEYS_REDIS_URL", "")
     assert load(BrokerSettings).redis_url.endswith("@redis:6379/0")
 
 

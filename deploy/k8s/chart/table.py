@@ -63,12 +63,13 @@ def _switch(path: str, says: str, *, on: bool = False) -> Value:
     return Value(f"{path}.enabled", says, s.BOOLEAN, default=on)
 
 
-def _store(name: str, *templates: str, also: str) -> tuple[Value, ...]:
-    """`also`: the other container that runs of the same image, or nothing."""
+def _store(path: str, *templates: str, also: str = "", name: str = "") -> tuple[Value, ...]:
+    """`also`: the other container that runs of the same image; `name`: that of the StatefulSet, if it is not `path`."""
+    name = name or path
     claim = [f"{each} StatefulSet {name} spec volumeClaimTemplates 0 spec" for each in templates]
     return (
         Value(
-            f"{name}.image",
+            f"{path}.image",
             "",
             s.TEXT,
             (
@@ -76,15 +77,15 @@ def _store(name: str, *templates: str, also: str) -> tuple[Value, ...]:
                 *([f"{also} image"] if also else []),
             ),
         ),
-        _resources(f"{name}.resources", *(_container(each, "StatefulSet", name) for each in templates)),
+        _resources(f"{path}.resources", *(_container(each, "StatefulSet", name) for each in templates)),
         Value(
-            f"{name}.storage",
+            f"{path}.storage",
             "Of its volume; Kubernetes lets nobody change it afterwards.",
             s.STORAGE,
             tuple(f"{each} resources requests storage" for each in claim),
         ),
         Value(
-            f"{name}.storageClass",
+            f"{path}.storageClass",
             "Empty: the cluster's default.",
             s.ANY_TEXT,
             tuple(f"{each} storageClassName" for each in claim),
@@ -267,6 +268,11 @@ TABLE: Final = (
         ),
     ),
     Section(
+        "keys",
+        "The Redis of keys that are to be destroyed: small, in the cluster whatever redis.mode is, and in no backup.",
+        _store("keys", "redis-keys", name="redis-keys"),
+    ),
+    Section(
         "couchdb",
         "Documents.",
         (
@@ -281,7 +287,7 @@ TABLE: Final = (
         "Occupancy.",
         (
             _switch("influxdb", "false: an InfluxDB 2 elsewhere; see `stores`.", on=True),
-            *_store("influxdb", "influxdb", also=""),
+            *_store("influxdb", "influxdb"),
         ),
     ),
     Section(
