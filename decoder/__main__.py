@@ -10,7 +10,7 @@ import documents
 import timeseries
 from core.clock import system_clock
 from core.errors import BadSettingsError
-from decoder import dead_letters_command
+from decoder import dead_letters_command, keys_command
 from decoder.export import ExportTarget
 from decoder.export_settings import Target
 from decoder.metrics import DecoderMetrics
@@ -27,11 +27,13 @@ from runtime.settings import load_or_exit
 from runtime.tracing import open_tracing
 from state.client import open_redis
 from state.command import ask_redis
+from state.keys_redis import open_keys_redis
 from state.lake import LakeOrders
 from state.layout import once_agreed
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(dead_letters_command.app, name="dead-letters")
+app.add_typer(keys_command.app, name="keys")
 _log = structlog.stdlib.get_logger("decoder")
 MINOR_STAGES = frozenset(
     {"refusals", "judge", "export-off", "export-patience", "export-gaps", "lake-orders", "lake-upkeep"}
@@ -60,7 +62,9 @@ async def serve(settings: DecoderSettings, stop: Stop) -> None:
         stages: Stages = assembly.watch()
         if Stage.OBSERVE in settings.chosen_stages:
             campus = _campus(settings)
-            stages |= assembly.observe(campus, device_hasher(settings))
+            rotates = settings.who_is_who.rotates
+            keys = await resources.enter_async_context(open_keys_redis(settings, "decoder")) if rotates else None
+            stages |= assembly.observe(campus, device_hasher(settings, rotates=rotates), keys)
             _log.info("campus", name=campus.boundary.name, zones=len(campus.zones), version=campus.version)
         if Stage.EXPORT in settings.chosen_stages:
             stages |= await _export(settings, assembly, metrics, resources)

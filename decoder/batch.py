@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from core.clock import AHEAD_MS
 from core.errors import InvalidMessageError, Reason
 from core.kinds import KindId, Kinds, Role, listed
 from core.messages import DeadLetter, Position, RawMessage
@@ -17,6 +18,7 @@ from geofence import Geofence, cell
 from payloads import Fix, Refusal, Sender
 from payloads.reading import read_at_once
 from runtime.ages import parse_ages
+from runtime.devices import DestroyedKeyError
 from state.effect_parts import Outside, Said
 from state.slots import partition_of
 
@@ -24,6 +26,8 @@ FEATURES_AT_ONCE = 1000
 LETTER_BYTES_AT_ONCE = 1_000_000
 """At more, usable, ignored or neither, the rest of the messages is left for the next batch: one script acknowledges a
 batch. The last message of a batch may bring 499 features, and 450 kB of dead letters, more."""
+KEY_SOURCE = "key:"
+"""How the user begins who sends by the API with a key, where that is a part of who a device is."""
 PRESENCE_MAX_MS = 86_400_000
 """The longest PRESENCE_TTL."""
 
@@ -48,6 +52,8 @@ class Batch:
     dead: list[DeadLetter] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     """What the dead letters of messages are made of, for those who are told of it."""
+    sources: set[str] = field(default_factory=set)
+    """Who sent positions of devices beside these themselves, where that is a part of who a device is."""
     totals: Counter[str] = field(default_factory=Counter)
     """Increments of the hash `totals` (`state.totals`); dead letters are counted where they are added."""
     ignored: Counter[str] = field(default_factory=Counter)
@@ -69,10 +75,13 @@ class BatchDecoder:
         partitions: int,
         rules: Rules | None = None,
         features_at_once: int = FEATURES_AT_ONCE,
+        presence_ttl: int = 300,
+        by_source: bool = False,
     ) -> None:
-        """`rules` are those of the settings' defaults unless given.
+        """`rules` are those of the settings' defaults unless given; `presence_ttl` is in seconds.
 
-        A batch ends with the message that brings it to `features_at_once`, usable, ignored or neither.
+        With `by_source` who sends a position is a part of who its device is. A batch ends with the message that brings
+        it to `features_at_once`, usable, ignored or neither.
         """
         self.fence = fence
         self._kinds = kinds
@@ -86,12 +95,16 @@ class BatchDecoder:
         self._is_device = False
         self._max_age: int | None = None
         self._hasher = hasher
+        # A device's clock may be ahead: what was counted before the key changed may lapse so much later.
+        self._lapsed_ms = presence_ttl * 1000 + AHEAD_MS
+        self._by_source = by_source
         self._features_at_once = features_at_once
 
     def decode(self, messages: Sequence[RawMessage], malformed: Sequence[DeadLetter] = ()) -> Batch:
         """The effects of the first of `messages`, as many as one script can acknowledge, and of `malformed` entries.
 
-        Never raises for what they hold.
+        Never raises for what they hold, but MissingKeyError where keys of devices rotate and that of a time is to be
+        made known: then it is to be done again.
         """
         fence = self.fence
         batch = Batch(fence=fence.version, number=self.number, dead=list(malformed))
@@ -156,6 +169,7 @@ class BatchDecoder:
     def _locate(self, fence: Geofence, fixes: list[Found], batch: Batch) -> None:
         places = np.array([(fix.longitude, fix.latitude) for _, _, fix in fixes], dtype=np.float64).reshape(-1, 2)
         positions, hasher, version = batch.positions, self._hasher.hash, fence.version
+        rotates, by_source, source, destroyed = self._hasher.rotates, self._by_source, "", 0
         rules, outside, partitions = self._rules, dict[str, Outside](), self._partitions
         of_positions = None if partitions == 1 else list[int]()
         batch.partitions = of_positions
@@ -166,15 +180,22 @@ class BatchDecoder:
         for index, ((message, kind, fix), zones) in enumerate(zip(fixes, located, strict=True)):
             metres = fix.accuracy or 0
             inaccurate, nowhere = metres > rules.max_accuracy, metres > rules.max_accuracy_campus
+            # It may as well be inside; or it was so long ago that nobody counts as present since.
+            if zones is None and (
+                nowhere or index in unsure_outside or fix.observed_at < message.received_at - PRESENCE_MAX_MS
+            ):
+                continue
+            if by_source:
+                source = self._source(message)
+                batch.sources.add(source)
+            try:
+                device = hasher(kind, fix.device_id, source=source, at=fix.observed_at)
+            except DestroyedKeyError:
+                destroyed += 1
+                batch.refused.append(_without_key(message))
+                continue
             if zones is None:
-                # It may as well be inside; or it was so long ago that nobody counts as present since.
-                if nowhere or index in unsure_outside or fix.observed_at < message.received_at - PRESENCE_MAX_MS:
-                    continue
-                device = hasher(kind, fix.device_id)
-                known = outside.get(device)
-                if known is None or known.observed_at < fix.observed_at:
-                    partition = 0 if of_positions is None else partition_of(fix.device_id, partitions)
-                    outside[device] = Outside(kind, device, fix.observed_at, partition)
+                self._leaves(outside, kind, device, fix)
             else:
                 if of_positions is not None:
                     of_positions.append(partition_of(fix.device_id, partitions))
@@ -183,7 +204,7 @@ class BatchDecoder:
                 positions.append(
                     Position(
                         kind,
-                        hasher(kind, fix.device_id),
+                        device,
                         fix.observed_at,
                         message.received_at,
                         fix.longitude,
@@ -199,6 +220,37 @@ class BatchDecoder:
                         inaccurate,
                     )
                 )
+            if rotates and not nowhere:
+                self._leaves_before(outside, kind, fix, source)
         batch.totals["positions"] = len(positions)
-        batch.totals["outside"] = len(fixes) - len(positions)
+        batch.totals["outside"] = len(fixes) - len(positions) - destroyed
         batch.outside = list(outside.values())
+
+    def _leaves(self, outside: dict[str, Outside], kind: KindId, device: str, fix: Fix) -> None:
+        """Note that a device, by a hash of it, is not on the campus from a time on; of several the last."""
+        known = outside.get(device)
+        if known is None or known.observed_at < fix.observed_at:
+            partition = partition_of(fix.device_id, self._partitions) if self._partitions > 1 else 0
+            outside[device] = Outside(kind, device, fix.observed_at, partition)
+
+    def _leaves_before(self, outside: dict[str, Outside], kind: KindId, fix: Fix, source: str) -> None:
+        """By its hash of before the key changed a device is present no more: else it counts twice until that lapses."""
+        before = self._hasher.hash_before(
+            kind, fix.device_id, source=source, at=fix.observed_at, within=self._lapsed_ms
+        )
+        if before is not None:
+            self._leaves(outside, kind, before, fix)
+
+    def _source(self, message: RawMessage) -> str:
+        """Who sent a message; "" where the device speaks for itself."""
+        if self._kinds.role_by_name[message.role].kind is not None:
+            return ""
+        if message.user.startswith(KEY_SOURCE):
+            return message.user
+        return f"{message.role}:{message.user}" if message.user else message.role
+
+
+def _without_key(message: RawMessage) -> Refused:
+    """Of a message that has waited for so long that a key was destroyed meanwhile nothing is kept."""
+    detail = "so old that the key of its device's hash was destroyed before it was decoded"
+    return Refused(message, InvalidMessageError(Reason.TOO_OLD, detail), None, is_secret=True)

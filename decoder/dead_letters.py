@@ -23,6 +23,8 @@ class Refused(NamedTuple):
     error: InvalidMessageError
     member: bytes | None
     """JSON that sends the feature alone; None where it is the whole message."""
+    is_secret: bool = False
+    """Whether nothing of it may be kept, wherever its places are."""
 
 
 def dead_letters(fence: Geofence, kinds: Kinds, refused: Sequence[Refused]) -> list[DeadLetter]:
@@ -33,7 +35,7 @@ def dead_letters(fence: Geofence, kinds: Kinds, refused: Sequence[Refused]) -> l
     letters = []
     for each, inside in zip(refused, found, strict=True):
         here = [next(on_campus) for _ in inside.places] if inside else []
-        kept = inside is not None and inside.known and bool(here) and all(here)
+        kept = inside is not None and inside.known and bool(here) and all(here) and not each.is_secret
         letters.append(_letter(each, inside, kinds, kept=kept))
     return letters
 
@@ -51,7 +53,7 @@ def _contents(refused: Refused) -> Contents | None:
 
 
 def _letter(refused: Refused, inside: Contents | None, kinds: Kinds, *, kept: bool) -> DeadLetter:
-    message, error, member = refused
+    message, error, member = refused.message, refused.error, refused.member
     size = None if inside is None else len(message.payload if member is None else member)
     shape = "" if inside is None else inside.shape
     if not kept:

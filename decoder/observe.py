@@ -5,17 +5,20 @@ from time import perf_counter
 
 from core.clock import Clock
 from core.errors import Reason
-from core.messages import DeadLetter
-from decoder.batch import BatchDecoder
+from core.messages import DeadLetter, RawMessage
+from decoder.batch import Batch, BatchDecoder
 from decoder.campus import CampusFollower
+from decoder.device_keys import KeyKeeper
 from decoder.effects import Effects, StaleFenceError
 from decoder.metrics import DecoderMetrics
 from decoder.refusals import RefusalTeller
 from decoder.rounds import InHand, as_they_are, cut, in_hand, left
 from decoder.stage_retry import StageRetry
 from decoder.traces import ObserveTraces
+from runtime.devices import MissingKeyError
 from state.group import Entry
 from state.raw import Finisher
+from state.sources import Sources
 
 
 class Observer:
@@ -33,8 +36,15 @@ class Observer:
         metrics: DecoderMetrics,
         teller: RefusalTeller | None = None,
         traces: ObserveTraces | None = None,
+        keys: KeyKeeper | None = None,
+        sources: Sources | None = None,
     ) -> None:
-        """`teller` tells others of what is refused, and `traces` of what was done when; unless given, nobody does."""
+        """`teller` tells others of what is refused, and `traces` of what was done when; unless given, nobody does.
+
+        `keys` are those of device hashes, where they rotate; `sources` are told, where they are a part of who is who.
+        """
+        self._keys = keys
+        self._sources = sources
         self._partition = partition
         self._teller = teller
         self._traces = traces
@@ -68,7 +78,7 @@ class Observer:
         messages = left(work)
         began = self._clock()
         while True:
-            batch = self._decoder.decode(messages, malformed)
+            batch = await self._decoded(messages, malformed)
             try:
                 applied = await self._retry.until_available(partial(self._effects.apply, batch, now=self._clock()))
             except StaleFenceError as error:
@@ -104,3 +114,20 @@ class Observer:
         if self._traces and traced:
             await self._traces.observed(traced, began=began, counted=counted, ended=self._clock())
         return taken.rest
+
+    async def _decoded(self, messages: list[RawMessage], malformed: list[DeadLetter]) -> Batch:
+        """A batch whose devices' keys were known, once it is known to others who sent it."""
+        while True:
+            try:
+                batch = self._decoder.decode(messages, malformed)
+            except MissingKeyError as error:
+                if self._keys is None:
+                    raise
+                await self._retry.until_available(partial(self._keys.refresh, wanted=(error.at,)))
+            else:
+                break
+        if self._sources is not None:
+            # Whoever erases a device must find all of its hashes.
+            note = partial(self._sources.note, batch.sources - {""}, now=self._clock())
+            await self._retry.until_available(note)
+        return batch

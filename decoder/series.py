@@ -17,6 +17,8 @@ def stages_that_wait(settings: DecoderSettings) -> frozenset[str]:
     beside = {Stage.OBSERVE: "campus", Stage.ROLLUP: "coverage"}
     chosen = settings.chosen_stages
     names = {stage.value for stage in chosen - {Stage.EXPORT}} | {beside[stage] for stage in chosen if stage in beside}
+    if Stage.OBSERVE in chosen and settings.who_is_who.rotates:
+        names.add("device-keys")
     if Stage.EXPORT in chosen:
         names |= {f"export-{target}{of}" for target in settings.targets for of in ("", "-windows")}
         names |= {"export-gaps", "lake-orders", "lake-upkeep"} if Target.PARQUET in settings.targets else set()

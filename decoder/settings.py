@@ -11,6 +11,7 @@ from decoder.rules import Rules
 from disclosure.policy import PrivacySettings
 from documents import DocumentSettings
 from runtime.durations import parse_duration
+from runtime.epochs import WhoIsWho, who_is_who
 from runtime.settings import CampusSettings, DeviceSettings, OpsSettings, PositionSettings, ReserveSettings
 from runtime.tracing import TracingSettings
 from state.devices import Settling
@@ -208,12 +209,17 @@ class DecoderSettings(
     def rules(self, kinds: Kinds) -> Rules:
         """What a position must be to count. Raises BadSettingsError."""
         return Rules(
-            max_age_ms=self.position_max_age_ms(kinds),
+            max_age_ms=self.position_max_age_ms(kinds, most=self.who_is_who.most_age_ms),
             max_accuracy=self.max_accuracy,
             max_accuracy_campus=self.max_accuracy_campus,
             margin=self.presence_margin,
             assumed_accuracy=self.assumed_accuracy,
         )
+
+    @property
+    def who_is_who(self) -> WhoIsWho:
+        """DEVICE_KEY_ROTATION and DEVICE_SOURCE."""
+        return who_is_who(self, is_open=self.policy.is_open)
 
     @property
     def settling(self) -> Settling | None:

@@ -13,6 +13,7 @@ from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.consumer import Consumer, Work
 from decoder.coverage import CoverageRecorder
+from decoder.device_keys import KeyKeeper
 from decoder.devices import DeviceHasher
 from decoder.effects import Effects
 from decoder.export import Exporting, ExportTarget, PositionExporter, WindowExporter
@@ -44,6 +45,7 @@ from state.raw_group import RawGroup
 from state.raw_redis import raw_redis
 from state.refusals import Refusals
 from state.server import RedisWatch
+from state.sources import Sources
 from state.window_stream import WINDOWS, WindowStream
 from timeseries import OccupancyRetention, OccupancyStore, TimeseriesStore
 
@@ -91,8 +93,11 @@ class Assembly:
         gauges = RedisGauges(client=self._client, partitions=self._settings.partitions, metrics=self._metrics)
         return {"watch": gauges.run, "redis": self.redis.run}
 
-    def observe(self, campus: Campus, hasher: DeviceHasher) -> Stages:
-        """From raw to presence, windows and positions: a consumer a partition, and what tidies up."""
+    def observe(self, campus: Campus, hasher: DeviceHasher, keys: Redis | None = None) -> Stages:
+        """From raw to presence, windows and positions: a consumer a partition, and what tidies up.
+
+        `keys` is the Redis of keys, where those of device hashes rotate.
+        """
         settings = self._settings
         decoder = BatchDecoder(
             kinds=self._kinds,
@@ -100,7 +105,11 @@ class Assembly:
             hasher=hasher,
             rules=settings.rules(self._kinds),
             partitions=settings.partitions,
+            presence_ttl=settings.presence_ttl,
+            by_source=settings.who_is_who.source,
         )
+        keeper = None if keys is None else self._key_keeper(keys, hasher)
+        sources = Sources(self._client) if settings.who_is_who.source else None
         effects = Effects(
             client=self._client,
             partitions=settings.partitions,
@@ -149,6 +158,8 @@ class Assembly:
                 metrics=self._metrics,
                 teller=teller,
                 traces=self._traces.observe(decoder, partition),
+                keys=keeper,
+                sources=sources,
             )
             consumer = self._consumer("observe", partition, group, observer, settings.observe_batch)
             stages[f"observe-{partition}"] = consumer.run
@@ -163,7 +174,19 @@ class Assembly:
             clock=self._clock,
             disk_problem=lambda: self.redis.disk_problem,
         ).run
+        if keeper is not None:
+            stages["device-keys"] = keeper.run
         return stages
+
+    def _key_keeper(self, keys: Redis, hasher: DeviceHasher) -> KeyKeeper:
+        return KeyKeeper(
+            client=keys,
+            hasher=hasher,
+            rotation=self._settings.who_is_who.rotation,
+            zone=ZoneInfo(self._settings.campus_timezone),
+            clock=self._clock,
+            metrics=self._metrics,
+        )
 
     def archive(self, store: DocumentStore) -> Stages:
         """From positions to documents: one consumer for each partition."""

@@ -174,6 +174,16 @@ class DeviceSettings(KeysSettings):
     device_key: SecretStr | None = Field(
         default=None, description="Key of the device hashes, 64 hexadecimal digits; unset: one is made in DATA_DIR."
     )
+    device_key_rotation: Literal["", "never", "day", "week", "month"] = Field(
+        default="",
+        description="How long a device keeps its hash: never (for ever), day, week or month, to a midnight of the"
+        " campus; the same everywhere. Unset: week, and never with PRIVACY=open. Needs KEYS_REDIS_URL.",
+    )
+    device_source: bool | None = Field(
+        default=None,
+        description="Whether who sends a position is a part of who its device is, so that nobody speaks for another's;"
+        " the same everywhere. Unset: true, and false with PRIVACY=open.",
+    )
 
 
 class FaultSettings(Settings):
@@ -217,10 +227,13 @@ class PositionSettings(Settings):
         " role that is not named may send any; unset: 7d for devices of each kind and for clients without a user.",
     )
 
-    def position_max_age_ms(self, kinds: Kinds) -> dict[Role, int]:
-        """POSITION_MAX_AGE in milliseconds. Raises BadSettingsError, which names it."""
+    def position_max_age_ms(self, kinds: Kinds, *, most: int | None = None) -> dict[Role, int]:
+        """POSITION_MAX_AGE in milliseconds; `most` is how old a position of anybody may be, where there is such an age.
+
+        Raises BadSettingsError, which names it.
+        """
         try:
-            return parse_ages(self.position_max_age, kinds)
+            return parse_ages(self.position_max_age, kinds, most=most)
         except ValueError as error:
             raise BadSettingsError(f"POSITION_MAX_AGE: {error}") from error
 

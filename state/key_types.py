@@ -107,6 +107,8 @@ TYPES = {
     "released:{campus}": "hash",
     "released:{campus}:": "hash",
     "release:{campus}": "string",
+    "device-keys:{campus}": "hash",
+    "sources:{campus}": "zset",
 }
 """By key, or by how a key begins where that ends in a colon, in Redis's own names; `{p}` is the tag of any partition.
 

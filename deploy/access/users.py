@@ -65,6 +65,8 @@ USERS: Mapping[str, Mapping[str, tuple[Right, ...]]] = {
         "released": (WRITE,),
         "durability": (READ,),
         "disk": (READ,),
+        "sources": (TELL,),
+        "device_keys": (WRITE,),
     },
     "api": {
         "presence": (READ,),
@@ -95,6 +97,8 @@ USERS: Mapping[str, Mapping[str, tuple[Right, ...]]] = {
         "server": (READ,),
         "durability": (READ,),
         "disk": (READ,),
+        "sources": (READ,),
+        "device_keys": (READ,),
     },
     "autoscaler": {"backlog": (READ,)},
     "controller": {

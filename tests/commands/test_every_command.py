@@ -40,6 +40,10 @@ OF_REDIS = {
     "dead letters replay": "decoder dead-letters replay --all",
     "dead letters drop": "decoder dead-letters drop --all --yes",
 }
+OF_KEYS = {
+    "device keys list": "decoder keys list",
+    "device keys rotate": "decoder keys rotate",
+}
 OF_BACKUPS = {
     "backup save redis": "backup save redis",
     "backup save documents": "backup save documents",
@@ -140,6 +144,16 @@ def test_redis(
 ) -> None:
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{port}")
     commands.fails(OF_REDIS[command], believed=said_by(request) in MAY_BE_BELIEVED)
+
+
+@pytest.mark.parametrize("port", WRONG_FOR_REDIS, indirect=True)
+@pytest.mark.parametrize("command", OF_KEYS)
+def test_the_redis_of_keys(
+    command: str, port: int, commands: Commands, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("KEYS_REDIS_URL", f"redis://127.0.0.1:{port}")
+    monkeypatch.setenv("DEVICE_KEY_ROTATION", "week")
+    commands.fails(OF_KEYS[command], believed=said_by(request) in MAY_BE_BELIEVED)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from core.faults import Fault
 from core.kinds import DEFAULT_KINDS, KindId
 from core.messages import DeadLetter, Position, RawMessage
 from core.windows import Width, Window
+from runtime.epochs import Rotation
 from state.api_keys import API_KEYS, KeyStore
 from state.apps import AppStore
 from state.backlog import read_backlogs
@@ -25,6 +26,7 @@ from state.campus import (
 from state.client import Redis
 from state.coverage import RecordedMinutes
 from state.dead_letters import DeadLetters, Which
+from state.device_keys import DeviceKeys
 from state.devices import forget_device
 from state.dirty_windows import DirtyWindows, waiting
 from state.durability import Writes
@@ -58,6 +60,7 @@ from state.routes import RouteStore, SubscriptionOptions
 from state.server import redis_state, rewrite_append_only
 from state.sessions import Change, SessionStore
 from state.slots import partition_of, tag
+from state.sources import Sources, read_sources
 from state.status import read_status
 from state.tidying import tidy
 from state.traces import Note, Notes
@@ -196,6 +199,10 @@ async def decoder(client: Redis, partitions: int) -> None:
     assert await notes.new()
     await rewrite_append_only(client)
     await _released(client, partitions)
+    await Sources(client).note({"anonymous"}, now=NOON)
+    keys = DeviceKeys(client)
+    assert await keys.prepare(Rotation.WEEK, DUBLIN, now=NOON)
+    assert await keys.destroy(now=NOON + 99 * 86_400_000)
 
 
 async def _released(client: Redis, partitions: int) -> None:
@@ -285,11 +292,17 @@ async def _asked_of_the_lake(client: Redis) -> None:
     await orders.forget([DEVICE])
 
 
+async def _who_is_who(client: Redis) -> None:
+    await read_sources(client)
+    await DeviceKeys(client).read()
+
+
 async def api(client: Redis, partitions: int) -> None:
     await redis_state(client)
     await agree_on_layout(client, partitions)
     await Raw(client=client, partitions=partitions).append(0, [], most=10)
     await _read_counts(client, partitions)
+    await _who_is_who(client)
     await spend(client, "requests", {"somebody": 1.0}, whole=10)
     keys = KeyStore(client, key=API_KEYS, kind=Somebody, name_of=lambda each: each.name)
     await keys.get(["a"])
