@@ -79,6 +79,9 @@ async def serve(settings: DecoderSettings, stop: Stop) -> None:
         if Stage.ROLLUP in settings.chosen_stages:
             store = await resources.enter_async_context(timeseries.open_store(settings))
             stages |= assembly.rollup(store) | assembly.coverage(store, _campus(settings))
+        if Stage.RELEASE in settings.chosen_stages:
+            released = await resources.enter_async_context(timeseries.open_store(settings, released=True))
+            stages |= assembly.release(released, _campus(settings))
         failures.expects(stages)
         await resources.enter_async_context(
             serve_ops(

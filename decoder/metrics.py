@@ -134,6 +134,13 @@ class DecoderMetrics:
         # Entries that were delivered before, to this decoder or another, and not finished.
         self.claimed = Counter("decoder_claimed_entries", "Leftovers taken up.", ["stage"], registry=self.registry)
 
+        # Slots that this process has told (the stage release), and when the next is due to be told by any: Unix time.
+        self.released_slots = Counter("decoder_released_slots", "Slots that were told.", registry=self.registry)
+        self.release_due = Gauge(
+            "decoder_release_due_timestamp_seconds", "When counts are to be released next.", registry=self.registry
+        )
+        self.release_due.set(math.nan)
+
         # From here on what Redis holds, see decoder/redis_gauges.py: the same from every process; absent, or NaN,
         # while Redis is away.
         # Entries that a group has not finished: its lag (undelivered), and what its consumers have in hand (pending).

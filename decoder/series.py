@@ -14,7 +14,7 @@ OPERATIONS = {
 
 def stages_that_wait(settings: DecoderSettings) -> frozenset[str]:
     """The names under which the chosen stages, and what goes with each, say that they wait."""
-    beside = {Stage.OBSERVE: "campus", Stage.ROLLUP: "coverage"}
+    beside = {Stage.OBSERVE: "campus", Stage.ROLLUP: "coverage", Stage.RELEASE: "release-windows"}
     chosen = settings.chosen_stages
     names = {stage.value for stage in chosen - {Stage.EXPORT}} | {beside[stage] for stage in chosen if stage in beside}
     if Stage.OBSERVE in chosen and settings.who_is_who.rotates:
@@ -33,7 +33,7 @@ def questions_to_stores(settings: DecoderSettings) -> list[tuple[str, str]]:
     stores = []
     if Stage.JUDGE in chosen or (Stage.ARCHIVE in chosen and settings.archive is not Archive.OFF):
         stores.append("documents")
-    if Stage.ROLLUP in chosen:
+    if chosen & {Stage.ROLLUP, Stage.RELEASE}:
         stores.append("timeseries")
     if Stage.EXPORT in chosen:
         stores += [target.value for target in settings.targets]

@@ -30,6 +30,7 @@ class Stage(StrEnum):
     ROLLUP = "rollup"
     JUDGE = "judge"
     EXPORT = "export"
+    RELEASE = "release"
 
 
 STAGES = f"{Stage.OBSERVE},{Stage.ARCHIVE},{Stage.ROLLUP}"
@@ -61,7 +62,8 @@ class DecoderSettings(
 
     stages: str = Field(
         default=STAGES,
-        description="Stages that this process runs, joined by commas: observe,archive,rollup,judge,export.",
+        description="Stages that this process runs, joined by commas: observe,archive,rollup,judge,export,release."
+        " Where PRIVACY is not open, rollup has release with it.",
     )
     decoder_name: str = Field(
         default_factory=socket.gethostname, description="Name of this process among the decoders; unique and lasting."
@@ -233,5 +235,7 @@ class DecoderSettings(
 
     @property
     def chosen_stages(self) -> set[Stage]:
-        """The stages to run."""
-        return {Stage(name) for name in self.stages.split(",")}
+        """The stages to run: `release` with `rollup`, so that nobody forgets it, and only where there is need of it."""
+        chosen = {Stage(name) for name in self.stages.split(",")} - {Stage.RELEASE}
+        released = Stage.RELEASE in self.stages.split(",") or Stage.ROLLUP in chosen
+        return chosen if self.policy.is_open or not released else chosen | {Stage.RELEASE}

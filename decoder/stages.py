@@ -1,6 +1,7 @@
 """The stages put together: what the picture in docs/architecture.md shows."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
 from decoder.redis_gauges import RedisGauges
 from decoder.refusals import RefusalTeller
+from decoder.release import Release
+from decoder.released_windows import ReleasedWindows
 from decoder.rollup import Rollup
 from decoder.samples import Samples
 from decoder.settings import Archive, DecoderSettings
@@ -259,6 +262,35 @@ class Assembly:
             dead_letters_max=self._settings.dead_letters_max,
         )
         return {"coverage": self._after(self._setup(store, "timeseries"), "coverage", recorder.run)}
+
+    def release(self, store: TimeseriesStore, campus: Campus) -> Stages:
+        """From presence to what is told of counts. `store` is that of released counts, `campus` that of the file."""
+        settings = self._settings
+        release = Release(
+            client=self._client,
+            kinds=self._kinds,
+            policy=settings.policy,
+            partitions=settings.partitions,
+            ttl=settings.presence_ttl,
+            timezone=ZoneInfo(settings.campus_timezone),
+            file=campus,
+            clock=self._clock,
+            metrics=self._metrics,
+            draw=secrets.randbelow,
+        )
+        windows = ReleasedWindows(
+            client=self._client,
+            store=store,
+            kinds=self._kinds,
+            file=campus,
+            clock=self._clock,
+            metrics=self._metrics,
+        )
+        return {
+            "release": release.run,
+            "release-windows": self._after(self._setup(store, "timeseries"), "release-windows", windows.run),
+            "released-retention": OccupancyRetention(store).run,
+        }
 
     def judge(self, store: DocumentStore) -> Stages:
         """From documents to marks of devices."""

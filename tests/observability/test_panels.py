@@ -199,7 +199,7 @@ def test_no_alert_of_a_running_system_has_an_error_and_none_that_is_critical_fir
         return rules if all(rule["health"] != "unknown" for rule in rules) else []
 
     rules = wait_for(judged, "every rule was judged", 60)
-    assert len(rules) == 28
+    assert len(rules) == 29
     assert [(rule["name"], rule.get("lastError")) for rule in rules if rule["health"] != "ok"] == []
     assert [
         rule["name"] for rule in rules if rule["state"] == "firing" and rule["labels"]["severity"] == "critical"
