@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from api.auth.keys import Scope
 from disclosure.policy import Privacy
-from tests.privacy.attacks import alone, cars, crowd
+from tests.privacy.attacks import alone, cars, crowd, known_id
 from tests.privacy.attacks.outcome import Outcome
 from tests.privacy.attacks.system import System, running
 
@@ -38,7 +39,13 @@ async def of_a_crowded_campus(system: System, arrivals: int) -> list[Outcome]:
     return crowd.outcomes(trials, "on the campus", None if policy.is_open else policy.campus_width)
 
 
-SUITES: tuple[Suite, ...] = (of_a_phone_alone, of_a_car, of_crowded_zones, of_a_crowded_campus)
+async def of_a_known_id(system: System, arrivals: int) -> list[Outcome]:
+    """Of somebody whose device's id is known."""
+    days = max(1, 2 * arrivals // known_id.STUDENTS)
+    return known_id.outcomes(await known_id.play(system, days, scope=Scope.POSITIONS_READ), Scope.POSITIONS_READ)
+
+
+SUITES: tuple[Suite, ...] = (of_a_phone_alone, of_a_car, of_crowded_zones, of_a_crowded_campus, of_a_known_id)
 
 
 @asynccontextmanager

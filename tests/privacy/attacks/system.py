@@ -19,6 +19,7 @@ from api.zones.campus import FollowedCampus
 from core.clock import format_rfc3339, system_clock
 from core.kinds import DEFAULT_KINDS, KindId, Role
 from core.messages import RawMessage
+from decoder.archive import Archiver
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.coverage import CoverageRecorder
@@ -33,9 +34,11 @@ from documents import open_store as open_documents
 from geofence import Geofence
 from runtime.settings import CommonSettings
 from state.client import Redis, open_redis
+from state.dead_letters import DeadLetters
 from state.entries import encode_entries, group_of
+from state.group import Group
 from state.newest_input import note_newest_input
-from state.raw import Finisher, Raw
+from state.raw import ARCHIVE_GROUP, Finisher, Raw, keys_of
 from state.raw_group import RawGroup
 from tests.api.conftest import Parts, client_of
 from tests.privacy.attacks.place import Place, the_campus
@@ -76,6 +79,8 @@ class System:
         observer: Observer,
         rollup: Rollup,
         coverage: CoverageRecorder,
+        archiver: Archiver,
+        positions: Group,
     ) -> None:
         self.clock = clock
         self.redis = redis
@@ -86,15 +91,17 @@ class System:
         self._observer = observer
         self._rollup = rollup
         self._coverage = coverage
+        self._archiver = archiver
+        self._positions = positions
         self._mirrored = Mirrored(10_000_000)
         self._raw = Raw(client=redis, partitions=1)
 
-    async def send(self, devices: Iterable[tuple[str, Place]], kind: str = "mobile") -> None:
-        """Let devices say where they are, now, and count that."""
+    async def send(self, devices: Iterable[tuple[str, Place]], kind: str = "mobile", *, user: str = "") -> None:
+        """Let devices say where they are, now, and count that; as this user, or as nobody."""
         now = self.clock.now
+        role = DEFAULT_KINDS.role(kind) if user else Role.ANONYMOUS
         messages = [
-            RawMessage(f"{kind}-iotp", "", Role.ANONYMOUS.name, now, _payload(device, place, now))
-            for device, place in devices
+            RawMessage(f"{kind}-iotp", user, role.name, now, _payload(device, place, now)) for device, place in devices
         ]
         if not messages:
             return
@@ -105,6 +112,10 @@ class System:
             entries = await self._group.read(_AT_ONCE)
             await self._observer(entries)
             left -= self._group.size(entries)
+
+    async def archive(self) -> None:
+        """Make documents of the positions that were counted since the last time, of which there are some."""
+        await self._archiver(await self._positions.read(_AT_ONCE))
 
     async def end_slot(self) -> None:
         """Move the clock to the next slot, and do all that follows from what was counted until then."""
@@ -217,6 +228,18 @@ async def running(url: str, folder: Path, **settings: Any) -> AsyncIterator[Syst
             metrics=metrics,
             dead_letters_max=100,
         )
+        positions = Group(
+            client=redis, stream=keys_of(0, 1).positions, group=ARCHIVE_GROUP, consumer="one", claim_after_ms=60_000
+        )
+        await positions.create()
+        archiver = Archiver(
+            dead_letters=DeadLetters(redis, partitions=1),
+            group=positions,
+            store=documents,
+            clock=clock,
+            metrics=metrics,
+            dead_letters_max=100,
+        )
         yield System(
             clock=clock,
             redis=redis,
@@ -227,6 +250,8 @@ async def running(url: str, folder: Path, **settings: Any) -> AsyncIterator[Syst
             observer=observer,
             rollup=rollup,
             coverage=coverage,
+            archiver=archiver,
+            positions=positions,
         )
 
 
