@@ -275,6 +275,8 @@ METRICS: Mapping[str, frozenset[str]] = {
             "decoder_export_cut_entries",
             "decoder_lake_files",
             "decoder_lake_bytes",
+            "decoder_release_due_timestamp_seconds",
+            "decoder_released_slots",
         }
     ),
     "analytics": frozenset(

@@ -3,6 +3,7 @@
 import pytest
 
 from disclosure.policy import Privacy
+from tests.privacy.attacks import drawn
 from tests.privacy.attacks.outcome import outcome
 from tests.privacy.attacks.suite import SUITES, Suite, attacked
 
@@ -41,3 +42,13 @@ def test_an_attack_is_told_by_the_half_that_chose_nothing() -> None:
     assert not found.is_no_better_than_guessing
     # Turned round, it is the lesser count that tells.
     assert outcome("the count", others, arrived).advantage == 1
+
+
+async def test_where_counts_are_protected_no_zone_can_be_drawn_that_is_as_small_as_a_person(redis_server: str) -> None:
+    async with attacked(redis_server, Privacy.PROTECTED) as system:
+        _, protected = await drawn.play(system, 1)
+    async with attacked(redis_server, Privacy.OPEN) as system:
+        _, as_they_are = await drawn.play(system, 1)
+
+    assert protected == [drawn.WITH, drawn.WITHOUT]
+    assert as_they_are == [drawn.WITH, drawn.WITHOUT, drawn.TINY]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from api.auth.keys import Scope
 from disclosure.policy import Privacy
-from tests.privacy.attacks import alone, cars, crowd, known_id
+from tests.privacy.attacks import alone, cars, crowd, drawn, known_id
 from tests.privacy.attacks.outcome import Outcome
 from tests.privacy.attacks.system import System, running
 
@@ -45,7 +45,20 @@ async def of_a_known_id(system: System, arrivals: int) -> list[Outcome]:
     return known_id.outcomes(await known_id.play(system, days, scope=Scope.POSITIONS_READ), Scope.POSITIONS_READ)
 
 
-SUITES: tuple[Suite, ...] = (of_a_phone_alone, of_a_car, of_crowded_zones, of_a_crowded_campus, of_a_known_id)
+async def of_zones_that_are_drawn(system: System, arrivals: int) -> list[Outcome]:
+    """By an administrator, to see one place."""
+    trials, _ = await drawn.play(system, arrivals)
+    return drawn.outcomes(trials)
+
+
+SUITES: tuple[Suite, ...] = (
+    of_zones_that_are_drawn,
+    of_a_phone_alone,
+    of_a_car,
+    of_crowded_zones,
+    of_a_crowded_campus,
+    of_a_known_id,
+)
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """Decoder and API in one process, by a clock that is moved by hand: what is published of positions that are sent."""
 
 import json
+import random
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -23,13 +24,18 @@ from decoder.archive import Archiver
 from decoder.batch import BatchDecoder
 from decoder.campus import CampusFollower
 from decoder.coverage import CoverageRecorder
+from decoder.device_keys import KeyKeeper
 from decoder.devices import DeviceHasher
 from decoder.effects import Effects
 from decoder.metrics import DecoderMetrics
 from decoder.observe import Observer
+from decoder.release import Release
+from decoder.released_windows import ReleasedWindows
 from decoder.rollup import Rollup
 from decoder.settings import DecoderSettings
+from decoder.walks import Walks, ZoneWalks, decoded, encoded
 from disclosure.policy import Policy
+from disclosure.walk import begun
 from documents import open_store as open_documents
 from geofence import Geofence
 from runtime.settings import CommonSettings
@@ -40,6 +46,8 @@ from state.group import Group
 from state.newest_input import note_newest_input
 from state.raw import ARCHIVE_GROUP, Finisher, Raw, keys_of
 from state.raw_group import RawGroup
+from state.released import WALKS
+from state.sources import Sources
 from tests.api.conftest import Parts, client_of
 from tests.privacy.attacks.place import Place, the_campus
 from timeseries import open_store
@@ -81,7 +89,10 @@ class System:
         coverage: CoverageRecorder,
         archiver: Archiver,
         positions: Group,
+        release: Release | None,
+        released_windows: ReleasedWindows | None,
     ) -> None:
+        """`release` and `released_windows` are there where the policy is not open."""
         self.clock = clock
         self.redis = redis
         self.policy = policy
@@ -93,6 +104,10 @@ class System:
         self._coverage = coverage
         self._archiver = archiver
         self._positions = positions
+        self._release = release
+        self._released_windows = released_windows
+        # With a seed, as `running` has one.
+        self._draw = random.Random(2).randrange  # noqa: S311
         self._mirrored = Mirrored(10_000_000)
         self._raw = Raw(client=redis, partitions=1)
 
@@ -123,10 +138,26 @@ class System:
         while await self._rollup.step():
             pass
         await self._coverage.step()
+        if self._release is not None and self._released_windows is not None:
+            await self._release.step(self.clock.now)
+            while await self._released_windows.step():
+                pass
         await poll_once(self.parts.live)
 
     async def forget_walks(self) -> None:
-        """What was told begins anew, as after a Redis that was lost: an attacker knows least of thresholds then."""
+        """All counts were told as nobody, and any threshold may follow: an attacker knows least of them then.
+
+        Windows that are open stay as they are.
+        """
+        text = await self.redis.get(WALKS)
+        held = decoded(text) if isinstance(text, bytes) else None
+        if held is not None:
+            zones = {name: self._begun(name, each) for name, each in held.zones.items()}
+            await self.redis.set(WALKS, encoded(Walks(held.at, zones, held.windows)))
+
+    def _begun(self, name: str, zone: ZoneWalks) -> ZoneWalks:
+        width = self.policy.campus_width if name == "campus" else self.policy.width
+        return ZoneWalks(zone.shape, 0, {kind: begun(width=width, draw=self._draw) for kind in zone.walks})
 
     async def get(self, path: str, **parameters: str | int) -> Any:  # noqa: ANN401 - JSON
         """What GET answers; what is refused is None."""
@@ -159,15 +190,25 @@ async def running(url: str, folder: Path, **settings: Any) -> AsyncIterator[Syst
         await redis.flushall()
         store = await resources.enter_async_context(open_store(decoding))
         await store.setup()
+        released = None
+        if not serving.policy.is_open:
+            released = await resources.enter_async_context(open_store(decoding, released=True))
+            await released.setup()
         documents = await resources.enter_async_context(open_documents(decoding))
         await documents.setup()
-        campus, hasher, metrics = the_campus(), DeviceHasher(b"k" * 32), DecoderMetrics()
+        who, timezone = decoding.who_is_who, ZoneInfo(decoding.campus_timezone)
+        campus, hasher, metrics = the_campus(), DeviceHasher(b"k" * 32, rotates=who.rotates), DecoderMetrics()
+        keeper = (
+            KeyKeeper(client=redis, hasher=hasher, rotation=who.rotation, zone=timezone, clock=clock, metrics=metrics)
+            if who.rotates
+            else None
+        )
         parts = Parts(
             settings=serving,
             kinds=DEFAULT_KINDS,
             followed=FollowedCampus(client=redis, file=campus),
             redis=redis,
-            store=store,
+            store=released or store,
             documents=documents,
             hasher=hasher,
             metrics=ApiMetrics(),
@@ -176,13 +217,14 @@ async def running(url: str, folder: Path, **settings: Any) -> AsyncIterator[Syst
             change_log=ChangeLog(elapsed=clock.elapsed),
         )
         client = await resources.enter_async_context(client_of(parts.app()))
-        timezone = ZoneInfo(decoding.campus_timezone)
         decoder = BatchDecoder(
             kinds=DEFAULT_KINDS,
             fence=Geofence(campus),
             hasher=hasher,
             partitions=1,
             rules=decoding.rules(DEFAULT_KINDS),
+            presence_ttl=TTL,
+            by_source=who.source,
         )
         group = RawGroup(client=redis, partition=0, partitions=1, consumer="one", claim_after_ms=60_000)
         await group.create()
@@ -206,6 +248,8 @@ async def running(url: str, folder: Path, **settings: Any) -> AsyncIterator[Syst
             finisher=Finisher(client=redis, partitions=1, dead_letters_max=100),
             clock=clock,
             metrics=metrics,
+            keys=keeper,
+            sources=Sources(redis) if who.source else None,
         )
         rollup = Rollup(
             client=redis,
@@ -240,6 +284,25 @@ async def running(url: str, folder: Path, **settings: Any) -> AsyncIterator[Syst
             metrics=metrics,
             dead_letters_max=100,
         )
+        release = windows = None
+        if released is not None:
+            # A source with a seed: figures are to be the same again. What releases otherwise has one nobody can know.
+            draw = random.Random(1).randrange  # noqa: S311
+            release = Release(
+                client=redis,
+                kinds=DEFAULT_KINDS,
+                policy=serving.policy,
+                partitions=1,
+                ttl=TTL,
+                timezone=timezone,
+                file=campus,
+                clock=clock,
+                metrics=metrics,
+                draw=draw,
+            )
+            windows = ReleasedWindows(
+                client=redis, store=released, kinds=DEFAULT_KINDS, file=campus, clock=clock, metrics=metrics
+            )
         yield System(
             clock=clock,
             redis=redis,
@@ -252,6 +315,8 @@ async def running(url: str, folder: Path, **settings: Any) -> AsyncIterator[Syst
             coverage=coverage,
             archiver=archiver,
             positions=positions,
+            release=release,
+            released_windows=windows,
         )
 
 
