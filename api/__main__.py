@@ -59,7 +59,8 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
     metrics = ApiMetrics()
     async with (
         open_redis(settings, "api") as client,
-        timeseries.open_store(settings) as store,
+        # Where counts are not told as they are, this process reads none that is true.
+        timeseries.open_store(settings, released=not settings.policy.is_open) as store,
         documents.open_store(settings) as positions,
         open_tracing(settings, service="api", node=settings.service_node, registry=metrics.registry) as tracing,
     ):

@@ -137,6 +137,7 @@ def _cross_origin(settings: ApiSettings) -> list[Middleware]:
                 "Kept-Since",
                 "Link",
                 "Location",
+                "Protected",
                 "Recorded-Minutes",
                 "Retry-After",
                 "X-Request-ID",

@@ -1,17 +1,52 @@
-"""Counts so small that they could tell of one person: given as null, everywhere alike.
+"""What may be told of counts, everywhere alike.
 
-Only kinds that stand for people are withheld. What a withheld count could be computed from is withheld, too.
+Under PRIVACY=open counts are true, and those so small that they could tell of one person are given as null: only of
+kinds that stand for people, and what a withheld count could be computed from is withheld, too.
+
+Otherwise there are none but released counts (`disclosure.walk`), of which nothing has to be protected: a small one is
+null for it would be taken for the true one, of all kinds alike. What is made of single positions is withheld.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from core.kinds import KindId, Kinds
+from disclosure.policy import Policy
+from disclosure.walk import slack_of
 
 
-def least_of(kind: KindId, kinds: Kinds, least: int) -> int:
-    """Under which number counts of a kind are withheld; `least` is PRIVACY_MIN_COUNT. 0 where none of them is."""
-    return least if kinds[kind].person else 0
+def least_of(kind: KindId, kinds: Kinds, least: int, *, released: bool = False) -> int:
+    """Under which number counts of a kind are withheld; `least` is PRIVACY_MIN_COUNT. 0 where none of them is.
+
+    Of released counts the kind decides nothing.
+    """
+    return least if released or kinds[kind].person else 0
+
+
+def furthest(width: int) -> int:
+    """How many are present is nearer to a released count than this, but while that follows a crowd step by step."""
+    return slack_of(width) + width
+
+
+def released_basis(policy: Policy) -> list[str]:
+    """What released counts are, and what they do not say, in sentences for people; none where counts are true."""
+    if policy.is_open:
+        return []
+    zone, campus = furthest(policy.width), furthest(policy.campus_width)
+    seconds = policy.slot_ms // 1000
+    steps = (
+        f"Counts are released counts: they follow how many are present in steps of {policy.width}, on the campus as a"
+        f" whole of {policy.campus_width}, and seldom, so that one device hardly ever moves one."
+    )
+    error = (
+        f"The true count of a zone is nearer to the released one than {zone}, on the campus as a whole than {campus};"
+        f" a crowd that comes at once is followed by one step in {seconds} s."
+    )
+    means = (
+        "A window is the mean of what was released in it: it tells no devices apart, and late positions change nothing."
+    )
+    null = f"What is null is a released count under {policy.least}: fewer than {zone} may be there."
+    return [steps, error, means, null]
 
 
 def shown_count(count: int, least: int) -> tuple[int | None, bool]:

@@ -115,7 +115,7 @@ def open_rooms(
         zones=zones,
         store=store,
         clock=clock,
-        least=settings.policy.least,
+        policy=settings.policy,
         flows_least=settings.flows_min_devices,
     )
     return Rooms(
@@ -133,7 +133,7 @@ def open_rooms(
             clock=clock,
             timezone=ZoneInfo(settings.campus_timezone),
             most=settings.history_max_points,
-            least=settings.policy.least,
+            policy=settings.policy,
         ),
         analytics=analytics,
         positions=PositionsResources(zones=zones, documents=documents, redis=redis, clock=clock),

@@ -10,6 +10,7 @@ from api.privacy import least_of
 from api.zones import Zones
 from core.clock import Clock
 from core.kinds import KindId, Kinds
+from disclosure.policy import Policy
 from timeseries import TimeseriesStore
 
 
@@ -21,8 +22,8 @@ class AnalyticsResources:
     zones: Zones
     store: TimeseriesStore
     clock: Clock
-    least: int
-    """PRIVACY_MIN_COUNT."""
+    policy: Policy
+    """How much may be told of counts. Where it is not open, all that `store` has is of released ones."""
     flows_least: int
     """FLOWS_MIN_DEVICES."""
 
@@ -33,12 +34,17 @@ class AnalyticsResources:
 
     def least_of(self, kind: KindId) -> int:
         """Under which number counts of a kind, and forecasts of them, are withheld."""
-        return least_of(kind, self.kinds, self.least)
+        return least_of(kind, self.kinds, self.policy.least, released=not self.policy.is_open)
+
+    @property
+    def has_paths(self) -> bool:
+        """Whether visits and flows are told: they are made of where single devices went, and of no released count."""
+        return self.policy.is_open
 
     @property
     def least_devices(self) -> int:
         """Under how many devices flows and visits are withheld, of every kind."""
-        return max(self.least, self.flows_least)
+        return max(self.policy.least, self.flows_least)
 
 
 Resources = Annotated[AnalyticsResources, opened("analytics")]

@@ -1,7 +1,7 @@
 """The forecast of one zone, where it has earned its place, and what of it the last minutes have changed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -29,7 +29,8 @@ from api.analytics.body import (
 from api.analytics.dependencies import AnalyticsResources
 from api.http.instants import TimeZone, name_of, writer
 from api.http.kinds import Kind
-from api.privacy import ShownForecast, shown_after, shown_forecast
+from api.http.released import Protected, unset
+from api.privacy import ShownForecast, released_basis, shown_after, shown_forecast
 from core.kinds import KindId
 from timeseries import Result, TimeseriesStore, Width, nominal_ms
 
@@ -117,6 +118,7 @@ class Forecast:
     computed_at: ComputedAt
     recorded_minutes: RecordedMinutes
     basis: Basis
+    protected: Protected = field(default_factory=unset)
 
 
 async def forecast(
@@ -165,7 +167,8 @@ async def forecast(
         data_end=None if data.end is None else write(data.end),
         computed_at=None if data.computed_at is None else write(data.computed_at),
         recorded_minutes=data.minutes,
-        basis=_basis(least),
+        basis=[*_basis(least), *released_basis(resources.policy)],
+        **({} if resources.policy.is_open else {"protected": True}),
     )
 
 

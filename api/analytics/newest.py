@@ -77,17 +77,18 @@ class NewestAnswers:
         resources = self._resources
         view, now = resources.zones.view, resources.clock()
         asked = Range((now - DAY_MS) // HOUR_MS * HOUR_MS, -(-now // HOUR_MS) * HOUR_MS)
-        found = {"v1/flows": await self._by_kind(lambda kind: flows(resources, kind, asked))}
+        found: dict[str, bytes] = {}
+        if resources.has_paths:
+            found["v1/flows"] = await self._by_kind(lambda kind: flows(resources, kind, asked))
         for zone in view.ids if len(view.ids) <= MOST_ZONES else ():
             found |= await self._of_zone(zone, asked)
         return {path: body for path, body in found.items() if body}
 
     async def _of_zone(self, zone: str, asked: Range) -> dict[str, bytes]:
         resources, path = self._resources, f"v1/zones/{zone}"
-        found = {
-            f"{path}/forecast": await self._by_kind(lambda kind: forecast(resources, zone, kind)),
-            f"{path}/visits": await self._by_kind(lambda kind: visits(resources, zone, kind, asked)),
-        }
+        found = {f"{path}/forecast": await self._by_kind(lambda kind: forecast(resources, zone, kind))}
+        if resources.has_paths:
+            found[f"{path}/visits"] = await self._by_kind(lambda kind: visits(resources, zone, kind, asked))
         if found[f"{path}/forecast"]:
             found[f"{path}/anomaly"] = msgspec.json.encode(await anomalies(resources, zone))
         return found

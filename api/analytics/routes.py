@@ -21,7 +21,8 @@ from api.http.answers import Json, client_has, etag_of, not_modified
 from api.http.csv_answers import MEDIA_TYPE, CsvAnswer, prefers_csv
 from api.http.kind_words import example, ids, many
 from api.http.kinds import Kind, known
-from api.http.openapi import not_modified_response, problems
+from api.http.openapi import not_modified_response, problem_of, problems
+from api.http.problems import withheld
 from api.zones import ZoneId
 from core.kinds import Kinds
 
@@ -31,6 +32,14 @@ _CSV_SCHEMA = {
     "a row for each origin and a column for each destination. The headers `Computed-At`, `Data-Begin`, `Data-End` and "
     "`Recorded-Minutes` say what the members of these names do in JSON.",
 }
+
+
+_WITHHELD = problem_of(
+    403,
+    "They are withheld from everybody, for counts are protected here (`PRIVACY`).",
+    "/docs#withheld",
+    "This is withheld",
+)
 
 
 def _as_csv(kind: str) -> dict[int | str, dict[str, Any]]:
@@ -73,12 +82,13 @@ def router(kinds: Kinds) -> APIRouter:
         description=f"Visits of one zone by {many(kinds, 'or')}, hour by hour: how many came and left, and how long "
         "they had been there.",
         response_description="Every hour of the range.",
-        responses={**not_modified_response(), **problems(404, 422, 503)},
+        responses={**not_modified_response(), **_WITHHELD, **problems(404, 422, 503)},
     )
     async def zone_visits(
         request: Request, resources: Resources, zone: ZoneId, query: Annotated[KindVisitsQuery, Query()]
     ) -> Response:
         found = resources.zones.by_id(zone).id
+        _check_paths(resources, "Visits")
         asked = range_of(query, now=resources.clock())
         return _answer(request, resources, await visits(resources, found, query.kind, asked, shown_in=query.tz))
 
@@ -98,9 +108,10 @@ def router(kinds: Kinds) -> APIRouter:
         response_model=Flows,
         description=f"How many {many(kinds, 'or')} went from which zone to which; as JSON, CSV, or a matrix.",
         response_description="The pairs of zones of which that may be told.",
-        responses={**_as_csv(example(kinds)), **not_modified_response(), **problems(422, 503)},
+        responses={**_as_csv(example(kinds)), **not_modified_response(), **_WITHHELD, **problems(422, 503)},
     )
     async def all_flows(request: Request, resources: Resources, query: Annotated[KindFlowsQuery, Query()]) -> Response:
+        _check_paths(resources, "Flows")
         asked = range_of(query, now=resources.clock())
         body = await flows(resources, query.kind, asked, shown_in=query.tz)
         wanted = query.format or (FlowsFormat.CSV if prefers_csv(request) else FlowsFormat.JSON)
@@ -118,6 +129,15 @@ def router(kinds: Kinds) -> APIRouter:
         return CsvAnswer(table, name=f"flows-{query.kind}", headers={**headers, **_data_headers(body)})
 
     return routes
+
+
+def _check_paths(resources: AnalyticsResources, what: str) -> None:
+    """Raise 403 where what is made of the ways of single devices is told to nobody."""
+    if not resources.has_paths:
+        raise withheld(
+            f"{what} are made of where single devices went, and here none but released counts are told (PRIVACY). "
+            "Who runs the system has them by `python -m analytics`."
+        )
 
 
 def _answer(request: Request, resources: AnalyticsResources, body: object, *, varies: bool = False) -> Response:

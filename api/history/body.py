@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from itertools import islice, pairwise
@@ -17,6 +17,7 @@ from api.history.recorded import unrecorded
 from api.http.instants import EARLIEST, Instant, Rfc3339, TimeZone, name_of, writer, written
 from api.http.kinds import Kind
 from api.http.problems import ProblemError, WrongParameter, no_longer_kept, wrong_parameters
+from api.http.released import Protected, ReleasedBasis, unset
 from api.http.spans import span_of
 from api.privacy import shown_count
 from core.clock import format_rfc3339
@@ -41,6 +42,8 @@ ZONES_MAX = 200
 _KEPT_WINDOWS = 2000
 """Windows of the largest range whose times are kept as they are written."""
 _HOUR_MS = 3_600_000
+_NOT_OVER = -1
+"""As a count: it is under any least number, 0 as well."""
 DEFAULT_SPAN_MS: Mapping[Width, int] = MappingProxyType(
     {
         Width.MINUTE: _HOUR_MS,
@@ -103,7 +106,8 @@ class Point:
     devices: Annotated[
         int | None,
         Field(
-            description="Distinct devices observed in the zone during it; null where the count is withheld.",
+            description="Distinct devices observed in the zone during it, or the mean of released counts where "
+            "`protected` is there; null where the count is withheld.",
             examples=[1],
         ),
     ]
@@ -174,6 +178,8 @@ class History:
         ),
     ]
     kept_since: KeptSince
+    protected: Protected = field(default_factory=unset)
+    basis: ReleasedBasis = field(default_factory=unset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +195,8 @@ class HistoryOfSeveral:
         list[History], Field(description="One history for each zone, in the order asked for, or in that of /v1/zones.")
     ]
     kept_since: KeptSince
+    protected: Protected = field(default_factory=unset)
+    basis: ReleasedBasis = field(default_factory=unset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,12 +301,14 @@ async def histories(
     least: int = 0,
     encoded: bool = False,
     kept_since: int | None = None,
+    over: int | None = None,
 ) -> list[History]:
     """The bodies of the answer, in the order of `zones`.
 
     `shown_in` is the time zone that times are written in, None for UTC; `least` is under which number counts of this
     kind are withheld. With `encoded` their points are JSON already, for whoever writes them as that: there are
-    thousands. `kept_since` is what `oldest_kept` says. Raises UnavailableError if the store does not answer in time.
+    thousands. `kept_since` is what `oldest_kept` says. Of released counts `over` is when it is, ms since the epoch:
+    what is not over then is withheld. Raises UnavailableError if the store does not answer in time.
     """
     edges = _edges(asked, shown_in)
     write = writer(shown_in)
@@ -317,12 +327,7 @@ async def histories(
             timezone=name_of(shown_in),
             start=write(asked.start),
             end=write(asked.end),
-            points=(_encoded if encoded else _points)(
-                asked,
-                edges,
-                devices,
-                least,
-            ),
+            points=(_encoded if encoded else _points)(asked, edges, _those_over(devices, asked, over), least),
             first=None if extent is None else write(max(extent[0], EARLIEST)),
             last=None if extent is None else write(extent[1]),
             unrecorded=[
@@ -339,6 +344,14 @@ async def histories(
             return await asyncio.gather(*map(one, zones))
     except TimeoutError as error:
         raise UnavailableError(f"the occupancy store did not answer within {STORE_SECONDS} s") from error
+
+
+def _those_over(devices: Mapping[int, int], asked: Range, over: int | None) -> Mapping[int, int]:
+    """The same, with less than any number for the windows that are not over then; None: for none."""
+    if over is None or asked.until <= over:
+        return devices
+    ends = zip(asked.starts, (*asked.starts[1:], asked.until), strict=True)
+    return {**devices, **dict.fromkeys((start for start, end in ends if end > over), _NOT_OVER)}
 
 
 @dataclass(frozen=True, slots=True)

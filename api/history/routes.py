@@ -1,6 +1,7 @@
 """/v1/occupancy/history and /v1/zones/{zone}/occupancy/history and .../summary: how many were where, over time."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, cast
 from urllib.parse import parse_qsl
 
@@ -40,11 +41,13 @@ from timeseries import Width
 CACHE_CONTROL = "no-cache"
 """Even windows long past can change: a phone that was offline sends its positions later."""
 _HEADERS = {"Cache-Control": CACHE_CONTROL, "Vary": "Accept"}
+PROTECTED = {"Protected": "true"}
+"""The header that says what the member `protected` does in JSON."""
 _CSV_SCHEMA = {
     "type": "string",
     "description": f"The columns {', '.join(COLUMNS)}; a row a window. `devices` is empty where the count is withheld. "
     "`recorded` is false for windows of which no minute was recorded: there, a 0 means that nothing is known. "
-    "The header `Kept-Since` is there where not all windows are kept.",
+    "The header `Kept-Since` is there where not all windows are kept, and `Protected` where counts are released ones.",
 }
 
 
@@ -135,7 +138,7 @@ def router(kinds: Kinds) -> APIRouter:
             least=resources.least_of(query.kind),
             kept_since=kept_since,
         )
-        return Json(body, headers={"Cache-Control": CACHE_CONTROL})
+        return Json(replace(body, **resources.told()), headers={"Cache-Control": CACHE_CONTROL})
 
     return routes
 
@@ -188,12 +191,13 @@ async def _answer(
         least=resources.least_of(query.kind),
         encoded=not as_csv,
         kept_since=kept_since,
+        over=None if resources.policy.is_open else resources.clock(),
     )
     if as_csv:
         name = f"occupancy-{query.kind}-{asked.width}" if several else f"{zones[0]}-{query.kind}-{asked.width}"
-        return Csv(found, asked, name=name, headers=_HEADERS)
+        return Csv(found, asked, name=name, headers=_HEADERS | ({} if resources.policy.is_open else PROTECTED))
     if not several:
-        return Json(found[0], headers=_HEADERS)
+        return Json(replace(found[0], **resources.told()), headers=_HEADERS)
     write = writer(query.tz)
     body = HistoryOfSeveral(
         kind=query.kind,
@@ -203,5 +207,6 @@ async def _answer(
         end=write(asked.end),
         zones=found,
         kept_since=None if kept_since is None else write(kept_since),
+        **resources.told(),
     )
     return Json(body, headers=_HEADERS)

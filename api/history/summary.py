@@ -6,7 +6,7 @@ be computed back from it.
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from statistics import median
 from typing import Annotated, Literal, get_args
@@ -14,10 +14,19 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.history.body import STORE_SECONDS, Counted, EndAsked, KeptSince, StartAsked, ZoneOf, ZoneOfTimes
+from api.history.body import (
+    STORE_SECONDS,
+    Counted,
+    EndAsked,
+    KeptSince,
+    StartAsked,
+    ZoneOf,
+    ZoneOfTimes,
+)
 from api.http.instants import Instant, Rfc3339, TimeZone, name_of, writer
 from api.http.kinds import Kind
 from api.http.problems import ProblemError, WrongParameter, wrong_parameters
+from api.http.released import Protected, ReleasedBasis, unset
 from api.http.spans import span_of
 from api.privacy import shown_count
 from core.clock import format_rfc3339
@@ -159,6 +168,8 @@ class Summary:
     popular_times: Annotated[
         list[PopularDay], Field(description="The usual week, Monday first: the median by weekday and hour.")
     ]
+    protected: Protected = field(default_factory=unset)
+    basis: ReleasedBasis = field(default_factory=unset)
 
 
 @dataclass(frozen=True, slots=True)

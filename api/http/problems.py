@@ -139,6 +139,11 @@ def unknown_zone(zone: str) -> ProblemError:
     )
 
 
+def withheld(detail: str) -> ProblemError:
+    """403 for what is told to nobody, whatever key they have."""
+    return ProblemError(status=403, type_="/docs#withheld", title="This is withheld", detail=detail)
+
+
 def no_longer_kept(detail: str) -> ProblemError:
     """410 for a range of time of which nothing is kept any more."""
     return ProblemError(status=410, type_="/docs#no-longer-kept", title="That time is no longer kept", detail=detail)

@@ -84,6 +84,7 @@ MEMBERS: Mapping[str, Mapping[str, How]] = {
         "data_end": How.SILENT,
         "computed_at": How.SLOT,
         "recorded_minutes": How.SILENT,
+        "protected": How.NO_DEVICES,
     },
     "ForecastPoint": {
         "start": How.SLOT,
@@ -99,8 +100,14 @@ MEMBERS: Mapping[str, Mapping[str, How]] = {
         "first": How.SILENT,
         "last": How.SILENT,
         "kept_since": How.NO_DEVICES,
+        "protected": How.NO_DEVICES,
     },
-    "HistoryOfSeveral": {"start": How.SLOT, "end": How.SLOT, "kept_since": How.NO_DEVICES},
+    "HistoryOfSeveral": {
+        "start": How.SLOT,
+        "end": How.SLOT,
+        "kept_since": How.NO_DEVICES,
+        "protected": How.NO_DEVICES,
+    },
     "NewestInput": {"car": How.SILENT, "mobile": How.SILENT},
     "Occupancy": {
         "car": How.RELEASED,
@@ -134,6 +141,7 @@ MEMBERS: Mapping[str, Mapping[str, How]] = {
         "suppressed": How.RELEASED,
         "mean": How.RELEASED,
         "weeks": How.SILENT,
+        "protected": How.NO_DEVICES,
     },
     "TimeRange": {"start": How.SILENT, "end": How.SILENT},
     "VisitsOfHour": {
@@ -179,6 +187,7 @@ HEADERS: Mapping[str, How] = {
     "Kept-Since": How.NO_DEVICES,
     "Link": How.NO_DEVICES,
     "Location": How.NO_DEVICES,
+    "Protected": How.NO_DEVICES,
     "Recorded-Minutes": How.WITHHELD,
     "Retry-After": How.NO_DEVICES,
     "X-Request-ID": How.NO_DEVICES,
