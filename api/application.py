@@ -72,7 +72,7 @@ def create_app(
         setattr(app.state, room.name, getattr(rooms, room.name))
     for router in (
         # The first is asked first: what is asked for most often.
-        occupancy.router(rooms.kinds),
+        occupancy.router(rooms.kinds, released=not settings.policy.is_open),
         zones.router,
         zone_changes.router,
         events.router(rooms.kinds),

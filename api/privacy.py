@@ -82,6 +82,26 @@ def shown_counts(counts: Mapping[KindId, int], kinds: Kinds, *, category: str | 
     return ShownCounts(counts=shown, total=total, used=_sum(takers) if takers else total)
 
 
+def shown_released_counts(
+    counts: Mapping[KindId, int], kinds: Kinds, *, category: str | None, least: int
+) -> ShownCounts:
+    """The released counts of a zone of this category as they may be shown; `least` is PRIVACY_MIN_COUNT.
+
+    They tell nothing that is not told already, so no sum has to be withheld with a part of it.
+    """
+
+    def shown(count: int) -> int | None:
+        return shown_count(count, least)[0]
+
+    takers = [counts[kind.id] for kind in kinds if category in kind.capacity_of]
+    total = sum(counts[kind] for kind in kinds.ids)
+    return ShownCounts(
+        counts={kind: shown(counts[kind]) for kind in kinds.ids},
+        total=shown(total),
+        used=shown(sum(takers) if takers else total),
+    )
+
+
 def _sum(counts: Collection[int | None]) -> int | None:
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None

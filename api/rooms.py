@@ -18,6 +18,8 @@ from api.live.results import ResultsWatch
 from api.occupancy import OccupancyResources, Snapshots
 from api.occupancy.decoder_lag import DecoderLag
 from api.occupancy.newest_input import InputWatch
+from api.occupancy.released_snapshots import ReleasedSnapshots
+from api.occupancy.snapshot import TakesSnapshots
 from api.positions.dependencies import PositionsResources
 from api.positions.erasure import Erasure
 from api.positions.ingest import Ingest
@@ -101,15 +103,7 @@ def open_rooms(
         clock=clock,
         finest=None if settings.policy.is_open else settings.finest_zones,
     )
-    snapshots = Snapshots(
-        redis,
-        kinds=kinds,
-        settings=settings,
-        followed=followed,
-        lag=DecoderLag(redis, partitions=partitions, clock=clock),
-        input_=InputWatch(redis, kinds, clock=clock, elapsed=elapsed),
-        clock=clock,
-    )
+    snapshots = _snapshots(settings, kinds, followed=followed, redis=redis, clock=clock, elapsed=elapsed)
     analytics = AnalyticsResources(
         kinds=kinds,
         zones=zones,
@@ -124,7 +118,12 @@ def open_rooms(
         access=access,
         zones=zones,
         occupancy=OccupancyResources(
-            zones=zones, snapshots=snapshots, newest=changes, clock=clock, ttl=settings.occupancy_ttl
+            zones=zones,
+            snapshots=snapshots,
+            newest=changes,
+            clock=clock,
+            ttl=settings.occupancy_ttl,
+            slot_ms=None if settings.policy.is_open else settings.policy.slot_ms,
         ),
         history=HistoryResources(
             kinds=kinds,
@@ -165,6 +164,32 @@ def open_rooms(
             max_seconds=settings.faults_max_seconds,
             clock=clock,
         ),
+    )
+
+
+def _snapshots(
+    settings: ApiSettings,
+    kinds: Kinds,
+    *,
+    followed: FollowedCampus,
+    redis: Redis,
+    clock: Clock,
+    elapsed: Callable[[], float],
+) -> TakesSnapshots:
+    """Of true counts, or of released ones."""
+    input_ = InputWatch(redis, kinds, clock=clock, elapsed=elapsed)
+    if not settings.policy.is_open:
+        return ReleasedSnapshots(
+            redis, kinds=kinds, policy=settings.policy, followed=followed, input_=input_, clock=clock
+        )
+    return Snapshots(
+        redis,
+        kinds=kinds,
+        settings=settings,
+        followed=followed,
+        lag=DecoderLag(redis, partitions=settings.partitions, clock=clock),
+        input_=input_,
+        clock=clock,
     )
 
 

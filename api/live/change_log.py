@@ -199,5 +199,5 @@ class ChangeLog:
 
 
 def _updated(snapshot: Snapshot, reason: str | None = None) -> bytes:
-    at = format_rfc3339(snapshot.at)
+    at = format_rfc3339(snapshot.told_at)
     return msgspec.json.encode({"last_updated": at, "reason": reason} if reason else {"last_updated": at})

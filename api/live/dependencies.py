@@ -7,7 +7,7 @@ from api.http.dependencies import opened
 from api.http.metrics import ApiMetrics
 from api.live.change_log import ChangeLog
 from api.live.results import ResultsWatch
-from api.occupancy import Snapshots
+from api.occupancy import TakesSnapshots
 from api.zones import Zones
 
 
@@ -16,7 +16,7 @@ class LiveResources:
     """What changes, and how many may follow it."""
 
     zones: Zones
-    snapshots: Snapshots
+    snapshots: TakesSnapshots
     change_log: ChangeLog
     results: ResultsWatch
     metrics: ApiMetrics

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.occupancy.newest_input import Input
 from api.occupancy.snapshot import Snapshot, ZonePart
 from api.occupancy.types import occupancy_types
-from api.privacy import shown_counts
+from api.privacy import ShownCounts, shown_counts, shown_released_counts
 from core.clock import format_rfc3339
 from core.kinds import KindId, Kinds
 from geofence import Zone
@@ -51,11 +51,11 @@ class OccupancyQuery(BaseModel):
 class OccupancyBodies:
     """How bodies are made, by one table of kinds and one PRIVACY_MIN_COUNT."""
 
-    def __init__(self, kinds: Kinds, *, least: int = 0) -> None:
-        """`least` is PRIVACY_MIN_COUNT."""
+    def __init__(self, kinds: Kinds, *, least: int = 0, released: bool = False) -> None:
+        """`least` is PRIVACY_MIN_COUNT; `released` where counts are not told as they are."""
         self._kinds = kinds
         self._least = least
-        self._types = occupancy_types(kinds)
+        self._types = occupancy_types(kinds, released=released)
 
     def zone_part(self, zone: Zone, presence: Mapping[KindId, Presence]) -> ZonePart:
         """What is said of a zone alone, as the beginning of a body."""
@@ -63,7 +63,16 @@ class OccupancyBodies:
         shown = shown_counts(counts, self._kinds, category=zone.category, least=self._least)
         # A time would tell that somebody is there whose number is not told.
         seen = [presence[kind].observed_at for kind, count in shown.counts.items() if count is not None]
-        observed = [at for at in seen if at is not None]
+        return self._part(zone, shown, max((at for at in seen if at is not None), default=None))
+
+    def released_part(self, zone: Zone, counts: Mapping[KindId, int]) -> ZonePart:
+        """The same of released counts, by kind; one that is left out is 0."""
+        all_kinds = {kind: counts.get(kind, 0) for kind in self._kinds.ids}
+        shown = shown_released_counts(all_kinds, self._kinds, category=zone.category, least=self._least)
+        # When somebody was seen is nobody's business.
+        return self._part(zone, shown, None)
+
+    def _part(self, zone: Zone, shown: ShownCounts, observed_at: int | None) -> ZonePart:
         # In the order of the type's members.
         body = self._types.zone_counts(
             zone.id,
@@ -74,7 +83,7 @@ class OccupancyBodies:
             zone.capacity,
             round(100 * shown.used / zone.capacity, 1) if zone.capacity and shown.used is not None else None,
             shown.suppressed,
-            format_rfc3339(max(observed)) if observed else None,
+            None if observed_at is None else format_rfc3339(observed_at),
         )
         return ZonePart(msgspec.json.encode(body)[:-1], zone.category, shown.total)
 

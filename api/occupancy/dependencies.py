@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 from api.http.dependencies import opened
-from api.occupancy.snapshot import Snapshot
-from api.occupancy.snapshots import Snapshots
+from api.occupancy.snapshot import Snapshot, TakesSnapshots
 from api.zones import Zones
 from core.clock import Clock
 
@@ -25,11 +24,13 @@ class OccupancyResources:
     """How zones are read, and what was read a moment ago."""
 
     zones: Zones
-    snapshots: Snapshots
+    snapshots: TakesSnapshots
     newest: Newest
     clock: Clock
     ttl: int
-    """Seconds for which an answer stays good."""
+    """Seconds for which an answer stays good, where counts are told as they are."""
+    slot_ms: int | None = None
+    """How often released counts may change; None where counts are told as they are."""
 
     @property
     def fresh(self) -> Snapshot | None:
@@ -44,7 +45,15 @@ class OccupancyResources:
         """What Cache-Control says of every answer about now."""
         # What needs a key is not for caches that others share.
         reach = "public" if self.zones.access.public_occupancy else "private"
-        return f"{reach}, max-age={self.ttl}"
+        return f"{reach}, max-age={self._max_age}"
+
+    @property
+    def _max_age(self) -> int:
+        """Seconds until the answer may be another: for all that are given in a slot, until its end."""
+        if self.slot_ms is None:
+            return self.ttl
+        told = self.newest.latest.told_at if self.newest.latest else 0
+        return max(0, told + self.slot_ms - self.clock()) // 1000
 
 
 Resources = Annotated[OccupancyResources, opened("occupancy")]

@@ -35,9 +35,9 @@ async def _cached(scope: Scope) -> CachedResponse | None:
     return None if body is None else cached_zone(body, resources.cache_control)
 
 
-def router(kinds: Kinds) -> APIRouter:
-    """The routes, whose bodies have a member for each kind."""
-    types = occupancy_types(kinds)
+def router(kinds: Kinds, *, released: bool = False) -> APIRouter:
+    """The routes, whose bodies have a member for each kind; `released` where counts are not told as they are."""
+    types = occupancy_types(kinds, released=released)
     counted = capital(many(kinds))
     routes = APIRouter(tags=["occupancy"], dependencies=[public_occupancy], route_class=route_with(_cached))
 

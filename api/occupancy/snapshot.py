@@ -7,6 +7,10 @@ zone's own part only when that changes. Bodies are put together for those who as
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
+
+from api.occupancy.newest_input import InputWatch
+from geofence import Zone
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,6 +22,19 @@ class ZonePart:
     category: str | None = None
     total: int | None = None
     """As it may be shown."""
+
+
+class TakesSnapshots(Protocol):
+    """Whoever knows the counts, true or released ones. Raises UnavailableError if Redis does not answer in time."""
+
+    input: InputWatch
+    """Whether positions come in."""
+
+    async def take(self) -> "Snapshot":
+        """All zones as they are now."""
+
+    async def take_zone(self, zone: Zone) -> bytes:
+        """What GET answers about this zone alone, as it is now."""
 
 
 class Snapshot:
@@ -32,10 +49,13 @@ class Snapshot:
         zones: Mapping[str, int],
         parts: Sequence[ZonePart],
         stale: str | None = None,
+        told_at: int | None = None,
     ) -> None:
         """`shared` are the members that end each body, as JSON without braces; `zones` says where `parts` has each."""
         self.at = at
-        """When, milliseconds since the epoch."""
+        """When it was taken, milliseconds since the epoch."""
+        self.told_at = at if told_at is None else told_at
+        """When its counts are said to be of: the same, or the slot in which they were released."""
         self.version = version
         """Of the campus."""
         self.stale = stale
@@ -61,7 +81,11 @@ class Snapshot:
     def zone(self, zone: str) -> bytes | None:
         """What GET answers about one zone; None where there is none of this id."""
         at = self.zones.get(zone)
-        return None if at is None else self.parts[at].json + self._end
+        return None if at is None else self.one(self.parts[at])
+
+    def one(self, part: ZonePart) -> bytes:
+        """The body about one zone of which this is said."""
+        return part.json + self._end
 
     def of(self, zones: Container[str]) -> bytes:
         """What GET /v1/occupancy would answer if these zones were all."""

@@ -60,10 +60,13 @@ class OccupancyTypes:
     """The body about several."""
 
 
-def occupancy_types(kinds: Kinds) -> OccupancyTypes:
-    """The types of the bodies, for their encoder and for the OpenAPI document."""
+def occupancy_types(kinds: Kinds, *, released: bool = False) -> OccupancyTypes:
+    """The types of the bodies, for their encoder and for the OpenAPI document.
+
+    Where counts are `released` ones, those of any kind may be null.
+    """
     newest_input = _type("NewestInput", _NEWEST_INPUT, _newest_input_members(kinds))
-    of_zone, shared = _zone_members(kinds), _shared_members(newest_input)
+    of_zone, shared = _zone_members(kinds, released=released), _shared_members(newest_input)
     one = _type("Occupancy", "The devices that are in one zone now.", [*of_zone, *shared])
     return OccupancyTypes(
         zone_counts=_type("ZoneCounts", "What is said of one zone alone.", of_zone),
@@ -82,7 +85,7 @@ def _member(name: str, type_: object, description: str, *examples: object) -> Me
     return name, Annotated[type_, Field(description=description, examples=[*examples] or None)]
 
 
-def _zone_members(kinds: Kinds) -> list[Member]:
+def _zone_members(kinds: Kinds, *, released: bool) -> list[Member]:
     """What is said of a zone: what it is, a count of each kind, and what follows from the counts."""
     return [
         _member("zone", str, "Id of the zone.", "kemmy"),
@@ -93,7 +96,7 @@ def _zone_members(kinds: Kinds) -> list[Member]:
             "What it is, such as building or car_park; null where none is set.",
             "building",
         ),
-        *(_count_member(kind) for kind in kinds),
+        *(_count_member(kind, released=released) for kind in kinds),
         _member("total", int | None, texts.total(kinds), sum(map(example_count, kinds))),
         _member("capacity", int | None, texts.capacity(kinds), 400),
         _member("percentage", float | None, texts.percentage(kinds), 30.3),
@@ -102,8 +105,11 @@ def _zone_members(kinds: Kinds) -> list[Member]:
     ]
 
 
-def _count_member(kind: Kind) -> Member:
+def _count_member(kind: Kind, *, released: bool) -> Member:
     present = f"{capital(kind.many)} present"
+    if released:
+        said = f"Of {kind.many} present, the released count; null where it is under PRIVACY_MIN_COUNT."
+        return _member(kind.id, int | None, said, example_count(kind))
     if kind.person:
         said = f"{present}; null where so few are that it is suppressed."
         return _member(kind.id, int | None, said, example_count(kind))
