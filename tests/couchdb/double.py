@@ -17,7 +17,7 @@ MAIN = Path(__file__).parents[1] / "node" / "couchdb" / "main.mjs"
 LIMITS = Path(__file__).with_name("limits.ini")
 """What the contract tests of CouchDB's rules expect of a server."""
 USER, PASSWORD = "admin", "secret"
-STOP_SECONDS = 15.0
+STOP_SECONDS = 60.0
 
 
 def is_there() -> bool:

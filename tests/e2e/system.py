@@ -26,7 +26,8 @@ from tests.watchdog import watched
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 120.0
-STOP_SECONDS = 15.0
+STOP_SECONDS = 60.0
+"""How long a stop may take, on a machine that is twenty times as busy as it should be."""
 BUS = ROOT / "simulator" / "recordings" / "bus-304-to-university-of-limerick-2019-02-18.gpx"
 
 
@@ -123,7 +124,13 @@ class System:
     def stop(self) -> int:
         """Ctrl-C, as a terminal sends it; the exit code."""
         self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(STOP_SECONDS)
+        try:
+            code = self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            # What is left of it would be a failure of the test after this one, too.
+            self.process.kill()
+            self.process.wait()
+            raise
         self.reader.join(STOP_SECONDS)
         return code
 

@@ -22,8 +22,10 @@ from tests.oracle.processes import ProcessDecoder
 from tests.oracle.system import KEY, Decoder, Run, connected
 from tests.oracle.traffic import PRESENT, SMALL_TRAFFIC, Traffic
 
+# Examples of traffic are many processes' work: minutes, where others work here too.
 # Who is killed closes nothing; where a task stands for a process, Python finds its connections afterwards.
 pytestmark = [
+    pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -102,7 +104,6 @@ def test_it_is_the_same_where_each_batch_takes_several_scripts_and_decoders_die_
         assert not asyncio.run(compare_tasks(run, traffic.messages(), redis_server, Path(folder)))
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(("decoders", "partitions", "returns"), [(1, 1, True), (2, 3, False), (4, 1, True)])
 async def test_processes_that_are_killed_with_sigkill_change_no_document_window_or_presence(
     redis_server: str, tmp_path: Path, decoders: int, partitions: int, *, returns: bool
