@@ -26,7 +26,7 @@ from analytics.forecast.jobs import Forecasts
 from analytics.hours import HOUR_MS
 from analytics.jobs import CHECK, JOBS, Job
 from analytics.keeping import keep_in_lake, kept_in_lake
-from analytics.opening import EngineName, campus_of, open_engine, open_sources, write_dimensions
+from analytics.opening import EngineName, campus_of, open_engine, open_sources, open_stores, write_dimensions
 from analytics.running import Slice, Sources, check, days_between, slices
 from analytics.service import NIGHT, ServiceSettings, serve
 from analytics.settings import AnalyticsSettings
@@ -131,7 +131,8 @@ def backtest(
     """Show how good forecasts would have been: each model's MASE by zone and kind, and what is served.
 
     From the windows of the time-series store, with 28 forecasts of two days, a day apart. Below 1 is better than the
-    same hour last week was in the weeks before. A model is served where it beats both baselines. Nothing is written.
+    same hour last week was in the weeks before. A model is served where it beats both baselines. Where PRIVACY is not
+    open, the windows are those of released counts, as in what is served. Nothing is written.
 
     For example: `python -m analytics backtest --until 2026-11-23`
     """
@@ -141,8 +142,8 @@ def backtest(
     at = system_clock() if until is None else int(datetime.combine(until, NIGHT, zone).timestamp()) * 1000
 
     async def work() -> list[Choice]:
-        async with timeseries.open_store(settings) as store:
-            return await Forecasts(store, zone=zone, kind_of=calendar.of).backtest(at)
+        async with open_stores(settings) as stores:
+            return await Forecasts(stores.told, zone=zone, kind_of=calendar.of).backtest(at)
 
     choices = command.ask(work)
     if not choices:

@@ -1,10 +1,11 @@
 """From settings to an engine and what its jobs read."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Literal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
+import timeseries
 from analytics.calendar import load_calendar
 from analytics.engines import Engine
 from analytics.engines.duck import DuckEngine
@@ -20,6 +21,7 @@ from lake.reading import filesystem
 from lake.schema import TIME
 from lake.store import Lake, open_lake
 from lake.writing import write_table
+from timeseries import TimeseriesStore
 
 EngineName = Literal["duckdb", "spark"]
 YEAR_MS = 366 * 24 * HOUR_MS
@@ -43,6 +45,27 @@ def campus_of(settings: AnalyticsSettings) -> Campus:
         return load_campus(settings.campus_file)
     except InvalidCampusError as error:
         raise BadSettingsError(f"CAMPUS_FILE: {error}") from error
+
+
+class Stores(NamedTuple):
+    """Time-series stores."""
+
+    counted: TimeseriesStore
+    """True windows; of the lake's jobs the results that are told to nobody but those who run the system."""
+    told: TimeseriesStore
+    """The windows that are told, and what is told of them: of released counts where PRIVACY is not open."""
+
+
+@asynccontextmanager
+async def open_stores(settings: AnalyticsSettings) -> AsyncIterator[Stores]:
+    """Both stores, closed with the context; under `open` they are one."""
+    async with AsyncExitStack() as resources:
+        counted = await resources.enter_async_context(timeseries.open_store(settings))
+        if settings.policy.is_open:
+            yield Stores(counted, counted)
+        else:
+            told = timeseries.open_store(settings, released=True)
+            yield Stores(counted, await resources.enter_async_context(told))
 
 
 @contextmanager

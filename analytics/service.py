@@ -12,14 +12,13 @@ from typing import TypeVar
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-import timeseries
 from analytics.engines import Engine
 from analytics.export_command import WindowsFiller
 from analytics.forecast.jobs import SETTLED_MS, Forecasts
 from analytics.hours import HOUR_MS
 from analytics.jobs import CHECK, Job
 from analytics.keeping import keep_in_lake
-from analytics.opening import campus_of, open_engine, open_sources, write_dimensions
+from analytics.opening import campus_of, open_engine, open_sources, open_stores, write_dimensions
 from analytics.running import DAY_MS, Slice, Sources, check, slices
 from analytics.schedule import LastDue, daily, every
 from analytics.settings import AnalyticsSettings
@@ -353,9 +352,11 @@ async def serve(settings: ServiceSettings, stop: Stop, *, clock: Clock = system_
     sources = open_sources(settings)
     campus = campus_of(settings).boundary.id
     async with AsyncExitStack() as resources:
-        store = await resources.enter_async_context(timeseries.open_store(settings))
+        stores = await resources.enter_async_context(open_stores(settings))
+        store = stores.counted
         jobs = scheduled(
-            forecasts=Forecasts(store, zone=sources.zone, kind_of=sources.calendar.of),
+            # What is told is made of what is told: a forecast of true counts would tell of them.
+            forecasts=Forecasts(stores.told, zone=sources.zone, kind_of=sources.calendar.of),
             lake_jobs=LakeJobs(settings, sources, store, campus=campus),
             runs=Runs(store, campus=campus, kind=settings.kinds().ids[0]),
             metrics=metrics,
@@ -373,6 +374,8 @@ async def serve(settings: ServiceSettings, stop: Stop, *, clock: Clock = system_
             )
         )
         await waits.until_available("setup", store.setup)
+        if stores.told is not store:
+            await waits.until_available("setup", stores.told.setup)
         _log.info("analytics", jobs=[job.name for job in jobs], lake=sources.lake.name)
         await work_until_stopped({job.name: job.run for job in jobs}, stop, failures)
     _log.info("stopped")

@@ -12,6 +12,8 @@ import aiohttp
 import pytest
 
 import timeseries
+from analytics.forecast.jobs import Forecasts
+from analytics.opening import open_stores
 from analytics.running import Sources
 from analytics.schedule import daily, every
 from analytics.service import (
@@ -26,6 +28,7 @@ from analytics.service import (
 )
 from core.clock import parse_rfc3339
 from core.errors import BadSettingsError, UnavailableError
+from disclosure.policy import Privacy
 from lake.reading import read_table
 from lake.store import Lake
 from lake.writing import write_positions
@@ -34,10 +37,11 @@ from runtime.service import Stop, work_until_stopped
 from tests.analytics.crowd import DAY, HOUR, MONDAY, row
 from tests.kinds_of_tests import CAR
 from tests.ports import free_port
-from timeseries import Coverage, OccupancyPoint, TimeseriesStore, Width, Window
+from timeseries import Coverage, OccupancyPoint, Result, TimeseriesStore, Width, Window, hour_of
 from timeseries.sqlite import SqliteOccupancyStore
 
-NIGHT = daily(time(3), ZoneInfo("Europe/Dublin"))
+NIGHT_ZONE = ZoneInfo("Europe/Dublin")
+NIGHT = daily(time(3), NIGHT_ZONE)
 NOW = MONDAY + 2 * DAY + 10 * HOUR
 """A Wednesday at ten, in winter."""
 LONG = 60.0
@@ -365,6 +369,32 @@ async def test_the_service_runs_all_that_is_due_says_so_and_stops(
             (name, parse_rfc3339("2026-11-25T03:00:00Z")) for name in ("flows", "forecast", "profiles", "visits")
         ]
         assert len(await store.results("visits", start=0, end=NOW)) == 2
+
+
+async def test_where_counts_are_protected_forecasts_are_of_released_windows_and_lie_beside_them(
+    settings: ServiceSettings,
+) -> None:
+    protected = settings.model_copy(update={"privacy": Privacy.PROTECTED})
+    hour = hour_of(NOW) - HOUR
+    async with open_stores(protected) as stores:
+        await stores.counted.setup()
+        await stores.told.setup()
+        await stores.counted.write_coverage([Coverage("kemmy", CAR, hour, 2**60 - 1)])
+        of_true_counts = await Forecasts(stores.told, zone=NIGHT_ZONE, kind_of=lambda _: "workday").forecast(NOW)
+        await stores.told.write_coverage([Coverage(zone, CAR, hour, 2**60 - 1) for zone in ("kemmy", "schuman")])
+        of_released_ones = await Forecasts(stores.told, zone=NIGHT_ZONE, kind_of=lambda _: "workday").forecast(NOW)
+        await stores.told.write_results([Result("nowcast", "kemmy", CAR, "", NOW, {"value": 130.0})])
+
+    assert (of_true_counts.series, of_released_ones.series) == (0, 2)
+    async with timeseries.open_store(protected) as counted, timeseries.open_store(protected, released=True) as told:
+        assert await counted.results("nowcast", start=0, end=NOW + 1) == []
+        assert [each.zone for each in await told.results("nowcast", start=0, end=NOW + 1)] == ["kemmy"]
+
+
+async def test_where_counts_are_told_as_they_are_there_is_one_store(settings: ServiceSettings) -> None:
+    async with open_stores(settings) as stores:
+        assert stores.told is stores.counted
+    assert not (settings.data_dir / "released.sqlite3").exists()
 
 
 async def test_a_calendar_that_is_not_there_ends_the_service(
