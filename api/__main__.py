@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from functools import partial
 
 import structlog
@@ -37,6 +38,7 @@ from runtime.service import Stop, run, work_until_stopped
 from runtime.settings import load_or_exit
 from runtime.tracing import open_tracing
 from state.client import open_redis
+from state.keys_redis import open_keys_redis
 from state.layout import once_agreed
 from state.server import RedisWatch
 from state.traces import Notes
@@ -56,9 +58,11 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
     kinds = settings.kinds()
     campus = _campus(settings)
     hasher = device_hasher(settings)
+    has_keys = settings.who_is_who.rotates or settings.has_keys_redis
     metrics = ApiMetrics()
     async with (
         open_redis(settings, "api") as client,
+        open_keys_redis(settings, "api") if has_keys else nullcontext() as keys,
         # Where counts are not told as they are, this process reads none that is true.
         timeseries.open_store(settings, released=not settings.policy.is_open) as store,
         documents.open_store(settings) as positions,
@@ -82,6 +86,7 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
             hasher=hasher,
             metrics=metrics,
             clock=system_clock,
+            keys=keys,
         )
         metrics.follow(
             kinds=kinds.ids,

@@ -33,6 +33,7 @@ from state.apps import AppStore
 from state.client import Redis
 from state.durability import Writes
 from state.faults import FaultStore
+from state.known_hashes import KnownHashes
 from state.raw import Raw
 from state.raw_redis import raw_redis
 from state.server import RedisWatch
@@ -76,11 +77,12 @@ def open_rooms(
     clock: Clock,
     elapsed: Callable[[], float] = time.monotonic,
     change_log: ChangeLog | None = None,
+    keys: Redis | None = None,
 ) -> Rooms:
     """The rooms over these resources, which whoever calls opens and closes.
 
-    `elapsed` gives seconds since any moment, and never goes back. Raises BadSettingsError for POSITION_RATE
-    and POSITION_MAX_AGE.
+    `elapsed` gives seconds since any moment, and never goes back. `keys` is the Redis of keys, where there is one.
+    Raises BadSettingsError for POSITION_RATE and POSITION_MAX_AGE.
     """
     partitions, rate = settings.partitions, settings.api_rate_limit
     changes = change_log or ChangeLog()
@@ -141,7 +143,7 @@ def open_rooms(
             kinds=kinds,
             zones=zones,
             documents=documents,
-            hasher=hasher,
+            hashes=KnownHashes(hasher, redis=redis, keys=keys),
             redis=redis,
             partitions=partitions,
             clock=clock,
@@ -216,7 +218,8 @@ def _ingest(
         raw=Raw(client=redis, partitions=settings.partitions, writes=writes),
         partitions=settings.partitions,
         max_length=settings.raw_max_length,
-        ages=settings.position_max_age_ms(kinds),
+        ages=settings.position_max_age_ms(kinds, most=settings.who_is_who.most_age_ms),
+        by_source=settings.who_is_who.source,
         watch=watch,
         limit=limit("positions", rate.rate, rate.burst) if rate else None,
         clock=clock,

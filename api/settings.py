@@ -8,6 +8,7 @@ from api.tile_template import tile_template
 from disclosure.policy import PrivacySettings
 from documents import DocumentSettings
 from geofence import Finest
+from runtime.epochs import WhoIsWho, who_is_who
 from runtime.position_rates import RateSettings
 from runtime.settings import (
     CampusSettings,
@@ -136,6 +137,11 @@ class ApiSettings(
     mirror_max_payload: int = Field(
         default=65_536, ge=1024, description="Bytes that the broker takes as one message, its MQTT_MAX_PAYLOAD."
     )
+
+    @property
+    def who_is_who(self) -> WhoIsWho:
+        """DEVICE_KEY_ROTATION and DEVICE_SOURCE."""
+        return who_is_who(self, is_open=self.policy.is_open)
 
     @field_validator("cors_origins")
     @classmethod

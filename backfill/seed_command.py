@@ -13,15 +13,17 @@ from backfill.seed import AlreadyThereError, Seed, Seeded, setup
 from backfill.seed_lines import BadLineError, opened, read_lines
 from core.clock import format_rfc3339, system_clock
 from core.errors import UnavailableError
+from disclosure.policy import PrivacySettings
 from documents import open_store as open_documents
 from runtime import command
 from runtime.devices import device_hasher
 from runtime.durations import parse_duration
+from runtime.epochs import who_is_who
 from runtime.settings import DeviceSettings, kinds_or_exit, load_or_exit
 from timeseries import open_store
 
 
-class SeedSettings(BackfillSettings, DeviceSettings):
+class SeedSettings(BackfillSettings, DeviceSettings, PrivacySettings):
     """Both stores, the campus's time zone, and the key of the devices' hashes."""
 
 
@@ -68,6 +70,13 @@ def seed(
         typer.echo(f"nothing is written: {mark.says}", err=True)
         return
     settings = load_or_exit(SeedSettings)
+    who = who_is_who(settings, is_open=settings.policy.is_open)
+    if who.rotates or who.source:
+        command.fail(
+            "DEVICE_KEY_ROTATION, DEVICE_SOURCE: a history that is made up has devices of one key, which are nobody's:"
+            " seed with PRIVACY=open",
+            code=2,
+        )
     kinds = kinds_or_exit(settings)
     started = time.monotonic()
 

@@ -13,11 +13,15 @@ from core.errors import BadSettingsError
 from core.kinds import KindId, Kinds
 from documents.store import DocumentStore
 from runtime.devices import DeviceHasher, device_hasher
+from runtime.epochs import DeviceKey
 from runtime.settings import DeviceSettings
 from state.client import Redis
+from state.device_keys import DeviceKeys
 from state.devices import forget_device
 from state.judging import forget_marks
+from state.keys_redis import open_keys_redis
 from state.slots import partition_of, tag
+from state.sources import read_sources
 
 FILE_BYTES_MAX = 16 * 1024 * 1024
 DEVICE_ID_MAX = 128
@@ -54,19 +58,38 @@ class _Device:
 class Erasures:
     """What is known of the erased devices by their hashes. DEVICE_KEY has to be that of the system that was saved."""
 
-    def __init__(self, hasher: DeviceHasher | None, ids: Sequence[str], kinds: Iterable[KindId]) -> None:
+    def __init__(
+        self,
+        hasher: DeviceHasher | None,
+        ids: Sequence[str],
+        kinds: Iterable[KindId],
+        keys: Sequence[DeviceKey] = (),
+    ) -> None:
+        """`keys` are those of hashes, where they rotate."""
         self.ids = tuple(ids)
-        self._devices: list[_Device] = []
-        if hasher is not None:
-            for kind in kinds:
-                for each in ids:
-                    hashed = hasher.hash(kind, each)
-                    self._devices.append(_Device(kind, each, hashed, hasher.away(hashed)))
+        self._hasher = hasher
+        self._kinds = tuple(kinds)
+        self._keys = keys
+        self._devices = self._known(())
         self._hashes = {device.hash for device in self._devices}
 
+    def _known(self, sources: Sequence[str]) -> list[_Device]:
+        if self._hasher is None:
+            return []
+        hashed = self._hasher.hashes
+        return [
+            _Device(kind, each, found, self._hasher.away(found))
+            for kind in self._kinds
+            for each in self.ids
+            for found in hashed(kind, each, keys=self._keys, sources=sources)
+        ]
+
     @classmethod
-    def of(cls, settings: DeviceSettings, ids: Sequence[str], kinds: Kinds) -> Self:
-        """For the devices of all kinds that call themselves so. Raises BadSettingsError without a DEVICE_KEY."""
+    async def of(cls, settings: DeviceSettings, ids: Sequence[str], kinds: Kinds) -> Self:
+        """For the devices of all kinds that call themselves so, by each key that the Redis of keys still has.
+
+        Raises BadSettingsError without a DEVICE_KEY, and UnavailableError.
+        """
         if not ids:
             return cls(None, (), ())
         if settings.device_key is None and not (settings.data_dir / "device.key").exists():
@@ -74,7 +97,11 @@ class Erasures:
                 "DEVICE_KEY: it is needed to tell which positions are of the erased devices; it is in no backup, and"
                 " has to be that of the system that was saved"
             )
-        return cls(device_hasher(settings), ids, kinds.ids)
+        keys: list[DeviceKey] = []
+        if settings.has_keys_redis:
+            async with open_keys_redis(settings, "migrate") as client:
+                keys = await DeviceKeys(client).read()
+        return cls(device_hasher(settings), ids, kinds.ids, keys)
 
     def covers(self, device: str) -> bool:
         """Whether a device, by its hash, was erased."""
@@ -87,7 +114,9 @@ class Erasures:
         Raises UnavailableError.
         """
         gone = 0
-        for device in self._devices:
+        # Those of other senders, too, which are known now that Redis is as it was.
+        devices = self._known(await read_sources(redis)) if self._devices else []
+        for device in devices:
             if documents is not None:
                 while erased := await documents.erase(device.hash, limit=DOCUMENTS):
                     gone += erased
@@ -99,6 +128,6 @@ class Erasures:
                 kind=device.kind,
                 zones=(),
             )
-        if self._hashes:
-            await forget_marks(redis, self._hashes, now=now)
+        if devices:
+            await forget_marks(redis, {device.hash for device in devices}, now=now)
         return gone

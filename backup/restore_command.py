@@ -98,7 +98,7 @@ async def _restore(
                 catalogue=catalogue,
                 shown=shown,
                 clock=system_clock,
-                erasures=Erasures.of(settings, ids, settings.kinds()),
+                erasures=await Erasures.of(settings, ids, settings.kinds()),
                 over=over,
             )
             await restoring.check(chosen)

@@ -11,7 +11,6 @@ import msgspec
 import typer
 
 from core.clock import EARLIEST_MS, LATEST_MS, parse_rfc3339, system_clock
-from core.errors import BadSettingsError
 from documents.document import Document
 from documents.opening import open_store
 from documents.query import LIMIT_MAX, PositionQuery
@@ -20,8 +19,8 @@ from documents.settings import DocumentSettings
 from documents.store import DocumentStore
 from documents.tiles import BBox
 from runtime.command import ask, fail, run
-from runtime.devices import device_hasher
 from runtime.settings import DeviceSettings, kinds_or_exit, load_or_exit
+from state.known_hashes import open_known_hashes
 
 app = typer.Typer(
     add_completion=False,
@@ -69,8 +68,9 @@ def export(
     """Write all positions as GeoJSON, one Feature a line; those of one device are in the order of time.
 
     With --device, all positions of one, the newest first: what its owner may ask for (GDPR, articles 15 and 20).
-    DEVICE_KEY, or the key in DATA_DIR, and KINDS_FILE have to be those of the decoders. What is still on its way
-    through Redis is not among them, nor is what could not be used: `python -m decoder dead-letters list`.
+    DEVICE_KEY, or the key in DATA_DIR, and KINDS_FILE have to be those of the decoders, and so has KEYS_REDIS_URL where
+    keys rotate (DEVICE_KEY_ROTATION): what is older than the oldest key there nobody can find by an id. What is still
+    on its way through Redis is not among them, nor is what could not be used: `python -m decoder dead-letters list`.
 
     These are personal data: they say where a device was, and when. The hash in place of its name does not hide whose it
     is from somebody who knows one place where the owner was. They are for whoever answers for data protection on the
@@ -87,7 +87,7 @@ def export(
     """
     if kind is not None and device is None:
         fail("--kind: needs --device", code=2)
-    hashes = None if device is None else _hashes(device, kind)
+    hashes = None if device is None else ask(lambda: _hashes(device, kind))
     if str(file) == "-":
         _with_store(lambda store: _export(store, sys.stdout.buffer, hashes=hashes, progress=False))
         return
@@ -192,17 +192,15 @@ def _line(document: Document) -> bytes:
     return msgspec.json.encode({"type": "Feature", "id": document.pop("_id"), **document}) + b"\n"
 
 
-def _hashes(device: str, kind: str | None) -> list[str]:
-    """Those of a device of this id, of one kind or of each."""
+async def _hashes(device: str, kind: str | None) -> list[str]:
+    """Those of a device of this id, of one kind or of each, the newest first."""
     settings = load_or_exit(DeviceSettings)
     kinds = kinds_or_exit(settings)
-    try:
-        key = device_hasher(settings)
-    except BadSettingsError as error:
-        fail(str(error))
     if kind is not None and kind not in kinds.ids:
         fail(f"--kind: {kind[:40]!r} is none of {', '.join(kinds.ids)}", code=2)
-    return [key.hash(each, device) for each in kinds.ids if kind in {None, each}]
+    async with open_known_hashes(settings, "api") as known:
+        found = await known.of([each for each in kinds.ids if kind in {None, each}], device)
+    return [hashed for _, hashed in reversed(found.hashes)]
 
 
 async def _export(store: DocumentStore, out: BinaryIO, *, progress: bool, hashes: Sequence[str] | None = None) -> int:

@@ -13,6 +13,8 @@ What stays, and why:
 - CouchDB keeps the id of a deleted document, hash and time, until the database of its month is dropped. An account of
   MQTT is not a position, and stays. Backups are out of reach, and so is what a file system has freed; and all that was
   exported, but for the lake: what was written to Kafka stays until its topic forgets it (KAFKA_RETENTION).
+- Where keys of hashes rotate, nobody can tell which documents, marks and rows of before the oldest key that is left are
+  a device's: not even we. They go when all others of their age do (`cannot_reach`).
 
 Nothing is left in files (docs/decisions/0065-nothing-left.md): SQLite's is written anew, and so is Redis's append-only
 file, by a decoder, which is waited for. Where that cannot be, the answer says so (`cannot_reach`).
@@ -28,15 +30,15 @@ from pydantic import Field
 from api.positions.lake import LakeErasure
 from api.positions.naming import names
 from api.zones import Zones
-from core.clock import Clock
+from core.clock import Clock, format_rfc3339
 from core.errors import UnavailableError
 from core.kinds import KindId, Kinds
 from documents import DocumentStore
-from runtime.devices import DeviceHasher
 from state.client import Redis
 from state.dead_letters import DeadLetters
 from state.devices import forget_device
 from state.judging import forget_marks
+from state.known_hashes import KnownHashes
 from state.lake import Outcome
 from state.passed import LOOK_SECONDS, until_passed
 from state.queued import Message
@@ -63,7 +65,7 @@ _NOT_REWRITTEN = (
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One device to be forgotten."""
+    """One device to be forgotten, by one of its hashes."""
 
     kind: KindId
     id: str
@@ -126,7 +128,7 @@ class Erasure:
     kinds: Kinds
     zones: Zones
     documents: DocumentStore
-    hasher: DeviceHasher
+    hashes: KnownHashes
     redis: Redis
     partitions: int
     clock: Clock
@@ -138,7 +140,9 @@ class Erasure:
         reached is gone then, and the erasure is to be repeated. A device that goes on sending is a new one from then
         on.
         """
-        devices = [self._device(kind, device_id) for kind in kinds]
+        known = await self.hashes.of(kinds, device_id)
+        away = self.hashes.hasher.away
+        devices = [Device(kind, device_id, hashed, away(hashed)) for kind, hashed in known.hashes]
         zones = [zone.id for zone in self.zones.campus.everything]
         lake = LakeErasure(self.redis, [device.hash for device in devices], self.clock)
         await lake.ask()
@@ -152,7 +156,7 @@ class Erasure:
             gone = await self._forget(devices, zones, lake, found)
             if left:
                 raise left
-            cannot_reach = _unreadable(gone) + await self.documents.purge()
+            cannot_reach = _without_keys(known.since) + _unreadable(gone) + await self.documents.purge()
         except UnavailableError:
             if found and await keeps_append_only(self.redis):
                 # The next request finds nothing of it, and waits for this.
@@ -192,7 +196,8 @@ class Erasure:
         letters = DeadLetters(self.redis, partitions=self.partitions)
         found.letters += await _drop_letters(letters, self.kinds, devices)
         found.queued += await drop_queued(
-            self.redis, lambda message: any(_is_position_of(message, self.kinds, device) for device in devices)
+            self.redis,
+            lambda message: any(_is_position_of(message, self.kinds, device) for device in _each_once(devices)),
         )
         try:
             for device in devices:
@@ -202,10 +207,6 @@ class Erasure:
             found.marks += await forget_marks(self.redis, [device.hash for device in devices], now=self.clock())
         # After the documents: whoever fills the lake from them would bring back what it has read.
         return await _erase_rows(lake)
-
-    def _device(self, kind: KindId, device_id: str) -> Device:
-        hashed = self.hasher.hash(kind, device_id)
-        return Device(kind=kind, id=device_id, hash=hashed, away=self.hasher.away(hashed))
 
 
 async def _passed(client: Redis, partitions: int, seconds: float) -> None:
@@ -223,6 +224,16 @@ async def _erase_rows(lake: LakeErasure) -> Outcome:
         return await lake.erase(ERASE_SECONDS)
     except UnavailableError as error:
         raise UnfinishedError(str(error), retry_after=error.retry_after) from error
+
+
+def _without_keys(since: int | None) -> list[str]:
+    if since is None:
+        return []
+    told = (
+        f"Nobody can tell which positions of before {format_rfc3339(since)} were its: the keys of their hashes are"
+        " destroyed. They go with all others of their age, by DOCUMENTS_KEEP, MARKS_KEEP and LAKE_KEEP."
+    )
+    return [told]
 
 
 def _unreadable(gone: Outcome) -> list[str]:
@@ -269,17 +280,26 @@ async def _erase_documents(store: DocumentStore, device: str, found: "_Found") -
 
 async def _drop_letters(letters: DeadLetters, kinds: Kinds, devices: Sequence[Device]) -> int:
     dropped = 0
+    hashes, named = [device.hash.encode() for device in devices], _each_once(devices)
     async for page in letters.raw_fields():
-        ids = [letter_id for letter_id, fields in page if any(_is_of(fields, kinds, device) for device in devices)]
+        ids = [
+            letter_id
+            for letter_id, fields in page
+            # The key of a document that the store refused.
+            if any(hashed in fields.get(b"detail", b"") for hashed in hashes)
+            or any(_is_of(fields, kinds, device) for device in named)
+        ]
         dropped += await letters.drop(ids)
     return dropped
 
 
+def _each_once(devices: Sequence[Device]) -> list[Device]:
+    """Of each kind one, with whichever of its hashes."""
+    return list({device.kind: device for device in devices}.values())
+
+
 def _is_of(letter: Mapping[bytes, bytes], kinds: Kinds, device: Device) -> bool:
     """Whether a dead letter holds something of a device: rather one too many, for none of them can be used."""
-    # The key of a document that the store refused.
-    if device.hash.encode() in letter.get(b"detail", b""):
-        return True
     topic = letter.get(b"topic", b"").decode(errors="replace")
     if kinds.ingest_kind(topic) not in {device.kind, None}:
         return False

@@ -91,6 +91,8 @@ class Ingest:
     limit: SharedLimits | None
     """How many positions each key may send: keys are gateways. None where gateways have no limit."""
     clock: Clock
+    by_source: bool = False
+    """Whether who sends is a part of who a device is: then decoders are told which key it was."""
     refused: Counter
     """What senders were told that it cannot be used, by reason."""
 
@@ -120,10 +122,14 @@ class Ingest:
         """
         return self.limit.take(key, cost_of(len(payload), unpacked_size(payload))) if self.limit is not None else 0.0
 
+    def sender(self, key_id: str, name: str) -> str:
+        """Who decoders are told has sent: a key by its name, or by its id where that is a part of who a device is."""
+        return f"key:{key_id}" if self.by_source else name
+
     async def append(self, payload: bytes, *, kind: KindId, user: str, received_at: int) -> None:
         """Append a message to a stream `raw`. It is there when this returns.
 
-        `user` is who sent it, and may speak for many devices, as a gateway may. Raises 503 where too many messages
+        `user` is the `sender`, and may speak for many devices, as a gateway may. Raises 503 where too many messages
         wait already, and UnavailableError where Redis does not answer: it may be there then or not, and it does no harm
         to send it again.
         """

@@ -119,7 +119,8 @@ def router(kinds: Kinds) -> APIRouter:
         found = ingest.read(payload)
         # What holds no position at all would only be thrown away; what cannot be used becomes dead letters.
         if found.taken or found.refused:
-            await ingest.append(payload, kind=query.kind, user=key.name, received_at=found.received_at)
+            user = ingest.sender(key.id, key.name)
+            await ingest.append(payload, kind=query.kind, user=user, received_at=found.received_at)
         body = Accepted(
             kind=query.kind,
             received_at=format_rfc3339(found.received_at),

@@ -78,6 +78,8 @@ class Parts:
     elapsed: Callable[[], float] = time.monotonic
     failures: Failures = field(default_factory=Failures)
     change_log: ChangeLog = field(default_factory=ChangeLog)
+    keys: Redis | None = None
+    """The Redis of keys."""
 
     @cached_property
     def rooms(self) -> Rooms:

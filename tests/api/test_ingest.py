@@ -462,3 +462,16 @@ async def test_a_message_in_gzip_counts_as_what_is_in_it(parts: Parts, redis_cli
         for status in (202, 429):
             answer = await client.post(f"{POSITIONS}?kind=car", content=body, headers=key)
             assert answer.status_code == status
+
+
+@pytest.mark.parametrize(("source", "sender"), [(False, "a test"), (True, "key:")])
+async def test_decoders_are_told_which_key_it_was_where_who_sends_is_a_part_of_who_a_device_is(
+    parts: Parts, redis_client: Redis, sender: str, *, source: bool
+) -> None:
+    settings = parts.settings.model_copy(update={"device_source": source})
+    async with client_over(dataclasses.replace(parts, settings=settings)) as client:
+        client.headers.update(await key_for(redis_client, "positions:write"))
+        assert (await client.post(f"{POSITIONS}?kind=car", json=FEATURE)).status_code == 202
+    (message,) = await raw_messages(redis_client)
+    assert message.user.startswith(sender)
+    assert message.role == "gateway"

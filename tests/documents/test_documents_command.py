@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from typer.testing import CliRunner
@@ -13,6 +14,11 @@ from typer.testing import CliRunner
 from documents import DocumentSettings, document_id, open_store
 from documents.__main__ import _export, app
 from runtime.devices import DeviceHasher
+from runtime.epochs import Rotation
+from runtime.settings import CommonSettings
+from state.client import open_redis
+from state.device_keys import DeviceKeys
+from state.sources import Sources
 from tests.conftest import NOON
 from tests.documents.positions import position
 from tests.kinds_of_tests import CAR, MOBILE
@@ -225,6 +231,31 @@ def test_export_of_a_device_has_all_of_it_the_newest_first_and_nothing_of_others
     for kind in kinds:
         times = [each["observed_at"] for each in features if each["kind"] == kind]
         assert times == sorted(times, reverse=True)
+
+
+@pytest.mark.usefixtures("of_two_kinds", "redis_client")
+def test_export_of_a_device_has_what_it_had_under_each_key_and_source_that_is_known(
+    redis_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", redis_server)
+    monkeypatch.setenv("KEYS_REDIS_URL", redis_server)
+
+    async def put() -> None:
+        async with open_redis(CommonSettings(redis_url=redis_server)) as client:
+            keys = await DeviceKeys(client).prepare(Rotation.DAY, ZoneInfo("Europe/Dublin"), now=NOON)
+            await Sources(client).note({"gateway:g"}, now=NOON)
+        hasher = DeviceHasher(bytes.fromhex("ab" * 32), rotates=True)
+        hasher.take_up(keys, destroyed_until=0)
+        async with open_store(DocumentSettings()) as store:
+            for at, source in ((NOON - 86_400_000, ""), (NOON, ""), (NOON, "gateway:g"), (NOON, "gateway:other")):
+                hashed = hasher.hash(CAR, "bus-304", source=source, at=at)
+                await store.put([position(kind=CAR, device=hashed, observed_at=at)])
+
+    asyncio.run(put())
+    result = runner.invoke(app, ["export", "--device", "bus-304", "--kind", "car"])
+    assert result.exit_code == 0, result.stderr
+    # Three of before keys rotated; what comes from a sender that nobody has noted is nowhere.
+    assert len(result.stdout.splitlines()) == 6
 
 
 @pytest.mark.usefixtures("of_two_kinds")
