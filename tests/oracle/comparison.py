@@ -1,6 +1,7 @@
 """The system and the plain program, given the same messages."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from zoneinfo import ZoneInfo
 
 from redis.asyncio import Redis
 
@@ -33,12 +34,13 @@ async def compare(
     exact_totals: bool,
     wait: Callable[[], Awaitable[object]] = nothing,
     outage: Callable[[], Awaitable[object]] = no_outage,
+    keys: dict[int, bytes] | None = None,
 ) -> list[str]:
-    """What the system has other than the plain program, a sentence each.
+    """What the system has other than the plain program, a sentence each; `keys` are those of days, where keys rotate.
 
     Without `exact_totals` the counts of messages may be too high, never too low.
     """
-    truth = Truth(KEY)
+    truth = Truth(KEY, zone=ZoneInfo(settings.campus_timezone), keys=keys)
     for message in messages:
         truth.add(message)
     with clock.installed():

@@ -62,6 +62,11 @@ class Truth:
     """What the messages so far amount to."""
 
     key: bytes
+    zone: ZoneInfo = DUBLIN
+    """Whose days there are."""
+    keys: dict[int, bytes] | None = None
+    """Where keys rotate: what that of each day is made of, by the day's first millisecond. Who sends is a part of who
+    a device is then, too."""
     shapes: dict[str, Any] = field(default_factory=load_shapes)
     documents: dict[str, set[Content]] = field(default_factory=lambda: defaultdict(set))
     """By id, everything that the document may say: of what a device sends twice for one millisecond either may stay."""
@@ -107,12 +112,18 @@ class Truth:
         point = shapely.Point(coordinates[:2])
         zones = [zone for zone, shape in self.shapes.items() if shape.covers(point)]
         kind = "car" if message.topic.startswith("car-iotp") else "mobile"
-        device = hashlib.blake2b(f"{kind}\0{name}".encode(), digest_size=16, key=self.key).hexdigest()
+        source = "" if message.role == kind else f"{message.role}:{message.user}".rstrip(":")
+        device = self._hash(kind, name, source, at)
         metres = accuracy or 0
         if "campus" not in zones:
-            self.totals["outside"] += 1
-            if metres <= 1000 and self._metres_to_edge("campus", point) >= reach_of(metres):
+            is_sure = metres <= 1000 and self._metres_to_edge("campus", point) >= reach_of(metres)
+            self.totals["dead:too_old" if is_sure and device is None else "outside"] += 1
+            if is_sure and device is not None:
                 self.left[device].append(at)
+                self._leaves_before(kind, name, source, at)
+            return
+        if device is None:
+            self.totals["dead:too_old"] += 1
             return
         said = Said(at, tuple(zones), self._margins(zones, point, reach_of(metres)))
         if metres > 100:
@@ -133,10 +144,30 @@ class Truth:
         )
         self.documents[f"{device}-{at:015d}"].add(content)
         for zone in zones:
-            for width, start in windows_at(at):
+            for width, start in windows_at(at, self.zone):
                 self.windows[width, start, zone, kind].add(device)
         if zones:
             self.said[kind, device].append(said)
+            self._leaves_before(kind, name, source, at)
+
+    def _hash(self, kind: str, name: str, source: str, at: int) -> str | None:
+        """None where the key of that time is gone."""
+        key = self.key
+        if self.keys is not None:
+            secret = self.keys.get(midnight_before(at, self.zone))
+            if secret is None:
+                return None
+            key = hashlib.blake2b(secret, digest_size=32, key=key, person=b"epoch").digest()
+            if source:
+                key = hashlib.blake2b(source.encode(), digest_size=32, key=key, person=b"source").digest()
+        return hashlib.blake2b(f"{kind}\0{name}".encode(), digest_size=16, key=key).hexdigest()
+
+    def _leaves_before(self, kind: str, name: str, source: str, at: int) -> None:
+        """What was under the hash of the day before is nobody else: it counts no more from then on."""
+        if self.keys is not None:
+            before = self._hash(kind, name, source, midnight_before(at, self.zone) - 1)
+            if before is not None:
+                self.left[before].append(at)
 
     def _margins(self, zones: list[str], point: shapely.Point, reach: float) -> tuple[tuple[str, int], ...]:
         """What a place says of zones, where it is not sure of all of them."""
@@ -165,12 +196,17 @@ def reach_of(metres: float) -> float:
     return MARGIN * min(metres or ASSUMED_ACCURACY, LEAST_ACCURATE)
 
 
-def windows_at(at: int) -> Iterator[tuple[str, int]]:
+def windows_at(at: int, zone: ZoneInfo = DUBLIN) -> Iterator[tuple[str, int]]:
     """Width and start of each window that holds a time."""
     for width, length in WIDTHS.items():
         yield width, at // length * length
-    midnight = datetime.fromtimestamp(at // 1000, DUBLIN).replace(hour=0, minute=0, second=0, fold=0)
-    yield "1d", int(midnight.timestamp()) * 1000
+    yield "1d", midnight_before(at, zone)
+
+
+def midnight_before(at: int, zone: ZoneInfo) -> int:
+    """The first millisecond of a day, by any time in it."""
+    midnight = datetime.fromtimestamp(at // 1000, zone).replace(hour=0, minute=0, second=0, fold=0)
+    return int(midnight.timestamp()) * 1000
 
 
 def written(at: int) -> str:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from core.messages import RawMessage
 from decoder.batch import BatchDecoder
 from decoder.settings import DecoderSettings
+from runtime.epochs import Rotation
+from state.device_keys import DeviceKeys
 from tests.oracle.clock import RunningClock
 from tests.oracle.comparison import PRESENCE_TTL, compare
 from tests.oracle.in_process import TaskDecoder
@@ -32,6 +35,8 @@ pytestmark = [
 LOOK_MS = 5000
 """How often decoders look for what others left."""
 NEVER = 600.0
+MIDNIGHT_AT_ELEVEN = "Pacific/Auckland"
+"""On the day of the traffic, in UTC: an hour before its present."""
 
 kills = st.builds(
     lambda count, returns, seed: {"kills": count, "returns": returns, "seed": seed},
@@ -88,6 +93,39 @@ def test_documents_windows_presence_and_counts_are_those_of_a_run_in_which_nothi
     run = Run(decoders, partitions, **killed)
     with tempfile.TemporaryDirectory() as folder:
         assert not asyncio.run(compare_tasks(run, traffic.messages(), redis_server, Path(folder)))
+
+
+async def compare_with_keys(run: Run, messages: Sequence[RawMessage], url: str, data_dir: Path) -> list[str]:
+    """With keys that change each day, an hour before the present: many devices are there before and after."""
+    settings = settings_of(run, url, data_dir, claim_after=NEVER).model_copy(
+        update={
+            "keys_redis_url": url,
+            "device_key_rotation": "day",
+            "device_source": True,
+            "campus_timezone": MIDNIGHT_AT_ELEVEN,
+        }
+    )
+
+    async def start(name: str) -> Decoder:
+        return TaskDecoder(settings.model_copy(update={"decoder_name": name}))
+
+    async with connected(url) as client:
+        made = await DeviceKeys(client).prepare(Rotation.DAY, ZoneInfo(MIDNIGHT_AT_ELEVEN), now=PRESENT)
+        keys = {key.start: key.secret for key in made}
+        clock = RunningClock.beginning_at(PRESENT)
+        return await compare(
+            run, messages, start, client=client, settings=settings, clock=clock, exact_totals=True, keys=keys
+        )
+
+
+@pytest.mark.parametrize(("decoders", "partitions"), [(1, 1), (2, 3)])
+async def test_it_is_the_same_where_keys_of_devices_change_at_midnight_and_older_ones_are_gone(
+    redis_server: str, tmp_path: Path, decoders: int, partitions: int
+) -> None:
+    run = Run(decoders, partitions, kills=2, seed=decoders)
+    # So many fixes that those who send once a minute were there before midnight.
+    messages = Traffic(seed=70 + decoders, devices=20, fixes=90).messages()
+    assert not await compare_with_keys(run, messages, redis_server, tmp_path)
 
 
 @settings(max_examples=6, phases=[Phase.generate])
