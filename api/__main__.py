@@ -13,7 +13,7 @@ import uvicorn
 import documents
 import timeseries
 from api.application import create_app
-from api.auth import keys_command
+from api.auth import audit_command, keys_command
 from api.http.metrics import ApiMetrics
 from api.http.request_id import RequestIds
 from api.http.server import Http, Server, collect_less
@@ -48,6 +48,7 @@ DRAIN_SECONDS = 2
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(keys_command.app, name="keys")
+app.command("audit")(audit_command.show)
 _log = structlog.stdlib.get_logger("api")
 
 
@@ -163,7 +164,7 @@ def _campus(settings: ApiSettings) -> Campus:
 
 @app.callback(invoke_without_command=True)
 def main(context: typer.Context) -> None:
-    """Serve REST and the live map until SIGTERM; `keys` changes who may do what.
+    """Serve REST and the live map until SIGTERM; `keys` changes who may do what, `audit` shows who has read positions.
 
     Settings come from the environment: API_PORT, REDIS_URL, DATA_DIR, CAMPUS_FILE, TIMESERIES_STORE, ...
 

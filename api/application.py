@@ -78,7 +78,7 @@ def create_app(
         events.router(rooms.kinds),
         history.router(rooms.kinds),
         analytics.router(rooms.kinds),
-        positions.router(rooms.kinds),
+        positions.router(rooms.kinds, guarded=not settings.policy.is_open),
         ingest.router(rooms.kinds),
         devices.router(rooms.kinds),
         apps.router,

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from api.analytics import AnalyticsResources, NewestAnswers
 from api.apps import AppsResources
-from api.auth import Access, Keys
+from api.auth import Access, Audit, Key, Keys
 from api.faults import FaultsResources
 from api.history.dependencies import HistoryResources
 from api.http.metrics import ApiMetrics
@@ -20,9 +20,11 @@ from api.occupancy.decoder_lag import DecoderLag
 from api.occupancy.newest_input import InputWatch
 from api.occupancy.released_snapshots import ReleasedSnapshots
 from api.occupancy.snapshot import TakesSnapshots
-from api.positions.dependencies import PositionsResources
+from api.positions.cells import Cells
+from api.positions.dependencies import Guarded, PositionsResources
 from api.positions.erasure import Erasure
 from api.positions.ingest import Ingest
+from api.positions.pseudonyms import Pseudonyms
 from api.settings import ApiSettings
 from api.zones import FollowedCampus, Zones
 from core.clock import Clock
@@ -51,6 +53,7 @@ class Rooms:
     requests: SharedLimits | None
     """How often a client may ask; None where that has no limit."""
     access: Access
+    audit: Audit
     zones: Zones
     occupancy: OccupancyResources
     history: HistoryResources
@@ -96,6 +99,7 @@ def open_rooms(
         public_occupancy=settings.api_public_occupancy,
         with_purpose=not settings.policy.is_open,
     )
+    audit = Audit(redis=redis, clock=clock, kept=not settings.policy.is_open)
     zones = Zones(
         kinds=kinds,
         followed=followed,
@@ -118,6 +122,7 @@ def open_rooms(
         kinds=kinds,
         requests=limit("requests", rate, settings.api_rate_burst) if rate else None,
         access=access,
+        audit=audit,
         zones=zones,
         occupancy=OccupancyResources(
             zones=zones,
@@ -137,7 +142,14 @@ def open_rooms(
             policy=settings.policy,
         ),
         analytics=analytics,
-        positions=PositionsResources(zones=zones, documents=documents, redis=redis, clock=clock),
+        positions=PositionsResources(
+            zones=zones,
+            documents=documents,
+            redis=redis,
+            clock=clock,
+            audit=audit,
+            guarded=_guarded(settings, documents=documents, zones=zones, hasher=hasher),
+        ),
         ingest=_ingest(settings, kinds, redis=redis, watch=watch, metrics=metrics, clock=clock, limit=limit),
         erasure=Erasure(
             kinds=kinds,
@@ -193,6 +205,18 @@ def _snapshots(
         input_=input_,
         clock=clock,
     )
+
+
+def _guarded(settings: ApiSettings, *, documents: DocumentStore, zones: Zones, hasher: DeviceHasher) -> Guarded | None:
+    policy, timezone = settings.policy, ZoneInfo(settings.campus_timezone)
+    if policy.is_open:
+        return None
+
+    def names(key: Key) -> Pseudonyms:
+        return Pseudonyms(hasher, key.id, timezone)
+
+    cells = Cells(documents=documents, zones=zones, hasher=hasher, least=policy.least, width=policy.width)
+    return Guarded(cells=cells, names=names)
 
 
 def _ingest(

@@ -5,7 +5,7 @@ Coordinates are degrees of WGS 84, longitude before latitude, as in GeoJSON (RFC
 
 from geofence.apart import Finest, share_a_place, too_fine
 from geofence.campus import MAX_FEATURES, Campus, InvalidCampusError, changed_zones, load_campus, parse_campus
-from geofence.cells import cell
+from geofence.cells import box_of, cell
 from geofence.fence import Geofence
 from geofence.zones import Zone
 
@@ -16,6 +16,7 @@ __all__ = [
     "Geofence",
     "InvalidCampusError",
     "Zone",
+    "box_of",
     "cell",
     "changed_zones",
     "load_campus",

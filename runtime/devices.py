@@ -25,6 +25,7 @@ AWAY_BYTES = 8
 """Enough for no two of a million devices to have the same, and no more: it lives for minutes."""
 CLIENT_BYTES = 8
 SOURCES_KEPT = 1000
+SECRET_BYTES = 32
 AWAY_KEPT = 20_000
 """Devices whose second hashes are remembered: 5 MB."""
 
@@ -99,6 +100,7 @@ class DeviceHasher:
         self._last: Epoch | None = None
         self._keyed_again = hashlib.blake2b(digest_size=AWAY_BYTES, key=key, person=b"away")
         self._keyed_of_clients = hashlib.blake2b(digest_size=CLIENT_BYTES, key=key, person=b"client")
+        self._keyed_of_readers = hashlib.blake2b(digest_size=SECRET_BYTES, key=key, person=b"pseudonym")
         self.away = lru_cache(AWAY_KEPT)(self._away)
         """The second hash of a device by its first: 16 hexadecimal digits, under which it is known while it is outside
         the campus. Without the key nobody can tell which devices the two are of."""
@@ -172,6 +174,12 @@ class DeviceHasher:
         hashed = self._keyed_of_clients.copy()
         hashed.update(name.encode())
         return hashed.hexdigest()
+
+    def secret(self, name: str) -> bytes:
+        """A key of 32 bytes for what is told of devices, by a name. Nobody has it without DEVICE_KEY."""
+        hashed = self._keyed_of_readers.copy()
+        hashed.update(name.encode())
+        return hashed.digest()
 
     def _away(self, hashed: str) -> str:
         again = self._keyed_again.copy()

@@ -86,6 +86,7 @@ TYPES = {
     "users:version:{mqtt}": "string",
     "users:removed:{mqtt}": "set",
     "api-keys:{campus}": "hash",
+    "audit:{campus}": "stream",
     "api-keys:used:{campus}": "hash",
     "mirror:{campus}": "string",
     "mirror:client:{campus}": "string",

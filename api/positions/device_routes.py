@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.convertors import PathConvertor, register_url_convertor
+from starlette.requests import Request
 from starlette.responses import Response
 
-from api.auth import requires
+from api.auth import Audit, Key, Shown, requires
 from api.http.answers import Json
 from api.http.dependencies import opened
 from api.http.kind_words import article, example
@@ -47,7 +48,7 @@ is left. A device that goes on sending is known again from its next position on.
 
 def router(kinds: Kinds) -> APIRouter:
     """The route, which is asked for one of these kinds, or for all."""
-    routes = APIRouter(tags=["devices"], dependencies=[requires("admin")])
+    routes = APIRouter(tags=["devices"])
 
     class ErasureQuery(BaseModel):
         """Which device is meant."""
@@ -65,7 +66,10 @@ def router(kinds: Kinds) -> APIRouter:
         response_description="All of it is gone.",
         responses=problems(401, 403, 404, 422, 503),
     )
-    async def erase_device(
+    async def erase_device(  # noqa: PLR0917 - what FastAPI gives a route
+        request: Request,
+        key: Annotated[Key, requires("admin")],
+        audit: Annotated[Audit, opened("audit")],
         erasure: Annotated[Erasure, opened("erasure")],
         device_id: Annotated[
             str,
@@ -78,6 +82,8 @@ def router(kinds: Kinds) -> APIRouter:
         ],
         query: Annotated[ErasureQuery, Query()],
     ) -> Response:
+        # Whom it was is what is to be forgotten.
+        await audit.note(request, key, {"kind": query.kind} if query.kind else {}, shown=Shown.NOTHING, given=0)
         try:
             erased = await erasure.erase(device_id, [query.kind] if query.kind else kinds.ids)
         except UnfinishedError as error:

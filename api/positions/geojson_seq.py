@@ -9,15 +9,15 @@ import structlog
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
-from documents import Document, DocumentStore, Page, PositionQuery
+from documents import DocumentStore, Page, PositionQuery
 
 MEDIA_TYPE = "application/geo+json-seq"
 PAGE = 500
 """Documents that one stream has in memory, and writes at a time."""
 STALLED_SECONDS = 30.0
 """How long a reader may take for that much; one that is slower is cut off."""
-Given = Callable[[list[Document]], Awaitable[list[dict[str, Any]]]]
-"""Makes features of documents."""
+Given = Callable[[Page], Awaitable[list[dict[str, Any]]]]
+"""Makes features of the documents of a page."""
 _RECORD, _END = b"\x1e", b"\n"
 
 _log = structlog.stdlib.get_logger("positions")
@@ -46,13 +46,13 @@ async def sequence(
 ) -> AsyncIterator[bytes]:
     """What a query finds as records, the newest first, a page in memory at a time; `first` is the first page.
 
-    `given` makes features of documents. `limit` is how many at the most, None for all. Raises UnavailableError where a
+    `given` makes features of a page. `limit` is how many at the most, None for all. Raises UnavailableError where a
     store goes away in the middle.
     """
     page, left = first, limit
     while True:
         if page.documents:
-            yield records(await given(page.documents))
+            yield records(await given(page))
         left = None if left is None else left - len(page.documents)
         if page.cursor is None or left == 0:
             return

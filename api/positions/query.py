@@ -12,6 +12,7 @@ from shapely import MultiPolygon, Polygon
 from api.http.boxes import Box, boxes
 from api.http.instants import EARLIEST, LATEST, Instant
 from api.http.problems import WrongParameter, wrong_parameters
+from api.positions.pseudonyms import Pseudonyms
 from core.clock import format_rfc3339
 from core.marks import Mark
 from core.unreadable import UNREADABLE
@@ -83,7 +84,7 @@ class SearchQuery(BaseModel):
     device: str | None = Field(
         default=None,
         pattern=r"^[0-9a-f]{32}$",
-        description="Keyed hash of the device, 32 hexadecimal digits, as positions name it.",
+        description="The device, 32 hexadecimal digits, as positions name it.",
         examples=["9f2c1e0b7a4d4c6e8b1f0a2d3c4e5f60"],
     )
     start: Instant = Field(
@@ -136,25 +137,58 @@ class PlaceQuery(SearchQuery):
 
 
 def position_query(
-    query: SearchQuery, *, now: int, campus: str, area: Polygon | MultiPolygon | None, keeps: Keeps | None
+    query: SearchQuery,
+    *,
+    now: int,
+    campus: str,
+    area: Polygon | MultiPolygon | None,
+    keeps: Keeps | None,
+    names: Pseudonyms | None = None,
 ) -> PositionQuery:
     """What the document store is asked.
 
     `now` is in milliseconds since the epoch; `campus` is the id of the campus itself, whose zone holds every position;
-    `area` is the shape to search in, in degrees; `keeps` is as `PositionQuery` has it. Raises a 422 problem.
+    `area` is the shape to search in, in degrees; `keeps` is as `PositionQuery` has it; `names` are those under which
+    who asks knows devices, None where that is their hash. Raises a 422 problem.
     """
-    end = min(now + AHEAD_MS + 1, LATEST) if query.end is None else query.end
-    start = max(EARLIEST, min(end, now) - DEFAULT_SPAN_MS) if query.start is None else query.start
+    device = query.device
+    if device is not None and names is not None:
+        start, end = _within_a_day(query, now, names)
+    else:
+        end = min(now + AHEAD_MS + 1, LATEST) if query.end is None else query.end
+        start = max(EARLIEST, min(end, now) - DEFAULT_SPAN_MS) if query.start is None else query.start
     if start >= end:
         detail = f"{format_rfc3339(start)} is not before end, {format_rfc3339(end)}"
         raise wrong_parameters([WrongParameter("start", detail)])
     bbox, contains = _where(query, area)
+    if device is not None and names is not None:
+        device = names.hash_of(device, start)
     zone = query.zone
-    if zone is None and query.device is None and (bbox is None or _is_wide(bbox)):
+    if zone is None and device is None and (bbox is None or is_wide(bbox)):
         zone = campus
-    return PositionQuery(
-        start=start, end=end, zone=zone, device=query.device, bbox=bbox, contains=contains, keeps=keeps
-    )
+    return PositionQuery(start=start, end=end, zone=zone, device=device, bbox=bbox, contains=contains, keeps=keeps)
+
+
+def _within_a_day(query: SearchQuery, now: int, names: Pseudonyms) -> tuple[int, int]:
+    """Start and end of a search for a device, which has another name on each day: by default all of today.
+
+    Where one of them is given, the day that it lies in. Raises a 422 problem.
+    """
+    given = query.start if query.start is not None else query.end - 1 if query.end is not None else now
+    first, over = names.day_of(given)
+    start = first if query.start is None else query.start
+    end = over if query.end is None else query.end
+    if end > over:
+        raise wrong_parameters(
+            [
+                WrongParameter(
+                    "device",
+                    "a device has another name on each day: start and end lie in one day of the campus, such as"
+                    f" {format_rfc3339(first)} and {format_rfc3339(over)}",
+                )
+            ]
+        )
+    return start, end
 
 
 def _where(query: SearchQuery, area: Polygon | MultiPolygon | None) -> tuple[BBox | None, Contains | None]:
@@ -233,7 +267,7 @@ def _intersection(one: BBox, other: BBox) -> BBox | None:
     return (west, south, east, north) if west <= east and south <= north else None
 
 
-def _is_wide(bbox: BBox) -> bool:
+def is_wide(bbox: BBox) -> bool:
     """Whether a box has more tiles than one question may have; the index of the campus's own zone serves it then."""
     try:
         tiles_of_box(bbox)

@@ -126,3 +126,69 @@ def position_collection(kinds: Kinds) -> type[Any]:
         links: Annotated[list[PositionLink], Field(description="The next page; empty on the last one.")]
 
     return PositionCollection
+
+
+def cell_collection(kinds: Kinds) -> type[Any]:
+    """The type of what is told of cells, of these kinds."""
+
+    @dataclass(frozen=True, slots=True)
+    class CellOutline:
+        """A GeoJSON Polygon."""
+
+        type: Annotated[Literal["Polygon"], Field(description="GeoJSON's name for it.", examples=["Polygon"])]
+        coordinates: Annotated[
+            list[list[list[float]]],
+            Field(
+                description="The outline of the cell: longitude and latitude in degrees of WGS 84.",
+                examples=[
+                    [[-8.571, 52.674], [-8.5696, 52.674], [-8.5696, 52.6753], [-8.571, 52.6753], [-8.571, 52.674]]
+                ],
+            ),
+        ]
+
+    @dataclass(frozen=True, slots=True)
+    class CellProperties:
+        """What is told of a cell."""
+
+        kind: Annotated[Kind, Field(description=f"Of {one_of(kinds)}.", examples=[example(kinds)])]
+        cell: Annotated[str, Field(description="Geohash of the cell, 7 characters.", examples=["gc3gsvp"])]
+        start: Annotated[
+            Rfc3339, Field(description="When the quarter of an hour began.", examples=["2019-02-18T08:45:00Z"])
+        ]
+        end: Annotated[Rfc3339, Field(description="When it was over.", examples=["2019-02-18T09:00:00Z"])]
+        devices: Annotated[
+            int,
+            Field(description="About how many devices were there, in steps of `PRIVACY_WIDTH`.", examples=[130]),
+        ]
+
+    @dataclass(frozen=True, slots=True)
+    class CellFeature:
+        """One cell in one quarter of an hour, as a GeoJSON Feature."""
+
+        type: Annotated[Literal["Feature"], Field(description="GeoJSON's name for it.", examples=["Feature"])]
+        id: Annotated[
+            str,
+            Field(description="Cell, start and kind.", examples=[f"gc3gsvp-001550479500000-{example(kinds)}"]),
+        ]
+        geometry: Annotated[CellOutline, Field(description="Where.")]
+        properties: Annotated[CellProperties, Field(description="What is told of it.")]
+
+    @dataclass(frozen=True, slots=True)
+    class CellCollection:
+        """Cells in which many devices were, as a GeoJSON FeatureCollection."""
+
+        type: Annotated[
+            Literal["FeatureCollection"], Field(description="GeoJSON's name for it.", examples=["FeatureCollection"])
+        ]
+        features: Annotated[
+            list[CellFeature],
+            Field(description="The newest quarter first. Cells in which too few were for a step are left out."),
+        ]
+        numberReturned: Annotated[int, Field(description="How many there are.", examples=[12])]  # noqa: N815 - OGC's name
+        timeStamp: Annotated[  # noqa: N815 - OGC's name
+            Rfc3339, Field(description="When the answer was made, RFC 3339, UTC.", examples=["2019-02-18T09:00:00Z"])
+        ]
+        links: Annotated[list[PositionLink], Field(description="None: there are no pages.")]
+        protected: Annotated[bool, Field(description="True: these are no positions.", examples=[True])]
+
+    return CellCollection

@@ -32,7 +32,7 @@ def contents(
             name: made[name]
             for name in (
                 *("broker", "decoder", "api", "controller", "users", "api-key", "backup", "redis", "redis-keys"),
-                *("influxdb", "dead-letters", "status", "migrate", "restore"),
+                *("influxdb", "auditor", "dead-letters", "status", "migrate", "restore"),
             )
         },
         "couchdb": {"admins.ini": f"[admins]\n{COUCHDB_USER} = {value['couchdb_password']}\n"},

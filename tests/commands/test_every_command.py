@@ -33,6 +33,7 @@ OF_REDIS = {
     "keys add": "api keys add --scope admin",
     "keys import": "api keys import {key} --scope admin",
     "keys remove": "api keys remove 5f0c3a1be2d94c77",
+    "audit": "api audit",
     "dead letters": "decoder dead-letters",
     "dead letters list": "decoder dead-letters list --json",
     "dead letters explain": "decoder dead-letters explain",

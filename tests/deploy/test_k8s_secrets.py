@@ -64,7 +64,7 @@ def values(secret: Document) -> dict[str, str]:
 def test_what_is_made_for_a_local_cluster_is_what_its_pods_name(made: Path) -> None:
     secrets = of_kind(documents(made), "Secret")
     wanted = needed(overlay("local"))
-    of_no_pod = {"backup", "dead-letters", "status", "migrate", "restore"}
+    of_no_pod = {"auditor", "backup", "dead-letters", "status", "migrate", "restore"}
     assert secrets.keys() == wanted.keys() | of_no_pod | {"keda", "smoke"}
     for name, items in wanted.items():
         assert items <= keys(secrets[name]), name

@@ -191,7 +191,7 @@ def test_only_who_needs_a_secret_has_it(tmp_path: Path, given: GIVEN) -> None:
     assert holders("redis_api_password") == {"api", "api-next"}
     assert holders("redis_users_command_password") == {"users"}
     assert holders("redis_keys_command_password") == {"api-key", "node-red-key"}
-    for service in ("autoscaler", "controller", "status", "dead-letters", "backup"):
+    for service in ("auditor", "autoscaler", "controller", "status", "dead-letters", "backup"):
         assert holders(f"redis_{service.replace('-', '_')}_password") == {service}
     assert holders("redis_exporter_password") == {"redis-exporter"}
     assert holders("redis_keda_password") == set()

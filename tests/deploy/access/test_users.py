@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 USES = {
     "broker": {"broker", "users-command"},
     "decoder": {"decoder", "dead-letters"},
-    "api": {"api", "keys-command"},
+    "api": {"api", "keys-command", "auditor"},
     "autoscaler": {"autoscaler"},
     "controller": {"controller"},
 }

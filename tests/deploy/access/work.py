@@ -13,6 +13,7 @@ from core.windows import Width, Window
 from runtime.epochs import Rotation
 from state.api_keys import API_KEYS, KeyStore
 from state.apps import AppStore
+from state.audit import Question, note_question, questions
 from state.backlog import read_backlogs
 from state.campus import (
     StoredCampus,
@@ -308,6 +309,9 @@ async def api(client: Redis, partitions: int) -> None:
     await keys.get(["a"])
     await keys.has_any()
     await keys.note_use("a", NOON)
+    await note_question(
+        client, Question(NOON, "a", "of ann", "of a test", "GET /v1/positions", "", "exact", 1, "of nobody")
+    )
     await take_lease(client, "me", for_ms=1000, client_id="mirror-0")
     await note_topics(client, ["v1/a"])
     assert await known_topics(client) == {"v1/a"}
@@ -393,6 +397,11 @@ async def keys_command(client: Redis, partitions: int) -> None:
     assert await keys.remove("a")
 
 
+async def auditor(client: Redis, partitions: int) -> None:
+    await _before(client, partitions)
+    assert [each.purpose async for each in questions(client)] == ["of a test"]
+
+
 async def dead_letters(client: Redis, partitions: int) -> None:
     await _before(client, partitions)
     letters = DeadLetters(client, partitions=partitions)
@@ -425,6 +434,7 @@ WORK: dict[str, Work] = {
     "autoscaler": autoscaler,
     "controller": controller,
     "status": status,
+    "auditor": auditor,
     "dead-letters": dead_letters,
     "health": others.health,
     "exporter": others.exporter,
