@@ -25,6 +25,7 @@ from api.occupancy import routes as occupancy
 from api.positions import device_routes as devices
 from api.positions import ingest_routes as ingest
 from api.positions import routes as positions
+from api.privacy import steps_of
 from api.rooms import Rooms
 from api.settings import ApiSettings
 from api.web.notice import NoticeOptions
@@ -96,7 +97,10 @@ def create_app(
 
 def _map_options(settings: ApiSettings) -> MapOptions:
     return MapOptions(
-        tile_url=settings.tile_url, tile_attribution=settings.tile_attribution, min_count=settings.policy.least
+        tile_url=settings.tile_url,
+        tile_attribution=settings.tile_attribution,
+        min_count=settings.policy.least,
+        released=steps_of(settings.policy),
     )
 
 
@@ -168,7 +172,7 @@ def _notice_options(settings: ApiSettings) -> NoticeOptions:
     return NoticeOptions(
         contact=settings.privacy_contact,
         public=settings.api_public_occupancy,
-        min_count=settings.policy.least,
+        policy=settings.policy,
         flows_least=max(settings.flows_min_devices, settings.policy.least),
         documents_keep=settings.documents_keep or "",
     )

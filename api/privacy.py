@@ -28,6 +28,13 @@ def furthest(width: int) -> int:
     return slack_of(width) + width
 
 
+def steps_of(policy: Policy) -> dict[str, int] | None:
+    """How released counts of a zone go, and how near to the true ones they and those of the campus are; None: open."""
+    if policy.is_open:
+        return None
+    return {"step": policy.width, "edge": furthest(policy.width), "campus_edge": furthest(policy.campus_width)}
+
+
 def released_basis(policy: Policy) -> list[str]:
     """What released counts are, and what they do not say, in sentences for people; none where counts are true."""
     if policy.is_open:

@@ -45,6 +45,8 @@ class MapOptions:
     """Who made the tiles, as plain text."""
     min_count: int = 0
     """Counts of what stands for people are kept back below it (PRIVACY_MIN_COUNT); 0 where none is."""
+    released: Mapping[str, int] | None = None
+    """How far counts are from the true ones, as `api.privacy.steps_of` has it; None where they are true."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,8 @@ def _live_map(kinds: Kinds, options: MapOptions) -> File:
         "min-count": str(options.min_count),
         "kinds": msgspec.json.encode([_told(kind) for kind in kinds]).decode(),
     }
+    if options.released is not None:
+        told["released"] = msgspec.json.encode(options.released).decode()
     named = html.escape(capital(kinds.many))
     return File.of(_with_options("index.html", told).replace("<!-- kinds -->", named).encode(), ".html")
 

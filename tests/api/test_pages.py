@@ -8,9 +8,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from api.privacy import steps_of
 from api.web.notice import NoticeOptions
 from api.web.pages import STATIC, TYPES, MapOptions, pages
 from core.kinds import DEFAULT_KINDS, Kinds
+from disclosure.policy import Privacy, PrivacySettings
 from tests.api.conftest import client_of
 from tests.kinds.tables import kind
 
@@ -296,7 +298,7 @@ async def test_the_privacy_notice_says_what_the_settings_are() -> None:
         NoticeOptions(
             contact="<b>Ann</b> {kept}, ann@campus.example",
             public=False,
-            min_count=7,
+            policy=PrivacySettings(privacy_min_count=7).policy,
             flows_least=7,
             documents_keep="30d",
         )
@@ -306,3 +308,42 @@ async def test_the_privacy_notice_says_what_the_settings_are() -> None:
     assert "under 7 none is shown" in chosen
     assert "none of fewer than 7 devices" in chosen
     assert "30 days after their day, and then they are dropped" in chosen
+
+
+async def test_the_privacy_notice_says_what_protected_counts_are_worth_and_what_they_cost() -> None:
+    page = await notice_with(NoticeOptions(policy=PrivacySettings(privacy=Privacy.PROTECTED).policy))
+
+    assert "No count that is shown is the true one (PRIVACY=protected)." in page
+    assert "in steps of 130, on the campus as a whole of 390" in page
+    assert "at most 1.2% likelier or less likely" in page
+    assert "adds 0.8%, of the campus 0.3%." in page
+    assert (
+        "nearer to the one shown than 173, of the campus than 520; a zone where fewer are may be shown as too few"
+        in page
+    )
+    assert "by 26, 49 and 52 on average, and nineteen of twenty by less than 40, 126 and 122." in page
+    assert "<li>Flows between zones, and visits: they are told to nobody but who runs the system.</li>" in page
+    assert "may see that one person came or went" not in page
+    assert page.count("<li>") == (await notice_with(NoticeOptions())).count("<li>") + 3
+
+
+async def test_the_notice_gives_no_measured_figure_for_a_width_that_was_not_measured() -> None:
+    strict = PrivacySettings(privacy=Privacy.STRICT)
+    other = PrivacySettings(privacy=Privacy.STRICT, privacy_width=100, privacy_min_count=0)
+
+    assert "by 26, 98 and 85 on average" in await notice_with(NoticeOptions(policy=strict.policy))
+    page = await notice_with(NoticeOptions(policy=other.policy))
+    assert "on average" not in page
+    assert "at most 1.4% likelier" in page
+    assert "than 133, of the campus than 960; a zone where fewer are may be shown as nobody." in page
+
+
+async def test_the_map_is_told_how_far_released_counts_are_from_the_true_ones_and_nothing_where_they_are_true() -> None:
+    async with client_with(MapOptions(released={"step": 130, "edge": 173, "campus_edge": 520})) as client:
+        page = (await client.get("/")).text
+    (told,) = re.findall('<meta name="released" content="([^"]*)">', page)
+    assert html.unescape(told) == '{"step":130,"edge":173,"campus_edge":520}'
+    async with client_with(MapOptions()) as client:
+        assert 'name="released"' not in (await client.get("/")).text
+    assert steps_of(PrivacySettings(privacy=Privacy.PROTECTED).policy) == {"step": 130, "edge": 173, "campus_edge": 520}
+    assert steps_of(PrivacySettings().policy) is None

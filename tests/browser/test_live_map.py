@@ -250,6 +250,29 @@ def test_axe_finds_nothing_on_a_phone(page: Page, stage: Stage) -> None:
     assert hindrances(page) == []
 
 
+def test_released_counts_are_told_as_about_so_many_with_what_the_true_ones_lie_between(page: Page) -> None:
+    released = {"step": 130, "edge": 173, "campus_edge": 520}
+    with opened_stage(MapOptions(min_count=5, released=released)) as stage:
+        stage.counts = {"campus": (None, 390), "main": (None, 260), "lonsdale": (None, None)}
+        page.open(stage.address)
+        page.keep_picture("released")
+
+        assert page.row("campus")[1:3] == ["<520", "≈390"]
+        assert page.row("main")[1:3] == ["<173", "≈260"]
+        assert page.row("lonsdale")[1:] == ["<173", "<173", "<346", ""]
+        assert "<346" in page.text("#legend")
+        assert "(not shown)" not in page.text("#legend")
+        assert page.text("#released") == (
+            "No count here is the true one: each follows it in steps of 130, on the campus as a whole in larger ones,"
+            " and that of a zone is nearer to it than 173. Why"
+        )
+        assert page.all("#flows:not([hidden])") == []
+        open_panel(page, "main")
+        assert page.text("#panel-now") == "fewer than 173 cars, about 260 phones (88 to 432)"
+        assert not any("/visits" in path for path in stage.asked)
+        assert hindrances(page) == []
+
+
 def test_counts_that_are_kept_back_are_told_as_such(page: Page) -> None:
     with opened_stage(MapOptions(min_count=5)) as stage:
         stage.counts = {"campus": (9, 20), "main": (9, None), "lonsdale": (0, None)}

@@ -2,7 +2,7 @@
 
 import { byId, setText } from "./dom.js";
 import { KINDS } from "./kinds.js";
-import { hourAndMinute } from "./numbers.js";
+import { hourAndMinute, RELEASED } from "./numbers.js";
 import { getJson, reason } from "./read.js";
 
 const HOUR_MS = 3_600_000;
@@ -58,6 +58,8 @@ export function flowsOn(map, nameOf) {
   const on = /** @type {HTMLInputElement} */ (byId("flows-on"));
   const slider = /** @type {HTMLInputElement} */ (byId("flows-hour"));
   slider.max = String(HOURS - 1);
+  // They are made of where single devices went, and are withheld.
+  byId("flows").hidden = RELEASED !== null;
   let kinds = KINDS;
   /** Where the last hour ends of which flows are known, milliseconds. @type {number | null} */
   let until = null;

@@ -1,7 +1,8 @@
 // What the colours mean.
 
 import { byId, html } from "./dom.js";
-import { COUNT_LEVELS, measure, PERCENT_LEVELS, short } from "./numbers.js";
+import { KINDS } from "./kinds.js";
+import { COUNT_LEVELS, measure, PERCENT_LEVELS, RELEASED, short } from "./numbers.js";
 
 /** @type {string | null} */
 let drawn = null;
@@ -28,21 +29,22 @@ export function drawLegend(zones, shown) {
   const counts = measured.some(({ percent }) => !percent);
   const percentages = measured.some(({ percent }) => percent);
   const keptBack = measured.some(({ value }) => value === null);
-  const now = `${counts} ${percentages} ${keptBack}`;
+  const now = `${counts} ${percentages} ${keptBack} ${shown === "total"}`;
   if (now === drawn) return;
   drawn = now;
   const scales = [];
-  if (counts) scales.push(scale(percentages ? "Count (no capacity set)" : "Count", ranges(COUNT_LEVELS, ""), keptBack));
-  if (percentages) scales.push(scale("Per cent full", ranges(PERCENT_LEVELS, "%"), false));
+  const few = keptBack ? short(null, undefined, shown === "total" ? KINDS.length : 1) : null;
+  if (counts) scales.push(scale(percentages ? "Count (no capacity set)" : "Count", ranges(COUNT_LEVELS, ""), few));
+  if (percentages) scales.push(scale("Per cent full", ranges(PERCENT_LEVELS, "%"), null));
   byId("legend").replaceChildren(...scales);
 }
 
 /**
  * @param {string} name
  * @param {HTMLElement[]} items
- * @param {boolean} keptBack
+ * @param {string | null} few how many there are at the most where a count is kept back; null where none is
  */
-function scale(name, items, keptBack) {
-  if (keptBack) items.push(html("li", { "data-level": "kept-back" }, `${short(null)} (not shown)`));
+function scale(name, items, few) {
+  if (few) items.push(html("li", { "data-level": "kept-back" }, `${few}${RELEASED ? "" : " (not shown)"}`));
   return html("div", {}, html("span", {}, name), html("ul", { "aria-label": name }, ...items));
 }

@@ -7,7 +7,7 @@ import { about, heading, KINDS } from "./kinds.js";
 import { drawLegend } from "./legend.js";
 import { follow } from "./live.js";
 import { showStatus } from "./notice.js";
-import { short } from "./numbers.js";
+import { RELEASED, setCampus, short } from "./numbers.js";
 import { panel } from "./panel.js";
 import { zoneList } from "./zone-list.js";
 
@@ -31,6 +31,11 @@ let willDraw = false;
 /** Zones that are to be drawn again; with thousands of them, most are as they were. @type {Set<string>} */
 const changed = new Set();
 
+if (RELEASED) {
+  const words = `No count here is the true one: each follows it in steps of ${RELEASED.step}, on the campus as a whole in larger ones, and that of a zone is nearer to it than ${RELEASED.edge}. `;
+  const how = html("a", { href: "privacy" }, "Why");
+  byId("notice").after(html("p", { class: "muted", id: "released" }, words, how));
+}
 const totals = KINDS.map((kind) => {
   const count = html("dd", {}, "–");
   byId("totals").append(about(html("div", {}, html("dt", {}, heading(kind)), count), kind));
@@ -86,7 +91,7 @@ function draw() {
   drawLegend(known.filter((zone) => zone.zone !== campusId), shown);
   const campus = zones.get(campusId);
   if (campus) {
-    for (const { kind, count } of totals) setText(count, short(campus[kind.id]));
+    for (const { kind, count } of totals) setText(count, short(campus[kind.id], campusId));
   }
   const now = opened === null ? undefined : zones.get(opened);
   if (now) detail.show(now);
@@ -100,6 +105,7 @@ function takeZones(collection) {
     names.set(id, properties.name);
     if (properties.role !== "boundary") continue;
     campusId = id;
+    setCampus(id);
     setText(byId("campus"), properties.name);
     document.title = `${properties.name}: occupancy`;
   }

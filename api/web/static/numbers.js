@@ -30,6 +30,37 @@ export const COUNT_LEVELS = [0, 1, 5, 20, 50, 100];
 export const PERCENT_LEVELS = [0, 1, 25, 50, 75, 100];
 
 const MIN_COUNT = Number(option("min-count"));
+
+/**
+ * How counts are told that are not the true ones: in steps of so many, and nearer to the true one than the edge.
+ * @typedef {{ step: number, edge: number, campus_edge: number }} Released
+ */
+
+/** Null where counts are true. @type {Released | null} */
+export const RELEASED = JSON.parse(option("released") || "null");
+let campus = "";
+
+/**
+ * Says which zone is the campus as a whole: its released counts are less exact.
+ * @param {string} id
+ */
+export const setCampus = (id) => {
+  campus = id;
+};
+
+/**
+ * What the true count of a zone is under, where the one that is told is kept back.
+ * @param {string} [zone]
+ * @param {number} [kinds] of how many kinds it is the count: each may be so far off
+ */
+const under = (zone, kinds = 1) => {
+  if (!RELEASED) return MIN_COUNT;
+  return kinds * (zone !== undefined && zone === campus ? RELEASED.campus_edge : RELEASED.edge);
+};
+
+/** @param {number} count as it is said in a sentence */
+export const said = (count) => (RELEASED ? `about ${count.toLocaleString("en")}` : count.toLocaleString("en"));
+
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 
@@ -51,7 +82,7 @@ export function measure(zone, shown) {
     return { value: zone.percentage, percent: true, text: percent(zone.percentage) };
   }
   if (shown === "total") return { value: atLeast(zone), percent: false, text: shortTotal(zone) };
-  return { value: zone[shown], percent: false, text: short(zone[shown]) };
+  return { value: zone[shown], percent: false, text: short(zone[shown], zone.zone) };
 }
 
 /**
@@ -88,20 +119,22 @@ export function level({ value, percent: isPercent }) {
 /**
  * A count in a narrow place.
  * @param {number | null | undefined} count
+ * @param {string} [zone] whose count it is
+ * @param {number} [kinds] of how many kinds
  */
-export function short(count) {
-  if (count === null || count === undefined) return MIN_COUNT > 0 ? `<${MIN_COUNT}` : "–";
-  return count.toLocaleString("en");
+export function short(count, zone, kinds) {
+  if (count === null || count === undefined) return under(zone, kinds) > 0 ? `<${under(zone, kinds)}` : "–";
+  return `${RELEASED ? "≈" : ""}${count.toLocaleString("en")}`;
 }
 
 /**
  * A total in a narrow place.
  * @param {Occupancy} zone
  */
-export const shortTotal = (zone) => (zone.total === null && given(zone) ? `${short(given(zone))}+` : short(zone.total));
+export const shortTotal = (zone) => (zone.total === null && given(zone) ? `${short(given(zone))}+` : short(zone.total, zone.zone, KINDS.length));
 
 /** @param {number | null} percentage */
-export const percent = (percentage) => (percentage === null ? "" : `${Math.round(percentage)}%`);
+export const percent = (percentage) => (percentage === null ? "" : `${RELEASED ? "≈" : ""}${Math.round(percentage)}%`);
 
 /**
  * How many of a kind are in a zone, in words.
@@ -110,14 +143,26 @@ export const percent = (percentage) => (percentage === null ? "" : `${Math.round
  */
 export function plural(zone, { id, one, many }) {
   const count = zone[id];
-  if (count === null) return MIN_COUNT > 0 ? `fewer than ${MIN_COUNT} ${many}` : `${many} not shown`;
-  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+  const least = under(zone.zone);
+  if (count === null) return least > 0 ? `fewer than ${least} ${many}` : `${many} not shown`;
+  return `${said(count)} ${count === 1 && !RELEASED ? one : many}`;
+}
+
+/**
+ * Between which numbers the true count lies of a kind whose released one is given, in words; empty for true counts.
+ * @param {Occupancy} zone
+ * @param {import("./kinds.js").Kind} kind
+ */
+function band(zone, { id }) {
+  if (!RELEASED || zone[id] === null) return "";
+  const edge = under(zone.zone);
+  return ` (${Math.max(0, zone[id] - edge + 1).toLocaleString("en")} to ${(zone[id] + edge - 1).toLocaleString("en")})`;
 }
 
 /** @param {Occupancy} zone */
 export function counts(zone) {
   const full = zone.percentage === null ? "" : `, ${percent(zone.percentage)} full`;
-  return KINDS.map((kind) => plural(zone, kind)).join(", ") + full;
+  return KINDS.map((kind) => plural(zone, kind) + band(zone, kind)).join(", ") + full;
 }
 
 /** @param {string | number} at an RFC 3339 text, or milliseconds since the epoch */

@@ -3,7 +3,7 @@
 import { dayChart } from "./day-chart.js";
 import { byId, html, setText } from "./dom.js";
 import { about, heading, KINDS } from "./kinds.js";
-import { counts } from "./numbers.js";
+import { counts, RELEASED } from "./numbers.js";
 import { getJson, reason } from "./read.js";
 import { stayChart } from "./stay-chart.js";
 import { weekChart } from "./week-chart.js";
@@ -111,6 +111,8 @@ async function day(zone, kind) {
  * @param {import("./kinds.js").Kind} kind
  */
 async function stay(zone, kind) {
+  // Visits are made of where single devices went, and are withheld.
+  if (RELEASED) return null;
   const chart = stayChart(await computed(`${zone}/visits?kind=${kind.id}`), heading(kind));
   return chart && about(chart, kind);
 }

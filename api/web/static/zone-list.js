@@ -2,7 +2,7 @@
 
 import { html, setText } from "./dom.js";
 import { heading, KINDS } from "./kinds.js";
-import { given, level, measure, percent, plural, short, shortTotal } from "./numbers.js";
+import { given, level, measure, percent, plural, said, short, shortTotal } from "./numbers.js";
 
 /** @typedef {import("./numbers.js").Occupancy} Occupancy */
 /** @typedef {{ row: HTMLElement, button: HTMLElement, cells: HTMLElement[], boundary: boolean }} Row */
@@ -12,7 +12,7 @@ const SPEAK_MS = 30_000;
 
 /** A column: what stands over it, what is in it, and the kind that it is of, if it is of one. */
 const COLUMNS = [
-  ...KINDS.map((kind) => ({ name: heading(kind), kind: kind.id, text: (/** @type {Occupancy} */ zone) => short(zone[kind.id]) })),
+  ...KINDS.map((kind) => ({ name: heading(kind), kind: kind.id, text: (/** @type {Occupancy} */ zone) => short(zone[kind.id], zone.zone) })),
   // Of one kind alone the total says nothing new.
   ...(KINDS.length > 1 ? [{ name: "Total", kind: "", text: shortTotal }] : []),
   { name: "Full", kind: "", text: (/** @type {Occupancy} */ zone) => percent(zone.percentage) },
@@ -50,7 +50,7 @@ export function zoneList(head, body, spoken, { onPick, onPoint }) {
   });
   head.append(...headings);
   let spokenAt = performance.now();
-  let said = "";
+  let spokenLast = "";
   let pointed = false;
   body.addEventListener("pointerenter", () => (pointed = true));
   body.addEventListener("pointerleave", () => (pointed = false));
@@ -128,11 +128,11 @@ export function zoneList(head, body, spoken, { onPick, onPoint }) {
       const campus = zones.find((zone) => isCampus(zone.zone));
       if (!campus || performance.now() - spokenAt < SPEAK_MS) return;
       const [busiest] = zones.filter((zone) => !isCampus(zone.zone)).sort((a, b) => (b.total ?? 0) - (a.total ?? 0));
-      const most = busiest?.total ? ` Most are at ${busiest.name}: ${busiest.total}.` : "";
+      const most = busiest?.total ? ` Most are at ${busiest.name}: ${said(busiest.total ?? 0)}.` : "";
       const counted = KINDS.map((kind) => plural(campus, kind));
       const sentence = `${new Intl.ListFormat("en-GB").format(counted)} on the campus.${most}`;
-      if (sentence === said) return;
-      said = sentence;
+      if (sentence === spokenLast) return;
+      spokenLast = sentence;
       spokenAt = performance.now();
       setText(spoken, sentence);
     },
