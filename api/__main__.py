@@ -40,6 +40,7 @@ from runtime.tracing import open_tracing
 from state.client import open_redis
 from state.keys_redis import open_keys_redis
 from state.layout import once_agreed
+from state.sealing import open_sealing
 from state.server import RedisWatch
 from state.traces import Notes
 
@@ -64,6 +65,7 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
     async with (
         open_redis(settings, "api") as client,
         open_keys_redis(settings, "api") if has_keys else nullcontext() as keys,
+        open_sealing(settings, client, "api", is_open=settings.policy.is_open),
         # Where counts are not told as they are, this process reads none that is true.
         timeseries.open_store(settings, released=not settings.policy.is_open) as store,
         documents.open_store(settings) as positions,

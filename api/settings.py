@@ -22,6 +22,7 @@ from runtime.settings import (
 )
 from runtime.tracing import TracingSettings
 from state.durability import DurabilitySettings
+from state.sealing import SealingSettings
 from timeseries import MAX_POINTS, TimeseriesSettings
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+", re.ASCII)
@@ -37,6 +38,7 @@ class ApiSettings(
     RateSettings,
     RoomSettings,
     DeviceSettings,
+    SealingSettings,
     RetainedSettings,
     FaultSettings,
     OpsSettings,

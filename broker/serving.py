@@ -26,6 +26,7 @@ from state.client import Redis, open_redis
 from state.durability import check_durability
 from state.layout import agree_on_layout
 from state.raw_redis import all_redis
+from state.sealing import open_sealing
 from state.server import check_redis
 
 _log = structlog.stdlib.get_logger("broker")
@@ -40,6 +41,8 @@ async def serve(settings: BrokerSettings, stop: Stop) -> None:
     metrics = BrokerMetrics(kinds)
     async with AsyncExitStack() as resources:
         client = await resources.enter_async_context(open_redis(settings, "broker"))
+        is_open = settings.policy.is_open
+        await resources.enter_async_context(open_sealing(settings, client, "broker", is_open=is_open))
         authenticator = Authenticator(
             users=Users(client),
             kinds=kinds,

@@ -7,12 +7,13 @@ from pydantic import Field
 
 from disclosure.policy import PrivacySettings
 from runtime.position_rates import RateSettings
-from runtime.settings import KeysSettings, OpsSettings, Port, RetainedSettings, RoomSettings
+from runtime.settings import OpsSettings, Port, RetainedSettings, RoomSettings
 from state.durability import DurabilitySettings
+from state.sealing import SealingSettings
 
 
 class BrokerSettings(
-    KeysSettings, OpsSettings, RoomSettings, RateSettings, RetainedSettings, DurabilitySettings, PrivacySettings
+    SealingSettings, OpsSettings, RoomSettings, RateSettings, RetainedSettings, DurabilitySettings, PrivacySettings
 ):
     """One node of the cluster; every limit is for one connection unless it says otherwise."""
 

@@ -30,6 +30,7 @@ from state.command import ask_redis
 from state.keys_redis import open_keys_redis
 from state.lake import LakeOrders
 from state.layout import once_agreed
+from state.sealing import open_sealing
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(dead_letters_command.app, name="dead-letters")
@@ -53,6 +54,8 @@ async def serve(settings: DecoderSettings, stop: Stop) -> None:
     failures = Failures("decoder", metrics.registry, minor=MINOR_STAGES)
     async with AsyncExitStack() as resources:
         client = await resources.enter_async_context(open_redis(settings, "decoder"))
+        is_open = settings.policy.is_open
+        await resources.enter_async_context(open_sealing(settings, client, "decoder", is_open=is_open))
         tracing = await resources.enter_async_context(
             open_tracing(settings, service="decoder", node=settings.decoder_name, registry=metrics.registry)
         )

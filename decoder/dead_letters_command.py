@@ -222,7 +222,7 @@ def _list(limit: int, which: Which, *, lines: bool) -> None:
 
 
 def _ask(work: Callable[[Redis, CommonSettings], Awaitable[Answer]]) -> Answer:
-    return ask_redis(work, user="dead-letters")
+    return ask_redis(work, user="dead-letters", opens=True)
 
 
 def _letters(client: Redis, settings: CommonSettings) -> DeadLetters:

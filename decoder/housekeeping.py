@@ -12,6 +12,7 @@ from state.publishing import positions_carried
 from state.raw import work_done
 from state.raw_redis import all_redis
 from state.rewriting import note_rewriting, rewritings
+from state.sealing import sealing_of
 from state.server import Rewriting, begin_rewriting, is_rewriting, rewrite_append_only, server_runs
 from state.slots import tag
 from state.tidying import tidy
@@ -47,6 +48,7 @@ class Housekeeping:
         """
         self._disk_problem = disk_problem
         self._client = client
+        self._sealing = sealing_of(client)
         self._dead_letters = DeadLetters(client, partitions=partitions)
         self._partitions = partitions
         self._zones = zones
@@ -69,6 +71,7 @@ class Housekeeping:
                 if tidied_at is None or self._clock() - tidied_at >= EVERY_SECONDS * 1000:
                     await self._tidy_what_is_due()
                     await self._dead_letters.expire(self._clock() - self._dead_letters_keep_ms)
+                    await self.destroy_keys()
                     tidied_at = self._clock()
                 since = self._clock() - self._rewritten_at
                 if since >= self._forget_after_ms or (since >= SPARE_AFTER_MS and self._disk_problem()):
@@ -103,13 +106,24 @@ class Housekeeping:
         A message that was cut off its stream is still in that file, a position outside the campus with it, until the
         file is rewritten. Where `raw` has a Redis of its own, the other one is only asked to if positions have gone
         through its queues. Does nothing where there is no such file, or where the command is not allowed.
+
+        What is sealed needs none of that, for its keys are destroyed: then the file is rewritten once, for what was
+        there before.
         """
         self._rewritten_at = self._clock()
-        done, carried = await work_done(self._client, self._partitions), await positions_carried(self._client)
+        sealed = self._sealing is not None and self._sealing.seals
+        done = 0 if sealed else await work_done(self._client, self._partitions)
+        carried = await positions_carried(self._client)
         raw, *others = all_redis(self._client)[::-1]
         await self._rewrite(raw, done if others else (done, carried))
         for other in others:
             await self._rewrite(other, carried)
+
+    async def destroy_keys(self) -> None:
+        """Destroy the keys of what was sealed and is kept no more."""
+        if self._sealing is not None:
+            keep_s = self._dead_letters_keep_ms / 1000
+            await self._sealing.destroy(self._client, self._partitions, letters_keep_s=keep_s)
 
     async def forget_what_was_erased(self) -> None:
         """Have Redis rewrite its append-only files where somebody waits for that, who has erased a device.

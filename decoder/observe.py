@@ -1,5 +1,6 @@
 """Stage 1: raw messages become presence, windows and positions."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from time import perf_counter
 
@@ -38,11 +39,14 @@ class Observer:
         traces: ObserveTraces | None = None,
         keys: KeyKeeper | None = None,
         sources: Sources | None = None,
+        opened: Callable[[Sequence[Entry]], Awaitable[list[Entry]]] | None = None,
     ) -> None:
         """`teller` tells others of what is refused, and `traces` of what was done when; unless given, nobody does.
 
         `keys` are those of device hashes, where they rotate; `sources` are told, where they are a part of who is who.
+        `opened` answers entries as they were before they were sealed; unless given, none of them is.
         """
+        self._opened = opened
         self._keys = keys
         self._sources = sources
         self._partition = partition
@@ -61,6 +65,8 @@ class Observer:
 
         An entry may be more than one round takes: then how far it has come is noted with each.
         """
+        if self._opened is not None:
+            entries = await self._retry.until_available(partial(self._opened, entries))
         work = in_hand(entries)
         while work:
             started = perf_counter()

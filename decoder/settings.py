@@ -16,6 +16,7 @@ from runtime.settings import CampusSettings, DeviceSettings, OpsSettings, Positi
 from runtime.tracing import TracingSettings
 from state.devices import Settling
 from state.durability import DurabilitySettings
+from state.sealing import SealingSettings
 from timeseries import TimeseriesSettings
 
 HOUR_MS = 3_600_000
@@ -52,6 +53,7 @@ class DecoderSettings(
     PositionSettings,
     OpsSettings,
     DeviceSettings,
+    SealingSettings,
     ReserveSettings,
     DurabilitySettings,
     TracingSettings,

@@ -163,6 +163,7 @@ class Assembly:
                 traces=self._traces.observe(decoder, partition),
                 keys=keeper,
                 sources=sources,
+                opened=group.opened,
             )
             consumer = self._consumer("observe", partition, group, observer, settings.observe_batch)
             stages[f"observe-{partition}"] = consumer.run

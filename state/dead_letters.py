@@ -27,6 +27,7 @@ from state.entries import encode_entry, group_of
 from state.lua import lua
 from state.raw import keys_of
 from state.raw_redis import all_redis
+from state.sealing import Fields, sealing_of
 from state.slots import CAMPUS, MQTT, guard, tag
 from state.totals import DEAD_TOTAL, DROPPED, EXPIRED, REPLAYED, added_up, dead_key, totals_key
 
@@ -137,6 +138,7 @@ class DeadLetters:
 
     def __init__(self, client: Redis, *, partitions: int) -> None:
         self._partitions = partitions
+        self._sealing = sealing_of(client)
         tags = {"" if number == 0 else f"@{number}": tag(number, partitions) for number in range(partitions)}
         self._homes = [_Home(each) for each in all_redis(client)]
         first, last = self._homes[-1], self._homes[0]
@@ -153,10 +155,14 @@ class DeadLetters:
         `maximum` of its letters are kept at the most.
         """
         place = self._places[-1 if partition is None else partition]
-        await place.home.add(
-            keys=[place.guard, place.dead, place.totals],
-            args=[maximum, *(text for letter in letters for text in letter_arguments(letter))],
-        )
+        args: list[Any] = [maximum]
+        for letter in letters:
+            fields = letter.encode()
+            if self._sealing is not None:
+                fields = await self._sealing.sealed_letter(fields)
+            args += [f"{DEAD_TOTAL}{letter.reason}", 2 * len(fields)]
+            args += [text for pair in fields.items() for text in pair]
+        await place.home.add(keys=[place.guard, place.dead, place.totals], args=args)
 
     async def kept(self) -> Kept:
         """How many there are and were."""
@@ -217,7 +223,7 @@ class DeadLetters:
         found: list[Found] = []
         for place, entry_id in filter(None, map(self._place_of, letter_ids)):
             answer = cast("list[Any]", await place.home.client.xrange(place.dead, entry_id, entry_id))
-            found += [_decoded(place, entry) for entry in answer]
+            found += [_decoded(place, entry) for entry in await self._opened(answer)]
         return found
 
     async def replay(self, letters: Iterable[Found]) -> int:
@@ -235,7 +241,10 @@ class DeadLetters:
             place, entry_id = found
             message = RawMessage(letter.topic, letter.user, letter.role, letter.received_at, letter.payload)
             raw = keys_of(self._places.index(place), self._partitions).raw
-            calls.append((place, [raw], [entry_id, REPLAYED, encode_entry([group_of(message)]).batch]))
+            entry = encode_entry([group_of(message)])
+            if self._sealing is not None:
+                ((entry,), _) = await self._sealing.sealed([entry])
+            calls.append((place, [raw], [entry_id, REPLAYED, entry.batch]))
         return await self._take(calls)
 
     async def drop(self, letter_ids: Iterable[str]) -> int:
@@ -266,7 +275,7 @@ class DeadLetters:
                 page = cast("list[Any]", await place.home.client.xrange(place.dead, first, end[0][0], count=BATCH))
                 if not page:
                     break
-                yield [(place, entry) for entry in page]
+                yield [(place, entry) for entry in await self._opened(page)]
                 first = f"({page[-1][0].decode()}"
 
     async def _backwards(self, place: _Place) -> AsyncIterator[Found]:
@@ -275,9 +284,12 @@ class DeadLetters:
             page = cast("list[Any]", await place.home.client.xrevrange(place.dead, last, FIRST, count=BATCH))
             if not page:
                 return
-            for entry in page:
+            for entry in await self._opened(page):
                 yield _decoded(place, entry)
             last = f"({page[-1][0].decode()}"
+
+    async def _opened(self, entries: Sequence[tuple[bytes, Fields]]) -> Sequence[tuple[bytes, Fields]]:
+        return entries if self._sealing is None else await self._sealing.opened_letters(entries)
 
     def _place_of(self, letter_id: str) -> tuple[_Place, str] | None:
         entry_id, at, name = letter_id.partition("@")
@@ -294,12 +306,6 @@ async def _push(waiting: list[Any], number: int, source: AsyncIterator[Found]) -
         milliseconds, _, sequence = found[0].partition("@")[0].partition("-")
         heapq.heappush(waiting, ((-int(milliseconds), -int(sequence)), number, found))
         return
-
-
-def letter_arguments(letter: DeadLetter) -> list[Any]:
-    """A letter as the script `letters` takes it."""
-    texts = [text for pair in letter.encode().items() for text in pair]
-    return [f"{DEAD_TOTAL}{letter.reason}", len(texts), *texts]
 
 
 def _decoded(place: _Place, entry: tuple[bytes, dict[bytes, bytes]]) -> Found:

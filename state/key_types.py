@@ -105,6 +105,7 @@ TYPES = {
     "windows:{campus}": "stream",
     "gaps:{campus}": "set",
     "rewriting:{campus}": "hash",
+    "raw-keys:{campus}": "hash",
     "released:{campus}": "hash",
     "released:{campus}:": "hash",
     "release:{campus}": "string",

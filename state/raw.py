@@ -24,6 +24,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
+from core.errors import UnavailableError
 from core.messages import DeadLetter, Position, encode_positions
 from state.access import Right, access
 from state.client import Redis
@@ -31,6 +32,7 @@ from state.durability import Writes
 from state.entries import Entry
 from state.lua import lua
 from state.raw_redis import raw_redis
+from state.sealing import sealing_of
 from state.slots import guard, tag
 from state.totals import DEAD_TOTAL, FINISHED, dead_key, lifetime_counts, totals_key
 
@@ -106,6 +108,7 @@ class Raw:
     def __init__(self, *, client: Redis, partitions: int, writes: Writes | None = None) -> None:
         """`writes`, of the Redis of `raw`, says when what was appended counts; unless given, once it has answered."""
         self._partitions = partitions
+        self._sealing = sealing_of(client)
         client = raw_redis(client)
         self._writes = writes or Writes(client)
         self._append = client.register_script(lua("totals", "append"))
@@ -117,11 +120,16 @@ class Raw:
         answer: they may be there then or not, and it does no harm to append them again.
         """
         keys = keys_of(partition, self._partitions)
+        until = float("inf")
+        if self._sealing is not None:
+            entries, until = await self._sealing.sealed(entries)
         answer = await self._writes.run(
             self._append,
             keys=[keys.guard, keys.raw, keys.progress, keys.totals],
             args=[most, *(text for entry in entries for text in entry)],
         )
+        if self._sealing is not None and not self._sealing.counts(until):
+            raise UnavailableError("what was appended took so long that its key may be gone")
         waiting, taken = cast("tuple[int, int]", answer)
         return Appended(waiting, bool(taken))
 
@@ -143,6 +151,7 @@ class Finisher:
 
     def __init__(self, *, client: Redis, partitions: int, dead_letters_max: int) -> None:
         """`dead_letters_max` is of one partition."""
+        self._sealing = sealing_of(client)
         client = raw_redis(client)
         self._partitions = partitions
         self._dead_letters_max = dead_letters_max
@@ -169,6 +178,8 @@ class Finisher:
         done or not, and is to be tried again.
         """
         fields = [letter.encode() for letter in letters]
+        if self._sealing is not None:
+            fields = [await self._sealing.sealed_letter(each) for each in fields]
         counts = totals + Counter(f"{DEAD_TOTAL}{letter.reason}" for letter in letters)
         given: dict[str, Any] = {
             "entries": [part.entry_id.decode() for part in parts],

@@ -12,6 +12,7 @@ from state.group import Entry, Group, Leftover
 from state.lua import lua
 from state.raw import OBSERVE_GROUP, keys_of
 from state.raw_redis import raw_redis
+from state.sealing import opened_by, sealing_of
 
 ACCESS = {
     Right.WRITE: [
@@ -32,6 +33,7 @@ class RawGroup(Group):
 
     def __init__(self, *, client: Redis, partition: int, partitions: int, consumer: str, claim_after_ms: int) -> None:
         keys = keys_of(partition, partitions)
+        self._all = client
         client = raw_redis(client)
         super().__init__(
             client=client, stream=keys.raw, group=OBSERVE_GROUP, consumer=consumer, claim_after_ms=claim_after_ms
@@ -64,6 +66,15 @@ class RawGroup(Group):
         """How many messages entries hold."""
         return sum(max(1, counted(fields)) for _, fields in entries)
 
+    async def opened(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Entries as they were before they were sealed. Raises UnavailableError where the keys are away."""
+        return await opened_by(self._all, entries)
+
+    async def look(self, leftover: Leftover) -> Entry:
+        """As of any stream, and opened."""
+        (entry,) = await self.opened([await super().look(leftover)])
+        return entry
+
     async def dead_letter(self, entry_id: bytes, letter: DeadLetter, maximum: int) -> bool:
         """As of any stream; its messages do not wait any more."""
         _, fields = await self.look(Leftover(entry_id, 0, 0))
@@ -83,13 +94,16 @@ class RawGroup(Group):
             return False
         async with self._asking():
             done = int(cast("Any", await self._client.hget(self._progress, leftover.entry_id.decode())) or 0)
+            entries = [encode_entry([group_of(message)]) for message in messages[done:]]
+            if sealing := sealing_of(self._all):
+                entries, _ = await sealing.sealed(entries)
             await self._split(
                 keys=self._split_keys,
                 args=[
                     self._group,
                     leftover.entry_id,
                     done,
-                    *(encode_entry([group_of(message)]).batch for message in messages[done:]),
+                    *(entry.batch for entry in entries),
                 ],
             )
         # Nothing was done where somebody else had it meanwhile: it is not abandoned then.

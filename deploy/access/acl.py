@@ -11,7 +11,7 @@ from pathlib import Path
 RULES = Path(__file__).resolve().parent / "rules"
 DEFAULT_VERSION = "7.2"
 """Redis 7.2 and later, and Valkey."""
-KEYS_USERS = ("broker", "decoder", "api", "migrate")
+KEYS_USERS = ("broker", "decoder", "api", "dead-letters", "migrate")
 """Of the Redis of keys: who uses keys, and who may do everything by hand. No backup, no replica."""
 _USER = re.compile(r"user (\S+) on (PASSWORD|nopass) (.*)")
 

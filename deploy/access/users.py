@@ -21,6 +21,7 @@ USERS: Mapping[str, Mapping[str, tuple[Right, ...]]] = {
     "broker": {
         "mqtt": (WRITE,),
         "raw": (TELL,),
+        "sealing": (TELL,),
         "confirmed": (WRITE,),
         "nodes": (READ, WRITE),
         "routes": (WRITE,),
@@ -37,6 +38,7 @@ USERS: Mapping[str, Mapping[str, tuple[Right, ...]]] = {
     "decoder": {
         "effects": (WRITE,),
         "raw": (READ, WRITE),
+        "sealing": (READ, TELL, WRITE),
         "raw_group": (WRITE,),
         "group": (WRITE,),
         "confirmed": (WRITE,),
@@ -72,6 +74,7 @@ USERS: Mapping[str, Mapping[str, tuple[Right, ...]]] = {
         "presence": (READ,),
         "presence_reader": (READ,),
         "released": (READ,),
+        "sealing": (READ, TELL),
         "raw": (TELL,),
         "confirmed": (WRITE,),
         "rate_limits": (WRITE,),
@@ -112,7 +115,7 @@ USERS: Mapping[str, Mapping[str, tuple[Right, ...]]] = {
     "users-command": {"users": (READ, WRITE), "layout": (READ,)},
     "keys-command": {"api_keys": (READ, WRITE), "layout": (READ,)},
     "auditor": {"audit": (READ,), "layout": (READ,)},
-    "dead-letters": {"dead_letters": (READ, WRITE), "layout": (READ,)},
+    "dead-letters": {"dead_letters": (READ, WRITE), "sealing": (READ, TELL), "layout": (READ,)},
     "status": {
         "status": (READ,),
         "backlog": (READ,),

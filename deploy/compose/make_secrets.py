@@ -149,7 +149,8 @@ def files(
         },
         "api-key": {**redis_url("keys-command"), "api-key": value["api_key"]},
         # By hand, as `users` and `api-key` are at each start: docker compose run --rm status.
-        **{user: redis_url(user) for user in ("auditor", "dead-letters", "status", "migrate")},
+        **{user: redis_url(user) for user in ("auditor", "status", "migrate")},
+        "dead-letters": {**redis_url("dead-letters"), **keys_url("dead-letters")},
         "decoder": {**redis_url("decoder"), **keys_url("decoder"), **device_key, **stores},
         # KAFKA_PASSWORD, and the keys of a bucket for the lake, are put beside these by hand.
         "exporter": redis_url("decoder"),

@@ -4,6 +4,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from pydantic import Field
 
+from deploy.laptop.redis_server import KEYS_FOLDER
 from disclosure.policy import PrivacySettings
 from runtime.settings import KeysSettings, Port
 
@@ -41,9 +42,13 @@ class LaptopSettings(KeysSettings, PrivacySettings):
 
     @property
     def runs_keys_redis(self) -> bool:
-        """Whether this run has a Redis of keys: where something needs one, and none is named."""
+        """Whether this run has a Redis of keys: where something needs one, and none is named.
+
+        And where there was one: what was sealed may still wait.
+        """
         rotates = self.device_key_rotation not in {"", "never"}
-        return not self.keys_redis_url and (not self.policy.is_open or bool(self.raw_encryption) or rotates)
+        needs = not self.policy.is_open or bool(self.raw_encryption) or rotates
+        return not self.keys_redis_url and (needs or (self.data_dir / KEYS_FOLDER).exists())
 
     @property
     def targets(self) -> set[str]:

@@ -14,6 +14,7 @@ from state.dead_letters import DeadLetters
 from state.presence import presence_key
 from state.raw_redis import keep_raw_in
 from state.rewriting import ask_for_rewriting, rewritings
+from state.sealing import Sealing, seal_with
 from state.slots import tag
 from tests.conftest import DEAD, NOON, TOTALS, eventually
 from tests.decoder.conftest import TTL, HandClock
@@ -121,6 +122,35 @@ async def test_where_raw_has_a_redis_of_its_own_the_other_is_rewritten_only_for_
         await housekeeping.forget()
         asked.append((raw.asked, state.asked))
     assert asked == [(1, 1), (2, 1), (2, 1), (3, 2), (3, 3), (3, 3), (4, 3)]
+
+
+async def test_what_is_sealed_is_forgotten_with_its_keys_and_the_file_is_rewritten_for_what_was_there_before(
+    redis_client: Redis,
+) -> None:
+    redis = Unwilling(redis_client, [])
+    seal_with(cast("Redis", redis), Sealing(redis_client))
+    housekeeping = housekeeping_of(redis, HandClock())
+    for done, carried, asked in ((1, 0, 1), (1, 0, 1), (7, 0, 1), (0, 1, 2)):
+        await redis_client.hincrby(TOTALS, "finished", done)
+        await redis_client.incrby("carried:{mqtt}", carried)
+        await housekeeping.forget()
+        assert redis.asked == asked
+
+
+async def test_keys_of_what_is_kept_no_more_are_destroyed_while_it_tidies(redis_client: Redis) -> None:
+    minute = int((await redis_client.time())[0]) // 60
+    seal_with(redis_client, Sealing(redis_client))
+    await redis_client.hset("raw-keys:{campus}", mapping={f"m{minute - 60}": b"k" * 32, f"m{minute}": b"k" * 32})
+    stop = Stop()
+    housekeeping = housekeeping_of(redis_client, HandClock())
+
+    async def destroyed() -> bool:
+        return await redis_client.hkeys("raw-keys:{campus}") == [f"m{minute}".encode()]
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(housekeeping.run(stop))
+        await eventually(destroyed)
+        stop.set()
 
 
 async def test_presence_that_has_lapsed_is_removed_in_steps_and_nothing_else(redis_client: Redis) -> None:

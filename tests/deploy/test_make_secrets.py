@@ -72,13 +72,14 @@ def test_a_redis_for_raw_is_named_as_long_as_there_is_one(tmp_path: Path, given:
 def test_the_redis_of_keys_lets_in_who_uses_keys_and_nobody_who_copies(tmp_path: Path, given: GIVEN) -> None:
     make_secrets.make(tmp_path, [], demo=True)
     lines = (tmp_path / "redis-keys" / "users.acl").read_text().splitlines()
-    assert [line.split()[1] for line in lines] == ["default", "broker", "decoder", "api", "migrate", "health"]
+    users = ["default", "broker", "decoder", "api", "dead-letters", "migrate", "health"]
+    assert [line.split()[1] for line in lines] == users
     value = json.loads((tmp_path / "values.json").read_text())
     told = {path.parent.name: path.read_text() for path in tmp_path.glob("*/KEYS_REDIS_URL")}
-    users = {"broker": "broker", "broker-next": "broker", "decoder": "decoder", "api": "api", "api-next": "api"}
+    services = {"broker": "broker", "broker-next": "broker", "decoder": "decoder", "api": "api", "api-next": "api"}
     assert told == {
-        service: f"redis://{user}:{value[f'redis_{user}_password']}@redis-keys:6379/0"
-        for service, user in (users | {"restore": "migrate"}).items()
+        service: f"redis://{user}:{value[make_secrets.redis_value(user)]}@redis-keys:6379/0"
+        for service, user in (services | {"dead-letters": "dead-letters", "restore": "migrate"}).items()
     }
     assert given[str(tmp_path / "redis-keys" / "users.acl")] == (999, 999)
 

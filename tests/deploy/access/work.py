@@ -33,7 +33,7 @@ from state.dirty_windows import DirtyWindows, waiting
 from state.durability import Writes
 from state.effect_parts import Outside, Room, parts
 from state.effects import PartitionEffects
-from state.entries import encode_entry, group_of
+from state.entries import decode_entry, encode_entry, group_of
 from state.export_gaps import forget_gap, note_gaps, noted_gaps
 from state.faults import FaultStore
 from state.group import Group
@@ -58,6 +58,7 @@ from state.refusals import Refusals
 from state.released import Released, ReleasedWindow, ReleasedWriter, read_released, released_at
 from state.retained import RetainedStore, tidy_retained
 from state.routes import RouteStore, SubscriptionOptions
+from state.sealing import Sealing, seal_with
 from state.server import redis_state, rewrite_append_only
 from state.sessions import Change, SessionStore
 from state.slots import partition_of, tag
@@ -91,6 +92,7 @@ def _message() -> RawMessage:
 async def broker(client: Redis, partitions: int) -> None:
     await redis_state(client)
     await agree_on_layout(client, partitions)
+    seal_with(client, Sealing(client))
     raw = Raw(client=client, partitions=partitions)
     for partition in range(partitions):
         assert (await raw.append(partition, [encode_entry([group_of(_message())])], most=100)).taken
@@ -152,6 +154,7 @@ async def broker(client: Redis, partitions: int) -> None:
 
 async def decoder(client: Redis, partitions: int) -> None:
     await agree_on_layout(client, partitions)
+    seal_with(client, sealing := Sealing(client))
     finisher = Finisher(client=client, partitions=partitions, dead_letters_max=10)
     archived = 0
     for partition in range(partitions):
@@ -159,7 +162,9 @@ async def decoder(client: Redis, partitions: int) -> None:
         await group.create()
         await group.own(10)
         await group.abandoned(10)
-        for entry_id, _ in await group.read(10):
+        entries = await group.read(10)
+        assert [len(decode_entry(fields)) for _, fields in await group.opened(entries)] == [1] * len(entries)
+        for entry_id, _ in entries:
             await group.keep([entry_id])
             done = {"totals": Counter(outside=1), "positions": [_position(partition)], "letters": [_letter()]}
             assert await finisher.finish(partition, [Part(entry_id, 0, None, 1)], **done) is None  # type: ignore[arg-type]
@@ -198,9 +203,14 @@ async def decoder(client: Redis, partitions: int) -> None:
     notes = Notes(client)
     await notes.add([Note("raw:{0}/1-0", frozenset(), NOON)])
     assert await notes.new()
-    await rewrite_append_only(client)
     await _released(client, partitions)
+    await _keys(client, partitions, sealing)
+
+
+async def _keys(client: Redis, partitions: int, sealing: Sealing) -> None:
+    await rewrite_append_only(client)
     await Sources(client).note({"anonymous"}, now=NOON)
+    assert await sealing.destroy(client, partitions, letters_keep_s=-99 * 86_400) == 1
     keys = DeviceKeys(client)
     assert await keys.prepare(Rotation.WEEK, DUBLIN, now=NOON)
     assert await keys.destroy(now=NOON + 99 * 86_400_000)
@@ -301,7 +311,8 @@ async def _who_is_who(client: Redis) -> None:
 async def api(client: Redis, partitions: int) -> None:
     await redis_state(client)
     await agree_on_layout(client, partitions)
-    await Raw(client=client, partitions=partitions).append(0, [], most=10)
+    seal_with(client, Sealing(client))
+    await Raw(client=client, partitions=partitions).append(0, [encode_entry([group_of(_message())])], most=10)
     await _read_counts(client, partitions)
     await _who_is_who(client)
     await spend(client, "requests", {"somebody": 1.0}, whole=10)
@@ -404,6 +415,7 @@ async def auditor(client: Redis, partitions: int) -> None:
 
 async def dead_letters(client: Redis, partitions: int) -> None:
     await _before(client, partitions)
+    seal_with(client, Sealing(client))
     letters = DeadLetters(client, partitions=partitions)
     found = [each async for each in letters.newest(Which())]
     assert found
