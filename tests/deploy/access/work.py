@@ -308,11 +308,15 @@ async def _who_is_who(client: Redis) -> None:
     await DeviceKeys(client).read()
 
 
+async def _take(client: Redis, partitions: int) -> None:
+    seal_with(client, Sealing(client))
+    await Raw(client=client, partitions=partitions).append(0, [encode_entry([group_of(_message())])], most=10)
+
+
 async def api(client: Redis, partitions: int) -> None:
     await redis_state(client)
     await agree_on_layout(client, partitions)
-    seal_with(client, Sealing(client))
-    await Raw(client=client, partitions=partitions).append(0, [encode_entry([group_of(_message())])], most=10)
+    await _take(client, partitions)
     await _read_counts(client, partitions)
     await _who_is_who(client)
     await spend(client, "requests", {"somebody": 1.0}, whole=10)
