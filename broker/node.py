@@ -82,7 +82,7 @@ class Node:
         clock: Clock,
     ) -> None:
         self.settings = settings
-        access = AccessRules(kinds)
+        access = AccessRules(kinds, counts_are_true=settings.policy.is_open)
         self.metrics = metrics
         self.now = asyncio.get_running_loop().time
         self.failures = Failures("broker", metrics.registry, minor=MINOR_STAGES)

@@ -52,14 +52,18 @@ class Rule:
     """What reaches a subscriber at all: a subscription to `#` is no way to positions."""
 
 
-def rules(kinds: Kinds) -> dict[Role, Rule]:
-    """What each role may do, where there are these kinds."""
+def rules(kinds: Kinds, *, counts_are_true: bool = True) -> dict[Role, Rule]:
+    """What each role may do, where there are these kinds; and whether counts are told as they are (PRIVACY=open).
+
+    Else the figures of nodes below $SYS are for services alone: how many messages come in tells when somebody sends.
+    """
     # Nobody speaks as $SYS, or to devices, but the system itself. Shared subscriptions are no part of MQTT 3.1.1:
     # whoever asks for one is told so (0x80), since it would deliver nothing.
     private = (*kinds.ingest_levels, DEVICES)
     # Which version of an application somebody gets is not theirs to choose: what it publishes below its version
     # reaches them below `apps`.
     shown = only(MIRROR, PUBLIC)
+    figures = () if counts_are_true else (_SYS,)
     return {
         **{
             role: Rule(only(topic, *kinds.mapped_levels(kind)), shown, shown)
@@ -70,8 +74,8 @@ def rules(kinds: Kinds) -> dict[Role, Rule]:
         Role.APP: Rule(only(WIRE), shown, shown),
         Role.ANONYMOUS: Rule(
             publish=all_but(_SYS, DEVICES, MIRROR, PUBLIC, WIRE),
-            subscribe=all_but(_SHARED, *private, WIRE),
-            receive=all_but(*private, WIRE),
+            subscribe=all_but(_SHARED, *private, WIRE, *figures),
+            receive=all_but(*private, WIRE, *figures),
         ),
     }
 
@@ -79,9 +83,10 @@ def rules(kinds: Kinds) -> dict[Role, Rule]:
 class AccessRules:
     """Who may do what where there are these kinds."""
 
-    def __init__(self, kinds: Kinds) -> None:
+    def __init__(self, kinds: Kinds, *, counts_are_true: bool = True) -> None:
+        """`counts_are_true` as `rules` has it."""
         self._kinds = kinds
-        self._rules = rules(kinds)
+        self._rules = rules(kinds, counts_are_true=counts_are_true)
 
     def may_publish(self, role: Role, topic: str) -> bool:
         """Whether a user with this role may publish to a topic."""

@@ -108,11 +108,12 @@ def files(
     redis_at: str = REDIS_AT,
     raw_redis_at: str = "",
     redis_version: str = DEFAULT_VERSION,
+    privacy: str = "",
 ) -> dict[str, dict[str, str]]:
     """What each service is given: contents by file name, by service. A name in capitals is a variable there.
 
     `roles` are those of the demo users. `redis_at` is REDIS_URL without its user, `raw_redis_at` RAW_REDIS_URL, empty
-    where there is none; `redis_version` is that of both.
+    where there is none; `redis_version` is that of both. `privacy` is PRIVACY, empty where it is not set.
     """
 
     def redis_url(user: str) -> dict[str, str]:
@@ -131,7 +132,15 @@ def files(
     reading = stores | {"INFLUXDB_V2_TOKEN": reader}
     # A restore makes the buckets that are missing.
     restoring = stores | {"INFLUXDB_V2_TOKEN": value["influxdb_token"]}
-    api = {**redis_url("api"), **keys_url("api"), **device_key, **reading, "MIRROR_PASSWORD": value["mirror_password"]}
+    # The one may read who is where, the other released counts alone.
+    api_user = "api-open" if privacy in {"", "open"} else "api"
+    api = {
+        **redis_url(api_user),
+        **keys_url("api"),
+        **device_key,
+        **reading,
+        "MIRROR_PASSWORD": value["mirror_password"],
+    }
     demo_users = "".join(f"demo-{role},{role},{value[f'demo_{role}_password']}\n" for role in roles) if demo else ""
     return {
         "redis": {
@@ -217,10 +226,11 @@ def make(
     keeper: str = "",
     redis_version: str = DEFAULT_VERSION,
     kinds: Path = KINDS,
+    privacy: str = "",
 ) -> None:
     """Make what is missing in FOLDER; `names` are further host names of the certificate.
 
-    `keeper` is the host of the keeper of faults, empty where there is none.
+    `keeper` is the host of the keeper of faults, empty where there is none; `privacy` is PRIVACY, empty where unset.
     Needs root, to give files away. Raises OSError, ValueError for a table of kinds that is none, and CalledProcessError
     where the certificate could not be made.
     """
@@ -237,6 +247,7 @@ def make(
         redis_at=redis_at,
         raw_redis_at=raw_redis_at,
         redis_version=redis_version,
+        privacy=privacy,
     )
     for service, contents in (through_keeper(given, keeper) if keeper else given).items():
         owner = person if service == "people" else (owners.get(service, OURS),) * 2
@@ -295,6 +306,7 @@ def main(arguments: list[str]) -> int:
             keeper=os.environ.get("FAULTS_KEEPER", ""),
             redis_version=version_for(os.environ.get("REDIS_VERSION") or DEFAULT_VERSION),
             kinds=Path(os.environ.get("KINDS_FILE") or KINDS),
+            privacy=os.environ.get("PRIVACY", ""),
         )
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
         sys.stderr.write(f"the secrets could not be made in {folder}: {error}\n")

@@ -3,7 +3,8 @@
 FOLDER is deploy/k8s/credentials/local, whose kustomization makes Secrets of the files; git ignores them. They are those
 of a compose run, with what only Kubernetes wants. What is there stays: remove `values.json` to have all of it made
 anew. REDIS_AT is REDIS_URL without its user, for the overlay `local-cluster`; REDIS_VERSION is 7.2 unless another is
-given (6.2, 7.0). Needs `openssl`.
+given (6.2, 7.0). PRIVACY is that of the services: unless it is open, the API may not read who is where. Needs
+`openssl`.
 """
 
 import os
@@ -23,10 +24,15 @@ _PEM = re.compile(r"-----BEGIN (?P<what>[A-Z ]+)-----.*?-----END (?P=what)-----\
 
 
 def contents(
-    value: dict[str, str], roles: list[str], *, redis_at: str = REDIS_AT, redis_version: str = DEFAULT_VERSION
+    value: dict[str, str],
+    roles: list[str],
+    *,
+    redis_at: str = REDIS_AT,
+    redis_version: str = DEFAULT_VERSION,
+    privacy: str = "",
 ) -> dict[str, dict[str, str]]:
     """What each Secret holds, by file name; `value` as compose makes them, `redis_at` is REDIS_URL without its user."""
-    made = files(value, roles, demo=True, redis_at=redis_at, redis_version=redis_version)
+    made = files(value, roles, demo=True, redis_at=redis_at, redis_version=redis_version, privacy=privacy)
     return {
         **{
             name: made[name]
@@ -61,6 +67,7 @@ def make(folder: Path, names: list[str]) -> None:
         roles,
         redis_at=os.environ.get("REDIS_AT") or REDIS_AT,
         redis_version=version_for(os.environ.get("REDIS_VERSION") or DEFAULT_VERSION),
+        privacy=os.environ.get("PRIVACY", ""),
     )
     for secret, held in given.items():
         for name, content in held.items():

@@ -238,3 +238,13 @@ class TestPlugins:
         assert not await self.allowed(manager, session, "test/nosubscribe", Action.SUBSCRIBE)
         assert not await self.allowed(manager, session, "v1/zones", Action.PUBLISH)
         assert await self.allowed(manager, session, "notices", Action.PUBLISH)
+
+
+def test_where_counts_are_not_told_as_they_are_the_figures_of_nodes_are_for_services_alone() -> None:
+    told = AccessRules(DEFAULT_KINDS, counts_are_true=False)
+    for topic in ("$SYS/#", "$SYS/broker/messages/received", "$SYS/broker/clients/connected"):
+        assert {role for role in EVERYBODY if told.may_subscribe(role, topic)} == {SERVICE}
+        assert {role for role in EVERYBODY if told.may_receive(role, topic)} == {SERVICE}
+        assert {role for role in EVERYBODY if RULES.may_subscribe(role, topic)} == {SERVICE, ANONYMOUS}
+    for topic in ("v1/zones/main/occupancy", "notices", "#"):
+        assert told.may_subscribe(ANONYMOUS, topic)

@@ -59,6 +59,18 @@ def test_a_value_that_is_taken_out_is_made_anew_and_the_others_stay(tmp_path: Pa
     assert given
 
 
+@pytest.mark.parametrize(
+    ("privacy", "user"), [("", "api-open"), ("open", "api-open"), ("protected", "api"), ("strict", "api")]
+)
+def test_the_api_may_read_who_is_where_only_where_counts_are_told_as_they_are(
+    tmp_path: Path, given: GIVEN, privacy: str, user: str
+) -> None:
+    make_secrets.make(tmp_path, [], demo=True, privacy=privacy)
+    for service in ("api", "api-next"):
+        assert (tmp_path / service / "REDIS_URL").read_text().startswith(f"redis://{user}:")
+    assert given
+
+
 def test_a_redis_for_raw_is_named_as_long_as_there_is_one(tmp_path: Path, given: GIVEN) -> None:
     where = tmp_path / "decoder" / "RAW_REDIS_URL"
     make_secrets.make(tmp_path, [], demo=True, raw_redis_at="redis://redis-raw:6379/0")

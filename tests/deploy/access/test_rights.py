@@ -99,6 +99,14 @@ FOREIGN: dict[str, list[tuple[Any, ...]]] = {
     "api": [
         ("HSET", "api-keys:{campus}", "a", "{}"),
         ("ZADD", "presence:{0}:a:car", 1, "d"),
+        # True counts, and what released ones come from.
+        ("ZCARD", "presence:{0}:a:car"),
+        ("ZCOUNT", "presence:{0}:a:car", "-inf", "+inf"),
+        ("ZRANGE", "presence:{0}:a:car", 0, -1),
+        ("ZRANGEBYSCORE", "touched:{0}", "-inf", "+inf"),
+        ("GET", "release:{campus}"),
+        ("HGETALL", "count:{0}:d1:a:car"),
+        ("HSET", "released:{campus}", "a:car", 1),
         ("HGETALL", "users:{mqtt}"),
         ("HSET", "users:{mqtt}", "ann", "{}"),
         ("XREADGROUP", "GROUP", "observe", "a", "STREAMS", "raw:{0}", ">"),
@@ -113,6 +121,7 @@ FOREIGN: dict[str, list[tuple[Any, ...]]] = {
         ("XDEL", "audit:{campus}", "1-0"),
         ("RENAME", "audit:{campus}", "aside:audit:{campus}"),
     ],
+    "api-open": [("HSET", "api-keys:{campus}", "a", "{}"), ("GET", "release:{campus}"), ("HGETALL", "users:{mqtt}")],
     "broker": [
         ("XRANGE", "raw:{0}", "-", "+"),
         ("XREAD", "STREAMS", "raw:{0}", "0"),
@@ -174,12 +183,15 @@ ONLY_BY_SELECTORS: dict[str, list[tuple[Any, ...]]] = {
     "api": [
         ("HSET", "api-keys:{campus}", "a", "{}"),
         ("ZADD", "presence:{0}:a:car", 1, "d"),
+        ("ZRANGE", "presence:{0}:a:car", 0, -1),
+        ("HSET", "released:{campus}", "a:car", 1),
         ("XRANGE", "raw:{0}", "-", "+"),
         ("XREVRANGE", "raw:{0}", "+", "-"),
         ("XRANGE", "positions:{0}", "-", "+"),
         ("XRANGE", "audit:{campus}", "-", "+"),
         ("XDEL", "audit:{campus}", "1-0"),
     ],
+    "api-open": [("HSET", "api-keys:{campus}", "a", "{}")],
     "controller": [("HSET", "api-keys:{campus}", "a", "{}"), ("HSET", "users:{mqtt}", "ann", "{}")],
     "keys-command": [("HSET", "layout:{campus}", "version", 1)],
     "dead-letters": [("XRANGE", "raw:{0}", "-", "+")],
@@ -231,6 +243,15 @@ async def test_a_script_reads_nothing_that_its_caller_may_not(redis_server: str)
         for key in ("raw:{0}", "session:{mqtt}:a"):
             with pytest.raises(redis.ResponseError, match=r"ACL|permission|can't"):
                 client.eval("return redis.call('XRANGE', 'raw:{0}', '-', '+')", 1, key)
+
+
+def test_the_api_counts_nobody_by_a_script_either_where_counts_are_not_told_as_they_are() -> None:
+    count = "return redis.call('ZCOUNT', KEYS[2], '-inf', '+inf')"
+    with server("7.0") as url:
+        with redis.Redis.from_url(of(url, "api-open")) as client:
+            assert client.eval(count, 2, "never:{0}", "presence:{0}:a:car") == 0
+        with redis.Redis.from_url(of(url, "api")) as client, pytest.raises(redis.ResponseError, match="can't run"):
+            client.eval(count, 2, "never:{0}", "presence:{0}:a:car")
 
 
 async def test_a_key_of_the_wrong_type_is_set_aside_by_whoever_writes_it() -> None:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 USES = {
     "broker": {"broker", "users-command"},
     "decoder": {"decoder", "dead-letters"},
-    "api": {"api", "keys-command", "auditor"},
+    "api": {"api", "api-open", "keys-command", "auditor"},
     "autoscaler": {"autoscaler"},
     "controller": {"controller"},
 }
