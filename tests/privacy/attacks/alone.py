@@ -53,10 +53,10 @@ class Look:
         """As far as it is told; what is withheld is nobody."""
         return self.zones[zone]["mobile"] or 0
 
-    def devices(self, width: str, zone: str) -> int:
-        """Of all windows together that were asked for."""
+    def windows_of(self, width: str, zone: str) -> dict[str, int]:
+        """Devices by the start of their window, of those that were asked for."""
         history = self.windows[width, zone]
-        return sum(point["devices"] or 0 for point in history["points"]) if history else 0
+        return {point["start"]: point["devices"] or 0 for point in history["points"]} if history else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,11 @@ class Trial:
     before: Look
     during: Look
     after: Look
+
+    def more(self, width: str, zone: str) -> int:
+        """By how much windows have grown meanwhile."""
+        before, after = self.before.windows_of(width, zone), self.after.windows_of(width, zone)
+        return sum(devices - before.get(start, 0) for start, devices in after.items())
 
 
 Statistics = Callable[[Trial], Scores]
@@ -173,25 +178,18 @@ def first_and_last(trial: Trial) -> Scores:
 
 def day_count(trial: Trial) -> Scores:
     """The count of the day that is still going on is asked for again and again."""
-    return {"more in the day": trial.after.devices("1d", trial.zone) - trial.before.devices("1d", trial.zone)}
+    return {"more in the day": trial.more("1d", trial.zone)}
 
 
 def windows_against_windows(trial: Trial) -> Scores:
     """A wide window tells what narrow ones withhold."""
     zones = {"the zone": trial.zone, "the block": BLOCK}
-    return {
-        f"more in {width} of {name}": trial.after.devices(width, zone) - trial.before.devices(width, zone)
-        for width in WIDTHS
-        for name, zone in zones.items()
-    }
+    return {f"more in {width} of {name}": trial.more(width, zone) for width in WIDTHS for name, zone in zones.items()}
 
 
 def new_devices(trial: Trial) -> Scores:
     """Whoever had not been on the campus today makes its day one larger."""
-    return {
-        f"more in {width} of the campus": trial.after.devices(width, "campus") - trial.before.devices(width, "campus")
-        for width in WIDTHS
-    }
+    return {f"more in {width} of the campus": trial.more(width, "campus") for width in WIDTHS}
 
 
 def campus_less_zones(trial: Trial) -> Scores:
@@ -231,9 +229,10 @@ def not_modified(trial: Trial) -> Scores:
 
 def times(trial: Trial) -> Scores:
     """`observed_at` says when a device of the zone was seen, and when the newest message came."""
-    zone = trial.during.zones[trial.zone]
+    zone, known = trial.during.zones[trial.zone], trial.before.zones[trial.zone]
     return {
-        "observed_at": _minutes(zone["observed_at"]) - _minutes(trial.before.zones[trial.zone]["observed_at"]),
+        "observed_at is another": zone["observed_at"] != known["observed_at"],
+        "observed_at": _minutes(zone["observed_at"]) - _minutes(known["observed_at"]),
         "last_updated": _minutes(trial.during.occupancy["last_updated"]) - trial.during.at / 60_000,
     }
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.privacy.attack import likelihood
-from tests.privacy.attacks.outcome import Outcome, Scores, outcome
+from tests.privacy.attacks.outcome import Bound, Outcome, Scores, bound, outcome
 from tests.privacy.attacks.place import AWAY, CROWDED, ELSEWHERE, Place, centre
 from tests.privacy.attacks.system import System
 
@@ -147,20 +147,30 @@ def counts(trial: Trial) -> Scores:
     }
 
 
-def ratios(trials: Sequence[Trial], width: int) -> list[Scores]:
-    """How much likelier what is told is with the phone than without it: no statistic of a walk can do better."""
+def ratios(trials: Sequence[Trial], width: int) -> list[float]:
+    """How much likelier what was told is with the phone than without it, as logarithms.
+
+    Raises AssertionError for what no walk could have told of the true counts.
+    """
     told = np.array([trial.told for trial in trials])
     known = np.array([trial.known for trial in trials])
-    with_it = known + (np.arange(known.shape[1]) >= _ARRIVAL)
-    with np.errstate(invalid="ignore"):
-        found = np.nan_to_num(likelihood(told, with_it, width) - likelihood(told, known, width))
-    return [{"what is likelier": float(each)} for each in found]
+    with_it = likelihood(told, known + (np.arange(known.shape[1]) >= _ARRIVAL), width)
+    without = likelihood(told, known, width)
+    true = np.where([trial.came for trial in trials], with_it, without)
+    assert np.isfinite(true).all(), "something was told that does not follow from the true counts by a walk"
+    return [float(each) for each in with_it - without]
 
 
-def outcomes(trials: Sequence[Trial], where: str, width: int | None) -> list[Outcome]:
+def outcomes(trials: Sequence[Trial], where: str, width: int | None) -> list[Outcome | Bound]:
     """What the counts come to; where they are walks of this width, what is known of thresholds as well."""
-    there = [[trial for trial in trials if trial.came is came] for came in (True, False)]
-    found = [outcome(f"a known crowd {where}", *([counts(trial) for trial in each] for each in there))]
-    if width is not None:
-        found.append(outcome(f"thresholds that are left {where}", *(ratios(each, width) for each in there)))
-    return found
+    came, absent = ([trial for trial in trials if trial.came is each] for each in (True, False))
+    told = outcome(f"a known crowd {where}", [counts(trial) for trial in came], [counts(trial) for trial in absent])
+    if width is None:
+        return [told]
+    likelier, less = ratios(came, width), ratios(absent, width)
+    by_ratio = outcome(
+        f"thresholds that are left {where}",
+        [{"what is likelier": each} for each in likelier],
+        [{"what is likelier": each} for each in less],
+    )
+    return [told, by_ratio, bound(f"anything that is told {where}", less)]

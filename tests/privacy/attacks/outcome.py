@@ -52,22 +52,57 @@ class Outcome:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What the best attack can come to, whatever it looks at: where it is known how likely all that is told is."""
+
+    attack: str
+    most: float
+    """The advantage, as a part of 1."""
+    error: float
+    """Its standard error."""
+    trials: int
+
+    @property
+    def is_no_better_than_guessing(self) -> bool:
+        """As of an outcome."""
+        return self.most < MOST + 2 * self.error
+
+    def __str__(self) -> str:
+        return f"{self.attack}: at the most {self.most:.2%} ± {self.error:.2%}, in {self.trials:,} trials"
+
+
+def bound(attack: str, ratios: Sequence[float]) -> Bound:
+    """`ratios` are logarithms: how much likelier what was told is with the device, of trials without it."""
+    # Of those without the device: what part of them is likelier without it, and by how much.
+    excess = np.maximum(0, 1 - np.exp(np.array(ratios)))
+    return Bound(attack, float(excess.mean()), float(excess.std() / math.sqrt(len(excess))), len(excess))
+
+
 def outcome(attack: str, arrived: Sequence[Scores], others: Sequence[Scores]) -> Outcome:
     """Each half of the trials says what the other half is to look at, and from which value on there is an alarm.
 
-    Where nothing in one half tells arrivals apart, no alarm is raised in the other.
+    Where nothing in one half tells arrivals apart, no alarm is raised in the other. Trials are in the order of time:
+    were every other one of a half, both had by chance more arrivals while the same crowd was there, and one would seem
+    to tell what the other has learned.
     """
     recovered = alarms = 0
     by: dict[str, None] = {}
-    for half in (0, 1):
-        rule = _best(arrived[half::2], others[half::2])
+    first, second = ([each[half] for each in map(_halves, (arrived, others))] for half in (0, 1))
+    for chosen_by, tried_on in ((first, second), (second, first)):
+        rule = _best(*chosen_by)
         if rule is None:
             continue
         name, sign, least = rule
         by[name] = None
-        recovered += sum(sign * each[name] >= least for each in arrived[1 - half :: 2])
-        alarms += sum(sign * each[name] >= least for each in others[1 - half :: 2])
+        hits, misses = (sum(sign * each[name] >= least for each in trials) for trials in tried_on)
+        recovered, alarms = recovered + hits, alarms + misses
     return Outcome(attack, recovered, len(arrived), alarms, len(others), (*by,))
+
+
+def _halves(trials: Sequence[Scores]) -> tuple[Sequence[Scores], Sequence[Scores]]:
+    middle = len(trials) // 2
+    return trials[:middle], trials[middle:]
 
 
 def _best(arrived: Sequence[Scores], others: Sequence[Scores]) -> tuple[str, int, float] | None:
