@@ -21,7 +21,8 @@ OWN = 5
 """Devices of the attacker in each zone that is not in the block: as many as PRIVACY_MIN_COUNT, so that it is shown."""
 REST = 250
 """Others on the campus, in none of its zones."""
-WIDTHS = ("1m", "5m", "1h", "1d")
+WIDTHS = ("1d", "1h", "5m", "1m")
+"""The widest first: of two that tell as much, the first is looked at, and in a day counts are withheld least often."""
 _AGAIN = 600
 """Trials after which all say once more where they are: ten hours."""
 _DAY_MS = 86_400_000
