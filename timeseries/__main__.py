@@ -20,6 +20,8 @@ from timeseries.store import OccupancyPoint, TimeseriesStore
 
 Answer = TypeVar("Answer")
 Extent = tuple[int, int] | None
+WHO = ("writer", "reader", "public", "analytics")
+"""Who there are tokens for: `timeseries.influx_tokens.Holder`, which is loaded only where it is used."""
 
 app = typer.Typer(
     help="The store of occupancy over time. TIMESERIES_STORE chooses it: sqlite (a file in DATA_DIR) or influxdb.",
@@ -36,57 +38,103 @@ def _kind(text: str) -> KindId:
     return KindId(text)
 
 
+Privacy = Annotated[
+    str,
+    typer.Option(
+        envvar="PRIVACY", help="Unless it is open, there are buckets of released counts, too.", show_envvar=True
+    ),
+]
+"""As all services are told it: this room knows no more of it than whether counts are released."""
+
+
 @app.command()
-def setup() -> None:
+def setup(*, privacy: Privacy = "open") -> None:
     """Make the buckets (InfluxDB) or the file (SQLite) where they are missing. Safe to repeat.
 
     Example: TIMESERIES_STORE=influxdb python -m timeseries setup
     """
     settings = load_or_exit(TimeseriesSettings)
-    _with_store(settings, lambda store: store.setup())
+    _set_up(settings, privacy)
     typer.echo(f"{settings.timeseries_store} is ready")
+
+
+def _set_up(settings: TimeseriesSettings, privacy: str) -> None:
+    for released in _stores(privacy):
+        _with_store(settings, lambda store: store.setup(), released=released)
+
+
+def _stores(privacy: str) -> tuple[bool, ...]:
+    """Which stores there are: that of true windows, and that of released ones."""
+    return (False,) if privacy.lower() == "open" else (False, True)
 
 
 @app.command()
 def tokens(
+    who: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="WHO=FILE...",
+            help="Who: writer (decoder, backfill), reader (backup), public (API), analytics. - is standard output.",
+        ),
+    ],
     *,
-    writer: Annotated[Path, typer.Option(help="File for the token of who writes; - is standard output.")],
-    reader: Annotated[Path, typer.Option(help="The same of who reads, such as the API.")],
+    anew: Annotated[bool, typer.Option("--anew", help="New ones, also where there are any.")] = False,
+    privacy: Privacy = "open",
 ) -> None:
-    """Make tokens of InfluxDB that may write and read our buckets, or read them, and nothing else.
+    """Make the buckets, and tokens of InfluxDB that may do with them what a service does, and nothing else.
 
-    INFLUXDB_V2_TOKEN is that of an administrator here, and of nobody who runs all the time. The buckets have to be
-    there (`setup`). Each call makes new ones, and removes those of the last one: services are to be started anew then.
+    INFLUXDB_V2_TOKEN is that of an administrator here, and of nobody who runs all the time. It may be repeated: a token
+    that is there already and may do just that stays. Those of ours that may do something else are removed, and with
+    --anew all: then start the services anew. Under another PRIVACY than open, `public` and `analytics` cannot read true
+    counts.
 
-    Example: python -m timeseries tokens --writer decoder/INFLUXDB_V2_TOKEN --reader api/INFLUXDB_V2_TOKEN
+    Example: python -m timeseries tokens writer=decoder/INFLUXDB_V2_TOKEN public=api/INFLUXDB_V2_TOKEN
     """
     settings = load_or_exit(TimeseriesSettings)
+    files = _files(who)
     if settings.timeseries_store != "influxdb":
         command.fail("TIMESERIES_STORE: only influxdb has tokens", code=2)
-
-    async def make() -> dict[str, str]:
-        from timeseries.influx_http import InfluxHttp  # noqa: PLC0415 - its client is only there where it is used
-        from timeseries.influx_tokens import make_tokens  # noqa: PLC0415
-
-        token = settings.influxdb_v2_token.get_secret_value()
-        async with InfluxHttp(url=settings.influxdb_v2_url, org=settings.influxdb_v2_org, token=token) as http:
-            return await make_tokens(http, org=settings.influxdb_v2_org, prefix=settings.influxdb_bucket_prefix)
-
-    made = command.ask(make)
-    for name, file in (("writer", writer), ("reader", reader)):
+    _set_up(settings, privacy)
+    made = command.ask(lambda: _tokens(settings, [name for name, _ in files], privacy=privacy, anew=anew))
+    for name, file in files:
         token = made[name]
         if str(file) == "-":
             typer.echo(f"{name} {token}")
             continue
         try:
             _write_secret(file, token)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             command.fail(f"{file}: {error}")
-        typer.echo(f"{file} is written")
+        typer.echo(f"{file} has the token of {name}")
+
+
+def _files(who: list[str]) -> list[tuple[str, Path]]:
+    found = []
+    for each in who:
+        name, equals, file = each.partition("=")
+        if not (equals and file and name in WHO):
+            command.fail(f"{each[:60]!r}: no WHO=FILE, where WHO is {', '.join(WHO)}", code=2)
+        found.append((name, Path(file)))
+    return found
+
+
+async def _tokens(settings: TimeseriesSettings, names: list[str], *, privacy: str, anew: bool) -> dict[str, str]:
+    from timeseries.influx_http import InfluxHttp  # noqa: PLC0415 - its client is only there where it is used
+    from timeseries.influx_tokens import Holder, give_tokens, rights  # noqa: PLC0415
+
+    true, org = settings.influxdb_bucket_prefix, settings.influxdb_v2_org
+    released = settings.released_bucket_prefix if True in _stores(privacy) else None
+    wanted = {Holder(name): rights(Holder(name), true=true, released=released) for name in names}
+    token = settings.influxdb_v2_token.get_secret_value()
+    async with InfluxHttp(url=settings.influxdb_v2_url, org=org, token=token) as http:
+        given = await give_tokens(http, org=org, prefix=true, wanted=wanted, anew=anew)
+    return {str(who): token for who, token in given.items()}
 
 
 def _write_secret(file: Path, token: str) -> None:
-    """For its owner alone, at once or not at all."""
+    """For its owner alone, at once or not at all; one that is right already stays as it is."""
+    if file.exists() and file.read_text(encoding="utf-8").strip() == token:
+        return
     draft = file.with_name(f".{file.name}.new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
@@ -163,9 +211,11 @@ def drop(
     typer.echo(f"{sum(each.windows for each in found)} windows were removed")
 
 
-def _with_store(settings: TimeseriesSettings, work: Callable[[TimeseriesStore], Awaitable[Answer]]) -> Answer:
+def _with_store(
+    settings: TimeseriesSettings, work: Callable[[TimeseriesStore], Awaitable[Answer]], *, released: bool = False
+) -> Answer:
     async def asking() -> Answer:
-        async with open_store(settings) as store:
+        async with open_store(settings, released=released) as store:
             return await work(store)
 
     try:

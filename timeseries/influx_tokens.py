@@ -1,10 +1,11 @@
-"""Tokens of InfluxDB for who writes windows and for who reads them: neither may do more than that.
+"""Tokens of InfluxDB for who writes windows and for who reads them: none may do more than that.
 
-The token that the server was set up with may do all, also with buckets that are not ours. It is for `setup` and for
-making these two.
+The token that the server was set up with may do all, also with buckets that are not ours. It is for making the buckets
+and these tokens, and no service is given it.
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 from core.errors import BadSettingsError
@@ -13,54 +14,88 @@ from timeseries.influx_answers import AnswerError, Meaning
 from timeseries.influx_buckets import bucket_name, find_bucket, results_bucket
 from timeseries.influx_http import InfluxHttp
 
-RIGHTS: Mapping[str, tuple[str, ...]] = {"writer": ("read", "write"), "reader": ("read",)}
-"""What each may do with our buckets. Who writes reads as well: coverage is a union, and nothing is lowered."""
+Rights = Mapping[str, tuple[str, ...]]
+"""What may be done with each bucket, by its name."""
+_READ, _WRITE = ("read",), ("read", "write")
 
 
-async def make_tokens(http: InfluxHttp, *, org: str, prefix: str) -> dict[str, str]:
-    """A new token for each of RIGHTS, by its name; those that were made so before are removed.
+class Holder(StrEnum):
+    """Who there is a token for."""
 
-    The buckets have to be there. Raises BadSettingsError where they are not, or where the token of `http` may not make
-    others, and UnavailableError.
+    WRITER = "writer"  # all windows, as the decoder has them; who writes reads as well: nothing is lowered
+    READER = "reader"  # all windows, as a backup has them
+    PUBLIC = "public"  # what may be told: under PRIVACY=open all windows, else released counts alone
+    ANALYTICS = "analytics"  # the same, and writes the results of jobs beside them
+
+
+def rights(who: Holder, *, true: str, released: str | None) -> Rights:
+    """What somebody may do; `true` and `released` are what buckets begin with, None where PRIVACY is open."""
+    stores = [prefix for prefix in (true, released) if prefix is not None]
+    if who in {Holder.WRITER, Holder.READER}:
+        actions = _WRITE if who is Holder.WRITER else _READ
+        return {name: actions for prefix in stores for name in _buckets(prefix)}
+    shown = stores[-1]
+    found = dict.fromkeys(_buckets(shown), _READ)
+    return found | {results_bucket(shown): _WRITE} if who is Holder.ANALYTICS else found
+
+
+async def give_tokens(
+    http: InfluxHttp, *, org: str, prefix: str, wanted: Mapping[Holder, Rights], anew: bool = False
+) -> dict[Holder, str]:
+    """The token of each: one that is there already and may do just that, else a new one. `anew`: new ones in any case.
+
+    Tokens of ours that may do something else are removed, and with `anew` all that were there. The buckets have to be
+    there. Raises BadSettingsError where they are not, or where the token of `http` may not make others, and
+    UnavailableError.
     """
     try:
-        wanted = [*(bucket_name(prefix, width) for width in Width), results_bucket(prefix)]
-        found = {name: await find_bucket(http, org, name) for name in wanted}
-        if missing := [name for name, bucket in found.items() if bucket is None]:
+        buckets = {name: await find_bucket(http, org, name) for each in wanted.values() for name in each}
+        if missing := [name for name, bucket in buckets.items() if bucket is None]:
             raise BadSettingsError(
                 f"INFLUXDB_BUCKET_PREFIX: InfluxDB lacks the buckets {', '.join(missing)} "
                 "(python -m timeseries setup makes them)"
             )
-        buckets = [bucket for bucket in found.values() if bucket is not None]
-        organization = str(buckets[0]["orgID"])
+        found = {name: bucket for name, bucket in buckets.items() if bucket is not None}
+        organization = str(next(iter(found.values()))["orgID"])
         before = await _authorizations(http, organization)
-        made = {}
-        for name, actions in RIGHTS.items():
-            body = {
-                "orgID": organization,
-                "description": _description(prefix, name),
-                "permissions": [
-                    {"action": action, "resource": {"type": "buckets", "id": bucket["id"], "orgID": organization}}
-                    for bucket in buckets
-                    for action in actions
-                ],
-            }
-            made[name] = str((await http.json("POST", "/api/v2/authorizations", body=body))["token"])
-        ours = {_description(prefix, name) for name in RIGHTS}
-        for each in before:
-            if each.get("description") in ours:
-                await http.json("DELETE", f"/api/v2/authorizations/{each['id']}")
+        given: dict[Holder, str] = {}
+        for who, may in wanted.items():
+            description = f"{who} of {prefix}"
+            asked = {(action, str(found[name]["id"])) for name, actions in may.items() for action in actions}
+            ours = [each for each in before if each.get("description") == description]
+            right = [] if anew else [each for each in ours if _may(each) == asked and each.get("status") == "active"]
+            # A server that keeps tokens as hashes alone tells none: then it is a new one each time.
+            token = next((str(each["token"]) for each in right if each.get("token")), None)
+            given[who] = token or await _make(http, organization, description, sorted(asked))
+            for each in ours:
+                if each not in right:
+                    await http.json("DELETE", f"/api/v2/authorizations/{each['id']}")
     except AnswerError as error:
         if error.meaning is Meaning.TOKEN:
             raise BadSettingsError(
                 f"INFLUXDB_V2_TOKEN: InfluxDB refuses it: {error.words} (it must make authorizations)"
             ) from error
         raise error.unavailable() from error
-    return made
+    return given
 
 
-def _description(prefix: str, name: str) -> str:
-    return f"{name} of {prefix}"
+def _buckets(prefix: str) -> list[str]:
+    return [*(bucket_name(prefix, width) for width in Width), results_bucket(prefix)]
+
+
+async def _make(http: InfluxHttp, organization: str, description: str, asked: list[tuple[str, str]]) -> str:
+    permissions = [
+        {"action": action, "resource": {"type": "buckets", "id": bucket, "orgID": organization}}
+        for action, bucket in asked
+    ]
+    body = {"orgID": organization, "description": description, "permissions": permissions}
+    return str((await http.json("POST", "/api/v2/authorizations", body=body))["token"])
+
+
+def _may(authorization: dict[str, Any]) -> set[tuple[str, str]]:
+    """What it is for, as pairs of an action and the id of a bucket; what is for all buckets has no id."""
+    permissions = authorization.get("permissions") or []
+    return {(str(each["action"]), str(each["resource"].get("id", each["resource"]["type"]))) for each in permissions}
 
 
 async def _authorizations(http: InfluxHttp, organization: str) -> list[dict[str, Any]]:

@@ -63,7 +63,7 @@ OF_DOCUMENTS = {
 }
 OF_SERIES = {
     "timeseries setup": "timeseries setup",
-    "timeseries tokens": "timeseries tokens --writer {out} --reader {out}",
+    "timeseries tokens": "timeseries tokens writer={out} public={out}",
     "timeseries history": "timeseries history campus car",
     "timeseries drop": "timeseries drop --zone campus --kind car --yes",
     "analytics backtest": "analytics backtest",

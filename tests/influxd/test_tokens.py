@@ -3,13 +3,14 @@
 import asyncio
 import stat
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from core.errors import UnavailableError
 from core.windows import Width, Window
 from tests.conftest import NOON
 from tests.influxd.server import InfluxServer
@@ -35,15 +36,27 @@ async def store_of(influxd: InfluxServer, prefix: str, token: str) -> AsyncItera
         yield store
 
 
-def made(influxd: InfluxServer, prefix: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
-    """The tokens of who writes and of who reads, as the command writes them."""
-    for name, value in {**influxd.environment, "INFLUXDB_BUCKET_PREFIX": prefix}.items():
+def made(
+    influxd: InfluxServer,
+    prefix: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *options: str,
+    privacy: str = "open",
+    who: Sequence[str] = ("writer", "public"),
+) -> list[str]:
+    """The tokens of who writes and of who is shown what may be told, or of others, as the command writes them."""
+    for name, value in {**influxd.environment, "INFLUXDB_BUCKET_PREFIX": prefix, "PRIVACY": privacy}.items():
         monkeypatch.setenv(name, value)
-    writer, reader = folder / "writer", folder / "reader"
-    result = CliRunner().invoke(app, ["tokens", "--writer", str(writer), "--reader", str(reader)])
+    files = {name: folder / name for name in who}
+    result = CliRunner().invoke(app, ["tokens", *options, *(f"{name}={file}" for name, file in files.items())])
     assert result.exit_code == 0, result.output
-    assert {stat.S_IMODE(file.stat().st_mode) for file in (writer, reader)} == {0o600}
-    return writer.read_text().strip(), reader.read_text().strip()
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files.values()} == {0o600}
+    return [file.read_text().strip() for file in files.values()]
+
+
+async def minute_of(store: InfluxOccupancyStore) -> list[OccupancyPoint]:
+    return await store.history(zone="kemmy", kind=CAR, width=Width.MINUTE, start=NOON, end=NOON + 60_000)
 
 
 async def refused(influxd: InfluxServer, token: str, method: str, path: str, body: object = None) -> bool:
@@ -55,13 +68,6 @@ async def refused(influxd: InfluxServer, token: str, method: str, path: str, bod
     return False
 
 
-@pytest.fixture
-async def with_buckets(influxd: InfluxServer, prefix: str) -> None:
-    async with store_of(influxd, prefix, influxd.token) as store:
-        await store.setup()
-
-
-@pytest.mark.usefixtures("with_buckets")
 async def test_who_writes_writes_and_who_reads_reads_and_is_refused_to_write(
     influxd: InfluxServer, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,8 +78,7 @@ async def test_who_writes_writes_and_who_reads_reads_and_is_refused_to_write(
         (await store.write([POINT])).check()
         assert await store.kept_since(Width.MINUTE) is None
     async with store_of(influxd, prefix, reader) as store:
-        found = await store.history(zone="kemmy", kind=CAR, width=Width.MINUTE, start=NOON, end=NOON + 60_000)
-        assert found == [POINT]
+        assert await minute_of(store) == [POINT]
         assert await store.extent("kemmy", CAR, Width.MINUTE) is not None
         [undone] = (await store.write([POINT])).undone
         assert undone.windows == [POINT.window]
@@ -98,35 +103,76 @@ async def test_the_buckets_are_found_among_more_than_a_list_of_them_shows(
     assert writer != reader
 
 
-@pytest.mark.usefixtures("with_buckets")
-async def test_tokens_that_are_made_anew_replace_those_before(
+async def test_a_token_that_is_right_stays_and_one_that_is_made_anew_replaces_it(
     influxd: InfluxServer, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, before = await asyncio.to_thread(made, influxd, prefix, tmp_path, monkeypatch)
-    _, after = await asyncio.to_thread(made, influxd, prefix, tmp_path, monkeypatch)
-    assert before != after
+    first = await asyncio.to_thread(made, influxd, prefix, tmp_path, monkeypatch)
+    (tmp_path / "public").unlink()
+    (tmp_path / "writer").write_text("of an administrator")
+    (tmp_path / "writer").chmod(0o400)
+    assert await asyncio.to_thread(made, influxd, prefix, tmp_path, monkeypatch) == first
+    after = await asyncio.to_thread(made, influxd, prefix, tmp_path, monkeypatch, "--anew")
+    assert not set(first) & set(after)
+    for token in first:
+        assert await refused(influxd, token, "GET", "/api/v2/buckets")
+    for token in after:
+        assert not await refused(influxd, token, "GET", "/api/v2/buckets")
+
+
+async def test_under_protected_who_is_public_reads_released_counts_alone(
+    influxd: InfluxServer, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [before] = await asyncio.to_thread(made, influxd, prefix, tmp_path, monkeypatch, who=["public"])
+    who = ["writer", "reader", "public", "analytics"]
+    writer, reader, public, analytics = await asyncio.to_thread(
+        made, influxd, prefix, tmp_path, monkeypatch, privacy="protected", who=who
+    )
+    # What it had while all was open would read true counts.
     assert await refused(influxd, before, "GET", "/api/v2/buckets")
-    assert not await refused(influxd, after, "GET", "/api/v2/buckets")
+    for at in (prefix, f"{prefix}-released"):
+        async with store_of(influxd, at, writer) as store:
+            (await store.write([POINT])).check()
+    for token in (public, analytics):
+        async with store_of(influxd, f"{prefix}-released", token) as store:
+            assert await minute_of(store) == [POINT]
+            [undone] = (await store.write([POINT])).undone
+            assert undone.windows == [POINT.window]
+        async with store_of(influxd, prefix, token) as store:
+            with pytest.raises(UnavailableError):
+                await minute_of(store)
+    for at in (prefix, f"{prefix}-released"):
+        async with store_of(influxd, at, reader) as store:
+            assert await minute_of(store) == [POINT]
 
 
-def test_without_buckets_there_is_nothing_to_be_let_at(
+def rights_of(influxd: InfluxServer, description: str) -> set[tuple[str, str]]:
+    found = influxd.ask("GET", "/api/v2/authorizations")["authorizations"]
+    [permissions] = [each["permissions"] for each in found if each["description"] == description]
+    return {(each["action"], each["resource"]["name"]) for each in permissions}
+
+
+def test_who_works_results_out_writes_these_and_reads_the_rest(
     influxd: InfluxServer, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {**influxd.environment, "INFLUXDB_BUCKET_PREFIX": prefix}.items():
-        monkeypatch.setenv(name, value)
-    result = CliRunner().invoke(app, ["tokens", "--writer", str(tmp_path / "w"), "--reader", str(tmp_path / "r")])
-    assert (result.exit_code, "python -m timeseries setup makes them" in result.output) == (2, True)
-    assert list(tmp_path.iterdir()) == []
+    made(influxd, prefix, tmp_path, monkeypatch, privacy="strict", who=["analytics"])
+    named = [f"{prefix}-released_{each}" for each in ("1m", "5m", "1h", "1d", "results")]
+    assert rights_of(influxd, f"analytics of {prefix}") == {*(("read", name) for name in named), ("write", named[-1])}
 
 
-@pytest.mark.usefixtures("with_buckets")
+@pytest.mark.parametrize("wrong", ["writer", "writer=", "everybody=x"])
+def test_who_is_nobody_gets_no_token(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setenv("TIMESERIES_STORE", "sqlite")
+    result = CliRunner().invoke(app, ["tokens", wrong])
+    assert (result.exit_code, "where WHO is writer, reader, public, analytics" in result.output) == (2, True)
+
+
 async def test_tokens_are_printed_where_there_is_no_file_for_them(
     influxd: InfluxServer, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {**influxd.environment, "INFLUXDB_BUCKET_PREFIX": prefix}.items():
         monkeypatch.setenv(name, value)
-    result = await asyncio.to_thread(CliRunner().invoke, app, ["tokens", "--writer", "-", "--reader", "-"])
-    (writer, one), (reader, other) = (line.split() for line in result.stdout.splitlines())
-    assert (result.exit_code, writer, reader) == (0, "writer", "reader")
-    assert one != other
-    assert not await refused(influxd, other, "GET", "/api/v2/buckets")
+    result = await asyncio.to_thread(CliRunner().invoke, app, ["tokens", "writer=-", "public=-"])
+    given = dict(line.split() for line in result.stdout.splitlines() if line.startswith(("writer ", "public ")))
+    assert (result.exit_code, list(given)) == (0, ["writer", "public"])
+    assert given["writer"] != given["public"]
+    assert not await refused(influxd, given["public"], "GET", "/api/v2/buckets")
