@@ -15,10 +15,12 @@ from documents.document import Document
 from documents.opening import open_store
 from documents.query import LIMIT_MAX, PositionQuery
 from documents.retention import parse_keep
-from documents.settings import DocumentSettings
+from documents.setting_up import keep_set_up, set_up
+from documents.settings import DocumentSettings, SetupSettings
 from documents.store import DocumentStore
 from documents.tiles import BBox
 from runtime.command import ask, fail, run
+from runtime.service import run as run_service
 from runtime.settings import DeviceSettings, kinds_or_exit, load_or_exit
 from state.known_hashes import open_known_hashes
 
@@ -33,15 +35,38 @@ Answer = TypeVar("Answer")
 
 
 @app.command()
-def setup() -> None:
-    """Make the databases of this month and the next with their indexes, or the file. It may be repeated."""
+def setup(
+    *,
+    daily: Annotated[
+        bool, typer.Option("--daily", help="Go on, and do it again each day; days that were over are dropped, too.")
+    ] = False,
+    done: Annotated[Path | None, typer.Option(help="A file that is made once all is there, for who waits.")] = None,
+) -> None:
+    """Make the databases of this month and the next with their indexes, or the file. It may be repeated.
+
+    With COUCHDB_WRITER_PASSWORD, COUCHDB_READER_PASSWORD and COUCHDB_ERASER_PASSWORD, users of CouchDB as well, which
+    may do no more than their names say; CLOUDANT_USERNAME is then an administrator, and services log in as these. They
+    make and drop nothing: have this done each day, by `--daily` or a job.
+
+    For example:
+
+    - `python -m documents setup`
+
+    - `python -m documents setup --daily --done /tmp/done`
+    """
+    settings = load_or_exit(SetupSettings)
 
     async def made(store: DocumentStore) -> list[str]:
-        await store.setup()
+        await set_up(store, settings.passwords)
         return await store.being_built()
 
-    for sentence in _with_store(made):
+    if daily:
+        run_service(lambda stop: keep_set_up(settings, stop, done), settings, name="documents")
+        return
+    for sentence in _with_store(made, settings):
         typer.echo(sentence)
+    if done:
+        done.touch()
     typer.echo("The document store is ready.")
 
 
@@ -234,8 +259,10 @@ async def _of_devices(store: DocumentStore, hashes: Sequence[str]) -> AsyncItera
                 break
 
 
-def _with_store(work: Callable[[DocumentStore], Coroutine[Any, Any, Answer]]) -> Answer:
-    settings = load_or_exit(DocumentSettings)
+def _with_store(
+    work: Callable[[DocumentStore], Coroutine[Any, Any, Answer]], settings: DocumentSettings | None = None
+) -> Answer:
+    settings = settings or load_or_exit(DocumentSettings)
 
     async def asking() -> Answer:
         async with open_store(settings) as store:

@@ -2,7 +2,7 @@
 
 | answer | of a request that writes documents | of any other |
 |---|---|---|
-| 401, 403 | the login: a setting, if it never worked; else wait | the same |
+| 401, 403 | the login: a setting, if it never worked; else wait; what is an administrator's: wait | the same |
 | 404 | the database is not there: make it | it, or an index, is not there: make it, or there is nothing |
 | 400, error `no_usable_index` | - | the index is not there: make it |
 | 400, 413, 422 | one document may be why, or the size: try smaller requests | wait |
@@ -21,6 +21,7 @@ from core.errors import UnavailableError
 
 WORDS_CHARACTERS = 300
 """What is passed on of a server's words."""
+_NOT_ALLOWED = ("server admin", "db or server admin", "You are not allowed to access this db")
 _LOGIN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _BY_ONE_DOCUMENT = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
 """What a server, or a proxy in front of it, says of a whole request when one document in it, or its size, is wrong."""
@@ -28,6 +29,10 @@ _BY_ONE_DOCUMENT = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 
 class MissingError(UnavailableError):
     """The database, or the index, that was asked is not there."""
+
+
+class NotAllowedError(UnavailableError):
+    """Who is logged in may not do it: that is for `python -m documents setup`, as an administrator."""
 
 
 class RefusedRequestError(UnavailableError):
@@ -73,6 +78,11 @@ def words_of(error: ApiException) -> tuple[str, str]:
             name = str(body["error"])
             words = f"{name}: {body['reason']}" if body.get("reason") else name
     return name, shown(words)
+
+
+def is_not_allowed(words: str) -> bool:
+    """Whether a server's words for 401 or 403 are of somebody that it knows, who may not do what was asked."""
+    return any(each in words for each in _NOT_ALLOWED)
 
 
 def shown(words: object) -> str:

@@ -9,14 +9,15 @@ called `positions-other`.
 import asyncio
 import re
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
+import structlog
 
 from core.clock import LATEST_MS, Clock, system_clock
 from core.errors import UnavailableError
 from core.messages import Position
-from documents.answers import MissingError
+from documents.answers import MissingError, NotAllowedError
 from documents.couch import LIST, CouchServer
 from documents.database import Database
 from documents.document import Document, Key, document_id, time_of, to_document
@@ -25,6 +26,7 @@ from documents.merging import chained, merged, read_page
 from documents.months import day_start, month_after, month_end, month_of, month_start
 from documents.pace import Pace
 from documents.query import Mark, Page, PositionQuery, checked_count, checked_device, checked_limit, first_mark
+from documents.rights import Right, Rights
 from documents.store import PAGE, Dropped, RejectedDocumentError
 from documents.writing import Written, write
 
@@ -39,12 +41,15 @@ _LEFT = (
     "of their month is dropped."
 )
 
+_log = structlog.stdlib.get_logger("documents")
+
 
 class CloudantStore:
     """Documents in databases by month; conflicts on an id mean that it is stored.
 
-    The login has to be one that may list, make and drop databases. `months` is how many months back from the present
-    have a database of their own; `pace` keeps within a plan.
+    The login is one that may list, make and drop databases, or of a user of `documents.rights`: then somebody else
+    makes and drops them. `months` is how many months back from the present have a database of their own; `pace` keeps
+    within a plan.
     """
 
     def __init__(
@@ -62,11 +67,16 @@ class CloudantStore:
         self._making: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._complete: set[str] = set()
         """Months whose databases this process has seen with all their indexes."""
+        self._not_made: set[str] = set()
+        """Months that are over, have no database, and that this login may not give one."""
         self._look_at: set[str] = set()
         """Months whose indexes may have to be built."""
 
     async def setup(self) -> None:
-        """Make the databases of this month and the next, and the indexes of all, where they are not there yet."""
+        """Make the databases of this month and the next, and the indexes of all, where they are not there yet.
+
+        Who is no administrator finds them there. Raises NotAllowedError where the one of this month is missing then.
+        """
         # The stages of a process all begin with this: the first one makes what is missing, the others look.
         async with self._setting_up:
             existing = await self._existing()
@@ -76,8 +86,31 @@ class CloudantStore:
                     await self._keeper.mend(self._prefix + month)
                     self._complete.add(month)
                 else:
-                    await self._make(month)
+                    await self._make_ahead(month, needed=month == present)
             self._look_at.update(existing)
+
+    async def _make_ahead(self, month: str, *, needed: bool) -> None:
+        try:
+            await self._make(month)
+        except NotAllowedError as error:
+            if needed:
+                raise
+            _log.warning("the database of the next month is not there", reason=str(error))
+
+    async def give_rights(self, passwords: Mapping[Right, str]) -> None:
+        """Make users that may do no more than they need, and let them into all databases; as an administrator.
+
+        Those users make no databases: what they may need is made here, the last month and the one of all that is far
+        from the present, too.
+        """
+        await self.setup()
+        present = month_of(self._clock())
+        for month in (month_after(present, -1), OTHER):
+            await self._make(month)
+        rights = Rights(self._server, passwords)
+        await rights.make_users()
+        for month in await self._existing():
+            await rights.guard(self._prefix + month)
 
     async def being_built(self) -> list[str]:
         """See `DocumentStore.being_built`: of the present month, and of others that were written or built last time."""
@@ -251,7 +284,7 @@ class CloudantStore:
         far = not self._oldest() <= month <= month_after(month_of(self._clock()), 1)
         for _ in range(3):
             if not far:
-                await self._make(month)
+                month = await self._made(month)
             written = await write(self._of(month), documents, like)
             if written:
                 self._look_at.add(month)
@@ -261,11 +294,31 @@ class CloudantStore:
                 month, far = OTHER, False
         raise UnavailableError(f"{self._of(month).told} was made, and is not there")
 
+    async def _made(self, month: str) -> str:
+        """The month whose database is there now: this one, or `OTHER` where it is over and may not be made any more."""
+        if month in self._not_made:
+            return OTHER
+        present = month_of(self._clock())
+        try:
+            await self._make(month)
+        except NotAllowedError:
+            # The months around the present are made ahead; with one of them missing, all waits for an administrator.
+            if month == OTHER or month_after(present, -1) <= month <= month_after(present, 1):
+                raise
+            self._not_made.add(month)
+            return OTHER
+        return month
+
     async def _make(self, month: str) -> None:
         """Make the database of a month and its indexes, unless this process has seen all of them there."""
         async with self._making[month]:
             if month not in self._complete:
-                await self._of(month).make()
+                try:
+                    await self._of(month).make()
+                except NotAllowedError:
+                    # It may be there all the same: who may not make databases is not told.
+                    if month not in await self._existing():
+                        raise
                 await self._keeper.complete(self._prefix + month)
                 self._complete.add(month)
 

@@ -16,7 +16,16 @@ from ibmcloudant.cloudant_v1 import CloudantV1
 from requests import RequestException, Response
 
 from core.errors import BadSettingsError, UnansweredError, UnavailableError
-from documents.answers import Meaning, MissingError, RefusedRequestError, meaning, shown, words_of
+from documents.answers import (
+    Meaning,
+    MissingError,
+    NotAllowedError,
+    RefusedRequestError,
+    is_not_allowed,
+    meaning,
+    shown,
+    words_of,
+)
 
 THREADS = 10
 """Requests at a time: the SDK is synchronous, and its pool keeps ten connections."""
@@ -116,6 +125,10 @@ class CouchServer:
         found = meaning(status, called, writes=writes)
         if elsewhere and found is not Meaning.LOGIN:
             found = Meaning.LOGIN if status == HTTPStatus.BAD_REQUEST else Meaning.WAIT
+        if found is Meaning.LOGIN and is_not_allowed(words):
+            return NotAllowedError(
+                f"{name}: {words} python -m documents setup makes what is missing, as an administrator"
+            )
         if found is Meaning.LOGIN:
             message = f"{_LOGIN}: {name} refuses it: {words}"
             return UnavailableError(message) if self._let_in else BadSettingsError(message)

@@ -13,7 +13,7 @@ from ibmcloudant.cloudant_v1 import CloudantV1
 
 from core.errors import UnavailableError
 from documents import indexes
-from documents.answers import MissingError, shown
+from documents.answers import MissingError, NotAllowedError, shown
 from documents.couch import LIST, Call, CouchServer
 from documents.document import Document
 from documents.index_keeper import IndexKeeper
@@ -124,7 +124,8 @@ class Database:
             rows = await self._ask(lambda client: client.post_bulk_docs(self.name, io.BytesIO(body)), holds=LIST)
         stays = next((row for row in rows if not row.get("ok") and row.get("error") != CONFLICT), None)
         if stays:
-            raise UnavailableError(f"{self.told} did not delete all of a batch: {shown(stays)}")
+            error = NotAllowedError if stays.get("error") in {"forbidden", "unauthorized"} else UnavailableError
+            raise error(f"{self.told} did not delete all of a batch: {shown(stays)}")
         return {row["id"] for row in rows if row.get("ok")}
 
     async def get(self, document_id: str) -> Document | None:

@@ -1,9 +1,10 @@
 """Settings of the document store."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from documents.retention import parse_keep
 from runtime.settings import CommonSettings
@@ -60,3 +61,32 @@ class DocumentSettings(CommonSettings):
     def documents_file(self) -> Path:
         """The file of the SQLite store."""
         return self.data_dir / "documents.sqlite3"
+
+
+class SetupSettings(DocumentSettings):
+    """What `python -m documents setup` needs besides, to make the users of a CouchDB."""
+
+    couchdb_writer_password: SecretStr = Field(
+        default=SecretStr(""), description="Password of CouchDB's user writer, who stores positions."
+    )
+    couchdb_reader_password: SecretStr = Field(default=SecretStr(""), description="The same of reader, who reads them.")
+    couchdb_eraser_password: SecretStr = Field(
+        default=SecretStr(""), description="The same of eraser, who reads and deletes them."
+    )
+
+    @property
+    def passwords(self) -> Mapping[str, str]:
+        """Those of the users, by name; none where no users are to be made."""
+        given = {
+            "writer": self.couchdb_writer_password.get_secret_value(),
+            "reader": self.couchdb_reader_password.get_secret_value(),
+            "eraser": self.couchdb_eraser_password.get_secret_value(),
+        }
+        return given if any(given.values()) else {}
+
+    @model_validator(mode="after")
+    def _all_users(self) -> Self:
+        missing = [f"COUCHDB_{name.upper()}_PASSWORD" for name, password in self.passwords.items() if not password]
+        if missing:
+            raise ValueError(f"{', '.join(missing)}: not set, while another of the three is")
+        return self

@@ -8,6 +8,9 @@ const require = createRequire(createRequire(import.meta.url).resolve('pouchdb-se
 export const { collate } = require('pouchdb-collate')
 export const { matchesSelector } = require('pouchdb-selector-core')
 
+// couch_db:get_security of 3.x: a new database is its administrators' alone.
+const OF_ADMINS = { members: { roles: ['_admin'] }, admins: { roles: ['_admin'] } }
+
 export class Databases {
   #open = new Map()
   #leaving = new Map()
@@ -19,7 +22,7 @@ export class Databases {
     const PouchDB = plugins.reduce((made, plugin) => made.plugin(plugin), require('pouchdb-core'))
     this.PouchDB = PouchDB.defaults(folder ? { prefix: join(folder, '/') } : {})
     this.#list = folder && join(folder, 'databases.json')
-    for (const name of this.#listed()) this.#make(name)
+    for (const [name, security] of this.#listed()) this.#make(name, security)
   }
 
   names() {
@@ -34,6 +37,11 @@ export class Databases {
     const found = this.#open.get(name)
     if (!found) throw noDatabase()
     return found
+  }
+
+  secure(name, security) {
+    this.get(name).security = security
+    this.#keep()
   }
 
   // Of several that make one at the same time, one does: observed on 3.5.0, eight at once.
@@ -59,9 +67,9 @@ export class Databases {
     await done
   }
 
-  #make(name) {
+  #make(name, security = OF_ADMINS) {
     const database = new this.PouchDB(encodeURIComponent(name), { revs_limit: 1000 })
-    this.#open.set(name, Object.assign(database, { made: Math.floor(Date.now() / 1000), called: name, asking: new Set() }))
+    this.#open.set(name, Object.assign(database, { made: Math.floor(Date.now() / 1000), called: name, asking: new Set(), security }))
     return database
   }
 
@@ -76,7 +84,7 @@ export class Databases {
 
   #keep() {
     if (!this.#list) return
-    writeFileSync(`${this.#list}.new`, JSON.stringify([...this.#open.keys()]))
+    writeFileSync(`${this.#list}.new`, JSON.stringify([...this.#open.entries()].map(([name, { security }]) => [name, security])))
     renameSync(`${this.#list}.new`, this.#list)
   }
 }

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { checkDesign } from './design.mjs'
 import { checkId, checkRevision } from './names.mjs'
 import { allow, badRequest, broken, conflict, notFound, notInTheDouble, Refusal } from './refusal.mjs'
+import { prepared } from './rights.mjs'
 import { fromJson, isObject } from './text.mjs'
 
 const MEMBERS = new Set(['_id', '_rev', '_deleted', '_attachments', '_revisions'])
@@ -36,8 +37,10 @@ const rowOf = (result, id) => {
   return { id, error: result.name ?? 'error', reason: result.message }
 }
 
-const write = async (database, document) => {
-  const [result] = await database.bulkDocs([document])
+const write = async (request, database, document) => {
+  const { refused, keep } = await prepared(request, database, [document])
+  if (refused.has(document)) throw refused.get(document)
+  const [result] = await database.bulkDocs(keep)
   if (result.ok) return result
   if (result.status === 409) throw conflict()
   throw broken(result.name, result.message)
@@ -58,8 +61,10 @@ export const answerBulk = async (request, database, settings) => {
   }
   for (const document of docs) document._id ??= newId()
   const refused = new Map(docs.filter((each) => each._id.startsWith('_design/')).flatMap((each) => designRow(each)))
+  const rights = await prepared(request, database, docs.filter((each) => !refused.has(each)))
+  for (const [document, { error, reason }] of rights.refused) refused.set(document, { id: document._id, error, reason })
   const kept = docs.filter((each) => !refused.has(each))
-  const results = kept.length ? await database.bulkDocs(kept, { new_edits: newEdits }) : []
+  const results = kept.length ? await database.bulkDocs(rights.keep, { new_edits: newEdits }) : []
   if (!newEdits) return { status: 201, body: results.map((each) => rowOf(each, each.id)) }
   const rows = new Map(kept.map((each, index) => [each, rowOf(results[index], each._id)]))
   return { status: 201, body: docs.map((each) => refused.get(each) ?? rows.get(each)) }
@@ -78,7 +83,7 @@ const designRow = (design) => {
 export const answerPost = async (request, database, settings) => {
   const document = checked(request.value(), settings.number('couchdb', 'max_document_size'), '')
   document._id ??= newId()
-  const { id, rev } = await write(database, document)
+  const { id, rev } = await write(request, database, document)
   return { status: 201, body: { ok: true, id, rev }, headers: { Location: request.address(`/${database.called}/${id}`) } }
 }
 
@@ -131,7 +136,7 @@ const put = async (request, database, settings, id) => {
     document._rev = query.get('rev')
   }
   if (id.startsWith('_design/')) checkDesign(document)
-  const { rev } = await write(database, document)
+  const { rev } = await write(request, database, document)
   const headers = { ETag: `"${rev}"`, Location: request.address(`/${database.called}/${id}`) }
   return { status: document._deleted ? 200 : 201, body: { ok: true, id, rev }, headers }
 }
@@ -141,6 +146,6 @@ const remove = async (request, database, id) => {
   if (rev) checkRevision(rev)
   const { _rev } = await read(database, id)
   if (rev !== _rev) throw conflict()
-  const done = await write(database, { _id: id, _rev, _deleted: true })
+  const done = await write(request, database, { _id: id, _rev, _deleted: true })
   return { body: { ok: true, id, rev: done.rev }, headers: { ETag: `"${done.rev}"` } }
 }

@@ -6,6 +6,7 @@ import { checkDatabaseName } from './names.mjs'
 import { answerBulk, answerDocument, answerPost, read } from './documents.mjs'
 import { answerExplain, answerFind, answerIndex } from './mango.mjs'
 import { allow, badRequest, notFound, noDatabase, notInTheDouble, Refusal } from './refusal.mjs'
+import { answerSecurity } from './rights.mjs'
 import { answerConfig } from './settings.mjs'
 import { fromJson, isObject } from './text.mjs'
 import { answerAllDbs, answerAllDocs, answerAllDocsQueries, answerView } from './views.mjs'
@@ -86,8 +87,9 @@ const answerTo = async (server, incoming) => {
     address: (to) => `http://${incoming.headers.host ?? 'localhost'}${to}`,
   }
   path.exists = server.databases.has(path[0])
-  const user = logins.whoAsks(request)
-  logins.allowed(user, path)
+  const user = await logins.whoAsks(request)
+  request.user = user
+  logins.allowed(user, request)
   await withBody(server, incoming, request)
   pace.check(request)
   return route(server, request, user)
@@ -233,7 +235,7 @@ const answerWithin = async (server, request, database, [first, ...rest]) => {
     _bulk_docs: () => answerBulk(request, database, settings),
     _find: () => answerFind(request, database, indexing),
     _explain: () => answerExplain(request, database),
-    _security: () => ({ body: { members: { roles: ['_admin'] }, admins: { roles: ['_admin'] } } }),
+    _security: () => answerSecurity(request, database, server.databases),
   }
   if (first in answers) return answers[first]()
   if (first.startsWith('_design/')) return { status: 301, headers: { Location: request.address(`/${database.called}/${first}`) } }

@@ -40,7 +40,7 @@ const secret = settings.get('chttpd_auth', 'secret') ?? randomBytes(16).toString
 const http = frontOf({
   settings,
   databases,
-  logins: new Logins(settings, admins, secret),
+  logins: new Logins(settings, admins, secret, databases),
   pace: new Pace(settings),
   indexing: new Indexing(settings),
 })

@@ -1,6 +1,7 @@
 // Questions by selector, and their indexes: mango_httpd.erl, mango_cursor.erl, mango_idx.erl.
 import { createHash } from 'node:crypto'
 import { matchesSelector } from './databases.mjs'
+import { isAdmin } from './login.mjs'
 import { allow, broken, notFound, notInTheDouble, Refusal } from './refusal.mjs'
 import { indexableFields, isConstant, missingFields, range } from './selector.mjs'
 import { findOptions, indexOptions } from './mango_options.mjs'
@@ -53,6 +54,7 @@ export const answerIndex = async (request, database, indexing, path) => {
   }
   // mango_idx:add/2.
   if (JSON.stringify(design.views?.[called]) === JSON.stringify(view)) return answer('exists')
+  if (!isAdmin(request.user)) throw broken('error_saving_ddoc', 'Unknown error while saving the design document: unauthorized')
   await new Promise((resolve) => setTimeout(resolve, RACE_MS))
   const saved = await database.put({ ...design, views: { ...design.views, [called]: view } }).catch((error) => error)
   if (saved.ok) {
@@ -68,6 +70,7 @@ const remove = async (request, database, [ddoc, type, name]) => {
   allow(request, 'DELETE')
   const index = (await listed(database)).find((each) => each.ddoc === `_design/${ddoc}` && each.name === name)
   if (!index || type !== 'json') throw notFound()
+  if (!isAdmin(request.user)) throw broken('error_saving_ddoc', 'Unknown error while saving the design document: unauthorized')
   const { [name]: gone, ...views } = index.doc.views
   await database.put(Object.keys(views).length ? { ...index.doc, views } : { ...index.doc, _deleted: true })
   return { body: { ok: true } }

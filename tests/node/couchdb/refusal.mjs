@@ -10,6 +10,7 @@ export class Refusal extends Error {
 export const badRequest = (reason) => new Refusal(400, 'bad_request', reason)
 export const badQuery = (reason) => new Refusal(400, 'query_parse_error', reason)
 export const unauthorized = (reason) => new Refusal(401, 'unauthorized', reason)
+export const forbidden = (reason) => new Refusal(403, 'forbidden', reason)
 export const notFound = (reason = 'missing') => new Refusal(404, 'not_found', reason)
 export const noDatabase = () => notFound('Database does not exist.')
 export const conflict = () => new Refusal(409, 'conflict', 'Document update conflict.')
