@@ -34,9 +34,10 @@ KEYS_REDIS_AT = "redis://redis-keys:6379/0"
 """KEYS_REDIS_URL without its user; there is one in each run."""
 OLD_PASSWORD = "redis_password"  # noqa: S105 - a name
 """Of `campus`, the one user of all services of earlier versions: where there was one, it stays for this version."""
-TOKENS = ("influxdb_writer_token", "influxdb_reader_token")
-"""Of InfluxDB, which makes them itself (`python -m timeseries tokens`): where an operator has put them into
-`values.json`, services are given these in the place of the administrator's."""
+COUCHDB_ADMIN = "campus"
+"""Who makes the databases of CouchDB and its users, and is nobody who runs all the time."""
+COUCHDB_USERS = ("writer", "reader", "eraser")
+"""Users of CouchDB, as `python -m documents setup` makes them."""
 _ROOT = Path(__file__).resolve().parents[2]
 _CERTIFICATE = _ROOT / "haproxy" / "certificate"
 KINDS = _ROOT / "core" / "kinds.json"
@@ -63,6 +64,7 @@ _MADE: Mapping[str, Callable[[], str]] = {
     "backup_key": lambda: secrets.token_hex(32),
     "device_key": lambda: secrets.token_hex(32),
     "couchdb_password": _password,
+    **{f"couchdb_{user}_password": _password for user in COUCHDB_USERS},
     "influxdb_password": _password,
     "influxdb_token": lambda: secrets.token_urlsafe(48),
     "mirror_password": _password,
@@ -93,7 +95,7 @@ def values(folder: Path, roles: Sequence[str]) -> dict[str, str]:
     """The random values of this folder; those that are missing are made and kept, for root alone."""
     path = folder / VALUES
     known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    kept = {name: known[name] for name in (OLD_PASSWORD, *TOKENS) if name in known}
+    kept = {name: known[name] for name in (OLD_PASSWORD,) if name in known}
     complete = kept | {name: known.get(name) or make() for name, make in made(roles).items()}
     if complete != known:
         _write(path, json.dumps(complete, indent=2) + "\n", owner=(os.geteuid(), os.getegid()))
@@ -127,18 +129,19 @@ def files(
         return {"KEYS_REDIS_URL": KEYS_REDIS_AT.replace("://", f"://{user}:{value[redis_value(user)]}@", 1)}
 
     device_key = {"DEVICE_KEY": value["device_key"]}
-    writer, reader = (value.get(name, value["influxdb_token"]) for name in TOKENS)
-    stores = {"CLOUDANT_PASSWORD": value["couchdb_password"], "INFLUXDB_V2_TOKEN": writer}
-    reading = stores | {"INFLUXDB_V2_TOKEN": reader}
-    # A restore makes the buckets that are missing.
-    restoring = stores | {"INFLUXDB_V2_TOKEN": value["influxdb_token"]}
+    # InfluxDB makes the tokens of services itself: `python -m timeseries tokens` puts them beside these.
+    influxdb = {"INFLUXDB_V2_TOKEN": value["influxdb_token"]}
+    administrator = {"CLOUDANT_USERNAME": COUCHDB_ADMIN, "CLOUDANT_PASSWORD": value["couchdb_password"]}
+    writer, reader, eraser = (
+        {"CLOUDANT_USERNAME": user, "CLOUDANT_PASSWORD": value[f"couchdb_{user}_password"]} for user in COUCHDB_USERS
+    )
     # The one may read who is where, the other released counts alone.
     api_user = "api-open" if privacy in {"", "open"} else "api"
     api = {
         **redis_url(api_user),
         **keys_url("api"),
         **device_key,
-        **reading,
+        **eraser,
         "MIRROR_PASSWORD": value["mirror_password"],
     }
     demo_users = "".join(f"demo-{role},{role},{value[f'demo_{role}_password']}\n" for role in roles) if demo else ""
@@ -160,27 +163,34 @@ def files(
         # By hand, as `users` and `api-key` are at each start: docker compose run --rm status.
         **{user: redis_url(user) for user in ("auditor", "status", "migrate")},
         "dead-letters": {**redis_url("dead-letters"), **keys_url("dead-letters")},
-        "decoder": {**redis_url("decoder"), **keys_url("decoder"), **device_key, **stores},
+        "decoder": {**redis_url("decoder"), **keys_url("decoder"), **device_key, **writer},
         # KAFKA_PASSWORD, and the keys of a bucket for the lake, are put beside these by hand.
         "exporter": redis_url("decoder"),
-        "analytics": stores,
+        "analytics": reader,
         "api": api,
         "api-next": api,
-        "backup": {**redis_url("backup"), **reading, "BACKUP_KEY": value["backup_key"]},
+        "backup": {**redis_url("backup"), **reader, "BACKUP_KEY": value["backup_key"]},
         # By hand; it writes all that Redis has, and asks which devices were erased since.
         "restore": {
             **redis_url("migrate"),
             **keys_url("migrate"),
             **device_key,
-            **restoring,
+            **administrator,
+            **influxdb,
             "BACKUP_KEY": value["backup_key"],
         },
         "autoscaler": redis_url("autoscaler"),
         "controller": redis_url("controller"),
         "couchdb": {"password": value["couchdb_password"]},
+        # Who makes what the stores need, users and tokens too: administrators, and nobody else is told these.
+        "documents-setup": {
+            **administrator,
+            **{f"COUCHDB_{user.upper()}_PASSWORD": value[f"couchdb_{user}_password"] for user in COUCHDB_USERS},
+        },
+        "timeseries-tokens": influxdb,
         "influxdb": {"password": value["influxdb_password"], "token": value["influxdb_token"]},
-        "demo-history": {**device_key, **stores},
-        "demo-judge": {**redis_url("decoder"), "CLOUDANT_PASSWORD": value["couchdb_password"]},
+        "demo-history": {**device_key, **writer},
+        "demo-judge": {**redis_url("decoder"), **reader},
         "demo": {"MQTT_PASSWORD": value["demo_gateway_password"]},
         "node-red-key": {**redis_url("keys-command"), "api-key": value["node_red_api_key"]},
         "apps": {"MQTT_PASSWORD": value["demo_app_password"]},

@@ -14,11 +14,10 @@ import sys
 from pathlib import Path
 
 from deploy.access.acl import DEFAULT_VERSION, version_for
-from deploy.compose.make_secrets import KINDS, REDIS_AT, demo_roles, files, redis_value, values
+from deploy.compose.make_secrets import COUCHDB_ADMIN, KINDS, REDIS_AT, demo_roles, files, redis_value, values
 
 HERE = Path(__file__).resolve().parent
 DEFAULT_FOLDER = HERE / "credentials" / "local"
-COUCHDB_USER = "campus"
 _CERTIFICATE = HERE.parents[1] / "haproxy" / "certificate"
 _PEM = re.compile(r"-----BEGIN (?P<what>[A-Z ]+)-----.*?-----END (?P=what)-----\n", re.DOTALL)
 
@@ -33,15 +32,17 @@ def contents(
 ) -> dict[str, dict[str, str]]:
     """What each Secret holds, by file name; `value` as compose makes them, `redis_at` is REDIS_URL without its user."""
     made = files(value, roles, demo=True, redis_at=redis_at, redis_version=redis_version, privacy=privacy)
+    for name in ("decoder", "api", "backup"):
+        made[name]["INFLUXDB_V2_TOKEN"] = value["influxdb_token"]
     return {
         **{
             name: made[name]
             for name in (
                 *("broker", "decoder", "api", "controller", "users", "api-key", "backup", "redis", "redis-keys"),
-                *("influxdb", "auditor", "dead-letters", "status", "migrate", "restore"),
+                *("documents-setup", "influxdb", "auditor", "dead-letters", "status", "migrate", "restore"),
             )
         },
-        "couchdb": {"admins.ini": f"[admins]\n{COUCHDB_USER} = {value['couchdb_password']}\n"},
+        "couchdb": {"admins.ini": f"[admins]\n{COUCHDB_ADMIN} = {value['couchdb_password']}\n"},
         # For `helm test`, whose device is that user's.
         "smoke": {"MQTT_PASSWORD": value["demo_car_password"]},
         # Its operator is in another namespace, where `redis` alone is no name.

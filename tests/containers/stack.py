@@ -24,7 +24,19 @@ FILES = ("docker-compose.yml", "tests/containers/compose.e2e.yml")
 PORTS = ("MQTT_PORT", "MQTTS_PORT", "HTTP_PORT", "HTTPS_PORT", "HAPROXY_OPS_PORT")
 ONCE = ("setup", "users", "api-key", "welcome", "redis-cluster")
 """Services that do something at each start, and end."""
-RUNNING = ("redis", "couchdb", "broker", "decoder", "api", "haproxy", "engine", "registry", "autoscaler", "controller")
+RUNNING = (
+    "redis",
+    "couchdb",
+    "documents-setup",
+    "broker",
+    "decoder",
+    "api",
+    "haproxy",
+    "engine",
+    "registry",
+    "autoscaler",
+    "controller",
+)
 BUILT = ("setup", "broker", "decoder", "api", "haproxy", "autoscaler", "controller", "simulator")
 """Services that images are built for."""
 BUILD_SECONDS = 1200.0

@@ -253,14 +253,46 @@ def test_four_variables_put_cloudant_in_the_place_of_couchdb() -> None:
             "IAM",
             "k",
         )
-        assert not chosen[service]["depends_on"]["couchdb"]["required"]
+        assert not chosen[service]["depends_on"]["documents-setup"]["required"]
+    assert chosen["documents-setup"]["deploy"]["replicas"] == 0
 
 
-def test_nothing_waits_for_a_store_to_be_healthy(services: dict[str, dict[str, Any]]) -> None:
+def test_who_uses_a_store_waits_for_users_and_tokens_and_nobody_for_the_store_itself(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    """Who came before its user is there would be locked out by its wrong passwords."""
     for name, service in services.items():
-        for needed, how in (service.get("depends_on") or {}).items():
-            if needed in {"couchdb", "influxdb"}:
-                assert (how["condition"], how["required"]) == ("service_started", False), name
+        needed = {each: (how["condition"], how["required"]) for each, how in (service.get("depends_on") or {}).items()}
+        if name == "documents-setup":
+            assert needed["couchdb"] == ("service_started", False)
+        elif name == "timeseries-tokens":
+            # It tries a few times, and ends.
+            assert needed["influxdb"] == ("service_healthy", False)
+        else:
+            assert not {"couchdb", "influxdb"} & set(needed), name
+    for name in ("decoder", "api", "api-next", "demo-judge", "demo-history", "analytics", "backup"):
+        needed = {each: how["condition"] for each, how in services[name]["depends_on"].items()}
+        assert needed["documents-setup"] == "service_healthy", name
+        assert needed["timeseries-tokens"] == "service_completed_successfully", name
+
+
+def test_whoever_has_a_token_of_influxdb_is_given_it_by_who_makes_them(services: dict[str, dict[str, Any]]) -> None:
+    job = services["timeseries-tokens"]
+    given = dict(reversed(each.split("=")) for each in job["command"])
+    folders = {volume["target"]: volume["source"] for volume in job["volumes"]}
+    mounted = {
+        name: volume["source"]
+        for name, service in services.items()
+        for volume in service.get("volumes", [])
+        if volume["target"] == "/run/secrets"
+    }
+    assert {path: folders[path.rpartition("/")[0]] for path in given} == {
+        f"/tokens/{name}/INFLUXDB_V2_TOKEN": mounted[name]
+        for name in ("decoder", "demo-history", "api", "api-next", "analytics", "backup")
+    }
+    assert {path for path, who in given.items() if who == "public"} == {
+        f"/tokens/{name}/INFLUXDB_V2_TOKEN" for name in ("api", "api-next")
+    }
 
 
 def test_data_is_in_named_volumes(services: dict[str, dict[str, Any]]) -> None:
@@ -362,7 +394,7 @@ def test_a_table_of_kinds_is_given_to_all_who_read_it(services: dict[str, dict[s
             *("setup", "users", "broker", "broker-next", "decoder", "api", "api-next"),
             *("demo", "demo-judge", "demo-history-made", "demo-history", "backup"),
             *("dead-letters", "status", "migrate", "restore"),
-            *("exporter", "analytics"),
+            *("exporter", "analytics", "documents-setup", "timeseries-tokens"),
         }
         assert {found[name]["environment"]["KINDS_FILE"] for name in readers} == {"/kinds.json"}
 

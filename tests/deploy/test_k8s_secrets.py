@@ -85,7 +85,8 @@ def test_a_service_has_its_own_secrets_alone(made: Path) -> None:
     secrets = of_kind(documents(made), "Secret")
     assert keys(secrets["broker"]) == {"REDIS_URL", "KEYS_REDIS_URL"}
     assert keys(secrets["decoder"]) == {
-        *("REDIS_URL", "KEYS_REDIS_URL", "DEVICE_KEY", "CLOUDANT_PASSWORD", "INFLUXDB_V2_TOKEN")
+        *("REDIS_URL", "KEYS_REDIS_URL", "DEVICE_KEY", "CLOUDANT_USERNAME", "CLOUDANT_PASSWORD"),
+        "INFLUXDB_V2_TOKEN",
     }
     assert keys(secrets["api"]) == keys(secrets["decoder"]) | {"MIRROR_PASSWORD"}
 
@@ -107,7 +108,11 @@ def test_a_service_reads_its_secrets_from_a_mounted_folder(made: Path, monkeypat
 
 def test_the_secrets_agree_with_each_other(made: Path) -> None:
     secrets = {name: values(secret) for name, secret in of_kind(documents(made), "Secret").items()}
-    assert f"{COUCHDB_USER} = {secrets['decoder']['CLOUDANT_PASSWORD']}\n" in secrets["couchdb"]["admins.ini"]
+    assert f"{COUCHDB_USER} = {secrets['documents-setup']['CLOUDANT_PASSWORD']}\n" in secrets["couchdb"]["admins.ini"]
+    for service, user in (("decoder", "writer"), ("api", "eraser"), ("backup", "reader")):
+        assert secrets[service]["CLOUDANT_USERNAME"] == user
+        made_for = secrets["documents-setup"][f"COUCHDB_{user.upper()}_PASSWORD"]
+        assert secrets[service]["CLOUDANT_PASSWORD"] == made_for
     assert secrets["influxdb"]["token"] == secrets["decoder"]["INFLUXDB_V2_TOKEN"]
     assert f"mirror,service,{secrets['api']['MIRROR_PASSWORD']}\n" in secrets["users"]["users.csv"]
     assert secrets["keda"]["username"] == "keda"

@@ -111,27 +111,29 @@ def test_the_one_user_of_earlier_versions_stays_where_there_was_one(tmp_path: Pa
     assert given
 
 
-def test_tokens_of_influxdb_that_an_operator_has_put_there_are_those_of_who_writes_and_who_reads(
-    tmp_path: Path, given: GIVEN
-) -> None:
+def test_a_token_of_influxdb_that_was_made_for_a_service_stays(tmp_path: Path, given: GIVEN) -> None:
     make_secrets.make(tmp_path, [], demo=True)
-    path = tmp_path / "values.json"
-    values = json.loads(path.read_text())
+    own = tmp_path / "api" / "INFLUXDB_V2_TOKEN"
+    assert not own.exists()
+    own.write_text("of who reads")
+    make_secrets.make(tmp_path, [], demo=True)
+    assert own.read_text() == "of who reads"
+    assert given
 
-    def tokens() -> dict[str, str]:
-        return {found.parent.name: found.read_text() for found in tmp_path.glob("*/INFLUXDB_V2_TOKEN")}
 
-    assert set(tokens().values()) == {values["influxdb_token"]}
-    path.unlink()
-    path.write_text(json.dumps(values | {"influxdb_writer_token": "writes", "influxdb_reader_token": "reads"}))
-    for _ in range(2):
-        make_secrets.make(tmp_path, [], demo=True)
-        assert tokens() == {
-            **dict.fromkeys(("decoder", "analytics", "demo-history"), "writes"),
-            **dict.fromkeys(("api", "api-next", "backup"), "reads"),
-            "restore": values["influxdb_token"],
-        }
-        assert (tmp_path / "influxdb" / "token").read_text() == values["influxdb_token"]
+def test_each_service_logs_in_to_couchdb_as_who_may_do_what_it_does(tmp_path: Path, given: GIVEN) -> None:
+    make_secrets.make(tmp_path, [], demo=True)
+    users = {path.parent.name: path.read_text() for path in tmp_path.glob("*/CLOUDANT_USERNAME")}
+    assert users == {
+        **dict.fromkeys(("decoder", "demo-history"), "writer"),
+        **dict.fromkeys(("analytics", "backup", "demo-judge"), "reader"),
+        **dict.fromkeys(("api", "api-next"), "eraser"),
+        **dict.fromkeys(("documents-setup", "restore"), "campus"),
+    }
+    value = json.loads((tmp_path / "values.json").read_text())
+    for service, user in users.items():
+        password = value["couchdb_password" if user == "campus" else f"couchdb_{user}_password"]
+        assert (tmp_path / service / "CLOUDANT_PASSWORD").read_text() == password, service
     assert given
 
 
@@ -190,10 +192,9 @@ def test_only_who_needs_a_secret_has_it(tmp_path: Path, given: GIVEN) -> None:
     assert holders("device_key") == {"decoder", "api", "api-next", "demo-history", "restore"}
     assert holders("mirror_password") == {"users", "api", "api-next"}
     assert holders("api_key") == {"api-key", "people"}
-    assert holders("couchdb_password") == {
-        *("couchdb", "decoder", "api", "api-next", "demo-history", "demo-judge", "backup", "restore"),
-        "analytics",
-    }
+    # Administrators: who makes what is missing, and who restores by hand.
+    assert holders("couchdb_password") == {"couchdb", "documents-setup", "restore"}
+    assert holders("influxdb_token") == {"influxdb", "timeseries-tokens", "restore"}
     assert holders("backup_key") == {"backup", "restore"}
     assert holders("redis_migrate_password") == {"migrate", "restore"}
     assert holders("node_red_api_key") == {"node-red", "node-red-key"}

@@ -115,6 +115,9 @@ single.ini: |
   ; One node alone makes its system databases itself.
   [couchdb]
   single_node = true
+  [chttpd]
+  ; Whoever logs in may list the names of databases: services see by them which months there are, and are no administrators.
+  admin_only_all_dbs = false
   [cluster]
   ; One copy of each document: with three, the default, each database that is made is an error in the log.
   n = 1

@@ -135,6 +135,7 @@ TABLE: Final = (
                 s.list_of(s.mapping_of(name=s.TEXT)),
                 (
                     *(f"{each} spec template spec imagePullSecrets" for each in _IMAGES),
+                    "couchdb StatefulSet couchdb spec template spec imagePullSecrets",
                     *(f"backup CronJob {each} spec jobTemplate spec template spec imagePullSecrets" for each in _CRON),
                 ),
                 default=[],
