@@ -262,7 +262,9 @@ def test_who_uses_a_store_waits_for_users_and_tokens_and_nobody_for_the_store_it
 ) -> None:
     """Who came before its user is there would be locked out by its wrong passwords."""
     for name, service in services.items():
-        needed = {each: (how["condition"], how["required"]) for each, how in (service.get("depends_on") or {}).items()}
+        needed: dict[str, tuple[str, bool]] = {
+            each: (how["condition"], how["required"]) for each, how in (service.get("depends_on") or {}).items()
+        }
         if name == "documents-setup":
             assert needed["couchdb"] == ("service_started", False)
         elif name == "timeseries-tokens":
@@ -271,9 +273,9 @@ def test_who_uses_a_store_waits_for_users_and_tokens_and_nobody_for_the_store_it
         else:
             assert not {"couchdb", "influxdb"} & set(needed), name
     for name in ("decoder", "api", "api-next", "demo-judge", "demo-history", "analytics", "backup"):
-        needed = {each: how["condition"] for each, how in services[name]["depends_on"].items()}
-        assert needed["documents-setup"] == "service_healthy", name
-        assert needed["timeseries-tokens"] == "service_completed_successfully", name
+        how = services[name]["depends_on"]
+        assert how["documents-setup"]["condition"] == "service_healthy", name
+        assert how["timeseries-tokens"]["condition"] == "service_completed_successfully", name
 
 
 def test_whoever_has_a_token_of_influxdb_is_given_it_by_who_makes_them(services: dict[str, dict[str, Any]]) -> None:
