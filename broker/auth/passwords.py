@@ -265,7 +265,9 @@ class Passwords:
 def _give_way() -> None:
     # Only on Linux does a thread have a niceness of its own.
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        thread = threading.get_native_id()
+        # A broker that gives way further already, as in an engine that was started with `nice`, may not give way less.
+        os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 def matches(password: bytes, stored: str) -> bool:
