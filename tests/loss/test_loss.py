@@ -32,6 +32,15 @@ async def test_whatever_is_killed_every_acknowledged_message_is_in_the_stream(fo
     assert result.connects > PLAN.kills, "the kills met no client"
 
 
+async def test_nor_is_one_lost_that_is_sealed_although_the_redis_of_keys_is_killed_too(folder: Path) -> None:
+    plan = Plan(messages=3000, kills=2, outages=2, seed=19)
+    result = await try_to_lose(plan, folder, lambda _count, _what: None, sealed=True)
+    assert not result.lost
+    assert result.acknowledged == set(range(plan.messages)) == set(result.stored)
+    assert (result.kills, result.outages) == (plan.kills, plan.outages)
+    assert any(result.under_way), "no disturbance met a message"
+
+
 def test_a_message_that_is_acknowledged_and_nowhere_is_lost() -> None:
     result = Result(acknowledged={1, 2, 3})
     result.stored.update([1, 3, 3, 4])

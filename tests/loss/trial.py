@@ -3,17 +3,21 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from random import Random
-from typing import cast
+from typing import Any, cast
 
 from state.entries import decode_entry
+from state.sealing import Sealing, is_sealed
 from tests.loss.publishers import Publishers
 from tests.loss.system import PARTITIONS, System, running_system
 from tests.raw_streams import raw_key
 from tests.redis_servers.clients import client_of
+from tests.redis_servers.executables import redis_executable
+from tests.redis_servers.process import RedisProcess, free_ports
 
 CLIENTS = 8
 WINDOW = 50
@@ -76,21 +80,41 @@ class Result:
         return sum(count > 1 for count in self.stored.values())
 
 
-async def try_to_lose(plan: Plan, folder: Path, progress: Callable[[int, str], None]) -> Result:
+async def try_to_lose(
+    plan: Plan, folder: Path, progress: Callable[[int, str], None], *, sealed: bool = False
+) -> Result:
     """Do it. `folder` is for the files of all processes; its path must be short, for Redis's socket is there.
 
-    `progress` is told how many messages are acknowledged, and what happens.
+    `progress` is told how many messages are acknowledged, and what happens. What is `sealed` is so with keys of another
+    Redis, which is killed whenever the other one goes away.
     """
-    async with running_system(folder) as system:
+    with ExitStack() as stack:
+        keys = None
+        if sealed:
+            port = free_ports(1)[0]
+            keys = RedisProcess(
+                redis_executable(), folder / "keys", port, "--appendonly", "yes", "--appendfsync", "always"
+            )
+            keys.start()
+            stack.callback(keys.stop)
+        return await _try_to_lose(plan, folder, progress, keys)
+
+
+async def _try_to_lose(
+    plan: Plan, folder: Path, progress: Callable[[int, str], None], keys: RedisProcess | None
+) -> Result:
+    keys_url = f"redis://{keys.address}" if keys else ""
+    of_nodes = {"KEYS_REDIS_URL": keys_url, "RAW_ENCRYPTION": "true"} if keys else {}
+    async with running_system(folder, of_nodes=of_nodes) as system:
         publishers = Publishers(port=system.port, messages=plan.messages, clients=CLIENTS, window=WINDOW, held=True)
         result = Result()
         with publishers:
             async with asyncio.TaskGroup() as group:
-                await _disturb(system, publishers, plan, result, group, progress)
+                await _disturb(system, publishers, plan, result, group, progress, keys)
             await _until(publishers, plan.messages, progress)
         result.acknowledged = publishers.acknowledged()
         result.kills, result.connects = system.kills, publishers.connects
-        result.stored = await stored_numbers(system.redis.url)
+        result.stored = await stored_numbers(system.redis.url, keys_url)
         return result
 
 
@@ -101,6 +125,7 @@ async def _disturb(
     result: Result,
     group: asyncio.TaskGroup,
     progress: Callable[[int, str], None],
+    keys: RedisProcess | None,
 ) -> None:
     random = Random(plan.seed)  # noqa: S311 - it is to be repeatable
     outage: asyncio.Task[None] | None = None
@@ -118,6 +143,9 @@ async def _disturb(
             if outage is not None:
                 await outage
             outage = group.create_task(system.redis.outage(random))
+            if keys is not None:
+                keys.kill()
+                await asyncio.to_thread(keys.start)
             result.outages += 1
         result.under_way.append(publishers.under_way)
         result.left.append(plan.messages - publishers.acknowledgements)
@@ -139,16 +167,21 @@ async def _until(publishers: Publishers, count: int, progress: Callable[[int, st
     progress(publishers.acknowledgements, "")
 
 
-async def stored_numbers(url: str) -> Counter[int]:
-    """The numbers in the streams of all partitions, and how often each is there."""
+async def stored_numbers(url: str, keys_url: str = "") -> Counter[int]:
+    """The numbers in the streams of all partitions, and how often each is there; `keys_url` has what opens them."""
     numbers: Counter[int] = Counter()
-    async with client_of(url) as client:
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(client_of(url))
+        keys = await stack.enter_async_context(client_of(keys_url)) if keys_url else None
+        sealing = Sealing(cast("Any", keys)) if keys else None
         for partition in range(PARTITIONS):
             start = "-"
             while page := cast(
                 "list[tuple[bytes, dict[bytes, bytes]]]",
                 await client.xrange(raw_key(partition, PARTITIONS), min=start, count=_PAGE),
             ):
-                numbers.update(int(message.payload) for _, fields in page for message in decode_entry(fields))
+                assert sealing is None or all(is_sealed(fields) for _, fields in page)
+                opened = await sealing.opened(page) if sealing else page
+                numbers.update(int(message.payload) for _, fields in opened for message in decode_entry(fields))
                 start = "(" + page[-1][0].decode()
     return numbers
