@@ -1,6 +1,7 @@
 """The live map as people use it: with eyes, a mouse, a keyboard, a phone, a screen reader."""
 
 import re
+from typing import Any
 
 import pytest
 from selenium.webdriver import ActionChains, Keys
@@ -271,6 +272,26 @@ def test_released_counts_are_told_as_about_so_many_with_what_the_true_ones_lie_b
         assert page.text("#panel-now") == "fewer than 173 cars, about 260 phones (88 to 432)"
         assert not any("/visits" in path for path in stage.asked)
         assert hindrances(page) == []
+
+
+def test_a_day_of_which_nothing_was_released_is_no_day_that_was_not_recorded(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = Stage._history
+
+    def history(stage: Stage, kind: str) -> dict[str, Any]:
+        points = [{**point, "devices": None, "suppressed": True} for point in usual(stage, kind)["points"]]
+        unrecorded = [] if kind == "car" else [{"start": points[0]["start"], "end": points[-1]["end"]}]
+        said = {"first": None, "last": None, "unrecorded": unrecorded, "protected": True}
+        return {**usual(stage, kind), **said, "points": points}
+
+    monkeypatch.setattr(Stage, "_history", history)
+    with opened_stage(MapOptions(min_count=5, released={"step": 130, "edge": 173, "campus_edge": 520})) as stage:
+        page.open(stage.address)
+        open_panel(page, "main")
+
+        cars, phones = page.all("#panel .day .told")
+        assert (cars.text, phones.text) == ("too few to show", "nothing recorded yet")
 
 
 def test_counts_that_are_kept_back_are_told_as_such(page: Page) -> None:

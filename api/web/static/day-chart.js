@@ -20,6 +20,8 @@ const TICK_HOURS = 6;
  * @property {string} end
  * @property {Point[]} points
  * @property {string | null} first start of the first window that is known; before it, 0 means nothing
+ * @property {{ start: string, end: string }[]} unrecorded where nothing is known
+ * @property {boolean} [protected] whether counts are released ones: then the first may be long after the system began
  */
 
 /**
@@ -95,13 +97,22 @@ function ticks(from, until) {
 
 /**
  * @param {History} history
+ * @returns {Point[]} the windows of which something is known
+ */
+function knownOf({ points, first, unrecorded, protected: released }) {
+  if (released) return points.filter(({ start }) => !unrecorded.some((gap) => ms(gap.start) <= ms(start) && ms(start) < ms(gap.end)));
+  return first === null ? [] : points.filter((point) => ms(point.start) >= ms(first));
+}
+
+/**
+ * @param {History} history
  * @param {string} label
  * @param {Expected[]} [forecast] of the day that comes; drawn behind the one that is over
  */
 export function dayChart(history, label, forecast = []) {
-  const { points, first } = history;
+  const { points } = history;
   const [from, until] = [ms(points[0].start), ms(points[points.length - 1].end)];
-  const known = first === null ? [] : points.filter((point) => ms(point.start) >= ms(first));
+  const known = knownOf(history);
   const expected = forecast.filter(({ start, end, high }) => high !== null && ms(end) - DAY_MS > from && ms(start) - DAY_MS < until);
   const most = Math.max(1, ...known.map((point) => point.devices ?? 0), ...expected.map(({ high }) => high ?? 0));
   /** @param {number} at */
