@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from redis.asyncio import Redis
@@ -22,13 +22,14 @@ from redis.asyncio import Redis
 from api.positions.cells import Cells
 from api.positions.dependencies import Guarded
 from api.positions.pseudonyms import Pseudonyms
+from api.positions.query import PlaceQuery
 from api.positions.types import cell_collection, position_collection
 from core.clock import format_rfc3339
 from core.kinds import DEFAULT_KINDS
 from core.marks import Mark
 from disclosure.policy import Privacy
 from documents import DocumentStore
-from geofence import cell
+from geofence import box_of, cell
 from runtime.devices import DeviceHasher
 from state.audit import AUDIT, Question, note_question, questions
 from tests.api.conftest import Parts, assert_problem, client_over, key_for
@@ -560,3 +561,45 @@ async def test_the_command_lists_who_has_read_the_oldest_first(redis_server: str
     assert "3 questions" in table
     assert command(redis_server, "--since", "2100-01-01T00:00:00Z", "--json").stdout == ""
     assert command(redis_server, "--since", "yesterday").returncode == 2
+
+
+# Which cells an area chooses.
+
+LONGITUDES = st.one_of(st.floats(-180, 180), st.sampled_from([-180.0, 180.0, 0.0, -8.5701, -8.5695]))
+LATITUDES = st.one_of(st.floats(-90, 90), st.sampled_from([-90.0, 90.0, 0.0, 52.6741, 52.6745]))
+NEARBY = st.floats(-0.01, 0.01)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    longitude=LONGITUDES,
+    latitude=LATITUDES,
+    corner=st.tuples(NEARBY, NEARBY),
+    wide=st.tuples(st.floats(0, 0.01), st.floats(0, 0.01)),
+    around=st.none() | st.tuples(NEARBY, NEARBY, st.floats(0.1, 2000)),
+)
+def test_a_cell_that_an_area_touches_lies_whole_in_what_is_looked_through(
+    protected: Parts,
+    longitude: float,
+    latitude: float,
+    corner: tuple[float, float],
+    wide: tuple[float, float],
+    around: tuple[float, float, float] | None,
+) -> None:
+    def inside(east: float, north: float) -> tuple[float, float]:
+        return min(max(longitude + east, -180.0), 180.0), min(max(latitude + north, -90.0), 90.0)
+
+    (west, south), (east, north) = inside(*corner), inside(corner[0] + wide[0], corner[1] + wide[1])
+    near = {"near": ",".join(map(str, inside(*around[:2]))), "distance": around[2]} if around else {}
+    query = PlaceQuery(bbox=f"{west},{south},{east},{north}", **near)
+    box, touches = cells(protected)._where(query, None)
+
+    # Of the cells around the area, those that it touches: each of their places is found.
+    for place in ((longitude, latitude), (west, south), (east, north), (west, north), (east, south)):
+        outline = box_of(cell(*place)[:7])
+        if touches(outline) and box is not None:
+            assert box[0] <= outline[0] <= outline[2] <= box[2]
+            assert box[1] <= outline[1] <= outline[3] <= box[3]
+        if not around:
+            meets = outline[0] <= east and west <= outline[2] and outline[1] <= north and south <= outline[3]
+            assert touches(outline) is meets
