@@ -11,7 +11,7 @@ from tests.browser.axe import hindrances
 from tests.browser.page import PHONE, Page
 from tests.e2e.system import System, start, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 MAIN_BUILDING = (-8.5715, 52.6741)
 KEMMY = (-8.5755, 52.6725)

@@ -15,7 +15,7 @@ from tests.deploy.tls_front import certificate, tls_front
 from tests.e2e.system import System, start
 from tests.kinds_of_tests import CAR_ROLE, MOBILE_ROLE
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tests.redis_servers.cluster import RedisCluster
 
 MQTT = "{mqtt}"
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 PARTITIONS = 16
 
 

@@ -12,7 +12,7 @@ from tests.browser.page import Page, opened_browser
 from tests.e2e.system import BUS, System, start
 from tests.simulator.recordings import gpx, recorded
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 @pytest.fixture

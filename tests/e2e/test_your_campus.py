@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.system import ROOT, System, start, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 PAGE = (ROOT / "docs" / "your-campus.md").read_text(encoding="utf-8")
 EXTRACT = ROOT / "tests" / "geofence" / "field" / "extract-geom.json"
 

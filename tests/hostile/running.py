@@ -119,8 +119,9 @@ class Hostile:
 class Device:
     """Publishes numbered positions at QoS 1, each of another device, and knows how many were acknowledged."""
 
-    def __init__(self, port: int, *, name: str, window: int = 100) -> None:
+    def __init__(self, port: int, *, name: str, window: int = 100, note: str = "") -> None:
         self.name = name
+        self._more = {"note": note} if note else {}
         self._room = threading.Semaphore(window)
         self._stopped = threading.Event()
         self.sent = 0
@@ -134,16 +135,19 @@ class Device:
         self._thread: threading.Thread | None = None
 
     def publish(self, count: int, topic: str = "mobile-iotp") -> None:
-        """Publish so many more, beside what the test does meanwhile."""
-        self._thread = threading.Thread(target=self._publish, args=(count, topic), daemon=True)
+        """Publish so many more, after those before, beside what the test does meanwhile."""
+        self._thread = threading.Thread(target=self._publish, args=(count, topic, self._thread), daemon=True)
         self._thread.start()
 
-    def _publish(self, count: int, topic: str) -> None:
+    def _publish(self, count: int, topic: str, before: threading.Thread | None) -> None:
+        if before is not None:
+            before.join()
         for _ in range(count):
-            self._room.acquire()
+            if not self._stopped.is_set():
+                self._room.acquire()
             if self._stopped.is_set():
                 return
-            self._client.publish(topic, fix(f"{self.name}-{self.sent}"), qos=1)
+            self._client.publish(topic, fix(f"{self.name}-{self.sent}", **self._more), qos=1)
             self.sent += 1
 
     def _on_publish(self, *_: object) -> None:
@@ -161,9 +165,9 @@ class Device:
 
 
 @contextmanager
-def device(system: Hostile, name: str, *, window: int = 100) -> Iterator[Device]:
-    """A device that is connected to the system."""
-    publishing = Device(system.system.mqtt_port, name=name, window=window)
+def device(system: Hostile, name: str, *, window: int = 100, note: str = "") -> Iterator[Device]:
+    """A device that is connected to the system; each of its positions has the `note`, which makes it larger."""
+    publishing = Device(system.system.mqtt_port, name=name, window=window, note=note)
     try:
         yield publishing
     finally:

@@ -17,7 +17,9 @@ from tests.hostile.running import Device, Hostile, device
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 WORDS = ("positions wait in their devices until", "the disk of Redis is nearly full", "MISCONF")
-POSITIONS = 40_000
+POSITIONS = 8_000
+LONG = "x" * 1500
+"""A note that makes a position take 2 KiB of a stream: few of them fill a disk."""
 
 
 def until_full(system: Hostile) -> None:
@@ -46,7 +48,7 @@ def test_a_disk_that_fills_with_positions_and_then_gets_room(
 ) -> None:
     disk = small_disk(14)
     system = start_system(disk.folder, FORGET_AFTER="100000")
-    with device(system, "many", window=1000) as phones:
+    with device(system, "many", window=1000, note=LONG) as phones:
         phones.publish(POSITIONS)
         until_full(system)
         disk.resize(300)
@@ -62,7 +64,7 @@ def test_a_disk_that_fills_with_positions_and_then_a_new_start_with_more_room(
 ) -> None:
     disk = small_disk(14)
     system = start_system(disk.folder, FORGET_AFTER="100000")
-    with device(system, "many", window=100) as phones:
+    with device(system, "many", window=100, note=LONG) as phones:
         phones.publish(POSITIONS)
         until_full(system)
     has_all_after_a_new_start(start_system, system, disk, phones)
@@ -74,7 +76,7 @@ def test_a_disk_that_fills_while_nobody_looks_after_the_reserve(
     # As on a machine so busy that whoever keeps the reserve does not come to it.
     disk = small_disk(14)
     system = start_system(disk.folder, FORGET_AFTER="100000")
-    with device(system, "many", window=100) as phones:
+    with device(system, "many", window=100, note=LONG) as phones:
         system.system.process.send_signal(signal.SIGSTOP)
         try:
             phones.publish(POSITIONS)
@@ -130,7 +132,7 @@ def test_a_disk_that_somebody_else_fills_in_a_moment(
 ) -> None:
     disk = small_disk(300)
     system = start_system(disk.folder)
-    with device(system, "many", window=100) as phones:
+    with device(system, "many", window=100, note=LONG) as phones:
         phones.publish(POSITIONS)
         system.wait(lambda: phones.acknowledged > 1000, "some positions are acknowledged")
         foreign = disk.fill()

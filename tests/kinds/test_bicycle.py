@@ -18,7 +18,7 @@ from tests.e2e.system import ROOT, System, start, wait_for
 
 __all__ = ["browser", "page"]
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 MAIN_BUILDING = [-8.5722, 52.6738]
 BICYCLE = {
     "id": "bicycle",

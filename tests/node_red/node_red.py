@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 FLOWS = ROOT / "simulator" / "node-red"
 PROGRAM = ROOT / "tests" / "node-red" / "node_modules" / "node-red" / "red.js"
 PASSWORD = "of the editor"  # noqa: S105 - a test's
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 
 
 class Editor:

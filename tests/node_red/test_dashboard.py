@@ -10,7 +10,7 @@ from tests.browser.page import Page, opened_browser
 from tests.e2e.system import System, start, wait_for
 from tests.node_red.node_red import PASSWORD, NodeRed, for_system, node_red
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 LIMIT = 90.0
 
 
