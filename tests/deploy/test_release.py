@@ -111,6 +111,13 @@ def images(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def overlays(tmp_path: Path) -> Path:
+    """A copy of them: what is rendered lies beside them for a moment, also that of other tests."""
+    shutil.copytree(ROOT / "deploy" / "k8s", tmp_path / "k8s")
+    return tmp_path / "k8s" / "overlays"
+
+
 def test_the_images_of_a_commit_are_those_that_kubernetes_runs_by_digest(tmp_path: Path) -> None:
     tools = Tools(tmp_path, "kubectl", "docker")
     tools.answer(*[(f"/{image}:{COMMIT}", 0, digest(image)) for image in IMAGES])
@@ -151,9 +158,9 @@ def test_each_image_must_be_signed_by_the_delivery_of_that_commit(tmp_path: Path
 
 @pytest.mark.parametrize(("name", "namespace"), [("staging", "campus-staging"), ("ibm-cloud", "campus")])
 def test_an_overlay_is_applied_with_the_digests_and_waited_for(
-    tmp_path: Path, images: Path, name: str, namespace: str
+    tmp_path: Path, images: Path, overlays: Path, name: str, namespace: str
 ) -> None:
-    overlay = ROOT / "deploy" / "k8s" / "overlays" / name
+    overlay = overlays / name
     beside = sorted(overlay.parent.iterdir())
     tools = Tools(tmp_path, "kubectl")
     tools.answer(("get deployments", 0, "deployment.apps/api\\ndeployment.apps/broker\\n"))
@@ -182,17 +189,17 @@ def test_an_overlay_is_applied_with_the_digests_and_waited_for(
     assert sorted(overlay.parent.iterdir()) == beside
 
 
-def test_a_rollout_that_does_not_end_well_is_not_written_down(tmp_path: Path, images: Path) -> None:
+def test_a_rollout_that_does_not_end_well_is_not_written_down(tmp_path: Path, images: Path, overlays: Path) -> None:
     tools = Tools(tmp_path, "kubectl")
     tools.answer(("get deployments", 0, "deployment.apps/api\\n"), ("rollout status", 1, ""))
-    assert tools.run("apply", "deploy/k8s/overlays/staging", str(images), COMMIT).returncode == 1
+    assert tools.run("apply", str(overlays / "staging"), str(images), COMMIT).returncode == 1
     assert not [call for call in tools.calls if "configmap release" in call]
 
 
-def test_nothing_is_applied_while_an_image_is_missing(tmp_path: Path, images: Path) -> None:
+def test_nothing_is_applied_while_an_image_is_missing(tmp_path: Path, images: Path, overlays: Path) -> None:
     images.write_text(named(IMAGES[1:]))
     tools = Tools(tmp_path, "kubectl")
-    done = tools.run("apply", "deploy/k8s/overlays/staging", str(images), COMMIT)
+    done = tools.run("apply", str(overlays / "staging"), str(images), COMMIT)
     assert done.returncode == 1
     assert "api" in done.stderr
     assert not [call for call in tools.calls if "kubectl apply" in call]
