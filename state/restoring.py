@@ -22,6 +22,7 @@ from state.codes import unavailable
 from state.commands import slot_of
 from state.layout import LAYOUT
 from state.raw_redis import all_redis
+from state.released import WALKS
 from state.server import masters
 from state.slots import CAMPUS
 
@@ -174,6 +175,8 @@ async def partitions(client: Redis) -> int | None:
 
 async def finish(client: Redis) -> None:
     """Let services work again, on what was restored. Raises UnavailableError."""
+    # Thresholds of then must not be used again beside counts of now: they are drawn anew.
+    await client.delete(WALKS)
     # One step: nobody finds a Redis that is neither being restored nor laid out.
     if await client.exists(RESTORED):
         await client.rename(RESTORED, LAYOUT)

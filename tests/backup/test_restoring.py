@@ -23,6 +23,7 @@ from core.windows import Width, Window
 from runtime.settings import CommonSettings
 from state import restoring
 from state.client import Redis, open_redis
+from state.released import Released, ReleasedWriter, read_released
 from tests.conftest import NOON, redis_executable
 from tests.redis_servers.cluster import RedisCluster
 from tests.redis_servers.single import single_redis
@@ -211,6 +212,16 @@ async def test_a_large_key_is_written_piece_by_piece(
         assert peak < 2_000_000
         await restoring.empty(target, "done")
         await restoring.finish(target)
+
+
+async def test_what_was_released_is_restored_and_its_thresholds_are_not(catalogue: Catalogue, redis: Redis) -> None:
+    released = Released(NOON, "one", {"library": {KindId("car"): 130}})
+    assert await ReleasedWriter(redis).tell(released, after=b"", walks=b"secret", over=[])
+    manifest = await of_redis(catalogue, redis)
+    await restore(catalogue, redis, manifest, over=True)
+    await restoring.finish(redis)
+    assert await read_released(redis) == released
+    assert await redis.exists("release:{campus}") == 0
 
 
 async def test_a_large_key_that_redis_does_not_take_is_said_to_be_one(redis: Redis) -> None:
