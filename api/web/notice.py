@@ -14,6 +14,11 @@ NOBODY = (
     "Who runs this system has not said who they are. They do so with PRIVACY_CONTACT: name, how to reach them, their "
     "data protection officer, and on which ground they process."
 )
+ASKED = (
+    " A key says what for; each time that it is used for that, it is written down which key, when, what for and what"
+    " was asked. It is told other codes, new ones each day; some keys only how many devices were in a place of some"
+    " 150 m in a quarter of an hour, where they were many."
+)
 _MEASURED = {130: ("26, 49 and 52", "40, 126 and 122"), 240: ("26, 98 and 85", "40, 141 and 243")}
 """By width of zones, with that of the campus as the profile has it: decision 66, "what protected costs", of now."""
 _PLACE = re.compile(r"\{(\w+)\}")
@@ -45,6 +50,7 @@ def notice_page(options: NoticeOptions) -> str:
         "flows": f"where they are computed, none of fewer than {options.flows_least} devices in an hour"
         if options.policy.is_open
         else "they are told to nobody but who runs the system",
+        "asked": "" if options.policy.is_open else ASKED,
         "kept": f"{days} days after their day, and then they are dropped" if days else "no limit is set, so for ever",
     }
     text = _PLACE.sub(lambda found: told[found[1]], TEXT.read_text(encoding="utf-8"))

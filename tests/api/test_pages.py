@@ -288,6 +288,7 @@ async def test_the_privacy_notice_is_a_page_that_the_map_links_to_and_that_needs
 
 async def test_the_privacy_notice_says_what_the_settings_are() -> None:
     usual = await notice_with(NoticeOptions())
+    assert "gave out for that.</li>" in usual
     assert "Who runs this system has not said who they are." in usual
     assert "<li>Counts of zones: everybody may see them.</li>" in usual
     assert "all are shown, small ones too" in usual
@@ -312,6 +313,7 @@ async def test_the_privacy_notice_says_what_the_settings_are() -> None:
 
 async def test_the_privacy_notice_says_what_protected_counts_are_worth_and_what_they_cost() -> None:
     page = await notice_with(NoticeOptions(policy=PrivacySettings(privacy=Privacy.PROTECTED).policy))
+    assert "gave out for that. A key says what for; each time that it is used" in page
 
     assert "No count that is shown is the true one (PRIVACY=protected)." in page
     assert "in steps of 130, on the campus as a whole of 390" in page
