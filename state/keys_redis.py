@@ -4,7 +4,11 @@ What was deleted from a Redis is still in its append-only file, until that is re
 whose end is to be the end of what they open have a Redis of their own: a file of a few KB, which is rewritten in
 milliseconds each time that one is destroyed, and written to disk before a key is used (`appendfsync always`).
 
-Whoever has neither its file nor its memory cannot read what its keys have sealed, whatever else they have.
+    device-keys:{campus}  see `state.device_keys`
+    raw-keys:{campus}     see `state.sealing`
+
+Whoever has neither its file nor its memory cannot read what its keys have sealed, whatever else they have
+(docs/decisions/0072-what-waits-is-sealed.md).
 """
 
 import asyncio
