@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from pydantic import Field
@@ -11,6 +11,7 @@ from api.analytics.body import HOUR_MS, Begins, ComputedAt, Counted, Ends, ZoneO
 from api.analytics.dependencies import AnalyticsResources
 from api.analytics.forecast import WINDOW_MS
 from api.http.instants import writer
+from api.http.released import Protected, unset
 from api.privacy import shown_count, shown_forecast
 from timeseries import Result
 
@@ -44,12 +45,18 @@ class Anomalies:
         ),
     ]
     computed_at: ComputedAt
+    protected: Protected = field(default_factory=unset)
+
+
+def as_expected(resources: AnalyticsResources, zone: str) -> Anomalies:
+    """The body about a zone without any anomaly."""
+    return Anomalies(zone, [], None, **resources.told())
 
 
 async def anomalies(resources: AnalyticsResources, zone: str) -> Anomalies:
     """The body of the answer about one zone. Raises UnavailableError if the store does not answer in time."""
     found = await read_anomalies(resources, zone)
-    return found.get(zone, Anomalies(zone, [], None))
+    return found.get(zone) or as_expected(resources, zone)
 
 
 async def read_anomalies(resources: AnalyticsResources, zone: str | None = None) -> dict[str, Anomalies]:
@@ -66,7 +73,12 @@ async def read_anomalies(resources: AnalyticsResources, zone: str | None = None)
     told = {each: _shown(resources, list(found.values())) for each, found in by_zone.items()}
     write = writer(None)
     return {
-        each: Anomalies(each, [anomaly for _, anomaly in found], write(newest(result for result, _ in found) or 0))
+        each: Anomalies(
+            each,
+            [anomaly for _, anomaly in found],
+            write(newest(result for result, _ in found) or 0),
+            **resources.told(),
+        )
         for each, found in told.items()
         if found
     }

@@ -36,6 +36,10 @@ class AnalyticsResources:
         """Under which number counts of a kind, and forecasts of them, are withheld."""
         return least_of(kind, self.kinds, self.policy.least, released=not self.policy.is_open)
 
+    def told(self) -> dict[str, bool]:
+        """The member of an answer that says that its counts are released ones; none where they are true."""
+        return {} if self.policy.is_open else {"protected": True}
+
     @property
     def has_paths(self) -> bool:
         """Whether visits and flows are told: they are made of where single devices went, and of no released count."""

@@ -168,7 +168,7 @@ async def forecast(
         computed_at=None if data.computed_at is None else write(data.computed_at),
         recorded_minutes=data.minutes,
         basis=[*_basis(least), *released_basis(resources.policy)],
-        **({} if resources.policy.is_open else {"protected": True}),
+        **resources.told(),
     )
 
 

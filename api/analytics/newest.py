@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from api.analytics.anomalies import Anomalies, anomalies, read_anomalies
+from api.analytics.anomalies import anomalies, as_expected, read_anomalies
 from api.analytics.body import DAY_MS, HOUR_MS, Range
 from api.analytics.dependencies import AnalyticsResources
 from api.analytics.flows import Flows, flows
@@ -46,7 +46,7 @@ class NewestAnswers:
 
     def as_expected(self, zone: str) -> bytes:
         """The body about a zone without any anomaly."""
-        return msgspec.json.encode(Anomalies(zone, [], None))
+        return msgspec.json.encode(as_expected(self._resources, zone))
 
     async def all(self) -> Newest:
         """All answers; the same object as before where nothing was computed since. Raises UnavailableError."""

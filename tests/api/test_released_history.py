@@ -176,6 +176,19 @@ async def test_the_mirror_gets_forecasts_and_neither_visits_nor_flows(
     assert b'"protected":true' in newest.bodies["v1/zones/kemmy/forecast"]
 
 
+async def test_an_anomaly_says_that_its_counts_are_released_ones(
+    client: httpx.AsyncClient, released: TimeseriesStore
+) -> None:
+    unlike = {"devices": 260.0, "value": 130.0, "low": 120.0, "high": 140.0, "computed_at": float(NOON)}
+    await released.write_results([Result("anomalies", "kemmy", MOBILE, "", NOON - 5 * MINUTE, unlike)])
+
+    there = (await client.get(f"{KEMMY}/anomaly")).json()
+    elsewhere = (await client.get("/v1/zones/schuman/anomaly")).json()
+
+    assert ([each["devices"] for each in there["anomalies"]], there["protected"]) == ([260], True)
+    assert (elsewhere["anomalies"], elsewhere["protected"]) == ([], True)
+
+
 async def test_under_open_no_answer_has_a_new_member(parts: Parts) -> None:
     async with client_over(parts) as client:
         for path in (f"{KEMMY}/occupancy/history", f"{KEMMY}/occupancy/summary", f"{KEMMY}/forecast"):
@@ -183,6 +196,7 @@ async def test_under_open_no_answer_has_a_new_member(parts: Parts) -> None:
             assert answer.status_code == 200
             assert "protected" not in answer.json()
             assert "protected" not in answer.headers
+        assert "protected" not in (await client.get(f"{KEMMY}/anomaly")).json()
     assert released_basis(parts.settings.policy) == []
 
 
@@ -191,7 +205,7 @@ async def test_what_is_left_out_has_no_default_in_the_document(parts: Parts) -> 
         warnings.simplefilter("error")
         schemas = parts.app().openapi()["components"]["schemas"]
 
-    for name in ("History", "HistoryOfSeveral", "Summary", "Forecast"):
+    for name in ("History", "HistoryOfSeveral", "Summary", "Forecast", "Anomalies"):
         assert "protected" not in schemas[name]["required"]
         assert "default" not in schemas[name]["properties"]["protected"]
 

@@ -56,7 +56,7 @@ ROUTES: Mapping[str, How] = {
 """Those of the OpenAPI document."""
 
 MEMBERS: Mapping[str, Mapping[str, How]] = {
-    "Anomalies": {"computed_at": How.SLOT},
+    "Anomalies": {"computed_at": How.SLOT, "protected": How.NO_DEVICES},
     "Anomaly": {
         "start": How.RELEASED,
         "end": How.RELEASED,
