@@ -28,7 +28,7 @@ def contents(
     *,
     redis_at: str = REDIS_AT,
     redis_version: str = DEFAULT_VERSION,
-    privacy: str = "",
+    privacy: str = "protected",
 ) -> dict[str, dict[str, str]]:
     """What each Secret holds, by file name; `value` as compose makes them, `redis_at` is REDIS_URL without its user."""
     made = files(value, roles, demo=True, redis_at=redis_at, redis_version=redis_version, privacy=privacy)
@@ -68,7 +68,7 @@ def make(folder: Path, names: list[str]) -> None:
         roles,
         redis_at=os.environ.get("REDIS_AT") or REDIS_AT,
         redis_version=version_for(os.environ.get("REDIS_VERSION") or DEFAULT_VERSION),
-        privacy=os.environ.get("PRIVACY", ""),
+        privacy=os.environ.get("PRIVACY") or "protected",
     )
     for secret, held in given.items():
         for name, content in held.items():

@@ -65,6 +65,19 @@ def test_a_position_is_seen_everywhere_and_each_step_has_its_time(system: System
     ]
 
 
+def test_where_counts_are_protected_it_looks_for_no_single_position(tmp_path: Path) -> None:
+    running = start(tmp_path, MQTT_ALLOW_ANONYMOUS="false", PRIVACY="protected", PRIVACY_SLOT="10s")
+    try:
+        done = smoke(running, "--limit", "60")
+        assert done.returncode == 0, done.stderr
+        told = done.stdout.splitlines()
+        assert told[-1] == "the system does its job"
+        assert told[-2].endswith("released counts are fresh")
+        assert "acknowledged" in told[-3]
+    finally:
+        running.stop()
+
+
 def test_it_can_be_run_again_at_once_and_leaves_one_device(system: System) -> None:
     for _ in range(2):
         done = smoke(system)
