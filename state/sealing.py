@@ -22,12 +22,10 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import msgspec
 import structlog
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import Field
 
 from core.errors import UnavailableError
@@ -40,6 +38,9 @@ from state.lua import lua
 from state.raw_redis import raw_redis
 from state.server import masters
 from state.slots import CAMPUS, guard, tag
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 ACCESS = {
     Right.READ: [access("raw-keys:{campus}", "HMGET")],
@@ -85,6 +86,13 @@ class SealingSettings(KeysSettings):
         return self.has_keys_redis and not is_open if self.raw_encryption is None else self.raw_encryption
 
 
+def _cipher(secret: bytes) -> "AESGCM":
+    # Who only looks at how much waits, such as the autoscaler, has no such library.
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
+    return AESGCM(secret)
+
+
 class _Kind(NamedTuple):
     """A kind of key."""
 
@@ -101,7 +109,7 @@ _DAYS = _Kind("d", DAY_S, DAY_S / 2)
 @dataclass(frozen=True, slots=True)
 class _Key:
     name: bytes
-    cipher: AESGCM
+    cipher: "AESGCM"
     renew_at: float
     """By the monotonic clock: when another is to be asked for."""
     until: float
@@ -145,7 +153,7 @@ class _Current:
         except UnavailableError as error:
             return error
         renew_at = asked_at + left
-        self._key = key = _Key(name, AESGCM(secret), renew_at, renew_at + self._kind.more_s)
+        self._key = key = _Key(name, _cipher(secret), renew_at, renew_at + self._kind.more_s)
         return key
 
 
@@ -228,7 +236,7 @@ class Sealing:
             raise UnavailableError(f"the Redis of keys: {error}") from error
         for name, secret in zip(wanted, found, strict=True):
             if secret is not None and len(secret) == _KEY_BYTES:
-                self._known[name] = AESGCM(secret)
+                self._known[name] = _cipher(secret)
         while len(self._known) > _CACHED:
             # Rather the oldest; but none of those that are wanted now.
             oldest = next((name for name in self._known if name not in names), None)
@@ -242,6 +250,8 @@ class Sealing:
         cipher = None if name is None else self._known.get(name)
         if cipher is None:
             return None
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as in `_cipher`
+
         _, _, nonce, text = _decode(sealed)
         try:
             return cipher.decrypt(nonce, text, together)
