@@ -149,7 +149,8 @@ def test_every_variable_of_a_service_is_one_of_its_settings(name: str, monkeypat
         settings = SERVICES[workload.name]
         given = environment(workload, workload.main, found)
         fields = {field.upper() for field in settings.model_fields}
-        known = fields | SDK | {"SECRETS_DIR"}
+        # PRIVACY is told to all, whoever asks for it.
+        known = fields | SDK | {"SECRETS_DIR", "PRIVACY"}
         assert set(given) <= known, f"{workload.name}: {set(given) - known}"
         with monkeypatch.context() as patch:
             for variable, value in given.items():
