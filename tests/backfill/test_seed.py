@@ -356,6 +356,18 @@ def test_the_command_seeds_what_comes_through_a_pipe_and_says_what_it_did() -> N
 
 
 @pytest.mark.usefixtures("data")
+@pytest.mark.parametrize(
+    ("name", "value"), [("PRIVACY", "protected"), ("DEVICE_KEY_ROTATION", "week"), ("DEVICE_SOURCE", "true")]
+)
+def test_nothing_is_seeded_where_devices_have_several_hashes(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    result = run("-", given=text([line(NINE)]))
+    assert (result.exit_code, result.stderr.startswith("DEVICE_KEY_ROTATION, DEVICE_SOURCE: ")) == (2, True)
+
+
+@pytest.mark.usefixtures("data")
 def test_with_the_archive_off_nothing_becomes_a_document(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARCHIVE", "off")
 
