@@ -40,14 +40,16 @@ async def play(system: System, days: int = DAYS, *, scope: Scope, seed: int = 1)
         system.clock.now = begin + day * _DAY_MS
         for student in range(STUDENTS):
             if came[student, day]:
-                await system.send([(_name(student), centre(rng.choice((*SMALL, *CROWDED))))], user=_name(student))
+                await system.send(
+                    [(_name(student, scope), centre(rng.choice((*SMALL, *CROWDED))))], user=_name(student, scope)
+                )
         await system.archive()
     system.clock.now = begin + days * _DAY_MS
     headers = await _key(system, scope)
     return [
         Day(came[student, day], found)
         for student in range(STUDENTS)
-        for day, found in enumerate(await _history(system, headers, student, begin, days))
+        for day, found in enumerate(await _history(system, scope, headers, student, begin, days))
     ]
 
 
@@ -58,11 +60,13 @@ async def _key(system: System, scope: Scope) -> dict[str, str]:
     return {"Authorization": f"Bearer {made.text}"}
 
 
-async def _history(system: System, headers: dict[str, str], student: int, begin: int, days: int) -> list[int]:
+async def _history(
+    system: System, scope: Scope, headers: dict[str, str], student: int, begin: int, days: int
+) -> list[int]:
     """Positions that are found of each day."""
     own = ELSEWHERE[0], ELSEWHERE[1] + student * 1e-5
     posted = system.clock.now
-    await system.send([(_name(student), own)])
+    await system.send([(_name(student, scope), own)])
     await system.archive()
     system.clock.now += 1000
     there = await _features(system, headers, posted, posted + 1000, near=f"{own[0]},{own[1]}", distance=50)
@@ -90,8 +94,8 @@ def _near(feature: dict[str, Any], place: Place) -> bool:
     return abs(longitude - place[0]) + abs(latitude - place[1]) < 1e-5 / 2 if isinstance(longitude, float) else False
 
 
-def _name(student: int) -> str:
-    return f"student-{student}"
+def _name(student: int, scope: Scope) -> str:
+    return f"student-{student}-{scope.name}"
 
 
 def outcomes(days: list[Day], scope: Scope) -> list[Outcome]:

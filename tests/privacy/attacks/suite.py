@@ -43,7 +43,10 @@ async def of_a_crowded_campus(system: System, arrivals: int) -> Sequence[Found]:
 async def of_a_known_id(system: System, arrivals: int) -> Sequence[Found]:
     """Of somebody whose device's id is known."""
     days = max(1, 2 * arrivals // known_id.STUDENTS)
-    return known_id.outcomes(await known_id.play(system, days, scope=Scope.POSITIONS_READ), Scope.POSITIONS_READ)
+    found: list[Outcome] = []
+    for scope in (Scope.POSITIONS_READ, Scope.POSITIONS_EXACT):
+        found += known_id.outcomes(await known_id.play(system, days, scope=scope), scope)
+    return found
 
 
 async def of_zones_that_are_drawn(system: System, arrivals: int) -> Sequence[Found]:

@@ -106,8 +106,8 @@ class System:
         self._positions = positions
         self._release = release
         self._released_windows = released_windows
-        # With a seed, as `running` has one.
-        self._draw = random.Random(2).randrange  # noqa: S311
+        # With a seed, as `running` has one; none is that of the coins of trials.
+        self._draw = random.Random("thresholds that begin anew").randrange  # noqa: S311
         self._mirrored = Mirrored(10_000_000)
         self._raw = Raw(client=redis, partitions=1)
 
@@ -287,7 +287,7 @@ async def running(url: str, folder: Path, **settings: Any) -> AsyncIterator[Syst
         release = windows = None
         if released is not None:
             # A source with a seed: figures are to be the same again. What releases otherwise has one nobody can know.
-            draw = random.Random(1).randrange  # noqa: S311
+            draw = random.Random("thresholds").randrange  # noqa: S311
             release = Release(
                 client=redis,
                 kinds=DEFAULT_KINDS,
