@@ -14,6 +14,7 @@ from tests.privacy.attacks.suite import (
     of_a_known_id,
     of_a_phone_alone,
     of_crowded_zones,
+    of_forecasts,
     of_zones_that_are_drawn,
 )
 
@@ -26,6 +27,7 @@ PROTECTED_ARRIVALS: dict[Suite, int] = {
     of_a_crowded_campus: 100,
     of_a_known_id: 100,
     of_zones_that_are_drawn: 60,
+    of_forecasts: 100,
 }
 """As many as there is time for; `python -m tests.privacy` has a thousand."""
 TELLS_NOTHING = {"what is not modified"}

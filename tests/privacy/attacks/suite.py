@@ -7,13 +7,14 @@ from pathlib import Path
 
 from api.auth.keys import Scope
 from disclosure.policy import Privacy
-from tests.privacy.attacks import alone, cars, crowd, drawn, known_id
+from tests.privacy.attacks import alone, cars, crowd, drawn, forecasts, known_id
 from tests.privacy.attacks.outcome import Bound, Outcome
 from tests.privacy.attacks.system import System, running
 
 MIN_COUNT = 5
 """PRIVACY_MIN_COUNT under `open`: what is withheld is told nevertheless."""
 _MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a folder of its own is made there
+_HALF_HOURS = 10
 Found = Outcome | Bound
 Suite = Callable[[System, int], Awaitable[Sequence[Found]]]
 
@@ -55,6 +56,11 @@ async def of_zones_that_are_drawn(system: System, arrivals: int) -> Sequence[Fou
     return drawn.outcomes(trials)
 
 
+async def of_forecasts(system: System, arrivals: int) -> Sequence[Found]:
+    """Of which each takes half an hour: so there are fewer of them."""
+    return forecasts.outcomes(await forecasts.play(system, max(5, arrivals // _HALF_HOURS)))
+
+
 SUITES: tuple[Suite, ...] = (
     of_zones_that_are_drawn,
     of_a_phone_alone,
@@ -62,6 +68,7 @@ SUITES: tuple[Suite, ...] = (
     of_crowded_zones,
     of_a_crowded_campus,
     of_a_known_id,
+    of_forecasts,
 )
 
 

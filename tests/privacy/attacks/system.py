@@ -44,6 +44,7 @@ from state.dead_letters import DeadLetters
 from state.entries import encode_entries, group_of
 from state.group import Group
 from state.newest_input import note_newest_input
+from state.nodes import NODES
 from state.raw import ARCHIVE_GROUP, Finisher, Raw, keys_of
 from state.raw_group import RawGroup
 from state.released import WALKS
@@ -143,6 +144,10 @@ class System:
             while await self._released_windows.step():
                 pass
         await poll_once(self.parts.live)
+
+    async def beat(self) -> None:
+        """A broker says that it lives."""
+        await self.redis.hincrby(NODES, "one", 1)
 
     async def forget_walks(self) -> None:
         """All counts were told as nobody, and any threshold may follow: an attacker knows least of them then.
