@@ -37,7 +37,7 @@ ACCESS = {
     ],
 }
 HELD_MOST = 5000
-"""Windows that may wait for the store, which are those of two and a half days: what comes after that is lost."""
+"""Windows that may wait for the store, which are those of nearly three days: what comes after that is lost."""
 _AT, _VERSION = "at", "version"
 
 
