@@ -85,8 +85,7 @@ def tokens(
 
     INFLUXDB_V2_TOKEN is that of an administrator here, and of nobody who runs all the time. It may be repeated: a token
     that is there already and may do just that stays. Those of ours that may do something else are removed, and with
-    --anew all: then start the services anew. Under another PRIVACY than open, `public` and `analytics` cannot read true
-    counts.
+    --anew all: then start the services anew. Under another PRIVACY than open, `public` cannot read true counts.
 
     Example: python -m timeseries tokens writer=decoder/INFLUXDB_V2_TOKEN public=api/INFLUXDB_V2_TOKEN
     """

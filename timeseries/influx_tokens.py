@@ -25,7 +25,9 @@ class Holder(StrEnum):
     WRITER = "writer"  # all windows, as the decoder has them; who writes reads as well: nothing is lowered
     READER = "reader"  # all windows, as a backup has them
     PUBLIC = "public"  # what may be told: under PRIVACY=open all windows, else released counts alone
-    ANALYTICS = "analytics"  # the same, and writes the results of jobs beside them
+    ANALYTICS = (
+        "analytics"  # all windows, and writes the results of jobs beside them: it reads the lake's positions, too
+    )
 
 
 def rights(who: Holder, *, true: str, released: str | None) -> Rights:
@@ -34,9 +36,11 @@ def rights(who: Holder, *, true: str, released: str | None) -> Rights:
     if who in {Holder.WRITER, Holder.READER}:
         actions = _WRITE if who is Holder.WRITER else _READ
         return {name: actions for prefix in stores for name in _buckets(prefix)}
-    shown = stores[-1]
-    found = dict.fromkeys(_buckets(shown), _READ)
-    return found | {results_bucket(shown): _WRITE} if who is Holder.ANALYTICS else found
+    if who is Holder.ANALYTICS:
+        # Visits and flows are told to nobody where counts are released, and lie beside the true windows.
+        read = {name: _READ for prefix in stores for name in _buckets(prefix)}
+        return read | {results_bucket(prefix): _WRITE for prefix in stores}
+    return dict.fromkeys(_buckets(stores[-1]), _READ)
 
 
 async def give_tokens(

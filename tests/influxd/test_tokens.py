@@ -19,6 +19,7 @@ from timeseries.__main__ import app
 from timeseries.influx import InfluxOccupancyStore
 from timeseries.influx_answers import AnswerError
 from timeseries.influx_http import InfluxHttp
+from timeseries.results import Result
 from timeseries.store import OccupancyPoint
 
 pytestmark = pytest.mark.e2e
@@ -123,8 +124,8 @@ async def test_under_protected_who_is_public_reads_released_counts_alone(
     influxd: InfluxServer, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [before] = await asyncio.to_thread(made, influxd, prefix, tmp_path, monkeypatch, who=["public"])
-    who = ["writer", "reader", "public", "analytics"]
-    writer, reader, public, analytics = await asyncio.to_thread(
+    who = ["writer", "reader", "public"]
+    writer, reader, public = await asyncio.to_thread(
         made, influxd, prefix, tmp_path, monkeypatch, privacy="protected", who=who
     )
     # What it had while all was open would read true counts.
@@ -132,14 +133,13 @@ async def test_under_protected_who_is_public_reads_released_counts_alone(
     for at in (prefix, f"{prefix}-released"):
         async with store_of(influxd, at, writer) as store:
             (await store.write([POINT])).check()
-    for token in (public, analytics):
-        async with store_of(influxd, f"{prefix}-released", token) as store:
-            assert await minute_of(store) == [POINT]
-            [undone] = (await store.write([POINT])).undone
-            assert undone.windows == [POINT.window]
-        async with store_of(influxd, prefix, token) as store:
-            with pytest.raises(UnavailableError):
-                await minute_of(store)
+    async with store_of(influxd, f"{prefix}-released", public) as store:
+        assert await minute_of(store) == [POINT]
+        [undone] = (await store.write([POINT])).undone
+        assert undone.windows == [POINT.window]
+    async with store_of(influxd, prefix, public) as store:
+        with pytest.raises(UnavailableError):
+            await minute_of(store)
     for at in (prefix, f"{prefix}-released"):
         async with store_of(influxd, at, reader) as store:
             assert await minute_of(store) == [POINT]
@@ -151,12 +151,24 @@ def rights_of(influxd: InfluxServer, description: str) -> set[tuple[str, str]]:
     return {(each["action"], each["resource"]["name"]) for each in permissions}
 
 
-def test_who_works_results_out_writes_these_and_reads_the_rest(
+async def test_who_works_results_out_writes_these_and_reads_the_rest(
     influxd: InfluxServer, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made(influxd, prefix, tmp_path, monkeypatch, privacy="strict", who=["analytics"])
-    named = [f"{prefix}-released_{each}" for each in ("1m", "5m", "1h", "1d", "results")]
-    assert rights_of(influxd, f"analytics of {prefix}") == {*(("read", name) for name in named), ("write", named[-1])}
+    [token] = await asyncio.to_thread(made, influxd, prefix, tmp_path, monkeypatch, privacy="strict", who=["analytics"])
+    stores = (prefix, f"{prefix}-released")
+    named = [f"{each}_{width}" for each in stores for width in ("1m", "5m", "1h", "1d", "results")]
+    results = [("write", f"{each}_results") for each in stores]
+    assert rights_of(influxd, f"analytics of {prefix}") == {*(("read", name) for name in named), *results}
+    for each in stores:
+        async with store_of(influxd, each, token) as store:
+            # As the service begins: the buckets are there, and nothing is to be made.
+            await store.setup()
+            await store.write_results([Result("visits", "kemmy", CAR, "", NOON, {"entries": 7.0})])
+            assert [found.values for found in await store.results("visits", start=NOON, end=NOON + 1)] == [
+                {"entries": 7.0}
+            ]
+            [undone] = (await store.write([POINT])).undone
+            assert undone.windows == [POINT.window]
 
 
 @pytest.mark.parametrize("wrong", ["writer", "writer=", "everybody=x"])
