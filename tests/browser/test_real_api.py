@@ -90,8 +90,8 @@ def test_positions_show_as_they_come_and_an_interruption_is_said_and_over(
             print(f"\na change was seen {time.monotonic() - began:.2f} s after it came")  # noqa: T201 - a figure for those who watch
         page.find("tr[data-zone='kemmy'] button").click()
         page.until(lambda: len(page.all("#panel-charts figure")) == 4)
-        assert page.text(".day[data-kind='mobile'] .told") == "nothing recorded yet"
-        assert page.text("#panel-note") == ""
+        page.until(lambda: page.text(".day[data-kind='mobile'] .told") == "nothing recorded yet")
+        page.until(lambda: page.text("#panel-note") == "")
         assert page.complaints() == []
 
     page.until(lambda: page.notice()[0] == "failed")

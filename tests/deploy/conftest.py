@@ -10,7 +10,7 @@ import redis
 
 from deploy.laptop.settings import LaptopSettings
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 
 
 @pytest.fixture(autouse=True)

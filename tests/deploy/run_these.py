@@ -1,6 +1,7 @@
 """Runs the shell scripts of a JSON object, `{name: script}`, as `make run` runs the services.
 
-With a second argument, a path, the script `held` begins once that file is there. All else runs without `extra`.
+The second argument is how many seconds each may take to end. With a third, a path, the script `held` begins once that
+file is there. All else runs without `extra`.
 """
 
 import json
@@ -27,9 +28,8 @@ if __name__ == "__main__":
         Description(name, ["sh", "-c", script], dict(os.environ), needed=name != "extra")
         for name, script in scripts.items()
     ]
-    # The patience of the tests.
-    these = Runner(processes, last={"redis", "keys"}, kill_wait=1)
+    these = Runner(processes, last={"redis", "keys"}, kill_wait=float(sys.argv[2]))
     if HELD in scripts:
         these.hold(HELD)
-        these.in_background(partial(release, these, Path(sys.argv[2])))
+        these.in_background(partial(release, these, Path(sys.argv[3])))
     sys.exit(these.run(opening=["here we go"]))

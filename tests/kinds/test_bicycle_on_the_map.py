@@ -76,7 +76,7 @@ def test_the_charts_of_a_bicycle_are_read_as_of_bicycles(page: Page) -> None:
         page.open(stage.address, dark=True)
         open_panel(page, stage, "main")
 
-        assert {"kind=bicycle", "window=5m&kind=bicycle"} <= set(stage.questions)
+        page.until(lambda: {"kind=bicycle", "window=5m&kind=bicycle"} <= set(stage.questions))
         fill_ = page.find(".day[data-kind='bicycle'] .seen").value_of_css_property("fill")
         assert fill_ == "rgb(199, 166, 242)"
 
@@ -87,8 +87,8 @@ def test_what_is_kept_back_of_one_kind_of_people_leaves_the_others(page: Page) -
         page.open(stage.address)
         page.find("tr[data-zone='main'] button").click()
 
-        assert page.row("main")[-2] == "19+"
-        assert page.row("schuman")[-2] == "<5"
+        page.until(lambda: page.row("main")[-2] == "19+")
+        page.until(lambda: page.row("schuman")[-2] == "<5")
         told = "9 cars, fewer than 5 phones, 3 bicycles, 7 watches, 0 electric scooters, 0 buses"
         page.until(lambda: page.text("#panel-now") == told)
 
@@ -134,8 +134,9 @@ def test_a_bicycle_is_on_the_map_of_the_api_that_reads_the_table_from_a_file(
         page.until(lambda: page.row("kemmy") == ["Kemmy Business School", "0", "0", "4", "4", ""])
         page.find("tr[data-zone='kemmy'] button").click()
         page.until(lambda: len(page.all("#panel-charts figure")) == 6)
-        assert page.text(".day[data-kind='bicycle'] .told") == "nothing recorded yet"
-        assert (page.text("#panel-note"), page.complaints()) == ("", [])
+        page.until(lambda: page.text(".day[data-kind='bicycle'] .told") == "nothing recorded yet")
+        page.until(lambda: page.text("#panel-note") == "")
+        assert page.complaints() == []
 
 
 @pytest.mark.parametrize(
