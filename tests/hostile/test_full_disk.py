@@ -132,7 +132,7 @@ def test_a_disk_that_somebody_else_fills_in_a_moment(
 ) -> None:
     disk = small_disk(300)
     system = start_system(disk.folder)
-    with device(system, "many", window=100, note=LONG) as phones:
+    with device(system, "many", window=100) as phones:
         phones.publish(POSITIONS)
         system.wait(lambda: phones.acknowledged > 1000, "some positions are acknowledged")
         foreign = disk.fill()
