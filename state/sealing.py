@@ -1,6 +1,6 @@
 """What waits in `raw`, and what dead letters hold of messages, sealed with keys that are destroyed (RAW_ENCRYPTION).
 
-    raw-keys:{campus}  hash, in the Redis of keys (`state.keys_redis`): name -> 32 bytes. `m` and a number is the key of
+    raw-keys:{campus}  hash  in the Redis of keys (`state.keys_redis`): name -> 32 bytes. `m` and a number is the key of
                        a minute, for entries of `raw`; `d` and a number that of a day, for dead letters
 
 A sealed text is MessagePack: `[2, name of the key, nonce, AES-256-GCM]`. In an entry of `raw` it takes the place of `b`
