@@ -55,11 +55,14 @@ campus: export-named $(CAMPUS) ## make a campus file of a map program's export: 
 export-named:
 	@test -n "$(FILE)" || { echo "which file? make campus FILE=export.json (docs/your-campus.md)" >&2; exit 2; }
 
+# A file is one process's, in the order of their names: by default those with the fewest tests would be last, which are
+# whole systems under attack, and one process would wait for the other's.
+BY_FILE := --dist loadfile --no-loadscope-reorder
 # What has a target of its own.
 UNASKED := not containers and not observability and not cluster and not nodes and not spark
 
 test: $(DEV) $(REDIS) $(NODE) $(NODE_RED) ## run all tests
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "$(UNASKED)"
+	$(BIN)/python -m pytest -n auto $(BY_FILE) -m "$(UNASKED)"
 
 e2e: $(DEV) toxiproxy ## build the images and run the compose file, with a real Docker engine (root, or a running engine; debootstrap, Go 1.23)
 	$(BIN)/python -m pytest tests/containers -m containers -s
@@ -78,13 +81,14 @@ restore-drill: $(DEV) $(REDIS) ## save a system, destroy it, restore it elsewher
 	$(BIN)/python -m pytest -q tests/backup -k drill
 
 # What shows that one code does for all of them; the rest of the tests runs on one Redis of this machine.
-ON_A_CLUSTER := tests/mqtt tests/oracle tests/loss \
-  tests/decoder/test_counting.py tests/decoder/test_trim.py tests/broker/cluster tests/e2e/test_main_job.py tests/e2e/test_cluster_job.py
-ON_SENTINEL := tests/mqtt/test_sessions.py tests/mqtt/test_qos_out.py tests/oracle/test_oracle.py tests/loss/test_loss.py
+# What takes longest comes first.
+ON_A_CLUSTER := tests/e2e/test_main_job.py tests/e2e/test_cluster_job.py tests/oracle tests/loss \
+  tests/decoder/test_counting.py tests/decoder/test_trim.py tests/broker/cluster tests/mqtt
+ON_SENTINEL := tests/oracle/test_oracle.py tests/loss/test_loss.py tests/mqtt/test_sessions.py tests/mqtt/test_qos_out.py
 ON_EACH_VERSION := tests/state tests/decoder/test_counting.py tests/decoder/test_effects.py
 # Processes that are killed show nothing of a version that these have not: on the oldest alone.
 ON_THE_OLDEST := $(ON_EACH_VERSION) tests/broker/cluster
-PYTEST := $(BIN)/python -m pytest -q -n $(or $(JOBS),2) --dist loadfile
+PYTEST := $(BIN)/python -m pytest -q -n $(or $(JOBS),2) $(BY_FILE)
 
 test-cluster: $(DEV) $(VENV)/.redis-versions ## chosen tests on a Redis Cluster, on Sentinel, and on Redis 6.2, 8 and Valkey 8: [JOBS=2]
 	CAMPUS_TEST_REDIS=cluster $(PYTEST) $(ON_A_CLUSTER)
@@ -111,7 +115,7 @@ lint: $(DEV) ## lint, types, layers
 	$(BIN)/lint-imports
 
 check: lint $(REDIS) $(NODE) ## the same, and the tests that need no whole system: before a commit
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not e2e and $(UNASKED)" --ignore=tests/contract
+	$(BIN)/python -m pytest -n auto $(BY_FILE) -m "not e2e and $(UNASKED)" --ignore=tests/contract
 
 bench: $(DEV) $(PEERS) $(NODE) ## run all benchmarks and write docs/benchmarks.md, some hours on a machine that does nothing else: [QUICK=1] [ONLY=part of a name]
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only "$(ONLY)")
