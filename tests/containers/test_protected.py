@@ -24,7 +24,10 @@ WIDTH = 130
 
 @pytest.fixture(scope="module")
 def protected(
-    base_images: dict[str, str], figures: Figures, tmp_path_factory: pytest.TempPathFactory
+    base_images: dict[str, str],
+    figures: Figures,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Stack]:
     settings = {name: value for name, value in SETTINGS.items() if name != "PRIVACY"}
     secrets = tmp_path_factory.mktemp("secrets")
@@ -38,6 +41,8 @@ def protected(
         except BaseException:
             made.keep_logs()
             raise
+        if request.session.testsfailed:
+            figures.say(f"logs: {made.keep_logs()}")
 
 
 def _positions() -> list[tuple[str, bytes]]:
@@ -59,15 +64,17 @@ def test_a_crowd_is_told_in_steps_and_when_nobody_was_seen(protected: Stack) -> 
     with httpx.Client(base_url=protected.url, timeout=30) as client:
 
         def told() -> dict[str, Any]:
-            found: dict[str, Any] = client.get(f"/v1/zones/{ZONE}/occupancy").raise_for_status().json()
-            return found
+            answer = client.get(f"/v1/zones/{ZONE}/occupancy")
+            # 503 with Retry-After is an answer of a machine that is busy.
+            assert answer.status_code in {200, 503}, answer.text
+            found: dict[str, Any] = answer.json()
+            return found | {"status": answer.status_code}
 
-        assert not told()["mobile"]
+        assert not until(lambda: told() if told()["status"] == 200 else {}, "counts are told", 300)["mobile"]
         doors = [people.doors(protected)["mqtt"]]
         sent = run_senders(doors, people.gateway, "protected", _positions(), rate=None, beside=lambda _: None)
         assert sent == DEVICES
-        until(lambda: told()["mobile"], "the crowd has been told of", 300, told=told)
-        answer = told()
+        answer = until(lambda: found if (found := told()).get("mobile") else {}, "the crowd is told of", 300, told=told)
         assert answer["mobile"] % WIDTH == 0
         assert answer["observed_at"] is None
         now = system_clock()
@@ -79,7 +86,7 @@ def test_a_crowd_is_told_in_steps_and_when_nobody_was_seen(protected: Stack) -> 
         }
         history = client.get(f"/v1/zones/{ZONE}/occupancy/history", params=window).raise_for_status().json()
         assert history["protected"] is True
-        visits = client.get("/v1/flows", params={"start": window["start"], "end": window["end"]})
+        visits = client.get("/v1/flows", params={"kind": "mobile"})
         assert visits.status_code == 403, visits.text
 
 
