@@ -1,7 +1,8 @@
 """One phone comes into a zone that hardly anybody is in, or into one with five devices of the attacker's, and leaves.
 
 The attacker knows everybody else. Each trial is a minute of two slots: the phone comes in the first, or does not, and
-goes in the second. Nobody else moves, and no broker says that it lives: what is recorded, is recorded of devices.
+goes in the second. Nobody else moves. Under `open` no broker says that it lives: so what is recorded is recorded of
+devices. Otherwise brokers live, for without them no window of released counts is recorded at all.
 """
 
 import json
@@ -94,6 +95,8 @@ async def play(system: System, arrivals: int, *, seed: int = 1) -> list[Trial]:
             await system.end_slot()
         zone, phone = rng.choice(zones), f"phone-{number}"
         before = await watch.look(zone, windows=True)
+        if not system.policy.is_open:
+            await system.beat()
         # Somewhere in the slot.
         system.clock.now += rng.randrange(SLOT_MS)
         if came:

@@ -22,11 +22,12 @@ class Outcome:
     recovered: int
     """Arrivals that it was right about."""
     arrivals: int
+    """Those of which none chose what is looked at."""
     alarms: int
     """Trials without an arrival in which it said that there was one."""
     without: int
-    by: tuple[str, ...] = ()
-    """The statistics that it looked at, in either half."""
+    by: str = ""
+    """The statistic that it looked at."""
 
     @property
     def advantage(self) -> float:
@@ -45,7 +46,7 @@ class Outcome:
         return self.advantage < MOST + 2 * self.error
 
     def __str__(self) -> str:
-        told = f" ({', '.join(self.by)})" if self.by else ""
+        told = f" ({self.by})" if self.by else ""
         return (
             f"{self.attack}: {self.recovered:,} of {self.arrivals:,} recovered, {self.alarms:,} of {self.without:,}"
             f" false alarms, advantage {self.advantage:.1%} ± {self.error:.1%}{told}"
@@ -80,29 +81,24 @@ def bound(attack: str, ratios: Sequence[float]) -> Bound:
 
 
 def outcome(attack: str, arrived: Sequence[Scores], others: Sequence[Scores]) -> Outcome:
-    """Each half of the trials says what the other half is to look at, and from which value on there is an alarm.
+    """The first quarter of the trials says what is to be looked at, and from which value on there is an alarm.
 
-    Where nothing in one half tells arrivals apart, no alarm is raised in the other. Trials are in the order of time:
-    were every other one of a half, both had by chance more arrivals while the same crowd was there, and one would seem
-    to tell what the other has learned.
+    The others are told by that alone. Where nothing in the first ones tells arrivals apart, no alarm is raised. Trials
+    are in the order of time: were they mixed, both parts had by chance more arrivals while the same crowd was there,
+    and one would seem to tell what the other has learned. The same were each part to choose for the other.
     """
-    recovered = alarms = 0
-    by: dict[str, None] = {}
-    first, second = ([each[half] for each in map(_halves, (arrived, others))] for half in (0, 1))
-    for chosen_by, tried_on in ((first, second), (second, first)):
-        rule = _best(*chosen_by)
-        if rule is None:
-            continue
-        name, sign, least = rule
-        by[name] = None
-        hits, misses = (sum(sign * each[name] >= least for each in trials) for trials in tried_on)
-        recovered, alarms = recovered + hits, alarms + misses
-    return Outcome(attack, recovered, len(arrived), alarms, len(others), (*by,))
+    (chosen, tried), (known, unknown) = _parts(arrived), _parts(others)
+    rule = _best(chosen, known)
+    if rule is None:
+        return Outcome(attack, 0, len(tried), 0, len(unknown))
+    name, sign, least = rule
+    hits, misses = (sum(sign * each[name] >= least for each in trials) for trials in (tried, unknown))
+    return Outcome(attack, hits, len(tried), misses, len(unknown), name)
 
 
-def _halves(trials: Sequence[Scores]) -> tuple[Sequence[Scores], Sequence[Scores]]:
-    middle = len(trials) // 2
-    return trials[:middle], trials[middle:]
+def _parts(trials: Sequence[Scores]) -> tuple[Sequence[Scores], Sequence[Scores]]:
+    first = len(trials) // 4
+    return trials[:first], trials[first:]
 
 
 def _best(arrived: Sequence[Scores], others: Sequence[Scores]) -> tuple[str, int, float] | None:

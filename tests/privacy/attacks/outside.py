@@ -20,7 +20,7 @@ from tests.e2e.system import System, wait_for
 from tests.privacy.attacks.outcome import Outcome, Scores, outcome
 
 OWN = 5
-ROUNDS = 4
+ROUNDS = 5
 LIMIT_SECONDS = 120.0
 SYS = "$SYS/broker/messages/received"
 Json = Any
