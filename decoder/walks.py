@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from core.kinds import KindId
+from core.unreadable import UNREADABLE
 from core.windows import Width, window_end, windows_between
 from disclosure.policy import Policy
 from disclosure.walk import Draw, Walk, begun, moved
@@ -89,7 +90,7 @@ def decoded(text: bytes) -> Walks | None:
     """None for what is none of ours."""
     try:
         return _decoder.decode(text)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 

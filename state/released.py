@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from core.kinds import KindId
+from core.unreadable import UNREADABLE
 from core.windows import Width
 from state.access import Right, access
 from state.client import Redis
@@ -195,5 +196,5 @@ def _window(name: bytes, value: bytes) -> ReleasedWindow | None:
         width, _, start = name.decode().partition(":")
         recorded, counts = msgspec.msgpack.decode(value, type=tuple[bool, dict[str, int]])
         return ReleasedWindow(Width(width), int(start), recorded, counts)
-    except (ValueError, msgspec.DecodeError):
+    except UNREADABLE:
         return None

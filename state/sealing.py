@@ -29,6 +29,7 @@ import structlog
 from pydantic import Field
 
 from core.errors import UnavailableError
+from core.unreadable import UNREADABLE
 from runtime.settings import KeysSettings
 from state.access import Right, access
 from state.client import Redis
@@ -299,7 +300,7 @@ def key_of(sealed: bytes) -> bytes | None:
     """The name of the key of a sealed text; None where it is none."""
     try:
         name = _decode(sealed)[1]
-    except (ValueError, msgspec.MsgspecError):
+    except UNREADABLE:
         return None
     return name if _NAME.fullmatch(name) else None
 
