@@ -149,6 +149,11 @@ PLAIN: Mapping[str, str] = {
 WITHOUT_PASSWORD = "health"  # noqa: S105 - a name
 
 
+MENDED: Mapping[str, tuple[str, ...]] = {"broker": ("users:version:{mqtt}",)}
+"""Keys that a user only reads, and sets aside where they have the wrong type: without them it can do nothing, and who
+writes them runs once in a while. That one is a random number: without it nodes look at their users anew."""
+
+
 def accesses(user: str) -> list[Access]:
     """What a user of `USERS` may do: of its modules, and to set aside what has the wrong type of what it writes."""
     found = [access("", " ".join(CONNECTION))]
@@ -158,6 +163,7 @@ def accesses(user: str) -> list[Access]:
     written = dict.fromkeys(key for each in found if set(each.commands) - _READING for key in each.keys)
     # Nobody sets the audit log aside, whatever it is: who adds to it could give it another name.
     ours = [key for key in written if not key.startswith(("never:", "aside:", "audit:"))]
+    ours += MENDED.get(user, ())
     return found + (mending(ours) if ours else [])
 
 
