@@ -278,10 +278,10 @@ async def test_nodes_go_on_where_the_version_of_users_is_what_none_of_them_may_s
 ) -> None:
     await redis_client.sadd("users:version:{mqtt}", "somebody's")
     one, other = await start("a", **QUICK), await start("b", **QUICK)
-    nodes = {one.cluster.node, other.cluster.node}
+    nodes = {one.cluster.node.encode(), other.cluster.node.encode()}
 
     async def know_each_other() -> bool:
-        return {node.decode() for node in await redis_client.hkeys("nodes:{mqtt}")} == nodes
+        return set(cast("Any", await redis_client.hkeys("nodes:{mqtt}"))) == nodes
 
     await eventually(know_each_other)
     assert one.cluster.problem is None
