@@ -5,13 +5,8 @@ if not alive(ARGV[1]) then
     return nil
 end
 add_number(key('nodes'), ARGV[1], 1)
--- Only a command writes it, and no node may set it aside where it has another type: then it is as if it were not there.
-local users_version = redis.pcall('GET', key('users:version'))
-if type(users_version) == 'table' then
-    users_version = ''
-end
 return {redis.call('HGETALL', key('nodes')), routes_version(),
-    users_version or '',
+    redis.call('GET', key('users:version')) or '',
     {redis.call('HLEN', key('retained')), redis.call('HGET', key('retained:bytes'), 'all') or 0,
         redis.call('SCARD', key('retained:anonymous')), redis.call('HGET', key('retained:bytes'), 'anonymous') or 0,
         redis.call('SCARD', key('sessions')), redis.call('HGET', key('sessions:bytes'), 'all') or 0}}

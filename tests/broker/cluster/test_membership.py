@@ -273,27 +273,6 @@ async def test_a_change_of_users_is_noticed(start: Start, redis_client: Redis) -
     await eventually(noticed)
 
 
-async def test_nodes_go_on_where_the_version_of_users_is_what_none_of_them_may_set_aside(
-    start: Start, redis_client: Redis
-) -> None:
-    await redis_client.sadd("users:version:{mqtt}", "somebody's")
-    one, other = await start("a", **QUICK), await start("b", **QUICK)
-    nodes = {one.cluster.node.encode(), other.cluster.node.encode()}
-
-    async def know_each_other() -> bool:
-        return set(cast("Any", await redis_client.hkeys("nodes:{mqtt}"))) == nodes
-
-    await eventually(know_each_other)
-    assert one.cluster.problem is None
-    await redis_client.delete("users:version:{mqtt}")
-    await redis_client.incr("users:version:{mqtt}")
-
-    async def noticed() -> bool:
-        return one.local.times_users_changed >= 1
-
-    await eventually(noticed)
-
-
 async def test_a_node_is_not_ready_before_it_has_joined(start: Start) -> None:
     node = await start("a")
     assert node.cluster.problem is None
