@@ -71,7 +71,7 @@ class ApiSettings(
         " somebody draws one through the API; not under PRIVACY=open.",
     )
     privacy_zone_depth: int = Field(
-        default=3,
+        default=1,
         ge=1,
         le=10,
         description="How many zones may hold one place, beside the campus, likewise.",

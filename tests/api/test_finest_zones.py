@@ -50,8 +50,8 @@ def clock() -> Moment:
 async def admin(
     parts: Parts, settings: ApiSettings, clock: Moment, redis_client: Redis
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """An administrator of a system where counts are protected."""
-    protected = settings.model_copy(update={"privacy": Privacy.PROTECTED})
+    """An administrator of a system where counts are protected, and three zones may hold one place."""
+    protected = settings.model_copy(update={"privacy": Privacy.PROTECTED, "privacy_zone_depth": 3})
     async with client_over(dataclasses.replace(parts, settings=protected, clock=clock)) as client:
         client.headers.update(await key_for(redis_client, "admin"))
         yield client
@@ -163,3 +163,14 @@ async def test_where_too_many_outlines_changed_to_know_where_none_is_changed(
     assert await outline_changes(redis_client, NOON - HOUR_MS) is None
     assert_problem(await admin.put("/v1/zones/lawn", json=LAWN, headers=MAKE), 429)
     assert await outline_changes(redis_client, NOON - 50) is not None  # an older one is kept, too
+
+
+async def test_one_zone_holds_a_place_unless_more_are_allowed(
+    parts: Parts, settings: ApiSettings, clock: Moment, redis_client: Redis
+) -> None:
+    protected = settings.model_copy(update={"privacy": Privacy.PROTECTED})
+    async with client_over(dataclasses.replace(parts, settings=protected, clock=clock)) as client:
+        client.headers.update(await key_for(redis_client, "admin"))
+        problem = assert_problem(await client.put("/v1/zones/lawn", json=LAWN, headers=MAKE), 422)
+
+    assert problem["errors"][0]["detail"] == "'lawn' and 'kemmy' hold one place, and at most 1 may (PRIVACY_ZONE_DEPTH)"

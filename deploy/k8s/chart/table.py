@@ -181,7 +181,10 @@ TABLE: Final = (
                 default=None,
             ),
             Value(
-                "privacy.documentsKeep", "How long documents are kept, such as 90d (for ever).", s.KEPT, default=None
+                "privacy.documentsKeep",
+                "How long documents are kept, such as 90d (as stores.DOCUMENTS_KEEP).",
+                s.KEPT,
+                default=None,
             ),
             Value(
                 "privacy.occupancyKeep",

@@ -189,7 +189,8 @@ async def running(url: str, folder: Path, **settings: Any) -> AsyncIterator[Syst
     clock = HandClock(system_clock() // HOUR_MS * HOUR_MS)
     common = {"data_dir": folder, "presence_ttl": TTL, "partitions": 1, **settings}
     decoding = DecoderSettings(**common)
-    serving = ApiSettings(**common, api_rate_limit=0, history_max_points=100_000)
+    # Zones may be drawn over one another: more than they may by default.
+    serving = ApiSettings(**common, api_rate_limit=0, history_max_points=100_000, privacy_zone_depth=3)
     async with AsyncExitStack() as resources:
         redis = await resources.enter_async_context(open_redis(CommonSettings(redis_url=url)))
         await redis.flushall()
