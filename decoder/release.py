@@ -118,10 +118,14 @@ class Release:
         if held.released is not None and slot <= held.released.at <= slot + LOST_MS:
             self._knows(held.released.at)
             return None
+        before = self._before(held, slot)
+        if held.released is not None and self._newest < held.released.at < slot:
+            # Also who never is the first to tell knows what was told, should Redis lose it.
+            self._knows(held.released.at)
         signs = await signs_of_input(self._client, self._kinds)
         await self._reader.read(list(zones.shapes), now=self._clock())
         walks, over = self._walking.step(
-            self._before(held, slot),
+            before,
             held.released,
             slot=slot,
             campus=zones.campus,

@@ -34,6 +34,8 @@ class ZoneWalks(msgspec.Struct, array_like=True):
     """From when on its counts are looked at, ms since the epoch."""
     walks: dict[str, Walk]
     """By kind."""
+    width: int = 0
+    """Among how many their thresholds were drawn; 0: not known."""
 
 
 class OpenWindow(msgspec.Struct, array_like=True):
@@ -141,16 +143,17 @@ class Walking:
         self, known: ZoneWalks | None, name: str, shape: str, *, slot: int, width: int, present: Present
     ) -> ZoneWalks:
         if known is None or known.shape != shape:
-            known = ZoneWalks(shape, -(-slot // HOUR_MS) * HOUR_MS, {})
+            known = ZoneWalks(shape, -(-slot // HOUR_MS) * HOUR_MS, {}, width)
         walks = {}
         for kind in self._kinds:
             walk = known.walks.get(kind) or begun(width=width, draw=self._draw)
-            if walk.threshold == _LOST:
+            # One that was drawn among fewer would tell more than the width now promises.
+            if walk.threshold == _LOST or known.width != width:
                 walk = Walk(walk.released, self._draw(width))
             if slot >= known.since:
                 walk = moved(walk, present(name, kind), width=width, draw=self._draw)
             walks[str(kind)] = walk
-        return ZoneWalks(shape, known.since, walks)
+        return ZoneWalks(shape, known.since, walks, width)
 
     def _windows(self, known: list[OpenWindow], slot: int) -> list[OpenWindow]:
         """Those that are open in the slot: what was told in them before, and new ones."""

@@ -41,7 +41,8 @@ def begun(*, width: int, draw: Draw) -> Walk:
 def moved(walk: Walk, count: int, *, width: int, draw: Draw) -> Walk:
     """The walk after one slot, in which so many devices are truly there: the same one, or a step of `width` up or down.
 
-    One step a slot at the most. A threshold of another width (a setting that was changed) is drawn anew.
+    One step a slot at the most. A threshold that is none among so many is drawn anew; whoever keeps walks does so with
+    all of them where the width is another (a setting that was changed).
     """
     if walk.threshold >= width:
         walk = Walk(walk.released, draw(width))

@@ -190,6 +190,26 @@ async def test_thresholds_are_drawn_anew_where_redis_has_lost_a_slot(redis_clien
     assert {walk.threshold for zone in walks.zones.values() for walk in zone.walks.values()} == {9}
 
 
+async def test_who_never_was_the_first_to_tell_draws_anew_where_redis_has_lost_a_slot(
+    redis_client: Redis, clock: HandClock
+) -> None:
+    first, other = releaser(redis_client, clock, draw=lambda _: 3), releaser(redis_client, clock, draw=lambda _: 9)
+    await first.step(NOON)
+    before = {key: await redis_client.dump(key) for key in ("released:{campus}", WALKS)}
+    await first.step(NOON + SLOT)
+    look = await other.look(NOON + 2 * SLOT)
+    assert look is not None
+    await first.step(NOON + 2 * SLOT)
+    assert not await other.tell(look)
+    # A replica that lacks the newest slots takes over, as the one that told them is gone.
+    for key, value in before.items():
+        assert value is not None
+        await redis_client.restore(key, 0, value, replace=True)
+    assert await other.step(NOON + 3 * SLOT)
+    walks = await walks_of(redis_client)
+    assert {walk.threshold for zone in walks.zones.values() for walk in zone.walks.values()} == {9}
+
+
 async def test_a_zone_that_is_new_in_redis_tells_nothing_before_the_next_hour(
     redis_client: Redis, clock: HandClock
 ) -> None:

@@ -133,6 +133,22 @@ def test_redrawn_walks_tell_the_same_with_new_thresholds(walking: Walking, draws
     assert {walk.threshold for zone in walks.zones.values() for walk in zone.walks.values()} == {7}
 
 
+@pytest.mark.parametrize("width", [40, 25])
+def test_thresholds_of_another_width_are_drawn_anew_also_of_a_smaller_one(
+    walking: Walking, draws: Draws, width: int
+) -> None:
+    walks, _ = step(walking, None, NOON, library=10)
+    draws.value = 7
+    policy = replace(POLICY, width=width, campus_width=3 * width)
+    changed = Walking(kinds=(CAR, MOBILE), policy=policy, timezone=DUBLIN, draw=draws)
+    after, _ = step(changed, decoded(encoded(walks)), NOON + SLOT, library=30)
+    assert phones(after, "library") == 30
+    assert {walk.threshold for zone in after.zones.values() for walk in zone.walks.values()} == {7}
+    draws.value = 9
+    again, _ = step(changed, decoded(encoded(after)), NOON + 2 * SLOT, library=30)
+    assert again.zones == after.zones
+
+
 def windows_of(over: list[ReleasedWindow], width: Width) -> list[ReleasedWindow]:
     return [window for window in over if window.width is width]
 

@@ -162,7 +162,7 @@ class System:
 
     def _begun(self, name: str, zone: ZoneWalks) -> ZoneWalks:
         width = self.policy.campus_width if name == "campus" else self.policy.width
-        return ZoneWalks(zone.shape, 0, {kind: begun(width=width, draw=self._draw) for kind in zone.walks})
+        return ZoneWalks(zone.shape, 0, {kind: begun(width=width, draw=self._draw) for kind in zone.walks}, width)
 
     async def get(self, path: str, **parameters: str | int) -> Any:  # noqa: ANN401 - JSON
         """What GET answers; what is refused is None."""
