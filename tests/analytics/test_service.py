@@ -340,12 +340,8 @@ async def test_results_go_with_the_windows_of_their_time(
         }
 
 
-async def test_the_service_runs_all_that_is_due_says_so_and_stops(
-    settings: ServiceSettings, lake: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_positions(lake, [row("a" * 32, MONDAY + 8 * HOUR, "campus", "kemmy")])
-    monkeypatch.setenv("OPS_PORT", str(free_port()))
-    settings = ServiceSettings()
+async def ran_once(settings: ServiceSettings) -> None:
+    """The service, until each of its jobs was run."""
     stop = Stop()
     task = asyncio.create_task(serve(settings, stop, clock=lambda: NOW))
     async with aiohttp.ClientSession(f"http://127.0.0.1:{settings.ops_port}") as session:
@@ -363,12 +359,42 @@ async def test_the_service_runs_all_that_is_due_says_so_and_stops(
         assert await text("/readyz") == "ready\n"
     stop.set()
     await asyncio.wait_for(task, LONG)
+
+
+async def test_the_service_runs_all_that_is_due_says_so_and_stops(
+    settings: ServiceSettings, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_positions(lake, [row("a" * 32, MONDAY + 8 * HOUR, "campus", "kemmy")])
+    monkeypatch.setenv("OPS_PORT", str(free_port()))
+    settings = ServiceSettings()
+    await ran_once(settings)
     async with timeseries.open_store(settings) as store:
         runs = await store.results("runs", start=0, end=NOW)
         assert [(each.other, each.at) for each in runs] == [
             (name, parse_rfc3339("2026-11-25T03:00:00Z")) for name in ("flows", "forecast", "profiles", "visits")
         ]
         assert len(await store.results("visits", start=0, end=NOW)) == 2
+
+
+async def test_where_counts_are_protected_the_service_forecasts_in_the_store_of_released_ones_alone(
+    settings: ServiceSettings, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_positions(lake, [row("a" * 32, MONDAY + 8 * HOUR, "campus", "kemmy")])
+    monkeypatch.setenv("OPS_PORT", str(free_port()))
+    monkeypatch.setenv("PRIVACY", "protected")
+    settings = ServiceSettings()
+    # A forecast of before, which goes with the next run.
+    old = Result("forecast", "kemmy", CAR, "", NOW + HOUR, {"value": 1.0})
+    async with open_stores(settings) as stores:
+        for store in stores:
+            await store.setup()
+            await store.write_results([old])
+    await ran_once(settings)
+    async with open_stores(settings) as stores:
+        counted, told = [await store.results("forecast", start=0, end=NOW + DAY) for store in stores]
+        assert (counted, told) == ([old], [])
+        assert len(await stores.counted.results("visits", start=0, end=NOW)) == 2
+        assert await stores.told.results("visits", start=0, end=NOW) == []
 
 
 async def test_where_counts_are_protected_forecasts_are_of_released_windows_and_lie_beside_them(

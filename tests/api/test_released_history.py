@@ -12,6 +12,7 @@ from api.privacy import released_basis
 from api.settings import ApiSettings
 from disclosure.policy import Privacy, PrivacySettings
 from tests.api.conftest import Parts, assert_problem, client_over, record
+from tests.api.test_analytics import jobs_ran
 from tests.conftest import NOON
 from tests.kinds_of_tests import CAR, MOBILE
 from timeseries import Coverage, Result, TimeseriesStore, Width, hour_of, open_store
@@ -156,22 +157,27 @@ async def test_a_zone_that_is_not_there_has_no_visits_to_withhold(client: httpx.
 
 
 async def test_the_mirror_gets_forecasts_and_neither_visits_nor_flows(
-    protected: Parts, released: TimeseriesStore
+    parts: Parts, protected: Parts, released: TimeseriesStore
 ) -> None:
+    opened = dataclasses.replace(parts, store=released)
+    await jobs_ran(released)
     computed = {"computed_at": float(NOON)}
     score = {"served": 1.0, "mase": 0.5, "baseline_mase": 0.9, **computed}
     likely = {"value": 140.0, "low": 100.0, "high": 180.0, **computed}
+    visited = {"entries": 9.0, "exits": 9.0, "devices": 9.0, "visits": 9.0, **computed}
     await released.write_results(
         [
             Result("forecast_score", "kemmy", MOBILE, "mstl", NOON - HOUR, score),
             Result("forecast", "kemmy", MOBILE, "", NOON, likely),
-            Result("visits", "kemmy", MOBILE, "", NOON - HOUR, {"entries": 9.0, "exits": 9.0, **computed}),
+            Result("visits", "kemmy", MOBILE, "", NOON - HOUR, visited),
             Result("flows", "kemmy", MOBILE, "schuman", NOON - HOUR, {"count": 9.0, "devices": 9.0, **computed}),
         ]
     )
 
     newest = await NewestAnswers(protected.rooms.analytics).all()
 
+    # Whatever were in that store: under open both are told.
+    assert {"v1/flows", "v1/zones/kemmy/visits"} <= (await NewestAnswers(opened.rooms.analytics).all()).bodies.keys()
     assert sorted(newest.bodies) == ["v1/zones/kemmy/anomaly", "v1/zones/kemmy/forecast"]
     assert b'"protected":true' in newest.bodies["v1/zones/kemmy/forecast"]
 
