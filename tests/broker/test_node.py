@@ -415,6 +415,14 @@ class TestFigures:
         node.node.sys.update()
         await everything.nothing_more()
 
+    @pytest.mark.parametrize(("privacy", "granted"), [("open", 0), ("protected", 0x80), ("strict", 0x80)])
+    async def test_anonymous_clients_may_read_them_only_where_counts_are_told_as_they_are(
+        self, start_node: StartNode, privacy: str, granted: int
+    ) -> None:
+        node = await start_node(privacy=privacy)
+        anonymous = await node.service.connect()
+        assert await anonymous.subscribe(("$SYS/#", 0)) == (granted,)
+
     async def test_nobody_may_write_them(self, node: RunningNode, redis_client: Redis) -> None:
         await put_user(redis_client, "operator", Role.SERVICE)
         service = await logged_in(node, "operator")
