@@ -442,6 +442,20 @@ async def test_a_page_at_a_time_of_a_sequence_is_written_down_and_one_that_is_em
     assert [each.given for each in await audited(redis_client)] == [0, 500, 1]
 
 
+@pytest.mark.parametrize("scope", ["positions:read", "positions:exact", "admin"])
+async def test_a_key_without_a_purpose_reads_no_positions_in_any_way(
+    client: httpx.AsyncClient, redis_client: Redis, scope: str
+) -> None:
+    headers = await key_for(redis_client, scope)
+    area = {"type": "Polygon", "coordinates": [[[-8.6, 52.6], [-8.5, 52.6], [-8.5, 52.7], [-8.6, 52.6]]]}
+    for answer in (
+        await client.get(POSITIONS, headers=headers),
+        await client.get(POSITIONS, headers=headers | SEQUENCE),
+        await client.post(f"{POSITIONS}/search", headers=headers, json=area),
+    ):
+        assert assert_problem(answer, 403)["type"] == "/docs#purpose-needed"
+
+
 async def test_what_cannot_be_written_down_is_not_answered(
     protected: Parts, documents: DocumentStore, redis_client: Redis, exact: dict[str, str], read: dict[str, str]
 ) -> None:
