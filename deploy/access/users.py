@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from state.access import CONNECTION, Access, Accesses, Right, access, guards, pattern
 from state.key_types import mending
 from state.layout import LAYOUT
+from state.users import VERSION
 
 READ, TELL, WRITE, ERASE = Right.READ, Right.TELL, Right.WRITE, Right.ERASE
 VERSIONS = ("6.2", "7.0", "7.2")
@@ -149,7 +150,7 @@ PLAIN: Mapping[str, str] = {
 WITHOUT_PASSWORD = "health"  # noqa: S105 - a name
 
 
-MENDED: Mapping[str, tuple[str, ...]] = {"broker": ("users:version:{mqtt}",)}
+MENDED: Mapping[str, tuple[str, ...]] = {"broker": (VERSION,)}
 """Keys that a user only reads, and sets aside where they have the wrong type: without them it can do nothing, and who
 writes them runs once in a while. That one is a random number: without it nodes look at their users anew."""
 
