@@ -28,7 +28,7 @@ ASKING = {
     "api": {"api/__main__.py"},
     "controller": {"controller/__main__.py"},
     "commands": {"state/command.py", "state/migrate_command.py"},
-    # These read a few keys and change none: how much waits, whether somebody is known, who has sent, whether Redis answers.
+    # These read a few keys and change none: how much waits, whether somebody is known, who has sent, and so on.
     "reading alone": {
         "autoscaler/__main__.py",
         "deploy/laptop/demo_key.py",
