@@ -32,7 +32,7 @@ from state.durability import Writes
 from state.entries import Entry
 from state.lua import lua
 from state.raw_redis import raw_redis
-from state.sealing import sealing_of
+from state.sealing import ALWAYS, sealing_of
 from state.slots import guard, tag
 from state.totals import DEAD_TOTAL, FINISHED, dead_key, lifetime_counts, totals_key
 
@@ -120,7 +120,7 @@ class Raw:
         answer: they may be there then or not, and it does no harm to append them again.
         """
         keys = keys_of(partition, self._partitions)
-        until = float("inf")
+        until = ALWAYS
         if self._sealing is not None:
             entries, until = await self._sealing.sealed(entries)
         answer = await self._writes.run(

@@ -12,6 +12,8 @@ is the field `sealed`, of `[topic, user, payload]`.
   away.
 - A key of a minute is destroyed once no entry that waits can be sealed with it: some minutes later, or as long as
   decoders are away. One of a day is destroyed when its letters have expired. The file is rewritten without it then.
+- A clock may jump, as where a machine has slept, and a monotonic one does not know of that. So a key is used only as
+  long as both clocks of who seals allow, and destroyed only once the clocks of the keys' Redis and of who destroys do.
 - What nobody has the key of any more is as what nobody can read: a dead letter, counted.
 """
 
@@ -28,6 +30,7 @@ import msgspec
 import structlog
 from pydantic import Field
 
+from core.clock import Clock, system_clock
 from core.errors import UnavailableError
 from core.unreadable import UNREADABLE
 from runtime.settings import KeysSettings
@@ -107,14 +110,33 @@ _MINUTES = _Kind("m", MINUTE_S, MINUTES_MORE * MINUTE_S)
 _DAYS = _Kind("d", DAY_S, DAY_S / 2)
 
 
+class Moment(NamedTuple):
+    """A time by both clocks, in seconds: the monotonic one, and that of the day."""
+
+    monotonic: float
+    wall: float
+
+    def later(self, seconds: float) -> "Moment":
+        """So many seconds later."""
+        return Moment(self.monotonic + seconds, self.wall + seconds)
+
+    def is_before(self, other: "Moment") -> bool:
+        """By both."""
+        return self.monotonic < other.monotonic and self.wall < other.wall
+
+
+ALWAYS = Moment(float("inf"), float("inf"))
+Now = Callable[[], Moment]
+
+
 @dataclass(frozen=True, slots=True)
 class _Key:
     name: bytes
     cipher: "AESGCM"
-    renew_at: float
-    """By the monotonic clock: when another is to be asked for."""
-    until: float
-    """The same: when it may be used no more."""
+    renew_at: Moment
+    """When another is to be asked for."""
+    until: Moment
+    """When it may be used no more."""
 
     def seal(self, text: bytes, together: bytes) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
@@ -124,22 +146,22 @@ class _Key:
 class _Current:
     """The key of the present period, of one kind."""
 
-    def __init__(self, client: Redis, kind: _Kind, monotonic: Callable[[], float]) -> None:
+    def __init__(self, client: Redis, kind: _Kind, now: Now) -> None:
         self._kind = kind
-        self._monotonic = monotonic
+        self._now = now
         self._script = client.register_script(lua("seal_key"))
         self._key: _Key | None = None
         self._renewal: asyncio.Task[_Key | UnavailableError] | None = None
 
     async def key(self) -> _Key:
         """The key to seal with. Raises UnavailableError where there is none that may be used."""
-        now = self._monotonic()
+        now = self._now()
         key = self._key
-        if key is not None and now < key.renew_at:
+        if key is not None and now.is_before(key.renew_at):
             return key
         if self._renewal is None or self._renewal.done():
             self._renewal = asyncio.create_task(self._renew())
-        if key is not None and now < key.until:
+        if key is not None and now.is_before(key.until):
             return key  # until the next one has come
         answer = await asyncio.shield(self._renewal)
         if isinstance(answer, UnavailableError):
@@ -147,56 +169,67 @@ class _Current:
         return answer
 
     async def _renew(self) -> _Key | UnavailableError:
-        asked_at = self._monotonic()
+        asked_at = self._now()
         args: list[Any] = [self._kind.prefix, self._kind.period_s, os.urandom(_KEY_BYTES)]
         try:
             name, secret, left = cast("Any", await self._script(keys=[guard(CAMPUS), RAW_KEYS], args=args))
         except UnavailableError as error:
             return error
-        renew_at = asked_at + left
-        self._key = key = _Key(name, _cipher(secret), renew_at, renew_at + self._kind.more_s)
+        renew_at = asked_at.later(left)
+        self._key = key = _Key(name, _cipher(secret), renew_at, renew_at.later(self._kind.more_s))
         return key
 
 
 class Sealing:
     """Seals, opens, and destroys keys."""
 
-    def __init__(self, keys: Redis, *, seals: bool = True, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        keys: Redis,
+        *,
+        seals: bool = True,
+        monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock = system_clock,
+    ) -> None:
         """`keys` is the Redis of keys; with `seals` false it opens what was sealed, and seals nothing."""
         self._client = keys
         self.seals = seals
         self._monotonic = monotonic
-        self._minutes = _Current(keys, _MINUTES, monotonic)
-        self._days = _Current(keys, _DAYS, monotonic)
+        self._clock = clock
+        self._minutes = _Current(keys, _MINUTES, self._now)
+        self._days = _Current(keys, _DAYS, self._now)
         self._known: dict[bytes, AESGCM] = {}
         self._to_rewrite = True
 
-    async def sealed(self, entries: Sequence[Entry]) -> tuple[list[Entry], float]:
-        """Entries of `raw` as they are to be appended, and until when they count, by the monotonic clock.
+    def _now(self) -> Moment:
+        return Moment(self._monotonic(), self._clock() / 1000)
+
+    async def sealed(self, entries: Sequence[Entry]) -> tuple[list[Entry], Moment]:
+        """Entries of `raw` as they are to be appended, and until when they count.
 
         Raises UnavailableError where there is no key for them.
         """
         if not (self.seals and entries):
-            return list(entries), float("inf")
+            return list(entries), ALWAYS
         key = await self._minutes.key()
         made = [Entry(each.messages, key.seal(each.batch, str(each.messages).encode())) for each in entries]
-        return made, key.until + LATE_S
+        return made, key.until.later(LATE_S)
 
-    def counts(self, until: float) -> bool:
+    def counts(self, until: Moment) -> bool:
         """Whether what has arrived now counts, that was to arrive until then."""
-        return self._monotonic() < until
+        return self._now().is_before(until)
 
     async def opened(self, entries: Sequence[tuple[bytes, Fields]]) -> list[tuple[bytes, Fields]]:
         """Entries of `raw` as they were before they were sealed; what cannot be opened stays as it is.
 
         Raises UnavailableError where the Redis of keys does not answer.
         """
-        await self._learn(fields[BATCH] for _, fields in entries if is_sealed(fields))
-        return [(entry_id, self._opened_entry(fields) if is_sealed(fields) else fields) for entry_id, fields in entries]
-
-    def _opened_entry(self, fields: Fields) -> Fields:
-        batch = self._text(fields[BATCH], fields.get(COUNT, b""))
-        return fields if batch is None else fields | {BATCH: batch}
+        sealed = [fields for _, fields in entries if is_sealed(fields)]
+        batches = iter(await self._texts([(fields[BATCH], fields.get(COUNT, b"")) for fields in sealed]))
+        return [
+            (entry_id, _with_batch(fields, next(batches)) if is_sealed(fields) else fields)
+            for entry_id, fields in entries
+        ]
 
     async def sealed_letter(self, fields: dict[bytes | str, Any]) -> dict[bytes | str, Any]:
         """The fields of a dead letter as they are to be kept. Raises UnavailableError where there is no key for it."""
@@ -212,18 +245,26 @@ class Sealing:
 
         Raises UnavailableError where the Redis of keys does not answer.
         """
-        await self._learn(fields[SEALED] for _, fields in entries if SEALED in fields)
-        return [(entry_id, self._opened_letter(fields)) for entry_id, fields in entries]
+        texts = iter(await self._texts([(fields[SEALED], b"") for _, fields in entries if SEALED in fields]))
+        return [
+            (entry_id, _letter_with(fields, next(texts)) if SEALED in fields else fields)
+            for entry_id, fields in entries
+        ]
 
-    def _opened_letter(self, fields: Fields) -> Fields:
-        if SEALED not in fields:
-            return fields
-        rest = {name: value for name, value in fields.items() if name != SEALED}
-        text = self._text(fields[SEALED], b"")
-        if text is None:
-            return rest
-        topic, user, payload = _decode_letter(text)
-        return rest | {b"topic": topic.encode(), b"user": user.encode(), b"payload": payload}
+    async def _texts(self, sealed: Sequence[tuple[bytes, bytes]]) -> list[bytes | None]:
+        """What is in sealed texts, each with what it was sealed together with; None for what nobody can open."""
+        await self._learn(text for text, _ in sealed)
+        found = [self._text(*each) for each in sealed]
+        closed = {key_of(text) for (text, _), opened in zip(sealed, found, strict=True) if opened is None}
+        if old := [name for name in self._known if name in closed]:
+            # Where that Redis has lost a key, or its clock went back, there is another one of the same name now.
+            for name in old:
+                del self._known[name]
+            await self._learn(text for text, _ in sealed)
+            found = [
+                self._text(*each) if opened is None else opened for each, opened in zip(sealed, found, strict=True)
+            ]
+        return found
 
     async def _learn(self, texts: Iterable[bytes]) -> None:
         """Have the keys of sealed texts, as far as they are there."""
@@ -266,6 +307,7 @@ class Sealing:
         UnavailableError: then it is to be done again.
         """
         (seconds, _), names = await self._time_and_names()
+        seconds = min(seconds, self._clock() // 1000)
         minute = seconds // MINUTE_S
         waiting = await _oldest_waiting(client, partitions)
         # Of what is not sealed nobody knows what is behind it.
@@ -289,6 +331,18 @@ class Sealing:
         server = (await masters(self._client))[0]
         now = cast("tuple[int, int]", await cast("Any", server).time())
         return now, cast("list[bytes]", await cast("Any", self._client.hkeys(RAW_KEYS)))
+
+
+def _with_batch(fields: Fields, batch: bytes | None) -> Fields:
+    return fields if batch is None else fields | {BATCH: batch}
+
+
+def _letter_with(fields: Fields, text: bytes | None) -> Fields:
+    rest = {name: value for name, value in fields.items() if name != SEALED}
+    if text is None:
+        return rest
+    topic, user, payload = _decode_letter(text)
+    return rest | {b"topic": topic.encode(), b"user": user.encode(), b"payload": payload}
 
 
 def is_sealed(fields: Fields) -> bool:

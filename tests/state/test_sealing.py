@@ -1,6 +1,7 @@
 """What waits is sealed, on real servers: one of everything, and one of keys."""
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from core.clock import system_clock
 from core.errors import Reason, UnavailableError
 from core.messages import DeadLetter, RawMessage
 from runtime.settings import CommonSettings
@@ -159,6 +161,48 @@ async def test_while_the_keys_are_away_the_last_one_is_used_for_some_minutes_and
     await raw.append(0, [entry()], most=1000)
     found: Any = await client.xrange("raw:{0}")
     assert [decode_entry(fields) for _, fields in await group(client).opened(found)] == [[MESSAGE]] * 3
+
+
+async def test_a_machine_that_has_slept_uses_no_key_of_before(client: Redis, keys: Redis, time: Time) -> None:
+    wall = NOON
+    seal_with(client, Sealing(keys, monotonic=time, clock=lambda: wall))
+    await appended(client)
+    await client.delete("raw:{0}")
+    # Nothing waited, so the key was destroyed as soon as it woke; the monotonic clock had stood still.
+    await keys.delete(KEYS)
+    wall += 3_600_000
+    found = await appended(client)
+    assert [decode_entry(fields) for _, fields in await Sealing(keys).opened(found)] == [[MESSAGE]]
+
+
+async def test_a_key_is_destroyed_only_when_the_clock_of_who_destroys_says_so_too(client: Redis, keys: Redis) -> None:
+    now = await minute(keys)
+    await keys.hset(KEYS, mapping=dict.fromkeys([f"m{now - each}" for each in (9, 69)], b"k" * 32))
+    # The clock of the keys' Redis is an hour ahead, and so others still seal with the first one.
+    await Sealing(keys, clock=lambda: system_clock() - 3_600_000).destroy(client, 1, letters_keep_s=86_400)
+    assert await keys.hkeys(KEYS) == [f"m{now - 9}".encode()]
+
+
+async def test_who_knows_another_key_of_the_same_name_learns_the_new_one(client: Redis, keys: Redis) -> None:
+    first = await appended(client)
+    reader = group(client)
+    assert [decode_entry(fields) for _, fields in await reader.opened(first)] == [[MESSAGE]]
+    # The Redis of keys was lost, and came back empty within the minute; somebody else sealed with the key that it made.
+    names: Any = await keys.hkeys(KEYS)
+    (name,) = names
+    await keys.delete(KEYS)
+    other = Sealing(keys)
+    await other.sealed([entry()])
+    (secret,) = await keys.hvals(KEYS)
+    await keys.delete(KEYS)
+    await keys.hset(KEYS, name, secret)
+    key = other._minutes._key
+    assert key is not None
+    found = [(b"2-0", {b"n": b"1", b"b": replace(key, name=name).seal(entry().batch, b"1")})]
+
+    assert [decode_entry(fields) for _, fields in await reader.opened(found)] == [[MESSAGE]]
+    with pytest.raises(ValueError, match="no broker wrote"):
+        decode_entry((await reader.opened(first))[0][1])
 
 
 async def test_what_arrives_when_its_key_may_be_gone_does_not_count(client: Redis, time: Time) -> None:
