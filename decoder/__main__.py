@@ -55,7 +55,9 @@ async def serve(settings: DecoderSettings, stop: Stop) -> None:
     async with AsyncExitStack() as resources:
         client = await resources.enter_async_context(open_redis(settings, "decoder"))
         is_open = settings.policy.is_open
-        await resources.enter_async_context(open_sealing(settings, client, "decoder", is_open=is_open))
+        if Stage.OBSERVE in settings.chosen_stages:
+            # The other stages neither seal nor open, so whoever runs those alone is told of no keys.
+            await resources.enter_async_context(open_sealing(settings, client, "decoder", is_open=is_open))
         tracing = await resources.enter_async_context(
             open_tracing(settings, service="decoder", node=settings.decoder_name, registry=metrics.registry)
         )
@@ -66,7 +68,9 @@ async def serve(settings: DecoderSettings, stop: Stop) -> None:
         if Stage.OBSERVE in settings.chosen_stages:
             campus = _campus(settings)
             rotates = settings.who_is_who.rotates
-            keys = await resources.enter_async_context(open_keys_redis(settings, "decoder")) if rotates else None
+            # Where keys rotate no more, those that are left have their ends, too.
+            with_keys = rotates or settings.has_keys_redis
+            keys = await resources.enter_async_context(open_keys_redis(settings, "decoder")) if with_keys else None
             stages |= assembly.observe(campus, device_hasher(settings, rotates=rotates), keys)
             _log.info("campus", name=campus.boundary.name, zones=len(campus.zones), version=campus.version)
         if Stage.EXPORT in settings.chosen_stages:

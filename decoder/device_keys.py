@@ -1,11 +1,13 @@
 """The keys of device hashes in a decoder: taken up before they hold, and destroyed once nobody needs them."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from zoneinfo import ZoneInfo
 
 import structlog
 
 from core.clock import Clock
+from core.errors import UnavailableError
 from decoder.metrics import DecoderMetrics
 from decoder.stage_retry import StageRetry
 from runtime.devices import DeviceHasher
@@ -34,7 +36,10 @@ class KeyKeeper:
         clock: Clock,
         metrics: DecoderMetrics,
     ) -> None:
-        """`client` is of the Redis of keys; `zone` is whose midnights the keys change at."""
+        """`client` is of the Redis of keys; `zone` is whose midnights the keys change at.
+
+        Where they do not rotate, or not any more, none is made, and those that are there are destroyed all the same.
+        """
         self._client = client
         self._keys = DeviceKeys(client)
         self._hasher = hasher
@@ -49,7 +54,12 @@ class KeyKeeper:
     async def run(self, stop: Stop) -> None:
         """Look until `stop`."""
         while not stop.is_set():
-            await self._retry.until_available(self.look)
+            if self._rotation is Rotation.NEVER:
+                # Nothing waits for keys of before: those that are left are destroyed when their time has come.
+                with suppress(UnavailableError):
+                    await self.look()
+            else:
+                await self._retry.until_available(self.look)
             await pause(EVERY_SECONDS, stop)
 
     async def look(self) -> None:
@@ -69,6 +79,8 @@ class KeyKeeper:
 
     async def refresh(self, wanted: Iterable[int] = ()) -> None:
         """Take up the keys of now, and of `wanted` times (ms since the epoch). Raises UnavailableError."""
+        if self._rotation is Rotation.NEVER:
+            return
         now = self._clock()
         keys = await self._keys.prepare(self._rotation, self._zone, now=now, wanted=wanted)
         self._hasher.take_up(keys, destroyed_until=destroyed_until(now))

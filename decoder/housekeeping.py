@@ -1,6 +1,7 @@
 """What has to go: presence that has lapsed, and what Redis's append-only file remembers of finished messages."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from core.clock import Clock
 from core.errors import UnavailableError
@@ -71,7 +72,9 @@ class Housekeeping:
                 if tidied_at is None or self._clock() - tidied_at >= EVERY_SECONDS * 1000:
                     await self._tidy_what_is_due()
                     await self._dead_letters.expire(self._clock() - self._dead_letters_keep_ms)
-                    await self.destroy_keys()
+                    # Where the Redis of keys is away, what else is to be forgotten does not wait for it.
+                    with suppress(UnavailableError):
+                        await self.destroy_keys()
                     tidied_at = self._clock()
                 since = self._clock() - self._rewritten_at
                 if since >= self._forget_after_ms or (since >= SPARE_AFTER_MS and self._disk_problem()):

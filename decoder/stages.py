@@ -99,7 +99,7 @@ class Assembly:
     def observe(self, campus: Campus, hasher: DeviceHasher, keys: Redis | None = None) -> Stages:
         """From raw to presence, windows and positions: a consumer a partition, and what tidies up.
 
-        `keys` is the Redis of keys, where those of device hashes rotate.
+        `keys` is the Redis of keys, where there is one; there has to be where those of device hashes rotate.
         """
         settings = self._settings
         decoder = BatchDecoder(

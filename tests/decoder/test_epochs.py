@@ -1,5 +1,6 @@
 """Hashes whose keys rotate: what a decoder makes of positions around the midnight at which another key begins."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Sequence
@@ -21,8 +22,10 @@ from decoder.metrics import DecoderMetrics
 from geofence import Geofence
 from runtime.devices import DestroyedKeyError, MissingKeyError
 from runtime.epochs import DeviceKey, Rotation
+from runtime.service import Stop
 from state.device_keys import DeviceKeys
 from state.presence import presence_now
+from tests.conftest import eventually
 from tests.decoder.conftest import LIBRARY, TTL, HandClock, effects_of
 from tests.decoder.counters import counted_windows
 from tests.kinds_of_tests import CAR
@@ -206,6 +209,31 @@ async def test_a_decoder_takes_up_keys_that_another_has_made(service_redis: Redi
     await keeper(service_redis, clock, other).look()
     for at in (MONDAY - 9 * DAY, MONDAY - 1, MONDAY, MONDAY + 8 * DAY):
         assert one.hash(CAR, "bus", at=at) == other.hash(CAR, "bus", at=at)
+
+
+async def test_where_keys_rotate_no_more_those_that_are_left_are_destroyed_and_none_is_made(
+    service_redis: Redis,
+) -> None:
+    clock, stop = HandClock(MONDAY), Stop()
+    await keeper(service_redis, clock, DeviceHasher(b"k" * 32, rotates=True)).look()
+    oldest, *others = await DeviceKeys(service_redis).read()
+    clock.now = oldest.end + 9 * DAY
+    never = KeyKeeper(
+        client=service_redis,
+        hasher=DeviceHasher(b"k" * 32),
+        rotation=Rotation.NEVER,
+        zone=DUBLIN,
+        clock=clock,
+        metrics=DecoderMetrics(),
+    )
+
+    async def destroyed() -> bool:
+        return await DeviceKeys(service_redis).read() == others
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(never.run(stop))
+        await eventually(destroyed)
+        stop.set()
 
 
 async def test_a_destroyed_key_is_in_no_file_of_its_redis_and_nobody_can_hash_with_it(tmp_path: Path) -> None:

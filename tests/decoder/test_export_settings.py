@@ -12,6 +12,7 @@ from decoder.export_settings import ExportSettings, Target
 from decoder.metrics import DecoderMetrics
 from decoder.series import questions_to_stores, stages_that_wait
 from decoder.settings import DecoderSettings
+from disclosure.policy import Privacy
 from runtime.service import Stop
 
 
@@ -74,6 +75,22 @@ async def test_where_a_library_is_missing_the_extra_is_named(
     monkeypatch.setitem(sys.modules, f"decoder.{module}", None)
     settings = DecoderSettings(data_dir=data_dir, redis_url=redis_server, stages="export", export=export)
     with pytest.raises(BadSettingsError, match=f"EXPORT: {export} needs the extra `{extra}`"):
+        await serve(settings, Stop())
+
+
+async def test_who_exports_alone_needs_no_redis_of_keys_although_what_waits_is_sealed(
+    redis_server: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "decoder.export_kafka", None)
+    settings = DecoderSettings(
+        data_dir=data_dir,
+        redis_url=redis_server,
+        stages="export",
+        export="kafka",
+        privacy=Privacy.PROTECTED,
+        raw_encryption=True,
+    )
+    with pytest.raises(BadSettingsError, match="EXPORT: kafka needs the extra"):
         await serve(settings, Stop())
 
 

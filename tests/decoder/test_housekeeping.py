@@ -10,13 +10,15 @@ from core.kinds import DEFAULT_KINDS
 from core.messages import DeadLetter
 from decoder.housekeeping import Housekeeping
 from runtime.service import Stop
+from runtime.settings import CommonSettings
+from state.client import open_redis
 from state.dead_letters import DeadLetters
 from state.presence import presence_key
 from state.raw_redis import keep_raw_in
 from state.rewriting import ask_for_rewriting, rewritings
 from state.sealing import Sealing, seal_with
 from state.slots import tag
-from tests.conftest import DEAD, NOON, TOTALS, eventually
+from tests.conftest import DEAD, NOON, TOTALS, eventually, free_port
 from tests.decoder.conftest import TTL, HandClock
 from tests.kinds_of_tests import CAR
 from tests.raw_streams import add_dead_letters
@@ -151,6 +153,22 @@ async def test_keys_of_what_is_kept_no_more_are_destroyed_while_it_tidies(redis_
         group.create_task(housekeeping.run(stop))
         await eventually(destroyed)
         stop.set()
+
+
+async def test_what_is_to_be_forgotten_does_not_wait_for_a_redis_of_keys_that_is_away(redis_client: Redis) -> None:
+    redis, stop = Unwilling(redis_client, []), Stop()
+    async with open_redis(CommonSettings(redis_url=f"redis://127.0.0.1:{free_port()}")) as away:
+        seal_with(cast("Redis", redis), Sealing(away, seals=False))
+        await redis_client.hincrby(TOTALS, "finished", 1)
+        housekeeping = housekeeping_of(redis, HandClock(), forget_after=0)
+
+        async def asked() -> bool:
+            return redis.asked > 0
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(housekeeping.run(stop))
+            await eventually(asked)
+            stop.set()
 
 
 async def test_presence_that_has_lapsed_is_removed_in_steps_and_nothing_else(redis_client: Redis) -> None:

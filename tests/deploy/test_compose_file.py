@@ -1,5 +1,6 @@
 """The compose file as compose itself understands it. No engine is needed; tests/containers runs it for real."""
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -295,6 +296,14 @@ def test_whoever_has_a_token_of_influxdb_is_given_it_by_who_makes_them(services:
     assert {path for path, who in given.items() if who == "public"} == {
         f"/tokens/{name}/INFLUXDB_V2_TOKEN" for name in ("api", "api-next")
     }
+
+
+def test_a_couchdb_that_runs_is_started_anew_where_its_configuration_has_changed(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    """Compose looks at no contents: an older one would go on without what the users of services need."""
+    config = (ROOT / "deploy" / "compose" / "couchdb.ini").read_bytes()
+    assert services["couchdb"]["labels"]["campus.couchdb-config"] == hashlib.sha256(config).hexdigest()[:8]
 
 
 def test_data_is_in_named_volumes(services: dict[str, dict[str, Any]]) -> None:
