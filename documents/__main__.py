@@ -38,7 +38,11 @@ Answer = TypeVar("Answer")
 def setup(
     *,
     daily: Annotated[
-        bool, typer.Option("--daily", help="Go on, and do it again each day; days that were over are dropped, too.")
+        bool,
+        typer.Option(
+            "--daily",
+            help="Go on, and do it again every ten minutes; once a day those that were over are dropped, too.",
+        ),
     ] = False,
     done: Annotated[Path | None, typer.Option(help="A file that is made once all is there, for who waits.")] = None,
 ) -> None:

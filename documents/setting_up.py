@@ -1,6 +1,7 @@
-"""What an administrator does for the document store: once, and again each day."""
+"""What an administrator does for the document store: once, and again and again."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,12 +38,21 @@ async def set_up(store: DocumentStore, passwords: Mapping[str, str]) -> None:
 
 
 async def keep_set_up(
-    settings: SetupSettings, stop: Stop, done: Path | None = None, *, clock: Clock = system_clock
+    settings: SetupSettings,
+    stop: Stop,
+    done: Path | None = None,
+    *,
+    clock: Clock = system_clock,
+    again_seconds: float = AGAIN_SECONDS,
 ) -> None:
-    """Do it now and once a day until `stop`, and drop the days that were over; `done` is made after the first time."""
+    """Do it now and every few minutes until `stop`; `done` is made after the first time.
+
+    Nobody but an administrator is let into a database that somebody else made, as a restore does, until it is done
+    again. Days that were over are dropped once a day.
+    """
     async with open_store(settings, clock=clock) as store:
         retention = Retention(store=store, keep_ms=settings.documents_keep_ms, clock=clock)
-        seconds, was_done = DAY_SECONDS, False
+        was_done, drop_at = False, 0.0
         while not stop.is_set():
             try:
                 await set_up(store, settings.passwords)
@@ -50,9 +60,10 @@ async def keep_set_up(
                     await asyncio.to_thread(done.touch)
                 if not was_done:
                     _log.info("the document store is ready")
-                seconds, was_done = DAY_SECONDS, True
-                await retention.step()
+                was_done = True
+                if time.monotonic() >= drop_at:
+                    await retention.step()
+                    drop_at = time.monotonic() + DAY_SECONDS
             except UnavailableError as error:
                 _log.info("setting up waits", reason=str(error))
-                seconds = AGAIN_SECONDS if was_done else FIRST_SECONDS
-            await pause(seconds, stop)
+            await pause(again_seconds if was_done else FIRST_SECONDS, stop)

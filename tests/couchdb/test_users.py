@@ -195,6 +195,24 @@ async def test_what_is_over_is_dropped_by_who_sets_up_and_a_writer_leaves_it(
     assert await asyncio.to_thread(done.exists)
 
 
+async def test_users_are_let_into_what_a_restore_has_made_while_it_goes_on(
+    double: CouchDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, stop = Path(SetupSettings().data_dir) / "done", Stop()
+    going = asyncio.create_task(keep_set_up(SetupSettings(), stop, done, clock=lambda: NOON, again_seconds=0.1))
+    await eventually(lambda: asyncio.to_thread(done.exists))
+    async with store_of(double, monkeypatch) as administrator:
+        assert await administrator.put([position(0, observed_at=NOON - 90 * DAY)]) == 1
+    before = month_of(NOON - 90 * DAY)
+
+    async def is_let_in() -> bool:
+        return status(double, f"/positions-{before}", "writer", PASSWORDS["writer"]) == 200
+
+    await eventually(is_let_in)
+    stop.set()
+    await going
+
+
 def test_the_command_makes_the_users_and_says_what_is_missing(
     double: CouchDouble, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
