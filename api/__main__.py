@@ -63,7 +63,7 @@ async def serve(settings: ApiSettings, stop: Stop) -> None:
     has_keys = settings.who_is_who.rotates or settings.has_keys_redis
     metrics = ApiMetrics()
     async with (
-        # Who this is may not read who is where, unless counts are told as they are.
+        # Who this is may not read presence, unless counts are told as they are.
         open_redis(settings, "api-open" if settings.policy.is_open else "api") as client,
         open_keys_redis(settings, "api") if has_keys else nullcontext() as keys,
         open_sealing(settings, client, "api", is_open=settings.policy.is_open),

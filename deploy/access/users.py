@@ -102,7 +102,7 @@ USERS: Mapping[str, Mapping[str, tuple[Right, ...]]] = {
         "sources": (TELL,),
         "device_keys": (WRITE,),
     },
-    # Where counts are not told as they are, and where they are: the one may read none that is true.
+    # Where counts are not told as they are, and where they are: the one may not read presence.
     "api": {"released": (READ,), **_API},
     "api-open": {"presence": (READ,), "presence_reader": (READ,), **_API},
     "autoscaler": {"backlog": (READ,)},

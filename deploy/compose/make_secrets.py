@@ -135,7 +135,7 @@ def files(
     writer, reader, eraser = (
         {"CLOUDANT_USERNAME": user, "CLOUDANT_PASSWORD": value[f"couchdb_{user}_password"]} for user in COUCHDB_USERS
     )
-    # The one may read who is where, the other released counts alone.
+    # The one may read presence, the other released counts alone.
     api_user = "api-open" if privacy in {"", "open"} else "api"
     api = {
         **redis_url(api_user),

@@ -3,7 +3,7 @@
 FOLDER is deploy/k8s/credentials/local, whose kustomization makes Secrets of the files; git ignores them. They are those
 of a compose run, with what only Kubernetes wants. What is there stays: remove `values.json` to have all of it made
 anew. REDIS_AT is REDIS_URL without its user, for the overlay `local-cluster`; REDIS_VERSION is 7.2 unless another is
-given (6.2, 7.0). PRIVACY is that of the services: unless it is open, the API may not read who is where. Needs
+given (6.2, 7.0). PRIVACY is that of the services: unless it is open, the API may not read presence. Needs
 `openssl`.
 """
 
