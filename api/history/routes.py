@@ -36,6 +36,7 @@ from api.http.openapi import problems
 from api.http.traced import ANSWERED, Past
 from api.zones import ZoneId
 from core.kinds import Kinds
+from disclosure.times import slot_start
 from timeseries import Width
 
 CACHE_CONTROL = "no-cache"
@@ -191,7 +192,8 @@ async def _answer(
         least=resources.least_of(query.kind),
         encoded=not as_csv,
         kept_since=kept_since,
-        over=None if resources.policy.is_open else resources.clock(),
+        # A window is told when the next slot begins: one that ends within a slot is not over before.
+        over=None if resources.policy.is_open else slot_start(resources.clock(), resources.policy),
     )
     if as_csv:
         name = f"occupancy-{query.kind}-{asked.width}" if several else f"{zones[0]}-{query.kind}-{asked.width}"

@@ -113,6 +113,20 @@ async def test_a_window_that_is_not_over_is_withheld_even_where_nothing_else_is(
     assert [row.split(",")[5:7] for row in table[1:]] == [["0", "false"], ["7", "false"], ["", "true"]]
 
 
+async def test_a_window_that_ends_within_a_slot_is_withheld_until_the_slot_is_over(
+    protected: Parts, released: TimeseriesStore
+) -> None:
+    # Nobody has told of the two minutes before: under `strict` a slot has five, and is told as the next one begins.
+    await record(released, "kemmy", CAR, Width.MINUTE, {NOON - MINUTE: 240})
+    strict = protected.settings.model_copy(update={"privacy": Privacy.STRICT, "privacy_min_count": 0})
+    at = dataclasses.replace(protected, settings=strict, clock=lambda: NOON + 2 * MINUTE)
+    async with client_over(at) as client:
+        query = {"kind": "car", "window": "1m", "start": "2026-03-01T11:59:00Z"}
+        points = (await client.get(f"{KEMMY}/occupancy/history", params=query)).json()["points"]
+
+    assert [point["devices"] for point in points] == [240, None, None]
+
+
 async def test_small_released_counts_are_null_of_every_kind(
     client: httpx.AsyncClient, released: TimeseriesStore
 ) -> None:
