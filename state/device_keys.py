@@ -60,8 +60,14 @@ class DeviceKeys:
         return keys
 
     async def rotate(self, rotation: Rotation, zone: ZoneInfo, *, now: int) -> int:
-        """Let a new one hold from the next midnight of the campus that all decoders will have heard of; which it is."""
+        """Let a new one hold from the next midnight of the campus that all decoders will have heard of; which it is.
+
+        Those that were made ahead go, for they are as known as the present one, and of another rotation where that was
+        changed. Nothing is hashed with them yet.
+        """
         at = next_midnight(now + AHEAD_MS, zone)
+        if ahead := [str(key.start) for key in await self.read() if key.start >= at]:
+            await cast("Any", self._client.hdel(DEVICE_KEYS, *ahead))
         await self._make(at, span_of(rotation, at, zone)[1])
         return at
 

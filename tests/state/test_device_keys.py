@@ -70,7 +70,7 @@ async def test_by_hand_a_key_begins_at_the_next_midnight_of_which_all_hear_in_ti
     assert (at, await keys.rotate(Rotation.WEEK, DUBLIN, now=TUESDAY + 8 * HOUR)) == (TUESDAY + 9 * HOUR,) * 2
     assert await keys.rotate(Rotation.WEEK, DUBLIN, now=TUESDAY + 9 * HOUR - 60_000) == TUESDAY + 33 * HOUR
     found = await keys.read()
-    assert names(found) == ["2026-11-16", "2026-11-23", "2026-11-30", "2026-12-02", "2026-12-03", "2026-12-07"]
+    assert names(found) == ["2026-11-16", "2026-11-23", "2026-11-30", "2026-12-02", "2026-12-03"]
     assert all(one.end == other.start for one, other in pairwise(found))
 
 
@@ -79,9 +79,22 @@ async def test_another_rotation_holds_from_where_the_keys_end_and_sooner_by_hand
     assert await keys.prepare(Rotation.DAY, DUBLIN, now=TUESDAY) == weeks
     await keys.rotate(Rotation.DAY, DUBLIN, now=TUESDAY)
     await keys.prepare(Rotation.DAY, DUBLIN, now=TUESDAY + DAY)
-    assert names(await keys.read())[2:] == ["2026-11-30", "2026-12-02", "2026-12-03", "2026-12-07"]
+    assert names(await keys.read())[2:] == ["2026-11-30", "2026-12-02", "2026-12-03"]
     await keys.prepare(Rotation.WEEK, DUBLIN, now=TUESDAY + DAY)
     assert names(await keys.read())[2:] == ["2026-11-30", "2026-12-02", "2026-12-03", "2026-12-04", "2026-12-07"]
+
+
+async def test_by_hand_no_key_is_left_that_was_made_ahead(keys: DeviceKeys) -> None:
+    *_, ahead = await keys.prepare(Rotation.WEEK, DUBLIN, now=TUESDAY)
+    monday = TUESDAY + 5 * DAY + 9 * HOUR
+    assert ahead.start == monday
+    await keys.rotate(Rotation.DAY, DUBLIN, now=TUESDAY)
+    of_week = await keys.prepare(Rotation.DAY, DUBLIN, now=monday)
+    assert names(of_week)[-2:] == ["2026-12-07", "2026-12-08"]
+    assert ahead.secret not in {key.secret for key in of_week}
+    # On the eve of a time that has its key already, too.
+    await keys.rotate(Rotation.DAY, DUBLIN, now=monday)
+    assert of_week[-1].secret not in {key.secret for key in await keys.read()}
 
 
 @pytest.mark.parametrize("field", [(b"x", b"1:" + b"ab" * 32), (b"1", b"9:ab"), (b"9", b"1:" + b"ab" * 32)])
