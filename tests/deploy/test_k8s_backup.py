@@ -6,7 +6,7 @@ import pytest
 
 from backup.manifest import What
 from backup.settings import BackupSettings
-from tests.deploy.k8s_manifests import Document, documents, kustomization, of_kind
+from tests.deploy.k8s_manifests import Document, documents, kustomization, of_kind, selects
 from tests.deploy.test_k8s_schemas import VERSIONS, validate
 
 
@@ -68,4 +68,9 @@ def test_it_reaches_the_stores_and_object_storage_and_nobody_reaches_it(found: l
     reached = {port["port"] for rule in own["egress"] for port in rule["ports"]}
     assert reached == {6379, 5984, 8086, 443}
     taken = policies["backup-to-stores"]["spec"]
-    assert taken["podSelector"]["matchExpressions"][0]["values"] == ["redis", "couchdb", "influxdb"]
+    stores = taken["podSelector"]["matchExpressions"][0]["values"]
+    assert stores == ["redis", "redis-keys", "couchdb", "influxdb"]
+    named = [rule["to"][0].get("podSelector") for rule in own["egress"]]
+    assert [
+        name for name in stores if any(each and selects(each, {"app.kubernetes.io/name": name}) for each in named)
+    ] == stores
