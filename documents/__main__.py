@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from core.clock import EARLIEST_MS, LATEST_MS, parse_rfc3339, system_clock
+from disclosure.policy import PrivacySettings
 from documents.document import Document
 from documents.opening import open_store
 from documents.query import LIMIT_MAX, PositionQuery
@@ -20,6 +21,7 @@ from documents.settings import DocumentSettings, SetupSettings
 from documents.store import DocumentStore
 from documents.tiles import BBox
 from runtime.command import ask, fail, run
+from runtime.epochs import who_is_who
 from runtime.service import run as run_service
 from runtime.settings import DeviceSettings, kinds_or_exit, load_or_exit
 from state.known_hashes import open_known_hashes
@@ -32,6 +34,10 @@ app = typer.Typer(
     help="The position documents. DOCUMENT_STORE and DATA_DIR, or CLOUDANT_URL, say where they are.",
 )
 Answer = TypeVar("Answer")
+
+
+class _WhoSettings(DeviceSettings, PrivacySettings):
+    """What makes the hashes of a device."""
 
 
 @app.command()
@@ -223,11 +229,12 @@ def _line(document: Document) -> bytes:
 
 async def _hashes(device: str, kind: str | None) -> list[str]:
     """Those of a device of this id, of one kind or of each, the newest first."""
-    settings = load_or_exit(DeviceSettings)
+    settings = load_or_exit(_WhoSettings)
     kinds = kinds_or_exit(settings)
     if kind is not None and kind not in kinds.ids:
         fail(f"--kind: {kind[:40]!r} is none of {', '.join(kinds.ids)}", code=2)
-    async with open_known_hashes(settings, "api") as known:
+    by_source = who_is_who(settings, is_open=settings.policy.is_open).source
+    async with open_known_hashes(settings, "api", by_source=by_source) as known:
         found = await known.of([each for each in kinds.ids if kind in {None, each}], device)
     return [hashed for _, hashed in reversed(found.hashes)]
 

@@ -48,13 +48,13 @@ class KnownHashes:
 
 
 @asynccontextmanager
-async def open_known_hashes(settings: DeviceSettings, user: str) -> AsyncIterator[KnownHashes]:
+async def open_known_hashes(settings: DeviceSettings, user: str, *, by_source: bool) -> AsyncIterator[KnownHashes]:
     """For a command: Redis is asked only where devices may have several hashes; `user` is who logs in to both.
 
-    Raises BadSettingsError.
+    `by_source`: whether who sends is a part of who a device is. Raises BadSettingsError.
     """
     async with AsyncExitStack() as opened:
-        several = settings.has_keys_redis or bool(settings.device_source)
+        several = settings.has_keys_redis or by_source
         redis = await opened.enter_async_context(open_redis(settings, user)) if several else None
         keys = await opened.enter_async_context(open_keys_redis(settings, user)) if settings.has_keys_redis else None
         yield KnownHashes(device_hasher(settings), redis=redis, keys=keys)

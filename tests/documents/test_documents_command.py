@@ -258,6 +258,27 @@ def test_export_of_a_device_has_what_it_had_under_each_key_and_source_that_is_kn
     assert len(result.stdout.splitlines()) == 6
 
 
+@pytest.mark.usefixtures("of_two_kinds", "redis_client")
+def test_export_of_a_device_has_what_others_sent_for_it_also_where_no_key_rotates(
+    redis_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", redis_server)
+    monkeypatch.setenv("PRIVACY", "protected")
+    monkeypatch.setenv("DEVICE_KEY_ROTATION", "never")
+
+    async def put() -> None:
+        async with open_redis(CommonSettings(redis_url=redis_server)) as client:
+            await Sources(client).note({"gateway:g"}, now=NOON)
+        hashed = DeviceHasher(bytes.fromhex("ab" * 32)).hash(CAR, "bus-305", source="gateway:g")
+        async with open_store(DocumentSettings()) as store:
+            await store.put([position(kind=CAR, device=hashed, observed_at=NOON)])
+
+    asyncio.run(put())
+    result = runner.invoke(app, ["export", "--device", "bus-305"])
+    assert result.exit_code == 0, result.stderr
+    assert len(result.stdout.splitlines()) == 1
+
+
 @pytest.mark.usefixtures("of_two_kinds")
 def test_export_of_a_device_that_nobody_knows_is_empty() -> None:
     result = runner.invoke(app, ["export", "--device", "bob"])
