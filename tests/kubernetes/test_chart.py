@@ -123,22 +123,24 @@ def test_it_is_installed_tested_changed_taken_back_and_taken_away(plane: Control
     plane.apply(namespace)
     plane.kubectl("wait", "--namespace", NAMESPACE, "--for=create", "--timeout=120s", "serviceaccount/default")
     release = Release(plane, tmp_path)
+    # Where this is tried again, what the first try left is in the way.
+    release.helm("uninstall", "campus", "--ignore-not-found")
 
     release.helm("install", "campus", CHART)
     assert release.kinds() == {
         "Deployment": 5,
-        "StatefulSet": 3,
-        "Service": 6,
+        "StatefulSet": 4,
+        "Service": 7,
         "HorizontalPodAutoscaler": 1,
         "PodDisruptionBudget": 4,
         "ConfigMap": 6,
-        "NetworkPolicy": 12,
+        "NetworkPolicy": 14,
         "Role": 1,
         "RoleBinding": 1,
         "ServiceAccount": 1,
     }
     until(
-        lambda: len(plane.get("pods", "--namespace", NAMESPACE, "--selector", f"{NAME} notin (users, api-key)")) == 12,
+        lambda: len(plane.get("pods", "--namespace", NAMESPACE, "--selector", f"{NAME} notin (users, api-key)")) == 13,
         "there are pods of all of them, which Pod Security has let in",
         limit=LIMIT_SECONDS,
     )
@@ -152,7 +154,8 @@ def test_it_is_installed_tested_changed_taken_back_and_taken_away(plane: Control
     release.helm("upgrade", "campus", CHART, "--reuse-values", *changed)
     assert release.image("broker") == "campus/broker@sha256:" + "a" * 64
     after = release.generations()
-    assert {name for name in after if after[name] != before[name]} == SERVICES
+    # CouchDB has a container of ours beside it, which sets it up.
+    assert {name for name in after if after[name] != before[name]} == SERVICES | {"couchdb"}
     assert release.kinds()["ConfigMap"] == 7, "that of the release before is still there for its pods"
 
     release.helm("rollback", "campus", "1")

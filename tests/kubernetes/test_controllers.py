@@ -27,6 +27,7 @@ PODS = {
     "api": 2,
     "controller": 1,
     "redis": 1,
+    "redis-keys": 1,
     "couchdb": 1,
     "influxdb": 1,
     "users": 1,
@@ -247,11 +248,11 @@ def test_priorities_and_the_quota_hold(plane: ControlPlane, tmp_path: Path) -> N
         for each in plane.get("pods", "--namespace", "campus-quota")
     }
     first = {name for name, priority in priorities.items() if priority == 2000}
-    assert first == {"haproxy", "broker", "redis"}
+    assert first == {"haproxy", "broker", "redis", "redis-keys"}
     assert {priority for name, priority in priorities.items() if name not in first} == {1000}
 
     [quota] = plane.get("resourcequotas", "--namespace", "campus-quota")
-    assert quota["status"]["used"]["pods"] == "14"
+    assert quota["status"]["used"]["pods"] == "15"
     plane.kubectl("scale", "--namespace", "campus-quota", "deployment/haproxy", "--replicas=100")
 
     def refused() -> str:
