@@ -13,7 +13,7 @@ from tests.containers.stack import ARTEFACTS, Stack, clear_artefacts, project
 
 IMAGES = {"IMAGE_PREFIX": "campus-e2e-run"}
 """Not the names under which people's own images lie."""
-SETTINGS = {"INFLUXDB_REPLICAS": "0", "DRAIN_SECONDS": "5", "PRIVACY": "open"}
+SETTINGS = {"INFLUXDB_REPLICAS": "0", "DRAIN_SECONDS": "5", "PRIVACY": "open", "DOCUMENTS_KEEP": ""}
 """These tests count single devices, which nobody can where counts are protected: test_protected.py is about that."""
 OPEN_FILES = min(65_536, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 """Where not even root may raise limits, containers cannot have more than this machine's own processes."""

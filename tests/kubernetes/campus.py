@@ -197,6 +197,8 @@ class Campus:
         # Single devices are counted here, which nobody can where counts are protected.
         settings = "configMapGenerator:\n  - {name: settings, behavior: merge, literals: [PRIVACY=open]}\n"
         text = text.replace("configMapGenerator:\n", settings)
+        # Tracks of years ago are documents, too.
+        text = text.replace("      # Empty: documents are kept for ever.\n      - DOCUMENTS_KEEP=30d\n", "")
         text = text.replace("TIMESERIES_STORE=influxdb", "TIMESERIES_STORE=sqlite\n      - DATA_DIR=/data")
         images = [
             f"  - {{name: {name}, newName: {tag.rpartition(':')[0]}, newTag: {tag.rpartition(':')[2]}}}"
