@@ -17,6 +17,8 @@ from state.keys_redis import open_keys_redis
 Answer = TypeVar("Answer")
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="The keys of device hashes, where they rotate. KEYS_REDIS_URL, or DATA_DIR, says where they are.",
 )
