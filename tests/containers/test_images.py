@@ -10,10 +10,10 @@ from tests.containers.engine import docker
 from tests.containers.stack import BUILT, Stack
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(2400)]
-API_MEGABYTES = 200
+API_MEGABYTES = 225
 PACKAGES = {
     "setup": {"deploy"},
-    "broker": {"core", "runtime", "state", "broker"},
+    "broker": {"core", "runtime", "state", "disclosure", "broker"},
     "decoder": {
         "core",
         "runtime",
@@ -24,9 +24,10 @@ PACKAGES = {
         "payloads",
         "backfill",
         "lake",
+        "disclosure",
         "decoder",
     },
-    "api": {"core", "runtime", "state", "geofence", "documents", "timeseries", "payloads", "api"},
+    "api": {"core", "runtime", "state", "geofence", "documents", "timeseries", "payloads", "disclosure", "api"},
     "autoscaler": {"core", "runtime", "state", "autoscaler"},
     "backup": {"core", "runtime", "state", "documents", "timeseries", "backup"},
     "controller": {"core", "runtime", "state", "controller"},
